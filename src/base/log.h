@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The log: one line on stderr per call, "level component: message key=value", in lower case and
+ * without a full stop. Lines are written with one write(2) each, so lines of several threads never
+ * mix. A line starts with the UTC time unless systemd's journal, which adds its own, reads it.
+ *
+ * Text that came from a peer passes through log_escape() first. Secrets never get here.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A line with its newline; what is longer is cut. */
+#define LOG_LINE_MAX 1024
+
+enum log_level {
+	LOG_LEVEL_ERROR, /* something ends here */
+	LOG_LEVEL_WARN,  /* something goes on, but not as asked */
+	LOG_LEVEL_INFO,  /* the default */
+	LOG_LEVEL_DEBUG,
+};
+
+void log_set_level(enum log_level level);
+bool log_enabled(enum log_level level);
+
+void log_write(enum log_level level, const char *component, const char *fmt, ...) _printf_(3, 4);
+
+/* The arguments are evaluated only when the level is on. */
+#define log_at(level, component, ...)                             \
+	do {                                                      \
+		if (log_enabled(level))                           \
+			log_write(level, component, __VA_ARGS__); \
+	} while (0)
+#define log_error(component, ...) log_at(LOG_LEVEL_ERROR, component, __VA_ARGS__)
+#define log_warn(component, ...) log_at(LOG_LEVEL_WARN, component, __VA_ARGS__)
+#define log_info(component, ...) log_at(LOG_LEVEL_INFO, component, __VA_ARGS__)
+#define log_debug(component, ...) log_at(LOG_LEVEL_DEBUG, component, __VA_ARGS__)
+
+/*
+ * Writes data into buf (size > 0) so that it can stand in single quotes on a terminal: printable
+ * ASCII as it is, backslash and single quote with a backslash before them, every other byte as
+ * \xNN. Cuts at the end of buf, never inside an escape. Always NUL-terminated. Returns buf.
+ */
+const char *log_escape(char *buf, size_t size, const void *data, size_t len);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shared secret. Every secret takes a mapping of the same size, so that its length never has to
+ * be known before it is read: a file is read straight into the mapping and leaves no copy
+ * elsewhere.
+ */
+#include "base/secret.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Room for the longest secret and its NUL, or for one byte too many while reading. */
+#define SECRET_MAP_SIZE (SECRET_MAX_LEN + 2)
+
+static int secret_map(char **ret_text)
+{
+	void *text = mmap(
+		NULL, SECRET_MAP_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (text == MAP_FAILED)
+		return -ENOMEM;
+	/* Can't fail on such a mapping but on a kernel built without it; the secret works all the
+	 * same. */
+	(void)madvise(text, SECRET_MAP_SIZE, MADV_DONTDUMP);
+	*ret_text = text;
+	return 0;
+}
+
+static void secret_unmap(char *text)
+{
+	if (!text)
+		return;
+	explicit_bzero(text, SECRET_MAP_SIZE);
+	munmap(text, SECRET_MAP_SIZE);
+}
+
+static void secret_unmapp(char **text)
+{
+	secret_unmap(*text);
+}
+
+/* Reads up to SECRET_MAX_LEN + 1 bytes; returns how many, or a negative errno. */
+static ssize_t secret_read_all(int fd, char *text)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len <= SECRET_MAX_LEN) {
+		n = read(fd, text + len, SECRET_MAX_LEN + 1 - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
+int secret_set(struct secret *s, const char *text, size_t len)
+{
+	char *copy;
+	int r;
+
+	if (len > SECRET_MAX_LEN)
+		return -E2BIG;
+	r = secret_map(&copy);
+	if (r < 0)
+		return r;
+	memcpy(copy, text, len);
+	secret_clear(s);
+	*s = (struct secret){ .text = copy, .len = len, .set = true };
+	return 0;
+}
+
+void secret_clear(struct secret *s)
+{
+	if (!s)
+		return;
+	secret_unmap(s->text);
+	*s = (struct secret){ 0 };
+}
+
+int secret_read_file(struct secret *s, const char *path, const char **ret_why)
+{
+	_cleanup_(secret_unmapp) char *text = NULL;
+	_cleanup_(fd_closep) int fd = -1;
+	ssize_t len;
+	int r;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0) {
+		r = -errno;
+		*ret_why = strerror(-r);
+		return r;
+	}
+	r = secret_map(&text);
+	len = r < 0 ? r : secret_read_all(fd, text);
+	if (len < 0) {
+		*ret_why = strerror((int)-len);
+		return (int)len;
+	}
+	if (len > SECRET_MAX_LEN) {
+		*ret_why = "is longer than 4096 bytes";
+		return -E2BIG;
+	}
+	if (memchr(text, '\0', (size_t)len)) {
+		*ret_why = "holds a NUL byte";
+		return -EINVAL;
+	}
+	if (len > 0 && text[len - 1] == '\n')
+		text[--len] = '\0';
+	secret_clear(s);
+	*s = (struct secret){ .text = take_ptr(text), .len = (size_t)len, .set = true };
+	return 0;
+}
+
+int secret_from_credential(struct secret *s, const char *name)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY"), *why;
+	char path[PATH_MAX];
+	int n;
+
+	if (!dir)
+		return -ENOENT;
+	n = snprintf(path, sizeof path, "%s/%s", dir, name);
+	if (n < 0 || (size_t)n >= sizeof path)
+		return -ENAMETOOLONG;
+	return secret_read_file(s, path, &why);
+}
+
+bool secret_file_is_exposed(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && (st.st_mode & S_IROTH);
+}
+
+void secret_hide_arg(char *arg)
+{
+	size_t len = strlen(arg);
+
+	explicit_bzero(arg, len);
+	if (len)
+		arg[0] = 'x';
+}

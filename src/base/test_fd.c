@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Closing and handing over descriptors; the helpers of base/err.h. */
+#include "base/fd.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/err.h"
+
+static void test_close_keeps_errno_and_takes_minus_one(void **state)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), copy = fd;
+
+	assert_true(fd >= 0);
+	errno = ENOTTY;
+	fd = fd_close(fd);
+	assert_int_equal(fd, -1);
+	assert_int_equal(fd_close(-1), -1);
+	assert_int_equal(fd_close(copy), -1);
+	assert_int_equal(errno, ENOTTY);
+	assert_int_equal(fcntl(copy, F_GETFD), -1);
+}
+
+static void test_take_leaves_nothing_behind(void **state)
+{
+	char *text = strdup("x"), *taken;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), kept;
+
+	{
+		_cleanup_(fd_closep) int scoped = fd;
+
+		kept = take_fd(&scoped);
+		assert_int_equal(scoped, -1);
+	}
+	assert_int_equal(kept, fd);
+	assert_true(fcntl(kept, F_GETFD) >= 0);
+	{
+		_cleanup_(fd_closep) int scoped = kept;
+		(void)scoped;
+	}
+	assert_int_equal(fcntl(kept, F_GETFD), -1);
+	taken = take_ptr(text);
+	assert_null(text);
+	assert_string_equal(taken, "x");
+	free(taken);
+}
+
+static void test_min_max(void **state)
+{
+	assert_int_equal(min_u64(1, UINT64_MAX), 1);
+	assert_int_equal(max_u64(1, UINT64_MAX), UINT64_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_close_keeps_errno_and_takes_minus_one),
+		cmocka_unit_test(test_take_leaves_nothing_behind),
+		cmocka_unit_test(test_min_max),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

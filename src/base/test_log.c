@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Log lines as they land on stderr, and the escaping of peers' text. */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Runs one log call with stderr going into a pipe; returns what arrived. */
+#define CAPTURE(line, call)                                        \
+	do {                                                       \
+		int pipe_fds[2], stderr_copy = dup(STDERR_FILENO); \
+		ssize_t got;                                       \
+		assert_int_equal(pipe(pipe_fds), 0);               \
+		dup2(pipe_fds[1], STDERR_FILENO);                  \
+		close(pipe_fds[1]);                                \
+		call;                                              \
+		dup2(stderr_copy, STDERR_FILENO);                  \
+		close(stderr_copy);                                \
+		got = read(pipe_fds[0], line, sizeof line - 1);    \
+		assert_true(got >= 0);                             \
+		line[got] = '\0';                                  \
+		close(pipe_fds[0]);                                \
+	} while (0)
+
+static void test_line(void **state)
+{
+	char line[LOG_LINE_MAX * 2];
+
+	CAPTURE(line, log_warn("tunnel", "relay '%s' is gone, retrying in %d s", "a", 4));
+	assert_string_equal(line, "warn tunnel: relay 'a' is gone, retrying in 4 s\n");
+	errno = EPIPE;
+	CAPTURE(line, log_error("tunnel", "%s", "x"));
+	assert_string_equal(line, "error tunnel: x\n");
+}
+
+static void test_level(void **state)
+{
+	char line[LOG_LINE_MAX * 2];
+
+	CAPTURE(line, log_debug("a", "hidden"));
+	assert_string_equal(line, "");
+	log_set_level(LOG_LEVEL_DEBUG);
+	CAPTURE(line, log_debug("a", "shown"));
+	assert_string_equal(line, "debug a: shown\n");
+	log_set_level(LOG_LEVEL_ERROR);
+	CAPTURE(line, log_warn("a", "hidden"));
+	assert_string_equal(line, "");
+	log_set_level(LOG_LEVEL_INFO);
+}
+
+static void test_long_line_is_cut(void **state)
+{
+	char text[2 * LOG_LINE_MAX + 1], line[LOG_LINE_MAX * 2];
+
+	memset(text, 'a', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	CAPTURE(line, log_info("c", "%s", text));
+	assert_int_equal(strlen(line), LOG_LINE_MAX);
+	assert_int_equal(line[LOG_LINE_MAX - 1], '\n');
+	assert_int_equal(line[LOG_LINE_MAX - 2], 'a');
+	CAPTURE(line, log_write(LOG_LEVEL_INFO, text, "b"));
+	assert_int_equal(strlen(line), LOG_LINE_MAX);
+	assert_int_equal(line[LOG_LINE_MAX - 1], '\n');
+}
+
+static void test_escape(void **state)
+{
+	char buf[64], tight[6];
+
+	assert_string_equal(log_escape(buf, sizeof buf, "plain ~", 7), "plain ~");
+	assert_string_equal(log_escape(buf, sizeof buf, "\x1b[2J\n\0\x7f\xff", 8),
+		"\\x1b[2J\\x0a\\x00\\x7f\\xff");
+	assert_string_equal(log_escape(buf, sizeof buf, "a'b\\c", 5), "a\\'b\\\\c");
+	assert_string_equal(log_escape(buf, sizeof buf, "", 0), "");
+	/* An escape that doesn't fit whole is left out. */
+	assert_string_equal(log_escape(tight, sizeof tight, "ab\n", 3), "ab");
+	assert_string_equal(log_escape(tight, sizeof tight, "a\n", 2), "a\\x0a");
+	assert_string_equal(log_escape(tight, sizeof tight, "abcdefg", 7), "abcde");
+	assert_string_equal(log_escape(tight, 1, "abc", 3), "");
+}
+
+/* The time in front of each line would make them all different. */
+static int no_time(void **state)
+{
+	return setenv("JOURNAL_STREAM", "1:1", 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_line),
+		cmocka_unit_test(test_level),
+		cmocka_unit_test(test_long_line_is_cut),
+		cmocka_unit_test(test_escape),
+	};
+
+	return cmocka_run_group_tests(tests, no_time, NULL);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* UUIDs: made from getrandom(2), read and written as text. */
+#include "base/uuid.h"
+
+#include "base/parse.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* The hyphenated form is five groups of hex digits with these lengths. */
+static const uint8_t group_digits[] = { 8, 4, 4, 4, 12 };
+
+int uuid_random(struct uuid *ret_uuid)
+{
+	struct uuid u;
+	/* Up to 256 bytes come in one piece, and no signal interrupts that once the pool is seeded.
+	 */
+	ssize_t n = getrandom(u.bytes, sizeof u.bytes, 0);
+
+	if (n != (ssize_t)sizeof u.bytes)
+		return n < 0 ? -errno : -EIO;
+	u.bytes[6] = (uint8_t)((u.bytes[6] & 0x0f) | 0x40); /* version 4 */
+	u.bytes[8] = (uint8_t)((u.bytes[8] & 0x3f) | 0x80); /* the RFC's variant */
+	*ret_uuid = u;
+	return 0;
+}
+
+int uuid_parse(const char *s, size_t len, struct uuid *ret_uuid)
+{
+	char digits[32];
+	size_t at = 0;
+	struct uuid u;
+
+	if (len == UUID_TEXT_LEN) {
+		for (size_t i = 0; i < sizeof group_digits; i++) {
+			if (i > 0 && *s++ != '-')
+				return -EINVAL;
+			memcpy(digits + at, s, group_digits[i]);
+			at += group_digits[i];
+			s += group_digits[i];
+		}
+		s = digits;
+		len = at;
+	}
+	if (parse_hex(s, len, u.bytes, sizeof u.bytes) < 0)
+		return -EINVAL;
+	*ret_uuid = u;
+	return 0;
+}
+
+void uuid_format(const struct uuid *u, char out[UUID_TEXT_LEN + 1])
+{
+	const uint8_t *from = u->bytes;
+
+	for (size_t i = 0; i < sizeof group_digits; i++) {
+		if (i > 0)
+			*out++ = '-';
+		format_hex(from, group_digits[i] / 2, out);
+		out += group_digits[i];
+		from += group_digits[i] / 2;
+	}
+}
+
+bool uuid_equal(const struct uuid *a, const struct uuid *b)
+{
+	return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
