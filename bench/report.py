@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""Tables out of figures, in Markdown that is also pleasant on a terminal."""
+
+import datetime
+import os
+import pathlib
+import re
+import statistics
+
+import delay
+from measures import FIGURES
+
+STOCK = "stock"
+OURS = ("ours", "ours-secret")
+
+
+def medians(rounds):
+    """{tool: {figure: median of the rounds}}"""
+    values = {}
+    for row in rounds:
+        for tool, figures in row.items():
+            for key, value in figures.items():
+                if value is None:
+                    continue
+                values.setdefault(tool, {}).setdefault(key, []).append(value)
+    return {tool: {key: statistics.median(v) for key, v in figures.items()} for tool, figures in values.items()}
+
+
+def ratios(rounds):
+    """{tool: {figure: median of the rounds' ratios to stock bore}}"""
+    divided = []
+    for row in rounds:
+        stock = row.get(STOCK, {})
+        divided.append({
+            tool: {key: value / stock[key] for key, value in figures.items() if value is not None and stock.get(key)}
+            for tool, figures in row.items()
+        })
+    return medians(divided)
+
+
+def table(header, rows):
+    """A Markdown table with aligned columns: the first to the left, the others to the right."""
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(cells):
+        padded = [str(c).ljust(w) if i == 0 else str(c).rjust(w) for i, (c, w) in enumerate(zip(cells, widths))]
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
+    return "\n".join([line(header), line(rule), *map(line, rows)])
+
+
+def number(value, digits):
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def figure_table(tools, figures, values, digits=None):
+    rows = [
+        [f.title, *(number(values.get(t.name, {}).get(f.key), f.digits if digits is None else digits) for t in tools)]
+        for f in figures
+    ]
+    return table(["measure", *(t.title for t in tools)], rows)
+
+
+def goal_rows(tools, figures, absolute, relative):
+    """What ours must reach, and what it has reached."""
+    rows = []
+    for tool in (t for t in tools if t.name in OURS):
+        for f in figures:
+            sign, wanted, unit = f.goal
+            value = (relative if unit else absolute).get(tool.name, {}).get(f.key)
+            if value is not None:
+                rows.append(goal_row(tool.title, f.title, value, sign, wanted, unit))
+    return rows
+
+
+def goal_row(tool, title, value, sign, wanted, unit):
+    met = value >= wanted if sign == ">=" else value <= wanted
+    mark = {"<=": "≤", ">=": "≥"}[sign]
+    return [f"{tool}: {title}", f"{value:.2f} {unit}".strip(), f"{mark} {wanted} {unit}".strip(), "yes" if met else "NO"]
+
+
+def splice_rows(tools, absolute):
+    """Bulk must be no less than what two splicing HAProxies do."""
+    rows = []
+    for tool in (t for t in tools if t.name in OURS):
+        for key in ("up", "down"):
+            ours, hops = (absolute.get(name, {}).get(key) for name in (tool.name, "haproxy"))
+            if ours and hops:
+                rows.append(goal_row(tool.title, f"bulk {key}, over two HAProxies", ours / hops, ">=", 1.0, "x"))
+    return rows
+
+
+def delay_table(trips, tools):
+    named = [t for t in tools if t.name in trips]
+    return table(["over a link with delay", *(t.title for t in named)],
+                 [["time to first byte, round trips of one link", *(number(trips[t.name], 2) for t in named)]])
+
+
+def machine(tools, build):
+    cpu = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+    versions = dict.fromkeys(t.version() for t in tools)
+    return "\n".join([
+        f"- {cpu.group(1) if cpu else os.uname().machine}, {len(os.sched_getaffinity(0))} cores, "
+        f"Linux {os.uname().release}, {datetime.date.today().isoformat()}",
+        f"- {', '.join(v for v in versions if v)}; ours {build}",
+    ])
+
+
+def document(tools, rounds, trips, link_ms, notes, heading):
+    """The whole of results.md; what was not measured is left out."""
+    absolute, relative = medians(rounds), ratios(rounds)
+    seen = {key for figures in absolute.values() for key in figures}
+    figures = [f for f in FIGURES if f.key in seen]
+    parts = [heading]
+    if figures:
+        parts += ["## Medians", figure_table(tools, figures, absolute)]
+        if len(relative) > 1:
+            compared = [t for t in tools if t.name in relative]
+            parts += ["## Times stock bore (medians of the rounds' ratios)", figure_table(compared, figures, relative, 2)]
+    goals = goal_rows(tools, figures, absolute, relative) + splice_rows(tools, absolute)
+    if trips:
+        parts += [
+            "## Over a link with delay",
+            f"Visitor, relay and client in three network namespaces, {delay.ONE_WAY_MS} ms one way on each of two links "
+            f"(connecting over one took {link_ms:.1f} ms). The least possible on the stock wire is 5, with a secret 6.",
+            delay_table(trips, tools),
+        ]
+        titles = {t.name: t.title for t in tools}
+        goals += [goal_row(titles[name], "round trips to the first byte", trips[name], "<=", goal, "")
+                  for name, goal in delay.GOALS.items() if name in trips]
+    if goals:
+        parts += ["## What ours must reach", table(["figure", "measured", "wanted", "reached"], goals)]
+    if notes:
+        parts += ["## Not measured", "\n".join(f"- {note}" for note in notes)]
+    return "\n\n".join(parts) + "\n"
