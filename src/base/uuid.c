@@ -30,7 +30,7 @@ int uuid_parse(const char *s, size_t len, struct uuid *ret_uuid)
 {
 	char digits[32];
 	size_t at = 0;
-	struct uuid u;
+	struct uuid u = { { 0 } };
 
 	if (len == UUID_TEXT_LEN) {
 		for (size_t i = 0; i < sizeof group_digits; i++) {
