@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client's end. In JSON a client with a secret waits for the challenge and then says all that
+ * it has to say in one go; one without a secret says it at once. In the line dialect everything is
+ * said at once; what comes back is told apart from a challenge by its first byte.
+ */
+#include "proto/client_handshake.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "proto/line.h"
+
+enum step {
+	STEP_CHALLENGE, /* awaited, or in a tunnel's line dialect at least possible */
+	STEP_ANSWER,    /* to Hello */
+	STEP_END,
+};
+
+static int fail(struct client_handshake *hs, enum handshake_failure failure)
+{
+	hs->failure = failure;
+	hs->step = STEP_END;
+	return HANDSHAKE_FAILED;
+}
+
+static int done(struct client_handshake *hs)
+{
+	hs->step = STEP_END;
+	return HANDSHAKE_DONE;
+}
+
+static int say(const struct client_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	return msg_append(hs->dialect, ROLE_CLIENT, msg, out);
+}
+
+static int say_request(const struct client_handshake *hs, struct buf *out)
+{
+	bool line = hs->dialect == DIALECT_LINE;
+	struct msg want = { .type = MSG_WANT, .port = hs->port };
+	struct msg hello = { .type = MSG_HELLO, .port = line ? hs->local_port : hs->port };
+	struct msg accept = { .type = MSG_ACCEPT, .id = hs->id };
+	struct msg options = { .type = MSG_OPTIONS };
+	int r = 0;
+
+	if (hs->goal == CLIENT_STREAM)
+		return say(hs, &accept, out);
+	if (line && hs->port)
+		r = say(hs, &want, out);
+	if (r == 0)
+		r = say(hs, &hello, out);
+	if (r < 0 || line || !hs->offer)
+		return r;
+	options.options = *hs->offer;
+	return say(hs, &options, out);
+}
+
+/* -EINVAL or -EMSGSIZE for a secret that cannot stand in a line. */
+static int say_secret(const struct client_handshake *hs, struct buf *out)
+{
+	const struct secret *secret = auth_text(hs->auth);
+	struct msg msg = { .type = MSG_AUTHENTICATE };
+	int r;
+
+	assert(secret);
+	if (secret->len > MSG_MAX)
+		return -EMSGSIZE;
+	memcpy(msg.text, secret->text, secret->len);
+	msg.text_len = secret->len;
+	r = say(hs, &msg, out);
+	explicit_bzero(&msg, sizeof msg);
+	return r;
+}
+
+static int start_line(struct client_handshake *hs, struct buf *out)
+{
+	struct msg greeting = { .type = MSG_GREETING, .port = LINE_VERSION };
+	int r = say(hs, &greeting, out);
+
+	if (r == 0 && hs->auth)
+		r = say_secret(hs, out);
+	if (r == -EINVAL || r == -EMSGSIZE) {
+		buf_consume(out, buf_len(out));
+		return fail(hs, HANDSHAKE_SECRET_UNFIT);
+	}
+	return r < 0 ? r : say_request(hs, out);
+}
+
+int client_handshake_start(struct client_handshake *hs, struct buf *out)
+{
+	int r = 0;
+
+	if (hs->dialect == DIALECT_LINE)
+		r = start_line(hs, out);
+	else if (!hs->auth)
+		r = say_request(hs, out);
+	if (r != 0)
+		return r;
+	if (hs->goal == CLIENT_STREAM && !hs->auth)
+		return done(hs);
+	hs->step = hs->auth ? STEP_CHALLENGE : STEP_ANSWER;
+	return HANDSHAKE_MORE;
+}
+
+static int take_challenge(struct client_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	struct msg answer = { .type = MSG_AUTHENTICATE, .text_len = AUTH_TAG_LEN };
+	int r = 0;
+
+	if (!hs->auth)
+		return fail(hs, HANDSHAKE_SECRET_REQUIRED);
+	if (hs->step != STEP_CHALLENGE)
+		return fail(hs, HANDSHAKE_UNEXPECTED);
+	if (hs->dialect == DIALECT_BORE) {
+		r = auth_answer(hs->auth, &msg->id, answer.text);
+		if (r == 0)
+			r = say(hs, &answer, out);
+		if (r == 0)
+			r = say_request(hs, out);
+	}
+	if (r < 0)
+		return r;
+	hs->step = STEP_ANSWER;
+	return hs->goal == CLIENT_STREAM ? done(hs) : HANDSHAKE_MORE;
+}
+
+static int take_hello(struct client_handshake *hs, enum dialect dialect, const struct msg *msg)
+{
+	if (hs->step == STEP_CHALLENGE && hs->dialect == DIALECT_BORE)
+		return fail(hs, HANDSHAKE_SECRET_UNASKED);
+	if (hs->goal != CLIENT_TUNNEL || dialect != hs->dialect || !msg->port)
+		return fail(hs, HANDSHAKE_UNEXPECTED);
+	hs->public_port = msg->port;
+	return done(hs);
+}
+
+static int take_error(struct client_handshake *hs, const struct msg *msg)
+{
+	memcpy(hs->error, msg->text, sizeof hs->error);
+	hs->error_len = msg->text_len;
+	return fail(hs, handshake_failure_from_error(msg->text));
+}
+
+static int take(
+	struct client_handshake *hs, enum dialect dialect, const struct msg *msg, struct buf *out)
+{
+	switch (msg->type) {
+	case MSG_CHALLENGE:
+		return take_challenge(hs, msg, out);
+	case MSG_HELLO:
+		return take_hello(hs, dialect, msg);
+	case MSG_ERROR:
+		return take_error(hs, msg);
+	default:
+		return fail(hs, HANDSHAKE_UNEXPECTED);
+	}
+}
+
+int client_handshake_feed(struct client_handshake *hs, const uint8_t *data, size_t len,
+	size_t *ret_used, struct buf *out)
+{
+	size_t at = 0, used;
+	struct msg msg;
+	int r = HANDSHAKE_MORE;
+
+	assert(hs->step != STEP_END);
+	while (at < len && r == HANDSHAKE_MORE) {
+		bool json = data[at] == '{' || data[at] == '"';
+		enum dialect dialect = json ? DIALECT_BORE : DIALECT_LINE;
+
+		hs->heard = true;
+		/* A banner of another protocol is known by its first byte. */
+		if (!json && hs->dialect == DIALECT_BORE) {
+			r = fail(hs, HANDSHAKE_NOT_BORE);
+			break;
+		}
+		r = msg_decode(dialect, ROLE_SERVER, data + at, len - at, &msg, &used);
+		if (r == MSG_MORE) {
+			r = HANDSHAKE_MORE;
+			break;
+		}
+		if (r < 0) {
+			r = fail(hs, HANDSHAKE_NOT_BORE);
+			break;
+		}
+		at += used;
+		r = take(hs, dialect, &msg, out);
+	}
+	if (r >= 0)
+		*ret_used = at;
+	return r;
+}
+
+enum handshake_failure client_handshake_cut(const struct client_handshake *hs, bool timed_out)
+{
+	bool answered = hs->auth && hs->step == STEP_ANSWER; /* it has challenged us */
+
+	if (!timed_out)
+		return HANDSHAKE_CLOSED;
+	if (answered)
+		return HANDSHAKE_SILENT;
+	if (hs->auth && hs->dialect == DIALECT_BORE && !hs->heard)
+		return HANDSHAKE_SECRET_UNASKED;
+	return HANDSHAKE_NOT_BORE;
+}

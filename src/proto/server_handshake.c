@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The relay's end. The client's first byte tells the dialect; a challenge that was sent before it
+ * (stock clients with a secret wait for one) changes nothing for a client that speaks lines. What
+ * may come when is one table; all else ends the handshake.
+ */
+#include "proto/server_handshake.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "proto/line.h"
+
+enum step {
+	STEP_FIRST_BYTE, /* the dialect is not known yet */
+	STEP_GREETING,   /* line: HELLO 1 */
+	STEP_AUTH,       /* the answer to the challenge; line: AUTH, which may be missing */
+	STEP_REQUEST,
+	STEP_LOCAL_PORT, /* line: PORT has been said */
+	STEP_END,
+};
+
+static int say(const struct server_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	return msg_append(hs->dialect, ROLE_SERVER, msg, out);
+}
+
+/* With a text, the client is told; a peer that isn't one, or is out of step, gets none, as stock.
+ */
+static int fail(struct server_handshake *hs, enum handshake_failure failure, const char *text,
+	struct buf *out)
+{
+	struct msg error = { .type = MSG_ERROR };
+	int r = 0;
+
+	hs->failure = failure;
+	hs->step = STEP_END;
+	if (text) {
+		error.text_len = strlen(text);
+		memcpy(error.text, text, error.text_len);
+		r = say(hs, &error, out);
+	}
+	return r < 0 ? r : HANDSHAKE_FAILED;
+}
+
+/* Always a JSON frame, also in front of lines. */
+static int say_challenge(struct server_handshake *hs, struct buf *out)
+{
+	struct msg challenge = { .type = MSG_CHALLENGE };
+	int r = uuid_random(&challenge.id);
+
+	if (r < 0)
+		return r;
+	hs->challenge = challenge.id;
+	hs->challenged = true;
+	return msg_append(DIALECT_BORE, ROLE_SERVER, &challenge, out);
+}
+
+static int done(struct server_handshake *hs, enum server_request request)
+{
+	hs->request = request;
+	hs->step = STEP_END;
+	return HANDSHAKE_DONE;
+}
+
+static int take_greeting(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	if (msg->port != LINE_VERSION)
+		return fail(hs, HANDSHAKE_UNEXPECTED, ERROR_VERSION, out);
+	hs->step = STEP_AUTH;
+	return HANDSHAKE_MORE;
+}
+
+static int take_tag(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	if (!auth_check_tag(hs->auth, &hs->challenge, msg->text, msg->text_len))
+		return fail(hs, HANDSHAKE_WRONG_SECRET, ERROR_WRONG_SECRET, out);
+	hs->step = STEP_REQUEST;
+	return HANDSHAKE_MORE;
+}
+
+/* Without a secret of its own, the relay lets any AUTH line pass. */
+static int take_secret(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	if (hs->auth && !auth_check_text(hs->auth, msg->text, msg->text_len))
+		return fail(hs, HANDSHAKE_WRONG_SECRET, ERROR_WRONG_SECRET, out);
+	hs->auth_line = true;
+	hs->step = STEP_REQUEST;
+	return HANDSHAKE_MORE;
+}
+
+static int take_hello(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	hs->port = msg->port;
+	return done(hs, SERVER_TUNNEL);
+}
+
+static int take_want(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	hs->port = msg->port;
+	hs->step = STEP_LOCAL_PORT;
+	return HANDSHAKE_MORE;
+}
+
+static int take_local_port(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	return done(hs, SERVER_TUNNEL);
+}
+
+/*
+ * A client that has sent AUTH can't know whether a challenge is still on its way, and raw bytes
+ * follow: so it gets exactly one in any case.
+ */
+static int take_accept(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	int r = 0;
+
+	if (hs->auth_line && !hs->challenged)
+		r = say_challenge(hs, out);
+	if (r < 0)
+		return r;
+	hs->id = msg->id;
+	return done(hs, SERVER_STREAM);
+}
+
+static const struct rule {
+	enum dialect dialect;
+	enum step step;
+	enum msg_type type;
+	int (*take)(struct server_handshake *hs, const struct msg *msg, struct buf *out);
+} rules[] = {
+	{ DIALECT_BORE, STEP_AUTH, MSG_AUTHENTICATE, take_tag },
+	{ DIALECT_BORE, STEP_REQUEST, MSG_HELLO, take_hello },
+	{ DIALECT_BORE, STEP_REQUEST, MSG_ACCEPT, take_accept },
+	{ DIALECT_LINE, STEP_GREETING, MSG_GREETING, take_greeting },
+	{ DIALECT_LINE, STEP_AUTH, MSG_AUTHENTICATE, take_secret },
+	{ DIALECT_LINE, STEP_REQUEST, MSG_WANT, take_want },
+	{ DIALECT_LINE, STEP_REQUEST, MSG_HELLO, take_local_port },
+	{ DIALECT_LINE, STEP_REQUEST, MSG_ACCEPT, take_accept },
+	{ DIALECT_LINE, STEP_LOCAL_PORT, MSG_HELLO, take_local_port },
+};
+
+static int take(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	if (hs->step == STEP_AUTH && msg->type != MSG_AUTHENTICATE) {
+		if (hs->auth)
+			return fail(hs, HANDSHAKE_SECRET_REQUIRED, ERROR_SECRET_REQUIRED, out);
+		hs->step = STEP_REQUEST;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+		const struct rule *rule = &rules[i];
+
+		if (rule->dialect == hs->dialect && rule->step == (enum step)hs->step &&
+			rule->type == msg->type)
+			return rule->take(hs, msg, out);
+	}
+	return fail(hs, HANDSHAKE_UNEXPECTED, hs->dialect == DIALECT_LINE ? ERROR_UNEXPECTED : NULL,
+		out);
+}
+
+static int take_garbage(struct server_handshake *hs, int error, struct buf *out)
+{
+	/* Stock answers this only while it awaits the tag; a person at a terminal wants it always.
+	 */
+	bool told = hs->step == STEP_AUTH || (hs->dialect == DIALECT_LINE && hs->step > STEP_AUTH);
+	const char *text = error == -EMSGSIZE ? ERROR_TOO_LONG : ERROR_UNPARSABLE;
+
+	return fail(hs, HANDSHAKE_NOT_BORE, told ? text : NULL, out);
+}
+
+static int take_first_byte(struct server_handshake *hs, uint8_t byte, struct buf *out)
+{
+	hs->heard = true;
+	if (byte == 'H' && hs->line_dialect) {
+		hs->dialect = DIALECT_LINE;
+		hs->step = STEP_GREETING;
+		return HANDSHAKE_MORE;
+	}
+	if (byte != '{' && byte != '"')
+		return fail(hs, HANDSHAKE_NOT_BORE, NULL, out);
+	hs->step = hs->auth ? STEP_AUTH : STEP_REQUEST;
+	return hs->auth && !hs->challenged ? say_challenge(hs, out) : HANDSHAKE_MORE;
+}
+
+int server_handshake_start(
+	struct server_handshake *hs, bool speaks_json, struct buf *out, bool *ret_wait)
+{
+	bool wait = hs->auth && hs->line_dialect && !speaks_json;
+	int r = 0;
+
+	if (hs->auth && !wait)
+		r = say_challenge(hs, out);
+	if (r < 0)
+		return r;
+	*ret_wait = wait;
+	return HANDSHAKE_MORE;
+}
+
+int server_handshake_challenge(struct server_handshake *hs, struct buf *out)
+{
+	int r = 0;
+
+	if (hs->auth && !hs->heard && !hs->challenged)
+		r = say_challenge(hs, out);
+	return r < 0 ? r : HANDSHAKE_MORE;
+}
+
+int server_handshake_feed(struct server_handshake *hs, const uint8_t *data, size_t len,
+	size_t *ret_used, struct buf *out)
+{
+	size_t at = 0, used;
+	struct msg msg;
+	int r = HANDSHAKE_MORE;
+
+	assert(hs->step != STEP_END);
+	if (len && hs->step == STEP_FIRST_BYTE)
+		r = take_first_byte(hs, data[0], out);
+	while (at < len && r == HANDSHAKE_MORE) {
+		r = msg_decode(hs->dialect, ROLE_CLIENT, data + at, len - at, &msg, &used);
+		if (r == MSG_MORE) {
+			r = HANDSHAKE_MORE;
+			break;
+		}
+		if (r < 0) {
+			r = take_garbage(hs, r, out);
+			break;
+		}
+		at += used;
+		r = take(hs, &msg, out);
+	}
+	if (r >= 0)
+		*ret_used = at;
+	return r;
+}
+
+int server_handshake_expire(struct server_handshake *hs, struct buf *out)
+{
+	/* As with garbage: stock is silent once a secret is out of the way. */
+	bool told = hs->dialect == DIALECT_LINE ||
+		    (hs->auth && (hs->step == STEP_FIRST_BYTE || hs->step == STEP_AUTH));
+
+	return fail(hs, HANDSHAKE_SILENT, told ? ERROR_TIMED_OUT : NULL, out);
+}
