@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The options of a command: one alphabetical table that feeds the command line, the environment,
+ * --help, the shells' completion and the manual page.
+ *
+ * A value is taken from the command line, else from the environment, else from the default, and is
+ * stored in the caller's struct at the table's offset. Texts point into argv, the environment or
+ * the table. The command line's rules are those of clap, which stock bore uses: `--opt value`,
+ * `--opt=value`, `-o value`, `-ovalue`, `-o=value`, `--`, long names in full, each option once.
+ */
+#ifndef CONF_OPTION_H
+#define CONF_OPTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define OPTIONS_MAX 48       /* entries of a table */
+#define OPTION_ERROR_MAX 512 /* a message and its NUL; what is longer is cut */
+
+/* What a value is, and what stands at its offset. */
+enum option_type {
+	OPTION_FLAG,     /* bool; takes no value and may be repeated */
+	OPTION_HELP,     /* nothing is stored: ends the parsing */
+	OPTION_TEXT,     /* const char *, not empty; NULL: not given */
+	OPTION_FILE,     /* as OPTION_TEXT; completed with file names */
+	OPTION_SECRET,   /* struct secret; wiped from argv and the environment, in no message */
+	OPTION_NUMBER,   /* uint64_t in min..max */
+	OPTION_DURATION, /* uint64_t in ms, in min..max; "none" is 0 where min is 0 */
+	OPTION_CHOICE,   /* uint64_t: the index of the word in `choices` */
+	OPTION_TYPES,
+};
+
+struct option_def {
+	const char *name;           /* the long option, or the name of a positional argument */
+	const char *value_name;     /* of an option's value in --help */
+	const char *env;            /* variable, or NULL */
+	const char *fallback;       /* the default as one would type it, or NULL */
+	const char *const *choices; /* OPTION_CHOICE: words, NULL at the end */
+	const char *help;           /* sentences without the last full stop */
+	uint64_t min, max;          /* OPTION_NUMBER, OPTION_DURATION; inclusive */
+	size_t offset;
+	enum option_type type;
+	char letter;     /* the short option, or 0 */
+	bool positional; /* these come first in the table, in the order of the command line */
+	bool required;
+};
+
+struct option_table {
+	const char *program, *command; /* "bore", "local" */
+	const char *summary;           /* one sentence without full stop */
+	const struct option_def *defs;
+	size_t count; /* at most OPTIONS_MAX */
+};
+
+enum option_source {
+	OPTION_UNSET,
+	OPTION_FROM_DEFAULT,
+	OPTION_FROM_ENV,
+	OPTION_FROM_ARG,
+};
+
+/* What a parse found out beside the values. */
+struct option_set {
+	const struct option_table *table; /* not owned */
+	void *values;                     /* not owned */
+	enum option_source source[OPTIONS_MAX];
+	char error[OPTION_ERROR_MAX]; /* OPTION_INVALID: one line with cause and remedy */
+};
+
+enum option_condition {
+	OPTION_WANTS_HELP = 1,
+	OPTION_INVALID,
+};
+
+/*
+ * argv[0] is skipped. `values` is zeroed by the caller, who also clears the secrets in it. 0, or an
+ * enum option_condition. Uses getopt_long(3), and so is not for threads.
+ */
+int option_set_parse(struct option_set *set, const struct option_table *table, void *values,
+	int argc, char **argv);
+
+/* Where the value of the option `name`, which must be in the table, came from. */
+enum option_source option_set_source(const struct option_set *set, const char *name);
+
+/* The table's entry for `name`, which must be there. */
+const struct option_def *option_find(const struct option_table *table, const char *name);
+
+/* Fills set->error and returns OPTION_INVALID: also for what only the caller can judge. */
+int option_set_fail(struct option_set *set, const char *fmt, ...) _printf_(2, 3);
+
+/* The same for a bad value: "invalid value 'VALUE' for '--name <NAME>': why". */
+int option_set_bad_value(
+	struct option_set *set, const struct option_def *def, const char *value, const char *why);
+
+/* "--name <VALUE>", "--name" or "<NAME>", as messages and usage lines show it. Returns buf. */
+const char *option_display(const struct option_def *def, char *buf, size_t size);
+
+/* Whether a value follows the option on the command line. */
+bool option_takes_value(const struct option_def *def);
+
+#endif

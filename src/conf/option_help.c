@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * --help in clap's layout, and the options of a manual page.
+ */
+#include "conf/option_help.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "conf/option.h"
+
+#define LABEL_WIDTH 34 /* of "-x, --name <VALUE>" */
+#define HELP_WIDTH 100 /* of a line */
+#define LABEL_MAX 80
+
+void option_write_usage(const struct option_table *t, FILE *out)
+{
+	char display[LABEL_MAX];
+
+	fprintf(out, "%s %s [OPTIONS]", t->program, t->command);
+	/* Options first, as the usage line of clap has them. */
+	for (int positional = 0; positional < 2; positional++)
+		for (size_t i = 0; i < t->count; i++)
+			if (t->defs[i].required && t->defs[i].positional == (bool)positional)
+				fprintf(out, " %s",
+					option_display(&t->defs[i], display, sizeof display));
+}
+
+/* Writes the words of `text` behind column LABEL_WIDTH + 4; returns the column that follows. */
+static size_t write_wrapped(const char *text, size_t column, FILE *out)
+{
+	while (*text) {
+		size_t len = strcspn(text, " ");
+
+		if (column + 1 + len > HELP_WIDTH) {
+			fprintf(out, "\n%*s", LABEL_WIDTH + 3, "");
+			column = LABEL_WIDTH + 3;
+		}
+		fprintf(out, " %.*s", (int)len, text);
+		column += 1 + len;
+		text += len;
+		text += strspn(text, " ");
+	}
+	return column;
+}
+
+/* What stands in brackets behind the help: variable, default, words. */
+static void write_notes(const struct option_def *def, size_t column, FILE *out)
+{
+	char note[HELP_WIDTH];
+	size_t len;
+
+	if (def->env) {
+		snprintf(note, sizeof note, "[env: %s]", def->env);
+		column = write_wrapped(note, column, out);
+	}
+	if (def->fallback) {
+		snprintf(note, sizeof note, "[default: %s]", def->fallback);
+		column = write_wrapped(note, column, out);
+	}
+	if (def->choices) {
+		len = (size_t)snprintf(note, sizeof note, "[possible values:");
+		for (size_t i = 0; def->choices[i] && len < sizeof note; i++)
+			len += (size_t)snprintf(note + len, sizeof note - len, " %s%s",
+				def->choices[i], def->choices[i + 1] ? "," : "]");
+		write_wrapped(note, column, out);
+	}
+}
+
+static void write_entry(const struct option_def *def, FILE *out)
+{
+	char display[LABEL_MAX], label[LABEL_MAX + 4], letter[] = "    ";
+
+	option_display(def, display, sizeof display);
+	if (def->letter) {
+		letter[0] = '-';
+		letter[1] = def->letter;
+		letter[2] = ',';
+	}
+	snprintf(label, sizeof label, "%s%s", def->positional ? "" : letter, display);
+	fprintf(out, "  %-*s ", LABEL_WIDTH, label);
+	if (strlen(label) > LABEL_WIDTH)
+		fprintf(out, "\n%*s", LABEL_WIDTH + 3, "");
+	write_notes(def, write_wrapped(def->help, LABEL_WIDTH + 3, out), out);
+	fputc('\n', out);
+}
+
+void option_write_help(const struct option_table *t, FILE *out)
+{
+	bool arguments = t->count && t->defs[0].positional, options = false;
+
+	fprintf(out, "%s\n\nUsage: ", t->summary);
+	option_write_usage(t, out);
+	fputs(arguments ? "\n\nArguments:\n" : "\n", out);
+	for (size_t i = 0; i < t->count; i++) {
+		if (!t->defs[i].positional && !options) {
+			fputs("\nOptions:\n", out);
+			options = true;
+		}
+		write_entry(&t->defs[i], out);
+	}
+}
+
+/* Text for mdoc: a backslash and a dot or quote at the start of a line mean something to it. */
+static void write_roff(const char *text, FILE *out)
+{
+	for (; *text; text++)
+		if (*text == '\\')
+			fputs("\\e", out);
+		else if (*text == '-')
+			fputs("\\-", out);
+		else
+			fputc(*text, out);
+}
+
+void option_write_man(const struct option_table *t, FILE *out)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		const struct option_def *def = &t->defs[i];
+
+		if (def->positional) {
+			fprintf(out, ".It Ar %s\n", def->name);
+		} else {
+			fputs(".It ", out);
+			if (def->letter)
+				fprintf(out, "Fl %c , ", def->letter);
+			fprintf(out, "Fl -%s", def->name);
+			fprintf(out, option_takes_value(def) ? " Ar %s\n" : "\n", def->value_name);
+		}
+		write_roff(def->help, out);
+		fputs(".\n", out);
+		if (def->choices) {
+			fputs("One of", out);
+			for (size_t c = 0; def->choices[c]; c++)
+				fprintf(out, "%s\n.Cm %s", c ? " ," : "", def->choices[c]);
+			fputs(" .\n", out);
+		}
+		if (def->fallback)
+			fprintf(out, "The default is\n.Cm %s .\n", def->fallback);
+		if (def->env)
+			fprintf(out, "Environment variable:\n.Ev %s .\n", def->env);
+	}
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One option's value: a table with a setter for each type. A setter stores only what is good.
+ */
+#include "conf/option_value.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/parse.h"
+#include "base/secret.h"
+#include "conf/option.h"
+
+typedef int (*value_set_fn)(
+	const struct option_def *def, const char *text, void *slot, char *ret_why);
+
+static int why(char *ret_why, int r, const char *text)
+{
+	snprintf(ret_why, OPTION_WHY_MAX, "%s", text);
+	return r;
+}
+
+static int set_flag(const struct option_def *def, const char *text, void *slot, char *ret_why)
+{
+	*(bool *)slot = true;
+	return 0;
+}
+
+static int set_text(const struct option_def *def, const char *text, void *slot, char *ret_why)
+{
+	if (!*text)
+		return why(ret_why, -EINVAL, "it is empty");
+	*(const char **)slot = text;
+	return 0;
+}
+
+static int set_secret(const struct option_def *def, const char *text, void *slot, char *ret_why)
+{
+	int r = secret_set(slot, text, strlen(text));
+
+	if (r == -E2BIG)
+		snprintf(ret_why, OPTION_WHY_MAX, "it is longer than %d bytes", SECRET_MAX_LEN);
+	else if (r < 0)
+		snprintf(ret_why, OPTION_WHY_MAX, "%s", strerror(-r));
+	return r;
+}
+
+static int set_number(const struct option_def *def, const char *text, void *slot, char *ret_why)
+{
+	int r = parse_u64(text, strlen(text), def->min, def->max, slot);
+
+	if (r == -ERANGE)
+		snprintf(ret_why, OPTION_WHY_MAX, "it is not in %" PRIu64 "..=%" PRIu64, def->min,
+			def->max);
+	else if (r < 0)
+		return why(ret_why, r, "it is not a number");
+	return r;
+}
+
+static int set_duration(const struct option_def *def, const char *text, void *slot, char *ret_why)
+{
+	char min[OPTION_DURATION_TEXT_MAX], max[OPTION_DURATION_TEXT_MAX];
+	uint64_t ms = 0;
+	int r = 0;
+
+	if (def->min > 0 || strcmp(text, "none") != 0)
+		r = parse_duration_ms(text, &ms);
+	if (r == -EINVAL)
+		return why(ret_why, r, "it is not a duration such as 500ms, 30s, 5m or 1h");
+	if (r < 0 || ms < def->min || ms > def->max) {
+		snprintf(ret_why, OPTION_WHY_MAX, "it is not in %s..=%s",
+			option_format_duration(def->min, min),
+			option_format_duration(def->max, max));
+		return -ERANGE;
+	}
+	*(uint64_t *)slot = ms;
+	return 0;
+}
+
+static int set_choice(const struct option_def *def, const char *text, void *slot, char *ret_why)
+{
+	size_t len;
+
+	for (size_t i = 0; def->choices[i]; i++)
+		if (strcmp(text, def->choices[i]) == 0) {
+			*(uint64_t *)slot = i;
+			return 0;
+		}
+	len = (size_t)snprintf(ret_why, OPTION_WHY_MAX, "it is none of");
+	for (size_t i = 0; def->choices[i] && len < OPTION_WHY_MAX; i++)
+		len += (size_t)snprintf(ret_why + len, OPTION_WHY_MAX - len, "%s %s", i ? "," : "",
+			def->choices[i]);
+	return -EINVAL;
+}
+
+static const value_set_fn setters[OPTION_TYPES] = {
+	[OPTION_FLAG] = set_flag,
+	[OPTION_TEXT] = set_text,
+	[OPTION_FILE] = set_text,
+	[OPTION_SECRET] = set_secret,
+	[OPTION_NUMBER] = set_number,
+	[OPTION_DURATION] = set_duration,
+	[OPTION_CHOICE] = set_choice,
+};
+
+int option_value_set(
+	const struct option_def *def, const char *text, void *values, char ret_why[OPTION_WHY_MAX])
+{
+	assert(setters[def->type]);
+	return setters[def->type](def, text, (char *)values + def->offset, ret_why);
+}
+
+char *option_format_duration(uint64_t ms, char ret_text[OPTION_DURATION_TEXT_MAX])
+{
+	static const struct {
+		uint64_t ms;
+		const char *name;
+	} units[] = { { 3600 * 1000, "h" }, { 60 * 1000, "m" }, { 1000, "s" }, { 1, "ms" } };
+	size_t i = 0;
+
+	while (ms % units[i].ms)
+		i++;
+	snprintf(ret_text, OPTION_DURATION_TEXT_MAX, "%" PRIu64 "%s", ms / units[i].ms,
+		units[i].name);
+	return ret_text;
+}
