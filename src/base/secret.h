@@ -25,8 +25,9 @@ int secret_set(struct secret *s, const char *text, size_t len);
 void secret_clear(struct secret *s);
 
 /*
- * Takes the secret from a file, or from a pipe until its end, without one trailing newline. On failure the negative errno is
- * returned and *ret_why says in words what is wrong with the file ("is longer than 4096 bytes").
+ * Takes the secret from a file, or from a pipe until its end, without one trailing newline. On
+ * failure the negative errno is returned and *ret_why says in words what is wrong with the file
+ * ("is longer than 4096 bytes").
  */
 int secret_read_file(struct secret *s, const char *path, const char **ret_why);
 
