@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The data path: worker threads that join two connected sockets until both directions are done.
+ *
+ * The control loop owns the pool. It hands over two sockets with the bytes that it has already read
+ * from them; from then on a worker owns the descriptors, and the control loop hears of the
+ * connection once more, in the completion. Everything here is called on the control loop's thread,
+ * and completions run there.
+ */
+#ifndef NET_PUMP_POOL_H
+#define NET_PUMP_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct pump;
+struct pump_pool;
+
+/* The two ends of a connection. What is read from one is written to the other. */
+enum pump_side {
+	PUMP_OUTER, /* towards the visitor: the relay's public port, or the client's data connection
+		     */
+	PUMP_INNER, /* towards the application: the relay's data connection, or the client's local
+		       one */
+	PUMP_SIDES,
+};
+
+/* How a connection ended. */
+enum pump_end {
+	PUMP_END_CLOSED, /* both directions reached EOF and everything was delivered */
+	PUMP_END_RESET,  /* a side was reset or failed; what had been read from it was delivered */
+	PUMP_END_HALF_CLOSED, /* half closed and without traffic for the half-close timeout */
+	PUMP_END_IDLE,        /* without traffic for the idle timeout */
+	PUMP_END_ABORTED,     /* pump_abort() or the pool's end */
+	PUMP_END_NO_MEMORY,   /* it could not be set up */
+};
+
+enum pump_mode {
+	PUMP_AUTO,   /* copy first, splice(2) once a direction has moved 64 KiB */
+	PUMP_COPY,   /* never splice */
+	PUMP_SPLICE, /* splice from the first byte where a pipe is to be had (for tests) */
+};
+
+struct pump_pool_config {
+	unsigned workers; /* threads; 0: one per online core */
+	enum pump_mode mode;
+	uint64_t half_close_timeout_ms; /* 0: none */
+	uint64_t idle_timeout_ms;       /* 0: none */
+	uint32_t pipe_pages; /* the budget for pipes; 0: half of what the kernel allows a user */
+};
+
+struct pump_result {
+	uint64_t bytes[PUMP_SIDES]; /* read from that side and delivered to the other */
+	uint64_t duration_ms;
+	enum pump_end end;
+	enum pump_side side; /* of the side that was reset, for PUMP_END_RESET */
+	int error;           /* positive errno of that side, 0 where there is none */
+};
+
+/* Runs once per pump_pool_add() that returned 0, on the control loop; `result` lives as long as the
+ * call. */
+typedef void (*pump_done_fn)(void *owner, const struct pump_result *result);
+
+struct pump_job {
+	int fd[PUMP_SIDES];            /* connected, non-blocking; the pool owns them on success */
+	const void *early[PUMP_SIDES]; /* bytes already read from that side, copied by the call */
+	size_t early_len[PUMP_SIDES];
+	pump_done_fn done;
+	void *owner;
+};
+
+/* Counts since the start, and what is in use now; summed over the workers without stopping them. */
+struct pump_stats {
+	uint64_t open, total;
+	uint64_t bytes[PUMP_SIDES];
+	uint64_t spliced_bytes;
+	uint64_t pipes_large, pipes_small, pipes_limit; /* in use by size; the budget in pages */
+	uint64_t pipes_denied; /* times a direction wanted a pipe, got none and went on copying */
+};
+
+/* 0, or a negative errno. On success the caller closes the pool with pump_pool_close(). */
+int pump_pool_new(
+	uv_loop_t *loop, const struct pump_pool_config *config, struct pump_pool **ret_pool);
+
+/*
+ * Hands a connection over. 0: the pool owns both descriptors, *ret_pump (may be NULL) is valid
+ * until `done` has returned. Negative errno: nothing was taken.
+ */
+int pump_pool_add(struct pump_pool *pool, const struct pump_job *job, struct pump **ret_pump);
+
+/* Bytes moved so far from each side, readable while the pump runs. */
+void pump_bytes(const struct pump *pump, uint64_t ret_bytes[PUMP_SIDES]);
+
+/* Ends a connection now, with a reset on both sides; `done` follows. Idempotent. */
+void pump_abort(struct pump_pool *pool, struct pump *pump);
+
+void pump_pool_stats(const struct pump_pool *pool, struct pump_stats *ret_stats);
+
+/*
+ * Aborts what is open, delivers every completion, joins the threads and frees the pool; `closed` is
+ * the last call, on the control loop.
+ */
+void pump_pool_close(struct pump_pool *pool, void (*closed)(void *owner), void *owner);
+
+#endif

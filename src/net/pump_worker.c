@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker thread. Each round takes a batch of events, gives each pump with work one turn and hands
+ * the finished ones back. Invariant: a pump leaves the epoll set before its descriptors are closed,
+ * and is handed back at the end of the round, when no event of the batch refers to it any more.
+ *
+ * The path of a message is epoll_wait, recv, send: no clock, no lock, no timer. Deadlines are
+ * looked at from a timer that is armed only while some pump has one, and progress is seen from the
+ * byte counts.
+ */
+#include "net/pump_worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+
+#define WORKER_EVENTS 128
+
+/* Small, so that no huge page ever backs it; the deepest frame is the event array. */
+#define WORKER_STACK_BYTES (256U * 1024U)
+
+/* A drained connection is looked at so often; other deadlines are met within a sixteenth. */
+#define WORKER_DRAIN_TICK_MS 20U
+#define WORKER_TICK_PARTS 16U
+#define WORKER_TICK_MIN_MS 10U
+
+/* epoll's user data is a pump's address with the side in its lowest bit, or one of these. */
+#define WORKER_TOKEN_WAKE 0U
+#define WORKER_TOKEN_TIMER 1U
+
+static void list_append_all(struct list *to, struct list *from)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = to->prev;
+	to->prev->next = from->next;
+	from->prev->next = to;
+	to->prev = from->prev;
+	list_init(from);
+}
+
+static uint64_t tick_of(const struct pump_pool_config *config)
+{
+	uint64_t half = config->half_close_timeout_ms, idle = config->idle_timeout_ms;
+	uint64_t shortest = half && idle ? min_u64(half, idle) : max_u64(half, idle);
+
+	return max_u64(shortest / WORKER_TICK_PARTS, WORKER_TICK_MIN_MS);
+}
+
+static int worker_watch_fd(struct pump_worker *w, int fd, uint32_t events, uint64_t token)
+{
+	struct epoll_event event = { .events = events | EPOLLET, .data.u64 = token };
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int worker_open_fds(struct pump_worker *w)
+{
+	int r;
+
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epoll_fd < 0)
+		return -errno;
+	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->wake_fd < 0)
+		return -errno;
+	w->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (w->timer_fd < 0)
+		return -errno;
+	/* Edge-triggered, neither has to be read: each write and each expiry is an edge. */
+	r = worker_watch_fd(w, w->wake_fd, EPOLLIN, WORKER_TOKEN_WAKE);
+	return r < 0 ? r : worker_watch_fd(w, w->timer_fd, EPOLLIN, WORKER_TOKEN_TIMER);
+}
+
+int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *config,
+	struct pipe_pool *pipes, uv_async_t *notify)
+{
+	int r;
+
+	memset(w, 0, sizeof(*w));
+	w->epoll_fd = w->wake_fd = w->timer_fd = -1;
+	w->notify = notify;
+	w->tick_ms = tick_of(config);
+	pthread_mutex_init(&w->lock, NULL);
+	list_init(&w->incoming);
+	list_init(&w->aborts);
+	list_init(&w->done);
+	list_init(&w->open);
+	list_init(&w->run_queue);
+	list_init(&w->finished);
+	list_init(&w->watched);
+	list_init(&w->drained);
+	pipe_cache_init(&w->io.pipes, pipes);
+	w->io.mode = config->mode;
+	w->io.half_close_timeout_ms = config->half_close_timeout_ms;
+	w->io.idle_timeout_ms = config->idle_timeout_ms;
+	w->io.buffer = malloc(PUMP_BUFFER_BYTES);
+	r = w->io.buffer ? worker_open_fds(w) : -ENOMEM;
+	if (r < 0)
+		pump_worker_deinit(w);
+	return r;
+}
+
+void pump_worker_deinit(struct pump_worker *w)
+{
+	assert(w->load == 0);
+	assert(w->io.held_bytes == 0);
+	pipe_cache_clear(&w->io.pipes);
+	w->epoll_fd = fd_close(w->epoll_fd);
+	w->wake_fd = fd_close(w->wake_fd);
+	w->timer_fd = fd_close(w->timer_fd);
+	pthread_mutex_destroy(&w->lock);
+	free(w->io.buffer);
+	w->io.buffer = NULL;
+}
+
+static void worker_finish(struct pump_worker *w, struct pump *p)
+{
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		/* A child between fork and exec has a copy, so closing ours would not take it out.
+		 */
+		(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, p->fd[side], NULL);
+	}
+	pump_close(p, &w->io);
+	list_remove(&p->run_link);
+	list_remove(&p->watch_link);
+	list_remove(&p->link);
+	list_push_back(&w->finished, &p->link);
+}
+
+static void worker_arm(struct pump_worker *w)
+{
+	uint64_t ms = 0;
+	struct itimerspec spec = { 0 };
+
+	if (!list_empty(&w->drained))
+		ms = WORKER_DRAIN_TICK_MS;
+	else if (!list_empty(&w->watched))
+		ms = w->tick_ms;
+	if (ms == 0 || (w->armed_ms > 0 && w->armed_ms <= ms))
+		return;
+	spec.it_value.tv_sec = (time_t)(ms / 1000);
+	spec.it_value.tv_nsec = (long)(ms % 1000) * 1000000;
+	(void)timerfd_settime(w->timer_fd, 0, &spec, NULL);
+	w->armed_ms = ms;
+}
+
+static void worker_set_watch(struct pump_worker *w, struct pump *p)
+{
+	enum pump_watch watch = pump_wants_watch(p, &w->io);
+
+	if (watch == p->watch)
+		return;
+	p->watch = watch;
+	p->watch_since_ms = clock_now_ms();
+	list_remove(&p->watch_link);
+	if (watch != PUMP_WATCH_NONE)
+		list_push_back(
+			watch == PUMP_WATCH_DRAIN ? &w->drained : &w->watched, &p->watch_link);
+	worker_arm(w);
+}
+
+static void worker_queue(struct pump_worker *w, struct pump *p)
+{
+	if (list_empty(&p->run_link) && pump_can_run(p))
+		list_push_back(&w->run_queue, &p->run_link);
+}
+
+static void worker_sweep(struct pump_worker *w, struct list *watched, uint64_t now_ms)
+{
+	list_for_each_safe(link, watched) {
+		struct pump *p = list_entry(link, struct pump, watch_link);
+
+		if (pump_check_watch(p, &w->io, now_ms) == PUMP_FINISHED)
+			worker_finish(w, p);
+	}
+}
+
+static void worker_tick(struct pump_worker *w)
+{
+	uint64_t now_ms = clock_now_ms();
+
+	w->armed_ms = 0;
+	worker_sweep(w, &w->drained, now_ms);
+	if (now_ms - w->swept_ms >= w->tick_ms) {
+		w->swept_ms = now_ms;
+		worker_sweep(w, &w->watched, now_ms);
+	}
+	worker_arm(w);
+}
+
+static void worker_take(struct pump_worker *w, struct pump *p)
+{
+	list_remove(&p->link);
+	list_push_back(&w->open, &p->link);
+	w->io.held_bytes += pump_held(p);
+	for (unsigned side = 0; side < PUMP_SIDES; side++) {
+		uint64_t token = (uint64_t)(uintptr_t)p | side;
+
+		if (worker_watch_fd(w, p->fd[side], EPOLLIN | EPOLLOUT | EPOLLRDHUP, token) < 0)
+			pump_set_end(p, PUMP_END_NO_MEMORY);
+	}
+	worker_set_watch(w, p);
+	worker_queue(w, p);
+}
+
+/*
+ * What the control loop has sent. It runs before anything of this round is finished, so a pump in
+ * `aborts` is either open or incoming. Returns false when the thread is to stop.
+ */
+static bool worker_take_messages(struct pump_worker *w)
+{
+	struct list incoming;
+	bool stopping;
+
+	list_init(&incoming);
+	pthread_mutex_lock(&w->lock);
+	list_append_all(&incoming, &w->incoming);
+	list_for_each_safe(link, &w->aborts) {
+		struct pump *p = list_entry(link, struct pump, abort_link);
+
+		list_remove(link);
+		pump_set_end(p, PUMP_END_ABORTED);
+		worker_queue(w, p);
+	}
+	stopping = w->stopping;
+	pthread_mutex_unlock(&w->lock);
+	list_for_each_safe(link, &incoming)
+		worker_take(w, list_entry(link, struct pump, link));
+	return !stopping;
+}
+
+/* One turn for each pump that was in the queue; those with more to do go to its tail. */
+static void worker_run_queue(struct pump_worker *w)
+{
+	struct list turn, *link;
+
+	list_init(&turn);
+	list_append_all(&turn, &w->run_queue);
+	while ((link = list_first(&turn))) {
+		struct pump *p = list_entry(link, struct pump, run_link);
+		enum pump_next next;
+
+		list_remove(link);
+		next = pump_run(p, &w->io);
+		if (next == PUMP_FINISHED) {
+			worker_finish(w, p);
+			continue;
+		}
+		if (next == PUMP_MORE)
+			list_push_back(&w->run_queue, link);
+		worker_set_watch(w, p);
+	}
+}
+
+/* Hands the finished pumps back. From here on they belong to the control loop. */
+static void worker_flush(struct pump_worker *w, bool exited)
+{
+	bool wake = exited;
+
+	if (list_empty(&w->open))
+		pipe_cache_clear(&w->io.pipes);
+	if (list_empty(&w->finished) && !exited)
+		return;
+	pthread_mutex_lock(&w->lock);
+	list_for_each(link, &w->finished) {
+		struct pump *p = list_entry(link, struct pump, link);
+
+		p->finished = true;
+		list_remove(&p->abort_link);
+	}
+	wake |= list_empty(&w->done);
+	list_append_all(&w->done, &w->finished);
+	w->exited = exited;
+	if (wake)
+		uv_async_send(w->notify);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void worker_abort_all(struct pump_worker *w)
+{
+	list_for_each_safe(link, &w->open) {
+		struct pump *p = list_entry(link, struct pump, link);
+
+		pump_set_end(p, PUMP_END_ABORTED);
+		worker_finish(w, p);
+	}
+}
+
+static bool worker_round(struct pump_worker *w)
+{
+	struct epoll_event events[WORKER_EVENTS];
+	bool wake = false, tick = false, go_on = true;
+	int n = epoll_wait(w->epoll_fd, events, WORKER_EVENTS, list_empty(&w->run_queue) ? -1 : 0);
+
+	for (int i = 0; i < n; i++) {
+		uint64_t token = events[i].data.u64;
+		struct pump *p = (struct pump *)(uintptr_t)(token & ~(uint64_t)1);
+
+		wake |= token == WORKER_TOKEN_WAKE;
+		tick |= token == WORKER_TOKEN_TIMER;
+		if (!p)
+			continue;
+		pump_ready(p, (enum pump_side)(token & 1), events[i].events, &w->io);
+		worker_queue(w, p);
+	}
+	if (wake)
+		go_on = worker_take_messages(w);
+	if (tick)
+		worker_tick(w);
+	if (!go_on)
+		worker_abort_all(w);
+	worker_run_queue(w);
+	worker_flush(w, !go_on);
+	return go_on;
+}
+
+static void *worker_main(void *arg)
+{
+	struct pump_worker *w = arg;
+
+	while (worker_round(w))
+		;
+	return NULL;
+}
+
+int pump_worker_start(struct pump_worker *w)
+{
+	pthread_attr_t attr;
+	sigset_t all, before;
+	int r;
+
+	/* Signals are for the control loop; SIGPIPE, which splice(2) raises, is for nobody. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
+	r = pthread_create(&w->thread, &attr, worker_main, w);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	w->started = r == 0;
+	return -r;
+}
+
+static void worker_wake(struct pump_worker *w)
+{
+	const uint64_t one = 1;
+
+	/* It can only fail for a counter at its end, which 2^64 wakes away. */
+	(void)!write(w->wake_fd, &one, sizeof(one));
+}
+
+void pump_worker_stop(struct pump_worker *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->stopping = true;
+	pthread_mutex_unlock(&w->lock);
+	worker_wake(w);
+}
+
+void pump_worker_add(struct pump_worker *w, struct pump *p)
+{
+	bool wake;
+
+	w->load++;
+	p->worker = w;
+	pthread_mutex_lock(&w->lock);
+	wake = list_empty(&w->incoming);
+	list_push_back(&w->incoming, &p->link);
+	pthread_mutex_unlock(&w->lock);
+	if (wake)
+		worker_wake(w);
+}
+
+void pump_worker_abort(struct pump_worker *w, struct pump *p)
+{
+	bool wake = false;
+
+	pthread_mutex_lock(&w->lock);
+	if (!p->finished && list_empty(&p->abort_link)) {
+		wake = list_empty(&w->aborts);
+		list_push_back(&w->aborts, &p->abort_link);
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (wake)
+		worker_wake(w);
+}
+
+bool pump_worker_take_done(struct pump_worker *w, struct list *ret_done)
+{
+	bool exited;
+
+	pthread_mutex_lock(&w->lock);
+	list_append_all(ret_done, &w->done);
+	exited = w->exited;
+	pthread_mutex_unlock(&w->lock);
+	return exited;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker: one thread with an edge-triggered epoll that runs its share of the pumps.
+ *
+ * The control loop talks to it through three lists under one lock: `incoming` and `aborts` towards
+ * the worker, `done` back. Each side wakes the other only when the list was empty. A pump belongs
+ * to the worker from pump_worker_add() until it is in `done`.
+ */
+#ifndef NET_PUMP_WORKER_H
+#define NET_PUMP_WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "net/pump.h"
+
+struct pump_worker {
+	/* Set before the thread starts. */
+	pthread_t thread;
+	bool started;
+	int epoll_fd, wake_fd, timer_fd;
+	uv_async_t *notify; /* of the pool: sent when `done` was empty, and at the thread's end */
+	uint64_t tick_ms;   /* how often idle and half-closed pumps are looked at */
+
+	pthread_mutex_t lock;
+	struct list incoming, aborts, done; /* under lock */
+	bool stopping, exited;              /* under lock */
+
+	/* The thread's own. */
+	struct pump_io io;
+	struct list open;             /* every pump that it has */
+	struct list run_queue;        /* those with something to do now */
+	struct list finished;         /* to be moved to `done` at the end of the round */
+	struct list watched, drained; /* those with a deadline, by how soon */
+	uint64_t armed_ms;            /* what the timer was set to; 0: not armed */
+	uint64_t swept_ms;            /* when `watched` was last looked through */
+
+	unsigned load; /* the control loop's own: pumps handed over and not yet completed */
+};
+
+/* Everything but the thread. On failure nothing is left. */
+int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *config,
+	struct pipe_pool *pipes, uv_async_t *notify);
+void pump_worker_deinit(struct pump_worker *w);
+
+int pump_worker_start(struct pump_worker *w);
+
+/* The thread aborts what it has, completes it, sets `exited` and ends. */
+void pump_worker_stop(struct pump_worker *w);
+
+void pump_worker_add(struct pump_worker *w, struct pump *p);
+void pump_worker_abort(struct pump_worker *w, struct pump *p);
+
+/* Moves the completed pumps to ret_done, a head. Returns whether the thread has ended. */
+bool pump_worker_take_done(struct pump_worker *w, struct list *ret_done);
+
+#endif
