@@ -77,7 +77,7 @@ int line_decode(enum role from, const char *line, size_t len, struct msg *msg)
 		if (!l->word[0])
 			skip = 0;
 		else if (strlen(l->word) == word_len && memcmp(line, l->word, word_len) == 0)
-			skip = word_len + (blank ? 1 : 0);
+			skip = word_len + (blank && l->payload != NOTHING);
 		else
 			continue;
 		if (payload_decode(l->payload, line + skip, len - skip, msg) < 0)
@@ -129,8 +129,8 @@ int line_encode(enum role from, const struct msg *msg, char ret_line[MSG_MAX], s
 
 		if (l->from != from || l->type != msg->type)
 			continue;
-		at = (size_t)snprintf(
-			ret_line, MSG_MAX, l->word[0] && l->payload ? "%s " : "%s", l->word);
+		at = (size_t)snprintf(ret_line, MSG_MAX,
+			l->word[0] && l->payload != NOTHING ? "%s " : "%s", l->word);
 		r = payload_encode(l, msg, ret_line + at, MSG_MAX - at, &len);
 		if (r < 0)
 			return r;

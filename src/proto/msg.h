@@ -72,8 +72,8 @@ int msg_decode(enum dialect dialect, enum role from, const uint8_t *data, size_t
 
 /*
  * Writes a message as `from` sends it, with its end mark. -EMSGSIZE when it has more than MSG_MAX
- * bytes, -EINVAL when the dialect has no such message for this role or the text cannot stand in
- * it. Error and Refuse texts are cut to fit rather than refused.
+ * bytes or, in JSON, its text is not UTF-8; -EINVAL when the dialect has no such message for this
+ * role or the text cannot stand in a line. Error and Refuse texts are cut rather than too long.
  */
 int msg_encode(enum dialect dialect, enum role from, const struct msg *msg,
 	uint8_t ret_data[MSG_WIRE_MAX], size_t *ret_len);
