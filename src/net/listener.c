@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accepting in batches. The invariant: while the listener is open, either its poll handle is active
+ * or its pause timer is; the timer is used only when connections wait that can't even be shed,
+ * since a level-triggered poll would then spin.
+ *
+ * On Linux an accepted socket starts as a copy of the listening one, so TCP_NODELAY and keepalive
+ * are set once, on the listener (tests/kernel and test_listener.c hold the kernel to it). That
+ * saves five calls a connection.
+ */
+#include "net/listener.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+#include "base/err.h"
+#include "base/fd.h"
+#include "net/reserve.h"
+#include "net/sockopt.h"
+
+#define LISTENER_DEFER_S \
+	3 /* a peer that says nothing is accepted all the same after about this time */
+#define LISTENER_PAUSE_MS \
+	50 /* no descriptors, and the reserve is gone: time for others to close some */
+
+/* What accept(2) reports of a connection that has already failed: the next one may be fine. */
+static bool is_passing(int error)
+{
+	switch (error) {
+	case EINTR:
+	case ECONNABORTED:
+	case EPERM: /* a firewall rule */
+	case EPROTO:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENONET:
+	case ENOPROTOOPT:
+	case EOPNOTSUPP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void on_pause_over(uv_timer_t *timer)
+{
+	struct listener *l = container_of(timer, struct listener, pause);
+
+	(void)uv_poll_start(&l->poll, UV_READABLE, on_readable);
+}
+
+/* accept(2) failed for want of descriptors or memory. False: the batch ends. */
+static bool listener_shed(struct listener *l)
+{
+	if (l->reserve && reserve_shed(l->reserve, l->fd))
+		return true;
+	(void)uv_poll_stop(&l->poll);
+	(void)uv_timer_start(&l->pause, on_pause_over, LISTENER_PAUSE_MS, 0);
+	return false;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct listener *l = container_of(poll, struct listener, poll);
+	struct sockaddr_storage ss;
+	struct addr from;
+	socklen_t len;
+
+	for (unsigned i = 0; i < LISTENER_BATCH && l->fd >= 0; i++) {
+		len = sizeof(ss);
+		int fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0) {
+			if (errno == EAGAIN)
+				return;
+			if (is_passing(errno) || listener_shed(l))
+				continue;
+			return;
+		}
+		if (l->reserve)
+			reserve_recovered(l->reserve);
+		if (addr_from_sockaddr((struct sockaddr *)&ss, &from) < 0) {
+			(void)fd_close(fd);
+			continue;
+		}
+		l->accepted(l, fd, &from);
+	}
+}
+
+static int listener_bind(const struct addr *addr, bool dual, bool defer, int *ret_fd)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	bool v6 = addr->sa.sa_family == AF_INET6;
+
+	fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* SO_REUSEADDR: connections in TIME_WAIT on the port don't keep us from listening on it. */
+	if (sockopt_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0 ||
+		(v6 && sockopt_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual) < 0) ||
+		(defer && sockopt_set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, LISTENER_DEFER_S) < 0))
+		return -errno;
+	sockopt_set_stream(fd, true);
+	if (bind(fd, &addr->sa, addr_len(addr)) < 0 || listen(fd, LISTENER_BACKLOG) < 0)
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int listener_open(
+	struct listener *l, uv_loop_t *loop, const struct addr *addr, bool dual, bool defer)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	struct addr bound;
+	int r;
+
+	l->fd = -1;
+	r = listener_bind(addr, dual, defer, &fd);
+	if (r < 0)
+		return r;
+	r = addr_of_socket(fd, &bound);
+	if (r < 0)
+		return r;
+	r = uv_poll_init(loop, &l->poll, fd);
+	if (r < 0)
+		return r;
+	(void)uv_timer_init(loop, &l->pause);
+	l->handles = 2;
+	l->addr = bound;
+	l->fd = take_fd(&fd);
+	r = uv_poll_start(&l->poll, UV_READABLE, on_readable);
+	assert(r == 0); /* fails only for bad flags */
+	return 0;
+}
+
+static void on_closed(struct listener *l)
+{
+	if (!--l->handles)
+		l->closed(l);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+	on_closed(container_of((uv_poll_t *)handle, struct listener, poll));
+}
+
+static void on_pause_closed(uv_handle_t *handle)
+{
+	on_closed(container_of((uv_timer_t *)handle, struct listener, pause));
+}
+
+void listener_close(struct listener *l)
+{
+	if (l->fd < 0)
+		return;
+	/* uv_close() takes the descriptor out of the loop's epoll set before it returns. */
+	uv_close((uv_handle_t *)&l->poll, on_poll_closed);
+	uv_close((uv_handle_t *)&l->pause, on_pause_closed);
+	l->fd = fd_close(l->fd);
+}

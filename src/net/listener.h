@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A listening TCP socket on the control loop. Connections come as plain descriptors (non-blocking,
+ * CLOEXEC, TCP_NODELAY, keepalive), up to LISTENER_BATCH per turn so that a storm on one port
+ * doesn't starve the others.
+ */
+#ifndef NET_LISTENER_H
+#define NET_LISTENER_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "net/addr.h"
+
+#define LISTENER_BATCH 64
+#define LISTENER_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
+
+struct listener;
+struct reserve; /* the descriptor kept for EMFILE, shared by all listeners: net/reserve.h */
+
+/* Owns `fd` from here on. */
+typedef void (*listener_fn)(struct listener *listener, int fd, const struct addr *from);
+
+struct listener {
+	uv_poll_t poll;
+	uv_timer_t pause; /* runs while connections wait that can't even be shed */
+	unsigned handles; /* of poll and pause: not yet closed */
+	int fd;           /* -1 when not open */
+	struct addr addr;
+	struct reserve *reserve; /* not owned; may be NULL */
+	listener_fn accepted;
+	void (*closed)(struct listener *listener);
+	void *owner;
+};
+
+/*
+ * Binds and listens: SO_REUSEADDR, never SO_REUSEPORT; `dual`: an IPv6 wildcard takes IPv4 too.
+ * `defer`: the peer speaks first, so it is accepted when it has (TCP_DEFER_ACCEPT). Negative errno;
+ * nothing is to be closed then. l->reserve, accepted, closed, owner are set by the caller before.
+ */
+int listener_open(
+	struct listener *l, uv_loop_t *loop, const struct addr *addr, bool dual, bool defer);
+
+/* Closes the socket at once (the port is free on return); `closed` follows when the memory may go.
+ * Idempotent. */
+void listener_close(struct listener *l);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The socket options that all TCP sockets here share (tcp(7), socket(7)). */
+#ifndef NET_SOCKOPT_H
+#define NET_SOCKOPT_H
+
+#include <stdbool.h>
+
+#define SOCKOPT_KEEP_IDLE_S 60 /* quiet for this long: the kernel asks whether the peer is there \
+				*/
+#define SOCKOPT_KEEP_INTERVAL_S 10 /* and again */
+#define SOCKOPT_KEEP_COUNT 6       /* this many times without an answer: the connection is dead */
+
+/* 0 or negative errno. */
+int sockopt_set_int(int fd, int level, int name, int value);
+
+/*
+ * No Nagle, keepalive; `remote`: with the times above, in place of the kernel's two hours, which is
+ * enough for a peer on this machine. A socket without them works as well, so failures are passed
+ * over.
+ */
+void sockopt_set_stream(int fd, bool remote);
+
+#endif
