@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Time to first byte over a link with delay, in round trips: visitor, relay and client in three network namespaces."""
+"""Time to first byte over a link with delay, in round trips: visitor, relay and client in three
+network namespaces.
+"""
 
 import contextlib
 import json
@@ -31,7 +33,9 @@ def missing():
 
 
 class Network:
-    """Three namespaces and two links. A namespace lives as long as the process that holds it, so nothing is left to remove."""
+    """Three namespaces and two links. A namespace lives as long as the process that holds it, so
+    nothing is left to remove.
+    """
 
     def __init__(self, stack):
         self.stack = stack
@@ -45,14 +49,24 @@ class Network:
         return process
 
     def namespace(self):
-        holder = self.start(["unshare", "--net", "sh", "-c", "ip link set lo up && echo ready && exec sleep infinity"])
+        holder = self.start(
+            [
+                "unshare",
+                "--net",
+                "sh",
+                "-c",
+                "ip link set lo up && echo ready && exec sleep infinity",
+            ]
+        )
         holder.wait_for_text("ready")
         return holder.pid
 
     def link(self, ns1, ns2, ends):
         (if1, addr1), (if2, addr2) = ends
         script = pathlib.Path(__file__).with_name("delay_link.py")
-        carrier = self.start([sys.executable, str(script), str(ONE_WAY_MS), str(ns1), if1, str(ns2), if2])
+        carrier = self.start(
+            [sys.executable, str(script), str(ONE_WAY_MS), str(ns1), if1, str(ns2), if2]
+        )
         carrier.wait_for_text("ready")
         for ns, interface, address in ((ns1, if1, addr1), (ns2, if2, addr2)):
             run(["ip", "addr", "add", f"{address}/30", "dev", interface], net=ns)
@@ -60,13 +74,23 @@ class Network:
 
 
 def measure(network, tool, programs, origin_port, samples):
-    """Round trips of one link until the first byte is there: the median of the samples, and what the link itself took."""
+    """Round trips of one link until the first byte is there: the median of the samples, and what
+    the link itself took.
+    """
     (_, _), (_, relay_public) = VISITOR_LINK
     (_, relay_control), (_, _) = CLIENT_LINK
     tool.port = 20000
     try:
-        tool.launch(origin_port, relay_net=network.relay, client_net=network.client, to=relay_control)
-        load = [str(programs / "bench-load"), "first", relay_public, str(tool.port), str(samples * SAMPLE_MS)]
+        tool.launch(
+            origin_port, relay_net=network.relay, client_net=network.client, to=relay_control
+        )
+        load = [
+            str(programs / "bench-load"),
+            "first",
+            relay_public,
+            str(tool.port),
+            str(samples * SAMPLE_MS),
+        ]
         got = json.loads(run(load, net=network.visitor))
     finally:
         tool.stop()
@@ -83,7 +107,9 @@ def measure_all(tools, programs, samples, say):
         for tool in (t for t in tools if isinstance(t, Bore)):
             say(f"delay: {tool.title}")
             try:
-                trips[tool.name], connect_ms = measure(network, tool, programs, int(origin.text()), samples)
+                trips[tool.name], connect_ms = measure(
+                    network, tool, programs, int(origin.text()), samples
+                )
                 links.append(connect_ms)
             except Failed as e:
                 failed.append(f"{tool.title}: delay: {e}")

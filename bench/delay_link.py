@@ -4,8 +4,9 @@
 
     delay_link.py ONE_WAY_MS PID1 IF1 PID2 IF2
 
-Makes a TUN interface in the network namespace of each process and carries packets between the two, each ONE_WAY_MS late and in
-order. Prints "ready" when both exist; they vanish with this process. For light traffic: one packet at a time, no loss, no limit.
+Makes a TUN interface in the network namespace of each process and carries packets between the two,
+each ONE_WAY_MS late and in order. Prints "ready" when both exist; they vanish with this process.
+For light traffic: one packet at a time, no loss, no limit.
 """
 
 import collections
@@ -31,8 +32,12 @@ def enter(namespace):
 
 
 def tun_in(pid, name):
-    """A TUN device belongs to the namespace in which it was made; its descriptor works from anywhere."""
-    home, there = os.open("/proc/self/ns/net", os.O_RDONLY), os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    """A TUN device belongs to the namespace in which it was made; its descriptor works from
+    anywhere.
+    """
+    home, there = os.open("/proc/self/ns/net", os.O_RDONLY), os.open(
+        f"/proc/{pid}/ns/net", os.O_RDONLY
+    )
     enter(there)
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
@@ -53,7 +58,9 @@ def read_packets(fd):
 
 
 def carry(a, b, delay):
-    """Both directions share one queue: with one delay for all, packets leave in the order in which they came."""
+    """Both directions share one queue: with one delay for all, packets leave in the order in which
+    they came.
+    """
     other, queue = {a: b, b: a}, collections.deque()
     while True:
         wait = max(0.0, queue[0][0] - time.monotonic()) if queue else None

@@ -35,6 +35,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/parse.h"
+
 enum {
 	BULK_SIZE = 256 * 1024, /* as in origin.c */
 	ECHO_SIZE = 1024,
@@ -51,8 +53,8 @@ enum {
 
 struct target {
 	struct sockaddr_in in;
-	unsigned long amount; /* milliseconds, or connections to hold */
-	unsigned long conns;
+	uint64_t amount; /* milliseconds, or connections to hold */
+	uint64_t conns;
 };
 
 struct verb {
@@ -153,7 +155,8 @@ static void run_up(const struct target *target)
 {
 	const uint64_t start_ns = now_ns(), end_ns = deadline_ns(target);
 	char count[24];
-	uint64_t sent = 0;
+	uint64_t sent = 0, arrived;
+	size_t len;
 	int fd = target_connect(target);
 
 	memset(bulk, 'S', sizeof(bulk));
@@ -165,25 +168,28 @@ static void run_up(const struct target *target)
 		sent += (uint64_t)n;
 	}
 	shutdown(fd, SHUT_WR);
-	count[recv_to_end(fd, count, sizeof(count) - 1)] = '\0';
-	if (strtoull(count, NULL, 10) != sent)
-		die("%" PRIu64 " bytes sent, '%s' arrived", sent, count);
+	len = recv_to_end(fd, count, sizeof(count));
+	if (len == 0 || parse_u64(count, len - 1, 0, UINT64_MAX, &arrived) < 0 || arrived != sent)
+		die("%" PRIu64 " bytes sent, '%.*s' arrived", sent, (int)len, count);
 	print_bulk(sent, start_ns);
 }
 
+/* MSG_TRUNC as in origin.c: the bytes are counted, not copied. */
 static void run_down(const struct target *target)
 {
 	const uint64_t start_ns = now_ns();
 	char request[32];
 	uint64_t received = 0;
-	size_t n;
+	ssize_t n;
 	int fd = target_connect(target);
 
-	n = (size_t)snprintf(request, sizeof(request), "D%lu\n", target->amount);
-	send_all(fd, request, n);
+	n = snprintf(request, sizeof(request), "D%" PRIu64 "\n", target->amount);
+	send_all(fd, request, (size_t)n);
 	do {
-		n = recv_some(fd, bulk, sizeof(bulk));
-		received += n;
+		n = recv(fd, bulk, sizeof(bulk), MSG_TRUNC);
+		if (n < 0)
+			die("receive: %s", strerror(errno));
+		received += (uint64_t)n;
 	} while (n > 0);
 	print_bulk(received, start_ns);
 }
@@ -217,10 +223,10 @@ static void run_kept(const struct target *target)
 	struct epoll_event events[EVENTS_MAX];
 	const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	const uint64_t start_ns = now_ns(), end_ns = deadline_ns(target);
-	unsigned long busy = target->conns;
+	uint64_t busy = target->conns;
 	uint64_t count = 0;
 
-	for (unsigned long i = 0; i < target->conns; i++)
+	for (uint64_t i = 0; i < target->conns; i++)
 		send_all(poll_add(epoll_fd, target_connect(target), EPOLLIN), REQUEST_KEEP,
 			sizeof(REQUEST_KEEP) - 1);
 	while (busy > 0) {
@@ -256,10 +262,10 @@ static void run_each(const struct target *target)
 	struct epoll_event events[EVENTS_MAX];
 	const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	const uint64_t start_ns = now_ns(), end_ns = deadline_ns(target);
-	unsigned long busy = target->conns;
+	uint64_t busy = target->conns;
 	uint64_t count = 0;
 
-	for (unsigned long i = 0; i < target->conns; i++)
+	for (uint64_t i = 0; i < target->conns; i++)
 		each_start(target, epoll_fd);
 	while (busy > 0) {
 		const int n = poll_wait(epoll_fd, events);
@@ -303,7 +309,7 @@ static void run_first(const struct target *target)
 		close(fd);
 	}
 	if (count == 0)
-		die("no sample in %lu ms", target->amount);
+		die("no sample in %" PRIu64 " ms", target->amount);
 	qsort(first_ns, count, sizeof(first_ns[0]), compare_ns);
 	qsort(connect_ns, count, sizeof(connect_ns[0]), compare_ns);
 	printf("{\"samples\":%zu,\"first_ms\":%.4f,\"connect_ms\":%.4f}\n", count,
@@ -313,7 +319,7 @@ static void run_first(const struct target *target)
 static void run_hold(const struct target *target)
 {
 	char sent[ECHO_SIZE];
-	unsigned long count;
+	uint64_t count;
 
 	if (target->amount > HOLD_MAX)
 		die("at most %d connections", HOLD_MAX);
@@ -328,7 +334,7 @@ static void run_hold(const struct target *target)
 		if (have != sizeof(sent) || memcmp(sent, bulk, sizeof(sent)) != 0)
 			die("wrong or cut echo of %zu bytes", have);
 	}
-	printf("{\"held\":%lu}\n", count);
+	printf("{\"held\":%" PRIu64 "}\n", count);
 	fflush(stdout);
 	while (read(STDIN_FILENO, bulk, sizeof(bulk)) > 0)
 		continue;
@@ -343,15 +349,12 @@ static const struct verb verbs[] = {
 	{ "hold", run_hold, 3 },
 };
 
-static unsigned long parse_number(const char *text, unsigned long max)
+static uint64_t parse_number(const char *text, uint64_t max)
 {
-	char *end;
-	unsigned long value;
+	uint64_t value;
 
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno || end == text || *end || value == 0 || value > max)
-		die("'%s' is not a number from 1 to %lu", text, max);
+	if (parse_u64(text, strlen(text), 1, max, &value) < 0)
+		die("'%s' is not a number from 1 to %" PRIu64, text, max);
 	return value;
 }
 

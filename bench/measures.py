@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is measured: runs of the load generator against one tool, and the figures that each yields."""
+"""What is measured: runs of the load generator against a tool, and the figures each yields."""
 
 import dataclasses
 import json
@@ -16,7 +16,9 @@ SETTLE_S = 0.3  # a tool may still be closing what the last run left behind
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A row of the tables. 'goal' is what ours must reach: ('>=' or '<=', number, 'x' times stock bore or '' absolute)."""
+    """A row of the tables. 'goal' is what ours must reach: ('>=' or '<=', number, 'x' times stock
+    bore or '' absolute).
+    """
 
     key: str
     measure: str
@@ -31,10 +33,16 @@ FIGURES = [
     Figure("cpu_gb", "bulk", "CPU-seconds per GB", 2, ("<=", 0.32, "x")),
     Figure("kept", "kept", f"HTTP requests/s, {CONNS_KEPT} kept connections", 0, (">=", 1.15, "x")),
     Figure("cpu_request", "kept", "CPU µs per request", 1, ("<=", 0.75, "x")),
-    Figure("each", "each", f"requests/s, a connection each, {CONNS_EACH} at once", 0, (">=", 1.5, "x")),
+    Figure(
+        "each", "each", f"requests/s, a connection each, {CONNS_EACH} at once", 0, (">=", 1.5, "x")
+    ),
     Figure("cpu_connection", "each", "CPU µs per connection", 0, ("<=", 0.65, "x")),
-    Figure("first", "first", "time to first byte of a new connection, p50 ms", 3, ("<=", 0.85, "x")),
-    Figure("kb_connection", "memory", "private KB per open connection, both ends", 2, ("<=", 0.08, "x")),
+    Figure(
+        "first", "first", "time to first byte of a new connection, p50 ms", 3, ("<=", 0.85, "x")
+    ),
+    Figure(
+        "kb_connection", "memory", "private KB per open connection, both ends", 2, ("<=", 0.08, "x")
+    ),
     Figure("mb_process", "memory", "private MB per idle process", 2, ("<=", 1.0, "")),
 ]
 MEASURES = list(dict.fromkeys(f.measure for f in FIGURES))
@@ -49,7 +57,11 @@ class Bench:
     """Measures tools against one origin; 'seconds' is the length of a run."""
 
     def __init__(self, programs, origin_port, seconds):
-        self.load, self.origin_port, self.seconds = str(programs / "bench-load"), origin_port, seconds
+        self.load, self.origin_port, self.seconds = (
+            str(programs / "bench-load"),
+            origin_port,
+            seconds,
+        )
 
     def once(self, measure, tool):
         """One run of a measure: {figure: value}."""
@@ -58,7 +70,16 @@ class Bench:
     def generate(self, verb, tool, *args, share=1.0):
         """One run of the generator: its report, with the CPU seconds of the tool in 'cpu'."""
         before = cpu_seconds(tool.processes)
-        text = run([self.load, verb, tool.host, str(tool.port), str(int(self.seconds * share * 1000)), *map(str, args)])
+        text = run(
+            [
+                self.load,
+                verb,
+                tool.host,
+                str(tool.port),
+                str(int(self.seconds * share * 1000)),
+                *map(str, args),
+            ]
+        )
         return {**json.loads(text), "cpu": cpu_seconds(tool.processes) - before}
 
     def bulk(self, tool):
@@ -71,11 +92,17 @@ class Bench:
 
     def kept(self, tool):
         got = self.generate("kept", tool, CONNS_KEPT)
-        return {"kept": got["requests"] / got["seconds"], "cpu_request": per(got["cpu"], got["requests"] / 1e6)}
+        return {
+            "kept": got["requests"] / got["seconds"],
+            "cpu_request": per(got["cpu"], got["requests"] / 1e6),
+        }
 
     def each(self, tool):
         got = self.generate("each", tool, CONNS_EACH)
-        return {"each": got["requests"] / got["seconds"], "cpu_connection": per(got["cpu"], got["requests"] / 1e6)}
+        return {
+            "each": got["requests"] / got["seconds"],
+            "cpu_connection": per(got["cpu"], got["requests"] / 1e6),
+        }
 
     def first(self, tool):
         return {"first": self.generate("first", tool, share=0.5)["first_ms"]}
@@ -88,7 +115,9 @@ class Bench:
         tool.start(self.origin_port)
         time.sleep(SETTLE_S)
         idle = [private_kb(p) for p in tool.processes]
-        holder = Process([self.load, "hold", tool.host, str(tool.port), str(CONNS_HELD)], stdin=subprocess.PIPE)
+        holder = Process(
+            [self.load, "hold", tool.host, str(tool.port), str(CONNS_HELD)], stdin=subprocess.PIPE
+        )
         try:
             holder.wait_for_text("held")
             time.sleep(SETTLE_S)
@@ -96,12 +125,17 @@ class Bench:
         finally:
             holder.child.stdin.close()
             holder.stop()
-        return {"kb_connection": (sum(held) - sum(idle)) / CONNS_HELD, "mb_process": max(idle) / 1024}
+        return {
+            "kb_connection": (sum(held) - sum(idle)) / CONNS_HELD,
+            "mb_process": max(idle) / 1024,
+        }
 
 
 def measure_rounds(bench, measure, tools, rounds, say):
-    """All tools in turn, round by round, a different one first each time: [{tool name: {figure: value}}]. The speed of a
-    shared machine drifts, so only what was measured within a round is compared."""
+    """All tools in turn, round by round, a different one first each time: the results as
+    [{tool name: {figure: value}}], and what failed. The speed of a shared machine drifts, so only
+    what was measured within a round is compared.
+    """
     results, failed = [], {}
     for number in range(rounds):
         row = {}

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Child processes of a bench run: started, waited for, measured from outside, and ended with the driver whatever happens.
+"""Child processes of a bench run: started, waited for, measured from outside, and ended.
 
-Every child asks the kernel to be killed when the driver dies, so not even a SIGKILL leaves one behind. Each has a session of
-its own, so that Ctrl-C reaches the driver alone, which then ends them in order.
+Every child asks the kernel to be killed when the driver dies, so not even a SIGKILL leaves one
+behind. Each has a session of its own, so that Ctrl-C reaches the driver alone, which then ends them
+in order.
 """
 
 import ctypes
@@ -30,7 +31,9 @@ def _die_with_driver():
 
 
 class Process:
-    """One child, its output in a temporary file. 'net' is the pid of a process in whose network namespace it runs."""
+    """One child, its output in a temporary file. 'net' is the pid of a process in whose network
+    namespace it runs.
+    """
 
     def __init__(self, argv, net=None, env=None, **popen):
         self.name = os.path.basename(argv[0])
@@ -88,7 +91,7 @@ def listening_ports(pid):
         for fd in (proc / "fd").iterdir():
             target = os.readlink(fd)
             if target.startswith("socket:["):
-                inodes.add(target[len("socket:["):-1])
+                inodes.add(target[len("socket:[") : -1])
         for table in ("tcp", "tcp6"):
             for line in (proc / "net" / table).read_text().splitlines()[1:]:
                 fields = line.split()
@@ -100,7 +103,9 @@ def listening_ports(pid):
 
 
 def cpu_seconds(processes):
-    """CPU time used so far, to the nanosecond, ended threads included: the process' clock, see clock_getcpuclockid(3)."""
+    """CPU time used so far, to the nanosecond, ended threads included: the process' clock, see
+    clock_getcpuclockid(3).
+    """
     cpuclock_sched = 2
     return sum(time.clock_gettime((~p.pid << 3) | cpuclock_sched) for p in processes)
 
@@ -114,12 +119,19 @@ def private_kb(process):
 
 
 def run(argv, net=None, timeout=60):
-    """Runs a command to its end and returns its standard output; a failure becomes Failed with its last line."""
+    """Runs a command to its end and returns its standard output; a failure becomes Failed with its
+    last line.
+    """
     if net:
         argv = ["nsenter", f"--net=/proc/{net}/ns/net", *argv]
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, preexec_fn=_die_with_driver
+            argv,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_die_with_driver,
         )
     except subprocess.TimeoutExpired:
         raise Failed(f"{os.path.basename(argv[0])} did not end within {timeout} s") from None

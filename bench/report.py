@@ -23,7 +23,10 @@ def medians(rounds):
                 if value is None:
                     continue
                 values.setdefault(tool, {}).setdefault(key, []).append(value)
-    return {tool: {key: statistics.median(v) for key, v in figures.items()} for tool, figures in values.items()}
+    return {
+        tool: {key: statistics.median(v) for key, v in figures.items()}
+        for tool, figures in values.items()
+    }
 
 
 def ratios(rounds):
@@ -31,10 +34,16 @@ def ratios(rounds):
     divided = []
     for row in rounds:
         stock = row.get(STOCK, {})
-        divided.append({
-            tool: {key: value / stock[key] for key, value in figures.items() if value is not None and stock.get(key)}
-            for tool, figures in row.items()
-        })
+        divided.append(
+            {
+                tool: {
+                    key: value / stock[key]
+                    for key, value in figures.items()
+                    if value is not None and stock.get(key)
+                }
+                for tool, figures in row.items()
+            }
+        )
     return medians(divided)
 
 
@@ -43,7 +52,10 @@ def table(header, rows):
     widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
 
     def line(cells):
-        padded = [str(c).ljust(w) if i == 0 else str(c).rjust(w) for i, (c, w) in enumerate(zip(cells, widths))]
+        padded = [
+            str(c).ljust(w) if i == 0 else str(c).rjust(w)
+            for i, (c, w) in enumerate(zip(cells, widths))
+        ]
         return f"| {' | '.join(padded)} |"
 
     rule = ["-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
@@ -56,7 +68,13 @@ def number(value, digits):
 
 def figure_table(tools, figures, values, digits=None):
     rows = [
-        [f.title, *(number(values.get(t.name, {}).get(f.key), f.digits if digits is None else digits) for t in tools)]
+        [
+            f.title,
+            *(
+                number(values.get(t.name, {}).get(f.key), f.digits if digits is None else digits)
+                for t in tools
+            ),
+        ]
         for f in figures
     ]
     return table(["measure", *(t.title for t in tools)], rows)
@@ -77,7 +95,12 @@ def goal_rows(tools, figures, absolute, relative):
 def goal_row(tool, title, value, sign, wanted, unit):
     met = value >= wanted if sign == ">=" else value <= wanted
     mark = {"<=": "≤", ">=": "≥"}[sign]
-    return [f"{tool}: {title}", f"{value:.2f} {unit}".strip(), f"{mark} {wanted} {unit}".strip(), "yes" if met else "NO"]
+    return [
+        f"{tool}: {title}",
+        f"{value:.2f} {unit}".strip(),
+        f"{mark} {wanted} {unit}".strip(),
+        "yes" if met else "NO",
+    ]
 
 
 def splice_rows(tools, absolute):
@@ -87,24 +110,38 @@ def splice_rows(tools, absolute):
         for key in ("up", "down"):
             ours, hops = (absolute.get(name, {}).get(key) for name in (tool.name, "haproxy"))
             if ours and hops:
-                rows.append(goal_row(tool.title, f"bulk {key}, over two HAProxies", ours / hops, ">=", 1.0, "x"))
+                rows.append(
+                    goal_row(
+                        tool.title, f"bulk {key}, over two HAProxies", ours / hops, ">=", 1.0, "x"
+                    )
+                )
     return rows
 
 
 def delay_table(trips, tools):
     named = [t for t in tools if t.name in trips]
-    return table(["over a link with delay", *(t.title for t in named)],
-                 [["time to first byte, round trips of one link", *(number(trips[t.name], 2) for t in named)]])
+    return table(
+        ["over a link with delay", *(t.title for t in named)],
+        [
+            [
+                "time to first byte, round trips of one link",
+                *(number(trips[t.name], 2) for t in named),
+            ]
+        ],
+    )
 
 
 def machine(tools, build):
     cpu = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
     versions = dict.fromkeys(t.version() for t in tools)
-    return "\n".join([
-        f"- {cpu.group(1) if cpu else os.uname().machine}, {len(os.sched_getaffinity(0))} cores, "
-        f"Linux {os.uname().release}, {datetime.date.today().isoformat()}",
-        f"- {', '.join(v for v in versions if v)}; ours {build}",
-    ])
+    return "\n".join(
+        [
+            f"- {cpu.group(1) if cpu else os.uname().machine}, "
+            f"{len(os.sched_getaffinity(0))} cores, "
+            f"Linux {os.uname().release}, {datetime.date.today().isoformat()}",
+            f"- {', '.join(v for v in versions if v)}; ours {build}",
+        ]
+    )
 
 
 def document(tools, rounds, trips, link_ms, notes, heading):
@@ -117,20 +154,31 @@ def document(tools, rounds, trips, link_ms, notes, heading):
         parts += ["## Medians", figure_table(tools, figures, absolute)]
         if len(relative) > 1:
             compared = [t for t in tools if t.name in relative]
-            parts += ["## Times stock bore (medians of the rounds' ratios)", figure_table(compared, figures, relative, 2)]
+            parts += [
+                "## Times stock bore (medians of the rounds' ratios)",
+                figure_table(compared, figures, relative, 2),
+            ]
     goals = goal_rows(tools, figures, absolute, relative) + splice_rows(tools, absolute)
     if trips:
         parts += [
             "## Over a link with delay",
-            f"Visitor, relay and client in three network namespaces, {delay.ONE_WAY_MS} ms one way on each of two links "
-            f"(connecting over one took {link_ms:.1f} ms). The least possible on the stock wire is 5, with a secret 6.",
+            "Visitor, relay and client in three network namespaces, "
+            f"{delay.ONE_WAY_MS} ms one way on each of two links "
+            f"(connecting over one took {link_ms:.1f} ms). "
+            "The least possible on the stock wire is 5, with a secret 6.",
             delay_table(trips, tools),
         ]
         titles = {t.name: t.title for t in tools}
-        goals += [goal_row(titles[name], "round trips to the first byte", trips[name], "<=", goal, "")
-                  for name, goal in delay.GOALS.items() if name in trips]
+        goals += [
+            goal_row(titles[name], "round trips to the first byte", trips[name], "<=", goal, "")
+            for name, goal in delay.GOALS.items()
+            if name in trips
+        ]
     if goals:
-        parts += ["## What ours must reach", table(["figure", "measured", "wanted", "reached"], goals)]
+        parts += [
+            "## What ours must reach",
+            table(["figure", "measured", "wanted", "reached"], goals),
+        ]
     if notes:
         parts += ["## Not measured", "\n".join(f"- {note}" for note in notes)]
     return "\n\n".join(parts) + "\n"

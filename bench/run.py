@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The driver of script/bench: all tools up at once, measured in turn, the tables printed and written to results.md."""
+"""The driver of script/bench: all tools up at once, measured in turn, the tables printed and
+written to results.md.
+"""
 
 import argparse
 import contextlib
@@ -46,20 +48,40 @@ def names_of(allowed):
 def parse_arguments():
     tool_names = [t.name for t in all_tools("")]
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds of {QUICK_SECONDS} s")
-    parser.add_argument("--only", metavar="MEASURE,...", type=names_of([*MEASURES, "delay"]), default=[*MEASURES, "delay"],
-                        help=f"of {', '.join(MEASURES)}, delay")
-    parser.add_argument("--tools", metavar="TOOL,...", type=names_of(tool_names), default=tool_names,
-                        help=f"of {', '.join(tool_names)}; ratios need stock")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds of {QUICK_SECONDS} s"
+    )
+    parser.add_argument(
+        "--only",
+        metavar="MEASURE,...",
+        type=names_of([*MEASURES, "delay"]),
+        default=[*MEASURES, "delay"],
+        help=f"of {', '.join(MEASURES)}, delay",
+    )
+    parser.add_argument(
+        "--tools",
+        metavar="TOOL,...",
+        type=names_of(tool_names),
+        default=tool_names,
+        help=f"of {', '.join(tool_names)}; ratios need stock",
+    )
     parser.add_argument("--rounds", type=int, help=f"how many (default: {ROUNDS})")
-    parser.add_argument("--output", metavar="FILE", type=pathlib.Path,
-                        help="where the tables are written (default: bench/results.md, if everything was measured)")
-    parser.add_argument("--build", metavar="DIR", type=pathlib.Path, default=ROOT / "build", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=pathlib.Path,
+        help="where the tables are written (default: bench/results.md, if everything was measured)",
+    )
+    parser.add_argument(
+        "--build", metavar="DIR", type=pathlib.Path, default=ROOT / "build", help=argparse.SUPPRESS
+    )
     return parser.parse_args()
 
 
 def take_turn(stack):
-    """Two benches at once would measure each other, and share addresses. The name of this socket ends with its holder."""
+    """Two benches at once would measure each other, and share addresses. The name of this socket
+    ends with its holder.
+    """
     turn = stack.enter_context(socket.socket(socket.AF_UNIX))
     waited = False
     while True:
@@ -75,14 +97,20 @@ def take_turn(stack):
 
 def describe_build(build):
     """How ours was built. Figures of a sanitizer or unoptimized build would be about nothing."""
-    done = subprocess.run(["meson", "introspect", "--buildoptions", str(build)], capture_output=True, text=True)
+    done = subprocess.run(
+        ["meson", "introspect", "--buildoptions", str(build)], capture_output=True, text=True
+    )
     if done.returncode != 0:
         return "of an unknown build"
     options = {o["name"]: o["value"] for o in json.loads(done.stdout)}
     if options["b_sanitize"] != "none" or options["buildtype"] not in ("release", "debugoptimized"):
-        sys.exit(f"bench: the build is '{options['buildtype']}' with sanitizer '{options['b_sanitize']}': "
-                 "meson configure it with -Dbuildtype=release -Db_sanitize=none")
-    commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True)
+        sys.exit(
+            f"bench: buildtype '{options['buildtype']}', b_sanitize '{options['b_sanitize']}': "
+            "meson configure it with -Dbuildtype=release -Db_sanitize=none"
+        )
+    commit = subprocess.run(
+        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True
+    )
     return f"{commit.stdout.strip() or 'without a commit'}, {options['buildtype']}"
 
 
@@ -110,7 +138,9 @@ def measure_here(stack, args, programs, seconds, rounds, notes):
     stack.callback(origin.stop)
     origin.wait_for_text("\n")
     port = int(origin.text())
-    tools = start_tools(stack, [t for t in all_tools(str(args.build / "bore")) if t.name in args.tools], port, notes)
+    tools = start_tools(
+        stack, [t for t in all_tools(str(args.build / "bore")) if t.name in args.tools], port, notes
+    )
     bench, rows = Bench(programs, port, seconds), []
     # Memory comes first: it starts every tool afresh.
     for name in sorted((m for m in MEASURES if m in args.only), key=lambda m: m != "memory"):
@@ -125,7 +155,9 @@ def measure_delay(args, tools, programs, notes):
     if reason:
         notes.append(f"over a link with delay: {reason}")
         return {}, 0.0
-    trips, link_ms, failed = delay.measure_all(tools, programs, QUICK_SAMPLES if args.quick else delay.SAMPLES, say)
+    trips, link_ms, failed = delay.measure_all(
+        tools, programs, QUICK_SAMPLES if args.quick else delay.SAMPLES, say
+    )
     notes += failed
     return trips, link_ms
 
@@ -137,6 +169,8 @@ def main():
     programs, build, notes = args.build / "bench", describe_build(args.build), []
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Explicitly, because a background job of a shell is started with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     with contextlib.ExitStack() as stack:
@@ -144,14 +178,25 @@ def main():
         tools, rows = measure_here(stack, args, programs, seconds, rounds, notes)
         for tool in tools:
             tool.stop()
-        trips, link_ms = measure_delay(args, tools, programs, notes) if "delay" in args.only else ({}, 0.0)
+        trips, link_ms = (
+            measure_delay(args, tools, programs, notes) if "delay" in args.only else ({}, 0.0)
+        )
     if sys.stderr.isatty():
         say("")
-    heading = "\n\n".join(["# Bench", f"Medians of {rounds} rounds of {seconds} s; `script/bench` makes this file.",
-                           report.machine(tools, build)])
+    heading = "\n\n".join(
+        [
+            "# Bench",
+            f"Medians of {rounds} rounds of {seconds} s; `script/bench` makes this file.",
+            report.machine(tools, build),
+        ]
+    )
     text = report.document(tools, rows, trips, link_ms, notes, heading)
     print(text, end="")
-    complete = not args.quick and set(args.only) >= {*MEASURES, "delay"} and len(args.tools) == len(all_tools(""))
+    complete = (
+        not args.quick
+        and set(args.only) >= {*MEASURES, "delay"}
+        and len(args.tools) == len(all_tools(""))
+    )
     output = args.output or (ROOT / "bench" / "results.md" if complete else None)
     if output:
         output.write_text(text)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The tools that are compared: how each is found, started and stopped.
 
-Each tool has a loopback address to itself, because the control port of stock bore can't be chosen. All of them forward a public
-port on that address to the same origin on 127.0.0.1.
+Each tool has a loopback address to itself, because the control port of stock bore can't be chosen.
+All of them forward a public port on that address to the same origin on 127.0.0.1.
 """
 
 import os
@@ -83,12 +83,24 @@ class Bore(Tool):
         return first_line([self.binary, "--version"])
 
     def launch(self, origin_port, relay_net=None, client_net=None, to=None):
-        """With namespaces, the relay listens on all addresses of its own and the client reaches it at 'to'."""
+        """With namespaces, the relay listens on all addresses of its own and the client reaches it
+        at 'to'.
+        """
         bind = "0.0.0.0" if relay_net else self.host
         relay = self.add([self.binary, "server", "--bind-addr", bind], net=relay_net, env=self.env)
         relay.wait_for_listener(CONTROL_PORT)
         client = self.add(
-            [self.binary, "local", str(origin_port), "--local-host", "127.0.0.1", "--to", to or self.host, "-p", str(self.port)],
+            [
+                self.binary,
+                "local",
+                str(origin_port),
+                "--local-host",
+                "127.0.0.1",
+                "--to",
+                to or self.host,
+                "-p",
+                str(self.port),
+            ],
             net=client_net,
             env=self.env,
         )
@@ -116,7 +128,9 @@ class ConfiguredPair(Tool):
 
 
 class HAProxy(ConfiguredPair):
-    """Two plain hops in a row, the best that is known for them. It connects ahead of nothing and multiplexes nothing."""
+    """Two plain hops in a row, the best that is known for them. It connects ahead of nothing and
+    multiplexes nothing.
+    """
 
     program, suffix = "haproxy", ".cfg"
 
@@ -134,9 +148,13 @@ class HAProxy(ConfiguredPair):
 
     def hop(self, port, to):
         self.configured(
-            f"global\n nbthread 2\n maxconn 3000\ndefaults\n mode tcp\n timeout connect 3s\n timeout client 60s\n"
-            f" timeout server 60s\n {self.options}listen hop\n bind {self.host}:{port}\n server next {to}\n",
-            ["-db", "-f"], [], port,
+            "global\n nbthread 2\n maxconn 3000\n"
+            "defaults\n mode tcp\n"
+            " timeout connect 3s\n timeout client 60s\n timeout server 60s\n"
+            f" {self.options}listen hop\n bind {self.host}:{port}\n server next {to}\n",
+            ["-db", "-f"],
+            [],
+            port,
         )
 
 
@@ -144,27 +162,39 @@ class Rathole(ConfiguredPair):
     program, suffix = "rathole", ".toml"
 
     def version(self):
-        lines = subprocess.run(["rathole", "--version"], capture_output=True, text=True).stdout.splitlines()
+        lines = subprocess.run(
+            ["rathole", "--version"], capture_output=True, text=True
+        ).stdout.splitlines()
         return next((f"rathole {l.split()[-1]}" for l in lines if "Version" in l), "rathole")
 
     def launch(self, origin_port):
         control, token = free_port(self.host), f'default_token = "{SECRET}"'
         self.configured(
-            f'[server]\nbind_addr = "{self.host}:{control}"\n{token}\n[server.services.bench]\nbind_addr = "{self.host}:{self.port}"\n',
-            ["--server"], [], control,
+            f'[server]\nbind_addr = "{self.host}:{control}"\n{token}\n'
+            f'[server.services.bench]\nbind_addr = "{self.host}:{self.port}"\n',
+            ["--server"],
+            [],
+            control,
         )
         self.configured(
-            f'[client]\nremote_addr = "{self.host}:{control}"\n{token}\n[client.services.bench]\nlocal_addr = "127.0.0.1:{origin_port}"\n',
-            ["--client"], [], None,
+            f'[client]\nremote_addr = "{self.host}:{control}"\n{token}\n'
+            f'[client.services.bench]\nlocal_addr = "127.0.0.1:{origin_port}"\n',
+            ["--client"],
+            [],
+            None,
         )
 
 
 def first_line(argv):
-    return (subprocess.run(argv, capture_output=True, text=True).stdout.splitlines() or ["?"])[0].strip()
+    return (subprocess.run(argv, capture_output=True, text=True).stdout.splitlines() or ["?"])[
+        0
+    ].strip()
 
 
 def find_stock():
-    """Stock bore as this project's tests find it: named, on the usual path of cargo, or in the cache."""
+    """Stock bore as this project's tests find it: named, on the usual path of cargo, or in the
+    cache.
+    """
     cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     cargo = os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo"
     candidates = [
@@ -173,7 +203,10 @@ def find_stock():
         pathlib.Path(cache, "wasmrun", f"bore-cli-{STOCK_VERSION}", "bin", "bore"),
     ]
     for path in filter(None, candidates):
-        if os.access(path, os.X_OK) and first_line([str(path), "--version"]) == f"bore-cli {STOCK_VERSION}":
+        if (
+            os.access(path, os.X_OK)
+            and first_line([str(path), "--version"]) == f"bore-cli {STOCK_VERSION}"
+        ):
             return str(path)
     return None
 
@@ -181,7 +214,11 @@ def find_stock():
 def all_tools(ours):
     """The columns in their order; 'ours' is the path of our binary, which need not exist."""
     stock, no_stock = find_stock(), f"no bore-cli {STOCK_VERSION} found (STOCK_BORE names one)"
-    ours, no_ours = (ours, None) if os.access(ours, os.X_OK) else (None, f"'{os.path.basename(ours)}' is not built")
+    ours, no_ours = (
+        (ours, None)
+        if os.access(ours, os.X_OK)
+        else (None, f"'{os.path.basename(ours)}' is not built")
+    )
     return [
         Direct("direct", "direct", 1),
         Bore("stock", "stock bore", 2, stock, no_stock),
