@@ -69,7 +69,9 @@ class Direct(Tool):
 
 
 class Bore(Tool):
-    """Stock bore or ours: the same command line does for both."""
+    """Stock bore or ours, as users run them: the same command line does for both, the local host is
+    'localhost' by default, and what they log goes to a file.
+    """
 
     def __init__(self, name, title, number, binary, absent, secret=False):
         super().__init__(name, title, number)
@@ -89,21 +91,8 @@ class Bore(Tool):
         bind = "0.0.0.0" if relay_net else self.host
         relay = self.add([self.binary, "server", "--bind-addr", bind], net=relay_net, env=self.env)
         relay.wait_for_listener(CONTROL_PORT)
-        client = self.add(
-            [
-                self.binary,
-                "local",
-                str(origin_port),
-                "--local-host",
-                "127.0.0.1",
-                "--to",
-                to or self.host,
-                "-p",
-                str(self.port),
-            ],
-            net=client_net,
-            env=self.env,
-        )
+        command = [self.binary, "local", str(origin_port), "--to", to or self.host]
+        client = self.add([*command, "-p", str(self.port)], net=client_net, env=self.env)
         client.wait_for_text("listening at")
         relay.wait_for_listener(self.port)
 
