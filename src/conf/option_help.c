@@ -9,7 +9,7 @@
 
 #include "conf/option.h"
 
-#define LABEL_WIDTH 34 /* of "-x, --name <VALUE>" */
+#define LABEL_WIDTH 36 /* of "-x, --name <VALUE>" */
 #define HELP_WIDTH 100 /* of a line */
 #define LABEL_MAX 80
 

@@ -49,14 +49,14 @@ static const char help[] = "Does it\n"
 			   "Usage: prog cmd [OPTIONS] --secret-file <FILE> <PORT>\n"
 			   "\n"
 			   "Arguments:\n"
-			   "  <PORT>                              The port [env: TEST_PORT]\n"
+			   "  <PORT>                                The port [env: TEST_PORT]\n"
 			   "\n"
 			   "Options:\n"
-			   "  -m, --mode <MODE>                   How it's done [or not]: a text "
+			   "  -m, --mode <MODE>                     How it's done [or not]: a text "
 			   "that is long enough to need a\n"
-			   "                                      second line [default: auto] "
+			   "                                        second line [default: auto] "
 			   "[possible values: auto, copy]\n"
-			   "      --secret-file <FILE>            A \\file\n";
+			   "      --secret-file <FILE>              A \\file\n";
 
 static const char man[] =
 	".It Ar PORT\nThe port.\nEnvironment variable:\n.Ev TEST_PORT .\n"

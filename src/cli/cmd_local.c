@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `bore local`: one tunnel, from the options to the exit code. It prints the address when there is
+ * one, and again when another public port had to be taken.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cli/event.h"
+#include "cli/notify.h"
+#include "cli/runtime.h"
+#include "cli/usage.h"
+#include "conf/option.h"
+#include "net/addr.h"
+#include "net/pump_pool.h"
+#include "tunnel/tunnel.h"
+
+#define CONTROL_PORT_TEXT "7835"
+
+struct local_values {
+	struct common_values common;
+	const char *local_host, *to;
+	uint64_t local_port, port, control_port;
+	uint64_t protocol; /* enum tunnel_protocol */
+	uint64_t reconnect_timeout_ms;
+	bool no_reconnect, retry;
+};
+
+static_assert(offsetof(struct local_values, common) == 0, "the shared entries' offsets");
+
+static const char *const protocols[] = {
+	[TUNNEL_AUTO] = "auto",
+	[TUNNEL_BORE] = "bore",
+	[TUNNEL_LINE] = "line",
+	NULL,
+};
+
+static const struct option_def local_options[] = {
+	{ .name = "LOCAL_PORT",
+		.type = OPTION_NUMBER,
+		.positional = true,
+		.required = true,
+		.min = 1,
+		.max = UINT16_MAX,
+		.env = "BORE_LOCAL_PORT",
+		.help = "The local port to expose",
+		.offset = offsetof(struct local_values, local_port) },
+	{ .name = "control-port",
+		.type = OPTION_NUMBER,
+		.value_name = "PORT",
+		.min = 1,
+		.max = UINT16_MAX,
+		.fallback = CONTROL_PORT_TEXT,
+		.help = "Control port of the remote server, where --to names none",
+		.offset = offsetof(struct local_values, control_port) },
+	COMMON_DATA_PATH,
+	COMMON_GRACE("5s"),
+	COMMON_HALF_CLOSE_TIMEOUT,
+	COMMON_HELP,
+	COMMON_IDLE_TIMEOUT,
+	COMMON_JSON,
+	{ .name = "local-host",
+		.letter = 'l',
+		.type = OPTION_TEXT,
+		.value_name = "HOST",
+		.fallback = "localhost",
+		.help = "The local host to expose",
+		.offset = offsetof(struct local_values, local_host) },
+	COMMON_METRICS,
+	{ .name = "no-reconnect",
+		.type = OPTION_FLAG,
+		.help = "Exit when the connection to the remote server is lost",
+		.offset = offsetof(struct local_values, no_reconnect) },
+	{ .name = "port",
+		.letter = 'p',
+		.type = OPTION_NUMBER,
+		.value_name = "PORT",
+		.max = UINT16_MAX,
+		.fallback = "0",
+		.help = "Optional port on the remote server to select; 0 leaves the choice to it",
+		.offset = offsetof(struct local_values, port) },
+	{ .name = "protocol",
+		.type = OPTION_CHOICE,
+		.value_name = "PROTOCOL",
+		.choices = protocols,
+		.fallback = "auto",
+		.help = "Dialect to speak: that of bore, or the older line dialect, which sends "
+			"the "
+			"secret in clear; auto is bore, and line where that is not understood and "
+			"there is no secret",
+		.offset = offsetof(struct local_values, protocol) },
+	COMMON_QUIET,
+	{ .name = "reconnect-timeout",
+		.type = OPTION_DURATION,
+		.value_name = "DURATION",
+		.fallback = "1h",
+		.max = COMMON_DURATION_MAX,
+		.help = "Give up after so long without the remote server",
+		.offset = offsetof(struct local_values, reconnect_timeout_ms) },
+	{ .name = "retry",
+		.type = OPTION_FLAG,
+		.help = "Go on trying when the first attempt fails, too",
+		.offset = offsetof(struct local_values, retry) },
+	COMMON_SECRET,
+	COMMON_SECRET_FILE,
+	{ .name = "to",
+		.letter = 't',
+		.type = OPTION_TEXT,
+		.value_name = "HOST[:PORT]",
+		.required = true,
+		.env = "BORE_SERVER",
+		.help = "Address of the remote server to expose local ports to; an IPv6 address "
+			"with "
+			"a port stands in brackets",
+		.offset = offsetof(struct local_values, to) },
+	COMMON_VERBOSE,
+	COMMON_WORKERS,
+};
+
+const struct option_table local_table = {
+	.program = "bore",
+	.command = "local",
+	.summary = "Starts a local proxy to the remote server",
+	.defs = local_options,
+	.count = ARRAY_LEN(local_options),
+};
+
+struct local {
+	struct runtime runtime;
+	struct local_values values;
+	struct tunnel *tunnel;
+	char relay_host[ADDR_HOST_MAX];
+	uint16_t relay_port;
+	uint16_t shown_port; /* public, 0: none was shown yet */
+	bool closing;
+	int code; /* enum exit_code */
+};
+
+static const enum exit_code failure_codes[] = {
+	[TUNNEL_OK] = EXIT_CODE_FAILED,
+	[TUNNEL_UNRESOLVED] = EXIT_CODE_UNRESOLVED,
+	[TUNNEL_UNREACHABLE] = EXIT_CODE_UNREACHABLE,
+	[TUNNEL_NOT_BORE] = EXIT_CODE_NOT_BORE,
+	[TUNNEL_SECRET] = EXIT_CODE_SECRET,
+	[TUNNEL_PORT] = EXIT_CODE_PORT,
+	[TUNNEL_REFUSED] = EXIT_CODE_REFUSED,
+	[TUNNEL_LOST] = EXIT_CODE_LOST,
+};
+
+static void on_tunnel_closed(void *owner)
+{
+	struct local *l = owner;
+
+	l->tunnel = NULL;
+	runtime_close(&l->runtime);
+}
+
+static void local_close(struct local *l)
+{
+	if (l->closing)
+		return;
+	l->closing = true;
+	tunnel_close(l->tunnel, on_tunnel_closed, l);
+}
+
+static void on_drained(void *owner)
+{
+	local_close(owner);
+}
+
+/* Ctrl-C at a terminal means now; a service manager's SIGTERM lets open connections finish. */
+static void on_end(void *owner, enum runtime_signal signal)
+{
+	struct local *l = owner;
+
+	(void)notify_send(NOTIFY_STOPPING);
+	if (signal == RUNTIME_INT)
+		local_close(l);
+	else if (!l->closing)
+		tunnel_drain(l->tunnel, l->values.common.grace_ms, on_drained, l);
+}
+
+static void on_end_now(void *owner)
+{
+	local_close(owner);
+}
+
+static void on_hup(void *owner)
+{
+	struct local *l = owner;
+
+	if (!l->closing)
+		tunnel_hurry(l->tunnel);
+}
+
+static void on_write_metrics(void *owner, FILE *out)
+{
+	struct local *l = owner;
+	struct tunnel_status status;
+
+	if (l->closing)
+		return;
+	tunnel_status(l->tunnel, &status);
+	fprintf(out,
+		"# HELP bore_tunnel_up Whether the tunnel is connected.\n"
+		"# TYPE bore_tunnel_up gauge\nbore_tunnel_up %d\n"
+		"# HELP bore_tunnel_reconnects_total Connections made again after a loss.\n"
+		"# TYPE bore_tunnel_reconnects_total counter\n"
+		"bore_tunnel_reconnects_total %" PRIu64 "\n"
+		"# HELP bore_connections Open connections of visitors.\n"
+		"# TYPE bore_connections gauge\nbore_connections %" PRIu64 "\n"
+		"# HELP bore_connections_total Connections of visitors since the start.\n"
+		"# TYPE bore_connections_total counter\nbore_connections_total %" PRIu64 "\n"
+		"# HELP bore_bytes_total Bytes from (in) and to (out) visitors.\n"
+		"# TYPE bore_bytes_total counter\nbore_bytes_total{direction=\"in\"} %" PRIu64
+		"\nbore_bytes_total{direction=\"out\"} %" PRIu64 "\n",
+		status.state == TUNNEL_CONNECTED, status.reconnects, status.conns_open,
+		status.conns_total, status.bytes_in, status.bytes_out);
+}
+
+/* The line that scripts look for, on standard output. */
+static void local_show_address(struct local *l, uint16_t port)
+{
+	bool v6 = strchr(l->relay_host, ':'), first = !l->shown_port;
+	const char *open = v6 ? "[" : "", *close = v6 ? "]" : "";
+
+	if (port == l->shown_port)
+		return;
+	l->shown_port = port;
+	if (l->values.common.json)
+		event_write("listening", "{s:s, s:i}", "host", l->relay_host, "port", (int)port);
+	else
+		printf("listening at %s%s%s:%u\n", open, l->relay_host, close, port);
+	if (!first)
+		return;
+	log_info("local", "anyone who knows this address can reach %s:%" PRIu64 ", without TLS",
+		l->values.local_host, l->values.local_port);
+	(void)notify_send(NOTIFY_READY);
+}
+
+static void on_state(
+	void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
+{
+	struct local *l = owner;
+	struct tunnel_status status;
+
+	tunnel_status(l->tunnel, &status);
+	if (l->values.common.json && old != new_state)
+		event_write("state", "{s:s, s:s, s:s?}", "from", tunnel_state_name(old), "to",
+			tunnel_state_name(new_state), "cause", cause);
+	if (new_state == TUNNEL_CONNECTED)
+		local_show_address(l, status.public_port);
+	if (new_state != TUNNEL_FAILED || l->closing)
+		return;
+	l->code = failure_codes[status.failure];
+	log_error("local", "%s", status.error ? status.error : cause);
+	if (l->values.common.json)
+		event_write("failed", "{s:i, s:s?}", "code", l->code, "error", status.error);
+	local_close(l);
+}
+
+static void on_visit(void *owner, const struct tunnel_visit *visit)
+{
+	struct local *l = owner;
+
+	if (!l->values.common.json)
+		return;
+	if (visit->opened)
+		event_write("visitor_opened", "{s:s}", "id", visit->id);
+	else
+		event_write("visitor_closed", "{s:s, s:I, s:I, s:I, s:s?}", "id", visit->id,
+			"bytes_in", (json_int_t)visit->bytes_in, "bytes_out",
+			(json_int_t)visit->bytes_out, "duration_ms", (json_int_t)visit->duration_ms,
+			"why", visit->why);
+}
+
+/* The relay's host and port from --to and --control-port. An enum exit_code. */
+static int local_find_relay(struct local *l, struct option_set *set)
+{
+	const struct local_values *v = &l->values;
+	uint16_t named;
+
+	if (addr_split(v->to, 0, l->relay_host, &named) < 0) {
+		option_set_bad_value(set, option_find(&local_table, "to"), v->to,
+			"it is no HOST or HOST:PORT, such as bore.pub, 192.0.2.1:7835 or "
+			"[2001:db8::1]:7835");
+		return usage_error(set);
+	}
+	if (named && option_set_source(set, "control-port") == OPTION_FROM_ARG &&
+		named != v->control_port) {
+		option_set_fail(set,
+			"'--to' names port %u and '--control-port' names %" PRIu64 ": give one",
+			named, v->control_port);
+		return usage_error(set);
+	}
+	l->relay_port = named ? named : (uint16_t)v->control_port;
+	return EXIT_CODE_OK;
+}
+
+static int local_open_tunnel(struct local *l, struct option_set *set)
+{
+	const struct local_values *v = &l->values;
+	const struct tunnel_config config = {
+		.relay_host = l->relay_host,
+		.relay_port = l->relay_port,
+		.local_host = v->local_host,
+		.local_port = (uint16_t)v->local_port,
+		.port = (uint16_t)v->port,
+		.secret = &v->common.secret,
+		.protocol = (enum tunnel_protocol)v->protocol,
+		.reconnect = !v->no_reconnect,
+		.retry = v->retry,
+		.reconnect_timeout_ms = v->reconnect_timeout_ms,
+	};
+	const struct tunnel_events events = { .state = on_state, .visit = on_visit, .owner = l };
+	int r = tunnel_new(&l->runtime.loop, l->runtime.pool, &config, &events, &l->tunnel);
+
+	if (r == -EINVAL) {
+		option_set_bad_value(set, option_find(&local_table, "local-host"), v->local_host,
+			"it is no host name or address");
+		return usage_error(set);
+	}
+	if (r < 0) {
+		log_error("local", "can't start the tunnel: %s", strerror(-r));
+		return EXIT_CODE_FAILED;
+	}
+	return EXIT_CODE_OK;
+}
+
+static int local_run(struct local *l, struct option_set *set)
+{
+	const struct runtime_handlers handlers = {
+		.end = on_end,
+		.end_now = on_end_now,
+		.hup = on_hup,
+		.write_metrics = on_write_metrics,
+		.owner = l,
+	};
+	int code = common_options_apply(set, &l->values.common);
+
+	if (code == EXIT_CODE_OK)
+		code = local_find_relay(l, set);
+	if (code == EXIT_CODE_OK)
+		code = runtime_open(&l->runtime, set, &l->values.common, &handlers);
+	if (code != EXIT_CODE_OK)
+		return code;
+	l->code = local_open_tunnel(l, set);
+	/* The tunnel has a copy of its own. */
+	secret_clear(&l->values.common.secret);
+	if (l->tunnel)
+		tunnel_start(l->tunnel);
+	else
+		runtime_close(&l->runtime);
+	runtime_run(&l->runtime);
+	return l->code;
+}
+
+int cmd_local(int argc, char **argv)
+{
+	struct local local = { 0 };
+	struct option_set set;
+	int code;
+
+	if (usage_parse(&set, &local_table, &local.values, argc, argv, &code))
+		code = local_run(&local, &set);
+	secret_clear(&local.values.common.secret);
+	return code;
+}

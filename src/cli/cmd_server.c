@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `bore server`: one relay, from the options to the exit code.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/common_options.h"
+#include "cli/event.h"
+#include "cli/notify.h"
+#include "cli/runtime.h"
+#include "cli/usage.h"
+#include "conf/option.h"
+#include "net/addr.h"
+#include "net/pump_pool.h"
+#include "relay/relay.h"
+
+#define LIMIT_MAX 1000000 /* of every count: more than a process has descriptors */
+
+struct server_values {
+	struct common_values common;
+	const char *bind_addr, *bind_tunnels, *connection_log;
+	uint64_t control_port, min_port, max_port;
+	uint64_t max_conns, max_conns_total, max_handshakes, max_pending, max_pending_total;
+	uint64_t max_tunnels_per_addr;
+	bool no_line_dialect;
+};
+
+static_assert(offsetof(struct server_values, common) == 0, "the shared entries' offsets");
+
+#define LIMIT(name_, member, default_, help_)                                          \
+	{                                                                              \
+		.name = name_, .type = OPTION_NUMBER, .value_name = "COUNT", .min = 1, \
+		.max = LIMIT_MAX, .fallback = default_, .help = help_,                 \
+		.offset = offsetof(struct server_values, member)                       \
+	}
+
+static const struct option_def server_options[] = {
+	{ .name = "bind-addr",
+		.type = OPTION_TEXT,
+		.value_name = "BIND_ADDR",
+		.help = "IP address to bind to, clients must reach this; default is every address, "
+			"IPv4 "
+			"and IPv6",
+		.offset = offsetof(struct server_values, bind_addr) },
+	{ .name = "bind-tunnels",
+		.type = OPTION_TEXT,
+		.value_name = "BIND_TUNNELS",
+		.help = "IP address where tunnels will listen on, defaults to --bind-addr",
+		.offset = offsetof(struct server_values, bind_tunnels) },
+	{ .name = "connection-log",
+		.type = OPTION_FILE,
+		.value_name = "FILE",
+		.help = "Append tunnels and visitors to a file, opened anew at SIGHUP; - is "
+			"standard "
+			"output",
+		.offset = offsetof(struct server_values, connection_log) },
+	{ .name = "control-port",
+		.type = OPTION_NUMBER,
+		.value_name = "PORT",
+		.max = UINT16_MAX,
+		.fallback = "7835",
+		.help = "Port that clients connect to; 0 is the kernel's choice",
+		.offset = offsetof(struct server_values, control_port) },
+	COMMON_DATA_PATH,
+	COMMON_GRACE("30s"),
+	COMMON_HALF_CLOSE_TIMEOUT,
+	COMMON_HELP,
+	COMMON_IDLE_TIMEOUT,
+	COMMON_JSON,
+	LIMIT("max-conns", max_conns, "4096", "Open connections of a tunnel"),
+	LIMIT("max-conns-total", max_conns_total, "65536", "Open connections in all"),
+	LIMIT("max-handshakes", max_handshakes, "256",
+		"Control connections that have not yet said what they want; from half of it on, "
+		"some "
+		"are dropped at random"),
+	LIMIT("max-pending", max_pending, "128",
+		"Visitors of a tunnel that wait for its client to take them"),
+	LIMIT("max-pending-total", max_pending_total, "4096", "Waiting visitors in all"),
+	{ .name = "max-port",
+		.type = OPTION_NUMBER,
+		.value_name = "MAX_PORT",
+		.max = UINT16_MAX,
+		.env = "BORE_MAX_PORT",
+		.fallback = "65535",
+		.help = "Maximum accepted TCP port number",
+		.offset = offsetof(struct server_values, max_port) },
+	LIMIT("max-tunnels-per-addr", max_tunnels_per_addr, "64",
+		"Tunnels of one client address (IPv6: of one /64)"),
+	COMMON_METRICS,
+	{ .name = "min-port",
+		.type = OPTION_NUMBER,
+		.value_name = "MIN_PORT",
+		.max = UINT16_MAX,
+		.env = "BORE_MIN_PORT",
+		.fallback = "1024",
+		.help = "Minimum accepted TCP port number",
+		.offset = offsetof(struct server_values, min_port) },
+	{ .name = "no-line-dialect",
+		.type = OPTION_FLAG,
+		.help = "Refuse the older line dialect, and send the challenge without the wait "
+			"that "
+			"telling the two apart takes",
+		.offset = offsetof(struct server_values, no_line_dialect) },
+	COMMON_QUIET,
+	COMMON_SECRET,
+	COMMON_SECRET_FILE,
+	COMMON_VERBOSE,
+	COMMON_WORKERS,
+};
+
+const struct option_table server_table = {
+	.program = "bore",
+	.command = "server",
+	.summary = "Runs the remote proxy server",
+	.defs = server_options,
+	.count = ARRAY_LEN(server_options),
+};
+
+struct server {
+	struct runtime runtime;
+	struct server_values values;
+	struct relay *relay;
+	bool closing;
+	int code; /* enum exit_code */
+};
+
+static void on_relay_closed(void *owner)
+{
+	struct server *s = owner;
+
+	s->relay = NULL;
+	runtime_close(&s->runtime);
+}
+
+static void server_close(struct server *s)
+{
+	if (s->closing)
+		return;
+	s->closing = true;
+	relay_close(s->relay, on_relay_closed, s);
+}
+
+static void on_drained(void *owner)
+{
+	server_close(owner);
+}
+
+static void on_end(void *owner, enum runtime_signal signal)
+{
+	struct server *s = owner;
+
+	(void)notify_send(NOTIFY_STOPPING);
+	if (!s->closing)
+		relay_drain(s->relay, on_drained, s);
+}
+
+static void on_end_now(void *owner)
+{
+	server_close(owner);
+}
+
+static void on_hup(void *owner)
+{
+	struct server *s = owner;
+
+	if (!s->closing)
+		relay_reopen_log(s->relay);
+}
+
+static void on_write_metrics(void *owner, FILE *out)
+{
+	struct server *s = owner;
+
+	if (!s->closing)
+		relay_write_metrics(s->relay, out);
+}
+
+static const char *const event_names[RELAY_EVENT_TYPES] = {
+	[RELAY_TUNNEL_OPENED] = "tunnel_opened",
+	[RELAY_TUNNEL_RESUMED] = "tunnel_resumed",
+	[RELAY_TUNNEL_CLOSED] = "tunnel_closed",
+	[RELAY_TUNNEL_REFUSED] = "tunnel_refused",
+	[RELAY_VISITOR_OPENED] = "visitor_opened",
+	[RELAY_VISITOR_CLOSED] = "visitor_closed",
+	[RELAY_DRAINING] = "draining",
+};
+
+static void on_event(void *owner, const struct relay_event *event)
+{
+	struct server *s = owner;
+	bool closed = event->type == RELAY_TUNNEL_CLOSED || event->type == RELAY_VISITOR_CLOSED;
+	char addr[ADDR_TEXT_MAX];
+
+	if (!s->values.common.json || event->type == RELAY_LISTENING)
+		return;
+	if (closed)
+		event_write(event_names[event->type], "{s:s?, s:i, s:s?, s:I, s:I, s:I, s:s?}",
+			"address", event->addr ? addr_format(event->addr, addr) : NULL, "port",
+			(int)event->port, "id", event->id, "bytes_in", (json_int_t)event->bytes_in,
+			"bytes_out", (json_int_t)event->bytes_out, "duration_ms",
+			(json_int_t)event->duration_ms, "why", event->why);
+	else
+		event_write(event_names[event->type], "{s:s?, s:i, s:s?, s:s?}", "address",
+			event->addr ? addr_format(event->addr, addr) : NULL, "port",
+			(int)event->port, "id", event->id, "why", event->why);
+}
+
+/* An IP address of the option `name`. An enum exit_code. */
+static int server_parse_bind(struct option_set *set, const char *name, const char *text,
+	uint16_t port, struct addr *ret_addr, bool *ret_dual)
+{
+	if (addr_parse_ip(text, port, ret_addr) < 0) {
+		option_set_bad_value(set, option_find(&server_table, name), text,
+			"it is no IP address, such as 0.0.0.0 or ::1");
+		return usage_error(set);
+	}
+	/* "::" takes IPv4 too, as with stock bore. */
+	*ret_dual = ret_addr->sa.sa_family == AF_INET6 && addr_is_any(ret_addr);
+	return EXIT_CODE_OK;
+}
+
+static int server_configure(
+	const struct server_values *v, struct option_set *set, struct relay_config *config)
+{
+	const uint16_t port = (uint16_t)v->control_port;
+	const char *bind_addr = v->bind_addr ? v->bind_addr : "::";
+	const char *bind_tunnels = v->bind_tunnels ? v->bind_tunnels : bind_addr;
+	int code;
+
+	*config = (struct relay_config){
+		/* Port 0 stands for any, and is nobody's public port. */
+		.min_port = v->min_port ? (uint16_t)v->min_port : 1,
+		.max_port = (uint16_t)v->max_port,
+		.secret = &v->common.secret,
+		.line_dialect = !v->no_line_dialect,
+		.max_tunnels_per_addr = (uint32_t)v->max_tunnels_per_addr,
+		.max_pending_per_tunnel = (uint32_t)v->max_pending,
+		.max_pending = (uint32_t)v->max_pending_total,
+		.max_conns_per_tunnel = (uint32_t)v->max_conns,
+		.max_conns = (uint32_t)v->max_conns_total,
+		.max_handshakes = (uint32_t)v->max_handshakes,
+		.grace_ms = v->common.grace_ms,
+		.connection_log = v->connection_log,
+	};
+	if (config->min_port > config->max_port) {
+		option_set_fail(set, "port range is empty: '--min-port' is above '--max-port'");
+		return usage_error(set);
+	}
+	code = server_parse_bind(
+		set, "bind-addr", bind_addr, port, &config->bind_addr, &config->bind_dual);
+	if (code != EXIT_CODE_OK)
+		return code;
+	return server_parse_bind(set, "bind-tunnels", bind_tunnels, 0, &config->bind_tunnels,
+		&config->bind_tunnels_dual);
+}
+
+static void server_show_address(struct server *s, const struct addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+
+	addr_format(addr, text);
+	if (s->values.common.json)
+		event_write(
+			"listening", "{s:s, s:i}", "address", text, "port", (int)addr_port(addr));
+	else
+		printf("server listening at %s\n", text);
+	(void)notify_send(NOTIFY_READY);
+}
+
+static int server_open_relay(struct server *s, const struct relay_config *config)
+{
+	struct addr addr;
+	int r = relay_new(&s->runtime.loop, s->runtime.pool, config, on_event, s, &s->relay);
+
+	if (r < 0) {
+		log_error("server", "can't start the relay: %s", strerror(-r));
+		return EXIT_CODE_FAILED;
+	}
+	r = relay_start(s->relay, &addr);
+	if (r < 0)
+		return runtime_listen_error(r, &addr, "--bind-addr, --control-port");
+	server_show_address(s, &addr);
+	return EXIT_CODE_OK;
+}
+
+static int server_run(struct server *s, struct option_set *set)
+{
+	const struct runtime_handlers handlers = {
+		.end = on_end,
+		.end_now = on_end_now,
+		.hup = on_hup,
+		.write_metrics = on_write_metrics,
+		.owner = s,
+	};
+	struct relay_config config;
+	int code = common_options_apply(set, &s->values.common);
+
+	if (code == EXIT_CODE_OK)
+		code = server_configure(&s->values, set, &config);
+	if (code == EXIT_CODE_OK)
+		code = runtime_open(&s->runtime, set, &s->values.common, &handlers);
+	if (code != EXIT_CODE_OK)
+		return code;
+	s->code = server_open_relay(s, &config);
+	if (!s->relay)
+		runtime_close(&s->runtime);
+	else if (s->code != EXIT_CODE_OK)
+		server_close(s);
+	runtime_run(&s->runtime);
+	return s->code;
+}
+
+int cmd_server(int argc, char **argv)
+{
+	struct server server = { 0 };
+	struct option_set set;
+	int code;
+
+	if (usage_parse(&set, &server_table, &server.values, argc, argv, &code))
+		code = server_run(&server, &set);
+	secret_clear(&server.values.common.secret);
+	return code;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The options that both commands share: the secret's sources, and what the data path takes.
+ */
+#include "cli/common_options.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "cli/usage.h"
+#include "conf/option.h"
+#include "net/addr.h"
+#include "net/pump_pool.h"
+
+#define CREDENTIAL "bore-secret"
+
+const char *const common_data_paths[] = {
+	[PUMP_AUTO] = "auto",
+	[PUMP_COPY] = "copy",
+	[PUMP_SPLICE] = "splice",
+	NULL,
+};
+
+static int read_secret_file(struct common_values *values)
+{
+	const char *path = values->secret_file, *why;
+	char shown[256];
+	int r = secret_read_file(&values->secret, path, &why);
+
+	log_escape(shown, sizeof shown, path, strlen(path));
+	if (r < 0) {
+		log_error("secret",
+			"can't take the secret from '%s': %s; name a readable file that "
+			"holds the secret alone",
+			shown, why);
+		return EXIT_CODE_FILE;
+	}
+	if (secret_file_is_exposed(path))
+		log_warn("secret", "every user can read '%s': do 'chmod o-r' on it", shown);
+	return EXIT_CODE_OK;
+}
+
+static int load_secret(struct option_set *set, struct common_values *values)
+{
+	int r;
+
+	if (values->secret_file) {
+		if (option_set_source(set, "secret") == OPTION_FROM_ARG) {
+			option_set_fail(
+				set, "'--secret' and '--secret-file' cannot be used together");
+			return usage_error(set);
+		}
+		return read_secret_file(values);
+	}
+	if (values->secret.set)
+		return EXIT_CODE_OK;
+	r = secret_from_credential(&values->secret, CREDENTIAL);
+	if (r < 0 && r != -ENOENT) {
+		log_error("secret",
+			"can't read the credential '" CREDENTIAL "': %s; see "
+			"LoadCredential= in the unit",
+			strerror(-r));
+		return EXIT_CODE_FILE;
+	}
+	return EXIT_CODE_OK;
+}
+
+int common_options_apply(struct option_set *set, struct common_values *values)
+{
+	if (values->quiet && values->verbose) {
+		option_set_fail(set, "'--quiet' and '--verbose' cannot be used together");
+		return usage_error(set);
+	}
+	if (values->quiet)
+		log_set_level(LOG_LEVEL_ERROR);
+	else if (values->verbose)
+		log_set_level(LOG_LEVEL_DEBUG);
+	return load_secret(set, values);
+}
+
+void common_options_pool(const struct common_values *values, struct pump_pool_config *ret_config)
+{
+	*ret_config = (struct pump_pool_config){
+		.workers = (unsigned)values->workers,
+		.mode = (enum pump_mode)values->data_path,
+		.half_close_timeout_ms = values->half_close_timeout_ms,
+		.idle_timeout_ms = values->idle_timeout_ms,
+	};
+}
+
+int common_options_endpoint(
+	struct option_set *set, const char *name, const char *text, struct addr *ret_addr)
+{
+	const char *colon = strrchr(text, ':');
+	size_t len = colon ? (size_t)(colon - text) : 0;
+	char host[ADDR_TEXT_MAX] = "";
+	uint16_t port;
+
+	/* addr_split() takes no port 0, which is the kernel's choice here. */
+	if (len < sizeof host && colon && parse_u16(colon + 1, strlen(colon + 1), &port) == 0) {
+		memcpy(host, text, len);
+		if ((*host == '[' || !strchr(host, ':')) &&
+			addr_parse_ip(host, port, ret_addr) == 0)
+			return EXIT_CODE_OK;
+	}
+	option_set_bad_value(set, option_find(set->table, name), text,
+		"it is no address with a port, such as 127.0.0.1:9100 or [::1]:9100");
+	return usage_error(set);
+}

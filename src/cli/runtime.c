@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop and what lives on it. Closing goes from the outside in: the command's own object, then
+ * the pool, then the handles here; the loop ends when the last one is gone.
+ */
+#include "cli/runtime.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "cli/common_options.h"
+#include "cli/event.h"
+#include "cli/exit_code.h"
+#include "cli/process.h"
+#include "net/addr.h"
+#include "net/pump_pool.h"
+
+static const int signal_numbers[RUNTIME_SIGNALS] = {
+	[RUNTIME_TERM] = SIGTERM,
+	[RUNTIME_INT] = SIGINT,
+	[RUNTIME_HUP] = SIGHUP,
+};
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct runtime *rt = handle->data;
+	enum runtime_signal signal = (enum runtime_signal)(handle - rt->signals);
+
+	if (signal == RUNTIME_HUP) {
+		if (!rt->ending)
+			rt->handlers.hup(rt->handlers.owner);
+	} else if (!rt->ending) {
+		rt->ending = true;
+		rt->handlers.end(rt->handlers.owner, signal);
+	} else {
+		(void)uv_signal_stop(&rt->signals[RUNTIME_TERM]);
+		(void)uv_signal_stop(&rt->signals[RUNTIME_INT]);
+		rt->handlers.end_now(rt->handlers.owner);
+	}
+}
+
+static int runtime_open_signals(struct runtime *rt)
+{
+	int r;
+
+	for (size_t i = 0; i < RUNTIME_SIGNALS; i++) {
+		r = uv_signal_init(&rt->loop, &rt->signals[i]);
+		if (r < 0)
+			return r;
+		rt->signals[i].data = rt;
+		r = uv_signal_start(&rt->signals[i], on_signal, signal_numbers[i]);
+		if (r < 0)
+			return r;
+		/* Signals alone are no reason to go on. */
+		uv_unref((uv_handle_t *)&rt->signals[i]);
+	}
+	return 0;
+}
+
+int runtime_listen_error(int error, const struct addr *addr, const char *option)
+{
+	static const struct {
+		int error;
+		const char *text;
+	} remedies[] = {
+		{ -EADDRINUSE, "another program listens there: end it, or choose another port" },
+		{ -EACCES,
+			"ports below 1024 are for root and CAP_NET_BIND_SERVICE: choose another" },
+		{ -EADDRNOTAVAIL, "this machine has no such address: choose another" },
+		{ -EAFNOSUPPORT, "this machine has no IPv6: choose an IPv4 address" },
+	};
+	const char *remedy = strerror(-error);
+	char text[ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(remedies); i++)
+		if (remedies[i].error == error)
+			remedy = remedies[i].text;
+	log_error("listen", "can't listen on %s: %s (%s)", addr_format(addr, text), remedy, option);
+	return EXIT_CODE_LISTEN;
+}
+
+static void on_metrics_closed(void *owner)
+{
+}
+
+static int runtime_open_metrics(
+	struct runtime *rt, struct option_set *set, const struct common_values *values)
+{
+	char text[ADDR_TEXT_MAX];
+	struct addr addr;
+	int code, r;
+
+	if (!values->metrics)
+		return EXIT_CODE_OK;
+	code = common_options_endpoint(set, "metrics", values->metrics, &addr);
+	if (code != EXIT_CODE_OK)
+		return code;
+	rt->metrics.write = rt->handlers.write_metrics;
+	rt->metrics.closed = on_metrics_closed;
+	rt->metrics.owner = rt->handlers.owner;
+	r = metrics_server_open(&rt->metrics, &rt->loop, &addr);
+	if (r < 0)
+		return runtime_listen_error(r, &addr, "--metrics");
+	rt->serves_metrics = true;
+	addr_format(&rt->metrics.listener.addr, text);
+	log_info("metrics", "serving at http://%s/metrics", text);
+	if (values->json)
+		event_write("metrics", "{s:s}", "address", text);
+	return EXIT_CODE_OK;
+}
+
+static int runtime_fail(const char *what, int error)
+{
+	log_error("runtime", "can't start %s: %s", what, strerror(-error));
+	return EXIT_CODE_FAILED;
+}
+
+int runtime_open(struct runtime *rt, struct option_set *set, const struct common_values *values,
+	const struct runtime_handlers *handlers)
+{
+	struct pump_pool_config pool;
+	int r, code;
+
+	*rt = (struct runtime){ .handlers = *handlers };
+	process_raise_nofile();
+	r = uv_loop_init(&rt->loop);
+	if (r < 0)
+		return runtime_fail("the event loop", r);
+	code = runtime_open_metrics(rt, set, values);
+	if (code == EXIT_CODE_OK) {
+		common_options_pool(values, &pool);
+		r = pump_pool_new(&rt->loop, &pool, &rt->pool);
+		if (r < 0)
+			code = runtime_fail("the workers", r);
+	}
+	if (code == EXIT_CODE_OK) {
+		r = runtime_open_signals(rt);
+		if (r < 0)
+			code = runtime_fail("the signals", r);
+	}
+	if (code != EXIT_CODE_OK) {
+		runtime_close(rt);
+		runtime_run(rt);
+	}
+	return code;
+}
+
+void runtime_run(struct runtime *rt)
+{
+	int r;
+
+	(void)uv_run(&rt->loop, UV_RUN_DEFAULT);
+	r = uv_loop_close(&rt->loop);
+	assert(r == 0); /* every handle is closed */
+}
+
+static void on_pool_closed(void *owner)
+{
+	struct runtime *rt = owner;
+
+	rt->pool = NULL;
+	if (rt->serves_metrics)
+		metrics_server_close(&rt->metrics);
+	for (size_t i = 0; i < RUNTIME_SIGNALS; i++)
+		if (rt->signals[i].data)
+			uv_close((uv_handle_t *)&rt->signals[i], NULL);
+}
+
+void runtime_close(struct runtime *rt)
+{
+	if (rt->closing)
+		return;
+	rt->closing = true;
+	if (rt->pool)
+		pump_pool_close(rt->pool, on_pool_closed, rt);
+	else
+		on_pool_closed(rt);
+}

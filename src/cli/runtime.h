@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What both commands run on: the loop, the pool of workers, the signals, and the metrics. SIGTERM
+ * and SIGINT ask for an end; the second one ends at once; the third is the kernel's business again.
+ * SIGHUP has a meaning for each command.
+ */
+#ifndef CLI_RUNTIME_H
+#define CLI_RUNTIME_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <uv.h>
+
+#include "cli/metrics_server.h"
+
+struct common_values;
+struct option_set;
+struct pump_pool;
+
+enum runtime_signal {
+	RUNTIME_TERM,
+	RUNTIME_INT,
+	RUNTIME_HUP,
+	RUNTIME_SIGNALS,
+};
+
+struct runtime_handlers {
+	void (*end)(void *owner, enum runtime_signal signal); /* the first TERM or INT */
+	void (*end_now)(void *owner);                         /* the second */
+	void (*hup)(void *owner);
+	void (*write_metrics)(void *owner, FILE *out);
+	void *owner;
+};
+
+struct runtime {
+	uv_loop_t loop;
+	struct pump_pool *pool;
+	uv_signal_t signals[RUNTIME_SIGNALS];
+	struct metrics_server metrics;
+	struct runtime_handlers handlers;
+	bool ending, serves_metrics, closing;
+};
+
+/* An enum exit_code; not OK: why has been said, and nothing is to be closed. */
+int runtime_open(struct runtime *rt, struct option_set *set, const struct common_values *values,
+	const struct runtime_handlers *handlers);
+
+/* Runs until runtime_close() has been called and everything is gone. */
+void runtime_run(struct runtime *rt);
+
+/* After the owner's own things have been closed. Idempotent. */
+void runtime_close(struct runtime *rt);
+
+/* Says that `addr` can't be listened on, and what to do; returns EXIT_CODE_LISTEN. `option` is how
+ * to choose another. */
+int runtime_listen_error(int error, const struct addr *addr, const char *option);
+
+#endif
