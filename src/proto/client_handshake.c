@@ -177,7 +177,7 @@ int client_handshake_feed(struct client_handshake *hs, const uint8_t *data, size
 			break;
 		}
 		r = msg_decode(dialect, ROLE_SERVER, data + at, len - at, &msg, &used);
-		if (r == MSG_MORE) {
+		if (r == MSG_PARTIAL) {
 			r = HANDSHAKE_MORE;
 			break;
 		}

@@ -59,7 +59,7 @@ struct msg {
 /* What msg_decode() says when it is not an error. */
 enum msg_result {
 	MSG_COMPLETE, /* *ret_msg is filled, *ret_used bytes were its own */
-	MSG_MORE,     /* the message is not whole yet; nothing was used */
+	MSG_PARTIAL,  /* the message is not whole yet; nothing was used */
 };
 
 /*

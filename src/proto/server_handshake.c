@@ -220,7 +220,7 @@ int server_handshake_feed(struct server_handshake *hs, const uint8_t *data, size
 		r = take_first_byte(hs, data[0], out);
 	while (at < len && r == HANDSHAKE_MORE) {
 		r = msg_decode(hs->dialect, ROLE_CLIENT, data + at, len - at, &msg, &used);
-		if (r == MSG_MORE) {
+		if (r == MSG_PARTIAL) {
 			r = HANDSHAKE_MORE;
 			break;
 		}

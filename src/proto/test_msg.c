@@ -256,7 +256,7 @@ static void test_good_are_read(void **state)
 		for (size_t len = 0; len < good[i].len; len++)
 			assert_int_equal(
 				msg_decode(good[i].dialect, good[i].from, wire, len, &msg, &used),
-				MSG_MORE);
+				MSG_PARTIAL);
 		for (size_t len = good[i].len; len <= sizeof wire;
 			len += sizeof wire - good[i].len) {
 			assert_int_equal(
@@ -323,7 +323,7 @@ static void test_length(void **state)
 			memcpy(wire + len - strlen(cases[i].tail), cases[i].tail,
 				strlen(cases[i].tail));
 			assert_int_equal(msg_decode(dialect, SERVER, wire, len, &msg, &used),
-				fits ? MSG_MORE : -EMSGSIZE);
+				fits ? MSG_PARTIAL : -EMSGSIZE);
 			wire[len] = dialect == LINE ? '\n' : '\0';
 			assert_int_equal(msg_decode(dialect, SERVER, wire, len + 1, &msg, &used),
 				fits ? MSG_COMPLETE : -EMSGSIZE);
@@ -350,7 +350,7 @@ static void test_several_in_one_read(void **state)
 		assert_int_equal(msg.type, types[i]);
 		at += used;
 	}
-	assert_int_equal(msg_decode(BORE, SERVER, at, (size_t)(end - at), &msg, &used), MSG_MORE);
+	assert_int_equal(msg_decode(BORE, SERVER, at, (size_t)(end - at), &msg, &used), MSG_PARTIAL);
 	assert_int_equal(end - at, 3);
 }
 
