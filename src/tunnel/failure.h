@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the failure of an attempt means for the next one, and the one line that names its cause and
+ * its remedy. Pure.
+ */
+#ifndef TUNNEL_FAILURE_H
+#define TUNNEL_FAILURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proto/client_handshake.h"
+#include "tunnel/machine.h"
+#include "tunnel/tunnel.h"
+
+#define FAILURE_TEXT_MAX 512 /* a line and its NUL; what is longer is cut */
+
+struct failure {
+	enum tunnel_failure kind;
+	enum machine_verdict verdict;
+	char text[FAILURE_TEXT_MAX];
+};
+
+/* A name that did not resolve (a uv_getaddrinfo error), or no address of it that connects (errno).
+ */
+void failure_of_dial(struct failure *f, const char *relay, int error, bool resolving);
+
+/* `reason` is hs->failure or what the cut of the conversation means. */
+void failure_of_handshake(struct failure *f, const char *relay, const struct client_handshake *hs,
+	enum handshake_failure reason);
+
+/* This end has no memory or no descriptors. */
+void failure_of_system(struct failure *f, int error);
+
+#endif

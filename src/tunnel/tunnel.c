@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Joins the machine with what it decides about. The invariants: there is a control connection
+ * exactly while Connected, an attempt only while Connecting or Reconnecting; one timer serves all
+ * deadlines. The memory goes when libuv knows of no part of it.
+ */
+#include "tunnel/tunnel.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "net/dial.h"
+#include "proto/auth.h"
+#include "tunnel/attempt.h"
+#include "tunnel/control.h"
+#include "tunnel/visitors.h"
+
+#define LOG "tunnel"
+#define NEVER UINT64_MAX
+#define RELAY_TEXT_MAX (ADDR_HOST_MAX + sizeof("[]:65535"))
+
+struct tunnel {
+	uv_loop_t *loop;
+	char relay[RELAY_TEXT_MAX]; /* HOST:PORT */
+	enum tunnel_protocol protocol;
+	struct auth *auth; /* owned; NULL: no secret */
+	struct tunnel_events events;
+
+	struct machine machine;
+	struct dialer dialer; /* to the relay */
+	struct attempt *attempt;
+	struct control control;
+	struct visitors visitors;
+
+	bool has_token; /* to present at the next attempt */
+	uint8_t token[OPTIONS_TOKEN_LEN];
+	enum tunnel_failure failure;
+	char error[FAILURE_TEXT_MAX]; /* empty: none */
+	uint64_t since_ms;            /* wall clock of the last change of state */
+	uint64_t reconnects;
+
+	uv_timer_t timer;
+	uint64_t armed_ms; /* when it fires, NEVER: it doesn't run */
+	uint64_t drain_ms; /* when draining ends; NEVER */
+	bool draining, closing;
+	void (*drained)(void *owner);
+	void *drained_owner;
+	void (*closed)(void *owner);
+	void *closed_owner;
+	unsigned
+		pending; /* the timer, attempts and control connections that libuv still knows of */
+};
+
+/* --- the one timer --- */
+
+static void on_timer(uv_timer_t *timer);
+
+static uint64_t tunnel_deadline(const struct tunnel *t)
+{
+	return min_u64(min_u64(machine_deadline(&t->machine), t->control.beat_at_ms),
+		min_u64(visitors_deadline(&t->visitors), t->drain_ms));
+}
+
+/* A deadline that has moved away is found out when the timer fires, which costs less than moving
+ * it. */
+static void tunnel_arm(struct tunnel *t)
+{
+	uint64_t deadline = tunnel_deadline(t), now = clock_now_ms();
+
+	if (t->closing || deadline >= t->armed_ms)
+		return;
+	t->armed_ms = deadline;
+	uv_update_time(t->loop);
+	(void)uv_timer_start(&t->timer, on_timer, deadline > now ? deadline - now : 0, 0);
+}
+
+/* --- the end --- */
+
+static void tunnel_free(struct tunnel *t)
+{
+	void (*closed)(void *owner) = t->closed;
+	void *owner = t->closed_owner;
+
+	(void)auth_free(t->auth);
+	free(t);
+	closed(owner);
+}
+
+static void tunnel_release(struct tunnel *t)
+{
+	assert(t->pending);
+	if (--t->pending == 0 && visitors_idle(&t->visitors)) {
+		assert(t->closing);
+		tunnel_free(t);
+	}
+}
+
+static void on_part_gone(void *owner)
+{
+	tunnel_release(owner);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	tunnel_release(container_of((uv_timer_t *)handle, struct tunnel, timer));
+}
+
+static void on_visitors_idle(void *owner)
+{
+	struct tunnel *t = owner;
+
+	if (t->closing) {
+		if (!t->pending)
+			tunnel_free(t);
+		return;
+	}
+	if (t->draining) {
+		t->drain_ms = 0;
+		tunnel_arm(t);
+	}
+}
+
+/* --- failures --- */
+
+static void tunnel_set_error(struct tunnel *t, enum tunnel_failure failure, const char *text)
+{
+	t->failure = failure;
+	(void)snprintf(t->error, sizeof(t->error), "%s", text);
+}
+
+static void tunnel_lost(struct tunnel *t, const char *why)
+{
+	char text[FAILURE_TEXT_MAX];
+
+	(void)snprintf(text, sizeof(text), "lost the connection to %s: %s", t->relay, why);
+	tunnel_set_error(t, TUNNEL_LOST, text);
+	if (t->draining)
+		machine_stop(&t->machine, text);
+	else
+		machine_lost(&t->machine, clock_now_ms(), text);
+	tunnel_arm(t);
+}
+
+static void tunnel_silent(struct tunnel *t, uint64_t now_ms)
+{
+	char why[64];
+
+	(void)snprintf(why, sizeof(why), "no word from it for %.1f s",
+		(double)(now_ms - t->machine.heard_ms) / 1000);
+	tunnel_lost(t, why);
+}
+
+static void tunnel_time_up(struct tunnel *t)
+{
+	enum tunnel_failure failure =
+		t->machine.state == TUNNEL_RECONNECTING ? TUNNEL_LOST : t->failure;
+	char text[FAILURE_TEXT_MAX];
+
+	(void)snprintf(text, sizeof(text), "gave up after %llu s: %.*s",
+		(unsigned long long)(t->machine.config.reconnect_timeout_ms / 1000),
+		FAILURE_TEXT_MAX / 2, t->error);
+	tunnel_set_error(t, failure, text);
+	machine_give_up(&t->machine, text);
+}
+
+/* --- the control connection --- */
+
+static void on_heard(void *owner)
+{
+	struct tunnel *t = owner;
+
+	machine_heard(&t->machine, clock_now_ms());
+}
+
+static void on_visitor(void *owner, const struct uuid *id)
+{
+	struct tunnel *t = owner;
+
+	visitors_add(&t->visitors, id, t->draining ? "the tunnel is being closed" : NULL);
+	tunnel_arm(t);
+}
+
+static void on_options(void *owner, const struct options *granted)
+{
+	struct tunnel *t = owner;
+
+	t->has_token = granted->resume && granted->has_token;
+	if (t->has_token)
+		memcpy(t->token, granted->token, sizeof(t->token));
+	log_debug(LOG, "%s grants resume=%d beat=%u refuse=%d", t->relay, t->has_token,
+		granted->beat_ms, granted->refuse);
+	tunnel_arm(t);
+}
+
+static void on_lost(void *owner, const char *why)
+{
+	tunnel_lost(owner, why);
+}
+
+/* --- attempts --- */
+
+static void tunnel_attempt_failed(struct tunnel *t, const struct failure *failure)
+{
+	tunnel_set_error(t, failure->kind, failure->text);
+	machine_attempt_failed(&t->machine, clock_now_ms(), failure->verdict, t->error);
+	tunnel_arm(t);
+}
+
+/* Visitors are taken from the address that announces them: another one of the name may be another
+ * relay. */
+static void tunnel_aim_visitors(struct tunnel *t, const struct attempt_link *link)
+{
+	char ip[ADDR_TEXT_MAX];
+	int r = dialer_init(&t->visitors.relay, t->loop, addr_format_ip(&link->peer, ip),
+		addr_port(&link->peer));
+
+	assert(r == 0);
+	(void)r;
+	t->visitors.dialect = link->dialect;
+}
+
+static void tunnel_up(struct tunnel *t, struct attempt_link *link)
+{
+	t->pending++;
+	control_open(&t->control, link);
+	tunnel_aim_visitors(t, link);
+	t->has_token = false;
+	t->failure = TUNNEL_OK;
+	t->error[0] = '\0';
+	if (t->machine.state == TUNNEL_RECONNECTING)
+		t->reconnects++;
+	machine_up(&t->machine, clock_now_ms(), link->public_port);
+	control_read(&t->control);
+	tunnel_arm(t);
+}
+
+static void on_attempt_done(void *owner, struct attempt_link *link, const struct failure *failure)
+{
+	struct tunnel *t = owner;
+
+	t->attempt = attempt_free(t->attempt);
+	if (link)
+		tunnel_up(t, link);
+	else
+		tunnel_attempt_failed(t, failure);
+}
+
+static void tunnel_attempt(struct tunnel *t)
+{
+	struct attempt_events events = {
+		.done = on_attempt_done,
+		.gone = on_part_gone,
+		.owner = t,
+	};
+	struct attempt_config config = {
+		.loop = t->loop,
+		.dialer = &t->dialer,
+		.relay = t->relay,
+		.auth = t->auth,
+		.protocol = t->protocol,
+		.port = machine_port(&t->machine, clock_now_ms()),
+		.local_port = t->visitors.local.port,
+		.offer = { .resume = true, .beat_ms = OPTIONS_BEAT_MS, .refuse = true },
+	};
+	struct failure failure;
+	int r;
+
+	/* The token is for its port. */
+	config.offer.has_token = t->has_token && config.port;
+	if (config.offer.has_token)
+		memcpy(config.offer.token, t->token, sizeof(t->token));
+	dialer_forget(&t->dialer);
+	r = attempt_start(&config, &events, &t->attempt);
+	if (r == 0) {
+		t->pending++;
+		return;
+	}
+	failure_of_system(&failure, r);
+	tunnel_attempt_failed(t, &failure);
+}
+
+/* --- the machine --- */
+
+/* The entry actions. */
+static void on_changed(
+	void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
+{
+	struct tunnel *t = owner;
+
+	if (new_state != TUNNEL_CONNECTED) {
+		control_close(&t->control);
+		visitors_lost_relay(&t->visitors);
+	}
+	if (new_state != TUNNEL_CONNECTING && new_state != TUNNEL_RECONNECTING)
+		t->attempt = attempt_free(t->attempt);
+	if (new_state == TUNNEL_DISCONNECTED && !t->draining)
+		visitors_end(&t->visitors);
+	if (old != new_state)
+		t->since_ms = clock_wall_ms();
+	if (!t->closing)
+		t->events.state(t->events.owner, old, new_state, cause);
+}
+
+static void tunnel_end_drain(struct tunnel *t)
+{
+	t->draining = false;
+	t->drain_ms = NEVER;
+	visitors_end(&t->visitors);
+	machine_stop(&t->machine, "drained");
+	t->drained(t->drained_owner);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct tunnel *t = container_of(timer, struct tunnel, timer);
+	uint64_t now = clock_now_ms();
+
+	t->armed_ms = NEVER;
+	control_tick(&t->control, now);
+	visitors_tick(&t->visitors, now);
+	switch (machine_tick(&t->machine, now)) {
+	case MACHINE_NOTHING:
+		break;
+	case MACHINE_ATTEMPT:
+		tunnel_attempt(t);
+		break;
+	case MACHINE_SILENT:
+		tunnel_silent(t, now);
+		break;
+	case MACHINE_TIME_UP:
+		tunnel_time_up(t);
+		break;
+	}
+	if (t->draining && now >= t->drain_ms)
+		tunnel_end_drain(t);
+	tunnel_arm(t);
+}
+
+/* --- public --- */
+
+static bool on_refuse(void *owner, const struct uuid *id, const char *why)
+{
+	struct tunnel *t = owner;
+
+	return control_refuse(&t->control, id, why);
+}
+
+static void on_visit(void *owner, const struct tunnel_visit *visit)
+{
+	struct tunnel *t = owner;
+
+	if (t->events.visit && !t->closing)
+		t->events.visit(t->events.owner, visit);
+}
+
+static int tunnel_init_ends(struct tunnel *t, const struct tunnel_config *config)
+{
+	bool v6 = strchr(config->relay_host, ':') != NULL;
+	int r = dialer_init(&t->dialer, t->loop, config->relay_host, config->relay_port);
+
+	if (r == 0)
+		r = dialer_init(
+			&t->visitors.local, t->loop, config->local_host, config->local_port);
+	if (r == 0 && config->secret)
+		r = auth_new(config->secret, config->protocol == TUNNEL_LINE, &t->auth);
+	(void)snprintf(t->relay, sizeof(t->relay), "%s%s%s:%u", v6 ? "[" : "", t->dialer.host,
+		v6 ? "]" : "", config->relay_port);
+	return r;
+}
+
+static void tunnel_init_parts(struct tunnel *t, const struct tunnel_config *config)
+{
+	struct machine_config machine = {
+		.name = t->relay,
+		.reconnect = config->reconnect,
+		.retry = config->retry,
+		.reconnect_timeout_ms = config->reconnect_timeout_ms,
+		.port = config->port,
+	};
+	struct control_events control = {
+		.heard = on_heard,
+		.visitor = on_visitor,
+		.options = on_options,
+		.lost = on_lost,
+		.gone = on_part_gone,
+		.owner = t,
+	};
+
+	machine_init(&t->machine, &machine, NULL, on_changed, t);
+	control_init(&t->control, &control);
+	t->visitors.events = (struct visitors_events){
+		.refuse = on_refuse,
+		.visit = on_visit,
+		.idle = on_visitors_idle,
+		.owner = t,
+	};
+	visitors_init(&t->visitors);
+}
+
+int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_config *config,
+	const struct tunnel_events *events, struct tunnel **ret_tunnel)
+{
+	struct tunnel *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
+		return -ENOMEM;
+	t->loop = loop;
+	t->protocol = config->protocol;
+	t->events = *events;
+	t->armed_ms = t->drain_ms = NEVER;
+	t->since_ms = clock_wall_ms();
+	r = tunnel_init_ends(t, config);
+	if (r < 0) {
+		(void)auth_free(t->auth);
+		free(t);
+		return r;
+	}
+	t->visitors.loop = loop;
+	t->visitors.pool = pool;
+	t->visitors.auth = t->auth;
+	tunnel_init_parts(t, config);
+	(void)uv_timer_init(loop, &t->timer);
+	t->pending = 1;
+	if (t->auth && config->protocol == TUNNEL_LINE)
+		log_warn(LOG, "the line dialect sends the secret to %s in clear", t->relay);
+	*ret_tunnel = t;
+	return 0;
+}
+
+void tunnel_start(struct tunnel *t)
+{
+	machine_start(&t->machine, clock_now_ms());
+	tunnel_arm(t);
+}
+
+void tunnel_stop(struct tunnel *t)
+{
+	t->has_token = false;
+	t->failure = TUNNEL_OK;
+	t->error[0] = '\0';
+	machine_stop(&t->machine, "stopped");
+}
+
+void tunnel_hurry(struct tunnel *t)
+{
+	dialer_forget(&t->dialer);
+	machine_hurry(&t->machine, clock_now_ms());
+	tunnel_arm(t);
+}
+
+void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status)
+{
+	enum tunnel_state state = t->machine.state;
+	bool public = state == TUNNEL_CONNECTED || state == TUNNEL_RECONNECTING;
+
+	*ret_status = (struct tunnel_status){
+		.state = state,
+		.public_port = public ? t->machine.public_port : 0,
+		.failure = t->failure,
+		.error = t->error[0] ? t->error : NULL,
+		.since_ms = t->since_ms,
+		.reconnects = t->reconnects,
+		.conns_open = t->visitors.conns_open,
+		.conns_total = t->visitors.conns_total,
+		.resumes = t->has_token,
+		.secure_wire = t->control.dialect == DIALECT_BORE,
+	};
+	visitors_bytes(&t->visitors, &ret_status->bytes_in, &ret_status->bytes_out);
+}
+
+void tunnel_drain(struct tunnel *t, uint64_t grace_ms, void (*drained)(void *owner), void *owner)
+{
+	t->drained = drained;
+	t->drained_owner = owner;
+	t->draining = true;
+	/* While Connected the control connection stays, so that visitors are told to go away. */
+	if (t->machine.state != TUNNEL_CONNECTED)
+		machine_stop(&t->machine, "draining");
+	t->drain_ms = visitors_idle(&t->visitors) ? 0 : clock_now_ms() + grace_ms;
+	tunnel_arm(t);
+}
+
+void tunnel_close(struct tunnel *t, void (*closed)(void *owner), void *owner)
+{
+	assert(!t->closing);
+	t->closing = true;
+	t->closed = closed;
+	t->closed_owner = owner;
+	uv_close((uv_handle_t *)&t->timer, on_timer_closed);
+	t->draining = false;
+	tunnel_stop(t);
+	visitors_end(&t->visitors);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client (`bore local`, later `wasmrun os`): keeps one public port of a relay joined to a local
+ * address. The life cycle is that of tunnel/machine.h; every visitor is a struct visitor.
+ */
+#ifndef TUNNEL_TUNNEL_H
+#define TUNNEL_TUNNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/secret.h"
+#include "net/addr.h"
+#include "net/pump_pool.h"
+#include "proto/handshake.h"
+#include "tunnel/machine.h"
+
+struct tunnel;
+
+enum tunnel_protocol {
+	TUNNEL_AUTO, /* JSON; without a secret, one attempt in line when the answer is no bore */
+	TUNNEL_BORE,
+	TUNNEL_LINE, /* sends the secret in clear: must be asked for */
+};
+
+/* Copied by tunnel_new(), texts and secret included. */
+struct tunnel_config {
+	const char *relay_host;
+	uint16_t relay_port; /* 7835 */
+	const char *local_host;
+	uint16_t local_port;
+	uint16_t port; /* wanted public port, 0: any */
+	const struct secret *secret;
+	enum tunnel_protocol protocol;
+	bool reconnect;                /* false: --no-reconnect, a lost connection is Failed */
+	bool retry;                    /* the first attempt is repeated as a reconnection is */
+	uint64_t reconnect_timeout_ms; /* 1 h; 0: none */
+};
+
+/* What went wrong for good, beside its text: the exit codes of `bore local` are made from it. */
+enum tunnel_failure {
+	TUNNEL_OK,
+	TUNNEL_UNRESOLVED,  /* the relay's name does not resolve */
+	TUNNEL_UNREACHABLE, /* no address of the relay could be connected */
+	TUNNEL_NOT_BORE,    /* something else answers there, or nothing in time */
+	TUNNEL_SECRET,      /* wrong, missing, not asked for, or not to be sent */
+	TUNNEL_PORT,        /* the wanted port is taken or not allowed */
+	TUNNEL_REFUSED,     /* the relay gave another reason */
+	TUNNEL_LOST,        /* the connection was lost and not to be had again */
+};
+
+struct tunnel_status {
+	enum tunnel_state state;
+	uint16_t public_port; /* 0 unless Connected or Reconnecting */
+	enum tunnel_failure failure;
+	const char *error; /* one line naming cause and remedy, NULL if none; valid until the next
+			      call into the tunnel */
+	uint64_t since_ms; /* wall clock of the last change of state */
+	uint64_t reconnects;
+	uint64_t conns_open, conns_total;
+	uint64_t bytes_in, bytes_out; /* from the visitors; to them */
+	bool resumes, secure_wire;    /* the relay granted `resume`; the dialect in use is JSON */
+};
+
+/* A visitor's connection, as told to the owner. */
+struct tunnel_visit {
+	const char *id; /* UUID */
+	bool opened;    /* false: closed, and the rest is filled */
+	uint64_t bytes_in, bytes_out, duration_ms;
+	const char *why; /* how it ended, or why it was refused */
+};
+
+struct tunnel_events {
+	/* The state has changed, or, with old == new, the public port (after a reconnection) or the
+	 * error. */
+	void (*state)(
+		void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause);
+	/* May be NULL; must not call into the tunnel, but for tunnel_status(). */
+	void (*visit)(void *owner, const struct tunnel_visit *visit);
+	void *owner;
+};
+
+int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_config *config,
+	const struct tunnel_events *events, struct tunnel **ret_tunnel);
+
+/* Any state; joins what is under way. */
+void tunnel_start(struct tunnel *t);
+/* Any state; open visitors are ended. */
+void tunnel_stop(struct tunnel *t);
+/* The network has changed or the user asks for it (SIGHUP): a waiting attempt is made now. */
+void tunnel_hurry(struct tunnel *t);
+void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status);
+/* SIGTERM: no new visitors; `drained` when the open ones are done or after grace_ms. */
+void tunnel_drain(struct tunnel *t, uint64_t grace_ms, void (*drained)(void *owner), void *owner);
+/* Stops and frees; `closed` is the last call. */
+void tunnel_close(struct tunnel *t, void (*closed)(void *owner), void *owner);
+
+#endif
