@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -17,6 +18,12 @@
 #include "proto/client_handshake.h"
 
 #define LOG "tunnel"
+
+/*
+ * The relay has the same patience as we have, and each end may run out of it first: a close so late
+ * means the same as our own deadline.
+ */
+#define LATE_CLOSE_MS (HANDSHAKE_TIMEOUT_MS - 500)
 
 /* What is said on a connection, in the order in which it is tried. */
 enum attempt_try {
@@ -31,8 +38,9 @@ struct attempt {
 	enum attempt_try step;
 	struct dial dial;
 	bool dialing;
-	struct chan *chan; /* owned, while talking */
-	uv_timer_t timer;  /* the relay's next message is late */
+	struct chan *chan;   /* owned, while talking */
+	uv_timer_t timer;    /* the relay's next message is late */
+	uint64_t waiting_ms; /* since when */
 	struct client_handshake hs;
 	struct addr peer;
 	struct failure failure; /* of the JSON dialect, while the line dialect is tried */
@@ -150,6 +158,7 @@ static void on_late(uv_timer_t *timer)
 
 static void attempt_wait(struct attempt *a)
 {
+	a->waiting_ms = clock_now_ms();
 	/* The loop's idea of now is that of its last wakeup. */
 	uv_update_time(a->config.loop);
 	(void)uv_timer_start(&a->timer, on_late, HANDSHAKE_TIMEOUT_MS, 0);
@@ -186,9 +195,10 @@ static void on_data(struct chan *chan)
 static void on_end(struct chan *chan, int error)
 {
 	struct attempt *a = chan->owner;
+	bool late = clock_now_ms() - a->waiting_ms >= LATE_CLOSE_MS;
 
 	(void)error;
-	attempt_next(a, client_handshake_cut(&a->hs, false));
+	attempt_next(a, client_handshake_cut(&a->hs, late));
 }
 
 static int attempt_open_chan(struct attempt *a, int fd)

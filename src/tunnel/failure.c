@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <uv.h>
 
 #include "base/err.h"
@@ -90,9 +91,8 @@ void failure_of_dial(struct failure *f, const char *relay, int error, bool resol
 	f->verdict = MACHINE_PASSING;
 	if (resolving)
 		(void)snprintf(f->text, sizeof(f->text),
-			"could not resolve the name in %s: %s; check its spelling and this "
-			"machine's DNS",
-			relay, uv_strerror(error));
+			"could not resolve %.*s: %s; check its spelling and this machine's DNS",
+			(int)(strrchr(relay, ':') - relay), relay, uv_strerror(error));
 	else
 		(void)snprintf(f->text, sizeof(f->text), "could not connect to %s: %s; %s?", relay,
 			uv_strerror(error), connect_remedy(error));

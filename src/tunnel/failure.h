@@ -21,7 +21,8 @@ struct failure {
 	char text[FAILURE_TEXT_MAX];
 };
 
-/* A name that did not resolve (a uv_getaddrinfo error), or no address of it that connects (errno).
+/* `relay` is HOST:PORT. A name that did not resolve (a uv_getaddrinfo error), or no address of it
+ * that connects (errno).
  */
 void failure_of_dial(struct failure *f, const char *relay, int error, bool resolving);
 

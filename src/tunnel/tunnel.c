@@ -495,6 +495,7 @@ void tunnel_close(struct tunnel *t, void (*closed)(void *owner), void *owner)
 	t->closed_owner = owner;
 	uv_close((uv_handle_t *)&t->timer, on_timer_closed);
 	t->draining = false;
-	tunnel_stop(t);
+	if (t->machine.state != TUNNEL_FAILED)
+		tunnel_stop(t);
 	visitors_end(&t->visitors);
 }
