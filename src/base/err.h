@@ -19,14 +19,16 @@
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
+static inline void *take_pointer(void *where)
+{
+	void **from = (void **)where, *taken = *from;
+
+	*from = NULL;
+	return taken;
+}
+
 /* Hands the pointer over: yields its value and leaves NULL behind. */
-#define take_ptr(p)                                 \
-	({                                          \
-		__typeof__(p) *take_from_ = &(p);   \
-		__typeof__(p) taken_ = *take_from_; \
-		*take_from_ = NULL;                 \
-		taken_;                             \
-	})
+#define take_ptr(p) ((__typeof__(p))take_pointer(&(p)))
 
 /* Hands the descriptor over: returns its value and leaves -1 behind. */
 static inline int take_fd(int *fd)
