@@ -20,6 +20,9 @@ struct command {
 extern const struct command commands[];
 extern const size_t command_count;
 
+/* The program's arguments, from its own name on: runs the command. An enum exit_code. */
+int commands_run(int argc, char **argv);
+
 /* NULL: there is none of that name. */
 const struct command *command_find(const char *name);
 
