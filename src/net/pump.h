@@ -9,32 +9,14 @@
 #ifndef NET_PUMP_H
 #define NET_PUMP_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/list.h"
-#include "net/pipe_pool.h"
+#include "net/pump_dir.h"
 #include "net/pump_pool.h"
 
-/* A worker's read buffer, and so the most that a direction parks on the heap beside early bytes. */
-#define PUMP_BUFFER_BYTES (64U * 1024U)
-
 struct pump_worker;
-
-/* What is on its way from one side to the other. Indexed by the side that it is read from. */
-struct pump_dir {
-	_Atomic uint64_t bytes; /* delivered; written by the worker only */
-	uint8_t *held;          /* read but not delivered, owned; NULL unless the reader is slow */
-	uint32_t held_start, held_end;
-	struct pipe pipe; /* only during a turn, or while bytes are stuck in it */
-	uint32_t streak;  /* bytes of large reads in a row: bulk is spliced */
-	bool readable;    /* the source may have bytes */
-	bool hup;         /* the source said RDHUP, HUP or ERR: read on until the end shows */
-	bool blocked;     /* the destination takes no more until EPOLLOUT */
-	bool eof;         /* the source gives no more */
-	bool done;        /* the end was passed on, or the destination is dead */
-};
 
 enum pump_next {
 	PUMP_WAIT,     /* until a socket is ready */
@@ -72,23 +54,18 @@ struct pump {
 	void *owner;
 };
 
-/* What a worker lends to the pump that it runs, and the counts that it keeps. */
-struct pump_io {
-	uint8_t *buffer; /* PUMP_BUFFER_BYTES */
-	struct pipe_cache pipes;
-	enum pump_mode mode;
-	uint64_t half_close_timeout_ms, idle_timeout_ms;
-	uint64_t held_bytes; /* on the heap, all pumps of the worker */
-	_Atomic uint64_t bytes[PUMP_SIDES];
-	_Atomic uint64_t spliced_bytes;
-};
-
 /* Copies the early bytes; takes the descriptors on success. NULL: out of memory. */
 struct pump *pump_new(const struct pump_job *job, uint64_t now_ms);
 struct pump *pump_free(struct pump *p);
 
 /* The bytes that are on the heap now. */
 uint32_t pump_held(const struct pump *p);
+
+/*
+ * The side is dead: nothing more reaches it, but what it had sent is still read and delivered
+ * before the other side is reset.
+ */
+void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *io);
 
 /* A socket's epoll events. */
 void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pump_io *io);

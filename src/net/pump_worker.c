@@ -34,6 +34,9 @@
 #define WORKER_TICK_PARTS 16U
 #define WORKER_TICK_MIN_MS 10U
 
+/* Registered once and never changed. */
+#define WORKER_SOCKET_EVENTS (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP)
+
 /* epoll's user data is a pump's address with the side in its lowest bit, or one of these. */
 #define WORKER_TOKEN_WAKE 0U
 #define WORKER_TOKEN_TIMER 1U
@@ -207,7 +210,7 @@ static void worker_take(struct pump_worker *w, struct pump *p)
 	for (unsigned side = 0; side < PUMP_SIDES; side++) {
 		uint64_t token = (uint64_t)(uintptr_t)p | side;
 
-		if (worker_watch_fd(w, p->fd[side], EPOLLIN | EPOLLOUT | EPOLLRDHUP, token) < 0)
+		if (worker_watch_fd(w, p->fd[side], WORKER_SOCKET_EVENTS, token) < 0)
 			pump_set_end(p, PUMP_END_NO_MEMORY);
 	}
 	worker_set_watch(w, p);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One direction of a forwarded connection: what is read from one side and written to the other. A
+ * worker runs it; only the byte count is read by other threads.
+ */
+#ifndef NET_PUMP_DIR_H
+#define NET_PUMP_DIR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/pipe_pool.h"
+#include "net/pump_pool.h"
+
+/* A worker's read buffer, and so the most that a direction parks on the heap beside early bytes. */
+#define PUMP_BUFFER_BYTES (64U * 1024U)
+
+/* Indexed by the side that it is read from. */
+struct pump_dir {
+	_Atomic uint64_t bytes; /* delivered; written by the worker only */
+	uint8_t *held;          /* read but not delivered, owned; NULL unless the reader is slow */
+	uint32_t held_start, held_end;
+	struct pipe pipe; /* only during a turn, or while bytes are stuck in it */
+	uint32_t streak;  /* bytes of large reads in a row: bulk is spliced */
+	bool readable;    /* the source may have bytes */
+	bool hup;     /* its end may have been told: a short read does not mean an empty queue */
+	bool urgent;  /* it has urgent data: a read stops at the mark, splice(2) never passes it */
+	bool blocked; /* the destination takes no more until EPOLLOUT */
+	bool eof;     /* the source gives no more */
+	bool done;    /* the end was passed on, or the destination is dead */
+};
+
+/* What a worker lends to the pump that it runs, and the counts that it keeps. */
+struct pump_io {
+	uint8_t *buffer; /* PUMP_BUFFER_BYTES */
+	struct pipe_cache pipes;
+	enum pump_mode mode;
+	uint64_t half_close_timeout_ms, idle_timeout_ms;
+	uint64_t held_bytes; /* on the heap, all pumps of the worker */
+	_Atomic uint64_t bytes[PUMP_SIDES];
+	_Atomic uint64_t spliced_bytes;
+};
+
+static inline enum pump_side pump_other_side(enum pump_side side)
+{
+	return side == PUMP_OUTER ? PUMP_INNER : PUMP_OUTER;
+}
+
+/* Copies the early bytes, len < 4 GiB. 0 or -ENOMEM. */
+int pump_dir_init(struct pump_dir *d, const void *early, size_t len);
+
+/* Whether a turn would do anything. */
+bool pump_dir_can_run(const struct pump_dir *d);
+
+/* One turn of the direction from `side`. A side that fails is reported with pump_fail(). */
+void pump_dir_run(struct pump *p, enum pump_side side, struct pump_io *io);
+
+/* Drops what isn't delivered, and gives back heap and pipe. */
+void pump_dir_drop(struct pump_dir *d, struct pump_io *io);
+
+#endif

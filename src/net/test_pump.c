@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* The bytes: whatever goes in at one end comes out at the other, in order and to the last one. */
+#include "net/test_pump_fixture.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+
+#define BULK_BYTES (24U * 1024U * 1024U)
+#define MESSAGE_BYTES 300
+
+static void assert_closed(const struct link *l, uint64_t outer, uint64_t inner)
+{
+	assert_int_equal(l->result.end, PUMP_END_CLOSED);
+	assert_int_equal(l->result.error, 0);
+	assert_int_equal(l->result.bytes[PUMP_OUTER], outer);
+	assert_int_equal(l->result.bytes[PUMP_INNER], inner);
+}
+
+/* One message there and one back, in the calling thread. */
+static void assert_ping_pong(const struct link *l, uint64_t seed)
+{
+	assert_true(stream_write(l->visitor, seed, MESSAGE_BYTES));
+	assert_true(stream_read(l->app, seed, MESSAGE_BYTES));
+	assert_true(stream_write(l->app, seed + 1, MESSAGE_BYTES));
+	assert_true(stream_read(l->visitor, seed + 1, MESSAGE_BYTES));
+}
+
+static void test_bulk_both_ways(void **state)
+{
+	const struct pump_pool_config config = { .workers = 2, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct pump_stats stats;
+	struct link l;
+
+	link_open(f, &l, 0);
+	struct flow flows[] = {
+		{ .fd = l.visitor, .seed = 1, .len = BULK_BYTES, .write = true, .until_eof = true },
+		{ .fd = l.app, .seed = 1, .len = BULK_BYTES, .until_eof = true },
+		{ .fd = l.app, .seed = 2, .len = BULK_BYTES, .write = true, .until_eof = true },
+		{ .fd = l.visitor, .seed = 2, .len = BULK_BYTES, .until_eof = true },
+	};
+
+	link_add(&l, NULL, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(flows); i++)
+		flow_start(&flows[i]);
+	link_wait(&l);
+	for (size_t i = 0; i < ARRAY_LEN(flows); i++)
+		assert_true(flow_join(&flows[i]));
+	assert_closed(&l, BULK_BYTES, BULK_BYTES);
+	pump_pool_stats(f->pool, &stats);
+	assert_int_equal(stats.bytes[PUMP_OUTER], BULK_BYTES);
+	assert_int_equal(stats.bytes[PUMP_INNER], BULK_BYTES);
+	assert_true((stats.spliced_bytes > 0) == (config.mode != PUMP_COPY));
+	link_close(&l);
+	fixture_free(f);
+}
+
+/* Bulk turns a direction to splicing, small messages turn it back; the stream must not notice. */
+static void test_small_and_bulk_in_turn(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+
+	link_open(f, &l, 0);
+	link_add(&l, NULL, NULL);
+	for (uint64_t round = 0; round < 8; round++) {
+		struct flow bulk = {
+			.fd = l.app, .seed = round, .len = BULK_BYTES / 8, .write = true
+		};
+
+		for (uint64_t i = 0; i < 200; i++)
+			assert_ping_pong(&l, 1000 * round + i);
+		flow_start(&bulk);
+		assert_true(stream_read(l.visitor, round, bulk.len));
+		assert_true(flow_join(&bulk));
+	}
+	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
+	assert_int_equal(shutdown(l.app, SHUT_WR), 0);
+	link_wait(&l);
+	assert_closed(&l, 8 * 200 * MESSAGE_BYTES, 8 * 200 * MESSAGE_BYTES + BULK_BYTES);
+	link_close(&l);
+	fixture_free(f);
+}
+
+/* Bytes that came behind the handshake go first, even when the source has already ended. */
+static void test_early_bytes_and_eof(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+	char buf[32];
+
+	link_open(f, &l, 0);
+	assert_int_equal(send(l.visitor, " world", 6, 0), 6);
+	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
+	assert_int_equal(shutdown(l.app, SHUT_WR), 0);
+	link_add(&l, "hello", "answer");
+	assert_int_equal(recv(l.app, buf, 11, MSG_WAITALL), 11);
+	assert_memory_equal(buf, "hello world", 11);
+	assert_int_equal(recv(l.app, buf, sizeof(buf), 0), 0);
+	assert_int_equal(recv(l.visitor, buf, 6, MSG_WAITALL), 6);
+	assert_memory_equal(buf, "answer", 6);
+	assert_int_equal(recv(l.visitor, buf, sizeof(buf), 0), 0);
+	link_wait(&l);
+	assert_closed(&l, 11, 6);
+	link_close(&l);
+	fixture_free(f);
+}
+
+static void run_half_close(enum pump_mode mode, enum pump_side first)
+{
+	const struct pump_pool_config config = {
+		.workers = 1, .mode = mode, .half_close_timeout_ms = FIXTURE_DEADLINE_MS
+	};
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+	int closer, other;
+	char byte;
+
+	link_open(f, &l, 0);
+	closer = first == PUMP_OUTER ? l.visitor : l.app;
+	other = first == PUMP_OUTER ? l.app : l.visitor;
+	link_add(&l, NULL, NULL);
+	assert_true(stream_write(closer, 1, 100000));
+	assert_int_equal(shutdown(closer, SHUT_WR), 0);
+	assert_true(stream_read(other, 1, 100000));
+	assert_int_equal(recv(other, &byte, 1, 0), 0);
+
+	/* The other direction goes on for as long as it likes. */
+	struct flow answer = { .fd = other, .seed = 2, .len = BULK_BYTES, .write = true };
+
+	flow_start(&answer);
+	assert_true(stream_read(closer, 2, BULK_BYTES));
+	assert_true(flow_join(&answer));
+	assert_false(l.done);
+	assert_int_equal(shutdown(other, SHUT_WR), 0);
+	assert_int_equal(recv(closer, &byte, 1, 0), 0);
+	link_wait(&l);
+	assert_int_equal(l.result.end, PUMP_END_CLOSED);
+	link_close(&l);
+	fixture_free(f);
+}
+
+static void test_half_close_by_visitor(void **state)
+{
+	run_half_close(test_mode(state), PUMP_OUTER);
+}
+
+static void test_half_close_by_app(void **state)
+{
+	run_half_close(test_mode(state), PUMP_INNER);
+}
+
+/* With a direction stuck behind a reader that doesn't read, the other one works, and nothing is
+ * lost. */
+static void test_slow_reader(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+
+	link_open(f, &l, 16384);
+
+	struct flow bulk = {
+		.fd = l.app, .seed = 7, .len = BULK_BYTES / 4, .write = true, .until_eof = true
+	};
+
+	link_add(&l, NULL, NULL);
+	flow_start(&bulk);
+	link_wait_bytes(&l, PUMP_INNER, 16384);
+	for (uint64_t i = 0; i < 100; i++) {
+		assert_true(stream_write(l.visitor, i, MESSAGE_BYTES));
+		assert_true(stream_read(l.app, i, MESSAGE_BYTES));
+	}
+	assert_true(stream_read(l.visitor, 7, bulk.len));
+	assert_true(flow_join(&bulk));
+	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
+	link_wait(&l);
+	assert_closed(&l, 100 * MESSAGE_BYTES, bulk.len);
+	link_close(&l);
+	fixture_free(f);
+}
+
+/*
+ * A read stops at the urgent mark although there is more behind it, and no second edge tells of
+ * that. The urgent byte itself is not part of the stream.
+ */
+static void test_urgent_data_does_not_stall(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+	char buf[8];
+
+	link_open(f, &l, 0);
+	assert_int_equal(send(l.visitor, "abc", 3, 0), 3);
+	assert_int_equal(send(l.visitor, "!", 1, MSG_OOB), 1);
+	assert_int_equal(send(l.visitor, "def", 3, 0), 3);
+	link_add(&l, NULL, NULL);
+	assert_int_equal(recv(l.app, buf, 6, MSG_WAITALL), 6);
+	assert_memory_equal(buf, "abcdef", 6);
+	link_close(&l);
+	link_wait(&l);
+	fixture_free(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test_in_modes(test_bulk_both_ways),
+		test_in_modes(test_small_and_bulk_in_turn),
+		test_in_modes(test_early_bytes_and_eof),
+		test_in_modes(test_half_close_by_visitor),
+		test_in_modes(test_half_close_by_app),
+		test_in_modes(test_slow_reader),
+		test_in_modes(test_urgent_data_does_not_stall),
+	};
+
+	return cmocka_run_group_tests_name("net/pump", tests, NULL, NULL);
+}

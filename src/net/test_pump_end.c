@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* The ends: resets with bytes under way, timeouts, aborts. */
+#include "net/test_pump_fixture.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+
+#define APP_BYTES (4U * 1024U * 1024U)
+
+/* With buffers of 64 KiB, which the kernel doubles: more than the reader's, less than all on the
+ * way. */
+#define STUCK_BYTES 200000U
+
+static void assert_reset(int fd)
+{
+	char byte;
+
+	assert_int_equal(recv(fd, &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+}
+
+/* What the peer's kernel has not acknowledged is lost when it resets, tunnel or no tunnel. */
+static void wait_acknowledged(int fd)
+{
+	int queued;
+
+	do {
+		assert_int_equal(ioctl(fd, SIOCOUTQ, &queued), 0);
+		sched_yield();
+	} while (queued > 0);
+}
+
+/* The application answers, never reads, and closes: its kernel makes a reset of that. */
+static void test_close_with_unread_input_loses_nothing(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+
+	link_open(f, &l, 0);
+
+	struct flow reader = { .fd = l.visitor, .seed = 5, .len = APP_BYTES };
+
+	link_add(&l, NULL, NULL);
+	assert_true(stream_write(l.visitor, 1, 1000));
+	link_wait_bytes(&l, PUMP_OUTER, 1000);
+	flow_start(&reader);
+	assert_true(stream_write(l.app, 5, APP_BYTES));
+	wait_acknowledged(l.app);
+	l.app = fd_close(l.app);
+	link_wait(&l);
+	assert_true(flow_join(&reader));
+	assert_reset(l.visitor);
+	assert_int_equal(l.result.end, PUMP_END_RESET);
+	assert_int_equal(l.result.side, PUMP_INNER);
+	assert_int_equal(l.result.error, ECONNRESET);
+	assert_int_equal(l.result.bytes[PUMP_INNER], APP_BYTES);
+	link_close(&l);
+	fixture_free(f);
+}
+
+/* The reset comes while nobody reads: what is in the pump's hands waits for the reader. */
+static void test_reset_behind_stopped_reader(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	const uint32_t len = STUCK_BYTES;
+	struct link l;
+
+	link_open(f, &l, 65536);
+	link_add(&l, NULL, NULL);
+	assert_true(stream_write(l.app, 5, len));
+	wait_acknowledged(l.app);
+	reset_fd(&l.app);
+	assert_true(stream_read(l.visitor, 5, len));
+	assert_reset(l.visitor);
+	link_wait(&l);
+	assert_int_equal(l.result.bytes[PUMP_INNER], len);
+	assert_int_equal(l.result.end, PUMP_END_RESET);
+	assert_int_equal(l.result.side, PUMP_INNER);
+	link_close(&l);
+	fixture_free(f);
+}
+
+/* A reader that never comes back doesn't keep the rest for ever. */
+static void test_reset_with_no_reader_ends(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+
+	link_open(f, &l, 65536);
+	link_add(&l, NULL, NULL);
+	assert_true(stream_write(l.app, 5, STUCK_BYTES));
+	wait_acknowledged(l.app);
+	reset_fd(&l.app);
+	link_wait(&l);
+	assert_int_equal(l.result.end, PUMP_END_RESET);
+	assert_true(l.result.duration_ms >= 5000);
+	link_close(&l);
+	fixture_free(f);
+}
+
+/* The visitor goes away in the middle of an answer: the application hears of it as a reset. */
+static void test_reset_by_reader(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+
+	link_open(f, &l, 0);
+
+	struct flow writer = { .fd = l.app, .seed = 5, .len = (size_t)1 << 40, .write = true };
+
+	link_add(&l, NULL, NULL);
+	flow_start(&writer);
+	assert_true(stream_read(l.visitor, 5, 1000000));
+	reset_fd(&l.visitor);
+	link_wait(&l);
+	assert_false(flow_join(&writer));
+	assert_int_equal(l.result.end, PUMP_END_RESET);
+	assert_int_equal(l.result.side, PUMP_OUTER);
+	link_close(&l);
+	fixture_free(f);
+}
+
+/* A side that has sent its FIN can still be reset, while nothing is read from it any more. */
+static void test_reset_after_half_close(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+	char byte;
+
+	link_open(f, &l, 0);
+	link_add(&l, NULL, NULL);
+	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
+	assert_int_equal(recv(l.app, &byte, 1, 0), 0);
+	assert_false(l.done);
+	reset_fd(&l.visitor);
+	link_wait(&l);
+	assert_int_equal(l.result.end, PUMP_END_RESET);
+	assert_int_equal(l.result.side, PUMP_OUTER);
+	link_close(&l);
+	fixture_free(f);
+}
+
+static void test_half_close_timeout(void **state)
+{
+	const struct pump_pool_config config = {
+		.workers = 1, .mode = test_mode(state), .half_close_timeout_ms = 100
+	};
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+	char byte;
+
+	link_open(f, &l, 0);
+	link_add(&l, NULL, NULL);
+	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
+	link_wait(&l);
+	assert_int_equal(l.result.end, PUMP_END_HALF_CLOSED);
+	assert_true(l.result.duration_ms >= 100);
+	assert_int_equal(recv(l.visitor, &byte, 1, 0), 0);
+	assert_int_equal(recv(l.app, &byte, 1, 0), 0);
+	link_close(&l);
+	fixture_free(f);
+}
+
+static void test_idle_timeout(void **state)
+{
+	const struct pump_pool_config config = {
+		.workers = 1, .mode = test_mode(state), .idle_timeout_ms = 100
+	};
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+
+	link_open(f, &l, 0);
+	link_add(&l, NULL, NULL);
+	link_wait(&l);
+	assert_int_equal(l.result.end, PUMP_END_IDLE);
+	assert_true(l.result.duration_ms >= 100);
+	assert_reset(l.visitor);
+	assert_reset(l.app);
+	link_close(&l);
+	fixture_free(f);
+}
+
+static void test_abort(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+
+	link_open(f, &l, 0);
+
+	struct flow writer = { .fd = l.app, .seed = 5, .len = (size_t)1 << 40, .write = true };
+
+	link_add(&l, NULL, NULL);
+	flow_start(&writer);
+	link_wait_bytes(&l, PUMP_INNER, 100000);
+	pump_abort(f->pool, l.pump);
+	pump_abort(f->pool, l.pump);
+	link_wait(&l);
+	assert_false(flow_join(&writer));
+	assert_int_equal(l.result.end, PUMP_END_ABORTED);
+	link_close(&l);
+	fixture_free(f);
+}
+
+/* The worker may not have seen it yet, and may already be done with it: both in a row, many times.
+ */
+static void test_abort_races(void **state)
+{
+	const struct pump_pool_config config = { .workers = 2, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+
+	for (int round = 0; round < 200; round++) {
+		struct link l;
+
+		link_open(f, &l, 0);
+		link_add(&l, NULL, NULL);
+		if (round % 2) {
+			link_close(&l);
+			for (int i = 0; i < round; i++)
+				sched_yield();
+		}
+		pump_abort(f->pool, l.pump);
+		link_wait(&l);
+		link_close(&l);
+	}
+	fixture_free(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test_in_modes(test_close_with_unread_input_loses_nothing),
+		test_in_modes(test_reset_behind_stopped_reader),
+		{ "test_reset_with_no_reader_ends", test_reset_with_no_reader_ends, NULL, NULL,
+			(void *)(uintptr_t)&test_modes[0] },
+		test_in_modes(test_reset_by_reader),
+		test_in_modes(test_reset_after_half_close),
+		test_in_modes(test_half_close_timeout),
+		test_in_modes(test_idle_timeout),
+		test_in_modes(test_abort),
+		test_in_modes(test_abort_races),
+	};
+
+	return cmocka_run_group_tests_name("net/pump_end", tests, NULL, NULL);
+}

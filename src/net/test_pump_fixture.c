@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* The fixture of the pump's tests: see its header. Failed set-up ends the test with an assertion.
+ */
+#include "net/test_pump_fixture.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+
+#define STREAM_CHUNK 16384
+
+const enum pump_mode test_modes[3] = { PUMP_AUTO, PUMP_COPY, PUMP_SPLICE };
+
+static void on_deadline(uv_timer_t *timer)
+{
+	(void)timer;
+	fail_msg("the deadline of a test has passed");
+}
+
+struct fixture *fixture_new(const struct pump_pool_config *config)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	assert_int_equal(uv_loop_init(&f->loop), 0);
+	assert_int_equal(uv_timer_init(&f->loop, &f->deadline), 0);
+	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, FIXTURE_DEADLINE_MS, 0), 0);
+	assert_int_equal(pump_pool_new(&f->loop, config, &f->pool), 0);
+	return f;
+}
+
+static void on_closed(void *owner)
+{
+	struct fixture *f = owner;
+
+	f->closed = true;
+	f->pool = NULL;
+}
+
+void fixture_free(struct fixture *f)
+{
+	if (f->pool)
+		pump_pool_close(f->pool, on_closed, f);
+	while (!f->closed)
+		uv_run(&f->loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&f->deadline, NULL);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	free(f);
+}
+
+static void set_buffers(int fd, int bytes)
+{
+	if (bytes == 0)
+		return;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
+}
+
+static void set_timeout(int fd)
+{
+	const struct timeval t = { .tv_sec = FIXTURE_DEADLINE_MS / 1000 };
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t)), 0);
+}
+
+/* ret_fd[0] is the peer's end, blocking; ret_fd[1] the pump's. */
+static void tcp_pair(int buffer_bytes, int *ret_peer, int *ret_pump)
+{
+	_cleanup_(fd_closep) int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(addr);
+	const int one = 1;
+
+	assert_true(listener >= 0);
+	set_buffers(listener, buffer_bytes);
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	*ret_peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(*ret_peer >= 0);
+	set_buffers(*ret_peer, buffer_bytes);
+	assert_int_equal(connect(*ret_peer, (struct sockaddr *)&addr, len), 0);
+	*ret_pump = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	assert_true(*ret_pump >= 0);
+	set_timeout(*ret_peer);
+	assert_int_equal(setsockopt(*ret_pump, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), 0);
+}
+
+void link_open(struct fixture *f, struct link *l, int buffer_bytes)
+{
+	memset(l, 0, sizeof(*l));
+	l->fixture = f;
+	tcp_pair(buffer_bytes, &l->visitor, &l->pump_fd[PUMP_OUTER]);
+	tcp_pair(buffer_bytes, &l->app, &l->pump_fd[PUMP_INNER]);
+}
+
+static void on_done(void *owner, const struct pump_result *result)
+{
+	struct link *l = owner;
+
+	assert_false(l->done);
+	l->done = true;
+	l->result = *result;
+	l->pump = NULL;
+}
+
+void link_add(struct link *l, const char *early_outer, const char *early_inner)
+{
+	struct pump_job job = {
+		.fd = { l->pump_fd[PUMP_OUTER], l->pump_fd[PUMP_INNER] },
+		.early = { early_outer, early_inner },
+		.early_len = { early_outer ? strlen(early_outer) : 0,
+			early_inner ? strlen(early_inner) : 0 },
+		.done = on_done,
+		.owner = l,
+	};
+
+	assert_int_equal(pump_pool_add(l->fixture->pool, &job, &l->pump), 0);
+}
+
+void link_wait(struct link *l)
+{
+	while (!l->done)
+		uv_run(&l->fixture->loop, UV_RUN_ONCE);
+}
+
+void link_wait_bytes(struct link *l, enum pump_side side, uint64_t bytes)
+{
+	uint64_t moved[PUMP_SIDES] = { 0 };
+
+	while (!l->done && moved[side] < bytes) {
+		uv_run(&l->fixture->loop, UV_RUN_NOWAIT);
+		if (!l->done)
+			pump_bytes(l->pump, moved);
+		sched_yield();
+	}
+}
+
+void link_close(struct link *l)
+{
+	l->visitor = fd_close(l->visitor);
+	l->app = fd_close(l->app);
+}
+
+/* xorshift64*: any bytes will do that no shift or swap of blocks leaves unnoticed. */
+static void stream_next(uint64_t *state, uint8_t *out, size_t len)
+{
+	for (size_t i = 0; i < len; i += sizeof(uint64_t)) {
+		uint64_t x = *state;
+
+		x ^= x >> 12;
+		x ^= x << 25;
+		x ^= x >> 27;
+		*state = x;
+		x *= 0x2545f4914f6cdd1dU;
+		memcpy(out + i, &x, len - i < sizeof(x) ? len - i : sizeof(x));
+	}
+}
+
+bool stream_write(int fd, uint64_t seed, size_t len)
+{
+	uint8_t chunk[STREAM_CHUNK];
+
+	while (len > 0) {
+		size_t n = len < sizeof(chunk) ? len : sizeof(chunk);
+
+		stream_next(&seed, chunk, n);
+		for (size_t off = 0; off < n;) {
+			ssize_t r = send(fd, chunk + off, n - off, MSG_NOSIGNAL);
+
+			if (r < 0)
+				return false;
+			off += (size_t)r;
+		}
+		len -= n;
+	}
+	return true;
+}
+
+bool stream_read(int fd, uint64_t seed, size_t len)
+{
+	uint8_t chunk[STREAM_CHUNK], wanted[STREAM_CHUNK];
+
+	while (len > 0) {
+		size_t n = len < sizeof(chunk) ? len : sizeof(chunk);
+
+		stream_next(&seed, wanted, n);
+		if (recv(fd, chunk, n, MSG_WAITALL) != (ssize_t)n || memcmp(chunk, wanted, n) != 0)
+			return false;
+		len -= n;
+	}
+	return true;
+}
+
+static void *flow_main(void *arg)
+{
+	struct flow *flow = arg;
+	char byte;
+
+	flow->ok = flow->write ? stream_write(flow->fd, flow->seed, flow->len)
+			       : stream_read(flow->fd, flow->seed, flow->len);
+	if (flow->ok && flow->until_eof)
+		flow->ok = flow->write ? shutdown(flow->fd, SHUT_WR) == 0
+				       : recv(flow->fd, &byte, 1, 0) == 0;
+	return NULL;
+}
+
+void flow_start(struct flow *flow)
+{
+	assert_int_equal(pthread_create(&flow->thread, NULL, flow_main, flow), 0);
+}
+
+bool flow_join(struct flow *flow)
+{
+	assert_int_equal(pthread_join(flow->thread, NULL), 0);
+	return flow->ok;
+}
+
+void reset_fd(int *fd)
+{
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+	assert_int_equal(setsockopt(*fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+	*fd = fd_close(*fd);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * For the tests of the pump: a loop with a pool, TCP connections through it, and peers that write
+ * and check a pseudo-random stream in threads of their own. Nothing here waits without a deadline.
+ */
+#ifndef NET_TEST_PUMP_FIXTURE_H
+#define NET_TEST_PUMP_FIXTURE_H
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <uv.h>
+
+#include "net/pump_pool.h"
+
+/* Ten times and more of what is expected, even under a sanitizer. */
+#define FIXTURE_DEADLINE_MS 60000
+
+struct fixture {
+	uv_loop_t loop;
+	uv_timer_t deadline;
+	struct pump_pool *pool;
+	bool closed;
+};
+
+/* A connection through the pool. The test has the peers' ends of both. */
+struct link {
+	struct fixture *fixture;
+	int visitor, app;        /* the test's ends, blocking, with a time limit */
+	int pump_fd[PUMP_SIDES]; /* the pump's ends until link_add() */
+	struct pump *pump;
+	bool done;
+	struct pump_result result;
+};
+
+/* A peer: writes or checks `len` bytes of the stream that `seed` names. */
+struct flow {
+	pthread_t thread;
+	int fd;
+	uint64_t seed;
+	size_t len;
+	bool write;
+	bool until_eof; /* reader: EOF must follow; writer: shuts down its side */
+	bool ok;
+};
+
+struct fixture *fixture_new(const struct pump_pool_config *config);
+/* Closes the pool and the loop; what the pool asserts at its end is part of every test. */
+void fixture_free(struct fixture *f);
+
+/* Connections over loopback. buffer_bytes 0: the system's buffers. */
+void link_open(struct fixture *f, struct link *l, int buffer_bytes);
+void link_add(struct link *l, const char *early_outer, const char *early_inner);
+/* Runs the loop until the completion. */
+void link_wait(struct link *l);
+/* Runs the loop until the pump has moved so many bytes from that side. */
+void link_wait_bytes(struct link *l, enum pump_side side, uint64_t bytes);
+void link_close(struct link *l);
+
+void flow_start(struct flow *flow);
+bool flow_join(struct flow *flow);
+
+/* Like send() and recv() of exactly len bytes, in the calling thread. */
+bool stream_write(int fd, uint64_t seed, size_t len);
+bool stream_read(int fd, uint64_t seed, size_t len);
+
+/* Closes with a reset. */
+void reset_fd(int *fd);
+
+/* Runs the test once in each mode; `state` is a mode that *state points to. */
+extern const enum pump_mode test_modes[3];
+#define test_in_modes(f)                                                            \
+	{ #f " (auto)", f, NULL, NULL, (void *)(uintptr_t)&test_modes[0] },         \
+		{ #f " (copy)", f, NULL, NULL, (void *)(uintptr_t)&test_modes[1] }, \
+	{                                                                           \
+#f " (splice)", f, NULL, NULL, (void *)(uintptr_t)&test_modes[2]    \
+	}
+#define test_mode(state) (*(const enum pump_mode *)*(state))
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* The pool: many connections, too few pipes, fairness, counters, and its end. */
+#include "net/test_pump_fixture.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "net/pipe_pool.h"
+
+#define MANY 150
+#define STREAMS 8
+#define STREAM_BYTES (2U * 1024U * 1024U)
+
+static unsigned open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+static void test_many_connections(void **state)
+{
+	const struct pump_pool_config config = { .workers = 2, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct link *links = calloc(MANY, sizeof(*links));
+	struct pump_stats stats;
+	unsigned fds;
+
+	/* libuv opens a few descriptors at its first loop and keeps them. */
+	fixture_free(f);
+	fds = open_fds();
+	f = fixture_new(&config);
+	assert_non_null(links);
+	for (unsigned i = 0; i < MANY; i++) {
+		link_open(f, &links[i], 0);
+		link_add(&links[i], NULL, NULL);
+		assert_true(stream_write(links[i].visitor, i, 100000));
+	}
+	pump_pool_stats(f->pool, &stats);
+	assert_int_equal(stats.open, MANY);
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_true(stream_read(links[i].app, i, 100000));
+		link_close(&links[i]);
+	}
+	for (unsigned i = 0; i < MANY; i++) {
+		link_wait(&links[i]);
+		assert_int_equal(links[i].result.end, PUMP_END_CLOSED);
+		assert_int_equal(links[i].result.bytes[PUMP_OUTER], 100000);
+	}
+	pump_pool_stats(f->pool, &stats);
+	assert_int_equal(stats.open, 0);
+	assert_int_equal(stats.total, MANY);
+	assert_int_equal(stats.pipes_large + stats.pipes_small, 0);
+	free(links);
+	fixture_free(f);
+	assert_int_equal(open_fds(), fds);
+}
+
+/* Streams whose readers wait, so that each one holds what it has read. */
+static void run_streams(enum pump_mode mode, uint32_t pipe_pages, struct pump_stats *ret_stats)
+{
+	const struct pump_pool_config config = {
+		.workers = 2, .mode = mode, .pipe_pages = pipe_pages
+	};
+	struct fixture *f = fixture_new(&config);
+	struct flow writers[STREAMS], readers[STREAMS];
+	struct link links[STREAMS];
+
+	for (unsigned i = 0; i < STREAMS; i++) {
+		link_open(f, &links[i], 16384);
+		link_add(&links[i], NULL, NULL);
+		writers[i] = (struct flow){ .fd = links[i].app,
+			.seed = i,
+			.len = STREAM_BYTES,
+			.write = true,
+			.until_eof = true };
+		readers[i] = (struct flow){
+			.fd = links[i].visitor, .seed = i, .len = STREAM_BYTES, .until_eof = true
+		};
+		flow_start(&writers[i]);
+	}
+	for (unsigned i = 0; i < STREAMS; i++)
+		link_wait_bytes(&links[i], PUMP_INNER, 4096);
+	for (unsigned i = 0; i < STREAMS; i++)
+		flow_start(&readers[i]);
+	for (unsigned i = 0; i < STREAMS; i++) {
+		assert_true(flow_join(&writers[i]));
+		assert_true(flow_join(&readers[i]));
+		assert_int_equal(shutdown(links[i].visitor, SHUT_WR), 0);
+		link_wait(&links[i]);
+		assert_int_equal(links[i].result.end, PUMP_END_CLOSED);
+		link_close(&links[i]);
+	}
+	pump_pool_stats(f->pool, ret_stats);
+	fixture_free(f);
+}
+
+static void test_pipes_run_out(void **state)
+{
+	struct pump_stats stats;
+
+	(void)state;
+	/* One small pipe for all of them. */
+	run_streams(PUMP_SPLICE, PIPE_SMALL_BYTES / (uint32_t)sysconf(_SC_PAGESIZE), &stats);
+	assert_true(stats.pipes_denied > 0);
+	assert_true(stats.spliced_bytes > 0);
+	assert_true(stats.spliced_bytes < STREAMS * (uint64_t)STREAM_BYTES);
+}
+
+static void test_no_pipe_at_all(void **state)
+{
+	struct pump_stats stats;
+
+	(void)state;
+	run_streams(PUMP_SPLICE, 1, &stats);
+	assert_true(stats.pipes_denied > 0);
+	assert_int_equal(stats.spliced_bytes, 0);
+}
+
+/* Small messages get their turns beside streams that never pause, all on one worker. */
+static void test_fairness(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct flow writers[4], readers[4];
+	struct link bulk[4], small;
+
+	for (unsigned i = 0; i < 4; i++) {
+		link_open(f, &bulk[i], 0);
+		link_add(&bulk[i], NULL, NULL);
+		writers[i] =
+			(struct flow){ .fd = bulk[i].app, .len = (size_t)1 << 40, .write = true };
+		readers[i] = (struct flow){ .fd = bulk[i].visitor, .len = (size_t)1 << 40 };
+		flow_start(&writers[i]);
+		flow_start(&readers[i]);
+	}
+	link_open(f, &small, 0);
+	link_add(&small, NULL, NULL);
+	for (unsigned i = 0; i < 4; i++)
+		link_wait_bytes(&bulk[i], PUMP_INNER, 1000000);
+	for (uint64_t i = 0; i < 300; i++) {
+		assert_true(stream_write(small.visitor, i, 100));
+		assert_true(stream_read(small.app, i, 100));
+	}
+	link_close(&small);
+	link_wait(&small);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_false(bulk[i].done);
+		pump_abort(f->pool, bulk[i].pump);
+		link_wait(&bulk[i]);
+		assert_false(flow_join(&writers[i]));
+		assert_false(flow_join(&readers[i]));
+		link_close(&bulk[i]);
+	}
+	fixture_free(f);
+}
+
+static void test_close_with_open_connections(void **state)
+{
+	const struct pump_pool_config config = {
+		.workers = 2, .mode = test_mode(state), .idle_timeout_ms = FIXTURE_DEADLINE_MS
+	};
+	struct fixture *f = fixture_new(&config);
+	struct link links[20];
+
+	for (unsigned i = 0; i < ARRAY_LEN(links); i++) {
+		link_open(f, &links[i], 0);
+		link_add(&links[i], i % 2 ? "early" : NULL, NULL);
+		if (i % 3 == 0)
+			assert_true(stream_write(links[i].app, i, 50000));
+	}
+	fixture_free(f);
+	for (unsigned i = 0; i < ARRAY_LEN(links); i++) {
+		assert_true(links[i].done);
+		assert_int_equal(links[i].result.end, PUMP_END_ABORTED);
+		link_close(&links[i]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test_in_modes(test_many_connections),
+		cmocka_unit_test(test_pipes_run_out),
+		cmocka_unit_test(test_no_pipe_at_all),
+		test_in_modes(test_fairness),
+		test_in_modes(test_close_with_open_connections),
+	};
+
+	return cmocka_run_group_tests_name("net/pump_pool", tests, NULL, NULL);
+}
