@@ -350,7 +350,8 @@ static void test_several_in_one_read(void **state)
 		assert_int_equal(msg.type, types[i]);
 		at += used;
 	}
-	assert_int_equal(msg_decode(BORE, SERVER, at, (size_t)(end - at), &msg, &used), MSG_PARTIAL);
+	assert_int_equal(
+		msg_decode(BORE, SERVER, at, (size_t)(end - at), &msg, &used), MSG_PARTIAL);
 	assert_int_equal(end - at, 3);
 }
 
