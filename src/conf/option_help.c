@@ -11,6 +11,7 @@
 
 #define LABEL_WIDTH 36 /* of "-x, --name <VALUE>" */
 #define HELP_WIDTH 100 /* of a line */
+#define MAN_WIDTH 76
 #define LABEL_MAX 80
 
 void option_write_usage(const struct option_table *t, FILE *out)
@@ -101,16 +102,33 @@ void option_write_help(const struct option_table *t, FILE *out)
 	}
 }
 
-/* Text for mdoc: a backslash and a dot or quote at the start of a line mean something to it. */
+/*
+ * A line of text for mdoc, in lines of MAN_WIDTH. A dot or quote in the first column would make it
+ * a request, a plain dash is a hyphen, and the backslash begins an escape.
+ */
 static void write_roff(const char *text, FILE *out)
 {
-	for (; *text; text++)
-		if (*text == '\\')
-			fputs("\\e", out);
-		else if (*text == '-')
-			fputs("\\-", out);
+	size_t column = 0;
+
+	while (*text) {
+		size_t len = strcspn(text, " ");
+
+		if (column && column + 1 + len > MAN_WIDTH)
+			column = 0;
+		if (column == 0)
+			fputs(text[0] == '.' || text[0] == '\'' ? "\n\\&" : "\n", out);
 		else
-			fputc(*text, out);
+			fputc(' ', out);
+		column += 1 + len;
+		for (; len > 0; len--, text++)
+			if (*text == '\\')
+				fputs("\\e", out);
+			else if (*text == '-')
+				fputs("\\-", out);
+			else
+				fputc(*text, out);
+		text += strspn(text, " ");
+	}
 }
 
 void option_write_man(const struct option_table *t, FILE *out)
@@ -119,13 +137,14 @@ void option_write_man(const struct option_table *t, FILE *out)
 		const struct option_def *def = &t->defs[i];
 
 		if (def->positional) {
-			fprintf(out, ".It Ar %s\n", def->name);
+			fprintf(out, ".It Ar %s", def->name);
 		} else {
 			fputs(".It ", out);
 			if (def->letter)
 				fprintf(out, "Fl %c , ", def->letter);
 			fprintf(out, "Fl -%s", def->name);
-			fprintf(out, option_takes_value(def) ? " Ar %s\n" : "\n", def->value_name);
+			if (option_takes_value(def))
+				fprintf(out, " Ar %s", def->value_name);
 		}
 		write_roff(def->help, out);
 		fputs(".\n", out);
