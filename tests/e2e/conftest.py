@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of the end-to-end tests. Logs of a test stand in its own folder, which pytest keeps for the last runs."""
+
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from harness import netns  # noqa: E402
+from harness.lab import OURS, Lab  # noqa: E402
+from harness.wait import SANITIZER  # noqa: E402
+
+
+def pytest_report_header():
+    from harness.lab import STOCK
+
+    return f"bore: {OURS}, stock bore: {STOCK or 'not found'}, sanitizer: {SANITIZER or 'none'}"
+
+
+@pytest.fixture
+def lab(tmp_path, request):
+    lab = Lab(tmp_path)
+    yield lab
+    reports = lab.close()
+    failed = getattr(request.node, "failed", False) or reports
+    if failed:
+        request.node.add_report_section("teardown", "logs", f"{tmp_path}: {', '.join(sorted(os.listdir(tmp_path)))}")
+    assert not reports, "\n".join(reports[:10])
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        item.failed = True
+        folder = item.funcargs.get("tmp_path")
+        for log in sorted(folder.glob("*.log")) if folder else ():
+            tail = log.read_text(errors="replace").splitlines()[-30:]
+            report.sections.append((f"last lines of {log}", "\n".join(tail)))
+
+
+@pytest.fixture
+def net():
+    with netns.star() as star:
+        yield star
+
+
+@pytest.fixture(scope="session")
+def public_bore():
+    """A copy of our program that every user can execute."""
+    if not os.access(OURS, os.X_OK):
+        pytest.skip(f"'{OURS.name}' is not built (BORE_BIN names one)")
+    folder = tempfile.mkdtemp(prefix="bore-e2e-")
+    os.chmod(folder, 0o755)
+    yield shutil.copy(OURS, folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def flood():
+    """The load generator in C, built beside our program."""
+    path = OURS.parent / "tests" / "e2e" / "e2e-flood"
+    if not os.access(path, os.X_OK):
+        pytest.skip("e2e-flood is not built: it belongs to the Meson build (tests/e2e)")
+    return path

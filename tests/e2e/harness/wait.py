@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""Waiting for events. A deadline is at least ten times what is expected, so it never decides on a slow machine."""
+
+import os
+import time
+
+SANITIZER = os.environ.get("WASMRUN_SANITIZER", "")
+# Sanitizers slow the program down by up to this.
+SCALE = 4 if SANITIZER else 1
+# For anything that is expected within a second on loopback.
+DEADLINE = 15.0 * SCALE
+
+
+class TimeLimit:
+    """A deadline that several steps share."""
+
+    def __init__(self, seconds=DEADLINE):
+        self.end = time.monotonic() + seconds
+
+    def left(self):
+        return max(0.0, self.end - time.monotonic())
+
+    def over(self):
+        return time.monotonic() >= self.end
+
+
+def wait_for(condition, what, deadline=DEADLINE):
+    """Asks until `condition()` is true and returns its value. `what` names the event in the failure."""
+    limit = TimeLimit(deadline)
+    while True:
+        value = condition()
+        if value:
+            return value
+        if limit.over():
+            raise AssertionError(f"did not happen within {deadline:g} s: {what}")
+        time.sleep(0.01)

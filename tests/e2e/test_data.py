@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: MIT
+"""Bytes through the tunnel, between every pair of programs and on both data paths."""
+
+import array
+import fcntl
+import socket
+import termios
+import threading
+
+import pytest
+
+from harness.apps import echo, sink
+from harness.lab import pairs
+from harness.streams import connect, duplex, ended, pattern, ping, recv_all, recv_exact, reset, threads
+from harness.wait import DEADLINE, SANITIZER, wait_for
+
+ALL = pytest.mark.parametrize("pair", pairs())
+OURS = pytest.mark.parametrize("pair", pairs("ours/ours"))
+MIB = 1 << 20
+BULK = 8 * MIB if SANITIZER else 64 * MIB
+# Enough to have left the copy path behind.
+SOME = 300_000
+
+
+def unsent(sock):
+    """Bytes that the peer has not acknowledged: SIOCOUTQ."""
+    count = array.array("i", [0])
+    fcntl.ioctl(sock, termios.TIOCOUTQ, count)
+    return count[0]
+
+
+@ALL
+def test_bulk_both_ways(lab, pair):
+    up, down = pattern("up", BULK), pattern("down", BULK)
+    received = []
+
+    def app(sock):
+        received.append(duplex(sock, down, BULK))
+
+    _, _, client = lab.tunnel(pair, app)
+    with connect(client.public, 10 * DEADLINE) as visitor:
+        assert duplex(visitor, up, BULK) == down
+    wait_for(lambda: received, "the application has read everything")
+    assert received[0] == up
+
+
+@pytest.mark.parametrize("pair", pairs("ours/ours"))
+@pytest.mark.parametrize("args", [("--protocol", "line"), ("--protocol", "bore")], ids=["line", "bore"])
+def test_bulk_with_secret(lab, pair, args):
+    data = pattern("secret", BULK // 4)
+    _, _, client = lab.tunnel(pair, secret="s3cret", client_args=args)
+    with connect(client.public, 10 * DEADLINE) as visitor:
+        assert duplex(visitor, data, len(data)) == data
+
+
+@ALL
+def test_200_visitors_at_once(lab, pair):
+    """All are open before the first byte is sent."""
+    app, _, client = lab.tunnel(pair)
+    everyone = threading.Barrier(200)
+
+    def visit(number):
+        data = pattern(number, SOME)
+        with connect(client.public, 4 * DEADLINE) as visitor:
+            everyone.wait(4 * DEADLINE)
+            assert duplex(visitor, data, len(data)) == data
+
+    with threads(10 * DEADLINE) as group:
+        for number in range(200):
+            group.start(visit, number)
+    assert app.accepted == 200
+
+
+@ALL
+@pytest.mark.parametrize("size", [0, 1, SOME])
+def test_half_close_by_the_visitor(lab, pair, size):
+    """A request ends with FIN, the answer comes after it."""
+    question, answer = pattern("question", size), pattern("answer", SOME)
+
+    def app(sock):
+        assert recv_all(sock) == question
+        sock.sendall(answer)
+
+    application, _, client = lab.tunnel(pair, app)
+    with connect(client.public) as visitor:
+        visitor.sendall(question)
+        visitor.shutdown(socket.SHUT_WR)
+        assert recv_all(visitor) == answer
+    application.threads.join()
+
+
+@ALL
+@pytest.mark.parametrize("size", [0, 1, SOME])
+def test_half_close_by_the_application(lab, pair, size):
+    """The application ends first and goes on reading."""
+    greeting, question = pattern("greeting", size), pattern("question", SOME)
+    heard = []
+
+    def app(sock):
+        sock.sendall(greeting)
+        sock.shutdown(socket.SHUT_WR)
+        heard.append(recv_all(sock))
+
+    _, _, client = lab.tunnel(pair, app)
+    with connect(client.public) as visitor:
+        assert recv_all(visitor) == greeting
+        visitor.sendall(question)
+        visitor.shutdown(socket.SHUT_WR)
+        wait_for(lambda: heard, "the application has heard the end")
+    assert heard[0] == question
+
+
+@ALL
+def test_application_speaks_first(lab, pair):
+    def app(sock):
+        sock.sendall(b"220 welcome\r\n")
+        echo(sock)
+
+    _, _, client = lab.tunnel(pair, app)
+    with connect(client.public) as visitor:
+        assert recv_exact(visitor, 13) == b"220 welcome\r\n"
+        visitor.sendall(b"x")
+        assert recv_exact(visitor, 1) == b"x"
+
+
+@OURS
+def test_small_messages_cross_the_change_of_path(lab, pair):
+    """A conversation of odd sizes that passes 64 KiB in the middle of a message, in lock step."""
+    _, _, client = lab.tunnel(pair)
+    with connect(client.public) as visitor:
+        for number in range(400):
+            data = pattern(number, 1 + number * 7 % 1500)
+            visitor.sendall(data)
+            assert recv_exact(visitor, len(data)) == data
+
+
+@OURS
+def test_slow_reader_holds_back_its_own_sender_only(lab, pair):
+    """A stream that is not read comes to a standstill; another one beside it goes on, and the first resumes."""
+    data = pattern("slow", 32 * MIB)
+
+    def app(sock):
+        first = sock.recv(1)
+        if first == b"g":
+            sock.sendall(data)
+        else:
+            sock.sendall(first)
+            echo(sock)
+
+    _, relay, client = lab.tunnel(pair, app)
+    with connect(client.public, rcvbuf=65536) as slow:
+        slow.sendall(b"g")
+        assert recv_exact(slow, 1000) == data[:1000]
+        for _ in range(20):
+            ping(client.public, pattern("other", SOME))
+        assert recv_exact(slow, len(data) - 1000) == data[1000:]
+    # Buffers are the kernel's: what the processes hold themselves stays small.
+    if not SANITIZER:
+        assert relay.process.private_kb() < 20_000 and client.process.private_kb() < 20_000
+
+
+@OURS
+@pytest.mark.parametrize("rcvbuf", [4096, 65536])
+def test_application_closes_with_unread_input(lab, pair, rcvbuf):
+    """The kernel turns such a close into a reset. What was sent before it still reaches a visitor who reads slowly."""
+    data = pattern("unread", 4 * MIB)
+
+    def app(sock):
+        assert sock.recv(1) == b"g"
+        sock.sendall(data)
+        # What is still in the application's own send queue is lost with a reset, tunnel or not.
+        wait_for(lambda: unsent(sock) == 0, "the application's bytes have left it", 10 * DEADLINE)
+
+    application, _, client = lab.tunnel(pair, app)
+    with connect(client.public, 10 * DEADLINE, rcvbuf=rcvbuf) as visitor:
+        visitor.sendall(b"g" + b"never read" * 2000)
+        got = bytearray()
+        with threads(10 * DEADLINE) as group:
+            pace = threading.Event()
+
+            def read_slowly():
+                while len(got) < len(data):
+                    part = visitor.recv(32768)
+                    assert part, f"the stream ended after {len(got)} bytes"
+                    got.extend(part)
+                    pace.wait(0.002)  # this is the slowness, nothing waits for it
+
+            group.start(read_slowly)
+        assert got == data
+        assert ended(visitor)
+    application.threads.join()
+
+
+@OURS
+def test_reset_is_passed_on_to_the_application(lab, pair):
+    ends = []
+
+    def app(sock):
+        recv_exact(sock, 5)
+        try:
+            ends.append(sock.recv(1))
+        except ConnectionResetError:
+            ends.append("reset")
+
+    _, _, client = lab.tunnel(pair, app)
+    visitor = connect(client.public)
+    visitor.sendall(b"hello")
+    reset(visitor)
+    wait_for(lambda: ends, "the application hears of the reset")
+    assert ends[0] == "reset"
+
+
+@OURS
+def test_reset_is_passed_on_to_the_visitor(lab, pair):
+    def app(sock):
+        recv_exact(sock, 5)
+        sock.sendall(b"world")
+        wait_for(lambda: unsent(sock) == 0, "sent")
+        reset(sock)
+
+    _, _, client = lab.tunnel(pair, app)
+    with connect(client.public) as visitor:
+        visitor.sendall(b"hello")
+        assert recv_exact(visitor, 5) == b"world"
+        with pytest.raises(ConnectionResetError):
+            visitor.recv(1)
+
+
+@OURS
+def test_visitor_leaves_before_the_application_is_reached(lab, pair):
+    """Connect and close, a hundred times: the tunnel goes on, and nothing is left behind."""
+    app, relay, client = lab.tunnel(pair)
+    ping(client.public)
+    before = relay.process.fds(), client.process.fds()
+    for number in range(100):
+        visitor = connect(client.public)
+        reset(visitor) if number % 2 else visitor.close()
+    ping(client.public)
+    wait_for(
+        lambda: relay.process.fds() <= before[0] and client.process.fds() <= before[1], "all descriptors are back"
+    )
+
+
+@OURS
+def test_application_is_down(lab, pair):
+    """The visitor is closed at once, not after the ten seconds of an unclaimed one; when it is back, it serves."""
+    app, _, client = lab.tunnel(pair)
+    ping(client.public)
+    app.close()
+    with connect(client.public, 8) as visitor:
+        assert ended(visitor)
+    assert client.process.alive()
+
+
+@OURS
+def test_idle_connection_stays(lab, pair):
+    """Nothing ends a connection that is merely quiet for longer than any interval of the protocol."""
+    _, _, client = lab.tunnel(pair, relay_args=("--half-close-timeout", "1s"))
+    with connect(client.public) as visitor:
+        visitor.sendall(b"a")
+        assert recv_exact(visitor, 1) == b"a"
+        threading.Event().wait(3)  # the quiet itself is what is tried
+        visitor.sendall(b"b")
+        assert recv_exact(visitor, 1) == b"b"
+
+
+@OURS
+@pytest.mark.parametrize("side", ["relay", "client"])
+def test_half_close_timeout(lab, pair, side):
+    """A half-closed connection without traffic ends; one with traffic does not."""
+    limit = ("--half-close-timeout", "1s")
+    how = {f"{side}_args": limit}
+    _, _, client = lab.tunnel(pair, sink_then_hold, **how)
+    with connect(client.public) as visitor:
+        visitor.shutdown(socket.SHUT_WR)
+        assert ended(visitor)
+
+
+def sink_then_hold(sock):
+    sink(sock)
+    # Its own direction stays open until the other side ends it.
+    while True:
+        try:
+            if unsent(sock) or sock.send(b"", socket.MSG_NOSIGNAL) is None:
+                return
+            peek = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        except OSError:
+            return
+        if peek not in (1, 8):  # neither ESTABLISHED nor CLOSE_WAIT
+            return
+        threading.Event().wait(0.05)
+
+
+def test_idle_timeout(lab):
+    app = lab.app()
+    relay = lab.relay(args=("--idle-timeout", "1s"))
+    client = lab.client(relay, app)
+    with connect(client.public) as visitor:
+        visitor.sendall(b"a")
+        assert recv_exact(visitor, 1) == b"a"
+        assert ended(visitor)
+    ping(client.public)
