@@ -138,6 +138,21 @@ int listener_open(
 	return 0;
 }
 
+int listener_open_any(struct listener *l, uv_loop_t *loop, uint16_t port, bool defer)
+{
+	struct addr any6 = { .in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT } };
+	struct addr any4 = { .in4 = { .sin_family = AF_INET } };
+	int r;
+
+	addr_set_port(&any6, port);
+	addr_set_port(&any4, port);
+	r = listener_open(l, loop, &any6, true, defer);
+	/* No IPv6 in the kernel, or switched off with net.ipv6.conf.all.disable_ipv6. */
+	if (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL)
+		r = listener_open(l, loop, &any4, false, defer);
+	return r;
+}
+
 static void on_closed(struct listener *l)
 {
 	if (!--l->handles)

@@ -41,6 +41,10 @@ struct listener {
 int listener_open(
 	struct listener *l, uv_loop_t *loop, const struct addr *addr, bool dual, bool defer);
 
+/* On all addresses of the machine: [::] for both families, or 0.0.0.0 where IPv6 is off. Otherwise
+ * as listener_open(). */
+int listener_open_any(struct listener *l, uv_loop_t *loop, uint16_t port, bool defer);
+
 /* Closes the socket at once (the port is free on return); `closed` follows when the memory may go.
  * Idempotent. */
 void listener_close(struct listener *l);
