@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* The invariant: the queue is in the order of at_ms, since the delay is the same for all. Owns
+ * nothing but its timer. */
+#include "relay/timeouts.h"
+
+#include <assert.h>
+
+static void on_timer(uv_timer_t *timer);
+
+static void schedule(struct timeouts *q)
+{
+	uint64_t now = uv_now(q->timer.loop);
+	struct timeout *first;
+
+	if (list_empty(&q->queue) || uv_is_active((uv_handle_t *)&q->timer))
+		return;
+	first = list_entry(list_first(&q->queue), struct timeout, link);
+	(void)uv_timer_start(&q->timer, on_timer, first->at_ms > now ? first->at_ms - now : 0, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct timeouts *q = container_of(timer, struct timeouts, timer);
+	uint64_t now = uv_now(timer->loop);
+
+	while (!list_empty(&q->queue)) {
+		struct timeout *first = list_entry(list_first(&q->queue), struct timeout, link);
+
+		if (first->at_ms > now)
+			break;
+		list_remove(&first->link);
+		q->expired(q, first);
+	}
+	if (!uv_is_closing((uv_handle_t *)timer))
+		schedule(q);
+}
+
+void timeouts_init(struct timeouts *q, uv_loop_t *loop, uint64_t delay_ms,
+	void (*expired)(struct timeouts *q, struct timeout *t), void *owner)
+{
+	(void)uv_timer_init(loop, &q->timer);
+	list_init(&q->queue);
+	q->delay_ms = delay_ms;
+	q->expired = expired;
+	q->owner = owner;
+}
+
+void timeouts_close(struct timeouts *q, uv_close_cb closed)
+{
+	assert(list_empty(&q->queue));
+	uv_close((uv_handle_t *)&q->timer, closed);
+}
+
+void timeouts_arm(struct timeouts *q, struct timeout *t)
+{
+	list_remove(&t->link);
+	t->at_ms = uv_now(q->timer.loop) + q->delay_ms;
+	list_push_back(&q->queue, &t->link);
+	schedule(q);
+}
+
+void timeout_init(struct timeout *t)
+{
+	list_init(&t->link);
+}
+
+void timeout_disarm(struct timeout *t)
+{
+	list_remove(&t->link);
+}
