@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* The invariant: relay->endpoints[port] is the one endpoint that listens on it. Owns its listener.
+ */
+#include "relay/endpoint.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include "relay/internal.h"
+#include "relay/session.h"
+#include "relay/stream.h"
+
+static void on_accepted(struct listener *l, int fd, const struct addr *from)
+{
+	stream_arrive(l->owner, fd, from);
+}
+
+static void on_closed(struct listener *l)
+{
+	endpoint_unref(l->owner);
+}
+
+enum ports_refusal endpoint_open(struct relay *relay, uint16_t wanted, const struct addr *from,
+	struct endpoint **ret_endpoint)
+{
+	struct endpoint *e = calloc(1, sizeof(*e));
+	enum ports_refusal refusal;
+
+	if (!e)
+		return PORTS_FAILED;
+	e->relay = relay;
+	e->client = *from;
+	e->listener.fd = -1;
+	e->listener.owner = e;
+	e->listener.reserve = &relay->reserve;
+	e->listener.accepted = on_accepted;
+	e->listener.closed = on_closed;
+	refusal = ports_listen(&relay->ports, &e->listener, wanted);
+	if (refusal != PORTS_OK) {
+		free(e);
+		return refusal;
+	}
+	e->refs = 2;
+	e->port = addr_port(&e->listener.addr);
+	e->opened_ms = uv_now(relay->loop);
+	relay->objects++;
+	assert(!relay->endpoints[e->port]);
+	relay->endpoints[e->port] = e;
+	*ret_endpoint = e;
+	return PORTS_OK;
+}
+
+void endpoint_stop_listening(struct endpoint *e)
+{
+	listener_close(&e->listener);
+}
+
+void endpoint_close(struct endpoint *e, const char *why)
+{
+	struct relay *relay = e->relay;
+
+	e->session = NULL;
+	relay->endpoints[e->port] = NULL;
+	listener_close(&e->listener);
+	stream_drop_waiting(e);
+	relay_tell(relay, &(struct relay_event){
+				  .type = RELAY_TUNNEL_CLOSED,
+				  .port = e->port,
+				  .addr = &e->client,
+				  .duration_ms = uv_now(relay->loop) - e->opened_ms,
+				  .why = why,
+			  });
+	endpoint_unref(e);
+}
+
+struct endpoint *endpoint_find(const struct relay *relay, uint16_t port)
+{
+	return relay->endpoints[port];
+}
+
+int endpoint_renew_token(struct endpoint *e)
+{
+	if (getrandom(e->token, sizeof(e->token), 0) != sizeof(e->token))
+		return -EIO;
+	e->has_token = true;
+	return 0;
+}
+
+bool endpoint_check_token(const struct endpoint *e, const uint8_t token[OPTIONS_TOKEN_LEN])
+{
+	volatile uint8_t difference = 0;
+
+	for (size_t i = 0; i < OPTIONS_TOKEN_LEN; i++)
+		difference |= e->token[i] ^ token[i];
+	return e->has_token && difference == 0;
+}
+
+void endpoint_ref(struct endpoint *e)
+{
+	e->refs++;
+}
+
+void endpoint_unref(struct endpoint *e)
+{
+	if (--e->refs)
+		return;
+	assert(!e->waiting && !e->joined);
+	e->relay->objects--;
+	relay_settle(e->relay);
+	free(e);
+}

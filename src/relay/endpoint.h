@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The public end of a tunnel: its port, and the count of the streams that came in there. It
+ * outlives its session while streams go on, with the port closed.
+ */
+#ifndef RELAY_ENDPOINT_H
+#define RELAY_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/listener.h"
+#include "proto/options.h"
+#include "relay/ports.h"
+
+struct relay;
+struct session;
+
+struct endpoint {
+	struct relay *relay;
+	struct listener listener;
+	uint16_t port;
+	struct session *session;  /* NULL: closed */
+	struct addr client;       /* counted in limits.tunnels while there is a session */
+	uint32_t waiting, joined; /* streams */
+	bool has_token;           /* of the `resume` ability */
+	uint8_t token[OPTIONS_TOKEN_LEN];
+	uint64_t opened_ms;
+	unsigned refs; /* the listener, the session and each stream */
+};
+
+/* Opens the wanted port (0: any) for a client at `from`. PORTS_OK, or why not. */
+enum ports_refusal endpoint_open(struct relay *relay, uint16_t wanted, const struct addr *from,
+	struct endpoint **ret_endpoint);
+
+/* No new visitors, ever; the port is free on return. For draining. */
+void endpoint_stop_listening(struct endpoint *e);
+
+/* The port is free on return; who waits there is closed, who is joined goes on. */
+void endpoint_close(struct endpoint *e, const char *why);
+
+struct endpoint *endpoint_find(const struct relay *relay, uint16_t port);
+
+/* Draws the next token. 0 or negative errno. */
+int endpoint_renew_token(struct endpoint *e);
+
+/* In constant time. */
+bool endpoint_check_token(const struct endpoint *e, const uint8_t token[OPTIONS_TOKEN_LEN]);
+
+void endpoint_ref(struct endpoint *e);
+void endpoint_unref(struct endpoint *e);
+
+#endif

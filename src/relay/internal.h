@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the parts of the relay share. A session is one connection on the control port; a session
+ * that was given a public port has an endpoint, where streams (visitors) come in. The relay owns
+ * all of them.
+ */
+#ifndef RELAY_INTERNAL_H
+#define RELAY_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "net/listener.h"
+#include "net/pump_pool.h"
+#include "net/reserve.h"
+#include "proto/auth.h"
+#include "relay/conn_log.h"
+#include "relay/limits.h"
+#include "relay/pending.h"
+#include "relay/ports.h"
+#include "relay/relay.h"
+#include "relay/timeouts.h"
+
+#define RELAY_HEARTBEAT_MS 400 /* "at least every 500 ms", and timers are late now and then */
+#define RELAY_PENDING_MS 10000 /* an unclaimed visitor, as stock */
+#define RELAY_CLAIM_MS 500     /* for the Options of a client that wants its port back */
+#define RELAY_USER_TIMEOUT_MS \
+	15000 /* heartbeats not acknowledged for so long: the client is gone */
+#define RELAY_MISSED_BEATS 3
+
+struct endpoint;
+
+enum relay_phase {
+	RELAY_PHASE_NEW,      /* nothing listens */
+	RELAY_PHASE_SERVING,  /* everything is accepted */
+	RELAY_PHASE_DRAINING, /* no new tunnels or visitors; the waiting ones may still be claimed
+			       */
+	RELAY_PHASE_DRAINED,  /* nothing is open any more */
+	RELAY_PHASE_CLOSING,  /* all ends; the memory goes with the last handle */
+};
+
+/* name, help: each is a counter in struct relay_counts and a metric. */
+#define RELAY_COUNTERS(X)                                                                   \
+	X(handshakes, "connections on the control port")                                    \
+	X(handshakes_dropped, "connections closed before a word because of max-handshakes") \
+	X(handshakes_failed, "handshakes that failed or came to no end")                    \
+	X(penalised, "connections closed before a word because of earlier bad secrets")     \
+	X(bad_secrets, "handshakes with a wrong secret")                                    \
+	X(tunnels_opened, "tunnels opened")                                                 \
+	X(tunnels_resumed, "tunnels taken over by a client that reconnected")               \
+	X(tunnels_refused, "tunnels refused for their port")                                \
+	X(tunnels_over_limit, "tunnels refused because of max-tunnels-per-addr")            \
+	X(visitors, "visitors announced to a client")                                       \
+	X(visitors_over_pending, "visitors closed because of max-pending")                  \
+	X(visitors_over_conns, "visitors closed because of max-conns")                      \
+	X(visitors_no_memory, "visitors closed for want of memory or descriptors")          \
+	X(visitors_unclaimed, "visitors closed because no client came for them in time")    \
+	X(visitors_refused, "visitors refused by their client")                             \
+	X(accepts_unknown, "data connections for a visitor that is not waiting")
+
+struct relay_counts {
+#define RELAY_COUNTER_FIELD(name, help) uint64_t name;
+	RELAY_COUNTERS(RELAY_COUNTER_FIELD)
+#undef RELAY_COUNTER_FIELD
+};
+
+struct relay {
+	uv_loop_t *loop;
+	struct pump_pool *pool; /* not owned */
+	struct relay_config config;
+	relay_event_fn event; /* may be NULL */
+	void *owner;
+	enum relay_phase phase;
+
+	struct auth *auth; /* NULL: no secret */
+	struct reserve reserve;
+	struct listener listener; /* the control port */
+	bool listener_open;       /* until its `closed` */
+	struct ports ports;
+	struct endpoint **endpoints; /* by port number, 65,536 of them */
+	struct limits limits;
+	struct pending pending;
+	struct conn_log *conn_log; /* NULL: none */
+	struct relay_counts counts;
+
+	struct list greeting; /* sessions that are not yet tunnels, the oldest first */
+	struct list serving;  /* sessions with an endpoint */
+	struct list unsent;   /* sessions whose chan is to be flushed at the end of this turn */
+	struct list waiting;  /* streams that wait for their Accept */
+	struct list joined;   /* streams in a pump */
+	uint32_t greeting_count, serving_count;
+	uint64_t joined_count;
+	uint64_t objects; /* sessions, endpoints, streams: not yet freed */
+
+	struct timeouts handshakes, challenges, claims, unclaimed, heartbeats;
+	uv_check_t flush; /* runs when the events of a turn have been handled */
+	uv_timer_t grace;
+	unsigned handles; /* of those six and two: not yet closed */
+
+	void (*drained)(void *owner);
+	void *drained_owner;
+	void (*closed)(void *owner);
+	void *closed_owner;
+};
+
+/* Tells the world: log, connection log, the owner. */
+void relay_tell(struct relay *relay, const struct relay_event *event);
+
+/* Something has ended: goes on with what waits for nothing to be open. May end the relay's phase,
+ * never its memory. */
+void relay_settle(struct relay *relay);
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The relay as a whole: what it owns, and how it comes and goes. The invariant: the memory goes in
+ * the close callback of the last handle, and the handles are closed when no session, endpoint or
+ * stream is left.
+ */
+#include "relay/relay.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/err.h"
+#include "base/log.h"
+#include "relay/endpoint.h"
+#include "relay/internal.h"
+#include "relay/session.h"
+#include "relay/stream.h"
+
+#define RELAY_PORTS 65536
+
+static void relay_free(struct relay *relay)
+{
+	limits_deinit(&relay->limits);
+	pending_deinit(&relay->pending);
+	relay->auth = auth_free(relay->auth);
+	relay->conn_log = conn_log_close(relay->conn_log);
+	reserve_close(&relay->reserve);
+	free(relay->endpoints);
+	free(relay);
+}
+
+static void relay_freep(struct relay **relay)
+{
+	if (*relay)
+		relay_free(*relay);
+}
+
+/* --- telling --- */
+
+static void log_event(const struct relay_event *event)
+{
+	enum log_level level =
+		event->type == RELAY_VISITOR_OPENED || event->type == RELAY_VISITOR_CLOSED
+			? LOG_LEVEL_DEBUG
+			: LOG_LEVEL_INFO;
+	char text[ADDR_TEXT_MAX] = "-";
+
+	if (!log_enabled(level))
+		return;
+	if (event->addr)
+		(void)addr_format(event->addr, text);
+	log_write(level, "relay", "%s port=%u addr=%s%s%s%s", relay_event_name(event->type),
+		event->port, text, event->why ? " why='" : "", event->why ? event->why : "",
+		event->why ? "'" : "");
+}
+
+void relay_tell(struct relay *relay, const struct relay_event *event)
+{
+	log_event(event);
+	conn_log_write(relay->conn_log, event);
+	if (relay->event)
+		relay->event(relay->owner, event);
+}
+
+/* --- building --- */
+
+static void on_flush(uv_check_t *check)
+{
+	struct relay *relay = container_of(check, struct relay, flush);
+
+	session_flush_all(relay);
+	conn_log_flush(relay->conn_log);
+}
+
+/* None of these can fail. */
+static void open_handles(struct relay *relay)
+{
+	timeouts_init(
+		&relay->handshakes, relay->loop, HANDSHAKE_TIMEOUT_MS, session_on_late, relay);
+	timeouts_init(&relay->challenges, relay->loop, HANDSHAKE_CHALLENGE_WAIT_MS,
+		session_on_challenge, relay);
+	timeouts_init(&relay->claims, relay->loop, RELAY_CLAIM_MS, session_on_claim_over, relay);
+	timeouts_init(&relay->unclaimed, relay->loop, RELAY_PENDING_MS, stream_on_unclaimed, relay);
+	timeouts_init(
+		&relay->heartbeats, relay->loop, RELAY_HEARTBEAT_MS, session_on_heartbeat, relay);
+	(void)uv_timer_init(relay->loop, &relay->grace);
+	(void)uv_check_init(relay->loop, &relay->flush);
+	(void)uv_check_start(&relay->flush, on_flush);
+	uv_unref((uv_handle_t *)&relay->flush);
+	relay->handles = 7;
+}
+
+static int relay_build(struct relay *relay)
+{
+	const struct relay_config *config = &relay->config;
+	int r;
+
+	r = limits_init(&relay->limits, config->max_tunnels_per_addr, config->max_handshakes);
+	if (r < 0)
+		return r;
+	r = pending_init(&relay->pending, config->max_pending);
+	if (r < 0)
+		return r;
+	r = ports_init(&relay->ports, relay->loop, &config->bind_tunnels, config->bind_tunnels_dual,
+		config->min_port, config->max_port);
+	if (r < 0)
+		return r;
+	relay->endpoints = calloc(RELAY_PORTS, sizeof(*relay->endpoints));
+	if (!relay->endpoints)
+		return -ENOMEM;
+	if (config->secret && config->secret->set) {
+		r = auth_new(config->secret, false, &relay->auth);
+		if (r < 0)
+			return r;
+	}
+	if (config->connection_log) {
+		r = conn_log_open(config->connection_log, &relay->conn_log);
+		if (r < 0)
+			return r;
+	}
+	return reserve_open(&relay->reserve);
+}
+
+int relay_new(uv_loop_t *loop, struct pump_pool *pool, const struct relay_config *config,
+	relay_event_fn event, void *owner, struct relay **ret_relay)
+{
+	_cleanup_(relay_freep) struct relay *relay = calloc(1, sizeof(*relay));
+	int r;
+
+	if (!relay)
+		return -ENOMEM;
+	relay->loop = loop;
+	relay->pool = pool;
+	relay->config = *config;
+	relay->event = event;
+	relay->owner = owner;
+	relay->reserve.fd = relay->listener.fd = -1;
+	list_init(&relay->greeting);
+	list_init(&relay->serving);
+	list_init(&relay->unsent);
+	list_init(&relay->waiting);
+	list_init(&relay->joined);
+	r = relay_build(relay);
+	if (r < 0)
+		return r;
+	open_handles(relay);
+	*ret_relay = take_ptr(relay);
+	return 0;
+}
+
+static void on_accepted(struct listener *l, int fd, const struct addr *from)
+{
+	session_accept(l->owner, fd, from);
+}
+
+static void on_listener_closed(struct listener *l)
+{
+	struct relay *relay = l->owner;
+
+	relay->listener_open = false;
+	relay_settle(relay);
+}
+
+int relay_start(struct relay *relay, struct addr *ret_addr)
+{
+	const struct relay_config *config = &relay->config;
+	struct listener *l = &relay->listener;
+	/* With a secret the relay speaks first, perhaps; without one it has nothing to say to the
+	 * silent. */
+	bool defer = !relay->auth;
+	int r;
+
+	assert(relay->phase == RELAY_PHASE_NEW);
+	l->reserve = &relay->reserve;
+	l->accepted = on_accepted;
+	l->closed = on_listener_closed;
+	l->owner = relay;
+	*ret_addr = config->bind_addr;
+	r = config->bind_dual
+		    ? listener_open_any(l, relay->loop, addr_port(&config->bind_addr), defer)
+		    : listener_open(l, relay->loop, &config->bind_addr, false, defer);
+	if (r < 0)
+		return r;
+	*ret_addr = l->addr;
+	relay->listener_open = true;
+	relay->ports.own = addr_port(&l->addr);
+	relay->phase = RELAY_PHASE_SERVING;
+	relay_tell(relay,
+		&(struct relay_event){
+			.type = RELAY_LISTENING, .addr = &l->addr, .port = addr_port(&l->addr) });
+	log_info("relay", "loopback peers are exempt from the limits per address");
+	return 0;
+}
+
+/* --- ending --- */
+
+static void end_sessions(struct relay *relay, const char *why)
+{
+	while (!list_empty(&relay->greeting))
+		session_end(list_entry(list_first(&relay->greeting), struct session, link), why);
+	while (!list_empty(&relay->serving))
+		session_end(list_entry(list_first(&relay->serving), struct session, link), why);
+}
+
+static void on_handle_closed(struct relay *relay)
+{
+	void (*closed)(void *owner) = relay->closed;
+	void *owner = relay->closed_owner;
+
+	if (--relay->handles)
+		return;
+	relay_free(relay);
+	closed(owner);
+}
+
+static void on_timeouts_closed(uv_handle_t *handle)
+{
+	struct timeouts *q = container_of((uv_timer_t *)handle, struct timeouts, timer);
+
+	on_handle_closed(q->owner);
+}
+
+static void on_grace_closed(uv_handle_t *handle)
+{
+	on_handle_closed(container_of((uv_timer_t *)handle, struct relay, grace));
+}
+
+static void on_flush_closed(uv_handle_t *handle)
+{
+	on_handle_closed(container_of((uv_check_t *)handle, struct relay, flush));
+}
+
+static void close_handles(struct relay *relay)
+{
+	struct timeouts *queues[] = { &relay->handshakes, &relay->challenges, &relay->claims,
+		&relay->unclaimed, &relay->heartbeats };
+
+	if (uv_is_closing((uv_handle_t *)&relay->flush))
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(queues); i++)
+		timeouts_close(queues[i], on_timeouts_closed);
+	uv_close((uv_handle_t *)&relay->grace, on_grace_closed);
+	uv_close((uv_handle_t *)&relay->flush, on_flush_closed);
+}
+
+int relay_reopen_log(struct relay *relay)
+{
+	if (!relay->conn_log)
+		return 0;
+	return conn_log_reopen(relay->conn_log, relay->config.connection_log);
+}
+
+static void relay_set_drained(struct relay *relay)
+{
+	relay->phase = RELAY_PHASE_DRAINED;
+	(void)uv_timer_stop(&relay->grace);
+	listener_close(&relay->listener);
+	end_sessions(relay, "the relay is closing");
+	conn_log_flush(relay->conn_log);
+	relay->drained(relay->drained_owner);
+}
+
+void relay_settle(struct relay *relay)
+{
+	if (relay->phase == RELAY_PHASE_DRAINING && !relay->pending.count && !relay->joined_count)
+		relay_set_drained(relay);
+	if (relay->phase == RELAY_PHASE_CLOSING && !relay->objects && !relay->listener_open)
+		close_handles(relay);
+}
+
+static void relay_end_streams(struct relay *relay)
+{
+	stream_drop_all_waiting(relay);
+	stream_abort_all(relay);
+}
+
+static void on_grace_over(uv_timer_t *timer)
+{
+	relay_end_streams(container_of(timer, struct relay, grace));
+}
+
+void relay_drain(struct relay *relay, void (*drained)(void *owner), void *owner)
+{
+	if (relay->phase == RELAY_PHASE_DRAINING) {
+		relay_end_streams(relay);
+		return;
+	}
+	if (relay->phase >= RELAY_PHASE_DRAINED)
+		return;
+	relay->phase = RELAY_PHASE_DRAINING;
+	relay->drained = drained;
+	relay->drained_owner = owner;
+	relay_tell(relay, &(struct relay_event){ .type = RELAY_DRAINING });
+	/*
+	 * The control port stays open for the Accepts of those who wait, and the control
+	 * connections stay too: a stock client ends its streams with them.
+	 */
+	list_for_each(pos, &relay->serving)
+		endpoint_stop_listening(list_entry(pos, struct session, link)->endpoint);
+	(void)uv_timer_start(&relay->grace, on_grace_over, relay->config.grace_ms, 0);
+	relay_settle(relay);
+}
+
+void relay_close(struct relay *relay, void (*closed)(void *owner), void *owner)
+{
+	assert(relay->phase != RELAY_PHASE_CLOSING);
+	relay->phase = RELAY_PHASE_CLOSING;
+	relay->closed = closed;
+	relay->closed_owner = owner;
+	listener_close(&relay->listener);
+	relay_end_streams(relay);
+	end_sessions(relay, "the relay is closing");
+	relay_settle(relay);
+}

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The invariant: a session is in exactly one of relay->greeting (GREETING, CLAIMING) and
+ * relay->serving (SERVING), or ENDED and in neither. What a peer sends is bounded by the chan and
+ * must be understood message by message; anything else ends the session.
+ */
+#include "relay/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/fd.h"
+#include "base/log.h"
+#include "net/sockopt.h"
+#include "relay/endpoint.h"
+#include "relay/internal.h"
+#include "relay/stream.h"
+
+#define SESSION_FIRST_OUT \
+	1024 /* what a handshake says before there is a chan: a challenge, an error */
+
+static const char *const state_names[] = {
+	[SESSION_GREETING] = "greeting",
+	[SESSION_CLAIMING] = "claiming",
+	[SESSION_SERVING] = "serving",
+	[SESSION_ENDED] = "ended",
+};
+static_assert(ARRAY_LEN(state_names) == SESSION_STATES, "a name for each state");
+
+static const bool edges[SESSION_STATES][SESSION_STATES] = {
+	[SESSION_GREETING] = { [SESSION_CLAIMING] = true,
+		[SESSION_SERVING] = true,
+		[SESSION_ENDED] = true },
+	[SESSION_CLAIMING] = { [SESSION_SERVING] = true, [SESSION_ENDED] = true },
+	[SESSION_SERVING] = { [SESSION_ENDED] = true },
+};
+
+static void session_leave_lists(struct session *s)
+{
+	struct relay *relay = s->relay;
+
+	timeout_disarm(&s->timeout);
+	timeout_disarm(&s->challenge);
+	list_remove(&s->link);
+	if (s->state == SESSION_SERVING)
+		relay->serving_count--;
+	else
+		relay->greeting_count--;
+}
+
+static void session_set_state(struct session *s, enum session_state new_state, const char *cause)
+{
+	struct relay *relay = s->relay;
+	char text[ADDR_TEXT_MAX];
+
+	assert(edges[s->state][new_state]);
+	log_debug("relay", "'%s': %s -> %s (%s)", addr_format(&s->from, text),
+		state_names[s->state], state_names[new_state], cause);
+	if (new_state == SESSION_CLAIMING) {
+		timeouts_arm(&relay->claims, &s->timeout);
+	} else {
+		session_leave_lists(s);
+		if (new_state == SESSION_SERVING) {
+			list_push_back(&relay->serving, &s->link);
+			relay->serving_count++;
+			timeouts_arm(&relay->heartbeats, &s->timeout);
+		}
+	}
+	s->state = new_state;
+}
+
+/* --- the end --- */
+
+static void on_chan_closed(struct chan *c)
+{
+	struct session *s = c->owner;
+	struct relay *relay = s->relay;
+
+	relay->objects--;
+	free(s);
+	relay_settle(relay);
+}
+
+void session_end(struct session *s, const char *why)
+{
+	struct endpoint *e = s->endpoint;
+
+	if (s->state == SESSION_ENDED)
+		return;
+	s->endpoint = NULL;
+	list_remove(&s->unsent);
+	session_set_state(s, SESSION_ENDED, why);
+	chan_close(&s->chan, false);
+	if (e) {
+		limits_give_tunnel(&s->relay->limits, &e->client);
+		endpoint_close(e, why);
+	}
+}
+
+static void session_say(struct session *s, const struct msg *msg)
+{
+	int r = msg_append(s->hs.dialect, ROLE_SERVER, msg, &s->chan.out);
+
+	if (r < 0) {
+		session_end(s, r == -ENOBUFS ? "the client reads nothing" : strerror(-r));
+		return;
+	}
+	chan_flush(&s->chan);
+}
+
+static void session_refuse(struct session *s, const char *text)
+{
+	struct msg error = { .type = MSG_ERROR, .text_len = strlen(text) };
+
+	memcpy(error.text, text, error.text_len);
+	relay_tell(s->relay, &(struct relay_event){
+				     .type = RELAY_TUNNEL_REFUSED,
+				     .port = s->hs.port,
+				     .addr = &s->from,
+				     .why = text,
+			     });
+	session_say(s, &error);
+	session_end(s, text);
+}
+
+/* --- a tunnel --- */
+
+void session_announce(struct session *s, const struct uuid *id)
+{
+	struct msg msg = { .type = MSG_CONNECTION, .id = *id };
+
+	if (list_empty(&s->unsent))
+		list_push_back(&s->relay->unsent, &s->unsent);
+	if (!s->chan.write_failed && msg_append(s->hs.dialect, ROLE_SERVER, &msg, &s->chan.out) < 0)
+		s->overflown = true;
+}
+
+void session_flush_all(struct relay *relay)
+{
+	while (!list_empty(&relay->unsent)) {
+		struct session *s = list_entry(list_first(&relay->unsent), struct session, unsent);
+
+		list_remove(&s->unsent);
+		if (s->overflown)
+			session_end(s, "the client reads nothing");
+		else
+			chan_flush(&s->chan);
+	}
+}
+
+void session_on_heartbeat(struct timeouts *q, struct timeout *t)
+{
+	struct session *s = container_of(t, struct session, timeout);
+	uint64_t silent_ms = uv_now(s->relay->loop) - s->heard_ms;
+
+	/* Noticed by the time the last of the beats is due, hence the one step less. */
+	if (s->offered && s->offer.beat_ms &&
+		silent_ms > (uint64_t)RELAY_MISSED_BEATS * s->offer.beat_ms - RELAY_HEARTBEAT_MS) {
+		session_end(s, "the client is silent");
+		return;
+	}
+	timeouts_arm(q, t);
+	session_say(s, &(struct msg){ .type = MSG_HEARTBEAT });
+}
+
+/* Answers the client's Options with what is granted: all that we know. */
+static void session_grant(struct session *s)
+{
+	struct msg msg = { .type = MSG_OPTIONS };
+
+	msg.options.beat_ms = s->offer.beat_ms;
+	msg.options.refuse = s->offer.refuse;
+	if (s->offer.resume && endpoint_renew_token(s->endpoint) == 0) {
+		msg.options.resume = true;
+		msg.options.has_token = true;
+		memcpy(msg.options.token, s->endpoint->token, OPTIONS_TOKEN_LEN);
+	}
+	session_say(s, &msg);
+}
+
+/* The session has its endpoint: says so, and becomes its control connection. */
+static void session_serve(struct session *s, struct endpoint *e, enum relay_event_type type)
+{
+	s->endpoint = e;
+	e->session = s;
+	/* Heartbeats that nobody acknowledges end the connection, whatever the client is able to
+	 * (tcp(7)). */
+	(void)sockopt_set_int(s->chan.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, RELAY_USER_TIMEOUT_MS);
+	session_set_state(s, SESSION_SERVING, relay_event_name(type));
+	relay_tell(
+		s->relay, &(struct relay_event){ .type = type, .port = e->port, .addr = &s->from });
+	session_say(s, &(struct msg){ .type = MSG_HELLO, .port = e->port });
+	if (s->offered && s->state == SESSION_SERVING)
+		session_grant(s);
+}
+
+static void session_open_tunnel(struct session *s)
+{
+	struct relay *relay = s->relay;
+	struct endpoint *e;
+	enum ports_refusal refusal;
+
+	if (!limits_take_tunnel(&relay->limits, &s->from)) {
+		relay->counts.tunnels_over_limit++;
+		session_refuse(s, ERROR_TOO_MANY_TUNNELS);
+		return;
+	}
+	refusal = endpoint_open(relay, s->hs.port, &s->from, &e);
+	if (refusal != PORTS_OK) {
+		limits_give_tunnel(&relay->limits, &s->from);
+		relay->counts.tunnels_refused++;
+		session_refuse(s, ports_refusal_text(refusal));
+		return;
+	}
+	relay->counts.tunnels_opened++;
+	session_serve(s, e, RELAY_TUNNEL_OPENED);
+}
+
+/* Counts a tunnel for another address than before. False: that one has its share. */
+static bool session_move_count(struct session *s, struct endpoint *e)
+{
+	struct addr_key old = addr_limit_key(&e->client), new = addr_limit_key(&s->from);
+
+	if (memcmp(&old, &new, sizeof(old)) != 0) {
+		if (!limits_take_tunnel(&s->relay->limits, &s->from))
+			return false;
+		limits_give_tunnel(&s->relay->limits, &e->client);
+	}
+	e->client = s->from;
+	return true;
+}
+
+/* The same client has come back on another connection: its tunnel moves over with all who are in
+ * it. */
+static void session_take_over(struct session *s, struct endpoint *e)
+{
+	struct session *old = e->session;
+
+	if (!session_move_count(s, e)) {
+		s->relay->counts.tunnels_over_limit++;
+		session_refuse(s, ERROR_TOO_MANY_TUNNELS);
+		return;
+	}
+	old->endpoint = NULL;
+	session_end(old, "taken over by a new connection of the client");
+	s->relay->counts.tunnels_resumed++;
+	session_serve(s, e, RELAY_TUNNEL_RESUMED);
+	if (s->state == SESSION_SERVING)
+		stream_announce_waiting(e);
+}
+
+/* A Hello has come. */
+static void session_want_port(struct session *s)
+{
+	struct relay *relay = s->relay;
+	struct endpoint *holder = s->hs.port ? endpoint_find(relay, s->hs.port) : NULL;
+
+	if (relay->phase != RELAY_PHASE_SERVING)
+		session_refuse(s, "the server is shutting down");
+	else if (holder && holder->has_token && s->hs.dialect == DIALECT_BORE)
+		session_set_state(s, SESSION_CLAIMING, "its port is in use");
+	else
+		session_open_tunnel(s);
+}
+
+/* The client has said all that it will: its port may have become free, or be its own. */
+static void session_claim(struct session *s)
+{
+	struct endpoint *holder = endpoint_find(s->relay, s->hs.port);
+
+	if (holder && s->offered && s->offer.has_token &&
+		endpoint_check_token(holder, s->offer.token))
+		session_take_over(s, holder);
+	else
+		session_open_tunnel(s);
+}
+
+void session_on_claim_over(struct timeouts *q, struct timeout *t)
+{
+	session_claim(container_of(t, struct session, timeout));
+}
+
+static void session_take_options(struct session *s, const struct options *offer)
+{
+	if (s->offered) {
+		session_end(s, "options twice");
+		return;
+	}
+	s->offered = true;
+	s->offer = *offer;
+	if (s->state == SESSION_CLAIMING)
+		session_claim(s);
+	else
+		session_grant(s);
+}
+
+/* One message behind the handshake. False: none is whole yet, or the session has ended. */
+static bool session_take_message(struct session *s)
+{
+	struct buf *in = &s->chan.in;
+	struct msg msg;
+	size_t used;
+	int r;
+
+	r = msg_decode(s->hs.dialect, ROLE_CLIENT, buf_head(in), buf_len(in), &msg, &used);
+	if (r == MSG_PARTIAL)
+		return false;
+	if (r < 0) {
+		session_end(s, "the client sent garbage");
+		return false;
+	}
+	buf_consume(in, used);
+	if (msg.type == MSG_OPTIONS)
+		session_take_options(s, &msg.options);
+	else if (msg.type == MSG_REFUSE && s->state == SESSION_SERVING)
+		stream_refuse(s, &msg.id, msg.text, msg.text_len);
+	else if (msg.type != MSG_HEARTBEAT)
+		session_end(s, "the client sent an unexpected message");
+	return s->state != SESSION_ENDED;
+}
+
+/* --- the handshake --- */
+
+/* This is a data connection: its descriptor goes to the visitor's stream. */
+static void session_become_stream(struct session *s)
+{
+	struct chan *c = &s->chan;
+	int fd = chan_take_fd(c);
+
+	session_set_state(s, SESSION_ENDED, "accept");
+	if (fd >= 0)
+		stream_join(s->relay, &s->hs.id, fd, buf_head(&c->in), buf_len(&c->in));
+	else
+		chan_close(c, false);
+}
+
+static void session_greeting_failed(struct session *s)
+{
+	struct relay *relay = s->relay;
+
+	relay->counts.handshakes_failed++;
+	if (s->hs.failure == HANDSHAKE_WRONG_SECRET) {
+		relay->counts.bad_secrets++;
+		limits_bad_secret(&relay->limits, &s->from, uv_now(relay->loop));
+		relay_tell(relay, &(struct relay_event){
+					  .type = RELAY_TUNNEL_REFUSED,
+					  .addr = &s->from,
+					  .why = ERROR_WRONG_SECRET,
+				  });
+	}
+	session_end(s, handshake_failure_text(s->hs.failure));
+}
+
+/* The handshake has said `r`, and its words are in the chan's queue. */
+static void session_greeted(struct session *s, int r)
+{
+	struct relay *relay = s->relay;
+
+	chan_flush(&s->chan);
+	if (r == HANDSHAKE_MORE)
+		return;
+	if (r == HANDSHAKE_FAILED) {
+		session_greeting_failed(s);
+		return;
+	}
+	if (r < 0) {
+		session_end(s, strerror(-r));
+		return;
+	}
+	if (relay->auth) {
+		limits_good_secret(&relay->limits, &s->from);
+		limits_learn_dialect(&relay->limits, &s->from, s->hs.dialect == DIALECT_BORE,
+			uv_now(relay->loop));
+	}
+	if (s->hs.request == SERVER_STREAM)
+		session_become_stream(s);
+	else
+		session_want_port(s);
+}
+
+/* False: the handshake waits for more, or the session has ended. */
+static bool session_greet(struct session *s)
+{
+	struct buf *in = &s->chan.in;
+	size_t used = 0;
+	int r = server_handshake_feed(&s->hs, buf_head(in), buf_len(in), &used, &s->chan.out);
+
+	if (r >= 0)
+		buf_consume(in, used);
+	session_greeted(s, r);
+	return r == HANDSHAKE_DONE && s->state != SESSION_ENDED;
+}
+
+static void session_read(struct session *s)
+{
+	bool more = s->state != SESSION_ENDED;
+
+	while (more && buf_len(&s->chan.in))
+		more = s->state == SESSION_GREETING ? session_greet(s) : session_take_message(s);
+}
+
+static void on_data(struct chan *c)
+{
+	struct session *s = c->owner;
+
+	s->heard_ms = uv_now(s->relay->loop);
+	session_read(s);
+}
+
+static void on_end(struct chan *c, int error)
+{
+	struct session *s = c->owner;
+
+	if (s->state == SESSION_GREETING)
+		s->relay->counts.handshakes_failed++;
+	session_end(s, error ? strerror(-error) : "closed by the client");
+}
+
+void session_on_late(struct timeouts *q, struct timeout *t)
+{
+	struct session *s = container_of(t, struct session, timeout);
+
+	(void)server_handshake_expire(&s->hs, &s->chan.out);
+	chan_flush(&s->chan);
+	session_greeting_failed(s);
+}
+
+void session_on_challenge(struct timeouts *q, struct timeout *t)
+{
+	struct session *s = container_of(t, struct session, challenge);
+	int r = server_handshake_challenge(&s->hs, &s->chan.out);
+
+	if (r < 0)
+		session_end(s, strerror(-r));
+	else
+		chan_flush(&s->chan);
+}
+
+/* --- a new connection --- */
+
+/* Takes over what was begun without a chan. Negative errno: nothing was taken. */
+static int session_new(struct relay *relay, int fd, const struct addr *from,
+	const struct server_handshake *hs, struct session **ret_session)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->relay = relay;
+	s->hs = *hs;
+	s->from = *from;
+	s->heard_ms = uv_now(relay->loop);
+	s->chan.owner = s;
+	s->chan.data = on_data;
+	s->chan.end = on_end;
+	s->chan.closed = on_chan_closed;
+	r = chan_open(&s->chan, relay->loop, fd);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
+	list_init(&s->unsent);
+	timeout_init(&s->timeout);
+	timeout_init(&s->challenge);
+	list_push_back(&relay->greeting, &s->link);
+	relay->greeting_count++;
+	relay->objects++;
+	timeouts_arm(&relay->handshakes, &s->timeout);
+	*ret_session = s;
+	return 0;
+}
+
+static bool session_admit(struct relay *relay, const struct addr *from)
+{
+	switch (limits_admit(&relay->limits, from, relay->greeting_count)) {
+	case LIMITS_EVICT:
+		session_end(list_entry(list_first(&relay->greeting), struct session, link),
+			"made room for another handshake");
+		relay->counts.handshakes_dropped++;
+		return true;
+	case LIMITS_DROP:
+		relay->counts.handshakes_dropped++;
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* A handshake in its first step, before it is known whether it needs a session at all. */
+struct first_step {
+	struct server_handshake hs;
+	struct buf out;
+	bool wait_challenge;
+	int result;
+	size_t used, len; /* of data */
+	uint8_t data[CHAN_IN_MAX];
+};
+
+/* Without a secret the client speaks first, and mostly it has done so already. */
+static int first_step_read(struct first_step *step, int fd)
+{
+	ssize_t n = recv(fd, step->data, sizeof(step->data), 0);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return -ECONNRESET;
+	step->len = (size_t)n;
+	step->result =
+		server_handshake_feed(&step->hs, step->data, step->len, &step->used, &step->out);
+	return 0;
+}
+
+static int first_step_take(
+	struct relay *relay, struct first_step *step, int fd, const struct addr *from)
+{
+	int r;
+
+	step->hs = (struct server_handshake){
+		.auth = relay->auth,
+		.line_dialect = relay->config.line_dialect,
+	};
+	r = server_handshake_start(&step->hs,
+		relay->auth && limits_speaks_json(&relay->limits, from, uv_now(relay->loop)),
+		&step->out, &step->wait_challenge);
+	if (r < 0)
+		return r;
+	step->result = r;
+	return relay->auth ? 0 : first_step_read(step, fd);
+}
+
+/* It needs a session: one that is done or failed goes through it all the same. */
+static void first_step_continue(
+	struct relay *relay, struct first_step *step, int fd, const struct addr *from)
+{
+	struct session *s;
+
+	if ((step->result == HANDSHAKE_MORE && !session_admit(relay, from)) ||
+		session_new(relay, fd, from, &step->hs, &s) < 0) {
+		(void)fd_close(fd);
+		return;
+	}
+	/* Both fit: the queues of a new chan are empty, and larger. */
+	(void)buf_append(&s->chan.out, buf_head(&step->out), buf_len(&step->out));
+	(void)buf_append(&s->chan.in, step->data + step->used, step->len - step->used);
+	if (step->wait_challenge)
+		timeouts_arm(&relay->challenges, &s->challenge);
+	session_greeted(s, step->result);
+	if (step->result == HANDSHAKE_DONE)
+		session_read(s);
+}
+
+void session_accept(struct relay *relay, int fd, const struct addr *from)
+{
+	struct first_step step;
+
+	relay->counts.handshakes++;
+	if (limits_penalised(&relay->limits, from, uv_now(relay->loop))) {
+		relay->counts.penalised++;
+		(void)fd_close(fd);
+		return;
+	}
+	step.used = step.len = 0;
+	step.wait_challenge = false;
+	buf_init(&step.out, SESSION_FIRST_OUT);
+	if (first_step_take(relay, &step, fd, from) < 0) {
+		relay->counts.handshakes_failed++;
+		(void)fd_close(fd);
+	} else if (step.result == HANDSHAKE_DONE && step.hs.request == SERVER_STREAM &&
+		   !buf_len(&step.out)) {
+		stream_join(relay, &step.hs.id, fd, step.data + step.used, step.len - step.used);
+	} else {
+		first_step_continue(relay, &step, fd, from);
+	}
+	buf_deinit(&step.out);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection on the control port, from its first byte on. It turns out to be a client's control
+ * connection, or a data connection, whose descriptor then goes to the visitor's stream.
+ *
+ *              ┌─ wants a port whose tunnel has a token ─▶ CLAIMING ─┐
+ *   GREETING ──┼──────────────── Hello ──────────────────────────────┴▶ SERVING ─▶ ENDED
+ *              └─ Accept, failure, deadline ──────────────────────────────────────▶ ENDED
+ */
+#ifndef RELAY_SESSION_H
+#define RELAY_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "net/addr.h"
+#include "net/chan.h"
+#include "proto/server_handshake.h"
+#include "relay/timeouts.h"
+
+struct endpoint;
+struct relay;
+
+enum session_state {
+	SESSION_GREETING, /* the handshake; HANDSHAKE_TIMEOUT_MS */
+	SESSION_CLAIMING, /* its port belongs to a live tunnel: waits for a token; RELAY_CLAIM_MS */
+	SESSION_SERVING,  /* the control connection of a tunnel; RELAY_HEARTBEAT_MS */
+	SESSION_ENDED,    /* its memory goes when the chan is closed */
+	SESSION_STATES,
+};
+
+struct session {
+	struct relay *relay;
+	struct chan chan;
+	struct server_handshake hs;
+	enum session_state state;
+	struct addr from;
+	struct endpoint *endpoint; /* while SERVING */
+	struct options offer;      /* the client's, once `offered` */
+	bool offered;
+	bool overflown;           /* the client reads nothing: ended at the end of this turn */
+	uint64_t heard_ms;        /* when the last bytes came */
+	struct list link;         /* in relay->greeting or relay->serving */
+	struct list unsent;       /* in relay->unsent while something is queued */
+	struct timeout timeout;   /* of the state */
+	struct timeout challenge; /* GREETING: the challenge waits for the client's first byte */
+};
+
+/* A connection has come; owns `fd`. */
+void session_accept(struct relay *relay, int fd, const struct addr *from);
+
+/* Tells the client of a visitor. Goes out at the end of this turn, with those that come until then.
+ */
+void session_announce(struct session *s, const struct uuid *id);
+
+/* Ends it with its tunnel; nothing is freed before the loop's next turn. Idempotent. */
+void session_end(struct session *s, const char *why);
+
+/* Sends what was queued in this turn. */
+void session_flush_all(struct relay *relay);
+
+/* Timeouts of relay->handshakes, challenges, claims, heartbeats. */
+void session_on_late(struct timeouts *q, struct timeout *t);
+void session_on_challenge(struct timeouts *q, struct timeout *t);
+void session_on_claim_over(struct timeouts *q, struct timeout *t);
+void session_on_heartbeat(struct timeouts *q, struct timeout *t);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A visitor of a tunnel: waits for the client's Accept, then runs in a pump. While it waits it is a
+ * bare descriptor: nothing watches it, and a visitor that has gone is found by the pump.
+ */
+#ifndef RELAY_STREAM_H
+#define RELAY_STREAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/uuid.h"
+#include "net/addr.h"
+#include "relay/timeouts.h"
+
+struct endpoint;
+struct relay;
+struct session;
+
+/* A visitor has come to `e`; owns `fd`. Within the limits it waits and is announced. */
+void stream_arrive(struct endpoint *e, int fd, const struct addr *from);
+
+/*
+ * A data connection, authenticated, asks for the visitor `id`; `early` is what came behind its
+ * Accept. Owns `fd`. A client of any session may take it, once.
+ */
+void stream_join(
+	struct relay *relay, const struct uuid *id, int fd, const uint8_t *early, size_t early_len);
+
+/* The client of `session` does not want the visitor; `why` is its own text. */
+void stream_refuse(struct session *session, const struct uuid *id, const char *why, size_t why_len);
+
+/* Tells a session that has taken an endpoint over who waits there. */
+void stream_announce_waiting(struct endpoint *e);
+
+/* Closes who waits at `e`; at any endpoint. */
+void stream_drop_waiting(struct endpoint *e);
+void stream_drop_all_waiting(struct relay *relay);
+
+/* Ends the joined ones; their completions follow. */
+void stream_abort_all(struct relay *relay);
+
+/* relay->unclaimed: the 10 s are over. */
+void stream_on_unclaimed(struct timeouts *q, struct timeout *t);
+
+#endif
