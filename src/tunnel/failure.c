@@ -101,7 +101,9 @@ void failure_of_dial(struct failure *f, const char *relay, int error, bool resol
 void failure_of_handshake(struct failure *f, const char *relay, const struct client_handshake *hs,
 	enum handshake_failure reason)
 {
-	const struct handshake_words *w = &words[reason];
+	/* Who has said nothing may be a bore server all the same. */
+	bool mute = reason == HANDSHAKE_NOT_BORE && !hs->heard;
+	const struct handshake_words *w = &words[mute ? HANDSHAKE_SILENT : reason];
 	char port[sizeof(" 65535")] = "", quote[QUOTE_MAX], said[QUOTE_MAX + sizeof(" ('')")] = "";
 
 	assert(w->cause);

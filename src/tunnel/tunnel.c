@@ -251,6 +251,14 @@ static void on_attempt_done(void *owner, struct attempt_link *link, const struct
 		tunnel_attempt_failed(t, failure);
 }
 
+/* What a relay has spoken once it will speak again: AUTO ends with the first success. */
+static enum tunnel_protocol tunnel_protocol(const struct tunnel *t)
+{
+	if (t->protocol != TUNNEL_AUTO || t->machine.state != TUNNEL_RECONNECTING)
+		return t->protocol;
+	return t->control.dialect == DIALECT_LINE ? TUNNEL_LINE : TUNNEL_BORE;
+}
+
 static void tunnel_attempt(struct tunnel *t)
 {
 	struct attempt_events events = {
@@ -263,7 +271,7 @@ static void tunnel_attempt(struct tunnel *t)
 		.dialer = &t->dialer,
 		.relay = t->relay,
 		.auth = t->auth,
-		.protocol = t->protocol,
+		.protocol = tunnel_protocol(t),
 		.port = machine_port(&t->machine, clock_now_ms()),
 		.local_port = t->visitors.local.port,
 		.offer = { .resume = true, .beat_ms = OPTIONS_BEAT_MS, .refuse = true },
