@@ -314,7 +314,7 @@ static int local_open_tunnel(struct local *l, struct option_set *set)
 		.local_host = v->local_host,
 		.local_port = (uint16_t)v->local_port,
 		.port = (uint16_t)v->port,
-		.secret = &v->common.secret,
+		.secret = v->common.secret.set ? &v->common.secret : NULL,
 		.protocol = (enum tunnel_protocol)v->protocol,
 		.reconnect = !v->no_reconnect,
 		.retry = v->retry,

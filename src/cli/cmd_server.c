@@ -3,12 +3,13 @@
  * `bore server`: one relay, from the options to the exit code.
  */
 #include <assert.h>
-#include <inttypes.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
@@ -19,6 +20,7 @@
 #include "conf/option.h"
 #include "net/addr.h"
 #include "net/pump_pool.h"
+#include "relay/conn_log.h"
 #include "relay/relay.h"
 
 #define LIMIT_MAX 1000000 /* of every count: more than a process has descriptors */
@@ -170,8 +172,11 @@ static void on_hup(void *owner)
 {
 	struct server *s = owner;
 
-	if (!s->closing)
-		relay_reopen_log(s->relay);
+	int r = s->closing ? 0 : relay_reopen_log(s->relay);
+
+	if (r < 0)
+		log_warn("server", "can't open the connection log anew, the old file goes on: %s",
+			strerror(-r));
 }
 
 static void on_write_metrics(void *owner, FILE *out)
@@ -182,16 +187,6 @@ static void on_write_metrics(void *owner, FILE *out)
 		relay_write_metrics(s->relay, out);
 }
 
-static const char *const event_names[RELAY_EVENT_TYPES] = {
-	[RELAY_TUNNEL_OPENED] = "tunnel_opened",
-	[RELAY_TUNNEL_RESUMED] = "tunnel_resumed",
-	[RELAY_TUNNEL_CLOSED] = "tunnel_closed",
-	[RELAY_TUNNEL_REFUSED] = "tunnel_refused",
-	[RELAY_VISITOR_OPENED] = "visitor_opened",
-	[RELAY_VISITOR_CLOSED] = "visitor_closed",
-	[RELAY_DRAINING] = "draining",
-};
-
 static void on_event(void *owner, const struct relay_event *event)
 {
 	struct server *s = owner;
@@ -201,15 +196,38 @@ static void on_event(void *owner, const struct relay_event *event)
 	if (!s->values.common.json || event->type == RELAY_LISTENING)
 		return;
 	if (closed)
-		event_write(event_names[event->type], "{s:s?, s:i, s:s?, s:I, s:I, s:I, s:s?}",
+		event_write(relay_event_name(event->type), "{s:s?, s:i, s:s?, s:I, s:I, s:I, s:s?}",
 			"address", event->addr ? addr_format(event->addr, addr) : NULL, "port",
 			(int)event->port, "id", event->id, "bytes_in", (json_int_t)event->bytes_in,
 			"bytes_out", (json_int_t)event->bytes_out, "duration_ms",
 			(json_int_t)event->duration_ms, "why", event->why);
 	else
-		event_write(event_names[event->type], "{s:s?, s:i, s:s?, s:s?}", "address",
+		event_write(relay_event_name(event->type), "{s:s?, s:i, s:s?, s:s?}", "address",
 			event->addr ? addr_format(event->addr, addr) : NULL, "port",
 			(int)event->port, "id", event->id, "why", event->why);
+}
+
+/*
+ * Tries the connection log's file before there is a relay, so that a bad one has its own message.
+ * An enum exit_code.
+ */
+static int server_check_log(const char *path)
+{
+	char shown[256];
+	int fd;
+
+	if (!path || strcmp(path, "-") == 0)
+		return EXIT_CODE_OK;
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	if (fd < 0) {
+		log_error("server",
+			"can't write the connection log '%s': %m; name a file that can "
+			"be created",
+			log_escape(shown, sizeof shown, path, strlen(path)));
+		return EXIT_CODE_FILE;
+	}
+	fd_close(fd);
+	return EXIT_CODE_OK;
 }
 
 /* An IP address of the option `name`. An enum exit_code. */
@@ -238,7 +256,7 @@ static int server_configure(
 		/* Port 0 stands for any, and is nobody's public port. */
 		.min_port = v->min_port ? (uint16_t)v->min_port : 1,
 		.max_port = (uint16_t)v->max_port,
-		.secret = &v->common.secret,
+		.secret = v->common.secret.set ? &v->common.secret : NULL,
 		.line_dialect = !v->no_line_dialect,
 		.max_tunnels_per_addr = (uint32_t)v->max_tunnels_per_addr,
 		.max_pending_per_tunnel = (uint32_t)v->max_pending,
@@ -304,6 +322,8 @@ static int server_run(struct server *s, struct option_set *set)
 
 	if (code == EXIT_CODE_OK)
 		code = server_configure(&s->values, set, &config);
+	if (code == EXIT_CODE_OK)
+		code = server_check_log(config.connection_log);
 	if (code == EXIT_CODE_OK)
 		code = runtime_open(&s->runtime, set, &s->values.common, &handlers);
 	if (code != EXIT_CODE_OK)
