@@ -11,40 +11,44 @@ import delay
 from measures import FIGURES
 
 STOCK = "stock"
+HAPROXY = "haproxy"
 OURS = ("ours", "ours-secret")
 
 
-def medians(rounds):
-    """{tool: {figure: median of the rounds}}"""
+def collect(rounds):
+    """{tool: {figure: [a value for each round]}}"""
     values = {}
     for row in rounds:
         for tool, figures in row.items():
             for key, value in figures.items():
-                if value is None:
-                    continue
-                values.setdefault(tool, {}).setdefault(key, []).append(value)
+                if value is not None:
+                    values.setdefault(tool, {}).setdefault(key, []).append(value)
+    return values
+
+
+def medians(values):
     return {
         tool: {key: statistics.median(v) for key, v in figures.items()}
         for tool, figures in values.items()
     }
 
 
-def ratios(rounds):
-    """{tool: {figure: median of the rounds' ratios to stock bore}}"""
+def divide(rounds, base):
+    """Each figure divided by what the tool 'base' did in the same round, where it did."""
     divided = []
     for row in rounds:
-        stock = row.get(STOCK, {})
+        one = row.get(base, {})
         divided.append(
             {
                 tool: {
-                    key: value / stock[key]
+                    key: value / one[key]
                     for key, value in figures.items()
-                    if value is not None and stock.get(key)
+                    if value is not None and one.get(key)
                 }
                 for tool, figures in row.items()
             }
         )
-    return medians(divided)
+    return divided
 
 
 def table(header, rows):
@@ -80,42 +84,35 @@ def figure_table(tools, figures, values, digits=None):
     return table(["measure", *(t.title for t in tools)], rows)
 
 
-def goal_rows(tools, figures, absolute, relative):
-    """What ours must reach, and what it has reached."""
-    rows = []
-    for tool in (t for t in tools if t.name in OURS):
-        for f in figures:
-            sign, wanted, unit = f.goal
-            value = (relative if unit else absolute).get(tool.name, {}).get(f.key)
-            if value is not None:
-                rows.append(goal_row(tool.title, f.title, value, sign, wanted, unit))
-    return rows
-
-
-def goal_row(tool, title, value, sign, wanted, unit):
-    met = value >= wanted if sign == ">=" else value <= wanted
-    mark = {"<=": "≤", ">=": "≥"}[sign]
+def goal_rows(tools, figures, rounds):
+    """What ours must reach, and what it has reached; bulk no less than two splicing HAProxies."""
+    absolute, by_stock, by_haproxy = (
+        collect(r) for r in (rounds, divide(rounds, STOCK), divide(rounds, HAPROXY))
+    )
+    goals = [(f.title, f.key, by_stock if f.goal[2] else absolute, *f.goal) for f in figures]
+    for key in ("up", "down"):
+        goals.append((f"bulk {key}, over two HAProxies", key, by_haproxy, ">=", 1.0, "x"))
     return [
-        f"{tool}: {title}",
-        f"{value:.2f} {unit}".strip(),
-        f"{mark} {wanted} {unit}".strip(),
-        "yes" if met else "NO",
+        goal_row(f"{tool.title}: {title}", source[tool.name][key], *goal)
+        for tool in tools
+        if tool.name in OURS
+        for title, key, source, *goal in goals
+        if source.get(tool.name, {}).get(key)
     ]
 
 
-def splice_rows(tools, absolute):
-    """Bulk must be no less than what two splicing HAProxies do."""
-    rows = []
-    for tool in (t for t in tools if t.name in OURS):
-        for key in ("up", "down"):
-            ours, hops = (absolute.get(name, {}).get(key) for name in (tool.name, "haproxy"))
-            if ours and hops:
-                rows.append(
-                    goal_row(
-                        tool.title, f"bulk {key}, over two HAProxies", ours / hops, ">=", 1.0, "x"
-                    )
-                )
-    return rows
+def goal_row(title, values, sign, wanted, unit):
+    """The median decides; the range of the rounds tells how far it can be trusted."""
+    value = statistics.median(values)
+    met = value >= wanted if sign == ">=" else value <= wanted
+    mark = {"<=": "≤", ">=": "≥"}[sign]
+    return [
+        title,
+        f"{value:.2f} {unit}".strip(),
+        f"{min(values):.2f}–{max(values):.2f}" if len(values) > 1 else "",
+        f"{mark} {wanted} {unit}".strip(),
+        "yes" if met else "NO",
+    ]
 
 
 def delay_table(trips, tools):
@@ -131,14 +128,16 @@ def delay_table(trips, tools):
     )
 
 
-def machine(tools, build):
+def machine(tools, build, load):
+    """'load' is the load average before the run: what others did on the machine."""
     cpu = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
     versions = dict.fromkeys(t.version() for t in tools)
     return "\n".join(
         [
             f"- {cpu.group(1) if cpu else os.uname().machine}, "
             f"{len(os.sched_getaffinity(0))} cores, "
-            f"Linux {os.uname().release}, {datetime.date.today().isoformat()}",
+            f"Linux {os.uname().release}, {datetime.date.today().isoformat()}, "
+            f"load average before the run {load:.1f}",
             f"- {', '.join(v for v in versions if v)}; ours {build}",
         ]
     )
@@ -146,7 +145,8 @@ def machine(tools, build):
 
 def document(tools, rounds, trips, link_ms, notes, heading):
     """The whole of results.md; what was not measured is left out."""
-    absolute, relative = medians(rounds), ratios(rounds)
+    absolute = medians(collect(rounds))
+    relative = medians(collect(divide(rounds, STOCK)))
     seen = {key for figures in absolute.values() for key in figures}
     figures = [f for f in FIGURES if f.key in seen]
     parts = [heading]
@@ -158,7 +158,7 @@ def document(tools, rounds, trips, link_ms, notes, heading):
                 "## Times stock bore (medians of the rounds' ratios)",
                 figure_table(compared, figures, relative, 2),
             ]
-    goals = goal_rows(tools, figures, absolute, relative) + splice_rows(tools, absolute)
+    goals = goal_rows(tools, figures, rounds)
     if trips:
         parts += [
             "## Over a link with delay",
@@ -170,14 +170,16 @@ def document(tools, rounds, trips, link_ms, notes, heading):
         ]
         titles = {t.name: t.title for t in tools}
         goals += [
-            goal_row(titles[name], "round trips to the first byte", trips[name], "<=", goal, "")
+            goal_row(
+                f"{titles[name]}: round trips to the first byte", [trips[name]], "<=", goal, ""
+            )
             for name, goal in delay.GOALS.items()
             if name in trips
         ]
     if goals:
         parts += [
             "## What ours must reach",
-            table(["figure", "measured", "wanted", "reached"], goals),
+            table(["figure", "measured", "rounds", "wanted", "reached"], goals),
         ]
     if notes:
         parts += ["## Not measured", "\n".join(f"- {note}" for note in notes)]

@@ -7,6 +7,7 @@ written to results.md.
 import argparse
 import contextlib
 import json
+import os
 import pathlib
 import resource
 import signal
@@ -175,6 +176,7 @@ def main():
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     with contextlib.ExitStack() as stack:
         take_turn(stack)
+        load = os.getloadavg()[0]
         tools, rows = measure_here(stack, args, programs, seconds, rounds, notes)
         for tool in tools:
             tool.stop()
@@ -187,7 +189,7 @@ def main():
         [
             "# Bench",
             f"Medians of {rounds} rounds of {seconds} s; `script/bench` makes this file.",
-            report.machine(tools, build),
+            report.machine(tools, build, load),
         ]
     )
     text = report.document(tools, rows, trips, link_ms, notes, heading)
