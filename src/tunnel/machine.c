@@ -24,8 +24,10 @@ static void machine_set_state(struct machine *m, enum machine_event event, const
 
 	assert(edge);
 	m->state = edge->to;
+	/* What ends in Failed is told by the owner, in its own words and once. */
 	if (old != m->state)
-		log_info(LOG, "'%s': %s -> %s (%s)", m->config.name, tunnel_state_name(old),
+		log_at(m->state == TUNNEL_FAILED ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, LOG,
+			"'%s': %s -> %s (%s)", m->config.name, tunnel_state_name(old),
 			tunnel_state_name(m->state), cause);
 	if (old != m->state || event == MACHINE_RETRY)
 		m->changed(m->owner, old, m->state, cause);
