@@ -18,6 +18,7 @@
 #include "cli/runtime.h"
 #include "cli/usage.h"
 #include "conf/option.h"
+#include "conf/option_value.h"
 #include "net/addr.h"
 #include "net/pump_pool.h"
 #include "relay/conn_log.h"
@@ -157,10 +158,14 @@ static void on_drained(void *owner)
 static void on_end(void *owner, enum runtime_signal signal)
 {
 	struct server *s = owner;
+	char grace[OPTION_DURATION_TEXT_MAX];
 
+	if (s->closing)
+		return;
 	(void)notify_send(NOTIFY_STOPPING);
-	if (!s->closing)
-		relay_drain(s->relay, on_drained, s);
+	log_info("server", "waiting up to %s for open connections, a second signal ends at once",
+		option_format_duration(s->values.common.grace_ms, grace));
+	relay_drain(s->relay, on_drained, s);
 }
 
 static void on_end_now(void *owner)
