@@ -198,7 +198,7 @@ char *addr_format(const struct addr *addr, char ret_text[ADDR_TEXT_MAX])
 
 int addr_of_socket(int fd, struct addr *ret_addr)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)

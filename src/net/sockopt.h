@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-#define SOCKOPT_KEEP_IDLE_S 60 /* quiet for this long: the kernel asks whether the peer is there \
-				*/
+/* Quiet for this long: the kernel asks whether the peer is there. */
+#define SOCKOPT_KEEP_IDLE_S 60
 #define SOCKOPT_KEEP_INTERVAL_S 10 /* and again */
 #define SOCKOPT_KEEP_COUNT 6       /* this many times without an answer: the connection is dead */
 
