@@ -90,6 +90,7 @@ static int fail_missing_value(struct option_set *set, const struct option_def *d
 {
 	char display[SHOWN_MAX];
 
+	assert(def);
 	return option_set_fail(set, "a value is required for '%s' but none was supplied",
 		option_display(def, display, sizeof display));
 }
@@ -194,6 +195,7 @@ static int option_set_option(struct option_set *set, int code, char **argv)
 	bool own_word = optarg && optarg == argv[optind - 1];
 	const char *word = argv[own_word ? optind - 2 : optind - 1];
 
+	assert(def);
 	if (code >= LONG_BASE && strcspn(word + 2, "=") != strlen(def->name))
 		return fail_unexpected(set, word, strcspn(word, "="));
 	if (own_word && optarg[0] == '-' && optarg[1])
