@@ -21,14 +21,15 @@ static void machine_set_state(struct machine *m, enum machine_event event, const
 {
 	const struct machine_edge *edge = machine_edge(m->state, event);
 	enum tunnel_state old = m->state;
+	bool quiet;
 
 	assert(edge);
 	m->state = edge->to;
-	/* What ends in Failed is told by the owner, in its own words and once. */
+	/* A tunnel that never was is told by its owner: one line with the cause is enough. */
+	quiet = old == TUNNEL_CONNECTING && m->state == TUNNEL_FAILED;
 	if (old != m->state)
-		log_at(m->state == TUNNEL_FAILED ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, LOG,
-			"'%s': %s -> %s (%s)", m->config.name, tunnel_state_name(old),
-			tunnel_state_name(m->state), cause);
+		log_at(quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, LOG, "'%s': %s -> %s (%s)",
+			m->config.name, tunnel_state_name(old), tunnel_state_name(m->state), cause);
 	if (old != m->state || event == MACHINE_RETRY)
 		m->changed(m->owner, old, m->state, cause);
 }
