@@ -78,7 +78,7 @@ bool log_enabled(enum log_level level)
 
 void log_write(enum log_level level, const char *component, const char *fmt, ...)
 {
-	int style = log_style_get(), saved = errno, n;
+	int saved = errno, style = log_style_get(), n; /* isatty(3) sets errno */
 	bool colour = style & LOG_STYLE_COLOUR;
 	char line[LOG_LINE_MAX + 1]; /* the newline takes the place of the NUL at the latest */
 	size_t len = 0;
