@@ -3,6 +3,7 @@
  * `bore server`: one relay, from the options to the exit code.
  */
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -235,6 +236,16 @@ static int server_check_log(const char *path)
 	return EXIT_CODE_OK;
 }
 
+/* Tries --bind-tunnels now: its ports are opened only when clients come. An enum exit_code. */
+static int server_check_tunnels(const struct addr *addr)
+{
+	_cleanup_(fd_closep) int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, &addr->sa, addr_len(addr)) < 0)
+		return runtime_listen_error(-errno, addr, "--bind-tunnels");
+	return EXIT_CODE_OK;
+}
+
 /* An IP address of the option `name`. An enum exit_code. */
 static int server_parse_bind(struct option_set *set, const char *name, const char *text,
 	uint16_t port, struct addr *ret_addr, bool *ret_dual)
@@ -329,6 +340,8 @@ static int server_run(struct server *s, struct option_set *set)
 		code = server_configure(&s->values, set, &config);
 	if (code == EXIT_CODE_OK)
 		code = server_check_log(config.connection_log);
+	if (code == EXIT_CODE_OK && s->values.bind_tunnels)
+		code = server_check_tunnels(&config.bind_tunnels);
 	if (code == EXIT_CODE_OK)
 		code = runtime_open(&s->runtime, set, &s->values.common, &handlers);
 	if (code != EXIT_CODE_OK)
