@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/* A whole tunnel between a fake relay and a fake application, over loopback. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "net/pump_pool.h"
+#include "tunnel/test_fake_relay.h"
+#include "tunnel/tunnel.h"
+
+#define ID "11111111-2222-3333-4444-555555555555"
+#define CHALLENGE "{\"Challenge\":\"" ID "\"}|"
+#define HELLO "{\"Hello\":4000}|"
+#define CONNECTION "{\"Connection\":\"" ID "\"}|"
+#define ACCEPT "{\"Accept\":\"" ID "\"}|"
+#define TOKEN "000102030405060708090a0b0c0d0e0f"
+#define GRANTED \
+	"{\"Options\":{\"resume\":true,\"token\":\"" TOKEN "\",\"beat\":1000,\"refuse\":true}}|"
+
+struct trial {
+	uv_loop_t loop;
+	struct pump_pool *pool;
+	struct fake_relay relay, app;
+	struct tunnel *tunnel;
+	struct secret secret;
+	unsigned opened, ended;
+	const char *why;
+	bool drained, closed;
+};
+
+static const struct fake_script app_scripts[] = { { .answer = "pong" } };
+
+static void on_state(
+	void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
+{
+	(void)owner;
+	(void)old;
+	(void)new_state;
+	assert_non_null(cause);
+}
+
+static void on_visit(void *owner, const struct tunnel_visit *visit)
+{
+	struct trial *t = owner;
+
+	assert_string_equal(visit->id, ID);
+	t->opened += visit->opened;
+	t->ended += !visit->opened;
+	t->why = visit->why;
+}
+
+static void on_drained(void *owner)
+{
+	((struct trial *)owner)->drained = true;
+}
+
+static void on_closed(void *owner)
+{
+	((struct trial *)owner)->closed = true;
+}
+
+static bool is_closed(const void *arg)
+{
+	return ((const struct trial *)arg)->closed;
+}
+
+static enum tunnel_state state_of(const struct trial *t)
+{
+	struct tunnel_status status;
+
+	tunnel_status(t->tunnel, &status);
+	return status.state;
+}
+
+static bool is_connected(const void *arg)
+{
+	return state_of(arg) == TUNNEL_CONNECTED;
+}
+
+static bool is_reconnecting(const void *arg)
+{
+	return state_of(arg) == TUNNEL_RECONNECTING;
+}
+
+static bool is_ended(const void *arg)
+{
+	return ((const struct trial *)arg)->ended > 0;
+}
+
+static void trial_open(
+	struct trial *t, const char *secret, const struct fake_script *scripts, size_t script_count)
+{
+	const struct pump_pool_config pool = { .workers = 1 };
+	const struct tunnel_events events = { .state = on_state, .visit = on_visit, .owner = t };
+	struct tunnel_config config = { .relay_host = "127.0.0.1",
+		.local_host = "127.0.0.1",
+		.reconnect = true,
+		.reconnect_timeout_ms = 60000 };
+
+	memset(t, 0, sizeof(*t));
+	assert_int_equal(uv_loop_init(&t->loop), 0);
+	assert_int_equal(pump_pool_new(&t->loop, &pool, &t->pool), 0);
+	fake_relay_open(&t->relay, &t->loop, scripts, script_count);
+	fake_relay_open(&t->app, &t->loop, app_scripts, ARRAY_LEN(app_scripts));
+	if (secret) {
+		assert_int_equal(secret_set(&t->secret, secret, strlen(secret)), 0);
+		config.secret = &t->secret;
+	}
+	config.relay_port = t->relay.port;
+	config.local_port = t->app.port;
+	assert_int_equal(tunnel_new(&t->loop, t->pool, &config, &events, &t->tunnel), 0);
+	secret_clear(&t->secret);
+	assert_int_equal(state_of(t), TUNNEL_NOT_STARTED);
+	tunnel_start(t->tunnel);
+	fake_run_until(&t->loop, is_connected, t);
+}
+
+static void trial_close(struct trial *t)
+{
+	tunnel_close(t->tunnel, on_closed, t);
+	fake_run_until(&t->loop, is_closed, t);
+	fake_relay_close(&t->relay);
+	if (t->app.fd >= 0)
+		fake_relay_close(&t->app);
+	pump_pool_close(t->pool, NULL, NULL);
+	(void)uv_run(&t->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&t->loop), 0);
+}
+
+/* What a connection must have said. */
+struct expected {
+	const struct fake_relay *relay;
+	unsigned conn;
+	const char *text;
+};
+
+static bool has_said(const void *arg)
+{
+	const struct expected *e = arg;
+
+	return e->relay->count > e->conn && strstr(e->relay->conns[e->conn].got, e->text);
+}
+
+static void await(struct trial *t, const struct fake_relay *relay, unsigned conn, const char *text)
+{
+	const struct expected e = { .relay = relay, .conn = conn, .text = text };
+
+	fake_run_until(&t->loop, has_said, &e);
+}
+
+static bool has_hung_up(const void *arg)
+{
+	return ((const struct fake_conn *)arg)->ended;
+}
+
+static void test_visitor(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO }, { .answer = "ping" } };
+	struct tunnel_status status;
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], "\"Heartbeat\"|" CONNECTION);
+	await(&t, &t.relay, 1, ACCEPT "pong");
+	await(&t, &t.app, 0, "ping");
+	tunnel_status(t.tunnel, &status);
+	assert_int_equal(status.conns_open, 1);
+	assert_int_equal(status.public_port, 4000);
+	fake_conn_hang_up(&t.relay.conns[1]);
+	fake_run_until(&t.loop, has_hung_up, &t.app.conns[0]);
+	fake_conn_hang_up(&t.app.conns[0]);
+	fake_run_until(&t.loop, is_ended, &t);
+	assert_int_equal(t.opened, 1);
+	assert_int_equal(t.ended, 1);
+	tunnel_status(t.tunnel, &status);
+	assert_int_equal(status.conns_open, 0);
+	assert_int_equal(status.conns_total, 1);
+	assert_int_equal(status.bytes_in, 4);
+	assert_int_equal(status.bytes_out, 4);
+	trial_close(&t);
+}
+
+/* Authenticate and Accept go out together, and what came behind the challenge is the visitor's. */
+static void test_visitor_with_a_secret(void **state)
+{
+	static const struct fake_script scripts[] = { { .greeting = CHALLENGE, .answer = HELLO },
+		{ .greeting = CHALLENGE "early" } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, "open sesame", scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], CONNECTION);
+	await(&t, &t.app, 0, "early");
+	await(&t, &t.relay, 1, "\"}|" ACCEPT "pong");
+	trial_close(&t);
+}
+
+/* A visitor that sends all it has and shuts down has not gone: its answer is on the way. */
+static void test_early_eof_is_kept(void **state)
+{
+	static const struct fake_script scripts[] = { { .greeting = CHALLENGE, .answer = HELLO },
+		{ .greeting = CHALLENGE "early" } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, "open sesame", scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], CONNECTION);
+	await(&t, &t.relay, 1, ACCEPT);
+	assert_int_equal(shutdown(t.relay.conns[1].chan.fd, SHUT_WR), 0);
+	await(&t, &t.app, 0, "early");
+	await(&t, &t.relay, 1, ACCEPT "pong");
+	trial_close(&t);
+}
+
+static void trial_stop_app(struct trial *t)
+{
+	fake_relay_close(&t->app);
+	t->app.fd = -1;
+}
+
+/* A stock relay knows no Refuse: its visitor is taken and closed, rather than left to its 10 s. */
+static void test_application_is_down(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO }, { 0 } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	trial_stop_app(&t);
+	fake_conn_say(&t.relay.conns[0], CONNECTION);
+	await(&t, &t.relay, 1, ACCEPT);
+	fake_run_until(&t.loop, has_hung_up, &t.relay.conns[1]);
+	fake_run_until(&t.loop, is_ended, &t);
+	assert_int_equal(t.opened, 0);
+	assert_string_equal(t.why, "the local application can't be reached");
+	trial_close(&t);
+}
+
+/* While the data connection still waits for its challenge, ours is told. */
+static void test_application_is_down_and_refuse_is_known(void **state)
+{
+	static const struct fake_script scripts[] = {
+		{ .greeting = CHALLENGE, .answer = HELLO GRANTED }, { 0 }
+	};
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, "open sesame", scripts, ARRAY_LEN(scripts));
+	trial_stop_app(&t);
+	fake_conn_say(&t.relay.conns[0], CONNECTION);
+	await(&t, &t.relay, 0, "{\"Refuse\":{\"id\":\"" ID "\"");
+	fake_run_until(&t.loop, is_ended, &t);
+	trial_close(&t);
+}
+
+static void test_beat_is_sent_when_granted(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO GRANTED } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	await(&t, &t.relay, 0, "\"Heartbeat\"|\"Heartbeat\"|");
+	trial_close(&t);
+}
+
+/* The same port is asked for, and the token of the last time presented. */
+static void test_reconnection_resumes(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO GRANTED } };
+	struct tunnel_status status;
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	assert_null(strstr(t.relay.conns[0].got, "token"));
+	await(&t, &t.relay, 0, "\"Heartbeat\"|");
+	fake_conn_hang_up(&t.relay.conns[0]);
+	fake_run_until(&t.loop, is_reconnecting, &t);
+	tunnel_status(t.tunnel, &status);
+	assert_int_equal(status.public_port, 4000);
+	assert_non_null(status.error);
+	tunnel_hurry(t.tunnel);
+	fake_run_until(&t.loop, is_connected, &t);
+	await(&t, &t.relay, 1, "{\"Hello\":4000}|{\"Options\":");
+	await(&t, &t.relay, 1, TOKEN);
+	tunnel_status(t.tunnel, &status);
+	assert_int_equal(status.reconnects, 1);
+	assert_null(status.error);
+	trial_close(&t);
+}
+
+static void test_garbage_on_the_control_connection(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO }, { 0 } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], "\"Heartbeat\"|{\"Nonsense\":1}|");
+	fake_run_until(&t.loop, is_reconnecting, &t);
+	trial_close(&t);
+}
+
+/* Messages in one read, the last of them cut in two. */
+static void test_split_announcement(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO "\"Heart" },
+		{ .answer = "ping" } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], "beat\"|{\"Connection\":\"11111111-2222-");
+	(void)uv_run(&t.loop, UV_RUN_NOWAIT);
+	fake_conn_say(&t.relay.conns[0], "3333-4444-555555555555\"}|");
+	await(&t, &t.relay, 1, ACCEPT "pong");
+	trial_close(&t);
+}
+
+static void test_stop_ends_open_visitors(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO }, { .answer = "ping" } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], CONNECTION);
+	await(&t, &t.relay, 1, ACCEPT "pong");
+	tunnel_stop(t.tunnel);
+	assert_int_equal(state_of(&t), TUNNEL_DISCONNECTED);
+	fake_run_until(&t.loop, is_ended, &t);
+	assert_string_equal(t.why, "the tunnel was stopped");
+	/* And it can be started again. */
+	tunnel_start(t.tunnel);
+	assert_int_equal(state_of(&t), TUNNEL_CONNECTING);
+	trial_close(&t);
+}
+
+static bool is_drained(const void *arg)
+{
+	return ((const struct trial *)arg)->drained;
+}
+
+static void test_drain(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO GRANTED },
+		{ .answer = "ping" } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], CONNECTION);
+	await(&t, &t.relay, 1, ACCEPT "pong");
+	tunnel_drain(t.tunnel, 600000, on_drained, &t);
+	fake_conn_say(&t.relay.conns[0], CONNECTION);
+	await(&t, &t.relay, 0, "{\"Refuse\":{\"id\":\"" ID "\"");
+	assert_false(t.drained);
+	fake_conn_hang_up(&t.relay.conns[1]);
+	fake_conn_hang_up(&t.app.conns[0]);
+	fake_run_until(&t.loop, is_drained, &t);
+	assert_int_equal(state_of(&t), TUNNEL_DISCONNECTED);
+	trial_close(&t);
+}
+
+static void test_drain_ends_at_the_grace(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO }, { .answer = "ping" } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], CONNECTION);
+	await(&t, &t.relay, 1, ACCEPT "pong");
+	tunnel_drain(t.tunnel, 50, on_drained, &t);
+	fake_run_until(&t.loop, is_drained, &t);
+	trial_close(&t);
+}
+
+/* Closed while a visitor is in every stage of its set-up. */
+static void test_close_in_any_phase(void **state)
+{
+	static const struct fake_script scripts[] = { { .greeting = CHALLENGE, .answer = HELLO },
+		{ 0 } };
+	struct trial t;
+
+	(void)state;
+	for (int turns = 0; turns < 4; turns++) {
+		trial_open(&t, "open sesame", scripts, ARRAY_LEN(scripts));
+		fake_conn_say(&t.relay.conns[0], CONNECTION CONNECTION);
+		for (int i = 0; i < turns; i++)
+			(void)uv_run(&t.loop, UV_RUN_NOWAIT);
+		trial_close(&t);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_visitor),
+		cmocka_unit_test(test_visitor_with_a_secret),
+		cmocka_unit_test(test_early_eof_is_kept),
+		cmocka_unit_test(test_application_is_down),
+		cmocka_unit_test(test_application_is_down_and_refuse_is_known),
+		cmocka_unit_test(test_beat_is_sent_when_granted),
+		cmocka_unit_test(test_reconnection_resumes),
+		cmocka_unit_test(test_garbage_on_the_control_connection),
+		cmocka_unit_test(test_split_announcement),
+		cmocka_unit_test(test_stop_ends_open_visitors),
+		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_drain_ends_at_the_grace),
+		cmocka_unit_test(test_close_in_any_phase),
+	};
+
+	log_set_level(LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
