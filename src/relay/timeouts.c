@@ -10,11 +10,12 @@ static void on_timer(uv_timer_t *timer);
 static void schedule(struct timeouts *q)
 {
 	uint64_t now = uv_now(q->timer.loop);
+	struct list *link = list_first(&q->queue);
 	struct timeout *first;
 
-	if (list_empty(&q->queue) || uv_is_active((uv_handle_t *)&q->timer))
+	if (!link || uv_is_active((uv_handle_t *)&q->timer))
 		return;
-	first = list_entry(list_first(&q->queue), struct timeout, link);
+	first = list_entry(link, struct timeout, link);
 	(void)uv_timer_start(&q->timer, on_timer, first->at_ms > now ? first->at_ms - now : 0, 0);
 }
 
