@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* How a TCP connection ends, as its sockets show it: what net/pump builds on. */
+#include "tcp_pair.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LEN 50000
+
+static void send_all(int fd, char byte)
+{
+	char data[LEN];
+
+	memset(data, byte, sizeof(data));
+	assert_int_equal(send(fd, data, sizeof(data), 0), LEN);
+}
+
+static void recv_all(int fd)
+{
+	char data[LEN];
+
+	assert_int_equal(recv(fd, data, sizeof(data), MSG_WAITALL), LEN);
+}
+
+/* IN, RDHUP and HUP come in one event while the data is still unread: HUP is no reason to close. */
+static void test_hup_comes_with_unread_data(void **state)
+{
+	char byte;
+	int fd[2];
+
+	(void)state;
+	tcp_pair(fd);
+	assert_int_equal(shutdown(fd[1], SHUT_WR), 0);
+	send_all(fd[0], 'x');
+	close(fd[0]);
+	tcp_wait_events(fd[1], EPOLLIN | EPOLLRDHUP | EPOLLHUP);
+	recv_all(fd[1]);
+	assert_int_equal(recv(fd[1], &byte, 1, 0), 0);
+	close(fd[1]);
+}
+
+/* As long as our side isn't shut, HUP doesn't come with a FIN: it means a reset. */
+static void test_fin_is_no_hup(void **state)
+{
+	int fd[2];
+
+	(void)state;
+	tcp_pair(fd);
+	close(fd[0]);
+	assert_false(tcp_wait_events(fd[1], EPOLLIN | EPOLLRDHUP) & (EPOLLHUP | EPOLLERR));
+	close(fd[1]);
+}
+
+/* The receive queue outlives the reset; the error comes behind it, once, and then the end. */
+static void test_queue_is_readable_after_reset(void **state)
+{
+	char byte;
+	int fd[2];
+
+	(void)state;
+	tcp_pair(fd);
+	send_all(fd[0], 'x');
+	tcp_reset(fd[0]);
+	tcp_wait_events(fd[1], EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	recv_all(fd[1]);
+	assert_int_equal(recv(fd[1], &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	assert_int_equal(recv(fd[1], &byte, 1, 0), 0);
+	close(fd[1]);
+}
+
+/* Asking for the error early takes it, not the data. */
+static void test_so_error_leaves_the_queue(void **state)
+{
+	int fd[2], error;
+	socklen_t len = sizeof(error);
+	char byte;
+
+	(void)state;
+	tcp_pair(fd);
+	send_all(fd[0], 'x');
+	tcp_reset(fd[0]);
+	tcp_wait_events(fd[1], EPOLLERR);
+	assert_int_equal(getsockopt(fd[1], SOL_SOCKET, SO_ERROR, &error, &len), 0);
+	assert_int_equal(error, ECONNRESET);
+	recv_all(fd[1]);
+	assert_int_equal(recv(fd[1], &byte, 1, 0), 0);
+	close(fd[1]);
+}
+
+/* splice(2) reads the queue of a reset socket as recv(2) does. */
+static void test_queue_is_spliced_after_reset(void **state)
+{
+	int fd[2], pipe_fd[2];
+	ssize_t n, sum = 0;
+
+	(void)state;
+	tcp_pair(fd);
+	assert_int_equal(pipe2(pipe_fd, O_CLOEXEC | O_NONBLOCK), 0);
+	send_all(fd[0], 'x');
+	tcp_reset(fd[0]);
+	tcp_wait_events(fd[1], EPOLLERR);
+	while ((n = splice(fd[1], NULL, pipe_fd[1], NULL, LEN, SPLICE_F_NONBLOCK)) > 0) {
+		char data[LEN];
+
+		assert_int_equal(read(pipe_fd[0], data, sizeof(data)), n);
+		sum += n;
+	}
+	assert_int_equal(sum, LEN);
+	assert_int_equal(errno, ECONNRESET);
+	close(fd[1]);
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
+}
+
+/* close() with unread input is a reset, right behind what the peer has already taken. */
+static void test_close_with_unread_input_resets(void **state)
+{
+	char byte;
+	int fd[2];
+
+	(void)state;
+	tcp_pair(fd);
+	assert_int_equal(send(fd[1], "request", 7, 0), 7);
+	tcp_wait_events(fd[0], EPOLLIN);
+	send_all(fd[0], 'x');
+	tcp_wait_acknowledged(fd[0]);
+	close(fd[0]);
+	tcp_wait_events(fd[1], EPOLLERR);
+	recv_all(fd[1]);
+	assert_int_equal(recv(fd[1], &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	close(fd[1]);
+}
+
+/* A reset drops the sender's own queue: that is why one waits for SIOCOUTQ 0 before resetting. */
+static void test_reset_drops_the_send_queue(void **state)
+{
+	size_t sent = 0, received = 0;
+	char data[LEN] = { 0 };
+	int fd[2];
+	ssize_t n;
+
+	(void)state;
+	tcp_pair(fd);
+	while ((n = send(fd[0], data, sizeof(data), MSG_DONTWAIT)) > 0)
+		sent += (size_t)n;
+	assert_int_equal(errno, EAGAIN);
+	tcp_reset(fd[0]);
+	while ((n = recv(fd[1], data, sizeof(data), 0)) > 0)
+		received += (size_t)n;
+	assert_int_equal(errno, ECONNRESET);
+	assert_true(received < sent);
+	close(fd[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hup_comes_with_unread_data),
+		cmocka_unit_test(test_fin_is_no_hup),
+		cmocka_unit_test(test_queue_is_readable_after_reset),
+		cmocka_unit_test(test_so_error_leaves_the_queue),
+		cmocka_unit_test(test_queue_is_spliced_after_reset),
+		cmocka_unit_test(test_close_with_unread_input_resets),
+		cmocka_unit_test(test_reset_drops_the_send_queue),
+	};
+
+	return cmocka_run_group_tests_name("kernel/tcp_ends", tests, NULL, NULL);
+}
