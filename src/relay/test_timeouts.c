@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* A queue of deadlines on a loop: order, disarming, arming from within. */
+#include "relay/timeouts.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#define DELAY_MS 20
+
+struct fixture {
+	uv_loop_t loop;
+	struct timeouts queue;
+	struct timeout items[4];
+	struct timeout *expired[8];
+	unsigned count, again;
+	struct timeout *disarm; /* by the first that expires */
+};
+
+static void on_expired(struct timeouts *q, struct timeout *t)
+{
+	struct fixture *f = q->owner;
+
+	assert_true(list_empty(&t->link));
+	assert_true(uv_now(&f->loop) >= t->at_ms);
+	f->expired[f->count++] = t;
+	if (f->disarm)
+		timeout_disarm(f->disarm);
+	if (f->again) {
+		f->again--;
+		timeouts_arm(q, t);
+	}
+}
+
+static int setup(void **state)
+{
+	static struct fixture f;
+
+	f = (struct fixture){ 0 };
+	uv_loop_init(&f.loop);
+	timeouts_init(&f.queue, &f.loop, DELAY_MS, on_expired, &f);
+	for (size_t i = 0; i < 4; i++)
+		timeout_init(&f.items[i]);
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	timeouts_close(&f->queue, NULL);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	return 0;
+}
+
+static void test_order_and_disarming(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 4; i++)
+		timeouts_arm(&f->queue, &f->items[i]);
+	timeout_disarm(&f->items[1]);
+	timeouts_arm(&f->queue, &f->items[0]); /* now the last */
+	timeout_disarm(&f->items[1]);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->count, 3);
+	assert_ptr_equal(f->expired[0], &f->items[2]);
+	assert_ptr_equal(f->expired[1], &f->items[3]);
+	assert_ptr_equal(f->expired[2], &f->items[0]);
+}
+
+static void test_callbacks_may_arm_and_disarm(void **state)
+{
+	struct fixture *f = *state;
+
+	f->again = 2;
+	f->disarm = &f->items[1];
+	timeouts_arm(&f->queue, &f->items[0]);
+	timeouts_arm(&f->queue, &f->items[1]);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->count, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_ptr_equal(f->expired[i], &f->items[0]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_order_and_disarming, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_callbacks_may_arm_and_disarm, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
