@@ -30,88 +30,60 @@ struct common_values {
 
 extern const char *const common_data_paths[];
 
-#define COMMON_DATA_PATH                                                            \
-	{                                                                           \
-		.name = "data-path", .type = OPTION_CHOICE, .value_name = "MODE",   \
-		.choices = common_data_paths, .fallback = "auto",                   \
-		.help = "How bytes are moved: through buffers, through pipes with " \
-			"splice(2), or first the one and then the other",           \
-		.offset = offsetof(struct common_values, data_path)                 \
-	}
-#define COMMON_GRACE(default_)                                                      \
-	{                                                                           \
-		.name = "grace", .type = OPTION_DURATION, .value_name = "DURATION", \
-		.fallback = default_, .max = COMMON_DURATION_MAX,                   \
-		.help = "How long open connections may go on after SIGTERM",        \
-		.offset = offsetof(struct common_values, grace_ms)                  \
-	}
-#define COMMON_HALF_CLOSE_TIMEOUT                                                                \
+/* An entry: its name, type, member of struct common_values, and whatever else. */
+#define COMMON(name_, type_, member_, ...)                                                       \
 	{                                                                                        \
-		.name = "half-close-timeout", .type = OPTION_DURATION, .value_name = "DURATION", \
-		.fallback = "60s", .max = COMMON_DURATION_MAX,                                   \
-		.help = "End a connection that one side has closed after so long "               \
-			"without traffic",                                                       \
-		.offset = offsetof(struct common_values, half_close_timeout_ms)                  \
+		.name = name_, .type = type_, .offset = offsetof(struct common_values, member_), \
+		__VA_ARGS__                                                                      \
 	}
+#define COMMON_DURATION(name_, member_, default_, help_)                                        \
+	COMMON(name_, OPTION_DURATION, member_, .value_name = "DURATION", .fallback = default_, \
+		.max = COMMON_DURATION_MAX, .help = help_)
+
+#define COMMON_DATA_PATH                                                                          \
+	COMMON("data-path", OPTION_CHOICE, data_path, .value_name = "MODE",                       \
+		.choices = common_data_paths, .fallback = "auto",                                 \
+		.help = "How bytes are moved: through buffers, through pipes with splice(2), or " \
+			"first the one and then the other")
+#define COMMON_GRACE(default_) \
+	COMMON_DURATION(       \
+		"grace", grace_ms, default_, "How long open connections may go on after SIGTERM")
+#define COMMON_HALF_CLOSE_TIMEOUT                                           \
+	COMMON_DURATION("half-close-timeout", half_close_timeout_ms, "60s", \
+		"End a connection that one side has closed after so long without traffic")
 #define COMMON_HELP                                                                      \
 	{                                                                                \
 		.name = "help", .letter = 'h', .type = OPTION_HELP, .help = "Print help" \
 	}
-#define COMMON_IDLE_TIMEOUT                                                                \
-	{                                                                                  \
-		.name = "idle-timeout", .type = OPTION_DURATION, .value_name = "DURATION", \
-		.fallback = "none", .max = COMMON_DURATION_MAX,                            \
-		.help = "End a connection after so long without traffic",                  \
-		.offset = offsetof(struct common_values, idle_timeout_ms)                  \
-	}
-#define COMMON_JSON                                                                \
-	{                                                                          \
-		.name = "json", .type = OPTION_FLAG,                               \
-		.help = "Print events to standard output, a JSON object per line", \
-		.offset = offsetof(struct common_values, json)                     \
-	}
-#define COMMON_METRICS                                                              \
-	{                                                                           \
-		.name = "metrics", .type = OPTION_TEXT, .value_name = "ADDR:PORT",  \
-		.help = "Serve metrics for Prometheus at http://ADDR:PORT/metrics", \
-		.offset = offsetof(struct common_values, metrics)                   \
-	}
-#define COMMON_QUIET                                                                            \
-	{                                                                                       \
-		.name = "quiet", .letter = 'q', .type = OPTION_FLAG, .help = "Log errors only", \
-		.offset = offsetof(struct common_values, quiet)                                 \
-	}
-#define COMMON_SECRET                                                                           \
-	{                                                                                       \
-		.name = "secret", .letter = 's', .type = OPTION_SECRET, .value_name = "SECRET", \
-		.env = "BORE_SECRET", .help = "Optional secret for authentication",             \
-		.offset = offsetof(struct common_values, secret)                                \
-	}
-#define COMMON_SECRET_FILE                                                                  \
-	{                                                                                   \
-		.name = "secret-file", .type = OPTION_FILE, .value_name = "FILE",           \
-		.help = "Read the secret from a file (without its last newline); "          \
-			"default is the systemd credential 'bore-secret', if there is one", \
-		.offset = offsetof(struct common_values, secret_file)                       \
-	}
-#define COMMON_VERBOSE                                                 \
-	{                                                              \
-		.name = "verbose", .letter = 'v', .type = OPTION_FLAG, \
-		.help = "Log every connection and change of state",    \
-		.offset = offsetof(struct common_values, verbose)      \
-	}
-#define COMMON_WORKERS                                                                     \
-	{                                                                                  \
-		.name = "workers", .type = OPTION_NUMBER, .value_name = "COUNT", .min = 1, \
-		.max = COMMON_WORKERS_MAX,                                                 \
-		.help = "Threads that move bytes; default is one for each core",           \
-		.offset = offsetof(struct common_values, workers)                          \
-	}
+#define COMMON_IDLE_TIMEOUT                                      \
+	COMMON_DURATION("idle-timeout", idle_timeout_ms, "none", \
+		"End a connection after so long without traffic")
+#define COMMON_JSON                       \
+	COMMON("json", OPTION_FLAG, json, \
+		.help = "Print events to standard output, a JSON object per line")
+#define COMMON_METRICS                                                     \
+	COMMON("metrics", OPTION_TEXT, metrics, .value_name = "ADDR:PORT", \
+		.help = "Serve metrics for Prometheus at http://ADDR:PORT/metrics")
+#define COMMON_QUIET COMMON("quiet", OPTION_FLAG, quiet, .letter = 'q', .help = "Log errors only")
+#define COMMON_SECRET                                                                  \
+	COMMON("secret", OPTION_SECRET, secret, .letter = 's', .value_name = "SECRET", \
+		.env = "BORE_SECRET", .help = "Optional secret for authentication")
+#define COMMON_SECRET_FILE                                                                        \
+	COMMON("secret-file", OPTION_FILE, secret_file, .value_name = "FILE",                     \
+		.help = "Read the secret from a file (without its last newline); default is the " \
+			"systemd credential 'bore-secret', if there is one")
+#define COMMON_VERBOSE                                         \
+	COMMON("verbose", OPTION_FLAG, verbose, .letter = 'v', \
+		.help = "Log every connection and change of state")
+#define COMMON_WORKERS                                                             \
+	COMMON("workers", OPTION_NUMBER, workers, .value_name = "COUNT", .min = 1, \
+		.max = COMMON_WORKERS_MAX,                                         \
+		.help = "Threads that move bytes; default is one for each core")
 
 /*
  * What follows from the options at once: the log's level and the secret, from the first of --secret
- * or
- * --secret-file, BORE_SECRET, the systemd credential. An enum exit_code; not OK: why has been said.
+ * or --secret-file, BORE_SECRET, the systemd credential. An enum exit_code; not OK: why has been
+ * said.
  */
 int common_options_apply(struct option_set *set, struct common_values *values);
 
