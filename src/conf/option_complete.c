@@ -41,7 +41,7 @@ static void bash_write_value(const struct option_def *def, FILE *out)
 		write_choices(def, out);
 		fputs("' ;;\n", out);
 	} else {
-		fputs(def->type == OPTION_FILE ? "action=-f ;;\n" : "words= ;;\n", out);
+		fputs(def->type == OPTION_FILE ? "action=-f ;;\n" : "words='' ;;\n", out);
 	}
 }
 
@@ -49,10 +49,12 @@ static void bash_write_command(const struct option_table *t, FILE *out)
 {
 	fprintf(out, "\t%s)\n\t\twords='", t->command);
 	for (size_t i = 0; i < t->count; i++)
-		if (!t->defs[i].positional)
+		if (!t->defs[i].positional) {
 			fprintf(out, "--%s ", t->defs[i].name);
-		else if (t->defs[i].choices)
+		} else if (t->defs[i].choices) {
 			write_choices(&t->defs[i], out);
+			fputc(' ', out);
+		}
 	fputs("'\n\t\tcase $previous in\n", out);
 	for (size_t i = 0; i < t->count; i++)
 		bash_write_value(&t->defs[i], out);
@@ -67,7 +69,7 @@ static void bash_write(const struct option_table *const *tables, size_t count, F
 		"# bash completion for %s\n"
 		"_%s()\n{\n"
 		"\tlocal current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}\n"
-		"\tlocal words= action=\n"
+		"\tlocal words='' action=''\n"
 		"\tCOMPREPLY=()\n"
 		"\tif ((COMP_CWORD == 1)); then\n\t\twords='--help --version",
 		program, program);
