@@ -19,6 +19,7 @@
 
 #define OPTIONS_MAX 48       /* entries of a table */
 #define OPTION_ERROR_MAX 512 /* a message and its NUL; what is longer is cut */
+#define OPTION_LIST_MAX 64   /* values of one list */
 
 /* What a value is, and what stands at its offset. */
 enum option_type {
@@ -30,7 +31,13 @@ enum option_type {
 	OPTION_NUMBER,   /* uint64_t in min..max */
 	OPTION_DURATION, /* uint64_t in ms, in min..max; "none" is 0 where min is 0 */
 	OPTION_CHOICE,   /* uint64_t: the index of the word in `choices` */
+	OPTION_LIST,     /* struct option_list; may be repeated, each time with one more text */
 	OPTION_TYPES,
+};
+
+struct option_list {
+	const char *items[OPTION_LIST_MAX];
+	size_t count;
 };
 
 struct option_def {

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What `wasmrun os` runs with. One option table fills the struct: each value from the command line,
+ * else from the environment, else from the project's wasmrun.toml, else from its default.
+ */
+#ifndef OS_RUN_CONFIG_H
+#define OS_RUN_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/secret.h"
+#include "conf/option.h"
+
+struct toml_file;
+
+/* The application's part: overrides of what app/detect finds. Paths are relative to the project. */
+struct os_app_config {
+	const char *build;       /* shell command, run in the project's folder; NULL: as detected */
+	const char *wasm;        /* the module that is run, or that `build` makes */
+	struct option_list args; /* of the application */
+	struct option_list env;  /* K=V */
+	struct option_list dirs; /* HOST::GUEST that it may see */
+	uint64_t port;           /* on 127.0.0.1; 0: the kernel's choice */
+};
+
+struct os_run_config {
+	const char *project_path; /* folder or file */
+	const char *tunnel_server, *tunnel_secret_file;
+	struct secret tunnel_secret;
+	uint64_t tunnel_port;     /* wanted public port, 0: any */
+	uint64_t tunnel_protocol; /* enum tunnel_protocol */
+	const char *listen;       /* address of the page and the API */
+	uint64_t http_port;       /* 0: the kernel's choice */
+	uint64_t expire_ms;       /* the tunnel ends by itself after so long; 0: never */
+	struct os_app_config app;
+	bool expose, quiet, verbose;
+
+	/* Beside the settings. */
+	const char *path_option, *path_word; /* --path and the plain word: one of them at most */
+	struct toml_file *file;              /* the texts above may point into it; NULL: none */
+};
+
+extern const struct option_table os_run_table;
+
+/*
+ * Fills *ret_config, zeroed here; os_run_config_deinit() follows in any case. 0, OPTION_WANTS_HELP,
+ * or OPTION_INVALID with the line to show in set->error. The secret may still be in
+ * tunnel_secret_file.
+ */
+int os_run_config_read(
+	struct os_run_config *ret_config, struct option_set *set, int argc, char **argv);
+void os_run_config_deinit(struct os_run_config *config);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One running application: built if it is source, started as a child, restarted when it crashes,
+ * stopped when asked. The states and the edges between them are one table in supervisor_state.c.
+ *
+ * The listening socket belongs to the supervisor and outlives every instance of the application:
+ * visitors that come while it restarts wait in the socket's queue and are served by the next
+ * instance. While there is none to come (stopped, failed) they are told so and closed.
+ */
+#ifndef OS_SUPERVISOR_H
+#define OS_SUPERVISOR_H
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+struct log_ring;
+struct os_run_config;
+struct supervisor;
+
+enum supervisor_state {
+	SUPERVISOR_STOPPED,    /* before the first start, after a stop, or it has ended by itself */
+	SUPERVISOR_BUILDING,   /* the build command runs */
+	SUPERVISOR_STARTING,   /* the child runs, but doesn't take connections yet */
+	SUPERVISOR_RUNNING,    /* it takes connections */
+	SUPERVISOR_RESTARTING, /* it has crashed, the next start waits */
+	SUPERVISOR_STOPPING,   /* a child has been told to end */
+	SUPERVISOR_FAILED,     /* can't be built or doesn't start; only a start goes on from here */
+	SUPERVISOR_STATES,
+};
+
+/* The API's word: "stopped", "running", ... */
+const char *supervisor_state_name(enum supervisor_state state);
+
+/* Copied by supervisor_new(), but for `run`, which outlives the supervisor. */
+struct supervisor_config {
+	const struct os_run_config *run;
+	const char *guest_program; /* NULL: the `wasmrun-guest` beside this program */
+	uint64_t open_files;       /* RLIMIT_NOFILE for the children; 0: as ours */
+};
+
+struct supervisor_status {
+	enum supervisor_state state;
+	const char *kind;        /* "preview1", ...; NULL while nothing is detected */
+	pid_t pid;               /* 0: no instance of the application runs */
+	uint16_t port;           /* on 127.0.0.1; 0: there is none yet */
+	const char *url;         /* "http://127.0.0.1:PORT"; NULL without a port */
+	uint64_t memory_bytes;   /* resident; 0 without a process */
+	uint64_t cpu_ms;         /* used by the instance that runs */
+	uint64_t restarts;       /* after crashes, since supervisor_new() */
+	const char *exit_reason; /* why the last instance or build ended, one line; NULL: none has
+				  */
+	uint64_t since_ms;       /* wall clock of the last change of state */
+};
+/* The texts are valid until the next call into the supervisor. */
+
+struct supervisor_events {
+	/* Never from within a call of the owner's but supervisor_start/stop/restart/close. */
+	void (*state)(void *owner, enum supervisor_state old, enum supervisor_state new_state,
+		const char *cause);
+	void *owner;
+};
+
+/* Opens the listening socket, detects nothing yet. Negative errno: -EADDRINUSE and the like are
+ * those of the socket. */
+int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, struct log_ring *ring,
+	const struct supervisor_events *events, struct supervisor **ret_supervisor);
+
+/* Each in any state; each joins what is under way. Detection errors make it FAILED, with the line
+ * to show in exit_reason. */
+void supervisor_start(struct supervisor *s);
+void supervisor_stop(struct supervisor *s);
+/* Builds again, too. */
+void supervisor_restart(struct supervisor *s);
+
+void supervisor_status(const struct supervisor *s, struct supervisor_status *ret_status);
+
+/* Ends the child and frees; `closed` is the last call, never from within. */
+void supervisor_close(struct supervisor *s, void (*closed)(void *owner), void *owner);
+
+#endif
