@@ -49,7 +49,7 @@ static void control_take_options(struct control *c, const struct options *option
 
 static void control_take(struct control *c, const struct msg *msg)
 {
-	char text[MSG_MAX + 1];
+	char text[4 * MSG_MAX + 1]; /* each byte may be escaped */
 
 	c->events.heard(c->events.owner);
 	switch (msg->type) {
@@ -63,6 +63,9 @@ static void control_take(struct control *c, const struct msg *msg)
 		break;
 	case MSG_ERROR:
 		/* As stock: its end decides, and follows. */
+		if (c->complained)
+			break;
+		c->complained = true;
 		log_warn(LOG, "the relay says: '%s'",
 			log_escape(text, sizeof(text), msg->text, msg->text_len));
 		break;
@@ -127,6 +130,7 @@ void control_open(struct control *c, struct attempt_link *link)
 	c->chan = take_ptr(link->chan);
 	c->dialect = link->dialect;
 	c->granted = (struct options){ 0 };
+	c->complained = false;
 	c->beat_at_ms = CONTROL_NEVER;
 	c->chan->data = on_data;
 	c->chan->end = on_end;

@@ -32,6 +32,7 @@ struct control {
 	struct chan *chan; /* owned; NULL when there is none */
 	enum dialect dialect;
 	struct options granted;
+	bool complained;     /* an Error of the relay was logged */
 	uint64_t beat_at_ms; /* CONTROL_NEVER without the ability */
 };
 

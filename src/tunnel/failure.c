@@ -26,8 +26,10 @@ static const struct handshake_words {
 		"give the one that the server was started with" },
 	[HANDSHAKE_SECRET_REQUIRED] = { TUNNEL_SECRET, MACHINE_FINAL, "asks for a secret",
 		"give it with --secret or BORE_SECRET" },
-	[HANDSHAKE_SECRET_UNASKED] = { TUNNEL_SECRET, MACHINE_PASSING, "did not ask for the secret",
-		"if the server has none, leave --secret and BORE_SECRET away" },
+	[HANDSHAKE_SECRET_UNASKED] = { TUNNEL_SECRET, MACHINE_PASSING,
+		"did not ask for the secret in time",
+		"if it has none, leave --secret and BORE_SECRET away; if it has, is it "
+		"overloaded?" },
 	[HANDSHAKE_SECRET_UNFIT] = { TUNNEL_SECRET, MACHINE_FINAL,
 		"is to get the secret in a line, where it does not fit",
 		"use --protocol bore, or a secret of at most 250 bytes without a line break" },

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "net/addr_watch.h"
 #include "net/dial.h"
 #include "proto/auth.h"
 #include "tunnel/attempt.h"
@@ -37,6 +38,7 @@ struct tunnel {
 	struct attempt *attempt;
 	struct control control;
 	struct visitors visitors;
+	struct addr_watch watch; /* of this machine's addresses */
 
 	bool has_token; /* to present at the next attempt */
 	uint8_t token[OPTIONS_TOKEN_LEN];
@@ -307,8 +309,6 @@ static void on_changed(
 	}
 	if (new_state != TUNNEL_CONNECTING && new_state != TUNNEL_RECONNECTING)
 		t->attempt = attempt_free(t->attempt);
-	if (new_state == TUNNEL_DISCONNECTED && !t->draining)
-		visitors_end(&t->visitors);
 	if (old != new_state)
 		t->since_ms = clock_wall_ms();
 	if (!t->closing)
@@ -411,6 +411,32 @@ static void tunnel_init_parts(struct tunnel *t, const struct tunnel_config *conf
 	visitors_init(&t->visitors);
 }
 
+static void on_network_changed(void *owner)
+{
+	log_debug(LOG, "the addresses or routes of this machine have changed");
+	tunnel_hurry(owner);
+}
+
+static void on_watch_closed(struct addr_watch *watch)
+{
+	tunnel_release(container_of(watch, struct tunnel, watch));
+}
+
+static void tunnel_watch_network(struct tunnel *t)
+{
+	int r;
+
+	t->watch.fd = -1;
+	t->watch.changed = on_network_changed;
+	t->watch.closed = on_watch_closed;
+	t->watch.owner = t;
+	r = addr_watch_open(&t->watch, t->loop);
+	if (r == 0)
+		t->pending++;
+	else
+		log_debug(LOG, "can't watch the network: %s", uv_strerror(r));
+}
+
 int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_config *config,
 	const struct tunnel_events *events, struct tunnel **ret_tunnel)
 {
@@ -436,6 +462,7 @@ int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_conf
 	tunnel_init_parts(t, config);
 	(void)uv_timer_init(loop, &t->timer);
 	t->pending = 1;
+	tunnel_watch_network(t);
 	if (t->auth && config->protocol == TUNNEL_LINE)
 		log_warn(LOG, "the line dialect sends the secret to %s in clear", t->relay);
 	*ret_tunnel = t;
@@ -454,6 +481,7 @@ void tunnel_stop(struct tunnel *t)
 	t->failure = TUNNEL_OK;
 	t->error[0] = '\0';
 	machine_stop(&t->machine, "stopped");
+	visitors_end(&t->visitors);
 }
 
 void tunnel_hurry(struct tunnel *t)
@@ -502,8 +530,9 @@ void tunnel_close(struct tunnel *t, void (*closed)(void *owner), void *owner)
 	t->closed = closed;
 	t->closed_owner = owner;
 	uv_close((uv_handle_t *)&t->timer, on_timer_closed);
+	addr_watch_close(&t->watch);
 	t->draining = false;
 	if (t->machine.state != TUNNEL_FAILED)
-		tunnel_stop(t);
+		machine_stop(&t->machine, "closed");
 	visitors_end(&t->visitors);
 }

@@ -357,9 +357,10 @@ static void visitor_note_failure(struct visitor *v, enum pump_side side, int err
 {
 	const struct dialer *to = side == PUMP_OUTER ? &v->set->relay : &v->set->local;
 	const char *remedy = side == PUMP_INNER ? "is the application running there?"
-			     : error == -EMFILE ? "raise the limit of open files (ulimit -n)"
 						: "is the relay overloaded?";
 
+	if (error == -EMFILE || error == -ENFILE)
+		remedy = "raise the limit of open files (ulimit -n)";
 	/* Once per episode: visitors come as they like. */
 	if (v->set->failing[side])
 		return;
