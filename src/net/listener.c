@@ -88,6 +88,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 			(void)fd_close(fd);
 			continue;
 		}
+		if (addr_is_loopback(&from))
+			sockopt_set_local(fd);
 		l->accepted(l, fd, &from);
 	}
 }

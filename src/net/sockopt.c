@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 
 int sockopt_set_int(int fd, int level, int name, int value)
@@ -12,12 +13,19 @@ int sockopt_set_int(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
+void sockopt_set_local(int fd)
+{
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
+}
+
 void sockopt_set_stream(int fd, bool remote)
 {
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	(void)sockopt_set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-	if (!remote)
+	if (!remote) {
+		sockopt_set_local(fd);
 		return;
+	}
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, SOCKOPT_KEEP_IDLE_S);
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, SOCKOPT_KEEP_INTERVAL_S);
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, SOCKOPT_KEEP_COUNT);

@@ -14,9 +14,16 @@
 int sockopt_set_int(int fd, int level, int name, int value);
 
 /*
+ * For a connection that stays on this machine: no congestion control that paces, like BBR, where
+ * the system has that as its default. There is no link to pace for, and a timer per burst costs a
+ * bulk transfer two thirds of its speed. Reno is always there and always allowed (tcp(7)).
+ */
+void sockopt_set_local(int fd);
+
+/*
  * No Nagle, keepalive; `remote`: with the times above, in place of the kernel's two hours, which is
- * enough for a peer on this machine. A socket without them works as well, so failures are passed
- * over.
+ * enough for a peer on this machine; otherwise sockopt_set_local() is included. A socket without
+ * them works as well, so failures are passed over.
  */
 void sockopt_set_stream(int fd, bool remote);
 
