@@ -335,6 +335,8 @@ def test_line_conversation(lab, secret):
                 stream.send_raw(b"".join(line + b"\n" for line in lines) + b"behind\nthe line")
                 assert recv_exact(visitor, 15) == b"behind\nthe line"
                 visitor.sendall(b"answer")
+                if secret:  # a client that sent AUTH gets exactly one challenge before the raw bytes
+                    assert "Challenge" in stream.recv()
                 assert stream.stream(6) == b"answer"
 
 

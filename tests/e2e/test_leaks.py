@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""Nothing is left behind: descriptors, memory, counters."""
+
+import signal
+
+import pytest
+
+from harness.netns import unusable
+from harness.streams import ping
+from harness.wait import SANITIZER, wait_for
+
+COUNT = 2000 if SANITIZER else 20_000
+# Growth that a heap may keep after a burst, and per connection nothing.
+KEPT_KB = 4000
+
+
+def gauges(values):
+    return {name: value for name, value in values.items() if "total" not in name and not name.startswith("process")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["copy", "splice"])
+@pytest.mark.parametrize("secret", [None, "s3cret"], ids=["open", "secret"])
+def test_short_connections(lab, flood, path, secret):
+    """A burst to warm up, then the count that is compared; under a sanitizer LeakSanitizer looks at the end."""
+    app = lab.process([flood, "serve"], "app")
+    port = int(app.wait_line(r"listening at \S+:(\d+)")[1][1])
+    relay = lab.relay(path=path, secret=secret, metrics=True)
+    client = lab.client(relay, port, path=path, secret=secret)
+    ends = relay.process, client.process
+
+    def run(count):
+        process = lab.process([flood, "run", client.host, client.port, count, 0, 64], "flood")
+        process.wait_exit(600)
+        _, match = process.wait_line(r"done=(\d+) failed=(\d+)")
+        assert (int(match[1]), match[2]) == (count, "0"), process.text()
+
+    run(COUNT // 10)
+    settled(relay)
+    before = [(end.fds(), end.private_kb()) for end in ends]
+    gauges_before = gauges(relay.metrics())
+    run(COUNT)
+    settled(relay)
+    for end, (fds, kb) in zip(ends, before):
+        wait_for(lambda: end.fds() <= fds, f"{end.name}: all descriptors are back")
+        if not SANITIZER:
+            assert end.private_kb() <= kb + KEPT_KB, f"{end.name} has grown"
+    assert gauges(relay.metrics()) == gauges_before
+    for end in ends:
+        end.signal(signal.SIGTERM)
+        assert end.wait_exit() == 0, "also what a sanitizer would say"
+
+
+def settled(relay):
+    wait_for(lambda: relay.metrics()["bore_visitors_open"] == 0, "all visitors have gone")
+
+
+@pytest.mark.parametrize("secret", [None, "s3cret"], ids=["open", "secret"])
+def test_reconnections(lab, secret):
+    """A client that loses its relay again and again keeps nothing of the lost connections."""
+    relay = lab.relay(secret=secret)
+    client = lab.client(relay, lab.app(), secret=secret)
+    ping(client.public)
+    before = client.process.fds()
+    for _ in range(5):
+        mark = client.process.mark()
+        relay.process.kill()
+        client.wait_state("Reconnecting", after=mark)
+        relay = lab.relay(secret=secret, host=relay.host, control_port=relay.control_port)
+        client.process.signal(signal.SIGHUP)
+        client.wait_state("Connected", after=mark)
+        wait_for(lambda: client.process.fds() <= before, "the old connection's descriptors are gone")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
+def test_time_wait_stays_at_the_relay(lab, net, flood):
+    """The client's data connections do not linger in TIME_WAIT on its side: that is what would use up its ports."""
+    home, away = net.spoke(), net.spoke()
+    app = lab.process([flood, "serve"], "app", where=home)
+    port = int(app.wait_line(r"listening at \S+:(\d+)")[1][1])
+    relay = lab.relay(host=home.middle, where=net.middle, args=("-q",))
+    client = lab.client(relay, port, where=home, args=("-q",))
+    run = lab.process([flood, "run", away.middle, client.port, 1000, 0, 64], "flood", where=away)
+    run.wait_exit(200)
+    assert run.find("done=1000 failed=0"), run.text()
+    with open(f"/proc/{client.process.pid}/net/tcp") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    there = f":{relay.control_port:04X}"
+    lingering = [row for row in rows if row[3] == "06" and row[2].endswith(there)]
+    assert len(lingering) < 100, f"{len(lingering)} connections to the relay linger"

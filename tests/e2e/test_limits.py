@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: MIT
+"""Every limit of the relay's table: it holds, it shows in the metrics, and it gives way again."""
+
+import contextlib
+import re
+import time
+
+import pytest
+
+from harness.lab import Relay, read_metrics
+from harness.netns import unusable
+from harness.streams import connect, ended, ping, recv_exact
+from harness.wait import DEADLINE, SCALE, wait_for
+from harness.wire import Conn, RawClient
+
+needs_net = pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
+
+
+def open_or_closed(sock, seconds=1.0):
+    """'open' when the relay keeps it for so long, 'closed' when it ends it."""
+    sock.settimeout(seconds * SCALE)
+    try:
+        return "closed" if ended(sock) else "open"
+    except TimeoutError:
+        return "open"
+
+
+def crowd(stack, address, count):
+    """`count` connections, each with what became of it."""
+    socks = [stack.enter_context(connect(address)) for _ in range(count)]
+    return socks
+
+
+def closed_of(socks, expected):
+    """How many of them the relay has ended, once there are `expected`."""
+    done = set()
+
+    def look():
+        for number, sock in enumerate(socks):
+            if number not in done:
+                sock.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    if ended(sock):
+                        done.add(number)
+        return len(done) >= expected
+
+    wait_for(look, f"{expected} of {len(socks)} are closed", 8)
+    return len(done)
+
+
+def test_max_pending(lab):
+    """Visitors who wait for a client that does not come: the fourth is closed at once."""
+    relay = lab.relay(args=("--max-pending", 3), metrics=True)
+    with contextlib.ExitStack() as stack:
+        conn = stack.enter_context(RawClient(relay))
+        conn.hello()
+        waiting = crowd(stack, conn.public, 3)
+        ids = [conn.visitor() for _ in waiting]
+        late = crowd(stack, conn.public, 2)
+        assert closed_of(late, 2) == 2
+        with conn.accept(ids[0]) as stream:
+            stream.send_raw(b"x")
+            waiting[0].setblocking(True)
+            assert recv_exact(waiting[0], 1) == b"x"
+            stack.enter_context(connect(conn.public))  # there is room again
+            assert conn.visitor() not in ids
+
+
+def test_max_pending_total(lab):
+    relay = lab.relay(args=("--max-pending", 3, "--max-pending-total", 4))
+    with contextlib.ExitStack() as stack:
+        one, two = (stack.enter_context(RawClient(relay)) for _ in range(2))
+        one.hello(), two.hello()
+        crowd(stack, one.public, 3)
+        for _ in range(3):
+            one.visitor()
+        second = crowd(stack, two.public, 3)
+        assert closed_of(second, 2) == 2
+
+
+def test_max_conns(lab):
+    """Open streams of one tunnel; another tunnel has its own share."""
+    relay = lab.relay(args=("--max-conns", 3))
+    app = lab.app()
+    client, other = lab.client(relay, app), lab.client(relay, app)
+    with contextlib.ExitStack() as stack:
+        for sock in crowd(stack, client.public, 3):
+            sock.sendall(b"x")
+            assert recv_exact(sock, 1) == b"x"
+        assert closed_of(crowd(stack, client.public, 2), 2) == 2
+        ping(other.public)
+    wait_for(lambda: serves(client.public), "there is room again")
+
+
+def serves(address):
+    try:
+        ping(address)
+    except (OSError, AssertionError):
+        return False
+    return True
+
+
+def test_max_conns_total(lab):
+    relay = lab.relay(args=("--max-conns", 3, "--max-conns-total", 4))
+    app = lab.app()
+    one, two = lab.client(relay, app), lab.client(relay, app)
+    with contextlib.ExitStack() as stack:
+        for address in (one.public, one.public, one.public, two.public):
+            (sock,) = crowd(stack, address, 1)
+            sock.sendall(b"x")
+            assert recv_exact(sock, 1) == b"x"
+        assert closed_of(crowd(stack, two.public, 2), 2) == 2
+    wait_for(lambda: serves(two.public), "there is room again")
+
+
+@needs_net
+@pytest.mark.root
+def test_max_handshakes(lab, net):
+    """Above the limit, newcomers are closed before a word; those of an address with a tunnel still get in."""
+    home, crowd_space = net.spoke(), net.spoke()
+    relay = lab.relay(host=home.middle, where=net.middle, secret="s3cret", args=("--max-handshakes", 20))
+    client = lab.client(relay, lab.app(where=home), secret="s3cret", where=home)
+    with contextlib.ExitStack() as stack:
+        with crowd_space.entered():
+            silent = [stack.enter_context(connect((crowd_space.middle, relay.control_port))) for _ in range(60)]
+        # At least what is above the limit goes at once, long before the deadline of a handshake.
+        begin = time.monotonic()
+        closed = closed_of_mixed(silent, 40)
+        assert closed >= 40
+        with home.entered():
+            sock = stack.enter_context(connect((home.middle, client.port), 2 * DEADLINE))
+        sock.sendall(b"ping")
+        assert recv_exact(sock, 4) == b"ping"
+        assert time.monotonic() - begin < 100 * SCALE
+    assert not client.process.find("Reconnecting")
+
+
+def closed_of_mixed(socks, expected):
+    """As closed_of(), where those that stay are sent a challenge."""
+    done = set()
+
+    def look():
+        for number, sock in enumerate(socks):
+            if number not in done:
+                sock.setblocking(False)
+                try:
+                    if sock.recv(4096) == b"":
+                        done.add(number)
+                except BlockingIOError:
+                    pass
+                except ConnectionResetError:
+                    done.add(number)
+        return len(done) >= expected
+
+    wait_for(look, f"{expected} of {len(socks)} are closed", 30 * SCALE)
+    return len(done)
+
+
+def test_handshakes_from_loopback_are_limited_too(lab):
+    """The limit is in all, not per address."""
+    relay = lab.relay(args=("--max-handshakes", 10))
+    with contextlib.ExitStack() as stack:
+        socks = crowd(stack, relay.control, 40)
+        assert closed_of(socks, 30) >= 30
+
+
+@needs_net
+@pytest.mark.root
+def test_max_tunnels_per_addr(lab, net):
+    home, other = net.spoke(), net.spoke()
+    relay = lab.relay(host=home.middle, where=net.middle, args=("--max-tunnels-per-addr", 2))
+    with contextlib.ExitStack() as stack:
+        mine = []
+        for _ in range(2):
+            with home.entered():
+                mine.append(stack.enter_context(RawClient(relay)))
+            mine[-1].hello()
+        with home.entered():
+            third = stack.enter_context(RawClient(relay))
+        third.send({"Hello": 0})
+        assert third.raw() == b'{"Error":"too many tunnels"}'
+        assert third.at_end()
+        with other.entered():
+            theirs = stack.enter_context(RawClient(Relay(None, other.middle, relay.control_port)))
+        theirs.hello()
+        mine[0].close()
+
+        def again():
+            with home.entered():
+                conn = RawClient(relay)
+            with conn:
+                conn.send({"Hello": 0})
+                return "Hello" in conn.recv()
+
+        wait_for(again, "a tunnel that has gone makes room")
+
+
+def test_loopback_is_exempt_from_limits_per_address(lab):
+    relay = lab.relay(args=("--max-tunnels-per-addr", 2))
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(RawClient(relay)).hello()
+    secret = lab.relay(secret="s3cret")
+    for _ in range(5):
+        with Conn(connect(secret.control)) as conn:
+            conn.recv()
+            conn.send({"Authenticate": "00" * 32})
+            assert conn.recv() == {"Error": "invalid secret"}
+
+
+@needs_net
+@pytest.mark.root
+def test_bad_secrets_are_penalised(lab, net):
+    """After a wrong secret the address is closed before a word, for a second, then two, ...; another address isn't."""
+    home, other = net.spoke(), net.spoke()
+    relay = lab.relay(host=home.middle, where=net.middle, secret="s3cret")
+    elsewhere = Relay(None, other.middle, relay.control_port)
+
+    def connected(space, to):
+        with space.entered():
+            return Conn(connect(to.control))
+
+    def is_served(space, to):
+        """None when closed before a word."""
+        conn = connected(space, to)
+        message = conn.recv()
+        if message is None:
+            conn.close()
+            return None
+        return conn
+
+    pauses = []
+    for _ in range(2):
+        guess = wait_for(lambda: is_served(home, relay), "served at all", 60 * SCALE)
+        guess.send({"Authenticate": "00" * 32})
+        assert guess.recv() == {"Error": "invalid secret"}
+        guess.close()
+        begin = time.monotonic()
+        assert is_served(home, relay) is None, "penalised at once"
+        friend = is_served(other, elsewhere)
+        assert friend, "another address is not"
+        friend.close()
+        wait_for(lambda: is_served(home, relay), "the penalty ends", 60 * SCALE).close()
+        pauses.append(time.monotonic() - begin)
+    assert pauses[1] > pauses[0] * 1.2 and pauses[0] > 0.5, pauses
+
+
+def test_metrics_name_every_limit(lab):
+    relay = lab.relay(
+        metrics=True,
+        args=(
+            "--max-tunnels-per-addr", 11, "--max-pending", 12, "--max-pending-total", 13, "--max-conns", 14,
+            "--max-conns-total", 15, "--max-handshakes", 16,
+        ),
+    )  # fmt: skip
+    values = relay.metrics()
+    limits = {name: value for name, value in values.items() if "limit" in name or "max" in name}
+    assert set(range(11, 17)) <= set(limits.values()), values
+
+
+def test_metrics_count(lab):
+    """Tunnels, connections, bytes, pipes: up and down again."""
+    relay = lab.relay(metrics=True)
+    client = lab.client(relay, lab.app())
+    before = relay.metrics()
+    with connect(client.public) as sock:
+        sock.sendall(b"x" * 1000)
+        assert recv_exact(sock, 1000) == b"x" * 1000
+        during = relay.metrics()
+    raised = {name for name in before if during[name] > before[name]}
+    assert any("conn" in name for name in raised), raised
+    wait_for(lambda: all(v == before[n] for n, v in gauges(relay.metrics())), "the gauges are back")
+    after = relay.metrics()
+    grown = [after[name] - before[name] for name in after if "bytes" in name]
+    assert 1000 in grown, after
+    assert any("pipe" in name for name in after)
+
+
+def gauges(values):
+    """What must return to where it was: all but totals and the process' own."""
+    return [(name, value) for name, value in values.items() if "total" not in name and not name.startswith("process")]
+
+
+def test_metrics_count_what_was_turned_away(lab):
+    relay = lab.relay(metrics=True, args=("--max-conns", 1))
+    client = lab.client(relay, lab.app())
+    before = relay.metrics()
+    with connect(client.public) as sock:
+        sock.sendall(b"x")
+        assert recv_exact(sock, 1) == b"x"
+        with connect(client.public) as late:
+            assert ended(late)
+    after = relay.metrics()
+    changed = {name for name in after if after[name] > before.get(name, 0)}
+    assert any(re.search("limit|shed|refus|reject|drop|max", name) for name in changed), changed
+
+
+def test_metrics_of_the_client(lab):
+    relay = lab.relay()
+    client = lab.client(relay, lab.app(), args=("--metrics", "127.0.0.1:0"))
+    port = int(client.process.wait_line(r"http://\S+:(\d+)/metrics")[1][1])
+    ping(client.public)
+    assert read_metrics(port)["bore_tunnel_up"] == 1
+    wait_for(lambda: read_metrics(port)["bore_connections"] == 0, "the connection is over")
+    values = read_metrics(port)
+    assert values["bore_connections_total"] == 1
+    assert values['bore_bytes_total{direction="in"}'] == 4 and values['bore_bytes_total{direction="out"}'] == 4
