@@ -30,6 +30,19 @@ void reserve_close(struct reserve *r)
 	r->fd = fd_close(r->fd);
 }
 
+void reserve_note_shed(struct reserve *r)
+{
+	if (!r->shedding) {
+		log_warn("listener",
+			"out of file descriptors, closing new connections (see ulimit -n)");
+		r->shedding = true;
+		r->shed_episode = 0;
+	}
+	r->shed_total++;
+	r->shed_episode++;
+	r->last_ms = clock_now_ms();
+}
+
 bool reserve_shed(struct reserve *r, int listen_fd)
 {
 	int fd;
@@ -42,15 +55,7 @@ bool reserve_shed(struct reserve *r, int listen_fd)
 	if (fd < 0)
 		return false;
 
-	if (!r->shedding) {
-		log_warn("listener", "out of file descriptors, closing new connections (raise the "
-				     "limit: ulimit -n)");
-		r->shedding = true;
-		r->shed_episode = 0;
-	}
-	r->shed_total++;
-	r->shed_episode++;
-	r->last_ms = clock_now_ms();
+	reserve_note_shed(r);
 	return true;
 }
 

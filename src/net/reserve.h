@@ -26,6 +26,9 @@ void reserve_close(struct reserve *r);
  */
 bool reserve_shed(struct reserve *r, int listen_fd);
 
+/* One more was closed for want of descriptors, by the caller and before none was left. */
+void reserve_note_shed(struct reserve *r);
+
 /* A normal accept worked: ends the episode once nothing was shed for a while. */
 void reserve_recovered(struct reserve *r);
 
