@@ -76,6 +76,7 @@ struct relay {
 
 	struct auth *auth; /* NULL: no secret */
 	struct reserve reserve;
+	uint64_t max_fds;         /* RLIMIT_NOFILE when the relay was made */
 	struct listener listener; /* the control port */
 	bool listener_open;       /* until its `closed` */
 	struct ports ports;

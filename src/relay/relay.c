@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include "base/err.h"
 #include "base/log.h"
 #include "relay/endpoint.h"
+#include "relay/greeting.h"
 #include "relay/internal.h"
 #include "relay/session.h"
 #include "relay/stream.h"
@@ -77,9 +79,9 @@ static void on_flush(uv_check_t *check)
 static void open_handles(struct relay *relay)
 {
 	timeouts_init(
-		&relay->handshakes, relay->loop, HANDSHAKE_TIMEOUT_MS, session_on_late, relay);
+		&relay->handshakes, relay->loop, HANDSHAKE_TIMEOUT_MS, greeting_on_late, relay);
 	timeouts_init(&relay->challenges, relay->loop, HANDSHAKE_CHALLENGE_WAIT_MS,
-		session_on_challenge, relay);
+		greeting_on_challenge, relay);
 	timeouts_init(&relay->claims, relay->loop, RELAY_CLAIM_MS, session_on_claim_over, relay);
 	timeouts_init(&relay->unclaimed, relay->loop, RELAY_PENDING_MS, stream_on_unclaimed, relay);
 	timeouts_init(
@@ -94,8 +96,12 @@ static void open_handles(struct relay *relay)
 static int relay_build(struct relay *relay)
 {
 	const struct relay_config *config = &relay->config;
+	struct rlimit nofile;
 	int r;
 
+	if (getrlimit(RLIMIT_NOFILE, &nofile) < 0)
+		return -errno;
+	relay->max_fds = nofile.rlim_cur;
 	r = limits_init(&relay->limits, config->max_tunnels_per_addr, config->max_handshakes);
 	if (r < 0)
 		return r;
@@ -130,6 +136,7 @@ int relay_new(uv_loop_t *loop, struct pump_pool *pool, const struct relay_config
 
 	if (!relay)
 		return -ENOMEM;
+	assert(config->max_handshakes && config->max_pending && config->max_conns);
 	relay->loop = loop;
 	relay->pool = pool;
 	relay->config = *config;
@@ -151,7 +158,7 @@ int relay_new(uv_loop_t *loop, struct pump_pool *pool, const struct relay_config
 
 static void on_accepted(struct listener *l, int fd, const struct addr *from)
 {
-	session_accept(l->owner, fd, from);
+	greeting_accept(l->owner, fd, from);
 }
 
 static void on_listener_closed(struct listener *l)

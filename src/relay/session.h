@@ -47,8 +47,20 @@ struct session {
 	struct timeout challenge; /* GREETING: the challenge waits for the client's first byte */
 };
 
-/* A connection has come; owns `fd`. */
-void session_accept(struct relay *relay, int fd, const struct addr *from);
+/*
+ * A session for a connection whose handshake has begun; owns `fd`. Negative errno: nothing was
+ * taken. It times out after HANDSHAKE_TIMEOUT_MS.
+ */
+int session_new(struct relay *relay, int fd, const struct addr *from,
+	const struct server_handshake *hs, struct session **ret_session);
+
+/* Handles what stands in the chan's `in`, in any state. */
+void session_read(struct session *s);
+
+/* The handshake is done. This is a data connection: its descriptor goes to the visitor's stream. */
+void session_become_stream(struct session *s);
+/* Or a Hello has come. */
+void session_want_port(struct session *s);
 
 /* Tells the client of a visitor. Goes out at the end of this turn, with those that come until then.
  */
@@ -60,9 +72,7 @@ void session_end(struct session *s, const char *why);
 /* Sends what was queued in this turn. */
 void session_flush_all(struct relay *relay);
 
-/* Timeouts of relay->handshakes, challenges, claims, heartbeats. */
-void session_on_late(struct timeouts *q, struct timeout *t);
-void session_on_challenge(struct timeouts *q, struct timeout *t);
+/* Timeouts of relay->claims and relay->heartbeats. */
 void session_on_claim_over(struct timeouts *q, struct timeout *t);
 void session_on_heartbeat(struct timeouts *q, struct timeout *t);
 

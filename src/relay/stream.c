@@ -15,6 +15,8 @@
 #include "relay/internal.h"
 #include "relay/session.h"
 
+#define STREAM_SPARE_FDS \
+	8 /* left for the newcomer's data connection, control connections, the log */
 #define REFUSE_TEXT_MAX 256 /* of a client's Refuse, escaped, in logs */
 
 struct stream {
@@ -85,12 +87,20 @@ void stream_on_unclaimed(struct timeouts *q, struct timeout *t)
 	stream_drop(container_of(t, struct stream, timeout), "not claimed in time");
 }
 
-/* Whether one more fits; counts the refusal. */
-static bool stream_fits(struct endpoint *e)
+/*
+ * Whether one more fits; counts the refusal. Descriptors are given out lowest number first, so that
+ * of the newcomer tells how many are in use; each visitor who waits needs one more for its data
+ * connection, or none of them would ever be served.
+ */
+static bool stream_fits(struct endpoint *e, int fd)
 {
 	struct relay *relay = e->relay;
 	const struct relay_config *config = &relay->config;
 
+	if ((uint64_t)fd + relay->pending.count + STREAM_SPARE_FDS >= relay->max_fds) {
+		reserve_note_shed(&relay->reserve);
+		return false;
+	}
 	if (e->waiting >= config->max_pending_per_tunnel ||
 		relay->pending.count >= config->max_pending) {
 		relay->counts.visitors_over_pending++;
@@ -107,7 +117,7 @@ static bool stream_fits(struct endpoint *e)
 void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 {
 	struct relay *relay = e->relay;
-	struct stream *s = stream_fits(e) ? calloc(1, sizeof(*s)) : NULL;
+	struct stream *s = stream_fits(e, fd) ? calloc(1, sizeof(*s)) : NULL;
 
 	if (!s || pending_add(&relay->pending, &s->entry) < 0) {
 		free(s);

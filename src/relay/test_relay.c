@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A whole relay on a loop, with clients and visitors that are plain sockets of this thread:
- * whenever one of them waits, the loop runs.
- */
+/* The relay with stock clients: tunnels, visitors, refusals, and each limit that loopback is not
+ * exempt from. */
 #include "relay/relay.h"
 
 #include <stdarg.h>
@@ -11,288 +9,13 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "base/fd.h"
-#include "net/listener.h"
 #include "relay/internal.h"
-
-#define DEADLINE_MS 30000
-#define EVENTS_MAX 64
-
-struct fixture {
-	uv_loop_t loop;
-	uv_timer_t deadline, tick;
-	struct pump_pool *pool;
-	struct relay *relay;
-	struct relay_config config;
-	struct secret secret;
-	struct addr addr;
-	enum relay_event_type events[EVENTS_MAX];
-	unsigned event_count, drained;
-	bool closed;
-	char why[128]; /* of the last event that had one */
-};
-
-/* A client's connection, or a visitor. */
-struct peer {
-	int fd;
-	size_t len;
-	char data[8192]; /* what came */
-};
-
-/* --- the fixture --- */
-
-static void on_deadline(uv_timer_t *timer)
-{
-	fail_msg("nothing happened in time");
-}
-
-/* Lets uv_run(ONCE) return now and then, for what only our own sockets see. */
-static void on_tick(uv_timer_t *timer)
-{
-}
-
-static void on_event(void *owner, const struct relay_event *event)
-{
-	struct fixture *f = owner;
-
-	if (f->event_count < EVENTS_MAX)
-		f->events[f->event_count++] = event->type;
-	if (event->why)
-		(void)snprintf(f->why, sizeof(f->why), "%s", event->why);
-}
-
-static void on_closed(void *owner)
-{
-	((struct fixture *)owner)->closed = true;
-}
-
-static void on_drained(void *owner)
-{
-	((struct fixture *)owner)->drained++;
-}
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct pump_pool_config pool = { .workers = 1 };
-
-	assert_non_null(f);
-	uv_loop_init(&f->loop);
-	uv_timer_init(&f->loop, &f->deadline);
-	uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0);
-	uv_timer_init(&f->loop, &f->tick);
-	uv_timer_start(&f->tick, on_tick, 5, 5);
-	assert_int_equal(pump_pool_new(&f->loop, &pool, &f->pool), 0);
-	f->config = (struct relay_config){
-		.min_port = 1024,
-		.max_port = 65535,
-		.line_dialect = true,
-		.max_tunnels_per_addr = 64,
-		.max_pending_per_tunnel = 4,
-		.max_pending = 64,
-		.max_conns_per_tunnel = 6,
-		.max_conns = 64,
-		.max_handshakes = 8,
-		.grace_ms = DEADLINE_MS,
-	};
-	assert_int_equal(addr_parse_ip("127.0.0.1", 0, &f->config.bind_addr), 0);
-	f->config.bind_tunnels = f->config.bind_addr;
-	*state = f;
-	return 0;
-}
-
-static void start(struct fixture *f, const char *secret)
-{
-	if (secret) {
-		assert_int_equal(secret_set(&f->secret, secret, strlen(secret)), 0);
-		f->config.secret = &f->secret;
-	}
-	assert_int_equal(relay_new(&f->loop, f->pool, &f->config, on_event, f, &f->relay), 0);
-	assert_int_equal(relay_start(f->relay, &f->addr), 0);
-	assert_int_equal(f->events[0], RELAY_LISTENING);
-}
-
-static void run(struct fixture *f)
-{
-	uv_run(&f->loop, UV_RUN_ONCE);
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	relay_close(f->relay, on_closed, f);
-	while (!f->closed)
-		run(f);
-	f->closed = false;
-	pump_pool_close(f->pool, on_closed, f);
-	while (!f->closed)
-		run(f);
-	uv_close((uv_handle_t *)&f->deadline, NULL);
-	uv_close((uv_handle_t *)&f->tick, NULL);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
-	secret_clear(&f->secret);
-	free(f);
-	return 0;
-}
-
-/* --- peers --- */
-
-static struct peer connect_port(struct fixture *f, uint16_t port)
-{
-	struct peer p = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-	struct addr addr = f->addr;
-
-	addr_set_port(&addr, port);
-	assert_int_equal(connect(p.fd, &addr.sa, addr_len(&addr)), 0);
-	assert_int_equal(fcntl(p.fd, F_SETFL, O_NONBLOCK), 0);
-	return p;
-}
-
-static void disconnect(struct peer *p)
-{
-	p->fd = fd_close(p->fd);
-}
-
-/* `len` with the NUL of the string, which ends a frame. */
-static void say_bytes(struct peer *p, const char *data, size_t len)
-{
-	assert_int_equal(send(p->fd, data, len, MSG_NOSIGNAL), (ssize_t)len);
-}
-
-#define say(p, frame) say_bytes(p, frame, sizeof(frame))
-
-/* 0: the end; otherwise more bytes. */
-static ssize_t await_bytes(struct fixture *f, struct peer *p)
-{
-	for (;;) {
-		ssize_t n = recv(p->fd, p->data + p->len, sizeof(p->data) - p->len, 0);
-
-		if (n > 0)
-			p->len += (size_t)n;
-		if (n >= 0 || errno != EAGAIN)
-			return n < 0 ? 0 : n;
-		run(f);
-	}
-}
-
-static void await_end(struct fixture *f, struct peer *p)
-{
-	while (await_bytes(f, p) > 0)
-		;
-}
-
-static bool take_frame(struct peer *p, char *ret_frame)
-{
-	char *end = memchr(p->data, '\0', p->len);
-	size_t len;
-
-	if (!end)
-		return false;
-	len = (size_t)(end - p->data) + 1;
-	memcpy(ret_frame, p->data, len);
-	p->len -= len;
-	memmove(p->data, end + 1, p->len);
-	return true;
-}
-
-/* The next frame that is no heartbeat. */
-static void await_frame(struct fixture *f, struct peer *p, char ret_frame[512])
-{
-	for (;;) {
-		while (take_frame(p, ret_frame))
-			if (strcmp(ret_frame, "\"Heartbeat\"") != 0)
-				return;
-		if (await_bytes(f, p) == 0)
-			fail_msg("the connection ended in place of a frame");
-	}
-}
-
-static void expect_frame(struct fixture *f, struct peer *p, const char *frame)
-{
-	char got[512];
-
-	await_frame(f, p, got);
-	assert_string_equal(got, frame);
-}
-
-static uint16_t await_hello(struct fixture *f, struct peer *p)
-{
-	char frame[512];
-	unsigned port = 0;
-
-	await_frame(f, p, frame);
-	assert_int_equal(sscanf(frame, "{\"Hello\":%u}", &port), 1);
-	return (uint16_t)port;
-}
-
-static void await_connection(struct fixture *f, struct peer *p, char ret_id[UUID_TEXT_LEN + 1])
-{
-	char frame[512];
-
-	await_frame(f, p, frame);
-	assert_int_equal(sscanf(frame, "{\"Connection\":\"%36[0-9a-f-]\"}", ret_id), 1);
-}
-
-static void await_token(struct fixture *f, struct peer *p, char ret_token[33])
-{
-	char frame[512];
-	const char *token;
-
-	await_frame(f, p, frame);
-	assert_non_null(strstr(frame, "\"Options\""));
-	token = strstr(frame, "\"token\":\"");
-	assert_non_null(token);
-	assert_int_equal(sscanf(token, "\"token\":\"%32[0-9a-f]\"", ret_token), 1);
-}
-
-/* A frame with an id or a token in its middle, and what comes behind its NUL. */
-static void say_with(
-	struct peer *p, const char *head, const char *id, const char *tail, const char *behind)
-{
-	char frame[512];
-	int len = snprintf(frame, sizeof(frame), "%s%s%s", head, id, tail);
-
-	memcpy(frame + len + 1, behind, strlen(behind));
-	say_bytes(p, frame, (size_t)len + 1 + strlen(behind));
-}
-
-static void expect_text(struct fixture *f, struct peer *p, const char *text)
-{
-	size_t len = strlen(text);
-
-	while (p->len < len)
-		assert_true(await_bytes(f, p) > 0);
-	assert_int_equal(p->len, len);
-	assert_memory_equal(p->data, text, len);
-	p->len = 0;
-}
-
-static struct peer open_tunnel(struct fixture *f, uint16_t *ret_port)
-{
-	struct peer client = connect_port(f, addr_port(&f->addr));
-
-	say(&client, "{\"Hello\":0}");
-	*ret_port = await_hello(f, &client);
-	return client;
-}
-
-static unsigned count_events(const struct fixture *f, enum relay_event_type type)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < f->event_count; i++)
-		count += f->events[i] == type;
-	return count;
-}
-
-/* --- the tests --- */
+#include "relay/relay_fixture.h"
 
 static void test_visitor_is_joined_and_an_id_is_good_once(void **state)
 {
@@ -522,6 +245,24 @@ static void test_connection_limit_closes_visitors(void **state)
 	disconnect(&client);
 }
 
+/* All descriptors went to visitors, and none was left for the data connections that they waited
+ * for. */
+static void test_visitors_leave_descriptors_for_data_connections(void **state)
+{
+	struct fixture *f = *state;
+	struct peer client, visitor;
+	uint16_t port;
+
+	start(f, NULL);
+	client = open_tunnel(f, &port);
+	f->relay->max_fds = 16;
+	visitor = connect_port(f, port);
+	await_end(f, &visitor);
+	assert_int_equal(f->relay->reserve.shed_total, 1);
+	disconnect(&visitor);
+	disconnect(&client);
+}
+
 static void test_silent_handshakes_are_limited_and_time_out(void **state)
 {
 	struct fixture *f = *state;
@@ -633,216 +374,6 @@ static void test_line_dialect(void **state)
 	disconnect(&client);
 }
 
-#define OFFER "{\"Options\":{\"resume\":true,\"refuse\":true}}"
-
-static void say_hello(struct peer *p, uint16_t port)
-{
-	char hello[32];
-	int len = snprintf(hello, sizeof(hello), "{\"Hello\":%u}", port);
-
-	say_bytes(p, hello, (size_t)len + 1);
-}
-
-static void test_refused_visitor_is_closed_at_once(void **state)
-{
-	struct fixture *f = *state;
-	struct peer client, visitor;
-	char id[UUID_TEXT_LEN + 1], frame[512];
-	uint16_t port;
-
-	start(f, NULL);
-	client = open_tunnel(f, &port);
-	say(&client, OFFER);
-	await_frame(f, &client, frame);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
-	say_with(&client, "{\"Refuse\":{\"id\":\"", id, "\",\"why\":\"it's stopped\"}}", "");
-	await_end(f, &visitor);
-	assert_int_equal(f->relay->counts.visitors_refused, 1);
-	assert_string_equal(f->why, "it\\'s stopped");
-	/* An id that nobody waits by is no offence: the visitor may have gone meanwhile. */
-	say_with(&client, "{\"Refuse\":{\"id\":\"", id, "\",\"why\":\"\"}}", "");
-	disconnect(&visitor);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
-	disconnect(&visitor);
-	disconnect(&client);
-}
-
-static void test_resume_takes_the_tunnel_over(void **state)
-{
-	struct fixture *f = *state;
-	struct peer client, again, joined, data, waiting;
-	char id[UUID_TEXT_LEN + 1], id_again[UUID_TEXT_LEN + 1], token[33], next[33];
-	uint16_t port;
-
-	start(f, NULL);
-	client = open_tunnel(f, &port);
-	say(&client, OFFER);
-	await_token(f, &client, token);
-	joined = connect_port(f, port);
-	await_connection(f, &client, id);
-	data = connect_port(f, addr_port(&f->addr));
-	say_with(&data, "{\"Accept\":\"", id, "\"}", "x");
-	expect_text(f, &joined, "x");
-	waiting = connect_port(f, port);
-	await_connection(f, &client, id);
-
-	/* Hello and Options come apart. */
-	again = connect_port(f, addr_port(&f->addr));
-	say_hello(&again, port);
-	while (f->relay->greeting_count == 0)
-		run(f);
-	say_with(&again, "{\"Options\":{\"resume\":true,\"token\":\"", token, "\"}}", "");
-	assert_int_equal(await_hello(f, &again), port);
-	await_token(f, &again, next);
-	assert_string_not_equal(token, next);
-	await_connection(f, &again, id_again);
-	assert_string_equal(id_again, id);
-	await_end(f, &client);
-
-	say_bytes(&data, "on", 2);
-	expect_text(f, &joined, "on");
-	assert_int_equal(f->relay->serving_count, 1);
-	assert_int_equal(count_events(f, RELAY_TUNNEL_RESUMED), 1);
-	assert_int_equal(count_events(f, RELAY_TUNNEL_CLOSED), 0);
-	disconnect(&joined);
-	disconnect(&data);
-	disconnect(&waiting);
-	disconnect(&client);
-	disconnect(&again);
-}
-
-static void test_no_resume_without_the_right_token(void **state)
-{
-	static const char *const offers[] = {
-		"",
-		"{\"Options\":{\"resume\":true}}",
-		"{\"Options\":{\"resume\":true,\"token\":\"00000000000000000000000000000000\"}}",
-	};
-	struct fixture *f = *state;
-	struct peer client, other;
-	char token[33];
-	uint16_t port;
-
-	start(f, NULL);
-	client = open_tunnel(f, &port);
-	say(&client, OFFER);
-	await_token(f, &client, token);
-	for (size_t i = 0; i < ARRAY_LEN(offers); i++) {
-		other = connect_port(f, addr_port(&f->addr));
-		say_hello(&other, port);
-		if (*offers[i])
-			say_bytes(&other, offers[i], strlen(offers[i]) + 1);
-		expect_frame(f, &other, "{\"Error\":\"port already in use\"}");
-		await_end(f, &other);
-		disconnect(&other);
-	}
-	assert_int_equal(f->relay->serving_count, 1);
-	disconnect(&client);
-}
-
-static void test_port_freed_while_claiming(void **state)
-{
-	struct fixture *f = *state;
-	struct peer client, other;
-	char token[33];
-	uint16_t port;
-
-	start(f, NULL);
-	client = open_tunnel(f, &port);
-	say(&client, OFFER);
-	await_token(f, &client, token);
-	other = connect_port(f, addr_port(&f->addr));
-	say_hello(&other, port);
-	while (f->relay->greeting_count == 0)
-		run(f);
-	disconnect(&client);
-	assert_int_equal(await_hello(f, &other), port);
-	disconnect(&other);
-}
-
-static void test_client_that_beats_and_stops_is_dropped(void **state)
-{
-	struct fixture *f = *state;
-	struct peer client;
-	uint16_t port;
-
-	start(f, NULL);
-	client = open_tunnel(f, &port);
-	say(&client, "{\"Options\":{\"beat\":1000}}");
-	await_end(f, &client);
-	assert_string_equal(f->why, "the client is silent");
-	disconnect(&client);
-}
-
-static void test_drain_waits_for_open_streams(void **state)
-{
-	struct fixture *f = *state;
-	struct peer client, visitor, data, late;
-	char id[UUID_TEXT_LEN + 1];
-	uint16_t port;
-
-	start(f, NULL);
-	client = open_tunnel(f, &port);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
-	relay_drain(f->relay, on_drained, f);
-	/* Who waits may still be claimed; a new tunnel is refused, and the public port is closed.
-	 */
-	data = connect_port(f, addr_port(&f->addr));
-	say_with(&data, "{\"Accept\":\"", id, "\"}", "x");
-	expect_text(f, &visitor, "x");
-	late = connect_port(f, addr_port(&f->addr));
-	say(&late, "{\"Hello\":0}");
-	expect_frame(f, &late, "{\"Error\":\"the server is shutting down\"}");
-	await_end(f, &late);
-	disconnect(&late);
-	late.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	{
-		struct addr addr = f->addr;
-
-		addr_set_port(&addr, port);
-		assert_int_equal(connect(late.fd, &addr.sa, addr_len(&addr)), -1);
-	}
-	say_bytes(&visitor, "on", 2);
-	expect_text(f, &data, "on");
-	assert_int_equal(f->drained, 0);
-	disconnect(&visitor);
-	disconnect(&data);
-	while (!f->drained)
-		run(f);
-	await_end(f, &client);
-	disconnect(&client);
-	disconnect(&late);
-	assert_int_equal(f->drained, 1);
-}
-
-static void test_second_drain_and_grace_end_streams(void **state)
-{
-	struct fixture *f = *state;
-	struct peer client, visitor, data;
-	char id[UUID_TEXT_LEN + 1];
-	uint16_t port;
-
-	start(f, NULL);
-	client = open_tunnel(f, &port);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
-	data = connect_port(f, addr_port(&f->addr));
-	say_with(&data, "{\"Accept\":\"", id, "\"}", "x");
-	expect_text(f, &visitor, "x");
-	relay_drain(f->relay, on_drained, f);
-	assert_int_equal(f->drained, 0);
-	relay_drain(f->relay, on_drained, f);
-	await_end(f, &visitor);
-	while (!f->drained)
-		run(f);
-	disconnect(&visitor);
-	disconnect(&data);
-	disconnect(&client);
-}
-
 static void test_metrics_name_every_limit(void **state)
 {
 	static const char *const names[] = { "bore_limit{name=\"max_tunnels_per_addr\"} 64\n",
@@ -898,17 +429,11 @@ int main(void)
 		CASE(test_unclaimed_visitor_is_dropped),
 		CASE(test_pending_limit_closes_visitors),
 		CASE(test_connection_limit_closes_visitors),
+		CASE(test_visitors_leave_descriptors_for_data_connections),
 		CASE(test_silent_handshakes_are_limited_and_time_out),
 		CASE(test_tunnel_is_not_disturbed_by_a_full_house),
 		CASE(test_wrong_secret),
 		CASE(test_line_dialect),
-		CASE(test_refused_visitor_is_closed_at_once),
-		CASE(test_resume_takes_the_tunnel_over),
-		CASE(test_no_resume_without_the_right_token),
-		CASE(test_port_freed_while_claiming),
-		CASE(test_client_that_beats_and_stops_is_dropped),
-		CASE(test_drain_waits_for_open_streams),
-		CASE(test_second_drain_and_grace_end_streams),
 		CASE(test_metrics_name_every_limit),
 		CASE(test_control_port_taken),
 	};

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The first step is taken on the stack: without a secret the client's Accept has mostly come before
+ * the connection is accepted, and then neither a session nor a handle of the loop is ever made for
+ * it. What isn't done in one step becomes a session; the places for those are limited.
+ */
+#include "relay/greeting.h"
+
+#include <errno.h>
+#include <string.h>
+#include "base/fd.h"
+#include "relay/internal.h"
+#include "relay/session.h"
+#include "relay/stream.h"
+
+#define GREETING_FIRST_OUT \
+	1024 /* what a handshake says before there is a chan: a challenge, an error */
+
+static void greeting_failed(struct session *s)
+{
+	struct relay *relay = s->relay;
+
+	relay->counts.handshakes_failed++;
+	if (s->hs.failure == HANDSHAKE_WRONG_SECRET) {
+		relay->counts.bad_secrets++;
+		limits_bad_secret(&relay->limits, &s->from, uv_now(relay->loop));
+		relay_tell(relay, &(struct relay_event){
+					  .type = RELAY_TUNNEL_REFUSED,
+					  .addr = &s->from,
+					  .why = ERROR_WRONG_SECRET,
+				  });
+	}
+	session_end(s, handshake_failure_text(s->hs.failure));
+}
+
+/* The handshake has said `r`, and its words are in the chan's queue. */
+static void greeting_step(struct session *s, int r)
+{
+	struct relay *relay = s->relay;
+
+	chan_flush(&s->chan);
+	if (r == HANDSHAKE_MORE)
+		return;
+	if (r == HANDSHAKE_FAILED) {
+		greeting_failed(s);
+		return;
+	}
+	if (r < 0) {
+		session_end(s, strerror(-r));
+		return;
+	}
+	if (relay->auth) {
+		limits_good_secret(&relay->limits, &s->from);
+		limits_learn_dialect(&relay->limits, &s->from, s->hs.dialect == DIALECT_BORE,
+			uv_now(relay->loop));
+	}
+	if (s->hs.request == SERVER_STREAM)
+		session_become_stream(s);
+	else
+		session_want_port(s);
+}
+
+/* False: the handshake waits for more, or the session has ended. */
+bool greeting_read(struct session *s)
+{
+	struct buf *in = &s->chan.in;
+	size_t used = 0;
+	int r = server_handshake_feed(&s->hs, buf_head(in), buf_len(in), &used, &s->chan.out);
+
+	if (r >= 0)
+		buf_consume(in, used);
+	greeting_step(s, r);
+	return r == HANDSHAKE_DONE && s->state != SESSION_ENDED;
+}
+
+/* --- a new connection --- */
+
+static bool greeting_admit(struct relay *relay, const struct addr *from)
+{
+	switch (limits_admit(&relay->limits, from, relay->greeting_count)) {
+	case LIMITS_EVICT:
+		session_end(list_entry(list_first(&relay->greeting), struct session, link),
+			"made room for another handshake");
+		relay->counts.handshakes_dropped++;
+		return true;
+	case LIMITS_DROP:
+		relay->counts.handshakes_dropped++;
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* A handshake in its first step, before it is known whether it needs a session at all. */
+struct first_step {
+	struct server_handshake hs;
+	struct buf out;
+	bool wait_challenge;
+	int result;
+	size_t used, len; /* of data */
+	uint8_t data[CHAN_IN_MAX];
+};
+
+/* Without a secret the client speaks first, and mostly it has done so already. */
+static int first_step_read(struct first_step *step, int fd)
+{
+	ssize_t n = recv(fd, step->data, sizeof(step->data), 0);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return -ECONNRESET;
+	step->len = (size_t)n;
+	step->result =
+		server_handshake_feed(&step->hs, step->data, step->len, &step->used, &step->out);
+	return 0;
+}
+
+static int first_step_take(
+	struct relay *relay, struct first_step *step, int fd, const struct addr *from)
+{
+	int r;
+
+	step->hs = (struct server_handshake){
+		.auth = relay->auth,
+		.line_dialect = relay->config.line_dialect,
+	};
+	r = server_handshake_start(&step->hs,
+		relay->auth && limits_speaks_json(&relay->limits, from, uv_now(relay->loop)),
+		&step->out, &step->wait_challenge);
+	if (r < 0)
+		return r;
+	step->result = r;
+	return relay->auth ? 0 : first_step_read(step, fd);
+}
+
+/* It needs a session: one that is done or failed goes through it all the same. */
+static void first_step_continue(
+	struct relay *relay, struct first_step *step, int fd, const struct addr *from)
+{
+	struct session *s;
+
+	if ((step->result == HANDSHAKE_MORE && !greeting_admit(relay, from)) ||
+		session_new(relay, fd, from, &step->hs, &s) < 0) {
+		(void)fd_close(fd);
+		return;
+	}
+	/* Both fit: the queues of a new chan are empty, and larger. */
+	(void)buf_append(&s->chan.out, buf_head(&step->out), buf_len(&step->out));
+	(void)buf_append(&s->chan.in, step->data + step->used, step->len - step->used);
+	if (step->wait_challenge)
+		timeouts_arm(&relay->challenges, &s->challenge);
+	greeting_step(s, step->result);
+	if (step->result == HANDSHAKE_DONE)
+		session_read(s);
+}
+
+void greeting_accept(struct relay *relay, int fd, const struct addr *from)
+{
+	struct first_step step;
+
+	relay->counts.handshakes++;
+	if (limits_penalised(&relay->limits, from, uv_now(relay->loop))) {
+		relay->counts.penalised++;
+		(void)fd_close(fd);
+		return;
+	}
+	step.used = step.len = 0;
+	step.wait_challenge = false;
+	buf_init(&step.out, GREETING_FIRST_OUT);
+	if (first_step_take(relay, &step, fd, from) < 0) {
+		relay->counts.handshakes_failed++;
+		(void)fd_close(fd);
+	} else if (step.result == HANDSHAKE_DONE && step.hs.request == SERVER_STREAM &&
+		   !buf_len(&step.out)) {
+		stream_join(relay, &step.hs.id, fd, step.data + step.used, step.len - step.used);
+	} else {
+		first_step_continue(relay, &step, fd, from);
+	}
+	buf_deinit(&step.out);
+}
+
+/* --- deadlines --- */
+
+void greeting_on_late(struct timeouts *q, struct timeout *t)
+{
+	struct session *s = container_of(t, struct session, timeout);
+
+	(void)server_handshake_expire(&s->hs, &s->chan.out);
+	chan_flush(&s->chan);
+	greeting_failed(s);
+}
+
+void greeting_on_challenge(struct timeouts *q, struct timeout *t)
+{
+	struct session *s = container_of(t, struct session, challenge);
+	int r = server_handshake_challenge(&s->hs, &s->chan.out);
+
+	if (r < 0)
+		session_end(s, strerror(-r));
+	else
+		chan_flush(&s->chan);
+}
