@@ -19,6 +19,7 @@
 #define CONN_LOG_BUFFER 16384 /* about a hundred lines a write */
 
 struct conn_log {
+	char *path;
 	FILE *file;
 	bool dirty, failed;
 	uint64_t stamp_s;
@@ -54,25 +55,36 @@ static int open_file(const char *path, int *ret_fd)
 	return 0;
 }
 
-int conn_log_open(const char *path, struct conn_log **ret_log)
+static int open_stream(const char *path, FILE **ret_file)
 {
 	_cleanup_(fd_closep) int fd = -1;
-	struct conn_log *log;
+	FILE *file;
 	int r = open_file(path, &fd);
 
 	if (r < 0)
 		return r;
-	log = calloc(1, sizeof(*log));
-	if (!log)
-		return -ENOMEM;
-	log->file = fdopen(fd, "w");
-	if (!log->file) {
-		r = -errno;
-		free(log);
+	file = fdopen(fd, "w"); /* truncates nothing */
+	if (!file)
+		return -errno;
+	(void)take_fd(&fd);
+	(void)setvbuf(file, NULL, _IOFBF, CONN_LOG_BUFFER);
+	*ret_file = file;
+	return 0;
+}
+
+int conn_log_open(const char *path, struct conn_log **ret_log)
+{
+	struct conn_log *log = calloc(1, sizeof(*log));
+	int r = -ENOMEM;
+
+	if (log)
+		log->path = strdup(path);
+	if (log && log->path)
+		r = open_stream(path, &log->file);
+	if (r < 0) {
+		(void)conn_log_close(log);
 		return r;
 	}
-	(void)take_fd(&fd);
-	(void)setvbuf(log->file, NULL, _IOFBF, CONN_LOG_BUFFER);
 	*ret_log = log;
 	return 0;
 }
@@ -81,9 +93,27 @@ struct conn_log *conn_log_close(struct conn_log *log)
 {
 	if (!log)
 		return NULL;
-	(void)fclose(log->file);
+	if (log->file)
+		(void)fclose(log->file);
+	free(log->path);
 	free(log);
 	return NULL;
+}
+
+int conn_log_reopen(struct conn_log *log)
+{
+	FILE *file;
+	int r;
+
+	if (!log)
+		return 0;
+	r = open_stream(log->path, &file);
+	if (r < 0)
+		return r;
+	(void)fclose(log->file);
+	log->file = file;
+	log->dirty = log->failed = false;
+	return 0;
 }
 
 static void write_time(struct conn_log *log)

@@ -17,11 +17,9 @@ struct conn_log *conn_log_close(struct conn_log *log);
 /* The same path again, for what follows. Negative errno: the old file goes on. */
 int conn_log_reopen(struct conn_log *log, const char *path);
 
-/* Both take NULL: no log. */
+/* These take NULL: no log. */
+int conn_log_reopen(struct conn_log *log); /* negative errno: the old file goes on */
 void conn_log_write(struct conn_log *log, const struct relay_event *event);
 void conn_log_flush(struct conn_log *log);
-
-/* "visitor_closed" */
-const char *relay_event_name(enum relay_event_type type);
 
 #endif

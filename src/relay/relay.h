@@ -60,6 +60,9 @@ struct relay_event {
 	const char *why;
 };
 
+/* "visitor_closed" */
+const char *relay_event_name(enum relay_event_type type);
+
 typedef void (*relay_event_fn)(void *owner, const struct relay_event *event);
 
 /* Builds it; nothing listens yet. `config` is copied, but for what it points to. */
