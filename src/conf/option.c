@@ -7,6 +7,7 @@
 #include "conf/option.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -116,6 +117,11 @@ static int option_set_store(
 	return r;
 }
 
+static bool option_may_repeat(const struct option_def *def)
+{
+	return def->type == OPTION_FLAG || def->type == OPTION_LIST;
+}
+
 /* A word of the command line that `def` is given by; `text` is NULL for what takes no value. */
 static int option_set_arg(struct option_set *set, const struct option_def *def, char *text)
 {
@@ -125,7 +131,7 @@ static int option_set_arg(struct option_set *set, const struct option_def *def, 
 
 	if (def->type == OPTION_HELP)
 		return OPTION_WANTS_HELP;
-	if (set->source[at] == OPTION_FROM_ARG && def->type != OPTION_FLAG)
+	if (set->source[at] == OPTION_FROM_ARG && !option_may_repeat(def))
 		return option_set_fail(set, "the argument '%s' cannot be used multiple times",
 			option_display(def, display, sizeof display));
 	r = option_set_store(set, def, text, OPTION_FROM_ARG);
@@ -296,7 +302,7 @@ static int option_set_check_required(struct option_set *set)
 	return 0;
 }
 
-int option_set_parse(struct option_set *set, const struct option_table *table, void *values,
+int option_set_begin(struct option_set *set, const struct option_table *table, void *values,
 	int argc, char **argv)
 {
 	int r;
@@ -305,9 +311,61 @@ int option_set_parse(struct option_set *set, const struct option_table *table, v
 	r = option_set_read_args(set, argc, argv);
 	for (size_t i = 0; r == 0 && i < table->count; i++)
 		r = option_set_read_env(set, &table->defs[i]);
-	for (size_t i = 0; r == 0 && i < table->count; i++)
-		option_set_default(set, &table->defs[i]);
-	if (r == 0)
-		r = option_set_check_required(set);
 	return r;
+}
+
+const struct option_def *option_find_key(const struct option_table *table, const char *key)
+{
+	for (size_t i = 0; i < table->count; i++)
+		if (table->defs[i].key && strcmp(table->defs[i].key, key) == 0)
+			return &table->defs[i];
+	return NULL;
+}
+
+static int option_value_judge(const struct option_def *def, const char *text, char *ret_why)
+{
+	union {
+		bool flag;
+		const char *text;
+		uint64_t number;
+		struct option_list list;
+		struct secret secret;
+	} unused = { 0 };
+	struct option_def alone = *def;
+	int r;
+
+	alone.offset = 0;
+	r = option_value_set(&alone, text, &unused, ret_why);
+	if (def->type == OPTION_SECRET)
+		secret_clear(&unused.secret);
+	return r;
+}
+
+int option_set_from_file(struct option_set *set, const struct option_def *def, const char *text,
+	char ret_why[OPTION_WHY_MAX])
+{
+	enum option_source *source = &set->source[def - set->table->defs];
+	int r;
+
+	if (*source != OPTION_UNSET && *source != OPTION_FROM_FILE)
+		return option_value_judge(def, text, ret_why);
+	r = option_value_set(def, text, set->values, ret_why);
+	if (r == 0)
+		*source = OPTION_FROM_FILE;
+	return r;
+}
+
+int option_set_finish(struct option_set *set)
+{
+	for (size_t i = 0; i < set->table->count; i++)
+		option_set_default(set, &set->table->defs[i]);
+	return option_set_check_required(set);
+}
+
+int option_set_parse(struct option_set *set, const struct option_table *table, void *values,
+	int argc, char **argv)
+{
+	int r = option_set_begin(set, table, values, argc, argv);
+
+	return r == 0 ? option_set_finish(set) : r;
 }

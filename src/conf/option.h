@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The options of a command: one alphabetical table that feeds the command line, the environment,
- * --help, the shells' completion and the manual page.
+ * the configuration file, --help, the shells' completion and the manual page.
  *
- * A value is taken from the command line, else from the environment, else from the default, and is
- * stored in the caller's struct at the table's offset. Texts point into argv, the environment or
- * the table. The command line's rules are those of clap, which stock bore uses: `--opt value`,
+ * A value is taken from the command line, else from the environment, else from the file, else from
+ * the default, and is stored in the caller's struct at the table's offset. Texts point into argv,
+ * the environment, the file's entries or the table. The command line's rules are those of clap,
+ * which stock bore uses: `--opt value`,
  * `--opt=value`, `-o value`, `-ovalue`, `-o=value`, `--`, long names in full, each option once.
  */
 #ifndef CONF_OPTION_H
@@ -20,15 +21,16 @@
 #define OPTIONS_MAX 48       /* entries of a table */
 #define OPTION_ERROR_MAX 512 /* a message and its NUL; what is longer is cut */
 #define OPTION_LIST_MAX 64   /* values of one list */
+#define OPTION_WHY_MAX 160   /* an explanation and its NUL */
 
 /* What a value is, and what stands at its offset. */
 enum option_type {
-	OPTION_FLAG,     /* bool; takes no value and may be repeated */
-	OPTION_HELP,     /* nothing is stored: ends the parsing */
-	OPTION_TEXT,     /* const char *, not empty; NULL: not given */
-	OPTION_FILE,     /* as OPTION_TEXT; completed with file names */
-	OPTION_SECRET,   /* struct secret; wiped from argv and the environment, in no message */
-	OPTION_NUMBER,   /* uint64_t in min..max */
+	OPTION_FLAG,   /* bool; takes no value and may be repeated. Elsewhere: true, false, 1, 0 */
+	OPTION_HELP,   /* nothing is stored: ends the parsing */
+	OPTION_TEXT,   /* const char *, not empty; NULL: not given */
+	OPTION_FILE,   /* as OPTION_TEXT; completed with file names */
+	OPTION_SECRET, /* struct secret; wiped from argv and the environment, in no message */
+	OPTION_NUMBER, /* uint64_t in min..max */
 	OPTION_DURATION, /* uint64_t in ms, in min..max; "none" is 0 where min is 0 */
 	OPTION_CHOICE,   /* uint64_t: the index of the word in `choices` */
 	OPTION_LIST,     /* struct option_list; may be repeated, each time with one more text */
@@ -44,6 +46,7 @@ struct option_def {
 	const char *name;           /* the long option, or the name of a positional argument */
 	const char *value_name;     /* of an option's value in --help */
 	const char *env;            /* variable, or NULL */
+	const char *key;            /* in the configuration file, "table.key", or NULL */
 	const char *fallback;       /* the default as one would type it, or NULL */
 	const char *const *choices; /* OPTION_CHOICE: words, NULL at the end */
 	const char *help;           /* sentences without the last full stop */
@@ -65,6 +68,7 @@ struct option_table {
 enum option_source {
 	OPTION_UNSET,
 	OPTION_FROM_DEFAULT,
+	OPTION_FROM_FILE,
 	OPTION_FROM_ENV,
 	OPTION_FROM_ARG,
 };
@@ -88,6 +92,24 @@ enum option_condition {
  */
 int option_set_parse(struct option_set *set, const struct option_table *table, void *values,
 	int argc, char **argv);
+
+/*
+ * The same in three steps, for a command with a configuration file: the words and the variables;
+ * then, with option_set_from_file(), what stands in the file; then the defaults.
+ */
+int option_set_begin(struct option_set *set, const struct option_table *table, void *values,
+	int argc, char **argv);
+int option_set_finish(struct option_set *set);
+
+/* The option with that key in the file, or NULL. */
+const struct option_def *option_find_key(const struct option_table *table, const char *key);
+
+/*
+ * A value from the file; several calls make a list. What was given elsewhere is judged, so that a
+ * mistake in the file is told at once, but not stored. Negative errno: ret_why says why.
+ */
+int option_set_from_file(struct option_set *set, const struct option_def *def, const char *text,
+	char ret_why[OPTION_WHY_MAX]);
 
 /* Where the value of the option `name`, which must be in the table, came from. */
 enum option_source option_set_source(const struct option_set *set, const char *name);

@@ -26,7 +26,11 @@ static int why(char *ret_why, int r, const char *text)
 
 static int set_flag(const struct option_def *def, const char *text, void *slot, char *ret_why)
 {
-	*(bool *)slot = true;
+	bool on = !text || strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
+
+	if (!on && strcmp(text, "false") != 0 && strcmp(text, "0") != 0)
+		return why(ret_why, -EINVAL, "it is neither true nor false");
+	*(bool *)slot = on;
 	return 0;
 }
 
@@ -97,6 +101,19 @@ static int set_choice(const struct option_def *def, const char *text, void *slot
 	return -EINVAL;
 }
 
+static int set_list(const struct option_def *def, const char *text, void *slot, char *ret_why)
+{
+	struct option_list *list = slot;
+
+	if (list->count == OPTION_LIST_MAX) {
+		snprintf(
+			ret_why, OPTION_WHY_MAX, "there are more than %d of them", OPTION_LIST_MAX);
+		return -E2BIG;
+	}
+	list->items[list->count++] = text;
+	return 0;
+}
+
 static const value_set_fn setters[OPTION_TYPES] = {
 	[OPTION_FLAG] = set_flag,
 	[OPTION_TEXT] = set_text,
@@ -105,6 +122,7 @@ static const value_set_fn setters[OPTION_TYPES] = {
 	[OPTION_NUMBER] = set_number,
 	[OPTION_DURATION] = set_duration,
 	[OPTION_CHOICE] = set_choice,
+	[OPTION_LIST] = set_list,
 };
 
 int option_value_set(

@@ -8,10 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTION_WHY_MAX 160 /* an explanation and its NUL */
-#define OPTION_DURATION_TEXT_MAX 24
+#include "conf/option.h"
 
-struct option_def;
+#define OPTION_DURATION_TEXT_MAX 24
 
 /*
  * Stores the value at def->offset in `values`. Negative errno: nothing was stored and ret_why says

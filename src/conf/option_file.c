@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* From a TOML file's entries to options. */
+#include "conf/option_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "conf/toml.h"
+
+#define SHOWN_MAX 128 /* of a text of the file in a message */
+
+static void freep(char **p)
+{
+	free(*p);
+}
+
+static void toml_file_freep(struct toml_file **file)
+{
+	toml_file_free(*file);
+}
+
+/* At most OPTION_FILE_MAX bytes; -EFBIG. */
+static int read_whole(const char *path, char **ret_text, size_t *ret_len)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	_cleanup_(freep) char *text = NULL;
+	size_t len = 0;
+	ssize_t n = 1;
+
+	/* Not blocking: a pipe in the project's folder must not hold us up. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	text = malloc(OPTION_FILE_MAX + 1);
+	if (!text)
+		return -ENOMEM;
+	while (n > 0 && len <= OPTION_FILE_MAX) {
+		n = read(fd, text + len, OPTION_FILE_MAX + 1 - len);
+		if (n < 0)
+			return -errno;
+		len += (size_t)n;
+	}
+	if (len > OPTION_FILE_MAX)
+		return -EFBIG;
+	*ret_text = take_ptr(text);
+	*ret_len = len;
+	return 0;
+}
+
+static int option_set_entry(
+	struct option_set *set, const char *path, const struct toml_entry *entry)
+{
+	const struct option_def *def = option_find_key(set->table, entry->key);
+	char shown[SHOWN_MAX], reason[OPTION_WHY_MAX];
+	const char *why = NULL;
+
+	log_escape(shown, sizeof shown, entry->key, strlen(entry->key));
+	if (!def)
+		return option_set_fail(
+			set, "%s:%" PRIu32 ": there is no key '%s'", path, entry->line, shown);
+	if (!entry->text)
+		why = "it is neither a text nor a whole number, true or false";
+	else if (strlen(entry->text) != entry->len)
+		why = "it holds a NUL character";
+	else if (entry->element != (def->type == OPTION_LIST))
+		why = entry->element ? "one value is expected, not an array"
+				     : "an array of texts is expected";
+	else if (option_set_from_file(set, def, entry->text, reason) < 0)
+		why = reason;
+	if (!why)
+		return 0;
+	return option_set_fail(
+		set, "%s:%" PRIu32 ": bad value of '%s': %s", path, entry->line, shown, why);
+}
+
+int option_set_read_file(struct option_set *set, const char *path, struct toml_file **ret_file)
+{
+	_cleanup_(toml_file_freep) struct toml_file *file = NULL;
+	_cleanup_(freep) char *text = NULL;
+	char why[TOML_WHY_MAX], shown[TOML_WHY_MAX];
+	uint32_t line;
+	size_t len = 0;
+	int r = read_whole(path, &text, &len);
+
+	if (r == -ENOENT) {
+		*ret_file = NULL;
+		return 0;
+	}
+	if (r < 0)
+		return option_set_fail(set, "can't read '%s': %s", path, strerror(-r));
+	r = toml_file_parse(text, len, &file, &line, why);
+	if (r < 0)
+		return option_set_fail(set, "%s:%" PRIu32 ": %s", path, line,
+			log_escape(shown, sizeof shown, why, strlen(why)));
+	for (size_t i = 0; r == 0 && i < toml_file_count(file); i++)
+		r = option_set_entry(set, path, toml_file_entry(file, i));
+	if (r == 0)
+		*ret_file = take_ptr(file);
+	return r;
+}
