@@ -19,7 +19,6 @@
 #define CONN_LOG_BUFFER 16384 /* about a hundred lines a write */
 
 struct conn_log {
-	char *path;
 	FILE *file;
 	bool dirty, failed;
 	uint64_t stamp_s;
@@ -55,36 +54,25 @@ static int open_file(const char *path, int *ret_fd)
 	return 0;
 }
 
-static int open_stream(const char *path, FILE **ret_file)
+int conn_log_open(const char *path, struct conn_log **ret_log)
 {
 	_cleanup_(fd_closep) int fd = -1;
-	FILE *file;
+	struct conn_log *log;
 	int r = open_file(path, &fd);
 
 	if (r < 0)
 		return r;
-	file = fdopen(fd, "w"); /* truncates nothing */
-	if (!file)
-		return -errno;
-	(void)take_fd(&fd);
-	(void)setvbuf(file, NULL, _IOFBF, CONN_LOG_BUFFER);
-	*ret_file = file;
-	return 0;
-}
-
-int conn_log_open(const char *path, struct conn_log **ret_log)
-{
-	struct conn_log *log = calloc(1, sizeof(*log));
-	int r = -ENOMEM;
-
-	if (log)
-		log->path = strdup(path);
-	if (log && log->path)
-		r = open_stream(path, &log->file);
-	if (r < 0) {
-		(void)conn_log_close(log);
+	log = calloc(1, sizeof(*log));
+	if (!log)
+		return -ENOMEM;
+	log->file = fdopen(fd, "w"); /* truncates nothing */
+	if (!log->file) {
+		r = -errno;
+		free(log);
 		return r;
 	}
+	(void)take_fd(&fd);
+	(void)setvbuf(log->file, NULL, _IOFBF, CONN_LOG_BUFFER);
 	*ret_log = log;
 	return 0;
 }
@@ -93,27 +81,21 @@ struct conn_log *conn_log_close(struct conn_log *log)
 {
 	if (!log)
 		return NULL;
-	if (log->file)
-		(void)fclose(log->file);
-	free(log->path);
+	(void)fclose(log->file);
 	free(log);
 	return NULL;
 }
 
-int conn_log_reopen(struct conn_log *log)
+int conn_log_reopen(struct conn_log *log, const char *path)
 {
-	FILE *file;
-	int r;
+	_cleanup_(fd_closep) int fd = -1;
+	int r = open_file(path, &fd);
 
-	if (!log)
-		return 0;
-	r = open_stream(log->path, &file);
 	if (r < 0)
 		return r;
-	(void)fclose(log->file);
-	log->file = file;
+	(void)fflush(log->file);
 	log->dirty = log->failed = false;
-	return 0;
+	return dup3(fd, fileno(log->file), O_CLOEXEC) < 0 ? -errno : 0;
 }
 
 static void write_time(struct conn_log *log)
@@ -166,17 +148,4 @@ void conn_log_flush(struct conn_log *log)
 			strerror(errno));
 	log->failed = true;
 	clearerr(log->file);
-}
-
-int conn_log_reopen(struct conn_log *log, const char *path)
-{
-	_cleanup_(fd_closep) int fd = -1;
-	int r = open_file(path, &fd);
-
-	if (r < 0)
-		return r;
-	log->dirty = true;
-	conn_log_flush(log);
-	log->failed = false;
-	return dup3(fd, fileno(log->file), O_CLOEXEC) < 0 ? -errno : 0;
 }

@@ -18,7 +18,6 @@ struct conn_log *conn_log_close(struct conn_log *log);
 int conn_log_reopen(struct conn_log *log, const char *path);
 
 /* These take NULL: no log. */
-int conn_log_reopen(struct conn_log *log); /* negative errno: the old file goes on */
 void conn_log_write(struct conn_log *log, const struct relay_event *event);
 void conn_log_flush(struct conn_log *log);
 

@@ -251,25 +251,6 @@ static void close_handles(struct relay *relay)
 	uv_close((uv_handle_t *)&relay->flush, on_flush_closed);
 }
 
-void relay_close(struct relay *relay, void (*closed)(void *owner), void *owner)
-{
-	assert(relay->phase != RELAY_PHASE_CLOSING);
-	relay->phase = RELAY_PHASE_CLOSING;
-	relay->closed = closed;
-	relay->closed_owner = owner;
-	listener_close(&relay->listener);
-	relay_end_streams(relay);
-	end_sessions(relay, "the relay is closing");
-	relay_settle(relay);
-}
-
-int relay_reopen_log(struct relay *relay)
-{
-	if (!relay->conn_log)
-		return 0;
-	return conn_log_reopen(relay->conn_log, relay->config.connection_log);
-}
-
 static void relay_set_drained(struct relay *relay)
 {
 	relay->phase = RELAY_PHASE_DRAINED;
@@ -321,7 +302,21 @@ void relay_drain(struct relay *relay, void (*drained)(void *owner), void *owner)
 	relay_settle(relay);
 }
 
+void relay_close(struct relay *relay, void (*closed)(void *owner), void *owner)
+{
+	assert(relay->phase != RELAY_PHASE_CLOSING);
+	relay->phase = RELAY_PHASE_CLOSING;
+	relay->closed = closed;
+	relay->closed_owner = owner;
+	listener_close(&relay->listener);
+	relay_end_streams(relay);
+	end_sessions(relay, "the relay is closing");
+	relay_settle(relay);
+}
+
 int relay_reopen_log(struct relay *relay)
 {
-	return conn_log_reopen(relay->conn_log);
+	if (!relay->conn_log)
+		return 0;
+	return conn_log_reopen(relay->conn_log, relay->config.connection_log);
 }
