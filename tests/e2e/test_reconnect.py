@@ -91,7 +91,8 @@ def test_backoff(lab):
                 ends.append((begin, time.monotonic()))
         gaps = [after[0] - before[1] for before, after in zip(ends, ends[1:])]
         announced = [float(m[1]) for _, m in process.find(r"next attempt in ([0-9.]+) s")]
-    for number, announced_s in enumerate(announced):
+    # The first pause follows the loss and is not announced: at most BACKOFF_FIRST.
+    for number, announced_s in enumerate(announced, 1):
         assert announced_s <= min(BACKOFF_MAX, BACKOFF_FIRST * 2**number) + 0.1, announced
     # Full jitter: a single pause may be near 0, five of them in a row are not.
     assert sum(gaps) > 0.5, gaps
@@ -169,7 +170,7 @@ def test_relay_stops_without_closing(lab, kind):
     with Idle(client.process):
         lost, cause = client.wait_state("Reconnecting", SILENCE, after=mark)
         assert lost - connected > 6, "silence is no reason before that"
-        assert "silen" in cause or "quiet" in cause or "heard" in cause, cause
+        assert "no word from it" in cause, cause
         client.process.wait_line("next attempt in", 2 * SILENCE, after=mark)
         relay.process.signal(signal.SIGCONT)
         came_back(client, mark)
@@ -306,7 +307,7 @@ def test_same_port_after_dropped_packets(lab, net):
 @needs_net
 @pytest.mark.root
 def test_address_of_the_client_changes(lab, net):
-    """Noticed at once by the machine's own news, not by silence; the same public port."""
+    """The old connection is dead without a word, and the relay still holds the port for it: the token gets it back."""
     home, away, relay, client = spread(lab, net)
     mark = client.process.mark()
     changed = time.monotonic()

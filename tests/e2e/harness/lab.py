@@ -2,6 +2,7 @@
 """A test's own relays, clients and applications, each with a loopback address and a log in the test's folder."""
 
 import collections
+import contextlib
 import itertools
 import os
 import pathlib
@@ -60,8 +61,9 @@ def new_host():
 
 
 class Relay:
-    def __init__(self, process, host, control_port, metrics=None):
-        self.process, self.host, self.control_port, self.metrics_at = process, host, control_port, metrics
+    def __init__(self, process, host, control_port, metrics=None, where=None):
+        self.process, self.host, self.control_port = process, host, control_port
+        self.metrics_at, self.where = metrics, where
 
     @property
     def control(self):
@@ -73,7 +75,8 @@ class Relay:
 
     def metrics(self):
         """{name: value}, or {name{labels}: value}."""
-        return read_metrics(self.metrics_at)
+        with self.where.entered() if self.where else contextlib.nullcontext():
+            return read_metrics(self.metrics_at)
 
 
 class Client:
@@ -148,7 +151,7 @@ class Lab:
         process = self.ours(*argv, name="relay", where=where, **how)
         _, found = process.wait_line(r"server listening at \S*:(\d+)$")
         at = int(process.wait_line(r"http://\S+:(\d+)/metrics")[1][1]) if metrics else None
-        return Relay(process, host, int(found[1]), at)
+        return Relay(process, host, int(found[1]), at, where)
 
     def start_client(self, relay, app, kind="ours", secret=None, port=None, args=(), path=None, where=None, **how):
         """`bore local` that may or may not come to listen. `relay` may be fake, `app` a port."""
