@@ -37,10 +37,13 @@ struct spawn_child {
 /* Negative errno: nothing runs; -ENOENT and -EACCES are mostly those of the program itself. */
 int spawn_start(const struct spawn_config *config, struct spawn_child *ret_child);
 
-/* To its whole group; harmless when it has ended. */
+/* To its whole group; not after spawn_reap(). */
 void spawn_kill(const struct spawn_child *child, int signal);
 
-/* After pidfd is readable: how it ended, as of waitpid(2). -EAGAIN: it still runs. */
+/*
+ * After pidfd is readable: how it ended, as of waitpid(2). What it has left in its group is killed.
+ * -EAGAIN: it still runs.
+ */
 int spawn_reap(const struct spawn_child *child, int *ret_status);
 
 #endif
