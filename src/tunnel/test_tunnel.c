@@ -87,6 +87,11 @@ static bool is_reconnecting(const void *arg)
 	return state_of(arg) == TUNNEL_RECONNECTING;
 }
 
+static bool is_disconnected(const void *arg)
+{
+	return state_of(arg) == TUNNEL_DISCONNECTED;
+}
+
 static bool is_ended(const void *arg)
 {
 	return ((const struct trial *)arg)->ended > 0;
@@ -369,6 +374,42 @@ static void test_drain(void **state)
 	trial_close(&t);
 }
 
+static void test_drain_of_an_idle_tunnel(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	tunnel_drain(t.tunnel, 600000, on_drained, &t);
+	/* Never from within. */
+	assert_false(t.drained);
+	fake_run_until(&t.loop, is_drained, &t);
+	trial_close(&t);
+}
+
+/* A relay that goes away while we drain is not looked for again. */
+static void test_relay_lost_while_draining(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO }, { .answer = "ping" } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], CONNECTION);
+	await(&t, &t.relay, 1, ACCEPT "pong");
+	tunnel_drain(t.tunnel, 600000, on_drained, &t);
+	fake_conn_hang_up(&t.relay.conns[0]);
+	fake_run_until(&t.loop, is_disconnected, &t);
+	/* The open stream goes on without it. */
+	assert_false(t.drained);
+	assert_int_equal(t.ended, 0);
+	fake_conn_hang_up(&t.relay.conns[1]);
+	fake_conn_hang_up(&t.app.conns[0]);
+	fake_run_until(&t.loop, is_drained, &t);
+	trial_close(&t);
+}
+
 static void test_drain_ends_at_the_grace(void **state)
 {
 	static const struct fake_script scripts[] = { { .answer = HELLO }, { .answer = "ping" } };
@@ -414,6 +455,8 @@ int main(void)
 		cmocka_unit_test(test_split_announcement),
 		cmocka_unit_test(test_stop_ends_open_visitors),
 		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_drain_of_an_idle_tunnel),
+		cmocka_unit_test(test_relay_lost_while_draining),
 		cmocka_unit_test(test_drain_ends_at_the_grace),
 		cmocka_unit_test(test_close_in_any_phase),
 	};
