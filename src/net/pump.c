@@ -35,6 +35,7 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 	p->result.side = side;
 	p->result.error = error;
 	p->dir[side].hup = true;
+	p->dir[side].fin = false;
 	p->dir[side].readable = !p->dir[side].eof;
 	p->dir[other].done = true;
 	pump_dir_drop(&p->dir[other], io);
@@ -136,6 +137,8 @@ void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pum
 	/* HUP is both directions shut. If ours to that side isn't, the side was reset. */
 	if ((events & EPOLLERR) || ((events & EPOLLHUP) && !p->dir[other].done))
 		pump_fail(p, side, side_error(p, side), io);
+	else if (events & EPOLLRDHUP)
+		p->dir[side].fin = true;
 }
 
 bool pump_can_run(const struct pump *p)

@@ -25,6 +25,7 @@ struct pump_dir {
 	struct pipe pipe; /* only during a turn, or while bytes are stuck in it */
 	uint32_t streak;  /* bytes of large reads in a row: bulk is spliced */
 	bool readable;    /* the source may have bytes */
+	bool fin;         /* the source's FIN has arrived, behind what is still to be read */
 	bool hup;     /* its end may have been told: a short read does not mean an empty queue */
 	bool urgent;  /* it has urgent data: a read stops at the mark, splice(2) never passes it */
 	bool blocked; /* the destination takes no more until EPOLLOUT */
