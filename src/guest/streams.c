@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of the guest's streams. Free places are chained, so that each step takes constant time.
+ */
+#include "guest/streams.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+
+/* Places that the table starts with. */
+#define SOCKETS_MIN 64
+
+static const struct stream stream_none = { .kind = STREAM_NONE, .fd = -1 };
+
+void streams_init(struct streams *s)
+{
+	*s = (struct streams){
+		.standard = {
+			{ .kind = STREAM_INPUT, .fd = STDIN_FILENO },
+			{ .kind = STREAM_OUTPUT, .fd = STDOUT_FILENO },
+			{ .kind = STREAM_OUTPUT, .fd = STDERR_FILENO },
+		},
+		.listener = stream_none,
+		.listener_fd = STREAMS_NO_FD,
+		.free = STREAMS_NO_FD,
+	};
+}
+
+void streams_deinit(struct streams *s)
+{
+	fd_close(s->listener.fd);
+	for (uint32_t i = 0; i < s->n_sockets; i++)
+		fd_close(s->sockets[i].fd);
+	free(s->sockets);
+	streams_init(s);
+}
+
+void streams_set_listener(struct streams *s, int take_fd, uint32_t fd)
+{
+	assert(s->listener_fd == STREAMS_NO_FD && fd < STREAMS_SOCKET_BASE);
+	s->listener = (struct stream){ .kind = STREAM_LISTENER, .fd = take_fd, .untouched = true };
+	s->listener_fd = fd;
+}
+
+struct stream *streams_find(struct streams *s, uint32_t fd)
+{
+	struct stream *stream;
+
+	if (fd < ARRAY_LEN(s->standard))
+		stream = &s->standard[fd];
+	else if (fd == s->listener_fd && fd != STREAMS_NO_FD)
+		stream = &s->listener;
+	else if (fd >= STREAMS_SOCKET_BASE && fd - STREAMS_SOCKET_BASE < s->n_sockets)
+		stream = &s->sockets[fd - STREAMS_SOCKET_BASE];
+	else
+		return NULL;
+	return stream->kind == STREAM_NONE ? NULL : stream;
+}
+
+bool streams_is_socket_fd(const struct streams *s, uint32_t fd)
+{
+	return fd == s->listener_fd || fd >= STREAMS_SOCKET_BASE;
+}
+
+static int sockets_grow(struct streams *s)
+{
+	uint32_t n = s->n_sockets ? 2 * s->n_sockets : SOCKETS_MIN;
+	struct stream *grown;
+
+	if (n > STREAMS_SOCKETS_MAX)
+		return -EMFILE;
+	grown = reallocarray(s->sockets, n, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	for (uint32_t i = n; i-- > s->n_sockets;) {
+		grown[i] = stream_none;
+		grown[i].next_free = s->free;
+		s->free = i;
+	}
+	s->sockets = grown;
+	s->n_sockets = n;
+	return 0;
+}
+
+int streams_add_socket(struct streams *s, int take_fd, bool nonblock, uint32_t *ret_fd)
+{
+	uint32_t i;
+	int r;
+
+	if (s->free == STREAMS_NO_FD) {
+		r = sockets_grow(s);
+		if (r < 0)
+			return r;
+	}
+	i = s->free;
+	s->free = s->sockets[i].next_free;
+	s->sockets[i] =
+		(struct stream){ .kind = STREAM_SOCKET, .fd = take_fd, .nonblock = nonblock };
+	*ret_fd = STREAMS_SOCKET_BASE + i;
+	return 0;
+}
+
+void streams_drop(struct streams *s, uint32_t fd)
+{
+	struct stream *stream = streams_find(s, fd);
+
+	if (!stream)
+		return;
+	if (stream->kind == STREAM_SOCKET || stream->kind == STREAM_LISTENER)
+		fd_close(stream->fd);
+	*stream = stream_none;
+	if (fd >= STREAMS_SOCKET_BASE) {
+		stream->next_free = s->free;
+		s->free = fd - STREAMS_SOCKET_BASE;
+	}
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's descriptors that the engine's WASI has nothing to do with: standard streams and
+ * sockets. They are read, written and waited for here, with plain system calls.
+ *
+ * A socket's number never meets one of the engine's. The preopened listener has the number that
+ * programs expect, the first behind the directories: the engine's table holds a stand-in at that
+ * place. Accepted sockets count from STREAMS_SOCKET_BASE, which the engine's dense table, with an
+ * open descriptor of the host behind each number, can't reach.
+ *
+ * Every socket is non-blocking on the host; one that blocks for the guest is waited for.
+ */
+#ifndef GUEST_STREAMS_H
+#define GUEST_STREAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* fs.nr_open as the kernel sets it: no process has more descriptors unless root says otherwise. */
+#define STREAMS_SOCKET_BASE (1u << 20)
+
+/* Sockets of one guest; beyond that accept fails with EMFILE. */
+#define STREAMS_SOCKETS_MAX 16384
+
+/* No guest has this number for a descriptor. */
+#define STREAMS_NO_FD UINT32_MAX
+
+enum stream_kind {
+	STREAM_NONE,     /* a free place */
+	STREAM_INPUT,    /* standard input */
+	STREAM_OUTPUT,   /* standard output or error */
+	STREAM_LISTENER, /* accepts */
+	STREAM_SOCKET,   /* connected */
+};
+
+struct stream {
+	enum stream_kind kind;
+	int fd;             /* owned for sockets, borrowed for standard streams; -1 when free */
+	bool nonblock;      /* the guest is told EAGAIN rather than waited for */
+	bool untouched;     /* the preopened listener, whose status nobody has asked for yet */
+	uint32_t next_free; /* of a free place: the index of the next one, or STREAMS_NO_FD */
+};
+
+struct streams {
+	struct stream standard[3];
+	struct stream listener;
+	uint32_t listener_fd;   /* the guest's number for it; STREAMS_NO_FD without one */
+	struct stream *sockets; /* owned; index i is number STREAMS_SOCKET_BASE + i */
+	uint32_t n_sockets;
+	uint32_t free; /* the head of the free places */
+};
+
+void streams_init(struct streams *s);
+void streams_deinit(struct streams *s);
+
+/* Takes over a listening socket and gives it the guest's number fd. */
+void streams_set_listener(struct streams *s, int take_fd, uint32_t fd);
+
+/* NULL when the number is none of ours. */
+struct stream *streams_find(struct streams *s, uint32_t fd);
+
+/* Whether the number belongs to sockets, open or closed, so that the engine must not see it. */
+bool streams_is_socket_fd(const struct streams *s, uint32_t fd);
+
+/* Takes over a connected socket; on failure (-EMFILE, -ENOMEM) it stays the caller's. */
+int streams_add_socket(struct streams *s, int take_fd, bool nonblock, uint32_t *ret_fd);
+
+/* Closes a socket; lets go of a standard stream, whose number is the engine's from now on. */
+void streams_drop(struct streams *s, uint32_t fd);
+
+#endif
