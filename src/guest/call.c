@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of calls, and waiting. */
+#include "guest/call.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+
+#define NS_PER_MS 1000000
+
+const struct call_entry call_table[] = {
+	{ "clock_time_get", "iIi", call_clock_time_get },
+	{ "fd_close", "i", call_fd_close },
+	{ "fd_fdstat_get", "ii", call_fd_fdstat_get },
+	{ "fd_fdstat_set_flags", "ii", call_fd_fdstat_set_flags },
+	{ "fd_filestat_get", "ii", call_fd_filestat_get },
+	{ "fd_prestat_dir_name", "iii", call_fd_prestat },
+	{ "fd_prestat_get", "ii", call_fd_prestat },
+	{ "fd_read", "iiii", call_fd_read },
+	{ "fd_renumber", "ii", call_fd_renumber },
+	{ "fd_write", "iiii", call_fd_write },
+	{ "poll_oneoff", "iiii", call_poll_oneoff },
+	{ "sock_accept", "iii", call_sock_accept },
+	{ "sock_recv", "iiiiii", call_sock_recv },
+	{ "sock_send", "iiiii", call_sock_send },
+	{ "sock_shutdown", "ii", call_sock_shutdown },
+};
+const size_t call_table_len = ARRAY_LEN(call_table);
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int call_wait(const struct call *c, struct pollfd *fds, size_t len, int64_t at_ns)
+{
+	int64_t deadline_ns = c->deadline_ms ? (int64_t)c->deadline_ms * NS_PER_MS : INT64_MAX;
+	int64_t until = at_ns < deadline_ns ? at_ns : deadline_ns;
+	int r;
+
+	for (;;) {
+		int64_t now = now_ns(), left = until > now ? until - now : 0;
+		struct timespec timeout = {
+			.tv_sec = left / 1000000000,
+			.tv_nsec = left % 1000000000,
+		};
+
+		if (now >= deadline_ns)
+			return -ETIME;
+		r = ppoll(fds, len, until == INT64_MAX ? NULL : &timeout, NULL);
+		if (r > 0 || (r == 0 && now_ns() >= at_ns))
+			return r;
+		if (r < 0 && errno != EINTR)
+			return -errno;
+	}
+}
+
+int call_wait_fd(const struct call *c, int fd, short events)
+{
+	struct pollfd one = { .fd = fd, .events = events };
+	int r = call_wait(c, &one, 1, INT64_MAX);
+
+	return r < 0 ? r : 0;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls about a descriptor: status, flags, closing, numbers. The engine answers them for its
+ * own descriptors and for the standard streams.
+ *
+ * The preopened listener says that it is non-blocking, since Go takes no other; but Rust and C
+ * programs call accept without asking and expect it to block. So it blocks until its status was
+ * asked for: who knows that it doesn't block copes with EAGAIN.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "guest/call.h"
+#include "guest/streams.h"
+#include "guest/wasi.h"
+
+#define RIGHTS_BOTH                                                    \
+	(WASI_RIGHT_FD_FDSTAT_SET_FLAGS | WASI_RIGHT_FD_FILESTAT_GET | \
+		WASI_RIGHT_POLL_FD_READWRITE | WASI_RIGHT_FD_READ)
+#define RIGHTS_SOCKET (RIGHTS_BOTH | WASI_RIGHT_FD_WRITE | WASI_RIGHT_SOCK_SHUTDOWN)
+#define RIGHTS_LISTENER (RIGHTS_BOTH | WASI_RIGHT_SOCK_ACCEPT)
+
+/* The socket that argument 0 names; standard streams are the engine's here. */
+static int find_socket(const struct call *c, struct stream **ret_stream)
+{
+	if (!streams_is_socket_fd(c->streams, c->arg[0]))
+		return CALL_FORWARD;
+	*ret_stream = streams_find(c->streams, c->arg[0]);
+	return *ret_stream ? 0 : -EBADF;
+}
+
+/* fd_fdstat_get(fd, ret_fdstat) */
+int call_fd_fdstat_get(struct call *c)
+{
+	struct stream *s;
+	uint8_t *stat;
+	int r;
+
+	r = find_socket(c, &s);
+	if (r != 0)
+		return r;
+	r = guest_mem_at(&c->mem, c->arg[1], 1, WASI_FDSTAT_SIZE, &stat);
+	if (r < 0)
+		return r;
+	if (s->untouched) {
+		s->untouched = false;
+		s->nonblock = true;
+	}
+	memset(stat, 0, WASI_FDSTAT_SIZE);
+	stat[WASI_FDSTAT_FILETYPE] = WASI_FILETYPE_SOCKET_STREAM;
+	guest_store_u16(stat + WASI_FDSTAT_FLAGS, s->nonblock ? WASI_FDFLAG_NONBLOCK : 0);
+	if (s->kind == STREAM_LISTENER) {
+		guest_store_u64(stat + WASI_FDSTAT_RIGHTS, RIGHTS_LISTENER);
+		guest_store_u64(stat + WASI_FDSTAT_RIGHTS_INHERITING, RIGHTS_SOCKET);
+	} else {
+		guest_store_u64(stat + WASI_FDSTAT_RIGHTS, RIGHTS_SOCKET);
+	}
+	return 0;
+}
+
+/* fd_fdstat_set_flags(fd, flags) */
+int call_fd_fdstat_set_flags(struct call *c)
+{
+	struct stream *s;
+	int r;
+
+	r = find_socket(c, &s);
+	if (r != 0)
+		return r;
+	if (c->arg[1] & ~(uint32_t)WASI_FDFLAG_NONBLOCK)
+		return -EINVAL;
+	s->nonblock = c->arg[1] & WASI_FDFLAG_NONBLOCK;
+	s->untouched = false;
+	return 0;
+}
+
+/* fd_filestat_get(fd, ret_filestat) */
+int call_fd_filestat_get(struct call *c)
+{
+	struct stream *s;
+	uint8_t *stat;
+	int r;
+
+	r = find_socket(c, &s);
+	if (r != 0)
+		return r;
+	r = guest_mem_at(&c->mem, c->arg[1], 1, WASI_FILESTAT_SIZE, &stat);
+	if (r < 0)
+		return r;
+	memset(stat, 0, WASI_FILESTAT_SIZE);
+	stat[WASI_FILESTAT_FILETYPE] = WASI_FILETYPE_SOCKET_STREAM;
+	return 0;
+}
+
+/*
+ * fd_prestat_get(fd, …), fd_prestat_dir_name(fd, …): a program asks for the directories from number
+ * 3 up to the first EBADF, which the listener's number gives. The engine has its stand-in there.
+ */
+int call_fd_prestat(struct call *c)
+{
+	return streams_is_socket_fd(c->streams, c->arg[0]) ? -EBADF : CALL_FORWARD;
+}
+
+/* fd_close(fd) */
+int call_fd_close(struct call *c)
+{
+	struct stream *s;
+	int r = find_socket(c, &s);
+
+	if (r < 0)
+		return r;
+	streams_drop(c->streams, c->arg[0]);
+	return r;
+}
+
+/* fd_renumber(from, to): a socket keeps the number that it has. */
+int call_fd_renumber(struct call *c)
+{
+	if (streams_is_socket_fd(c->streams, c->arg[0]) ||
+		streams_is_socket_fd(c->streams, c->arg[1]))
+		return -EOPNOTSUPP;
+	streams_drop(c->streams, c->arg[0]);
+	streams_drop(c->streams, c->arg[1]);
+	return CALL_FORWARD;
+}
+
+/*
+ * clock_time_get(clock, precision, ret_time): here, because poll_oneoff() waits for times of these
+ * clocks, and the engine's monotonic clock starts at zero with each instance.
+ */
+int call_clock_time_get(struct call *c)
+{
+	struct timespec now;
+	uint8_t *ret_time;
+	int r;
+
+	if (c->arg[0] != WASI_CLOCK_REALTIME && c->arg[0] != WASI_CLOCK_MONOTONIC)
+		return CALL_FORWARD;
+	r = guest_mem_at(&c->mem, c->arg[2], 1, sizeof(uint64_t), &ret_time);
+	if (r < 0)
+		return r;
+	clock_gettime(c->arg[0] == WASI_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &now);
+	guest_store_u64(ret_time, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	return 0;
+}

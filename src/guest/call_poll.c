@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poll_oneoff(): clocks, sockets and standard streams together, by one poll(2); every other
+ * descriptor that the engine knows is a file or directory and always ready.
+ *
+ * The guest's memory is read once, into a list of our own: events may be written over the
+ * subscriptions.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "guest/call.h"
+#include "guest/streams.h"
+#include "guest/wasi.h"
+
+/* Both directions of every socket that a guest can have, and some clocks and files. */
+#define SUBSCRIPTIONS_MAX (2 * STREAMS_SOCKETS_MAX + 1024)
+
+#define NS_PER_S 1000000000
+
+struct subscription {
+	uint64_t userdata;
+	int64_t at_ns;  /* a clock: when it is due, on the host's monotonic clock */
+	uint16_t error; /* WASI's code; with one it is due at once */
+	uint8_t type;   /* enum wasi_eventtype */
+	bool now;       /* due at once */
+};
+
+/* One call's state. polls[i] belongs to subscriptions[i]; poll(2) skips those with fd -1. */
+struct poller {
+	struct subscription *subscriptions;
+	struct pollfd *polls;
+	uint32_t len;
+	int64_t until_ns; /* the first clock that is due; INT64_MAX for none */
+};
+
+static void poller_deinit(struct poller *p)
+{
+	free(p->subscriptions);
+	free(p->polls);
+}
+
+static int64_t clock_ns(clockid_t id)
+{
+	struct timespec now;
+
+	clock_gettime(id, &now);
+	return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+/* Times beyond the end of the host's clock are never. */
+static int64_t saturate(int64_t base, uint64_t ns)
+{
+	return ns > (uint64_t)(INT64_MAX - base) ? INT64_MAX : base + (int64_t)ns;
+}
+
+static int subscribe_clock(struct poller *p, struct subscription *s, const uint8_t *in)
+{
+	uint64_t timeout = guest_load_u64(in + WASI_SUBSCRIPTION_CLOCK_TIMEOUT);
+	uint16_t flags = guest_load_u16(in + WASI_SUBSCRIPTION_CLOCK_FLAGS);
+	uint32_t clock = guest_load_u32(in + WASI_SUBSCRIPTION_CLOCK);
+	int64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (clock > WASI_CLOCK_THREAD_CPU || (flags & ~WASI_SUB_CLOCK_ABSTIME))
+		return -EINVAL;
+	if (clock > WASI_CLOCK_MONOTONIC) {
+		s->error = WASI_ENOTSUP;
+		s->now = true;
+		return 0;
+	}
+	if (!(flags & WASI_SUB_CLOCK_ABSTIME)) {
+		s->at_ns = saturate(now, timeout);
+	} else if (clock == WASI_CLOCK_MONOTONIC) {
+		s->at_ns = saturate(0, timeout);
+	} else {
+		uint64_t wall = (uint64_t)clock_ns(CLOCK_REALTIME);
+
+		s->at_ns = saturate(now, timeout > wall ? timeout - wall : 0);
+	}
+	if (s->at_ns < p->until_ns)
+		p->until_ns = s->at_ns;
+	return 0;
+}
+
+static int subscribe_fd(struct call *c, struct subscription *s, struct pollfd *poll,
+	const uint8_t *in, uint8_t *scratch)
+{
+	uint32_t fd = guest_load_u32(in + WASI_SUBSCRIPTION_FD);
+	const struct stream *stream = streams_find(c->streams, fd);
+
+	if (stream) {
+		poll->fd = stream->fd;
+		poll->events = s->type == WASI_EVENT_FD_READ ? POLLIN : POLLOUT;
+		return 0;
+	}
+	s->now = true;
+	if (streams_is_socket_fd(c->streams, fd))
+		s->error = WASI_EBADF;
+	else
+		s->error = (uint16_t)c->check_fd(c, fd, scratch);
+	return 0;
+}
+
+/* Reads the subscriptions at in. check_fd() takes the answer's place for its own meanwhile. */
+static int poller_read(struct poller *p, struct call *c, const uint8_t *in, uint8_t *out)
+{
+	uint8_t copy[WASI_SUBSCRIPTION_SIZE];
+	int r;
+
+	for (uint32_t i = 0; i < p->len; i++, in += WASI_SUBSCRIPTION_SIZE) {
+		struct subscription *s = &p->subscriptions[i];
+
+		memcpy(copy, in, sizeof(copy));
+		*s = (struct subscription){
+			.userdata = guest_load_u64(copy + WASI_SUBSCRIPTION_USERDATA),
+			.type = copy[WASI_SUBSCRIPTION_TYPE],
+			.at_ns = INT64_MAX,
+		};
+		p->polls[i].fd = -1;
+		if (s->type > WASI_EVENT_FD_WRITE)
+			return -EINVAL;
+		if (s->type == WASI_EVENT_CLOCK)
+			r = subscribe_clock(p, s, copy);
+		else
+			r = subscribe_fd(c, s, &p->polls[i], copy, out);
+		if (r < 0)
+			return r;
+		if (s->now)
+			p->until_ns = 0;
+	}
+	return 0;
+}
+
+static bool subscription_is_due(
+	const struct subscription *s, const struct pollfd *poll, int64_t now)
+{
+	if (s->now)
+		return true;
+	return s->type == WASI_EVENT_CLOCK ? s->at_ns <= now : poll->revents != 0;
+}
+
+static void event_write(uint8_t *out, const struct subscription *s, const struct pollfd *poll)
+{
+	int bytes = 0;
+
+	memset(out, 0, WASI_EVENT_SIZE);
+	guest_store_u64(out + WASI_EVENT_USERDATA, s->userdata);
+	guest_store_u16(out + WASI_EVENT_ERROR, s->error);
+	out[WASI_EVENT_TYPE] = s->type;
+	if (s->type == WASI_EVENT_CLOCK || s->error)
+		return;
+	/* A listener has no bytes, and of a file nobody knows; some programs take 0 for the end. */
+	if (s->type == WASI_EVENT_FD_WRITE || poll->fd < 0 || ioctl(poll->fd, FIONREAD, &bytes) < 0)
+		bytes = 1;
+	guest_store_u64(out + WASI_EVENT_NBYTES, (uint64_t)bytes);
+	/* Not for a peer that only ended its own direction: it still waits for the answer. */
+	if (poll->fd >= 0 && (poll->revents & (POLLHUP | POLLERR)))
+		guest_store_u16(out + WASI_EVENT_FLAGS, WASI_EVENT_HANGUP);
+}
+
+/* Waits, and writes the events that are due, in the order of their subscriptions. */
+static int poller_run(const struct poller *p, const struct call *c, uint8_t *out, uint32_t *ret_n)
+{
+	uint32_t n = 0;
+	int64_t now;
+	int r;
+
+	r = call_wait(c, p->polls, p->len, p->until_ns);
+	if (r < 0)
+		return r;
+	now = clock_ns(CLOCK_MONOTONIC);
+	for (uint32_t i = 0; i < p->len; i++)
+		if (subscription_is_due(&p->subscriptions[i], &p->polls[i], now))
+			event_write(out + (size_t)n++ * WASI_EVENT_SIZE, &p->subscriptions[i],
+				&p->polls[i]);
+	*ret_n = n;
+	return 0;
+}
+
+/* poll_oneoff(subscriptions, events, len, ret_n) */
+int call_poll_oneoff(struct call *c)
+{
+	_cleanup_(poller_deinit) struct poller p = { .len = c->arg[2], .until_ns = INT64_MAX };
+	uint8_t *in, *out, *ret_n;
+	uint32_t n;
+	int r;
+
+	if (p.len == 0 || p.len > SUBSCRIPTIONS_MAX)
+		return -EINVAL;
+	r = guest_mem_at(&c->mem, c->arg[0], p.len, WASI_SUBSCRIPTION_SIZE, &in);
+	if (r < 0)
+		return r;
+	r = guest_mem_at(&c->mem, c->arg[1], p.len, WASI_EVENT_SIZE, &out);
+	if (r < 0)
+		return r;
+	r = guest_mem_at(&c->mem, c->arg[3], 1, sizeof(uint32_t), &ret_n);
+	if (r < 0)
+		return r;
+	p.subscriptions = calloc(p.len, sizeof(*p.subscriptions));
+	p.polls = calloc(p.len, sizeof(*p.polls));
+	if (!p.subscriptions || !p.polls)
+		return -ENOMEM;
+	r = poller_read(&p, c, in, out);
+	if (r == 0)
+		r = poller_run(&p, c, out, &n);
+	if (r < 0)
+		return r == -ETIME ? CALL_EXPIRED : r;
+	guest_store_u32(ret_n, n);
+	return 0;
+}
