@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* Loading. Failures of the cache only cost time: they are logged and the module is compiled. */
+#include "guest/module.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <wasmtime.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "guest/cache.h"
+#include "guest/guest_exit.h"
+#include "guest/wasm_file.h"
+
+/* From here on compiling takes long enough to be announced. */
+#define COMPILE_ANNOUNCED (1u << 20)
+
+/* A file in memory. */
+struct content {
+	uint8_t *data; /* owned */
+	size_t len;
+};
+
+static void content_deinit(struct content *c)
+{
+	free(c->data);
+}
+
+static int content_read(struct content *c, const char *path)
+{
+	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	if (st.st_size > MODULE_FILE_MAX)
+		return -EFBIG;
+	c->data = malloc((size_t)st.st_size + 1);
+	if (!c->data)
+		return -ENOMEM;
+	while (c->len < (size_t)st.st_size) {
+		ssize_t n = read(fd, c->data + c->len, (size_t)st.st_size - c->len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n == 0)
+			break;
+		if (n > 0)
+			c->len += (size_t)n;
+	}
+	return 0;
+}
+
+static int refuse_kind(enum wasm_file_kind kind, const char *path)
+{
+	switch (kind) {
+	case WASM_FILE_COMPONENT:
+		return guest_fail(GUEST_EXIT_COMPONENT,
+			"'%s' is a component; components run in the wasmtime command", path);
+	case WASM_FILE_TRUNCATED:
+		return guest_fail(GUEST_EXIT_TRUNCATED,
+			"'%s' is cut off: it ends before its sections do; build or copy it again",
+			path);
+	case WASM_FILE_OTHER_VERSION:
+		return guest_fail(GUEST_EXIT_INVALID,
+			"'%s' is in a version of WebAssembly that is not known", path);
+	case WASM_FILE_NOT_WASM:
+		return guest_fail(GUEST_EXIT_NOT_WASM, "'%s' is not a WebAssembly file", path);
+	case WASM_FILE_MODULE:
+		break;
+	}
+	return 0;
+}
+
+/* Prints the first line of what the engine says, which it owns no more. */
+static int refuse_invalid(struct wasmtime_error *error, const char *path)
+{
+	struct wasm_byte_vec_t text;
+	const char *newline;
+	int code;
+
+	wasmtime_error_message(error, &text);
+	newline = memchr(text.data, '\n', text.size);
+	code = guest_fail(GUEST_EXIT_INVALID, "'%s' is not valid: %.*s", path,
+		(int)(newline ? newline - (char *)text.data : (ptrdiff_t)text.size),
+		(char *)text.data);
+	wasm_byte_vec_delete(&text);
+	wasmtime_error_delete(error);
+	return code;
+}
+
+static int compile(struct wasm_engine_t *engine, const char *path, const struct content *content,
+	struct wasmtime_module **ret_module)
+{
+	uint64_t start_ms = clock_now_ms();
+	struct wasmtime_error *error;
+	bool announced = content->len > COMPILE_ANNOUNCED;
+
+	if (announced)
+		fprintf(stderr, "wasmrun-guest: compiling '%s', %.1f MB\n", path,
+			(double)content->len / 1e6);
+	error = wasmtime_module_new(engine, content->data, content->len, ret_module);
+	if (error)
+		return refuse_invalid(error, path);
+	if (announced)
+		fprintf(stderr, "wasmrun-guest: compiled in %.1f s\n",
+			(double)(clock_now_ms() - start_ms) / 1e3);
+	return 0;
+}
+
+/* Gets the module from the cache. The engine refuses what another version or processor made. */
+static bool cache_load(const struct cache *cache, const char *folder, const char *name,
+	struct wasm_engine_t *engine, struct wasmtime_module **ret_module)
+{
+	struct wasmtime_error *error;
+	char *path;
+
+	if (cache_touch(cache, name) < 0 || asprintf(&path, "%s/%s", folder, name) < 0)
+		return false;
+	error = wasmtime_module_deserialize_file(engine, path, ret_module);
+	free(path);
+	if (error)
+		wasmtime_error_delete(error);
+	return !error;
+}
+
+static void cache_save(const struct cache *cache, const char *name, struct wasmtime_module *module)
+{
+	struct wasm_byte_vec_t bytes;
+	struct wasmtime_error *error;
+	int r;
+
+	error = wasmtime_module_serialize(module, &bytes);
+	if (error) {
+		log_warn("cache", "the engine can't serialize this module");
+		wasmtime_error_delete(error);
+		return;
+	}
+	r = cache_store(cache, name, bytes.data, bytes.size);
+	if (r < 0)
+		log_warn("cache", "can't store the compiled module: %s", strerror(-r));
+	wasm_byte_vec_delete(&bytes);
+}
+
+int module_load(struct wasm_engine_t *engine, const char *path, const char *folder,
+	struct wasmtime_module **ret_module)
+{
+	_cleanup_(content_deinit) struct content content = { 0 };
+	_cleanup_(cache_close) struct cache cache = { .dir = -1 };
+	char name[CACHE_NAME_SIZE];
+	int r;
+
+	r = content_read(&content, path);
+	if (r < 0)
+		return guest_fail(GUEST_EXIT_READ, "can't read '%s': %s", path, strerror(-r));
+	r = refuse_kind(wasm_file_check(content.data, content.len), path);
+	if (r != 0)
+		return r;
+	if (!folder)
+		return compile(engine, path, &content, ret_module);
+
+	r = cache_open(&cache, folder);
+	if (r == 0)
+		r = cache_name(content.data, content.len, name);
+	if (r < 0) {
+		log_warn("cache", "'%s' can't be used: %s", folder,
+			r == -EPERM ? "it is not private to this user" : strerror(-r));
+		return compile(engine, path, &content, ret_module);
+	}
+	if (cache_load(&cache, folder, name, engine, ret_module)) {
+		log_debug("cache", "hit key=%s", name);
+		return 0;
+	}
+	log_debug("cache", "miss key=%s", name);
+	r = compile(engine, path, &content, ret_module);
+	if (r == 0)
+		cache_save(&cache, name, *ret_module);
+	return r;
+}

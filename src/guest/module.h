@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a file's name to a compiled module that can be run: what it is, from the cache or compiled,
+ * and whether everything that it imports is there.
+ */
+#ifndef GUEST_MODULE_H
+#define GUEST_MODULE_H
+
+#include <stdint.h>
+
+struct wasm_engine_t;
+struct wasmtime_context;
+struct wasmtime_linker;
+struct wasmtime_module;
+
+/* The largest file that is read, in bytes: some ten times the largest known. */
+#define MODULE_FILE_MAX (1024u << 20)
+
+/*
+ * Loads the module; cache is the folder of compiled modules, NULL for none. A module of more than
+ * a mebibyte that has to be compiled is announced on standard error. Returns 0, or after one line
+ * on standard error an enum guest_exit.
+ */
+int module_load(struct wasm_engine_t *engine, const char *path, const char *cache,
+	struct wasmtime_module **ret_module);
+
+/*
+ * Refuses by name what could not run: made for another host, imports that the linker doesn't have,
+ * no _start, no memory or more than memory_max bytes of it. Returns as module_load().
+ */
+int module_check(struct wasmtime_module *module, struct wasmtime_context *context,
+	struct wasmtime_linker *linker, const char *path, uint64_t memory_max);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* What a module wants, held against what is here. */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <wasmtime.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "guest/guest_exit.h"
+#include "guest/module.h"
+#include "guest/wasi.h"
+
+/* Hosts that modules are made for and that wasmrun is not, told by a prefix of what they import. */
+static const struct {
+	const char *prefix;
+	const char *what;
+} foreign[] = {
+	{ "wasix_", "was made for WASIX, which is not supported; build it for wasm32-wasip1" },
+	{ "wasi_unstable",
+		"uses WASI of 2019 (wasi_unstable), which is not supported; build it for "
+		"wasm32-wasip1" },
+	{ "spin-", "is a module of Spin 1, which is not supported; build it as a component" },
+	{ "wasi-outbound-",
+		"is a module of Spin 1, which is not supported; build it as a component" },
+	{ "wasi_experimental_http", "uses WASI's first HTTP experiment, which is not supported; "
+				    "build it as a component" },
+	{ "gojs", "was made by Go for the browser; build it with GOOS=wasip1" },
+	{ "__wbindgen_", "was made by wasm-bindgen for the browser, and needs a page around it" },
+	{ "wbg", "was made by wasm-bindgen for the browser, and needs a page around it" },
+};
+
+/* A module of Spin 1 may import nothing foreign, but it exports this. */
+#define SPIN_EXPORT "handle-http-request"
+
+static bool name_is(const struct wasm_byte_vec_t *name, const char *text)
+{
+	return name->size == strlen(text) && memcmp(name->data, text, name->size) == 0;
+}
+
+static bool name_starts(const struct wasm_byte_vec_t *name, const char *prefix)
+{
+	return name->size >= strlen(prefix) && memcmp(name->data, prefix, strlen(prefix)) == 0;
+}
+
+static int check_import(struct wasm_importtype_t *import, struct wasmtime_context *context,
+	struct wasmtime_linker *linker, const char *path)
+{
+	const struct wasm_byte_vec_t *module = wasm_importtype_module(import);
+	const struct wasm_byte_vec_t *name = wasm_importtype_name(import);
+	char module_text[128], name_text[128];
+	struct wasmtime_extern found;
+
+	if (wasmtime_linker_get(linker, context, (char *)module->data, module->size,
+		    (char *)name->data, name->size, &found)) {
+		wasmtime_extern_delete(&found);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(foreign); i++)
+		if (name_starts(module, foreign[i].prefix))
+			return guest_fail(GUEST_EXIT_FOREIGN, "'%s' %s", path, foreign[i].what);
+	log_escape(module_text, sizeof(module_text), module->data, module->size);
+	log_escape(name_text, sizeof(name_text), name->data, name->size);
+	return guest_fail(GUEST_EXIT_IMPORT, "'%s' imports '%s' of '%s', which is not there", path,
+		name_text, module_text);
+}
+
+/* WASI moves everything through the memory; a module that doesn't use it needs none. */
+static int check_memory(
+	struct wasm_memorytype_t *memory, bool uses_wasi, const char *path, uint64_t max)
+{
+	uint64_t pages;
+
+	if (!memory)
+		return uses_wasi ? guest_fail(GUEST_EXIT_NO_PROGRAM,
+					   "'%s' exports no memory, which WASI needs", path)
+				 : 0;
+	if (wasmtime_memorytype_is64(memory) || wasmtime_memorytype_isshared(memory))
+		return guest_fail(GUEST_EXIT_NO_PROGRAM,
+			"'%s' has a 64-bit or shared memory, which preview 1 does not know", path);
+	pages = wasmtime_memorytype_minimum(memory);
+	if (pages > max >> 16)
+		return guest_fail(GUEST_EXIT_MEMORY,
+			"'%s' needs %" PRIu64 " MiB of memory to start, and may have %" PRIu64
+			" (--memory-max)",
+			path, pages >> 4, max >> 20);
+	return 0;
+}
+
+static int check_exports(
+	const struct wasm_exporttype_vec_t *exports, bool uses_wasi, const char *path, uint64_t max)
+{
+	struct wasm_memorytype_t *memory = NULL;
+	bool start = false, spin = false;
+
+	for (size_t i = 0; i < exports->size; i++) {
+		const struct wasm_byte_vec_t *name = wasm_exporttype_name(exports->data[i]);
+		struct wasm_externtype_t *type = wasm_exporttype_type(exports->data[i]);
+
+		if (name_is(name, "memory"))
+			memory = wasm_externtype_as_memorytype(type);
+		start |= name_is(name, "_start") && wasm_externtype_as_functype(type);
+		spin |= name_is(name, SPIN_EXPORT);
+	}
+	if (spin)
+		return guest_fail(GUEST_EXIT_FOREIGN,
+			"'%s' is a module of Spin 1, which is not supported; build it as a "
+			"component",
+			path);
+	if (!start)
+		return guest_fail(GUEST_EXIT_NO_PROGRAM,
+			"'%s' is a library, not a program: it exports no _start function", path);
+	return check_memory(memory, uses_wasi, path, max);
+}
+
+int module_check(struct wasmtime_module *module, struct wasmtime_context *context,
+	struct wasmtime_linker *linker, const char *path, uint64_t memory_max)
+{
+	struct wasm_importtype_vec_t imports;
+	struct wasm_exporttype_vec_t exports;
+	bool uses_wasi = false;
+	int r = 0;
+
+	wasmtime_module_imports(module, &imports);
+	for (size_t i = 0; i < imports.size && r == 0; i++) {
+		uses_wasi |= name_is(wasm_importtype_module(imports.data[i]), WASI_MODULE);
+		r = check_import(imports.data[i], context, linker, path);
+	}
+	wasm_importtype_vec_delete(&imports);
+	if (r != 0)
+		return r;
+	wasmtime_module_exports(module, &exports);
+	r = check_exports(&exports, uses_wasi, path, memory_max);
+	wasm_exporttype_vec_delete(&exports);
+	return r;
+}
