@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* One function per option, found by a table. */
+#include "guest/guest_config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/parse.h"
+#include "guest/guest_exit.h"
+
+static int option_dir(struct guest_config *c, char *arg)
+{
+	const char *separator = strstr(arg, "::");
+	size_t host_len = separator ? (size_t)(separator - arg) : strlen(arg);
+	struct guest_dir *dir = &c->dirs[c->n_dirs];
+
+	if (host_len == 0 || (separator && separator[2] == '\0'))
+		return -EINVAL;
+	dir->host = strndup(arg, host_len);
+	dir->guest = strdup(separator ? separator + 2 : arg);
+	c->n_dirs++;
+	return dir->host && dir->guest ? 0 : -ENOMEM;
+}
+
+static int option_env(struct guest_config *c, char *arg)
+{
+	if (arg[0] == '=' || !strchr(arg, '='))
+		return -EINVAL;
+	c->env[c->n_env++] = arg;
+	return 0;
+}
+
+static int option_listen_fd(struct guest_config *c, char *arg)
+{
+	uint16_t fd;
+	int r = parse_u16(arg, strlen(arg), &fd);
+
+	if (r < 0)
+		return r;
+	c->listens = true;
+	c->listen_fd = fd;
+	return 0;
+}
+
+static int option_memory_max(struct guest_config *c, char *arg)
+{
+	return parse_u64(arg, strlen(arg), 1, UINT64_C(1) << 32, &c->memory_max);
+}
+
+static int option_cache(struct guest_config *c, char *arg)
+{
+	c->cache = arg;
+	return 0;
+}
+
+static int option_timeout(struct guest_config *c, char *arg)
+{
+	return parse_duration_ms(arg, &c->timeout_ms);
+}
+
+static int option_verbose(struct guest_config *c, char *arg)
+{
+	c->verbose = true;
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int has_arg;
+	int (*fn)(struct guest_config *c, char *arg);
+} options[] = {
+	{ "cache", required_argument, option_cache },
+	{ "dir", required_argument, option_dir },
+	{ "env", required_argument, option_env },
+	{ "listen-fd", required_argument, option_listen_fd },
+	{ "memory-max", required_argument, option_memory_max },
+	{ "timeout", required_argument, option_timeout },
+	{ "verbose", no_argument, option_verbose },
+};
+
+/* getopt's view of the table: the value of each is its index. */
+static int next_option(int argc, char **argv)
+{
+	struct option table[ARRAY_LEN(options) + 1] = { 0 };
+	int i;
+
+	for (size_t n = 0; n < ARRAY_LEN(options); n++) {
+		table[n].name = options[n].name;
+		table[n].has_arg = options[n].has_arg;
+	}
+	/* "+" ends at the module: what follows is the guest's own. */
+	switch (getopt_long(argc, argv, "+", table, &i)) {
+	case 0:
+		return i;
+	case -1:
+		return -1;
+	default:
+		return -2;
+	}
+}
+
+int guest_config_parse(struct guest_config *c, int argc, char **argv)
+{
+	int i;
+
+	*c = (struct guest_config){
+		.dirs = calloc((size_t)argc, sizeof(*c->dirs)),
+		.env = calloc((size_t)argc, sizeof(*c->env)),
+		.listen_fd = -1,
+		.memory_max = GUEST_MEMORY_MAX_DEFAULT,
+	};
+	if (!c->dirs || !c->env)
+		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
+	while ((i = next_option(argc, argv)) >= 0) {
+		int r = options[i].fn(c, optarg);
+
+		if (r < 0)
+			return guest_fail(GUEST_EXIT_USAGE, "--%s '%s': %s", options[i].name,
+				optarg, strerror(-r));
+	}
+	if (i == -2 || optind >= argc)
+		return guest_fail(GUEST_EXIT_USAGE,
+			"usage: wasmrun-guest [--dir HOST::GUEST]... "
+			"[--env NAME=VALUE]... [--listen-fd N] [--memory-max BYTES] [--cache DIR] "
+			"[--timeout DURATION] [--verbose] MODULE [ARGUMENT...]");
+	c->module = argv[optind];
+	c->args = argv + optind + 1;
+	return 0;
+}
+
+void guest_config_deinit(struct guest_config *c)
+{
+	for (size_t i = 0; i < c->n_dirs; i++) {
+		free(c->dirs[i].host);
+		free(c->dirs[i].guest);
+	}
+	free(c->dirs);
+	free(c->env);
+	c->listen_fd = fd_close(c->listen_fd);
+}

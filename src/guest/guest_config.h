@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command line of wasmrun-guest, which wasmrun writes and people rarely see:
+ *
+ *   wasmrun-guest [--dir HOST::GUEST]... [--env NAME=VALUE]... [--listen-fd N] [--memory-max BYTES]
+ *                 [--cache DIR] [--timeout DURATION] [--verbose] MODULE [ARGUMENT...]
+ */
+#ifndef GUEST_GUEST_CONFIG_H
+#define GUEST_GUEST_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Linear memory that a guest may have unless told otherwise. */
+#define GUEST_MEMORY_MAX_DEFAULT (1024ull << 20)
+
+struct guest_dir {
+	char *host, *guest; /* both owned */
+};
+
+struct guest_config {
+	const char *module; /* borrowed from argv, as all strings but those of dirs */
+	char **args;        /* the guest's arguments without its name, up to a NULL */
+	struct guest_dir *dirs;
+	size_t n_dirs;
+	const char **env; /* NAME=VALUE; a later one wins */
+	size_t n_env;
+	bool listens;  /* a listening socket was given */
+	int listen_fd; /* that one; -1 for none, or once somebody has taken it over */
+	uint64_t memory_max;
+	const char *cache;   /* NULL for none */
+	uint64_t timeout_ms; /* 0 is none */
+	bool verbose;
+};
+
+/* Returns 0, or after one line on standard error an enum guest_exit. */
+int guest_config_parse(struct guest_config *c, int argc, char **argv);
+void guest_config_deinit(struct guest_config *c);
+
+#endif

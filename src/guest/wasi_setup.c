@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The listener's number must be one that the engine never gives out. So the engine gets a directory
+ * for it: an empty one, deleted before the guest runs, in which nothing can be found or made.
+ */
+#include "guest/wasi_setup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <wasmtime.h>
+
+#include "base/err.h"
+#include "guest/guest_config.h"
+#include "guest/guest_exit.h"
+
+#define FIRST_DIR_FD 3
+
+uint32_t wasi_listener_fd(const struct guest_config *config)
+{
+	return FIRST_DIR_FD + (uint32_t)config->n_dirs;
+}
+
+static int set_args(struct wasi_config_t *wasi, const struct guest_config *config)
+{
+	const char *slash = strrchr(config->module, '/'), **argv;
+	size_t n = 0;
+	bool ok;
+
+	while (config->args[n])
+		n++;
+	argv = calloc(n + 1, sizeof(*argv));
+	if (!argv)
+		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
+	argv[0] = slash ? slash + 1 : config->module;
+	for (size_t i = 0; i < n; i++)
+		argv[i + 1] = config->args[i];
+	ok = wasi_config_set_argv(wasi, n + 1, argv);
+	free(argv);
+	return ok ? 0 : guest_fail(GUEST_EXIT_SETUP, "an argument is not in UTF-8");
+}
+
+/* Whether a later variable of the list has the same name. */
+static bool env_is_overridden(char *const *env, size_t len, size_t i)
+{
+	size_t name_len = (size_t)(strchr(env[i], '=') - env[i]) + 1;
+
+	for (size_t j = i + 1; j < len; j++)
+		if (strncmp(env[i], env[j], name_len) == 0)
+			return true;
+	return false;
+}
+
+/* Splits at the "=" in place, and hands over. */
+static bool give_env(struct wasi_config_t *wasi, char **env, size_t len)
+{
+	const char **names = calloc(2 * len + 1, sizeof(*names)), **values = names + len;
+	size_t n = 0;
+	bool ok;
+
+	if (!names)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (env_is_overridden(env, len, i))
+			continue;
+		names[n] = env[i];
+		values[n++] = strchr(env[i], '=') + 1;
+	}
+	for (size_t i = 0; i < len; i++)
+		*strchr(env[i], '=') = '\0';
+	ok = wasi_config_set_env(wasi, n, names, values);
+	free(names);
+	return ok;
+}
+
+/*
+ * The listener is told the three ways that are in use: systemd's number of sockets, Enarx's number
+ * of all descriptors, and ours, which is simply its number.
+ */
+static int set_env(struct wasi_config_t *wasi, const struct guest_config *config)
+{
+	uint32_t fd = wasi_listener_fd(config);
+	size_t n = 0;
+	char **env = calloc(config->n_env + 3, sizeof(*env));
+	bool ok = env != NULL;
+
+	for (; ok && n < config->n_env; n++)
+		ok = (env[n] = strdup(config->env[n])) != NULL;
+	if (ok && config->listens) {
+		ok = asprintf(&env[n++], "LISTEN_FDS=1") > 0 &&
+		     asprintf(&env[n++], "FD_COUNT=%" PRIu32, fd + 1) > 0 &&
+		     asprintf(&env[n++], "WASMHUB_LISTEN_FD=%" PRIu32, fd) > 0;
+	}
+	ok = ok && give_env(wasi, env, n);
+	for (size_t i = 0; env && i < n; i++)
+		free(env[i]);
+	free(env);
+	return ok ? 0 : guest_fail(GUEST_EXIT_SETUP, "an environment variable is not in UTF-8");
+}
+
+static int add_stand_in(struct wasi_config_t *wasi)
+{
+	const char *tmp = getenv("TMPDIR");
+	char *path = NULL;
+	bool ok;
+
+	if (asprintf(&path, "%s/wasmrun.XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0)
+		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
+	if (!mkdtemp(path)) {
+		int r = guest_fail(GUEST_EXIT_SETUP, "can't make '%s': %s", path, strerror(errno));
+
+		free(path);
+		return r;
+	}
+	ok = wasi_config_preopen_dir(wasi, path, "", false);
+	(void)rmdir(path);
+	free(path);
+	return ok ? 0 : guest_fail(GUEST_EXIT_SETUP, "the listener has no number");
+}
+
+static int add_dirs(struct wasi_config_t *wasi, const struct guest_config *config)
+{
+	for (size_t i = 0; i < config->n_dirs; i++) {
+		const struct guest_dir *dir = &config->dirs[i];
+
+		errno = 0;
+		if (!wasi_config_preopen_dir(wasi, dir->host, dir->guest, true))
+			return guest_fail(GUEST_EXIT_SETUP, "can't open the directory '%s'%s%s",
+				dir->host, errno ? ": " : "", errno ? strerror(errno) : "");
+	}
+	return config->listens ? add_stand_in(wasi) : 0;
+}
+
+int wasi_setup(const struct guest_config *config, struct wasi_config_t **ret_wasi)
+{
+	struct wasi_config_t *wasi = wasi_config_new();
+	int r;
+
+	if (!wasi)
+		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
+	wasi_config_inherit_stdin(wasi);
+	wasi_config_inherit_stdout(wasi);
+	wasi_config_inherit_stderr(wasi);
+	r = set_args(wasi, config);
+	if (r == 0)
+		r = set_env(wasi, config);
+	if (r == 0)
+		r = add_dirs(wasi, config);
+	if (r != 0) {
+		wasi_config_delete(wasi);
+		return r;
+	}
+	*ret_wasi = wasi;
+	return 0;
+}

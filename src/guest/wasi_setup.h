@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What the engine's WASI is told about a guest: streams, arguments, environment, directories. */
+#ifndef GUEST_WASI_SETUP_H
+#define GUEST_WASI_SETUP_H
+
+#include <stdint.h>
+
+struct guest_config;
+struct wasi_config_t;
+
+/* The guest's number for the listener: the first behind the directories, which start at 3. */
+uint32_t wasi_listener_fd(const struct guest_config *config);
+
+/* Returns 0, or after one line on standard error an enum guest_exit. */
+int wasi_setup(const struct guest_config *config, struct wasi_config_t **ret_wasi);
+
+#endif
