@@ -12,7 +12,6 @@
 
 #include "base/clock.h"
 #include "base/list.h"
-#include "base/log.h"
 #include "net/pump.h"
 #include "net/pump_worker.h"
 
