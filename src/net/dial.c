@@ -20,6 +20,12 @@
 #include "net/sockopt.h"
 
 #define DIAL_BIND_TRIES 64 /* ports tried when the kernel finds none by itself */
+/*
+ * The kernel looks for a free port one by one. Where nearly all are taken, that costs milliseconds
+ * of every connect(2): then ports are bound explicitly for a while.
+ */
+#define DIAL_SEARCH_MS 2
+#define DIAL_CROWDED_MS 10000
 
 struct dial_lookup {
 	uv_getaddrinfo_t req;
@@ -80,9 +86,11 @@ static int open_socket(const struct addr *addr, int *ret_fd)
 	if (fd < 0)
 		return -errno;
 	sockopt_set_stream(fd, remote);
-	/* So that connect_bound() may take this port over when this connection is in TIME_WAIT. */
-	if (remote)
-		(void)sockopt_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	/*
+	 * So that connect_bound() may take this port over when this connection is in TIME_WAIT; the
+	 * port of a local one is in its way, too.
+	 */
+	(void)sockopt_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	*ret_fd = fd;
 	return 0;
 }
@@ -177,11 +185,20 @@ static int connect_bound(struct dialer *dialer, const struct addr *addr, int *re
 static int dial_addr(struct dialer *dialer, const struct addr *addr, int *ret_fd)
 {
 	_cleanup_(fd_closep) int fd = -1;
-	int r = open_socket(addr, &fd);
+	uint64_t begin = clock_now_ms();
+	int r;
 
+	if (begin < dialer->crowded_ms) {
+		r = connect_bound(dialer, addr, ret_fd);
+		if (r >= 0)
+			return r;
+	}
+	r = open_socket(addr, &fd);
 	if (r < 0)
 		return r;
 	r = connect_socket(fd, addr);
+	if (r == -EADDRNOTAVAIL || clock_now_ms() - begin >= DIAL_SEARCH_MS)
+		dialer->crowded_ms = begin + DIAL_CROWDED_MS;
 	if (r == -EADDRNOTAVAIL)
 		return connect_bound(dialer, addr, ret_fd);
 	if (r >= 0)

@@ -31,6 +31,7 @@ struct dialer {
 	struct addr addrs[DIAL_ADDRS_MAX];
 	uint64_t resolved_ms; /* monotonic */
 	uint16_t bind_port;   /* the next one to take over when the machine's ports are used up */
+	uint64_t crowded_ms;  /* monotonic; until then they are taken to be used up */
 };
 
 struct dial;
@@ -71,9 +72,9 @@ void dialer_forget(struct dialer *dialer);
 /*
  * Begins an attempt. 1: connected already, *ret_fd is the caller's and `done` will not be called;
  * 0: `done` will be called later (never from within); negative errno: it failed at once and `done`
- * will not be called. Sockets are non-blocking, CLOEXEC, TCP_NODELAY and keepalive; d->done,
- * cancelled, owner are set by the caller before. When the ports of the machine are used up by
- * connections in TIME_WAIT (EADDRNOTAVAIL) one of those is taken over by an explicit bind (see
+ * will not be called. Sockets are non-blocking, CLOEXEC, TCP_NODELAY and, unless local, keepalive;
+ * d->done, cancelled, owner are set by the caller before. When the ports of the machine are used up
+ * by connections in TIME_WAIT (EADDRNOTAVAIL) one of those is taken over by an explicit bind (see
  * dial.c).
  */
 int dial_start(struct dial *d, struct dialer *dialer, int *ret_fd);
