@@ -71,13 +71,15 @@ struct tunnel_visit {
 	const char *why; /* how it ended, or why it was refused */
 };
 
+typedef void (*tunnel_visit_fn)(void *owner, const struct tunnel_visit *visit);
+
 struct tunnel_events {
 	/* The state has changed, or, with old == new, the public port (after a reconnection) or the
 	 * error. */
 	void (*state)(
 		void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause);
 	/* May be NULL; must not call into the tunnel, but for tunnel_status(). */
-	void (*visit)(void *owner, const struct tunnel_visit *visit);
+	tunnel_visit_fn visit;
 	void *owner;
 };
 
@@ -91,6 +93,8 @@ void tunnel_stop(struct tunnel *t);
 /* The network has changed or the user asks for it (SIGHUP): a waiting attempt is made now. */
 void tunnel_hurry(struct tunnel *t);
 void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status);
+/* Calls fn for each open connection, oldest first, with its bytes and duration so far. */
+void tunnel_visits(const struct tunnel *t, tunnel_visit_fn fn, void *owner);
 /* SIGTERM: no new visitors; `drained` when the open ones are done or after grace_ms. */
 void tunnel_drain(struct tunnel *t, uint64_t grace_ms, void (*drained)(void *owner), void *owner);
 /* Stops and frees; `closed` is the last call. */

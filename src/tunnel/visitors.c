@@ -78,6 +78,26 @@ void visitors_bytes(const struct visitors *vs, uint64_t *ret_in, uint64_t *ret_o
 	*ret_out = out;
 }
 
+void visitors_each(const struct visitors *vs, tunnel_visit_fn fn, void *owner)
+{
+	uint64_t bytes[PUMP_SIDES], now = clock_now_ms();
+	char id[UUID_TEXT_LEN + 1];
+
+	list_for_each(pos, &vs->open) {
+		const struct visitor *v = list_entry(pos, struct visitor, link);
+
+		uuid_format(&v->id, id);
+		pump_bytes(v->pump, bytes);
+		fn(owner, &(struct tunnel_visit){
+				  .id = id,
+				  .opened = true,
+				  .bytes_in = bytes[PUMP_OUTER],
+				  .bytes_out = bytes[PUMP_INNER],
+				  .duration_ms = now - v->since_ms,
+			  });
+	}
+}
+
 uint64_t visitors_deadline(const struct visitors *vs)
 {
 	const struct list *first = list_first(&vs->setup);

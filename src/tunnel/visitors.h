@@ -74,6 +74,9 @@ bool visitors_idle(const struct visitors *vs);
 /* Bytes from visitors and to visitors, the open ones included. */
 void visitors_bytes(const struct visitors *vs, uint64_t *ret_in, uint64_t *ret_out);
 
+/* Calls fn for each open connection. */
+void visitors_each(const struct visitors *vs, tunnel_visit_fn fn, void *owner);
+
 /* When visitors_tick() has something to do; VISITORS_NEVER. */
 uint64_t visitors_deadline(const struct visitors *vs);
 void visitors_tick(struct visitors *vs, uint64_t now_ms);
