@@ -21,6 +21,7 @@
 
 #define LISTENER_DEFER_S \
 	3 /* a peer that says nothing is accepted all the same after about this time */
+#define LISTENER_FULL_TURNS 8 /* before more are accepted per turn */
 #define LISTENER_PAUSE_MS \
 	50 /* no descriptors, and the reserve is gone: time for others to close some */
 
@@ -64,34 +65,52 @@ static bool listener_shed(struct listener *l)
 	return false;
 }
 
+/*
+ * A failed accept(2) is dear, since the kernel makes a socket before it looks at the queue and then
+ * throws it away. So a quiet port takes one connection per turn and learns from the next turn
+ * whether there is more; one that is always busy takes more of them.
+ */
+static void listener_learn(struct listener *l, unsigned accepted)
+{
+	if (accepted < l->batch) {
+		l->batch = accepted ? accepted : 1;
+		l->full = 0;
+	} else if (++l->full == LISTENER_FULL_TURNS) {
+		l->batch = l->batch < LISTENER_BATCH / 2 ? l->batch * 2 : LISTENER_BATCH;
+		l->full = 0;
+	}
+}
+
+/* Takes one connection off the queue. False: the turn is over. */
+static bool listener_accept(struct listener *l)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct addr from;
+	int fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return errno != EAGAIN && (is_passing(errno) || listener_shed(l));
+	if (l->reserve)
+		reserve_recovered(l->reserve);
+	if (addr_from_sockaddr((struct sockaddr *)&ss, &from) < 0) {
+		(void)fd_close(fd);
+		return true;
+	}
+	if (!l->local && addr_is_loopback(&from))
+		sockopt_set_local(fd);
+	l->accepted(l, fd, &from);
+	return true;
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct listener *l = container_of(poll, struct listener, poll);
-	struct sockaddr_storage ss;
-	struct addr from;
-	socklen_t len;
+	unsigned n = 0;
 
-	for (unsigned i = 0; i < LISTENER_BATCH && l->fd >= 0; i++) {
-		len = sizeof(ss);
-		int fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd < 0) {
-			if (errno == EAGAIN)
-				return;
-			if (is_passing(errno) || listener_shed(l))
-				continue;
-			return;
-		}
-		if (l->reserve)
-			reserve_recovered(l->reserve);
-		if (addr_from_sockaddr((struct sockaddr *)&ss, &from) < 0) {
-			(void)fd_close(fd);
-			continue;
-		}
-		if (addr_is_loopback(&from))
-			sockopt_set_local(fd);
-		l->accepted(l, fd, &from);
-	}
+	while (n < l->batch && l->fd >= 0 && listener_accept(l))
+		n++;
+	listener_learn(l, n);
 }
 
 static int listener_bind(const struct addr *addr, bool dual, bool defer, int *ret_fd)
@@ -108,6 +127,8 @@ static int listener_bind(const struct addr *addr, bool dual, bool defer, int *re
 		(defer && sockopt_set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, LISTENER_DEFER_S) < 0))
 		return -errno;
 	sockopt_set_stream(fd, true);
+	if (addr_is_loopback(addr))
+		sockopt_set_local(fd);
 	if (bind(fd, &addr->sa, addr_len(addr)) < 0 || listen(fd, LISTENER_BACKLOG) < 0)
 		return -errno;
 	*ret_fd = take_fd(&fd);
@@ -133,6 +154,9 @@ int listener_open(
 		return r;
 	(void)uv_timer_init(loop, &l->pause);
 	l->handles = 2;
+	l->local = addr_is_loopback(&bound);
+	l->batch = 1;
+	l->full = 0;
 	l->addr = bound;
 	l->fd = take_fd(&fd);
 	r = uv_poll_start(&l->poll, UV_READABLE, on_readable);

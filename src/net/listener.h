@@ -23,10 +23,12 @@ typedef void (*listener_fn)(struct listener *listener, int fd, const struct addr
 
 struct listener {
 	uv_poll_t poll;
-	uv_timer_t pause; /* runs while connections wait that can't even be shed */
-	unsigned handles; /* of poll and pause: not yet closed */
-	int fd;           /* -1 when not open */
+	uv_timer_t pause;     /* runs while connections wait that can't even be shed */
+	unsigned handles;     /* of poll and pause: not yet closed */
+	unsigned batch, full; /* accepted per turn; turns in a row in which it was reached */
+	int fd;               /* -1 when not open */
 	struct addr addr;
+	bool local;              /* a loopback address: its sockets inherit what such ones need */
 	struct reserve *reserve; /* not owned; may be NULL */
 	listener_fn accepted;
 	void (*closed)(struct listener *listener);

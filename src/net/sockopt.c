@@ -21,11 +21,11 @@ void sockopt_set_local(int fd)
 void sockopt_set_stream(int fd, bool remote)
 {
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	(void)sockopt_set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	if (!remote) {
 		sockopt_set_local(fd);
 		return;
 	}
+	(void)sockopt_set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, SOCKOPT_KEEP_IDLE_S);
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, SOCKOPT_KEEP_INTERVAL_S);
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, SOCKOPT_KEEP_COUNT);

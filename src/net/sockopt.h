@@ -21,9 +21,9 @@ int sockopt_set_int(int fd, int level, int name, int value);
 void sockopt_set_local(int fd);
 
 /*
- * No Nagle, keepalive; `remote`: with the times above, in place of the kernel's two hours, which is
- * enough for a peer on this machine; otherwise sockopt_set_local() is included. A socket without
- * them works as well, so failures are passed over.
+ * No Nagle; `remote`: keepalive with the times above, in place of the kernel's two hours. A peer on
+ * this machine can't vanish without its kernel closing for it; sockopt_set_local() then. A socket
+ * without them works as well, so failures are passed over.
  */
 void sockopt_set_stream(int fd, bool remote);
 

@@ -60,7 +60,8 @@ static void test_ports_in_time_wait_are_taken_over(void **state)
 	struct dial dial;
 	struct addr addr;
 	uv_loop_t loop;
-	int l, fd = -1, peer;
+	socklen_t len = sizeof(int);
+	int l, fd = -1, peer, keepalive = 0;
 	char got;
 
 	if (!enter_namespace()) {
@@ -75,6 +76,8 @@ static void test_ports_in_time_wait_are_taken_over(void **state)
 	assert_int_equal(dialer_init(&dialer, &loop, ADDRESS, 5000), 0);
 	for (int i = 0; i < CONNECTIONS; i++) {
 		assert_int_equal(dial_start(&dial, &dialer, &fd), 1);
+		assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, &len), 0);
+		assert_int_equal(keepalive, 1);
 		peer = accept4(l, NULL, NULL, SOCK_CLOEXEC);
 		assert_true(peer >= 0);
 		/* We close first, so TIME_WAIT is ours. */

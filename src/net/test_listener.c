@@ -136,6 +136,8 @@ static int option(int fd, int level, int name)
 static void test_accepted_sockets_inherit_the_options(void **state)
 {
 	struct fixture *f = *state;
+	char name[16];
+	socklen_t len = sizeof(name);
 	int c;
 
 	listen_on(f, "127.0.0.1", false, false);
@@ -146,6 +148,8 @@ static void test_accepted_sockets_inherit_the_options(void **state)
 	assert_int_equal(option(f->fds[0], IPPROTO_TCP, TCP_KEEPIDLE), SOCKOPT_KEEP_IDLE_S);
 	assert_int_equal(option(f->fds[0], IPPROTO_TCP, TCP_KEEPINTVL), SOCKOPT_KEEP_INTERVAL_S);
 	assert_int_equal(option(f->fds[0], IPPROTO_TCP, TCP_KEEPCNT), SOCKOPT_KEEP_COUNT);
+	assert_int_equal(getsockopt(f->fds[0], IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+	assert_string_equal(name, "reno");
 	assert_true(fcntl(f->fds[0], F_GETFL) & O_NONBLOCK);
 	assert_true(fcntl(f->fds[0], F_GETFD) & FD_CLOEXEC);
 	assert_true(addr_is_loopback(&f->from));
@@ -212,6 +216,28 @@ static void test_port_is_free_at_once_and_closing_within_a_batch_works(void **st
 	close(a);
 	close(b);
 	close(l);
+}
+
+static void test_busy_port_takes_more_at_once(void **state)
+{
+	struct fixture *f = *state;
+	int c[100];
+
+	listen_on(f, "127.0.0.1", false, false);
+	assert_int_equal(f->listener.batch, 1);
+	for (size_t i = 0; i < 100; i++)
+		c[i] = connect_to(&f->listener.addr);
+	uv_run(&f->loop, UV_RUN_ONCE);
+	assert_int_equal(f->count, 1);
+	await(f, 8 + 8 * 2 + 8 * 4);
+	assert_int_equal(f->listener.batch, 8);
+	await(f, 100);
+	close(c[0]);
+	c[0] = connect_to(&f->listener.addr);
+	await(f, 101);
+	assert_int_equal(f->listener.batch, 1);
+	for (size_t i = 0; i < 100; i++)
+		close(c[i]);
 }
 
 static void test_errors_leave_nothing_behind(void **state)
@@ -281,6 +307,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_port_is_free_at_once_and_closing_within_a_batch_works, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(test_busy_port_takes_more_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_leave_nothing_behind, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_connections_are_shed_without_descriptors, setup, teardown),
