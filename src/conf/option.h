@@ -6,64 +6,19 @@
  * A value is taken from the command line, else from the environment, else from the file, else from
  * the default, and is stored in the caller's struct at the table's offset. Texts point into argv,
  * the environment, the file's entries or the table. The command line's rules are those of clap,
- * which stock bore uses: `--opt value`,
- * `--opt=value`, `-o value`, `-ovalue`, `-o=value`, `--`, long names in full, each option once.
+ * which stock bore uses: `--opt value`, `--opt=value`, `-o value`, `-ovalue`, `-o=value`, `--`,
+ * long names in full, each option once.
  */
 #ifndef CONF_OPTION_H
 #define CONF_OPTION_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/err.h"
+#include "conf/option_table.h"
 
-#define OPTIONS_MAX 48       /* entries of a table */
 #define OPTION_ERROR_MAX 512 /* a message and its NUL; what is longer is cut */
-#define OPTION_LIST_MAX 64   /* values of one list */
 #define OPTION_WHY_MAX 160   /* an explanation and its NUL */
-
-/* What a value is, and what stands at its offset. */
-enum option_type {
-	OPTION_FLAG,   /* bool; takes no value and may be repeated. Elsewhere: true, false, 1, 0 */
-	OPTION_HELP,   /* nothing is stored: ends the parsing */
-	OPTION_TEXT,   /* const char *, not empty; NULL: not given */
-	OPTION_FILE,   /* as OPTION_TEXT; completed with file names */
-	OPTION_SECRET, /* struct secret; wiped from argv and the environment, in no message */
-	OPTION_NUMBER, /* uint64_t in min..max */
-	OPTION_DURATION, /* uint64_t in ms, in min..max; "none" is 0 where min is 0 */
-	OPTION_CHOICE,   /* uint64_t: the index of the word in `choices` */
-	OPTION_LIST,     /* struct option_list; may be repeated, each time with one more text */
-	OPTION_TYPES,
-};
-
-struct option_list {
-	const char *items[OPTION_LIST_MAX];
-	size_t count;
-};
-
-struct option_def {
-	const char *name;           /* the long option, or the name of a positional argument */
-	const char *value_name;     /* of an option's value in --help */
-	const char *env;            /* variable, or NULL */
-	const char *key;            /* in the configuration file, "table.key", or NULL */
-	const char *fallback;       /* the default as one would type it, or NULL */
-	const char *const *choices; /* OPTION_CHOICE: words, NULL at the end */
-	const char *help;           /* sentences without the last full stop */
-	uint64_t min, max;          /* OPTION_NUMBER, OPTION_DURATION; inclusive */
-	size_t offset;
-	enum option_type type;
-	char letter;     /* the short option, or 0 */
-	bool positional; /* these come first in the table, in the order of the command line */
-	bool required;
-};
-
-struct option_table {
-	const char *program, *command; /* "bore", "local" */
-	const char *summary;           /* one sentence without full stop */
-	const struct option_def *defs;
-	size_t count; /* at most OPTIONS_MAX */
-};
 
 enum option_source {
 	OPTION_UNSET,
@@ -123,11 +78,5 @@ int option_set_fail(struct option_set *set, const char *fmt, ...) _printf_(2, 3)
 /* The same for a bad value: "invalid value 'VALUE' for '--name <NAME>': why". */
 int option_set_bad_value(
 	struct option_set *set, const struct option_def *def, const char *value, const char *why);
-
-/* "--name <VALUE>", "--name" or "<NAME>", as messages and usage lines show it. Returns buf. */
-const char *option_display(const struct option_def *def, char *buf, size_t size);
-
-/* Whether a value follows the option on the command line. */
-bool option_takes_value(const struct option_def *def);
 
 #endif
