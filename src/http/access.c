@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rules of access.h. The invariant: an Origin, where there is one, is always that of the page
+ * that this server has sent, with or without a token.
+ */
+#include "http/access.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/err.h"
+#include "base/parse.h"
+
+#define SCHEME "http://"
+#define BEARER "Bearer "
+
+static const char *const loopback_names[] = { "localhost", "127.0.0.1", "[::1]" };
+
+static const char *const texts[] = {
+	[ACCESS_OK] = "",
+	[ACCESS_BAD_HOST] = "this server is asked for as localhost, 127.0.0.1 or [::1] only "
+			    "(header Host)",
+	[ACCESS_BAD_ORIGIN] = "pages of other sites may not use this server (header Origin)",
+	[ACCESS_BAD_TOKEN] = "send the token of the address that was printed at the start "
+			     "(header Authorization: Bearer TOKEN)",
+};
+static_assert(ARRAY_LEN(texts) == ACCESS_BAD_TOKEN + 1, "a text for each verdict");
+
+static bool host_is_loopback(const char *host)
+{
+	uint16_t port;
+
+	for (size_t i = 0; i < ARRAY_LEN(loopback_names); i++) {
+		size_t len = strlen(loopback_names[i]);
+		const char *rest = host + len;
+
+		if (strncasecmp(host, loopback_names[i], len) != 0)
+			continue;
+		if (*rest == '\0')
+			return true;
+		return *rest == ':' && parse_u16(rest + 1, strlen(rest + 1), &port) == 0;
+	}
+	return false;
+}
+
+static bool origin_is_host(const char *origin, const char *host)
+{
+	size_t len = strlen(SCHEME);
+
+	return host && strncasecmp(origin, SCHEME, len) == 0 && strcasecmp(origin + len, host) == 0;
+}
+
+/* Looks at every byte whatever the first ones are, so that time tells nothing of them. */
+static bool token_equal(const char *given, const char *token)
+{
+	size_t len = strlen(token);
+	unsigned char different = 0;
+
+	if (strlen(given) != len)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		different |= (unsigned char)(given[i] ^ token[i]);
+	return different == 0;
+}
+
+static bool token_is_given(const char *authorization, const char *token)
+{
+	size_t len = strlen(BEARER);
+
+	return authorization && strncasecmp(authorization, BEARER, len) == 0 &&
+	       token_equal(authorization + len, token);
+}
+
+enum access_verdict access_check(const struct access_headers *headers, const char *token, bool open)
+{
+	if (!token && (!headers->host || !host_is_loopback(headers->host)))
+		return ACCESS_BAD_HOST;
+	if (headers->origin && !origin_is_host(headers->origin, headers->host))
+		return ACCESS_BAD_ORIGIN;
+	if (token && !open && !token_is_given(headers->authorization, token))
+		return ACCESS_BAD_TOKEN;
+	return ACCESS_OK;
+}
+
+const char *access_verdict_text(enum access_verdict verdict)
+{
+	return texts[verdict];
+}

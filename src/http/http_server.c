@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libmicrohttpd under the control loop. Its epoll descriptor is edge-triggered inside, so one
+ * MHD_run() may leave work behind: MHD_get_timeout() says so with 0, and the timer runs it again in
+ * the next turn of the loop, behind everybody else's events.
+ */
+#include "http/http_server.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "http/access.h"
+#include "http/internal.h"
+#include "http/request.h"
+#include "http/route.h"
+
+#define LOG "http"
+#define CONN_MEMORY 32768 /* libmicrohttpd's, per connection: head of the request and buffers */
+/* Enough for a reply that waits to be taken up, written and closed. */
+#define LAST_RUNS 3
+
+struct http_server {
+	struct addr addr;
+	char *token; /* owned; NULL: none is asked for */
+	const struct http_route *routes;
+	size_t route_count;
+	void *owner;
+
+	struct MHD_Daemon *daemon;
+	uv_poll_t poll; /* of the daemon's epoll descriptor */
+	uv_timer_t timer;
+	unsigned handles; /* poll and timer, while the loop knows them */
+	unsigned kept;    /* requests without an answer */
+	bool again;       /* a connection was resumed: MHD_run() has something to do */
+	bool closing;
+	void (*closed)(void *owner);
+	void *closed_owner;
+};
+
+/* --- requests --- */
+
+static const char *header_of(const struct http_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+static bool request_is_allowed(struct http_request *request, const struct http_route *route)
+{
+	const struct access_headers headers = {
+		.host = header_of(request, MHD_HTTP_HEADER_HOST),
+		.origin = header_of(request, MHD_HTTP_HEADER_ORIGIN),
+		.authorization = header_of(request, MHD_HTTP_HEADER_AUTHORIZATION),
+	};
+	enum access_verdict verdict =
+		access_check(&headers, request->server->token, route && route->open);
+
+	if (verdict == ACCESS_OK)
+		return true;
+	http_reply_error(request,
+		verdict == ACCESS_BAD_TOKEN ? MHD_HTTP_UNAUTHORIZED : MHD_HTTP_FORBIDDEN, "%s",
+		access_verdict_text(verdict));
+	if (verdict == ACCESS_BAD_TOKEN && request->response)
+		response_add(request->response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+	return false;
+}
+
+static void request_refuse_ending(struct http_request *request)
+{
+	http_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is ending");
+}
+
+/* Finds its route, or gives it the reply that says why there is none. */
+static void request_begin(struct http_request *request, const char *method, const char *path)
+{
+	struct http_server *server = request->server;
+	char allow[HTTP_ALLOW_MAX];
+	const struct http_route *route =
+		http_route_find(server->routes, server->route_count, method, path, allow);
+
+	buf_init(&request->body, route && route->body_max ? route->body_max : HTTP_BODY_IGNORED);
+	if (!request_is_allowed(request, route))
+		return;
+	if (server->closing) {
+		request_refuse_ending(request);
+	} else if (route) {
+		request->route = route;
+	} else if (allow[0]) {
+		http_reply_error(request, MHD_HTTP_METHOD_NOT_ALLOWED,
+			"this path has another method: %s", allow);
+		if (request->response)
+			response_add(request->response, MHD_HTTP_HEADER_ALLOW, allow);
+	} else {
+		http_reply_error(request, MHD_HTTP_NOT_FOUND,
+			"there is nothing at this path; /api/openapi.json lists what there is");
+	}
+}
+
+/* False: it is too much to be worth reading on. */
+static bool request_take_body(struct http_request *request, const void *data, size_t len)
+{
+	int r;
+
+	request->body_seen += len;
+	if (request->body_seen > HTTP_BODY_DRAIN_MAX)
+		return false;
+	if (request->replied)
+		return true;
+	r = buf_append(&request->body, data, len);
+	if (r == -ENOBUFS)
+		http_reply_error(request, MHD_HTTP_CONTENT_TOO_LARGE,
+			"the body is longer than %zu bytes", request->body.max);
+	return r == 0 || r == -ENOBUFS;
+}
+
+static enum MHD_Result request_queue_reply(struct http_request *request)
+{
+	enum MHD_Result result;
+
+	if (!request->response)
+		return MHD_NO;
+	result = MHD_queue_response(request->connection, request->status, request->response);
+	MHD_destroy_response(take_ptr(request->response));
+	return result;
+}
+
+static enum MHD_Result request_finish(struct http_request *request)
+{
+	struct http_server *server = request->server;
+
+	if (!request->replied && !request->handled) {
+		request->handled = true;
+		/* The owner is not to be bothered any more. */
+		if (server->closing)
+			request_refuse_ending(request);
+		else
+			request->route->handler(server->owner, request);
+	}
+	if (request->replied)
+		return request_queue_reply(request);
+	request->kept = true;
+	server->kept++;
+	MHD_suspend_connection(request->connection);
+	return MHD_YES;
+}
+
+/* Called at the head of a request, for each piece of its body, at its end, and again when a request
+ * that was kept goes on. */
+static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection, const char *url,
+	const char *method, const char *version, const char *data, size_t *len, void **ret_request)
+{
+	struct http_request *request = *ret_request;
+
+	if (!request) {
+		request = calloc(1, sizeof(*request));
+		if (!request)
+			return MHD_NO;
+		request->server = owner;
+		request->connection = connection;
+		*ret_request = request;
+		request_begin(request, method, url);
+		return MHD_YES;
+	}
+	if (*len) {
+		bool more = request_take_body(request, data, *len);
+
+		*len = 0;
+		return more ? MHD_YES : MHD_NO;
+	}
+	return request_finish(request);
+}
+
+static void on_completed(void *owner, struct MHD_Connection *connection, void **ret_request,
+	enum MHD_RequestTerminationCode code)
+{
+	struct http_request *request = *ret_request;
+
+	if (!request)
+		return;
+	*ret_request = NULL;
+	if (request->response)
+		MHD_destroy_response(request->response);
+	buf_deinit(&request->body);
+	free(request);
+}
+
+static void on_log(void *owner, const char *fmt, va_list args)
+{
+	char text[256], escaped[512];
+	int n = vsnprintf(text, sizeof(text), fmt, args);
+
+	if (n > 0)
+		log_debug(LOG, "libmicrohttpd: '%s'",
+			log_escape(escaped, sizeof(escaped), text, strcspn(text, "\r\n")));
+}
+
+/* --- the end --- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	struct http_server *server = handle->data;
+	void (*closed)(void *owner) = server->closed;
+	void *owner = server->closed_owner;
+
+	if (--server->handles)
+		return;
+	free(server->token);
+	free(server);
+	closed(owner);
+}
+
+/* Replies that were given just now are still taken along. */
+static void server_end(struct http_server *server)
+{
+	for (int i = 0; i < LAST_RUNS; i++)
+		(void)MHD_run(server->daemon);
+	uv_close((uv_handle_t *)&server->poll, on_handle_closed);
+	uv_close((uv_handle_t *)&server->timer, on_handle_closed);
+	MHD_stop_daemon(take_ptr(server->daemon));
+}
+
+/* --- the loop --- */
+
+static void on_timer(uv_timer_t *timer);
+
+/* When libmicrohttpd wants to run again without an event. */
+static void server_arm(struct http_server *server)
+{
+	MHD_UNSIGNED_LONG_LONG timeout_ms;
+
+	if (server->again || (server->closing && !server->kept))
+		(void)uv_timer_start(&server->timer, on_timer, 0, 0);
+	else if (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES)
+		(void)uv_timer_start(&server->timer, on_timer, timeout_ms, 0);
+	else
+		(void)uv_timer_stop(&server->timer);
+}
+
+static void server_run(struct http_server *server)
+{
+	server->again = false;
+	(void)MHD_run(server->daemon);
+	server_arm(server);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct http_server *server = timer->data;
+
+	if (server->closing && !server->kept) {
+		server_end(server);
+		return;
+	}
+	server_run(server);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+	server_run(poll->data);
+}
+
+void server_run_soon(struct http_server *server)
+{
+	server->again = true;
+	(void)uv_timer_start(&server->timer, on_timer, 0, 0);
+}
+
+void server_let_go(struct http_server *server)
+{
+	server->kept--;
+	server_run_soon(server);
+}
+
+/* --- public --- */
+
+/* The socket is made here, and not by libmicrohttpd, for the sake of its errors. */
+static int listen_at(struct addr *addr)
+{
+	_cleanup_(fd_closep) int fd =
+		socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1, r;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+		bind(fd, &addr->sa, addr_len(addr)) < 0 || listen(fd, HTTP_CONNS_MAX) < 0)
+		return -errno;
+	r = addr_of_socket(fd, addr);
+	return r < 0 ? r : take_fd(&fd);
+}
+
+static int server_start_daemon(struct http_server *server, int *fd)
+{
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+
+	if (server->addr.sa.sa_family == AF_INET6)
+		flags |= MHD_USE_IPv6;
+	server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, server,
+		/* First, so that it is used from the start. */
+		MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, *fd,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)HTTP_CONNS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)HTTP_CONN_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)CONN_MEMORY, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+	if (!server->daemon)
+		return -ENOMEM;
+	*fd = -1;
+	return 0;
+}
+
+static int server_watch(struct http_server *server, uv_loop_t *loop)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	int r = info ? uv_poll_init(loop, &server->poll, info->epoll_fd) : -ENOTSUP;
+
+	if (r < 0)
+		return r;
+	(void)uv_timer_init(loop, &server->timer);
+	server->poll.data = server->timer.data = server;
+	server->handles = 2;
+	(void)uv_poll_start(&server->poll, UV_READABLE, on_poll);
+	return 0;
+}
+
+static void server_freep(struct http_server **server)
+{
+	if (!*server)
+		return;
+	if ((*server)->daemon)
+		MHD_stop_daemon((*server)->daemon);
+	free((*server)->token);
+	free(*server);
+}
+
+int http_server_new(
+	uv_loop_t *loop, const struct http_server_config *config, struct http_server **ret_server)
+{
+	_cleanup_(server_freep) struct http_server *server = calloc(1, sizeof(*server));
+	_cleanup_(fd_closep) int fd = -1;
+	int r;
+
+	if (!server)
+		return -ENOMEM;
+	server->addr = config->addr;
+	server->routes = config->routes;
+	server->route_count = config->route_count;
+	server->owner = config->owner;
+	if (config->token) {
+		server->token = strdup(config->token);
+		if (!server->token)
+			return -ENOMEM;
+	}
+	fd = listen_at(&server->addr);
+	if (fd < 0)
+		return fd;
+	r = server_start_daemon(server, &fd);
+	if (r == 0)
+		r = server_watch(server, loop);
+	if (r == 0)
+		*ret_server = take_ptr(server);
+	return r;
+}
+
+const struct addr *http_server_addr(const struct http_server *server)
+{
+	return &server->addr;
+}
+
+void http_server_close(struct http_server *server, void (*closed)(void *owner), void *owner)
+{
+	server->closing = true;
+	server->closed = closed;
+	server->closed_owner = owner;
+	(void)fd_close(MHD_quiesce_daemon(server->daemon));
+	server_arm(server);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this layer know of each other's insides, and of libmicrohttpd. */
+#ifndef HTTP_INTERNAL_H
+#define HTTP_INTERNAL_H
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "http/route.h"
+
+/*
+ * Made at the request's first line, freed when libmicrohttpd is through with it. It runs: body,
+ * then the handler, then the reply; a request that is refused is given its reply at once, and its
+ * body is dropped.
+ */
+struct http_request {
+	struct http_server *server;
+	struct MHD_Connection *connection;
+	const struct http_route *route; /* NULL: refused */
+	struct buf body;
+	uint64_t body_seen; /* bytes, dropped ones included */
+	bool handled;       /* the handler has been called */
+	bool replied;
+	bool kept;                     /* suspended: the handler has returned without a reply */
+	unsigned status;               /* of the reply */
+	struct MHD_Response *response; /* owned; NULL though replied: out of memory */
+};
+
+/* Takes `response` over; NULL: the connection is closed. */
+void request_reply(struct http_request *request, unsigned status, struct MHD_Response *response);
+
+/* A header whose text is known to be right; without memory for it the reply goes without. */
+void response_add(struct MHD_Response *response, const char *name, const char *value);
+
+/* A connection was resumed: without a thread of its own libmicrohttpd isn't woken by that. */
+void server_run_soon(struct http_server *server);
+
+/* A request that was kept has its reply, and its connection was resumed. */
+void server_let_go(struct http_server *server);
+
+#endif

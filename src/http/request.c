@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What handlers see and say. Every reply carries the headers that keep a browser from guessing
+ * types, keeping copies and running anything that did not come from this server.
+ */
+#include "http/request.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "http/internal.h"
+#include "http/text.h"
+
+#define TYPE_JSON "application/json"
+
+static const struct {
+	const char *name, *value;
+} headers[] = {
+	{ "Cache-Control", "no-store" },
+	{ "Content-Security-Policy",
+		"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+		"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
+	{ "Referrer-Policy", "no-referrer" },
+	{ "X-Content-Type-Options", "nosniff" },
+};
+
+void response_add(struct MHD_Response *response, const char *name, const char *value)
+{
+	(void)MHD_add_response_header(response, name, value);
+}
+
+void request_reply(struct http_request *request, unsigned status, struct MHD_Response *response)
+{
+	assert(!request->replied);
+	request->replied = true;
+	request->status = status;
+	request->response = response;
+	if (response)
+		for (size_t i = 0; i < ARRAY_LEN(headers); i++)
+			response_add(response, headers[i].name, headers[i].value);
+	if (!request->kept)
+		return;
+	request->kept = false;
+	MHD_resume_connection(request->connection);
+	server_let_go(request->server);
+}
+
+static void request_reply_data(struct http_request *request, unsigned status, const char *type,
+	const void *data, size_t len, enum MHD_ResponseMemoryMode mode)
+{
+	/* libmicrohttpd promises not to write to it. */
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(len, (void *)(uintptr_t)data, mode);
+
+	if (response)
+		response_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	else if (mode == MHD_RESPMEM_MUST_FREE)
+		free((void *)(uintptr_t)data);
+	request_reply(request, status, response);
+}
+
+const char *http_request_query(const struct http_request *request, const char *name)
+{
+	const char *value = NULL;
+	size_t len = 0;
+
+	if (MHD_lookup_connection_value_n(request->connection, MHD_GET_ARGUMENT_KIND, name,
+		    strlen(name), &value, &len) != MHD_YES)
+		return NULL;
+	return value && strlen(value) == len ? value : NULL;
+}
+
+bool http_request_query_u64(struct http_request *request, const char *name, uint64_t min,
+	uint64_t max, uint64_t fallback, uint64_t *ret_value)
+{
+	const char *text = http_request_query(request, name);
+
+	if (!text) {
+		*ret_value = fallback;
+		return true;
+	}
+	if (parse_u64(text, strlen(text), min, max, ret_value) == 0)
+		return true;
+	http_reply_error(request, MHD_HTTP_BAD_REQUEST,
+		"'%s' in the query must be a number from %llu to %llu", name,
+		(unsigned long long)min, (unsigned long long)max);
+	return false;
+}
+
+void http_request_body(const struct http_request *request, const void **ret_data, size_t *ret_len)
+{
+	*ret_data = buf_head(&request->body);
+	*ret_len = buf_len(&request->body);
+}
+
+json_t *http_request_json(struct http_request *request)
+{
+	size_t len = buf_len(&request->body);
+	json_error_t error;
+	json_t *body;
+
+	if (len == 0)
+		body = json_object();
+	else
+		body = json_loadb((const char *)buf_head(&request->body), len,
+			JSON_REJECT_DUPLICATES, &error);
+	if (json_is_object(body))
+		return body;
+	if (body)
+		http_reply_error(request, MHD_HTTP_BAD_REQUEST, "the body is no JSON object");
+	else if (len == 0)
+		request_reply(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
+	else
+		http_reply_error(request, MHD_HTTP_BAD_REQUEST,
+			"the body is not JSON: %s (line %d, column %d)", error.text, error.line,
+			error.column);
+	json_decref(body);
+	return NULL;
+}
+
+void http_reply_json(struct http_request *request, unsigned status, json_t *body)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+
+	json_decref(body);
+	if (text)
+		request_reply_data(
+			request, status, TYPE_JSON, text, strlen(text), MHD_RESPMEM_MUST_FREE);
+	else
+		request_reply(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
+}
+
+void http_reply_error(struct http_request *request, unsigned status, const char *fmt, ...)
+{
+	char text[HTTP_ERROR_TEXT_MAX];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	http_reply_json(request, status,
+		json_pack("{s:b, s:o}", "success", 0, "error", text_json(text, strlen(text))));
+}
+
+void http_reply_bytes(struct http_request *request, unsigned status, const char *type,
+	const void *data, size_t len)
+{
+	request_reply_data(request, status, type, data, len, MHD_RESPMEM_MUST_COPY);
+}
+
+void http_reply_static(struct http_request *request, const char *type, const void *data, size_t len)
+{
+	request_reply_data(request, MHD_HTTP_OK, type, data, len, MHD_RESPMEM_PERSISTENT);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One request, as a handler sees it: whole, allowed, and waiting for exactly one reply. It is valid
+ * until then.
+ */
+#ifndef HTTP_REQUEST_H
+#define HTTP_REQUEST_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define HTTP_ERROR_TEXT_MAX 1024
+
+struct http_request;
+
+/* The value, decoded, of a parameter in the query; NULL: it isn't there, or holds a zero byte. */
+const char *http_request_query(const struct http_request *request, const char *name);
+
+/* A number from the query, or `fallback`. False: it is none in min..max, and 400 has been sent. */
+bool http_request_query_u64(struct http_request *request, const char *name, uint64_t min,
+	uint64_t max, uint64_t fallback, uint64_t *ret_value);
+
+void http_request_body(const struct http_request *request, const void **ret_data, size_t *ret_len);
+
+/* The body as a JSON object, which the caller owns; empty where there is no body. NULL: it is
+ * none, and 400 has been sent. */
+json_t *http_request_json(struct http_request *request);
+
+/* Takes `body` over; NULL (out of memory) is answered with 500. */
+void http_reply_json(struct http_request *request, unsigned status, json_t *body);
+/* {"success":false,"error":"..."} */
+void http_reply_error(struct http_request *request, unsigned status, const char *fmt, ...)
+	_printf_(3, 4);
+/* Copies the data. */
+void http_reply_bytes(struct http_request *request, unsigned status, const char *type,
+	const void *data, size_t len);
+/* Data that stays for ever. */
+void http_reply_static(
+	struct http_request *request, const char *type, const void *data, size_t len);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a server answers to: a const table of its owner's, from which the description of the API is
+ * made, too.
+ */
+#ifndef HTTP_ROUTE_H
+#define HTTP_ROUTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct http_request;
+
+enum http_method {
+	HTTP_GET, /* and HEAD, which is GET without the body */
+	HTTP_POST,
+	HTTP_PUT,
+	HTTP_DELETE,
+	HTTP_METHODS,
+};
+
+/*
+ * Answers by one of the http_reply_...() of http/request.h, before it returns or later, on the
+ * control loop: until then the request waits, which costs nothing.
+ */
+typedef void (*http_handler_fn)(void *owner, struct http_request *request);
+
+/* A parameter in the query. */
+struct http_param {
+	const char *name;
+	const char *schema; /* JSON Schema, as text */
+	bool required;
+	const char *help;
+};
+
+/* An answer's status and what it says; the schema's name is one of the owner's. */
+struct http_answer {
+	unsigned status;
+	const char *type;   /* media type; NULL: application/json */
+	const char *schema; /* NULL: bytes or text */
+	const char *help;
+};
+
+#define HTTP_PARAMS_MAX 4
+#define HTTP_ANSWERS_MAX 6
+
+struct http_route {
+	enum http_method method;
+	const char *path; /* whole */
+	http_handler_fn handler;
+	bool open;       /* needs no token, see http/access.h */
+	size_t body_max; /* bytes; 0: a body is not looked at, and may have HTTP_BODY_IGNORED */
+	const char *summary;
+	const char *body_type;   /* media type; NULL: application/json */
+	const char *body_schema; /* name; NULL: none, or bytes */
+	bool body_required;
+	struct http_param params[HTTP_PARAMS_MAX];    /* up to the one without a name */
+	struct http_answer answers[HTTP_ANSWERS_MAX]; /* up to the one without a status */
+};
+
+#define HTTP_BODY_IGNORED 65536
+
+/* "GET", ... */
+const char *http_method_name(enum http_method method);
+
+/* NULL: *ret_allow is "" if the path is unknown, or lists the methods that it has ("GET, HEAD"). */
+#define HTTP_ALLOW_MAX sizeof("GET, HEAD, POST, PUT, DELETE")
+const struct http_route *http_route_find(const struct http_route *routes, size_t count,
+	const char *method, const char *path, char ret_allow[HTTP_ALLOW_MAX]);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* A server on a loop of the test's own, and clients on plain sockets of another thread. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "http/http_server.h"
+#include "http/request.h"
+#include "http/route.h"
+#include "http/sse.h"
+
+#define BODY_MAX 100
+#define ANSWER_MAX 65536
+#define DEADLINE_S 20
+#define HOST "Host: localhost\r\n"
+
+struct fixture {
+	uv_loop_t loop;
+	struct http_server *server;
+	struct sse_hub hub;
+	uv_async_t over; /* the client's thread is done */
+	uv_timer_t later;
+	struct http_request *kept;
+	unsigned handled;
+	bool closed;
+	/* The client. */
+	pthread_t thread;
+	struct addr addr;
+	const char *requests; /* sent in one write */
+	unsigned answers;     /* to be read: up to as many times `until` */
+	const char *until;
+	char *text; /* what came */
+};
+
+/* --- the server's side --- */
+
+static void on_kept_late(uv_timer_t *timer)
+{
+	struct fixture *f = timer->data;
+
+	http_reply_json(f->kept, 202, json_pack("{s:b}", "late", 1));
+}
+
+static void get_late(void *owner, struct http_request *request)
+{
+	struct fixture *f = owner;
+
+	f->kept = request;
+	(void)uv_timer_start(&f->later, on_kept_late, 10, 0);
+}
+
+static void get_fixed(void *owner, struct http_request *request)
+{
+	http_reply_static(request, "text/plain", "fixed", 5);
+}
+
+static void get_query(void *owner, struct http_request *request)
+{
+	const char *word = http_request_query(request, "word");
+	uint64_t number;
+
+	if (!http_request_query_u64(request, "n", 1, 10, 3, &number))
+		return;
+	http_reply_json(
+		request, 200, json_pack("{s:s?, s:I}", "word", word, "n", (json_int_t)number));
+}
+
+static void post_json(void *owner, struct http_request *request)
+{
+	struct fixture *f = owner;
+	json_t *body = http_request_json(request);
+
+	f->handled++;
+	if (body)
+		http_reply_json(request, 200, body);
+}
+
+static void on_event_time(uv_timer_t *timer)
+{
+	struct fixture *f = timer->data;
+
+	sse_publish(&f->hub, "later", "2");
+	sse_beat(&f->hub);
+}
+
+/* The first event at once, the second when the reader is asleep. */
+static void get_events(void *owner, struct http_request *request)
+{
+	struct fixture *f = owner;
+	struct sse_reader *reader = sse_accept(&f->hub, request);
+
+	if (!reader)
+		return;
+	sse_send(reader, "hello", "1");
+	(void)uv_timer_start(&f->later, on_event_time, 10, 0);
+}
+
+static const struct http_route routes[] = {
+	{ .method = HTTP_GET, .path = "/events", .handler = get_events },
+	{ .method = HTTP_GET, .path = "/fixed", .handler = get_fixed },
+	{ .method = HTTP_GET, .path = "/late", .handler = get_late },
+	{ .method = HTTP_GET, .path = "/open", .handler = get_fixed, .open = true },
+	{ .method = HTTP_GET, .path = "/query", .handler = get_query },
+	{ .method = HTTP_POST, .path = "/json", .handler = post_json, .body_max = BODY_MAX },
+};
+
+static void on_closed(void *owner)
+{
+	struct fixture *f = owner;
+
+	f->closed = true;
+}
+
+static void on_over(uv_async_t *async)
+{
+	struct fixture *f = async->data;
+
+	uv_close((uv_handle_t *)&f->over, NULL);
+	uv_close((uv_handle_t *)&f->later, NULL);
+	sse_hub_end(&f->hub);
+	http_server_close(f->server, on_closed, f);
+}
+
+/* --- the client's side --- */
+
+static unsigned count_of(const char *text, const char *word)
+{
+	unsigned count = 0;
+
+	for (; (text = strstr(text, word)); text += strlen(word))
+		count++;
+	return count;
+}
+
+static void *run_client(void *arg)
+{
+	struct fixture *f = arg;
+	int fd = socket(f->addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct timeval deadline = { .tv_sec = DEADLINE_S };
+	size_t len = 0, left = strlen(f->requests);
+	ssize_t n = 0;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
+	if (connect(fd, &f->addr.sa, addr_len(&f->addr)) == 0)
+		n = send(fd, f->requests, left, MSG_NOSIGNAL);
+	while (n > 0 && count_of(f->text, f->until) < f->answers) {
+		n = recv(fd, f->text + len, ANSWER_MAX - 1 - len, 0);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	(void)close(fd);
+	(void)uv_async_send(&f->over);
+	return NULL;
+}
+
+/* What the server says to `requests`, until `until` has come `answers` times or it closes. */
+static char *talk(struct fixture *f, const char *token, const char *requests, unsigned answers,
+	const char *until)
+{
+	struct http_server_config config = {
+		.token = token,
+		.routes = routes,
+		.route_count = ARRAY_LEN(routes),
+		.owner = f,
+	};
+
+	*f = (struct fixture){ .requests = requests, .answers = answers, .until = until };
+	f->text = calloc(1, ANSWER_MAX);
+	assert_int_equal(addr_parse_ip("127.0.0.1", 0, &config.addr), 0);
+	assert_int_equal(uv_loop_init(&f->loop), 0);
+	sse_hub_init(&f->hub);
+	assert_int_equal(http_server_new(&f->loop, &config, &f->server), 0);
+	f->addr = *http_server_addr(f->server);
+	assert_int_not_equal(addr_port(&f->addr), 0);
+	assert_int_equal(uv_async_init(&f->loop, &f->over, on_over), 0);
+	assert_int_equal(uv_timer_init(&f->loop, &f->later), 0);
+	f->over.data = f->later.data = f;
+	assert_int_equal(pthread_create(&f->thread, NULL, run_client, f), 0);
+	(void)uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_true(f->closed);
+	assert_int_equal(f->hub.count, 0);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	assert_int_equal(pthread_join(f->thread, NULL), 0);
+	return f->text;
+}
+
+static const struct {
+	const char *token, *request;
+	const char *status, *body; /* what the answer starts with, and holds */
+} cases[] = {
+	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "fixed" },
+	{ NULL, "GET /fixed?x HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "fixed" },
+	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "nosniff" },
+	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "default-src 'none'" },
+	{ NULL, "GET /none HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 404", "\"success\":false" },
+	{ NULL, "POST /fixed HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "HTTP/1.1 405",
+		"Allow: GET, HEAD\r\n" },
+	{ NULL, "GET /json HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 405", "Allow: POST\r\n" },
+	{ NULL, "GET /fixed HTTP/1.1\r\nHost: evil.example\r\n\r\n", "HTTP/1.1 403", "Host" },
+	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "Origin: http://evil.example\r\n\r\n",
+		"HTTP/1.1 403", "Origin" },
+	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "Origin: http://localhost\r\n\r\n", "HTTP/1.1 200",
+		"fixed" },
+	{ NULL, "GET /late HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 202", "{\"late\":true}" },
+	{ NULL, "GET /query HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "{\"word\":null,\"n\":3}" },
+	{ NULL, "GET /query?n=10&word=a%20b HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
+		"{\"word\":\"a b\",\"n\":10}" },
+	{ NULL, "GET /query?n=11 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", "from 1 to 10" },
+	{ NULL, "GET /query?word=a%00b HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "null" },
+	{ NULL, "POST /json HTTP/1.1\r\n" HOST "Content-Length: 7\r\n\r\n{\"a\":1}", "HTTP/1.1 200",
+		"{\"a\":1}" },
+	{ NULL, "POST /json HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "HTTP/1.1 200", "{}" },
+	{ NULL,
+		"POST /json HTTP/1.1\r\n" HOST
+		"Transfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n",
+		"HTTP/1.1 200", "{\"a\":1}" },
+	{ NULL, "POST /json HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n[]", "HTTP/1.1 400",
+		"no JSON object" },
+	{ NULL, "POST /json HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n{", "HTTP/1.1 400",
+		"not JSON" },
+	{ NULL, "POST /json HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n\xff", "HTTP/1.1 400",
+		"not JSON" },
+	{ "secret", "GET /fixed HTTP/1.1\r\nHost: box\r\n\r\n", "HTTP/1.1 401",
+		"WWW-Authenticate: Bearer" },
+	{ "secret", "GET /none HTTP/1.1\r\nHost: box\r\n\r\n", "HTTP/1.1 401", "token" },
+	{ "secret", "GET /open HTTP/1.1\r\nHost: box\r\n\r\n", "HTTP/1.1 200", "fixed" },
+	{ "secret", "GET /fixed HTTP/1.1\r\nHost: box\r\nAuthorization: Bearer secret\r\n\r\n",
+		"HTTP/1.1 200", "fixed" },
+};
+
+static void test_answers(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		/* The head is complete with the empty line; bodies come in the same segment. */
+		char *text = talk(&f, cases[i].token, cases[i].request, 1, "\r\n\r\n");
+
+		if (strncmp(text, cases[i].status, strlen(cases[i].status)) != 0 ||
+			!strstr(text, cases[i].body))
+			fail_msg("case %zu: %s", i, text);
+		free(text);
+	}
+}
+
+static void test_long_body(void **state)
+{
+	char request[sizeof("POST /json HTTP/1.1\r\n" HOST "Content-Length: 200\r\n\r\n") + 200];
+	struct fixture f;
+	char *text;
+	int n = snprintf(request, sizeof(request), "%s",
+		"POST /json HTTP/1.1\r\n" HOST "Content-Length: 200\r\n\r\n");
+
+	memset(request + n, '{', 200);
+	request[n + 200] = '\0';
+	text = talk(&f, NULL, request, 1, "\r\n\r\n");
+	assert_non_null(strstr(text, "HTTP/1.1 413"));
+	assert_non_null(strstr(text, "longer than 100 bytes"));
+	assert_int_equal(f.handled, 0);
+	free(text);
+}
+
+/* Requests in one segment are all answered, though the epoll descriptor tells of them once. */
+static void test_pipeline(void **state)
+{
+	struct fixture f;
+	char *text = talk(&f, NULL,
+		"GET /late HTTP/1.1\r\n" HOST "\r\n"
+		"GET /fixed HTTP/1.1\r\n" HOST "\r\n"
+		"GET /late HTTP/1.1\r\n" HOST "\r\n"
+		"HEAD /fixed HTTP/1.1\r\n" HOST "\r\n",
+		4, "\r\n\r\n");
+
+	assert_int_equal(count_of(text, "HTTP/1.1 202"), 2);
+	assert_int_equal(count_of(text, "HTTP/1.1 200"), 2);
+	free(text);
+}
+
+static void test_events(void **state)
+{
+	struct fixture f;
+	char *text = talk(&f, NULL, "GET /events HTTP/1.1\r\n" HOST "\r\n", 2, "event:");
+
+	assert_non_null(strstr(text, "text/event-stream"));
+	assert_non_null(strstr(text, "event: hello\ndata: 1\n\n"));
+	assert_non_null(strstr(text, "event: later\n"));
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_long_body),
+		cmocka_unit_test(test_pipeline),
+		cmocka_unit_test(test_events),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
