@@ -46,6 +46,16 @@ static int option_listen_fd(struct guest_config *c, char *arg)
 	return 0;
 }
 
+static int option_status_fd(struct guest_config *c, char *arg)
+{
+	uint16_t fd;
+	int r = parse_u16(arg, strlen(arg), &fd);
+
+	if (r == 0)
+		c->status_fd = fd;
+	return r;
+}
+
 static int option_memory_max(struct guest_config *c, char *arg)
 {
 	return parse_u64(arg, strlen(arg), 1, UINT64_C(1) << 32, &c->memory_max);
@@ -78,6 +88,7 @@ static const struct {
 	{ "env", required_argument, option_env },
 	{ "listen-fd", required_argument, option_listen_fd },
 	{ "memory-max", required_argument, option_memory_max },
+	{ "status-fd", required_argument, option_status_fd },
 	{ "timeout", required_argument, option_timeout },
 	{ "verbose", no_argument, option_verbose },
 };
@@ -111,6 +122,7 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 		.dirs = calloc((size_t)argc, sizeof(*c->dirs)),
 		.env = calloc((size_t)argc, sizeof(*c->env)),
 		.listen_fd = -1,
+		.status_fd = -1,
 		.memory_max = GUEST_MEMORY_MAX_DEFAULT,
 	};
 	if (!c->dirs || !c->env)
@@ -141,4 +153,5 @@ void guest_config_deinit(struct guest_config *c)
 	free(c->dirs);
 	free(c->env);
 	c->listen_fd = fd_close(c->listen_fd);
+	c->status_fd = fd_close(c->status_fd);
 }

@@ -3,7 +3,8 @@
  * The command line of wasmrun-guest, which wasmrun writes and people rarely see:
  *
  *   wasmrun-guest [--dir HOST::GUEST]... [--env NAME=VALUE]... [--listen-fd N] [--memory-max BYTES]
- *                 [--cache DIR] [--timeout DURATION] [--verbose] MODULE [ARGUMENT...]
+ *                 [--status-fd N] [--cache DIR] [--timeout DURATION] [--verbose] MODULE
+ *                 [ARGUMENT...]
  */
 #ifndef GUEST_GUEST_CONFIG_H
 #define GUEST_GUEST_CONFIG_H
@@ -28,6 +29,7 @@ struct guest_config {
 	size_t n_env;
 	bool listens;  /* a listening socket was given */
 	int listen_fd; /* that one; -1 for none, or once somebody has taken it over */
+	int status_fd; /* a byte is written to it when the guest turns to the listener; likewise */
 	uint64_t memory_max;
 	const char *cache;   /* NULL for none */
 	uint64_t timeout_ms; /* 0 is none */

@@ -168,6 +168,7 @@ static int take_listener(struct instance *i, struct guest_config *config)
 		return guest_fail(GUEST_EXIT_SETUP, "descriptor %d is no listening socket",
 			config->listen_fd);
 	streams_set_listener(&i->streams, take_fd(&config->listen_fd), wasi_listener_fd(config));
+	i->streams.status_fd = take_fd(&config->status_fd);
 	return 0;
 }
 

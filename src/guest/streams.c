@@ -27,12 +27,14 @@ void streams_init(struct streams *s)
 		.listener = stream_none,
 		.listener_fd = STREAMS_NO_FD,
 		.free = STREAMS_NO_FD,
+		.status_fd = -1,
 	};
 }
 
 void streams_deinit(struct streams *s)
 {
 	fd_close(s->listener.fd);
+	fd_close(s->status_fd);
 	for (uint32_t i = 0; i < s->n_sockets; i++)
 		fd_close(s->sockets[i].fd);
 	free(s->sockets);
@@ -46,6 +48,15 @@ void streams_set_listener(struct streams *s, int take_fd, uint32_t fd)
 	s->listener_fd = fd;
 }
 
+/* Who waits for the guest to take connections learns that it is about to. */
+static struct stream *streams_turn_to_listener(struct streams *s)
+{
+	if (s->status_fd >= 0)
+		(void)!write(s->status_fd, "\n", 1);
+	s->status_fd = fd_close(s->status_fd);
+	return &s->listener;
+}
+
 struct stream *streams_find(struct streams *s, uint32_t fd)
 {
 	struct stream *stream;
@@ -53,7 +64,7 @@ struct stream *streams_find(struct streams *s, uint32_t fd)
 	if (fd < ARRAY_LEN(s->standard))
 		stream = &s->standard[fd];
 	else if (fd == s->listener_fd && fd != STREAMS_NO_FD)
-		stream = &s->listener;
+		stream = streams_turn_to_listener(s);
 	else if (fd >= STREAMS_SOCKET_BASE && fd - STREAMS_SOCKET_BASE < s->n_sockets)
 		stream = &s->sockets[fd - STREAMS_SOCKET_BASE];
 	else
