@@ -45,7 +45,7 @@ struct exposure_events {
 	/* As those of struct tunnel_events; `visit` may be NULL. */
 	void (*state)(
 		void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause);
-	void (*visit)(void *owner, const struct tunnel_visit *visit);
+	tunnel_visit_fn visit;
 	void *owner;
 };
 
@@ -60,6 +60,9 @@ int exposure_start(struct exposure *e, const struct exposure_settings *settings)
 void exposure_stop(struct exposure *e);
 void exposure_hurry(struct exposure *e);
 void exposure_status(struct exposure *e, struct exposure_status *ret_status);
+
+/* Calls fn for each open connection of a visitor. */
+void exposure_visits(const struct exposure *e, tunnel_visit_fn fn, void *owner);
 
 /* Stops and frees; `closed` is the last call, never from within. */
 void exposure_close(struct exposure *e, void (*closed)(void *owner), void *owner);

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the tunnel. The invariants: `wanted` are the settings of the tunnel that `tunnel` is, and
+ * its other end is the port of the supervisor, never another. A tunnel whose settings don't fit any
+ * more is closed while the next one already runs; both are counted in `tunnels`.
+ */
+#include "os/exposure.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/secret.h"
+#include "net/addr.h"
+#include "os/run_config.h"
+#include "os/supervisor.h"
+
+#define CONTROL_PORT 7835 /* where the server names none */
+#define LOCAL_HOST "127.0.0.1"
+#define RECONNECT_TIMEOUT_MS (3600U * 1000)
+#define SERVER_TEXT_MAX (ADDR_HOST_MAX + sizeof("[]:65535"))
+#define URL_TEXT_MAX (SERVER_TEXT_MAX + sizeof("http://"))
+
+/* The settings of one start, complete. */
+struct exposure_wish {
+	char host[ADDR_HOST_MAX];
+	uint16_t control_port, port;
+	enum tunnel_protocol protocol;
+	struct secret secret; /* owned */
+};
+
+struct exposure {
+	uv_loop_t *loop;
+	struct pump_pool *pool;
+	const struct os_run_config *config;
+	const struct supervisor *supervisor;
+	struct exposure_events events;
+
+	struct tunnel *tunnel; /* NULL before the first start */
+	struct exposure_wish wanted;
+	unsigned tunnels; /* all that libuv knows of, and one for the exposure itself */
+	char server[SERVER_TEXT_MAX], public_url[URL_TEXT_MAX];
+	bool closing;
+	uv_timer_t timer; /* its close is what makes `closed` come later */
+	void (*closed)(void *owner);
+	void *closed_owner;
+};
+
+static void wish_clear(struct exposure_wish *wish)
+{
+	secret_clear(&wish->secret);
+}
+
+static enum tunnel_state exposure_state(const struct exposure *e)
+{
+	struct tunnel_status status;
+
+	if (!e->tunnel)
+		return TUNNEL_NOT_STARTED;
+	tunnel_status(e->tunnel, &status);
+	return status.state;
+}
+
+static bool exposure_is_active(const struct exposure *e)
+{
+	enum tunnel_state state = exposure_state(e);
+
+	return state == TUNNEL_CONNECTING || state == TUNNEL_CONNECTED ||
+	       state == TUNNEL_RECONNECTING;
+}
+
+static bool supervisor_has_application(const struct supervisor *supervisor)
+{
+	struct supervisor_status status;
+
+	supervisor_status(supervisor, &status);
+	return status.port && status.state != SUPERVISOR_STOPPED &&
+	       status.state != SUPERVISOR_STOPPING && status.state != SUPERVISOR_FAILED;
+}
+
+static bool secret_equal(const struct secret *a, const struct secret *b)
+{
+	return a->set == b->set && a->len == b->len &&
+	       (a->len == 0 || memcmp(a->text, b->text, a->len) == 0);
+}
+
+/* The settings, and from the configuration what they leave open. */
+static int exposure_complete(const struct exposure *e, const struct exposure_settings *settings,
+	struct exposure_wish *ret_wish)
+{
+	const struct os_run_config *config = e->config;
+	const char *server = settings->server ? settings->server : config->tunnel_server;
+	const struct secret *secret = settings->secret ? settings->secret : &config->tunnel_secret;
+
+	if (addr_split(server, CONTROL_PORT, ret_wish->host, &ret_wish->control_port) < 0)
+		return EXPOSURE_BAD_SERVER;
+	ret_wish->port = settings->port_set ? settings->port : (uint16_t)config->tunnel_port;
+	ret_wish->protocol = settings->protocol_set ? settings->protocol
+						    : (enum tunnel_protocol)config->tunnel_protocol;
+	return secret->set ? secret_set(&ret_wish->secret, secret->text, secret->len) : 0;
+}
+
+/* Whether the active tunnel is what `wish` asks for; what `settings` leaves open is no wish. */
+static bool exposure_fits(const struct exposure *e, const struct exposure_settings *settings,
+	const struct exposure_wish *wish)
+{
+	const struct exposure_wish *now = &e->wanted;
+	struct tunnel_status status;
+
+	tunnel_status(e->tunnel, &status);
+	if (settings->server &&
+		(strcasecmp(wish->host, now->host) != 0 || wish->control_port != now->control_port))
+		return false;
+	if (settings->port_set && wish->port != now->port &&
+		(!wish->port || wish->port != status.public_port))
+		return false;
+	if (settings->protocol_set && wish->protocol != now->protocol)
+		return false;
+	return !settings->secret || secret_equal(&wish->secret, &now->secret);
+}
+
+static void exposure_free(struct exposure *e)
+{
+	void (*closed)(void *owner) = e->closed;
+	void *owner = e->closed_owner;
+
+	wish_clear(&e->wanted);
+	free(e);
+	closed(owner);
+}
+
+static void exposure_release(struct exposure *e)
+{
+	if (--e->tunnels == 0)
+		exposure_free(e);
+}
+
+static void on_tunnel_closed(void *owner)
+{
+	exposure_release(owner);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	exposure_release(container_of((uv_timer_t *)handle, struct exposure, timer));
+}
+
+static void on_state(
+	void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
+{
+	struct exposure *e = owner;
+
+	if (!e->closing)
+		e->events.state(e->events.owner, old, new_state, cause);
+}
+
+static void on_visit(void *owner, const struct tunnel_visit *visit)
+{
+	struct exposure *e = owner;
+
+	if (!e->closing && e->events.visit)
+		e->events.visit(e->events.owner, visit);
+}
+
+/* Replaces the tunnel by one with the settings of `wish`, which is taken over. */
+static int exposure_replace(struct exposure *e, struct exposure_wish *wish)
+{
+	const struct tunnel_events events = { .state = on_state, .visit = on_visit, .owner = e };
+	struct supervisor_status app;
+	struct tunnel *tunnel;
+	int r;
+
+	supervisor_status(e->supervisor, &app);
+	r = tunnel_new(e->loop, e->pool,
+		&(struct tunnel_config){
+			.relay_host = wish->host,
+			.relay_port = wish->control_port,
+			.local_host = LOCAL_HOST,
+			.local_port = app.port,
+			.port = wish->port,
+			.secret = wish->secret.set ? &wish->secret : NULL,
+			.protocol = wish->protocol,
+			.reconnect = true,
+			.reconnect_timeout_ms = RECONNECT_TIMEOUT_MS,
+		},
+		&events, &tunnel);
+	if (r < 0)
+		return r == -EINVAL ? EXPOSURE_BAD_SERVER : r;
+	if (e->tunnel)
+		tunnel_close(e->tunnel, on_tunnel_closed, e);
+	e->tunnel = tunnel;
+	e->tunnels++;
+	wish_clear(&e->wanted);
+	e->wanted = *wish;
+	wish->secret = (struct secret){ 0 };
+	return 0;
+}
+
+int exposure_new(uv_loop_t *loop, struct pump_pool *pool, const struct os_run_config *config,
+	const struct supervisor *supervisor, const struct exposure_events *events,
+	struct exposure **ret_exposure)
+{
+	struct exposure *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	e->loop = loop;
+	e->pool = pool;
+	e->config = config;
+	e->supervisor = supervisor;
+	e->events = *events;
+	e->tunnels = 1;
+	(void)uv_timer_init(loop, &e->timer);
+	*ret_exposure = e;
+	return 0;
+}
+
+int exposure_start(struct exposure *e, const struct exposure_settings *settings)
+{
+	static const struct exposure_settings none;
+	_cleanup_(wish_clear) struct exposure_wish wish = { 0 };
+	int r;
+
+	if (!settings)
+		settings = &none;
+	r = exposure_complete(e, settings, &wish);
+	if (r != 0)
+		return r;
+	if (exposure_is_active(e)) {
+		if (!exposure_fits(e, settings, &wish))
+			return EXPOSURE_OTHER_SETTINGS;
+	} else {
+		if (!supervisor_has_application(e->supervisor))
+			return EXPOSURE_NO_APPLICATION;
+		r = exposure_replace(e, &wish);
+		if (r != 0)
+			return r;
+	}
+	tunnel_start(e->tunnel);
+	return 0;
+}
+
+void exposure_stop(struct exposure *e)
+{
+	if (e->tunnel)
+		tunnel_stop(e->tunnel);
+}
+
+void exposure_hurry(struct exposure *e)
+{
+	if (e->tunnel)
+		tunnel_hurry(e->tunnel);
+}
+
+void exposure_status(struct exposure *e, struct exposure_status *ret_status)
+{
+	struct supervisor_status app;
+	bool v6 = strchr(e->wanted.host, ':') != NULL;
+	const char *open = v6 ? "[" : "", *close = v6 ? "]" : "";
+	uint16_t port;
+
+	*ret_status = (struct exposure_status){ .tunnel.state = TUNNEL_NOT_STARTED };
+	supervisor_status(e->supervisor, &app);
+	ret_status->local_port = app.port;
+	if (!e->tunnel) {
+		ret_status->server = e->config->tunnel_server;
+		return;
+	}
+	tunnel_status(e->tunnel, &ret_status->tunnel);
+	(void)snprintf(e->server, sizeof(e->server), "%s%s%s:%u", open, e->wanted.host, close,
+		e->wanted.control_port);
+	ret_status->server = e->server;
+	port = ret_status->tunnel.public_port;
+	if (!port)
+		return;
+	(void)snprintf(e->public_url, sizeof(e->public_url), "http://%s%s%s:%u", open,
+		e->wanted.host, close, port);
+	ret_status->public_url = e->public_url;
+}
+
+void exposure_visits(const struct exposure *e, tunnel_visit_fn fn, void *owner)
+{
+	if (e->tunnel)
+		tunnel_visits(e->tunnel, fn, owner);
+}
+
+void exposure_close(struct exposure *e, void (*closed)(void *owner), void *owner)
+{
+	e->closing = true;
+	e->closed = closed;
+	e->closed_owner = owner;
+	if (e->tunnel)
+		tunnel_close(take_ptr(e->tunnel), on_tunnel_closed, e);
+	uv_close((uv_handle_t *)&e->timer, on_timer_closed);
+}
