@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What is before and behind a build; the build itself is a child of the supervisor. */
+#ifndef APP_BUILD_H
+#define APP_BUILD_H
+
+#include "app/module.h"
+
+struct app_plan;
+
+/* The toolchain is there. Otherwise -ENOENT, and ret_why names what is missing and the command that
+ * installs it. */
+int app_build_check(const struct app_plan *plan, char ret_why[APP_WHY_MAX]);
+
+/* Behind a build that has succeeded, or instead of one: the module is in its place and looks like
+ * one. */
+int app_build_finish(const struct app_plan *plan, char ret_why[APP_WHY_MAX]);
+
+/*
+ * "$XDG_CACHE_HOME/wasmrun/NAME", or under ~/.cache; made if it isn't there, for the user alone.
+ * The caller frees *ret_path.
+ */
+int app_cache_dir(const char *name, char **ret_path, char ret_why[APP_WHY_MAX]);
+
+#endif

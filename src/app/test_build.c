@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* Missing toolchains, the cache's folder, and what becomes of an artefact. */
+#include "app/build.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/detect.h"
+
+static const struct app_tool tools[] = {
+	{ "first-tool", "get first" },
+	{ "second-tool", "get second" },
+	{ NULL, NULL },
+};
+
+static int setup(void **state)
+{
+	char *dir = strdup("/tmp/test_build.XXXXXX");
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	*state = dir;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(rmdir(*state), 0);
+	free(*state);
+	return 0;
+}
+
+static void write_file(const char *path, const char *bytes, size_t len, mode_t mode)
+{
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	assert_int_equal(fwrite(bytes, 1, len, out), len);
+	assert_int_equal(fclose(out), 0);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+static void test_tools(void **state)
+{
+	struct app_plan plan = { .tools = tools };
+	char path[128], why[APP_WHY_MAX], *old = strdup(getenv("PATH"));
+
+	snprintf(path, sizeof path, "/no/such::%s:", (char *)*state);
+	setenv("PATH", path, 1);
+	assert_int_equal(app_build_check(&plan, why), -ENOENT);
+	assert_string_equal(why, "'first-tool' is needed to build it and is not there: install it "
+				 "with 'get first'");
+	write_file("first-tool", "", 0, 0700);
+	write_file("second-tool", "", 0, 0600);
+	assert_int_equal(access("second-tool", X_OK), -1);
+	assert_int_equal(app_build_check(&plan, why), -ENOENT);
+	assert_non_null(strstr(why, "get second"));
+	assert_int_equal(chmod("second-tool", 0700), 0);
+	assert_int_equal(app_build_check(&plan, why), 0);
+	unsetenv("PATH");
+	assert_int_equal(app_build_check(&plan, why), -ENOENT);
+	plan.tools = NULL;
+	assert_int_equal(app_build_check(&plan, why), 0);
+	setenv("PATH", old, 1);
+	free(old);
+	unlink("first-tool");
+	unlink("second-tool");
+}
+
+/* A bad artefact never takes the place of a good one. */
+static void test_finish(void **state)
+{
+	struct app_plan plan = { .output = (char[]){ "new" }, .module = (char[]){ "module" } };
+	char why[APP_WHY_MAX];
+
+	assert_int_equal(app_build_finish(&plan, why), -ENOENT);
+	write_file("module", "\0asm\1\0\0\0\0\0", 10, 0600);
+	write_file("new", "nonsense", 8, 0600);
+	assert_int_equal(app_build_finish(&plan, why), -EINVAL);
+	assert_string_equal(why, "'new' is no WebAssembly module");
+	assert_int_equal(module_check("module", why), 0);
+	write_file("new", "\0asm\1\0\0\0", 8, 0600);
+	assert_int_equal(app_build_finish(&plan, why), 0);
+	assert_int_equal(access("new", F_OK), -1);
+	struct stat st;
+	assert_int_equal(stat("module", &st), 0);
+	assert_int_equal(st.st_size, 8);
+	plan.output = NULL;
+	assert_int_equal(app_build_finish(&plan, why), 0);
+	unlink("module");
+}
+
+static void test_cache_dir(void **state)
+{
+	char *path = NULL, expected[128], why[APP_WHY_MAX];
+	struct stat st;
+
+	setenv("XDG_CACHE_HOME", *state, 1);
+	assert_int_equal(app_cache_dir("build", &path, why), 0);
+	snprintf(expected, sizeof expected, "%s/wasmrun/build", (char *)*state);
+	assert_string_equal(path, expected);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	free(path);
+	assert_int_equal(app_cache_dir("build", &path, why), 0);
+	rmdir(path);
+	free(path);
+	rmdir("wasmrun");
+
+	setenv("XDG_CACHE_HOME", "relative", 1);
+	setenv("HOME", *state, 1);
+	assert_int_equal(app_cache_dir("b", &path, why), 0);
+	snprintf(expected, sizeof expected, "%s/.cache/wasmrun/b", (char *)*state);
+	assert_string_equal(path, expected);
+	free(path);
+	rmdir(".cache/wasmrun/b");
+	rmdir(".cache/wasmrun");
+	rmdir(".cache");
+
+	unsetenv("HOME");
+	path = NULL;
+	assert_int_equal(app_cache_dir("b", &path, why), -ENOENT);
+	assert_null(path);
+	assert_non_null(strstr(why, "set HOME or XDG_CACHE_HOME"));
+
+	write_file("file", "", 0, 0600);
+	snprintf(expected, sizeof expected, "%s/file", (char *)*state);
+	setenv("XDG_CACHE_HOME", expected, 1);
+	assert_int_equal(app_cache_dir("b", &path, why), -ENOTDIR);
+	unlink("file");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_tools, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_finish, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cache_dir, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
