@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Joins the routes with what they show. Closing goes from the outside in: readers and waiters are
+ * answered, then the server goes, then the timers.
+ */
+#include "os/api.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/uuid.h"
+#include "http/http_server.h"
+#include "http/text.h"
+#include "os/api_internal.h"
+
+/* Where others than the user's own programs reach it, the address holds a secret: 122 random bits.
+ * It stands in the fragment, which browsers never send. */
+static int api_make_token(struct api *api)
+{
+	struct uuid uuid;
+	int r;
+
+	if (addr_is_loopback(&api->config.addr))
+		return 0;
+	r = uuid_random(&uuid);
+	if (r == 0)
+		uuid_format(&uuid, api->token);
+	return r;
+}
+
+static void api_freep(struct api **api)
+{
+	if (!*api)
+		return;
+	visit_log_deinit(&(*api)->visits);
+	free(*api);
+}
+
+int api_new(const struct api_config *config, struct api **ret_api)
+{
+	_cleanup_(api_freep) struct api *api = calloc(1, sizeof(*api));
+	char text[ADDR_TEXT_MAX];
+	int r;
+
+	if (!api)
+		return -ENOMEM;
+	api->config = *config;
+	r = visit_log_init(&api->visits);
+	if (r == 0)
+		r = api_make_token(api);
+	if (r < 0)
+		return r;
+	r = http_server_new(config->loop,
+		&(struct http_server_config){
+			.addr = config->addr,
+			.token = api->token[0] ? api->token : NULL,
+			.routes = api_routes,
+			.route_count = api_route_count,
+			.owner = api,
+		},
+		&api->server);
+	if (r < 0)
+		return r;
+	(void)snprintf(api->url, sizeof(api->url), "http://%s/%s%s",
+		addr_format(http_server_addr(api->server), text), api->token[0] ? "#token=" : "",
+		api->token);
+	api_waiters_init(api);
+	api_events_init(api);
+	*ret_api = take_ptr(api);
+	return 0;
+}
+
+const char *api_url(const struct api *api)
+{
+	return api->url;
+}
+
+const char *api_token(const struct api *api)
+{
+	return api->token;
+}
+
+void api_app_changed(struct api *api, enum supervisor_state old, enum supervisor_state new_state,
+	const char *cause)
+{
+	json_t *app = api_app_json(api);
+
+	if (app)
+		(void)json_object_set_new(app, "cause", text_json_or_null(cause));
+	api_events_publish(api, "app", app);
+}
+
+void api_tunnel_changed(
+	struct api *api, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
+{
+	json_t *tunnel = api_tunnel_json(api);
+
+	if (tunnel)
+		(void)json_object_set_new(tunnel, "cause", text_json_or_null(cause));
+	api_events_publish(api, "tunnel", tunnel);
+	if (new_state != TUNNEL_CONNECTING && new_state != TUNNEL_RECONNECTING)
+		api_waiters_answer(api);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct api *api = handle->data;
+	void (*closed)(void *owner) = api->closed;
+	void *owner = api->closed_owner;
+
+	if (--api->handles)
+		return;
+	api_freep(&api);
+	closed(owner);
+}
+
+static void on_server_closed(void *owner)
+{
+	struct api *api = owner;
+
+	uv_close((uv_handle_t *)&api->wait_timer, on_timer_closed);
+	uv_close((uv_handle_t *)&api->tick_timer, on_timer_closed);
+}
+
+void api_close(struct api *api, void (*closed)(void *owner), void *owner)
+{
+	api->closed = closed;
+	api->closed_owner = owner;
+	api_waiters_answer(api);
+	sse_hub_end(&api->hub);
+	http_server_close(api->server, on_server_closed, api);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the API share. Handlers have the struct api as their owner. */
+#ifndef OS_API_INTERNAL_H
+#define OS_API_INTERNAL_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "base/uuid.h"
+#include "http/route.h"
+#include "http/sse.h"
+#include "os/api.h"
+#include "os/visit_log.h"
+
+#define API_START_WAIT_MS 8000  /* POST /api/tunnel/start answers 202 after that */
+#define API_TRAFFIC_MS 1000     /* between two events `traffic` */
+#define API_BEAT_TICKS 15       /* of API_TRAFFIC_MS: so often a reader is found to be gone */
+#define API_JSON_MAX 65536      /* bytes of a JSON body */
+#define API_FILE_MAX (4U << 20) /* bytes of a file that is read or written */
+#define API_LIST_MAX 10000      /* entries of a folder in one answer */
+#define API_LOG_LINES 1000      /* in one answer, unless fewer are asked for */
+
+struct http_server;
+struct log_line;
+
+struct api {
+	struct api_config config;
+	char url[ADDR_TEXT_MAX + 64];
+	char token[UUID_TEXT_LEN + 1]; /* "": none is asked for */
+	struct http_server *server;
+
+	struct list waiters; /* struct start_waiter, oldest first: api_tunnel.c */
+	uv_timer_t wait_timer;
+
+	struct sse_hub hub;
+	uv_timer_t tick_timer; /* runs while the hub has readers: api_events.c */
+	unsigned ticks;
+	uint64_t traffic_seen; /* changes with what `traffic` tells */
+
+	struct visit_log visits;
+
+	unsigned handles; /* timers, while the loop knows them */
+	void (*closed)(void *owner);
+	void *closed_owner;
+};
+
+/* api_routes.c */
+extern const struct http_route api_routes[];
+extern const size_t api_route_count;
+
+/* The page and the description of JSON, embedded at build time. */
+extern const char page_html[], page_js[], page_css[], api_schemas[];
+extern const size_t page_html_len, page_js_len, page_css_len, api_schemas_len;
+
+/* api_tunnel.c */
+json_t *api_tunnel_json(struct api *api);
+void api_waiters_init(struct api *api);
+void api_waiters_answer(struct api *api);
+
+/* api_app.c */
+json_t *api_app_json(struct api *api);
+
+/* api_events.c */
+void api_events_init(struct api *api);
+/* Takes `data` over. */
+void api_events_publish(struct api *api, const char *event, json_t *data);
+
+/* api_logs.c */
+json_t *api_log_line_json(const struct log_line *line);
+
+void api_get_page(void *owner, struct http_request *request);
+void api_get_page_js(void *owner, struct http_request *request);
+void api_get_page_css(void *owner, struct http_request *request);
+void api_get_openapi(void *owner, struct http_request *request);
+void api_get_metrics(void *owner, struct http_request *request);
+void api_get_healthz(void *owner, struct http_request *request);
+void api_tunnel_start(void *owner, struct http_request *request);
+void api_tunnel_stop(void *owner, struct http_request *request);
+void api_tunnel_status(void *owner, struct http_request *request);
+void api_tunnel_qr(void *owner, struct http_request *request);
+void api_get_connections(void *owner, struct http_request *request);
+void api_get_app(void *owner, struct http_request *request);
+void api_app_start(void *owner, struct http_request *request);
+void api_app_stop(void *owner, struct http_request *request);
+void api_app_restart(void *owner, struct http_request *request);
+void api_get_logs(void *owner, struct http_request *request);
+void api_get_events(void *owner, struct http_request *request);
+void api_fs_list(void *owner, struct http_request *request);
+void api_fs_read(void *owner, struct http_request *request);
+void api_fs_write(void *owner, struct http_request *request);
+
+#endif

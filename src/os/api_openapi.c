@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* /api/openapi.json (OpenAPI 3.1), made from the table of routes. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/request.h"
+#include "os/api_internal.h"
+
+#define TYPE_JSON "application/json"
+
+/* What every path may answer before a handler sees the request. */
+static const struct http_answer common_answers[] = {
+	{ .status = 401, .schema = "Error", .help = "The token is missing (not on loopback)" },
+	{ .status = 403, .schema = "Error", .help = "A foreign Host or Origin" },
+};
+
+/* {TYPE: {"schema": ...}} */
+static json_t *content_json(const char *type, const char *schema)
+{
+	char ref[64];
+
+	if (!type)
+		type = TYPE_JSON;
+	if (!schema)
+		return json_pack("{s:{}}", type);
+	(void)snprintf(ref, sizeof(ref), "#/components/schemas/%s", schema);
+	return json_pack("{s:{s:{s:s}}}", type, "schema", "$ref", ref);
+}
+
+static void add_answer(json_t *answers, const struct http_answer *answer)
+{
+	char status[8];
+
+	(void)snprintf(status, sizeof(status), "%u", answer->status);
+	if (!json_object_get(answers, status))
+		(void)json_object_set_new(answers, status,
+			json_pack("{s:s, s:o}", "description", answer->help, "content",
+				content_json(answer->type, answer->schema)));
+}
+
+static json_t *answers_json(const struct http_route *route)
+{
+	json_t *answers = json_object();
+
+	for (size_t i = 0; i < HTTP_ANSWERS_MAX && route->answers[i].status; i++)
+		add_answer(answers, &route->answers[i]);
+	for (size_t i = 0; i < ARRAY_LEN(common_answers); i++)
+		add_answer(answers, &common_answers[i]);
+	return answers;
+}
+
+static json_t *params_json(const struct http_route *route)
+{
+	json_t *params = json_array();
+
+	for (size_t i = 0; i < HTTP_PARAMS_MAX && route->params[i].name; i++) {
+		const struct http_param *param = &route->params[i];
+
+		(void)json_array_append_new(
+			params, json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", param->name, "in",
+					"query", "required", param->required, "description",
+					param->help, "schema", json_loads(param->schema, 0, NULL)));
+	}
+	return params;
+}
+
+/* "getApiTunnelStatus" */
+static void operation_id(const struct http_route *route, char *id, size_t size)
+{
+	const char *method = http_method_name(route->method);
+	bool upper = false;
+	size_t n = 0;
+
+	for (const char *p = method; *p && n + 1 < size; p++)
+		id[n++] = (char)tolower((unsigned char)*p);
+	for (const char *p = route->path; *p && n + 1 < size; p++) {
+		if (isalnum((unsigned char)*p)) {
+			id[n++] = upper ? (char)toupper((unsigned char)*p) : *p;
+			upper = false;
+		} else {
+			upper = true;
+		}
+	}
+	id[n] = '\0';
+}
+
+static json_t *operation_json(const struct http_route *route)
+{
+	char id[64];
+	json_t *operation;
+
+	operation_id(route, id, sizeof(id));
+	operation = json_pack("{s:s, s:s, s:o, s:o}", "operationId", id, "summary", route->summary,
+		"parameters", params_json(route), "responses", answers_json(route));
+	if (operation && route->body_max)
+		(void)json_object_set_new(operation, "requestBody",
+			json_pack("{s:b, s:o}", "required", route->body_required, "content",
+				content_json(route->body_type, route->body_schema)));
+	return operation;
+}
+
+static json_t *paths_json(void)
+{
+	json_t *paths = json_object();
+
+	for (size_t i = 0; i < api_route_count; i++) {
+		const char *name = http_method_name(api_routes[i].method);
+		char method[8] = "";
+		json_t *path = json_object_get(paths, api_routes[i].path);
+
+		for (size_t j = 0; name[j]; j++)
+			method[j] = (char)tolower((unsigned char)name[j]);
+		if (!path) {
+			path = json_object();
+			(void)json_object_set_new(paths, api_routes[i].path, path);
+		}
+		(void)json_object_set_new(path, method, operation_json(&api_routes[i]));
+	}
+	return paths;
+}
+
+void api_get_openapi(void *owner, struct http_request *request)
+{
+	http_reply_json(request, 200,
+		json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o, s:{s:{s:s, s:s}}}, s:[{}, {s:[]}]}",
+			"openapi", "3.1.0", "info", "title", "wasmrun os", "version",
+			WASMRUN_VERSION, "paths", paths_json(), "components", "schemas",
+			json_loadb(api_schemas, api_schemas_len, 0, NULL), "securitySchemes",
+			"token", "type", "http", "scheme", "bearer", "security", "token"));
+}

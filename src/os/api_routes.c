@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the API answers to. /api/openapi.json is made from this table; the schemas that it names are
+ * in api_schemas.json.
+ */
+#include "os/api_internal.h"
+
+#include "base/err.h"
+
+#define OK(schema_, help_)                                      \
+	{                                                       \
+		.status = 200, .schema = schema_, .help = help_ \
+	}
+#define OK_BYTES(type_, help_)                              \
+	{                                                   \
+		.status = 200, .type = type_, .help = help_ \
+	}
+#define NO(status_, help_)                                          \
+	{                                                           \
+		.status = status_, .schema = "Error", .help = help_ \
+	}
+
+#define APP_CALL(path_, handler_, summary_)                                                   \
+	{                                                                                     \
+		.method = HTTP_POST, .path = path_, .handler = handler_, .summary = summary_, \
+		.answers = {                                                                  \
+			OK("App", "The application")                                          \
+		}                                                                             \
+	}
+
+#define PATH_PARAM(required_)                                                             \
+	{                                                                                 \
+		.name = "path", .schema = "{\"type\":\"string\"}", .required = required_, \
+		.help = "Relative to the project's folder, which it can't leave"          \
+	}
+
+#define BAD_PATH NO(400, "No path, or one that can't be")
+#define OUTSIDE NO(403, "Not in the project's folder, or not allowed by the system")
+#define NO_FILE NO(404, "There is no such thing")
+#define WRONG_KIND NO(409, "It is not of the kind that is asked for")
+
+const struct http_route api_routes[] = {
+	{ .method = HTTP_GET,
+		.path = "/",
+		.handler = api_get_page,
+		.open = true,
+		.summary = "The page",
+		.answers = { OK_BYTES("text/html", "The page") } },
+	{ .method = HTTP_GET,
+		.path = "/page.css",
+		.handler = api_get_page_css,
+		.open = true,
+		.summary = "The page's style",
+		.answers = { OK_BYTES("text/css", "The style") } },
+	{ .method = HTTP_GET,
+		.path = "/page.js",
+		.handler = api_get_page_js,
+		.open = true,
+		.summary = "The page's script",
+		.answers = { OK_BYTES("text/javascript", "The script") } },
+	{ .method = HTTP_GET,
+		.path = "/api/app",
+		.handler = api_get_app,
+		.summary = "The application's process",
+		.answers = { OK("App", "The application") } },
+	APP_CALL("/api/app/restart", api_app_restart, "Build and start the application again"),
+	APP_CALL("/api/app/start", api_app_start, "Start the application"),
+	APP_CALL("/api/app/stop", api_app_stop, "Stop the application"),
+	{ .method = HTTP_GET,
+		.path = "/api/connections",
+		.handler = api_get_connections,
+		.summary = "Visitors' connections: the open ones, then the last closed ones",
+		.answers = { OK("Connections", "The connections") } },
+	{ .method = HTTP_GET,
+		.path = "/api/events",
+		.handler = api_get_events,
+		.summary = "Changes as server-sent events: app, tunnel, log, connection, traffic, "
+			   "lost",
+		.answers = { OK_BYTES("text/event-stream", "Events without an end"),
+			NO(503, "There are too many readers") } },
+	{ .method = HTTP_GET,
+		.path = "/api/fs/list",
+		.handler = api_fs_list,
+		.summary = "What a folder of the project holds, in no order",
+		.params = { PATH_PARAM(false) },
+		.answers = { OK("Entries", "The entries"), BAD_PATH, OUTSIDE, NO_FILE,
+			WRONG_KIND } },
+	{ .method = HTTP_GET,
+		.path = "/api/fs/read",
+		.handler = api_fs_read,
+		.summary = "A file of the project",
+		.params = { PATH_PARAM(true) },
+		.answers = { OK_BYTES("application/octet-stream", "Its bytes"), BAD_PATH, OUTSIDE,
+			NO_FILE, WRONG_KIND, NO(413, "It is too long") } },
+	{ .method = HTTP_PUT,
+		.path = "/api/fs/write",
+		.handler = api_fs_write,
+		.body_max = API_FILE_MAX,
+		.body_type = "application/octet-stream",
+		.summary = "Make a file of the project, or replace it as a whole",
+		.params = { PATH_PARAM(true) },
+		.answers = { OK("Written", "It is written"), BAD_PATH, OUTSIDE, NO_FILE, WRONG_KIND,
+			NO(413, "The body is too long") } },
+	{ .method = HTTP_GET,
+		.path = "/api/logs",
+		.handler = api_get_logs,
+		.summary = "Lines of the log, oldest first",
+		.params = { { .name = "since",
+				    .schema = "{\"type\":\"integer\",\"minimum\":0,\"default\":0}",
+				    .help = "Number of the last line that is known" },
+			{ .name = "stream",
+				.schema = "{\"enum\":[\"stdout\",\"stderr\",\"build\","
+					  "\"supervisor\"]}",
+				.help = "Lines of this stream only" },
+			{ .name = "limit",
+				.schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,"
+					  "\"default\":1000}",
+				.help = "At most so many lines" } },
+		.answers = { OK("Logs", "The lines"), NO(400, "A wrong parameter") } },
+	{ .method = HTTP_GET,
+		.path = "/api/openapi.json",
+		.handler = api_get_openapi,
+		.summary = "This description",
+		.answers = { OK("Object", "OpenAPI 3.1") } },
+	{ .method = HTTP_GET,
+		.path = "/api/tunnel/qr.svg",
+		.handler = api_tunnel_qr,
+		.summary = "The public URL as a QR code",
+		.answers = { OK_BYTES("image/svg+xml", "The code"),
+			NO(409, "There is no public URL") } },
+	{ .method = HTTP_POST,
+		.path = "/api/tunnel/start",
+		.handler = api_tunnel_start,
+		.body_max = API_JSON_MAX,
+		.body_schema = "TunnelStart",
+		.summary = "Show the application on a public URL; waits for the outcome up to 8 s",
+		.answers = { OK("TunnelStarted", "Connected"),
+			{ .status = 202, .schema = "TunnelStarted", .help = "Not yet decided" },
+			NO(400, "A wrong body"),
+			NO(409, "Active with other settings, stopped meanwhile, or no application"),
+			NO(413, "The body is too long"), NO(502, "It failed, for this reason") } },
+	{ .method = HTTP_GET,
+		.path = "/api/tunnel/status",
+		.handler = api_tunnel_status,
+		.summary = "The tunnel",
+		.answers = { OK("Tunnel", "The tunnel") } },
+	{ .method = HTTP_POST,
+		.path = "/api/tunnel/stop",
+		.handler = api_tunnel_stop,
+		.summary = "End the public URL, and the connections through it",
+		.answers = { OK("TunnelStopped", "Stopped, in any state") } },
+	{ .method = HTTP_GET,
+		.path = "/healthz",
+		.handler = api_get_healthz,
+		.summary = "Whether wasmrun lives",
+		.answers = { OK_BYTES("text/plain", "It does") } },
+	{ .method = HTTP_GET,
+		.path = "/metrics",
+		.handler = api_get_metrics,
+		.summary = "Counters for Prometheus",
+		.answers = { OK_BYTES("text/plain", "The counters") } },
+};
+const size_t api_route_count = ARRAY_LEN(api_routes);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The three tunnel calls. A start that is not decided at once keeps its request: every waiter is
+ * answered at the tunnel's next change to a state that decides, or after API_START_WAIT_MS, and all
+ * wait equally long, so the list is sorted by deadline.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/secret.h"
+#include "http/request.h"
+#include "http/text.h"
+#include "os/api_internal.h"
+#include "os/exposure.h"
+
+struct start_waiter {
+	struct list link; /* in api->waiters */
+	struct http_request *request;
+	uint64_t deadline_ms;
+};
+
+static const char *const protocols[] = {
+	[TUNNEL_AUTO] = "auto",
+	[TUNNEL_BORE] = "bore",
+	[TUNNEL_LINE] = "line",
+};
+
+/* --- what the status says --- */
+
+static json_t *port_json(uint16_t port)
+{
+	return port ? json_integer(port) : json_null();
+}
+
+json_t *api_tunnel_json(struct api *api)
+{
+	struct exposure_status status;
+	const struct tunnel_status *tunnel = &status.tunnel;
+
+	exposure_status(api->config.exposure, &status);
+	return json_pack("{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I}, s:{s:I, s:I}, "
+			 "s:o}",
+		"success", 1, "status", tunnel_state_name(tunnel->state), "public_url",
+		text_json_or_null(status.public_url), "public_port", port_json(tunnel->public_port),
+		"server", text_json_or_null(status.server), "local_port",
+		port_json(status.local_port), "since",
+		tunnel->since_ms ? json_integer((json_int_t)tunnel->since_ms) : json_null(),
+		"reconnects", (json_int_t)tunnel->reconnects, "connections", "open",
+		(json_int_t)tunnel->conns_open, "total", (json_int_t)tunnel->conns_total, "bytes",
+		"in", (json_int_t)tunnel->bytes_in, "out", (json_int_t)tunnel->bytes_out, "error",
+		text_json_or_null(tunnel->error));
+}
+
+void api_tunnel_status(void *owner, struct http_request *request)
+{
+	http_reply_json(request, 200, api_tunnel_json(owner));
+}
+
+/* --- start --- */
+
+static void reply_outcome(struct api *api, struct http_request *request)
+{
+	struct exposure_status status;
+	const char *word;
+
+	exposure_status(api->config.exposure, &status);
+	word = tunnel_state_name(status.tunnel.state);
+	switch (status.tunnel.state) {
+	case TUNNEL_CONNECTED:
+	case TUNNEL_CONNECTING:
+	case TUNNEL_RECONNECTING:
+		http_reply_json(request, status.tunnel.state == TUNNEL_CONNECTED ? 200 : 202,
+			json_pack("{s:b, s:o, s:s}", "success", 1, "public_url",
+				text_json_or_null(status.public_url), "status", word));
+		break;
+	case TUNNEL_FAILED:
+		http_reply_json(request, 502,
+			json_pack("{s:b, s:s, s:o}", "success", 0, "status", word, "error",
+				text_json_or_null(status.tunnel.error)));
+		break;
+	default:
+		http_reply_json(request, 409,
+			json_pack("{s:b, s:s, s:s}", "success", 0, "status", word, "error",
+				"the tunnel was stopped meanwhile"));
+		break;
+	}
+}
+
+static void on_wait_timer(uv_timer_t *timer);
+
+static void waiters_arm(struct api *api)
+{
+	struct list *first = list_first(&api->waiters);
+	uint64_t now = clock_now_ms(), deadline;
+
+	if (!first) {
+		(void)uv_timer_stop(&api->wait_timer);
+		return;
+	}
+	deadline = list_entry(first, struct start_waiter, link)->deadline_ms;
+	uv_update_time(api->config.loop);
+	(void)uv_timer_start(
+		&api->wait_timer, on_wait_timer, deadline > now ? deadline - now : 0, 0);
+}
+
+/* Answers those whose time is up at `now_ms`. */
+static void waiters_answer(struct api *api, uint64_t now_ms)
+{
+	list_for_each_safe(pos, &api->waiters) {
+		struct start_waiter *waiter = list_entry(pos, struct start_waiter, link);
+
+		if (waiter->deadline_ms > now_ms)
+			break;
+		list_remove(&waiter->link);
+		reply_outcome(api, waiter->request);
+		free(waiter);
+	}
+	waiters_arm(api);
+}
+
+static void on_wait_timer(uv_timer_t *timer)
+{
+	waiters_answer(timer->data, clock_now_ms());
+}
+
+void api_waiters_init(struct api *api)
+{
+	list_init(&api->waiters);
+	(void)uv_timer_init(api->config.loop, &api->wait_timer);
+	api->wait_timer.data = api;
+	api->handles++;
+}
+
+void api_waiters_answer(struct api *api)
+{
+	waiters_answer(api, UINT64_MAX);
+}
+
+static void start_wait(struct api *api, struct http_request *request)
+{
+	struct start_waiter *waiter = calloc(1, sizeof(*waiter));
+
+	if (!waiter) {
+		http_reply_error(request, 500, "out of memory");
+		return;
+	}
+	waiter->request = request;
+	waiter->deadline_ms = clock_now_ms() + API_START_WAIT_MS;
+	list_push_back(&api->waiters, &waiter->link);
+	waiters_arm(api);
+}
+
+/* --- its body --- */
+
+static const char *read_server(json_t *value, struct exposure_settings *settings)
+{
+	settings->server = json_string_value(value);
+	return settings->server && settings->server[0] ? NULL : "is no HOST or HOST:PORT";
+}
+
+static const char *read_port(json_t *value, struct exposure_settings *settings)
+{
+	json_int_t port = json_integer_value(value);
+
+	if (!json_is_integer(value) || port < 0 || port > UINT16_MAX)
+		return "is no number from 0 to 65535";
+	settings->port = (uint16_t)port;
+	settings->port_set = true;
+	return NULL;
+}
+
+static const char *read_protocol(json_t *value, struct exposure_settings *settings)
+{
+	const char *name = json_string_value(value);
+
+	for (size_t i = 0; name && i < ARRAY_LEN(protocols); i++) {
+		if (strcmp(name, protocols[i]) != 0)
+			continue;
+		settings->protocol = (enum tunnel_protocol)i;
+		settings->protocol_set = true;
+		return NULL;
+	}
+	return "is none of auto, bore, line";
+}
+
+static const char *read_secret(json_t *value, struct secret *secret)
+{
+	if (!json_is_string(value))
+		return "is no text";
+	if (secret_set(secret, json_string_value(value), json_string_length(value)) < 0)
+		return "is too long";
+	return NULL;
+}
+
+/* What is null is not said. False: 400 has been sent. The texts are those of `body`. */
+static bool read_settings(struct http_request *request, json_t *body,
+	struct exposure_settings *settings, struct secret *secret)
+{
+	const char *key, *mistake = NULL;
+	json_t *value;
+
+	json_object_foreach(body, key, value)
+	{
+		if (json_is_null(value))
+			continue;
+		if (strcmp(key, "server") == 0)
+			mistake = read_server(value, settings);
+		else if (strcmp(key, "port") == 0)
+			mistake = read_port(value, settings);
+		else if (strcmp(key, "protocol") == 0)
+			mistake = read_protocol(value, settings);
+		else if (strcmp(key, "secret") == 0)
+			mistake = read_secret(value, secret);
+		else
+			mistake = "is unknown: there are server, secret, port and protocol";
+		if (mistake) {
+			http_reply_error(request, 400, "'%s' %s", key, mistake);
+			return false;
+		}
+	}
+	if (secret->set)
+		settings->secret = secret;
+	return true;
+}
+
+static void start_with(
+	struct api *api, struct http_request *request, const struct exposure_settings *settings)
+{
+	struct exposure_status status;
+	int r = exposure_start(api->config.exposure, settings);
+
+	switch (r) {
+	case 0:
+		break;
+	case EXPOSURE_BAD_SERVER:
+		http_reply_error(request, 400, "'server' is no HOST or HOST:PORT");
+		return;
+	case EXPOSURE_OTHER_SETTINGS:
+		http_reply_error(
+			request, 409, "the tunnel is active with other settings: stop it first");
+		return;
+	case EXPOSURE_NO_APPLICATION:
+		http_reply_error(request, 409,
+			"there is no application to show: start it first (POST /api/app/start)");
+		return;
+	default:
+		http_reply_error(request, 500, "can't start the tunnel: %s", strerror(-r));
+		return;
+	}
+	exposure_status(api->config.exposure, &status);
+	if (status.tunnel.state == TUNNEL_CONNECTING || status.tunnel.state == TUNNEL_RECONNECTING)
+		start_wait(api, request);
+	else
+		reply_outcome(api, request);
+}
+
+void api_tunnel_start(void *owner, struct http_request *request)
+{
+	_cleanup_(secret_clear) struct secret secret = { 0 };
+	struct exposure_settings settings = { 0 };
+	json_t *body = http_request_json(request);
+
+	if (!body)
+		return;
+	if (read_settings(request, body, &settings, &secret))
+		start_with(owner, request, &settings);
+	json_decref(body);
+}
+
+void api_tunnel_stop(void *owner, struct http_request *request)
+{
+	struct api *api = owner;
+
+	exposure_stop(api->config.exposure);
+	http_reply_json(
+		request, 200, json_pack("{s:b, s:s}", "success", 1, "message", "Tunnel stopped"));
+}
