@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The line with number n stands in slot n % LOG_RING_LINES. Lines leave at the old end, one when
+ * all slots are taken, as many as it takes when the texts' bytes are too many.
+ */
+#include "os/log_ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+
+struct slot {
+	char *text; /* owned; NULL: there was no memory for it */
+	uint32_t len;
+	enum log_stream stream;
+	uint64_t time_ms;
+};
+
+struct log_ring {
+	uint64_t first, next; /* numbers: of the oldest line, of the next one */
+	size_t bytes;         /* of all texts */
+	struct {
+		log_ring_fn fn;
+		void *owner;
+	} watchers[LOG_RING_WATCHERS];
+	size_t watcher_count;
+	bool appending;
+	struct slot slots[LOG_RING_LINES];
+};
+
+static const char *const stream_names[] = {
+	[LOG_STREAM_STDOUT] = "stdout",
+	[LOG_STREAM_STDERR] = "stderr",
+	[LOG_STREAM_BUILD] = "build",
+	[LOG_STREAM_SUPERVISOR] = "supervisor",
+};
+
+static_assert(ARRAY_LEN(stream_names) == LOG_STREAMS, "every stream has a name");
+
+const char *log_stream_name(enum log_stream stream)
+{
+	return stream_names[stream];
+}
+
+int log_stream_parse(const char *name, enum log_stream *ret_stream)
+{
+	for (size_t i = 0; i < LOG_STREAMS; i++)
+		if (strcmp(name, stream_names[i]) == 0) {
+			*ret_stream = (enum log_stream)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+struct log_ring *log_ring_new(void)
+{
+	struct log_ring *ring = calloc(1, sizeof *ring);
+
+	if (ring)
+		ring->first = ring->next = 1;
+	return ring;
+}
+
+static struct slot *slot_of(const struct log_ring *ring, uint64_t seq)
+{
+	return (struct slot *)&ring->slots[seq % LOG_RING_LINES];
+}
+
+static void log_ring_drop(struct log_ring *ring)
+{
+	struct slot *slot = slot_of(ring, ring->first++);
+
+	ring->bytes -= slot->len;
+	free(slot->text);
+	*slot = (struct slot){ 0 };
+}
+
+struct log_ring *log_ring_free(struct log_ring *ring)
+{
+	if (!ring)
+		return NULL;
+	while (ring->first < ring->next)
+		log_ring_drop(ring);
+	assert(ring->bytes == 0);
+	free(ring);
+	return NULL;
+}
+
+void log_ring_append(struct log_ring *ring, enum log_stream stream, const char *text, size_t len)
+{
+	struct log_line line;
+	struct slot *slot;
+
+	assert(!ring->appending);
+	len = len < LOG_RING_LINE_MAX ? len : LOG_RING_LINE_MAX;
+	while (ring->next - ring->first == LOG_RING_LINES ||
+		(ring->first < ring->next && ring->bytes + len > LOG_RING_BYTES))
+		log_ring_drop(ring);
+	slot = slot_of(ring, ring->next++);
+	slot->text = malloc(len + 1);
+	if (!slot->text)
+		return;
+	memcpy(slot->text, text, len);
+	slot->text[len] = '\0';
+	slot->len = (uint32_t)len;
+	slot->stream = stream;
+	slot->time_ms = clock_wall_ms();
+	ring->bytes += len;
+	if (!log_ring_get(ring, ring->next - 1, &line))
+		assert(!"the line just appended is there");
+	ring->appending = true;
+	for (size_t i = 0; i < ring->watcher_count; i++)
+		ring->watchers[i].fn(ring->watchers[i].owner, &line);
+	ring->appending = false;
+}
+
+uint64_t log_ring_first(const struct log_ring *ring)
+{
+	return ring->first;
+}
+
+uint64_t log_ring_next(const struct log_ring *ring)
+{
+	return ring->next;
+}
+
+bool log_ring_get(const struct log_ring *ring, uint64_t seq, struct log_line *ret_line)
+{
+	const struct slot *slot = slot_of(ring, seq);
+
+	if (seq < ring->first || seq >= ring->next || !slot->text)
+		return false;
+	*ret_line = (struct log_line){
+		.seq = seq,
+		.time_ms = slot->time_ms,
+		.stream = slot->stream,
+		.text = slot->text,
+		.len = slot->len,
+	};
+	return true;
+}
+
+void log_ring_watch(struct log_ring *ring, log_ring_fn fn, void *owner)
+{
+	assert(ring->watcher_count < LOG_RING_WATCHERS);
+	ring->watchers[ring->watcher_count].fn = fn;
+	ring->watchers[ring->watcher_count++].owner = owner;
+}

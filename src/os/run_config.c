@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* The option table of `wasmrun os`, and the order of its sources. */
+#include "os/run_config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "conf/option_file.h"
+#include "conf/toml.h"
+#include "net/addr.h"
+#include "tunnel/tunnel.h"
+
+#define FILE_NAME "wasmrun.toml"
+#define SHOWN_MAX 256                                /* of a path in a message */
+#define EXPIRE_MAX (UINT64_C(30) * 24 * 3600 * 1000) /* a month: more is a mistake */
+
+static const char *const protocols[] = {
+	[TUNNEL_AUTO] = "auto",
+	[TUNNEL_BORE] = "bore",
+	[TUNNEL_LINE] = "line",
+	NULL,
+};
+
+static const struct option_def os_options[] = {
+	{ .name = "PATH",
+		.type = OPTION_FILE,
+		.positional = true,
+		.help = "The application: a folder with sources or a module, or one such file; "
+			"default is the current folder",
+		.offset = offsetof(struct os_run_config, path_word) },
+	{ .name = "app-port",
+		.type = OPTION_NUMBER,
+		.value_name = "PORT",
+		.max = UINT16_MAX,
+		.fallback = "0",
+		.key = "app.port",
+		.help = "Port on 127.0.0.1 that the application gets; 0 is any",
+		.offset = offsetof(struct os_run_config, app.port) },
+	{ .name = "arg",
+		.type = OPTION_LIST,
+		.value_name = "ARG",
+		.key = "app.args",
+		.help = "An argument for the application; may be repeated",
+		.offset = offsetof(struct os_run_config, app.args) },
+	{ .name = "build",
+		.type = OPTION_TEXT,
+		.value_name = "COMMAND",
+		.key = "app.build",
+		.help = "The shell command that makes the module of --wasm, in the project's "
+			"folder",
+		.offset = offsetof(struct os_run_config, app.build) },
+	{ .name = "dir",
+		.type = OPTION_LIST,
+		.value_name = "HOST::GUEST",
+		.key = "app.dirs",
+		.help = "A folder of the project that the application may use, and its name "
+			"there; may be repeated",
+		.offset = offsetof(struct os_run_config, app.dirs) },
+	{ .name = "env",
+		.type = OPTION_LIST,
+		.value_name = "NAME=VALUE",
+		.key = "app.env",
+		.help = "A variable for the application; may be repeated",
+		.offset = offsetof(struct os_run_config, app.env) },
+	{ .name = "expire",
+		.type = OPTION_DURATION,
+		.value_name = "DURATION",
+		.max = EXPIRE_MAX,
+		.fallback = "none",
+		.key = "os.expire",
+		.help = "The public address ends by itself after so long",
+		.offset = offsetof(struct os_run_config, expire_ms) },
+	{ .name = "expose",
+		.type = OPTION_FLAG,
+		.env = "WASMRUN_EXPOSE",
+		.key = "os.expose",
+		.help = "Give the application a public address at once",
+		.offset = offsetof(struct os_run_config, expose) },
+	{ .name = "help", .letter = 'h', .type = OPTION_HELP, .help = "Print help" },
+	{ .name = "http-port",
+		.letter = 'P',
+		.type = OPTION_NUMBER,
+		.value_name = "PORT",
+		.max = UINT16_MAX,
+		.fallback = "8420",
+		.key = "os.http_port",
+		.help = "Port of the page and the API; 0 is any",
+		.offset = offsetof(struct os_run_config, http_port) },
+	{ .name = "listen",
+		.type = OPTION_TEXT,
+		.value_name = "ADDR",
+		.fallback = "127.0.0.1",
+		.key = "os.listen",
+		.help = "Address of the page and the API",
+		.offset = offsetof(struct os_run_config, listen) },
+	{ .name = "path",
+		.letter = 'p',
+		.type = OPTION_FILE,
+		.value_name = "PATH",
+		.help = "The same as the plain <PATH>",
+		.offset = offsetof(struct os_run_config, path_option) },
+	{ .name = "quiet",
+		.letter = 'q',
+		.type = OPTION_FLAG,
+		.help = "Log errors only",
+		.offset = offsetof(struct os_run_config, quiet) },
+	{ .name = "tunnel-port",
+		.type = OPTION_NUMBER,
+		.value_name = "PORT",
+		.max = UINT16_MAX,
+		.fallback = "0",
+		.key = "os.tunnel_port",
+		.help = "Public port to ask for; 0 is any",
+		.offset = offsetof(struct os_run_config, tunnel_port) },
+	{ .name = "tunnel-protocol",
+		.type = OPTION_CHOICE,
+		.value_name = "PROTOCOL",
+		.choices = protocols,
+		.fallback = "auto",
+		.key = "os.tunnel_protocol",
+		.help = "Dialect to speak with the tunnel's server, see bore-local(1)",
+		.offset = offsetof(struct os_run_config, tunnel_protocol) },
+	{ .name = "tunnel-secret",
+		.type = OPTION_SECRET,
+		.value_name = "SECRET",
+		.env = "WASMRUN_TUNNEL_SECRET",
+		.key = "os.tunnel_secret",
+		.help = "Secret of the tunnel's server",
+		.offset = offsetof(struct os_run_config, tunnel_secret) },
+	{ .name = "tunnel-secret-file",
+		.type = OPTION_FILE,
+		.value_name = "FILE",
+		.help = "Read that secret from a file (without its last newline)",
+		.offset = offsetof(struct os_run_config, tunnel_secret_file) },
+	{ .name = "tunnel-server",
+		.type = OPTION_TEXT,
+		.value_name = "HOST[:PORT]",
+		.env = "WASMRUN_TUNNEL_SERVER",
+		.key = "os.tunnel_server",
+		.fallback = "bore.pub:7835",
+		.help = "The bore server that gives the public address",
+		.offset = offsetof(struct os_run_config, tunnel_server) },
+	{ .name = "verbose",
+		.letter = 'v',
+		.type = OPTION_FLAG,
+		.help = "Log every connection and change of state",
+		.offset = offsetof(struct os_run_config, verbose) },
+	{ .name = "wasm",
+		.type = OPTION_FILE,
+		.value_name = "FILE",
+		.key = "app.wasm",
+		.help = "The module to run, relative to the project's folder",
+		.offset = offsetof(struct os_run_config, app.wasm) },
+};
+
+const struct option_table os_run_table = {
+	.program = "wasmrun",
+	.command = "os",
+	.summary = "Runs a WebAssembly application, and gives it a public address",
+	.defs = os_options,
+	.count = ARRAY_LEN(os_options),
+};
+
+static int run_config_find_project(struct os_run_config *c, struct option_set *set)
+{
+	if (c->path_word && c->path_option)
+		return option_set_fail(set, "'<PATH>' and '--path <PATH>' cannot be used together");
+	c->project_path = c->path_option ? c->path_option : c->path_word ? c->path_word : ".";
+	return 0;
+}
+
+/* A project is a folder; a file that is named alone comes without settings of its own. */
+static int run_config_read_file(struct os_run_config *c, struct option_set *set)
+{
+	const char *path = c->project_path;
+	char file[PATH_MAX], shown[SHOWN_MAX];
+	struct stat st;
+	int r, n;
+
+	log_escape(shown, sizeof shown, path, strlen(path));
+	if (stat(path, &st) < 0)
+		return option_set_fail(set, "can't run '%s': %s", shown, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return 0;
+	n = snprintf(file, sizeof file, "%s/" FILE_NAME, path);
+	if (n < 0 || (size_t)n >= sizeof file)
+		return option_set_fail(set, "the path '%s' is too long", shown);
+	r = option_set_read_file(set, file, &c->file);
+	if (r == 0 && option_set_source(set, "tunnel-secret") == OPTION_FROM_FILE &&
+		secret_file_is_exposed(file))
+		log_warn("secret", "every user can read the secret in '%s': do 'chmod o-r' on it",
+			log_escape(shown, sizeof shown, file, strlen(file)));
+	return r;
+}
+
+static int run_config_bad(
+	struct option_set *set, const char *name, const char *text, const char *why)
+{
+	return option_set_bad_value(set, option_find(&os_run_table, name), text, why);
+}
+
+/* What a value's type doesn't say. */
+static int run_config_check(const struct os_run_config *c, struct option_set *set)
+{
+	char host[ADDR_HOST_MAX];
+	struct addr addr;
+	uint16_t port;
+
+	if (addr_split(c->tunnel_server, 0, host, &port) < 0)
+		return run_config_bad(set, "tunnel-server", c->tunnel_server,
+			"it is no HOST or HOST:PORT, such as bore.pub, 192.0.2.1:7835 or "
+			"[2001:db8::1]:7835");
+	if (addr_parse_ip(c->listen, 0, &addr) < 0)
+		return run_config_bad(
+			set, "listen", c->listen, "it is no address, such as 127.0.0.1 or ::1");
+	for (size_t i = 0; i < c->app.env.count; i++)
+		if (*c->app.env.items[i] == '=' || !strchr(c->app.env.items[i], '='))
+			return run_config_bad(
+				set, "env", c->app.env.items[i], "it is no NAME=VALUE");
+	for (size_t i = 0; i < c->app.dirs.count; i++)
+		if (!strstr(c->app.dirs.items[i], "::"))
+			return run_config_bad(
+				set, "dir", c->app.dirs.items[i], "it is no HOST::GUEST");
+	if (c->app.build && !c->app.wasm)
+		return option_set_fail(set, "'--build' needs '--wasm', the module that it makes");
+	if (c->tunnel_secret_file && option_set_source(set, "tunnel-secret") == OPTION_FROM_ARG)
+		return option_set_fail(set,
+			"'--tunnel-secret' and '--tunnel-secret-file' cannot be used together");
+	return 0;
+}
+
+int os_run_config_read(
+	struct os_run_config *ret_config, struct option_set *set, int argc, char **argv)
+{
+	struct os_run_config *c = ret_config;
+	int r;
+
+	*c = (struct os_run_config){ 0 };
+	r = option_set_begin(set, &os_run_table, c, argc, argv);
+	if (r == 0)
+		r = run_config_find_project(c, set);
+	if (r == 0)
+		r = run_config_read_file(c, set);
+	if (r == 0)
+		r = option_set_finish(set);
+	return r == 0 ? run_config_check(c, set) : r;
+}
+
+void os_run_config_deinit(struct os_run_config *config)
+{
+	secret_clear(&config->tunnel_secret);
+	config->file = toml_file_free(config->file);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* The same settings from each source give the same struct, and mistakes are told. */
+#include "os/run_config.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ARGS_MAX 24
+#define LINE_MAX_LEN 512
+
+struct reading {
+	char dir[64], file[128];
+	char line[LINE_MAX_LEN]; /* the texts of argv */
+	struct os_run_config config;
+	struct option_set set;
+};
+
+static void clear_env(void)
+{
+	unsetenv("WASMRUN_EXPOSE");
+	unsetenv("WASMRUN_TUNNEL_SERVER");
+	unsetenv("WASMRUN_TUNNEL_SECRET");
+}
+
+static void reading_init(struct reading *r)
+{
+	clear_env();
+	*r = (struct reading){ .dir = "/tmp/test_run_config.XXXXXX" };
+	assert_non_null(mkdtemp(r->dir));
+	snprintf(r->file, sizeof r->file, "%s/wasmrun.toml", r->dir);
+}
+
+static void reading_deinit(struct reading *r)
+{
+	os_run_config_deinit(&r->config);
+	unlink(r->file);
+	rmdir(r->dir);
+}
+
+static void write_file(struct reading *r, const char *text)
+{
+	FILE *out = fopen(r->file, "w");
+
+	assert_non_null(out);
+	assert_true(fputs(text, out) >= 0);
+	assert_int_equal(fclose(out), 0);
+}
+
+/* `args` are words with one space between; the project is the reading's folder. */
+static int read_args(struct reading *r, const char *args)
+{
+	char *argv[ARGS_MAX] = { (char[]){ "os" }, (char[]){ "-p" }, r->dir };
+	int argc = 3;
+
+	snprintf(r->line, sizeof r->line, "%s", args);
+	for (char *word = strtok(r->line, " "); word; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	return os_run_config_read(&r->config, &r->set, argc, argv);
+}
+
+static void assert_lists_equal(const struct option_list *a, const struct option_list *b)
+{
+	assert_int_equal(a->count, b->count);
+	for (size_t i = 0; i < a->count; i++)
+		assert_string_equal(a->items[i], b->items[i]);
+}
+
+static void assert_texts_equal(const char *a, const char *b)
+{
+	assert_int_equal(!a, !b);
+	if (a)
+		assert_string_equal(a, b);
+}
+
+static void assert_configs_equal(const struct os_run_config *a, const struct os_run_config *b)
+{
+	assert_int_equal(a->expose, b->expose);
+	assert_string_equal(a->tunnel_server, b->tunnel_server);
+	assert_int_equal(a->tunnel_secret.set, b->tunnel_secret.set);
+	assert_texts_equal(a->tunnel_secret.text, b->tunnel_secret.text);
+	assert_int_equal(a->tunnel_port, b->tunnel_port);
+	assert_int_equal(a->tunnel_protocol, b->tunnel_protocol);
+	assert_string_equal(a->listen, b->listen);
+	assert_int_equal(a->http_port, b->http_port);
+	assert_int_equal(a->expire_ms, b->expire_ms);
+	assert_texts_equal(a->app.build, b->app.build);
+	assert_texts_equal(a->app.wasm, b->app.wasm);
+	assert_lists_equal(&a->app.args, &b->app.args);
+	assert_lists_equal(&a->app.env, &b->app.env);
+	assert_lists_equal(&a->app.dirs, &b->app.dirs);
+	assert_int_equal(a->app.port, b->app.port);
+	assert_int_equal(a->quiet, b->quiet);
+	assert_int_equal(a->verbose, b->verbose);
+}
+
+static void test_defaults(void **state)
+{
+	struct reading r;
+
+	reading_init(&r);
+	assert_int_equal(read_args(&r, ""), 0);
+	assert_string_equal(r.config.project_path, r.dir);
+	assert_false(r.config.expose);
+	assert_string_equal(r.config.tunnel_server, "bore.pub:7835");
+	assert_false(r.config.tunnel_secret.set);
+	assert_string_equal(r.config.listen, "127.0.0.1");
+	assert_int_equal(r.config.http_port, 8420);
+	assert_int_equal(r.config.expire_ms, 0);
+	assert_int_equal(r.config.app.args.count, 0);
+	reading_deinit(&r);
+}
+
+/* The three settings that have all three sources. */
+static void test_equal_sources(void **state)
+{
+	struct reading by_arg, by_env, by_file;
+
+	reading_init(&by_arg);
+	assert_int_equal(
+		read_args(&by_arg,
+			"--expose --tunnel-server relay.example:7000 --tunnel-secret hush"),
+		0);
+	reading_init(&by_env);
+	setenv("WASMRUN_EXPOSE", "1", 1);
+	setenv("WASMRUN_TUNNEL_SERVER", "relay.example:7000", 1);
+	setenv("WASMRUN_TUNNEL_SECRET", "hush", 1);
+	assert_int_equal(read_args(&by_env, ""), 0);
+	/* Its text would go with the variable. */
+	by_env.config.tunnel_server = strdup(by_env.config.tunnel_server);
+	reading_init(&by_file);
+	write_file(&by_file, "[os]\nexpose = true\ntunnel_server = 'relay.example:7000'\n"
+			     "tunnel_secret = 'hush'\n");
+	assert_int_equal(read_args(&by_file, ""), 0);
+
+	assert_true(by_arg.config.expose);
+	assert_string_equal(by_arg.config.tunnel_secret.text, "hush");
+	assert_configs_equal(&by_arg.config, &by_env.config);
+	assert_configs_equal(&by_arg.config, &by_file.config);
+	free((char *)by_env.config.tunnel_server);
+	reading_deinit(&by_arg);
+	reading_deinit(&by_env);
+	reading_deinit(&by_file);
+}
+
+/* All others: argument and file. */
+static void test_equal_file(void **state)
+{
+	struct reading by_arg, by_file;
+
+	reading_init(&by_arg);
+	assert_int_equal(
+		read_args(&by_arg,
+			"--tunnel-port 7 --tunnel-protocol bore --listen ::1 -P 0 --expire 1h "
+			"--build make --wasm a.wasm --arg x --arg=-y --env A=1 --dir .::/ "
+			"--app-port 9"),
+		0);
+	reading_init(&by_file);
+	write_file(&by_file,
+		"[os]\ntunnel_port = 7\ntunnel_protocol = 'bore'\nlisten = '::1'\nhttp_port = 0\n"
+		"expire = '1h'\n[app]\nbuild = 'make'\nwasm = 'a.wasm'\nargs = ['x', '-y']\n"
+		"env = ['A=1']\ndirs = ['.::/']\nport = 9\n");
+	assert_int_equal(read_args(&by_file, ""), 0);
+	assert_int_equal(by_arg.config.app.port, 9);
+	assert_int_equal(by_arg.config.app.args.count, 2);
+	assert_configs_equal(&by_arg.config, &by_file.config);
+	reading_deinit(&by_arg);
+	reading_deinit(&by_file);
+}
+
+static void test_precedence(void **state)
+{
+	struct reading r;
+
+	reading_init(&r);
+	write_file(&r, "[os]\nexpose = true\ntunnel_server = 'file'\ntunnel_secret = 'file'\n");
+	setenv("WASMRUN_EXPOSE", "0", 1);
+	setenv("WASMRUN_TUNNEL_SERVER", "env", 1);
+	assert_int_equal(read_args(&r, "--tunnel-server arg"), 0);
+	assert_false(r.config.expose);
+	assert_string_equal(r.config.tunnel_server, "arg");
+	assert_string_equal(r.config.tunnel_secret.text, "file");
+	reading_deinit(&r);
+}
+
+static const struct {
+	const char *args, *file, *error;
+} bad[] = {
+	{ "x", "", "'<PATH>' and '--path <PATH>' cannot be used together" },
+	{ "--tunnel-server a:b", "", "it is no HOST or HOST:PORT" },
+	{ "", "[os]\ntunnel_server = 'a b'\n", "it is no HOST or HOST:PORT" },
+	{ "--listen localhost", "", "it is no address" },
+	{ "--env =x", "", "it is no NAME=VALUE" },
+	{ "--env x", "", "it is no NAME=VALUE" },
+	{ "--dir x", "", "it is no HOST::GUEST" },
+	{ "--build make", "", "'--build' needs '--wasm'" },
+	{ "--tunnel-secret x --tunnel-secret-file y", "", "cannot be used together" },
+	{ "", "[network]\n[os]\nexpse = true\n", "wasmrun.toml:3: there is no key 'os.expse'" },
+};
+
+static void test_bad(void **state)
+{
+	struct reading r;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		reading_init(&r);
+		write_file(&r, bad[i].file);
+		assert_int_equal(read_args(&r, bad[i].args), OPTION_INVALID);
+		if (!strstr(r.set.error, bad[i].error))
+			fail_msg("'%s' instead of '%s'", r.set.error, bad[i].error);
+		reading_deinit(&r);
+	}
+}
+
+static void test_no_such_project(void **state)
+{
+	char *argv[] = { (char[]){ "os" }, (char[]){ "/no/such/folder" }, NULL };
+	struct os_run_config config;
+	struct option_set set;
+
+	clear_env();
+	assert_int_equal(os_run_config_read(&config, &set, 2, argv), OPTION_INVALID);
+	assert_non_null(
+		strstr(set.error, "can't run '/no/such/folder': No such file or directory"));
+	os_run_config_deinit(&config);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_equal_sources),
+		cmocka_unit_test(test_equal_file),
+		cmocka_unit_test(test_precedence),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_no_such_project),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
