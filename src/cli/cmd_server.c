@@ -281,6 +281,8 @@ static int server_configure(
 		.max_conns = (uint32_t)v->max_conns_total,
 		.max_handshakes = (uint32_t)v->max_handshakes,
 		.grace_ms = v->common.grace_ms,
+		.half_close_timeout_ms = v->common.half_close_timeout_ms,
+		.idle_timeout_ms = v->common.idle_timeout_ms,
 		.connection_log = v->connection_log,
 	};
 	if (config->min_port > config->max_port) {

@@ -58,6 +58,8 @@ enum relay_phase {
 	X(visitors_no_memory, "visitors closed for want of memory or descriptors")          \
 	X(visitors_unclaimed, "visitors closed because no client came for them in time")    \
 	X(visitors_refused, "visitors refused by their client")                             \
+	X(visitors_half_closed, "visitors ended by half-close-timeout")                     \
+	X(visitors_idle, "visitors ended by idle-timeout")                                  \
 	X(accepts_unknown, "data connections for a visitor that is not waiting")
 
 struct relay_counts {

@@ -25,6 +25,8 @@ static void write_limits(const struct relay_config *config, FILE *out)
 		{ "max_conns_per_tunnel", config->max_conns_per_tunnel },
 		{ "max_conns", config->max_conns },
 		{ "max_handshakes", config->max_handshakes },
+		{ "half_close_timeout_ms", config->half_close_timeout_ms },
+		{ "idle_timeout_ms", config->idle_timeout_ms },
 		{ "penalty_addrs", LIMITS_PENALTY_ADDRS },
 		{ "json_addrs", LIMITS_JSON_ADDRS },
 	};

@@ -28,11 +28,12 @@ struct relay_config {
 	bool line_dialect;
 	/* Limits: design section 6. 0 is not "none": the option table gives the defaults and
 	 * ranges. */
-	uint32_t max_tunnels_per_addr;                /* 64 */
-	uint32_t max_pending_per_tunnel, max_pending; /* 128, 4096 */
-	uint32_t max_conns_per_tunnel, max_conns;     /* 4096, 65536 */
-	uint32_t max_handshakes;                      /* 256 */
-	uint64_t grace_ms;                            /* drain at SIGTERM */
+	uint32_t max_tunnels_per_addr;                   /* 64 */
+	uint32_t max_pending_per_tunnel, max_pending;    /* 128, 4096 */
+	uint32_t max_conns_per_tunnel, max_conns;        /* 4096, 65536 */
+	uint32_t max_handshakes;                         /* 256 */
+	uint64_t grace_ms;                               /* drain at SIGTERM */
+	uint64_t half_close_timeout_ms, idle_timeout_ms; /* the pool's, to be told in the metrics */
 	const char *connection_log; /* path, "-" for standard output, NULL: none but the log */
 };
 

@@ -46,7 +46,6 @@ void on_closed(void *owner)
 int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct pump_pool_config pool = { .workers = 1 };
 
 	assert_non_null(f);
 	uv_loop_init(&f->loop);
@@ -54,7 +53,7 @@ int setup(void **state)
 	uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0);
 	uv_timer_init(&f->loop, &f->tick);
 	uv_timer_start(&f->tick, on_tick, 5, 5);
-	assert_int_equal(pump_pool_new(&f->loop, &pool, &f->pool), 0);
+	f->pool_config.workers = 1;
 	f->config = (struct relay_config){
 		.min_port = 1024,
 		.max_port = 65535,
@@ -66,6 +65,7 @@ int setup(void **state)
 		.max_conns = 64,
 		.max_handshakes = 8,
 		.grace_ms = DEADLINE_MS,
+		.half_close_timeout_ms = 60000,
 	};
 	assert_int_equal(addr_parse_ip("127.0.0.1", 0, &f->config.bind_addr), 0);
 	f->config.bind_tunnels = f->config.bind_addr;
@@ -79,6 +79,7 @@ void start(struct fixture *f, const char *secret)
 		assert_int_equal(secret_set(&f->secret, secret, strlen(secret)), 0);
 		f->config.secret = &f->secret;
 	}
+	assert_int_equal(pump_pool_new(&f->loop, &f->pool_config, &f->pool), 0);
 	assert_int_equal(relay_new(&f->loop, f->pool, &f->config, on_event, f, &f->relay), 0);
 	assert_int_equal(relay_start(f->relay, &f->addr), 0);
 	assert_int_equal(f->events[0], RELAY_LISTENING);

@@ -22,6 +22,7 @@
 struct fixture {
 	uv_loop_t loop;
 	uv_timer_t deadline, tick;
+	struct pump_pool_config pool_config;
 	struct pump_pool *pool;
 	struct relay *relay;
 	struct relay_config config;

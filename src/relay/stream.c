@@ -163,6 +163,8 @@ static void on_pump_done(void *owner, const struct pump_result *result)
 	list_remove(&s->link);
 	relay->joined_count--;
 	s->endpoint->joined--;
+	relay->counts.visitors_half_closed += result->end == PUMP_END_HALF_CLOSED;
+	relay->counts.visitors_idle += result->end == PUMP_END_IDLE;
 	stream_tell(s, RELAY_VISITOR_CLOSED, result, end_text(result));
 	stream_free(s);
 	relay_settle(relay);

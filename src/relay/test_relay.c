@@ -374,12 +374,54 @@ static void test_line_dialect(void **state)
 	disconnect(&client);
 }
 
+/* A visitor that is joined, and closes its side or is just quiet, until the relay ends it. */
+static void wait_for_timeout(struct fixture *f, bool close_half)
+{
+	struct peer client, visitor, data;
+	char id[UUID_TEXT_LEN + 1];
+	uint16_t port;
+
+	start(f, NULL);
+	client = open_tunnel(f, &port);
+	visitor = connect_port(f, port);
+	await_connection(f, &client, id);
+	data = connect_port(f, addr_port(&f->addr));
+	say_with(&data, "{\"Accept\":\"", id, "\"}", "x");
+	if (close_half)
+		shutdown(visitor.fd, SHUT_WR);
+	await_end(f, &visitor);
+	while (f->relay->joined_count)
+		run(f);
+	disconnect(&visitor);
+	disconnect(&data);
+	disconnect(&client);
+}
+
+static void test_idle_visitor_ends(void **state)
+{
+	struct fixture *f = *state;
+
+	f->pool_config.idle_timeout_ms = 50;
+	wait_for_timeout(f, false);
+	assert_int_equal(f->relay->counts.visitors_idle, 1);
+}
+
+static void test_half_closed_visitor_ends(void **state)
+{
+	struct fixture *f = *state;
+
+	f->pool_config.half_close_timeout_ms = 50;
+	wait_for_timeout(f, true);
+	assert_int_equal(f->relay->counts.visitors_half_closed, 1);
+}
+
 static void test_metrics_name_every_limit(void **state)
 {
 	static const char *const names[] = { "bore_limit{name=\"max_tunnels_per_addr\"} 64\n",
 		"bore_limit{name=\"max_handshakes\"} 8\n", "bore_tunnels 1\n",
-		"bore_tunnels_opened_total 1\n", "bore_bytes_total{from=\"visitor\"} 0\n",
-		"bore_pipe_pages_limit " };
+		"bore_tunnels_opened_total 1\n",
+		"bore_limit{name=\"half_close_timeout_ms\"} 60000\n",
+		"bore_bytes_total{from=\"visitor\"} 0\n", "bore_pipe_pages_limit " };
 	struct fixture *f = *state;
 	struct peer client;
 	char *text = NULL;
@@ -434,6 +476,8 @@ int main(void)
 		CASE(test_tunnel_is_not_disturbed_by_a_full_house),
 		CASE(test_wrong_secret),
 		CASE(test_line_dialect),
+		CASE(test_idle_visitor_ends),
+		CASE(test_half_closed_visitor_ends),
 		CASE(test_metrics_name_every_limit),
 		CASE(test_control_port_taken),
 	};
