@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pidfd says when the child is gone; what it has written is in the pipes by then, and is read
+ * before its end is told. A descriptor that a grandchild holds open doesn't delay that: the group
+ * dies with the child.
+ */
+#include "os/child.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+
+#define READS_PER_TURN 16 /* of up to a line each: others want to run, too */
+#define READS_AT_END 256  /* a pipe holds 64 KiB, and nobody is there to fill it again */
+
+static void reader_flush(struct child *c, struct child_reader *r)
+{
+	log_ring_append(c->ring, r->stream, r->line, r->len);
+	r->len = 0;
+}
+
+/* Hands over the lines that are complete, and one that fills the buffer. */
+static void reader_split(struct child *c, struct child_reader *r)
+{
+	size_t start = 0;
+
+	for (char *end; (end = memchr(r->line + start, '\n', r->len - start));) {
+		size_t len = (size_t)(end - (r->line + start));
+
+		log_ring_append(c->ring, r->stream, r->line + start, len);
+		start += len + 1;
+	}
+	memmove(r->line, r->line + start, r->len - start);
+	r->len -= start;
+	if (r->len == sizeof r->line)
+		reader_flush(c, r);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	struct child *c = handle->data;
+
+	if (--c->handles > 0)
+		return;
+	for (size_t i = 0; i < CHILD_PIPES; i++)
+		c->readers[i].fd = fd_close(c->readers[i].fd);
+	c->proc.pidfd = fd_close(c->proc.pidfd);
+	c->proc.pid = 0;
+	c->ended(c, c->status);
+}
+
+/* False: there is nothing more for now, or for ever. */
+static bool reader_read(struct child *c, struct child_reader *r)
+{
+	ssize_t n = read(r->fd, r->line + r->len, sizeof r->line - r->len);
+
+	if (n < 0)
+		return errno == EINTR;
+	if (n == 0) {
+		(void)uv_poll_stop(&r->poll);
+		return false;
+	}
+	if (r == &c->readers[CHILD_STATUS]) {
+		if (c->ready)
+			c->ready(c);
+		return true;
+	}
+	r->len += (size_t)n;
+	reader_split(c, r);
+	return true;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct child_reader *r = container_of(poll, struct child_reader, poll);
+	unsigned turn = 0;
+
+	while (turn < READS_PER_TURN && reader_read(poll->data, r))
+		turn++;
+}
+
+static void on_exit_readable(uv_poll_t *poll, int status, int events)
+{
+	struct child *c = poll->data;
+
+	if (spawn_reap(&c->proc, &c->status) == -EAGAIN)
+		return;
+	/* From here on child_kill() does nothing. */
+	uv_close((uv_handle_t *)poll, on_handle_closed);
+	for (size_t i = 0; i < CHILD_PIPES; i++) {
+		struct child_reader *r = &c->readers[i];
+		unsigned turn = 0;
+
+		if (r->fd < 0)
+			continue;
+		while (turn < READS_AT_END && reader_read(c, r))
+			turn++;
+		if (r->len > 0)
+			reader_flush(c, r);
+		uv_close((uv_handle_t *)&r->poll, on_handle_closed);
+	}
+}
+
+static int child_poll(struct child *c, uv_loop_t *loop, uv_poll_t *poll, int fd, uv_poll_cb cb)
+{
+	int r = uv_poll_init(loop, poll, fd);
+
+	if (r < 0)
+		return r;
+	poll->data = c;
+	c->handles++;
+	return uv_poll_start(poll, UV_READABLE, cb);
+}
+
+/* A child whose end can't be watched must not be. */
+static void child_abandon(struct child *c)
+{
+	int status;
+
+	spawn_kill(&c->proc, SIGKILL);
+	while (spawn_reap(&c->proc, &status) == -EAGAIN)
+		(void)poll(&(struct pollfd){ .fd = c->proc.pidfd, .events = POLLIN }, 1, -1);
+	c->proc.out = fd_close(c->proc.out);
+	c->proc.err = fd_close(c->proc.err);
+	c->proc.status = fd_close(c->proc.status);
+	c->proc.pidfd = fd_close(c->proc.pidfd);
+	c->proc.pid = 0;
+}
+
+static void child_open_reader(
+	struct child *c, uv_loop_t *loop, enum child_pipe pipe, int fd, enum log_stream stream)
+{
+	struct child_reader *r = &c->readers[pipe];
+
+	r->fd = fd;
+	r->stream = stream;
+	r->len = 0;
+	if (fd < 0 || child_poll(c, loop, &r->poll, fd, on_readable) == 0)
+		return;
+	/* Without its output there is no use for it. */
+	r->fd = fd_close(r->fd);
+	spawn_kill(&c->proc, SIGKILL);
+}
+
+int child_start(struct child *c, uv_loop_t *loop, const struct spawn_config *config,
+	enum log_stream out, enum log_stream err)
+{
+	int r = spawn_start(config, &c->proc);
+
+	if (r < 0)
+		return r;
+	c->handles = 0;
+	r = child_poll(c, loop, &c->exit, c->proc.pidfd, on_exit_readable);
+	if (r < 0) {
+		child_abandon(c);
+		return r;
+	}
+	child_open_reader(c, loop, CHILD_OUT, take_fd(&c->proc.out), out);
+	child_open_reader(c, loop, CHILD_ERR, take_fd(&c->proc.err), err);
+	child_open_reader(c, loop, CHILD_STATUS, take_fd(&c->proc.status), LOG_STREAM_SUPERVISOR);
+	return 0;
+}
+
+bool child_runs(const struct child *c)
+{
+	return c->proc.pid != 0;
+}
+
+void child_kill(const struct child *c, int signal)
+{
+	/* Once it is reaped, its number may be another's. */
+	if (child_runs(c) && !uv_is_closing((const uv_handle_t *)&c->exit))
+		spawn_kill(&c->proc, signal);
+}

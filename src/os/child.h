@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A child process on the loop: its output goes to the log line by line, its end is told when all of
+ * it has been read.
+ */
+#ifndef OS_CHILD_H
+#define OS_CHILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "os/log_ring.h"
+#include "sandbox/spawn.h"
+
+struct child;
+
+enum child_pipe {
+	CHILD_OUT,
+	CHILD_ERR,
+	CHILD_STATUS,
+	CHILD_PIPES,
+};
+
+/* A line that is being put together. */
+struct child_reader {
+	uv_poll_t poll;
+	int fd; /* -1: its end was read, or there is none */
+	enum log_stream stream;
+	char line[LOG_RING_LINE_MAX];
+	size_t len;
+};
+
+/* Embedded in its owner, and used again after `ended`. */
+struct child {
+	struct spawn_child proc; /* proc.pid 0: none runs */
+	struct child_reader readers[CHILD_PIPES];
+	uv_poll_t exit;
+	unsigned handles; /* not yet closed */
+	int status;       /* of waitpid(2), for `ended` */
+	struct log_ring *ring;
+	/* The first byte has come on the status pipe. May be NULL. */
+	void (*ready)(struct child *c);
+	/* All is over, and the memory may be used again. `status` as of waitpid(2). */
+	void (*ended)(struct child *c, int status);
+	void *owner;
+};
+
+/*
+ * ring, ready, ended, owner are set by the caller before. `out` and `err` are the streams that the
+ * two go to. Negative errno: nothing runs, `ended` will not be called.
+ */
+int child_start(struct child *c, uv_loop_t *loop, const struct spawn_config *config,
+	enum log_stream out, enum log_stream err);
+
+bool child_runs(const struct child *c);
+
+/* Harmless when none runs. */
+void child_kill(const struct child *c, int signal);
+
+#endif

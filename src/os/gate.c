@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A visitor who is turned away is read from until its end: closing with unread bytes would send a
+ * reset, which takes the answer with it (RFC 9112, 9.6).
+ */
+#include "os/gate.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "net/addr.h"
+#include "net/listener.h"
+#include "net/sockopt.h"
+
+#define READ_MAX 4096
+#define READS_PER_TURN 16
+
+static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
+			     "Content-Type: text/plain; charset=utf-8\r\n"
+			     "Content-Length: 27\r\n"
+			     "Retry-After: 5\r\n"
+			     "Connection: close\r\n\r\n"
+			     "The application is stopped\n";
+
+struct gate_visitor {
+	struct gate *gate;
+	struct list link;
+	uv_poll_t poll;
+	uv_timer_t timer;
+	unsigned handles; /* not yet closed */
+	int fd;
+	bool answered;
+};
+
+static void gate_end(struct gate *g)
+{
+	if (g->closing && g->visitor_count == 0 && g->fd < 0)
+		g->closed(g);
+}
+
+static void on_visitor_closed(uv_handle_t *handle)
+{
+	struct gate_visitor *v = handle->data;
+	struct gate *g = v->gate;
+
+	if (--v->handles > 0)
+		return;
+	(void)fd_close(v->fd);
+	list_remove(&v->link);
+	g->visitor_count--;
+	free(v);
+	gate_end(g);
+}
+
+static void visitor_close(struct gate_visitor *v)
+{
+	if (uv_is_closing((uv_handle_t *)&v->timer))
+		return;
+	uv_close((uv_handle_t *)&v->poll, on_visitor_closed);
+	uv_close((uv_handle_t *)&v->timer, on_visitor_closed);
+}
+
+static void on_visitor_late(uv_timer_t *timer)
+{
+	visitor_close(timer->data);
+}
+
+/* A method is a word of capital letters (RFC 9110, 9.1); a client of another protocol begins with
+ * something else, or would have to guess what an HTTP text means. */
+static void visitor_answer(struct gate_visitor *v, const char *bytes, size_t len)
+{
+	size_t word = 0;
+
+	if (v->answered)
+		return;
+	v->answered = true;
+	while (word < len && isupper((unsigned char)bytes[word]))
+		word++;
+	if (word >= 3 && word < len && bytes[word] == ' ')
+		(void)!send(v->fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)shutdown(v->fd, SHUT_WR);
+}
+
+static void on_visitor_readable(uv_poll_t *poll, int status, int events)
+{
+	struct gate_visitor *v = poll->data;
+	char bytes[READ_MAX];
+
+	for (unsigned i = 0; i < READS_PER_TURN; i++) {
+		ssize_t n = recv(v->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			visitor_close(v);
+			return;
+		}
+		visitor_answer(v, bytes, (size_t)n);
+	}
+}
+
+static void gate_take(struct gate *g, uv_loop_t *loop, int fd)
+{
+	struct gate_visitor *v = g->visitor_count < GATE_VISITORS_MAX ? calloc(1, sizeof *v) : NULL;
+
+	if (!v || uv_poll_init(loop, &v->poll, fd) < 0) {
+		free(v);
+		(void)fd_close(fd);
+		return;
+	}
+	v->gate = g;
+	v->fd = fd;
+	v->handles = 2;
+	v->poll.data = v->timer.data = v;
+	list_init(&v->link);
+	list_push_back(&g->visitors, &v->link);
+	g->visitor_count++;
+	(void)uv_timer_init(loop, &v->timer);
+	(void)uv_timer_start(&v->timer, on_visitor_late, GATE_WORD_MS, 0);
+	(void)uv_poll_start(&v->poll, UV_READABLE, on_visitor_readable);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct gate *g = poll->data;
+
+	for (unsigned i = 0; i < LISTENER_BATCH; i++) {
+		int fd = accept4(g->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0)
+			return;
+		gate_take(g, poll->loop, fd);
+	}
+}
+
+static int gate_listen(uint16_t port, int *ret_fd, uint16_t *ret_port)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	struct addr addr;
+	int r = addr_parse_ip("127.0.0.1", port, &addr);
+
+	assert(r == 0);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	r = sockopt_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (r < 0)
+		return r;
+	if (bind(fd, &addr.sa, addr_len(&addr)) < 0 || listen(fd, LISTENER_BACKLOG) < 0)
+		return -errno;
+	r = addr_of_socket(fd, &addr);
+	if (r < 0)
+		return r;
+	*ret_port = addr_port(&addr);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	int r = gate_listen(port, &fd, &g->port);
+
+	if (r == 0)
+		r = uv_poll_init(loop, &g->poll, fd);
+	if (r < 0)
+		return r;
+	g->fd = take_fd(&fd);
+	g->poll.data = g;
+	list_init(&g->visitors);
+	g->visitor_count = 0;
+	g->closing = false;
+	return 0;
+}
+
+void gate_turn_away(struct gate *g, bool on)
+{
+	if (on)
+		(void)uv_poll_start(&g->poll, UV_READABLE, on_readable);
+	else
+		(void)uv_poll_stop(&g->poll);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+	struct gate *g = handle->data;
+
+	g->fd = fd_close(g->fd);
+	gate_end(g);
+}
+
+void gate_close(struct gate *g)
+{
+	g->closing = true;
+	list_for_each_safe(link, &g->visitors)
+		visitor_close(list_entry(link, struct gate_visitor, link));
+	uv_close((uv_handle_t *)&g->poll, on_poll_closed);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* See guest/guest_config.h for what it reads. */
+#include "os/guest_command.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "os/run_config.h"
+#include "sandbox/spawn.h"
+
+#define TEXT(x) #x
+#define TEXT_OF(x) TEXT(x)
+
+static void add(struct guest_command *command, size_t *n, const char *word)
+{
+	assert(*n < GUEST_COMMAND_WORDS - 1);
+	command->argv[(*n)++] = word;
+	command->argv[*n] = NULL;
+}
+
+static void add_list(struct guest_command *command, size_t *n, const char *option,
+	const struct option_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (option)
+			add(command, n, option);
+		add(command, n, list->items[i]);
+	}
+}
+
+void guest_command_init(struct guest_command *command, const char *program, const char *cache_dir,
+	const struct os_app_config *app, const char *module)
+{
+	const char *const first[] = { program, "--listen-fd", TEXT_OF(SPAWN_LISTEN_FD),
+		"--status-fd", TEXT_OF(SPAWN_STATUS_FD), "--cache", cache_dir };
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(first); i++)
+		add(command, &n, first[i]);
+	add_list(command, &n, "--dir", &app->dirs);
+	add_list(command, &n, "--env", &app->env);
+	add(command, &n, module);
+	add_list(command, &n, NULL, &app->args);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* The supervisor's tables. */
+#include "os/supervisor_state.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/err.h"
+
+#define GUEST_TRAP 134 /* what wasmrun-guest ends with when the module traps, as wasmtime(1) does \
+			*/
+
+static const char *const names[] = {
+	[SUPERVISOR_STOPPED] = "stopped",
+	[SUPERVISOR_BUILDING] = "building",
+	[SUPERVISOR_STARTING] = "starting",
+	[SUPERVISOR_RUNNING] = "running",
+	[SUPERVISOR_RESTARTING] = "restarting",
+	[SUPERVISOR_STOPPING] = "stopping",
+	[SUPERVISOR_FAILED] = "failed",
+};
+
+static_assert(ARRAY_LEN(names) == SUPERVISOR_STATES, "every state has a name");
+
+static const struct {
+	enum supervisor_state from, to;
+} edges[] = {
+	{ SUPERVISOR_STOPPED, SUPERVISOR_BUILDING },    /* start */
+	{ SUPERVISOR_STOPPED, SUPERVISOR_STARTING },    /* start, nothing is to be built */
+	{ SUPERVISOR_STOPPED, SUPERVISOR_FAILED },      /* start, nothing is there to be run */
+	{ SUPERVISOR_BUILDING, SUPERVISOR_STARTING },   /* the build has succeeded */
+	{ SUPERVISOR_BUILDING, SUPERVISOR_FAILED },     /* it has failed, or takes too long */
+	{ SUPERVISOR_BUILDING, SUPERVISOR_STOPPING },   /* stop, restart */
+	{ SUPERVISOR_STARTING, SUPERVISOR_RUNNING },    /* it takes connections */
+	{ SUPERVISOR_STARTING, SUPERVISOR_STOPPED },    /* ended by itself, content */
+	{ SUPERVISOR_STARTING, SUPERVISOR_RESTARTING }, /* crashed, and has been running before */
+	{ SUPERVISOR_STARTING, SUPERVISOR_FAILED },     /* crashed, and has never been running */
+	{ SUPERVISOR_STARTING, SUPERVISOR_STOPPING },   /* stop, restart, or it never listens */
+	{ SUPERVISOR_RUNNING, SUPERVISOR_STOPPED },     /* ended by itself, content */
+	{ SUPERVISOR_RUNNING, SUPERVISOR_RESTARTING },  /* crashed */
+	{ SUPERVISOR_RUNNING, SUPERVISOR_STOPPING },    /* stop, restart */
+	{ SUPERVISOR_RESTARTING, SUPERVISOR_STARTING }, /* the delay is over */
+	{ SUPERVISOR_RESTARTING, SUPERVISOR_BUILDING }, /* restart */
+	{ SUPERVISOR_RESTARTING, SUPERVISOR_STOPPED },  /* stop */
+	{ SUPERVISOR_RESTARTING, SUPERVISOR_FAILED },   /* the program can't be executed any more */
+	{ SUPERVISOR_STOPPING, SUPERVISOR_STOPPED },    /* the child has ended */
+	{ SUPERVISOR_STOPPING, SUPERVISOR_BUILDING },   /* and another is wanted */
+	{ SUPERVISOR_STOPPING, SUPERVISOR_STARTING },
+	{ SUPERVISOR_STOPPING, SUPERVISOR_FAILED }, /* it was stopped because it never listened */
+	{ SUPERVISOR_FAILED, SUPERVISOR_BUILDING }, /* start */
+	{ SUPERVISOR_FAILED, SUPERVISOR_STARTING },
+	{ SUPERVISOR_FAILED, SUPERVISOR_FAILED },  /* start, and it fails at once */
+	{ SUPERVISOR_FAILED, SUPERVISOR_STOPPED }, /* stop */
+};
+
+const char *supervisor_state_name(enum supervisor_state state)
+{
+	return names[state];
+}
+
+bool supervisor_edge(enum supervisor_state from, enum supervisor_state to)
+{
+	for (size_t i = 0; i < ARRAY_LEN(edges); i++)
+		if (edges[i].from == from && edges[i].to == to)
+			return true;
+	return false;
+}
+
+char *supervisor_describe_end(int status, char *ret_text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(ret_text, size, "killed by signal %d (%s)", WTERMSIG(status),
+			strsignal(WTERMSIG(status)));
+	else if (WEXITSTATUS(status) == GUEST_TRAP)
+		snprintf(ret_text, size, "trapped (exit code %d)", GUEST_TRAP);
+	else
+		snprintf(ret_text, size, "exit code %d", WEXITSTATUS(status));
+	return ret_text;
+}
