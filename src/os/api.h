@@ -17,6 +17,7 @@
 
 struct api;
 struct exposure;
+struct log_line;
 struct log_ring;
 struct os_run_config;
 
@@ -38,12 +39,13 @@ const char *api_url(const struct api *api);
 /* "" where none is asked for. For the run file, which is the user's own. */
 const char *api_token(const struct api *api);
 
-/* As the events of the supervisor and of the exposure. */
+/* As the events of the supervisor, of the exposure and of the log. */
 void api_app_changed(struct api *api, enum supervisor_state old, enum supervisor_state new_state,
 	const char *cause);
 void api_tunnel_changed(
 	struct api *api, enum tunnel_state old, enum tunnel_state new_state, const char *cause);
 void api_visit(struct api *api, const struct tunnel_visit *visit);
+void api_log_line(struct api *api, const struct log_line *line);
 
 /* Before the supervisor and the exposure are closed. Requests that wait are answered; `closed` is
  * the last call, never from within. */

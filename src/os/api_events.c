@@ -9,7 +9,6 @@
 #include "http/request.h"
 #include "os/api_internal.h"
 #include "os/exposure.h"
-#include "os/log_ring.h"
 
 /* Takes `data` over. */
 static void send_json(
@@ -66,21 +65,12 @@ static void on_tick(uv_timer_t *timer)
 		sse_beat(&api->hub);
 }
 
-static void on_line(void *owner, const struct log_line *line)
-{
-	struct api *api = owner;
-
-	if (api->hub.count)
-		api_events_publish(api, "log", api_log_line_json(line));
-}
-
 void api_events_init(struct api *api)
 {
 	sse_hub_init(&api->hub);
 	(void)uv_timer_init(api->config.loop, &api->tick_timer);
 	api->tick_timer.data = api;
 	api->handles++;
-	log_ring_watch(api->config.ring, on_line, api);
 }
 
 void api_get_events(void *owner, struct http_request *request)
@@ -94,4 +84,10 @@ void api_get_events(void *owner, struct http_request *request)
 	send_json(&api->hub, reader, "tunnel", api_tunnel_json(api));
 	if (!uv_is_active((uv_handle_t *)&api->tick_timer))
 		(void)uv_timer_start(&api->tick_timer, on_tick, API_TRAFFIC_MS, API_TRAFFIC_MS);
+}
+
+void api_log_line(struct api *api, const struct log_line *line)
+{
+	if (api->hub.count)
+		api_events_publish(api, "log", api_log_line_json(line));
 }
