@@ -22,7 +22,7 @@ static const struct {
 } headers[] = {
 	{ "Cache-Control", "no-store" },
 	{ "Content-Security-Policy",
-		"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+		"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
 		"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
 	{ "Referrer-Policy", "no-referrer" },
 	{ "X-Content-Type-Options", "nosniff" },
