@@ -10,5 +10,5 @@
 int main(int argc, char **argv)
 {
 	process_prepare();
-	exit(commands_run(argc, argv));
+	exit(program_run(&bore_program, argc, argv));
 }

@@ -5,16 +5,12 @@
 #include "cli/commands.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/err.h"
-#include "base/log.h"
 #include "cli/exit_code.h"
 #include "cli/usage.h"
 #include "conf/option.h"
 #include "conf/option_help.h"
-
-#define SHOWN_MAX 128 /* of a user's text in a message */
 
 const struct command commands[] = {
 	{ cmd_completion, &completion_table, false },
@@ -46,34 +42,16 @@ const struct option_table help_table = {
 	.count = ARRAY_LEN(help_options),
 };
 
+const struct program bore_program = {
+	.name = "bore",
+	.summary = "A TCP tunnel: exposes local ports through a relay, past NAT and firewalls",
+	.commands = commands,
+	.count = ARRAY_LEN(commands),
+};
+
 const struct command *command_find(const char *name)
 {
-	for (size_t i = 0; i < command_count; i++)
-		if (strcmp(commands[i].table->command, name) == 0)
-			return &commands[i];
-	return NULL;
-}
-
-static void write_help(FILE *out)
-{
-	fputs("A TCP tunnel: exposes local ports through a relay, past NAT and firewalls\n\n"
-	      "Usage: bore <COMMAND>\n\nCommands:\n",
-		out);
-	for (size_t i = 0; i < command_count; i++)
-		if (!commands[i].hidden)
-			fprintf(out, "  %-10s  %s\n", commands[i].table->command,
-				commands[i].table->summary);
-	fputs("\nOptions:\n  -h, --help     Print help\n  -V, --version  Print version\n", out);
-}
-
-static int fail_unknown(const char *name)
-{
-	char shown[SHOWN_MAX];
-
-	fprintf(stderr, "error: %s '%s'; see 'bore --help'\n",
-		*name == '-' ? "unexpected argument" : "unrecognized subcommand",
-		log_escape(shown, sizeof shown, name, strlen(name)));
-	return EXIT_CODE_USAGE;
+	return program_find(&bore_program, name);
 }
 
 int cmd_help(int argc, char **argv)
@@ -86,32 +64,12 @@ int cmd_help(int argc, char **argv)
 	if (!usage_parse(&set, &help_table, &values, argc, argv, &code))
 		return code;
 	if (!values.command) {
-		write_help(stdout);
+		program_write_help(&bore_program, stdout);
 		return EXIT_CODE_OK;
 	}
 	command = command_find(values.command);
 	if (!command)
-		return fail_unknown(values.command);
+		return program_fail_unknown(&bore_program, values.command);
 	option_write_help(command->table, stdout);
 	return EXIT_CODE_OK;
-}
-
-int commands_run(int argc, char **argv)
-{
-	const struct command *command;
-
-	if (argc < 2) {
-		write_help(stderr);
-		return EXIT_CODE_USAGE;
-	}
-	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0) {
-		write_help(stdout);
-		return EXIT_CODE_OK;
-	}
-	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
-		puts("bore " WASMRUN_VERSION);
-		return EXIT_CODE_OK;
-	}
-	command = command_find(argv[1]);
-	return command ? command->run(argc - 1, argv + 1) : fail_unknown(argv[1]);
 }

@@ -1,27 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The commands of `bore`. Each has a file of its own, which defines its option table and its run
- * function: argv[0] is the command's name, the result is an enum exit_code.
- */
+/* The commands of `bore`, each in a file of its own. */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
-#include <stdbool.h>
 #include <stddef.h>
+
+#include "cli/program.h"
 
 struct option_table;
 
-struct command {
-	int (*run)(int argc, char **argv);
-	const struct option_table *table; /* its name, summary and usage too */
-	bool hidden;                      /* for the build, not for people */
-};
-
 extern const struct command commands[];
 extern const size_t command_count;
-
-/* The program's arguments, from its own name on: runs the command. An enum exit_code. */
-int commands_run(int argc, char **argv);
+extern const struct program bore_program;
 
 /* NULL: there is none of that name. */
 const struct command *command_find(const char *name);

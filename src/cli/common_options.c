@@ -23,11 +23,11 @@ const char *const common_data_paths[] = {
 	NULL,
 };
 
-static int read_secret_file(struct common_values *values)
+int common_options_read_secret(const char *path, struct secret *secret)
 {
-	const char *path = values->secret_file, *why;
+	const char *why;
 	char shown[256];
-	int r = secret_read_file(&values->secret, path, &why);
+	int r = secret_read_file(secret, path, &why);
 
 	log_escape(shown, sizeof shown, path, strlen(path));
 	if (r < 0) {
@@ -42,42 +42,50 @@ static int read_secret_file(struct common_values *values)
 	return EXIT_CODE_OK;
 }
 
+int common_options_read_credential(const char *name, struct secret *secret)
+{
+	int r = secret_from_credential(secret, name);
+
+	if (r == 0 || r == -ENOENT)
+		return EXIT_CODE_OK;
+	log_error("secret", "can't read the credential '%s': %s; see LoadCredential= in the unit",
+		name, strerror(-r));
+	return EXIT_CODE_FILE;
+}
+
 static int load_secret(struct option_set *set, struct common_values *values)
 {
-	int r;
-
 	if (values->secret_file) {
 		if (option_set_source(set, "secret") == OPTION_FROM_ARG) {
 			option_set_fail(
 				set, "'--secret' and '--secret-file' cannot be used together");
 			return usage_error(set);
 		}
-		return read_secret_file(values);
+		return common_options_read_secret(values->secret_file, &values->secret);
 	}
 	if (values->secret.set)
 		return EXIT_CODE_OK;
-	r = secret_from_credential(&values->secret, CREDENTIAL);
-	if (r < 0 && r != -ENOENT) {
-		log_error("secret",
-			"can't read the credential '" CREDENTIAL "': %s; see "
-			"LoadCredential= in the unit",
-			strerror(-r));
-		return EXIT_CODE_FILE;
+	return common_options_read_credential(CREDENTIAL, &values->secret);
+}
+
+int common_options_log_level(struct option_set *set, bool quiet, bool verbose)
+{
+	if (quiet && verbose) {
+		option_set_fail(set, "'--quiet' and '--verbose' cannot be used together");
+		return usage_error(set);
 	}
+	if (quiet)
+		log_set_level(LOG_LEVEL_ERROR);
+	else if (verbose)
+		log_set_level(LOG_LEVEL_DEBUG);
 	return EXIT_CODE_OK;
 }
 
 int common_options_apply(struct option_set *set, struct common_values *values)
 {
-	if (values->quiet && values->verbose) {
-		option_set_fail(set, "'--quiet' and '--verbose' cannot be used together");
-		return usage_error(set);
-	}
-	if (values->quiet)
-		log_set_level(LOG_LEVEL_ERROR);
-	else if (values->verbose)
-		log_set_level(LOG_LEVEL_DEBUG);
-	return load_secret(set, values);
+	int code = common_options_log_level(set, values->quiet, values->verbose);
+
+	return code == EXIT_CODE_OK ? load_secret(set, values) : code;
 }
 
 void common_options_pool(const struct common_values *values, struct pump_pool_config *ret_config)

@@ -87,6 +87,12 @@ extern const char *const common_data_paths[];
  */
 int common_options_apply(struct option_set *set, struct common_values *values);
 
+/* The parts of it, for a command with other option names. An enum exit_code; not OK: why has been
+ * said. A credential that isn't there is none. */
+int common_options_log_level(struct option_set *set, bool quiet, bool verbose);
+int common_options_read_secret(const char *path, struct secret *secret);
+int common_options_read_credential(const char *name, struct secret *secret);
+
 void common_options_pool(const struct common_values *values, struct pump_pool_config *ret_config);
 
 /* The option `name` holds "IP:PORT". An enum exit_code. */

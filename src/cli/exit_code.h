@@ -19,6 +19,7 @@ enum exit_code {
 	EXIT_CODE_LOST = 9,        /* the connection was lost and not to be had again */
 	EXIT_CODE_LISTEN = 10,     /* an address can't be listened on */
 	EXIT_CODE_FILE = 11,       /* a file can't be read or written */
+	EXIT_CODE_APP = 12,        /* the application can't be built or doesn't start */
 };
 
 #endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* From a program's arguments to its command. */
+#include "cli/program.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/exit_code.h"
+#include "conf/option.h"
+
+#define SHOWN_MAX 128 /* of a user's text in a message */
+
+const struct command *program_find(const struct program *program, const char *name)
+{
+	for (size_t i = 0; i < program->count; i++)
+		if (strcmp(program->commands[i].table->command, name) == 0)
+			return &program->commands[i];
+	return NULL;
+}
+
+void program_write_help(const struct program *program, FILE *out)
+{
+	fprintf(out, "%s\n\nUsage: %s <COMMAND>\n\nCommands:\n", program->summary, program->name);
+	for (size_t i = 0; i < program->count; i++)
+		if (!program->commands[i].hidden)
+			fprintf(out, "  %-10s  %s\n", program->commands[i].table->command,
+				program->commands[i].table->summary);
+	fputs("\nOptions:\n  -h, --help     Print help\n  -V, --version  Print version\n", out);
+}
+
+int program_fail_unknown(const struct program *program, const char *name)
+{
+	char shown[SHOWN_MAX];
+
+	fprintf(stderr, "error: %s '%s'; see '%s --help'\n",
+		*name == '-' ? "unexpected argument" : "unrecognized subcommand",
+		log_escape(shown, sizeof shown, name, strlen(name)), program->name);
+	return EXIT_CODE_USAGE;
+}
+
+int program_run(const struct program *program, int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc < 2) {
+		program_write_help(program, stderr);
+		return EXIT_CODE_USAGE;
+	}
+	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0) {
+		program_write_help(program, stdout);
+		return EXIT_CODE_OK;
+	}
+	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
+		printf("%s %s\n", program->name, WASMRUN_VERSION);
+		return EXIT_CODE_OK;
+	}
+	command = program_find(program, argv[1]);
+	return command ? command->run(argc - 1, argv + 1) : program_fail_unknown(program, argv[1]);
+}
