@@ -115,8 +115,11 @@ static int setup_failed(struct wasmtime_error *error, const char *what)
 
 static int create_engine(struct instance *i)
 {
-	struct wasm_config_t *config = wasm_config_new();
+	struct wasm_config_t *config;
 
+	/* Backtraces with files and lines: the configuration reads this, and knows no other way. */
+	(void)setenv("WASMTIME_BACKTRACE_DETAILS", "1", 0);
+	config = wasm_config_new();
 	if (config) {
 		wasmtime_config_epoch_interruption_set(config, true);
 		i->engine = wasm_engine_new_with_config(config);

@@ -82,18 +82,22 @@ static int refuse_kind(enum wasm_file_kind kind, const char *path)
 	return 0;
 }
 
-/* Prints the first line of what the engine says, which it owns no more. */
+/* Tells what the engine says, on one line. Drops the error. */
 static int refuse_invalid(struct wasmtime_error *error, const char *path)
 {
 	struct wasm_byte_vec_t text;
-	const char *newline;
+	size_t len = 0;
 	int code;
 
 	wasmtime_error_message(error, &text);
-	newline = memchr(text.data, '\n', text.size);
-	code = guest_fail(GUEST_EXIT_INVALID, "'%s' is not valid: %.*s", path,
-		(int)(newline ? newline - (char *)text.data : (ptrdiff_t)text.size),
-		(char *)text.data);
+	for (size_t i = 0; i < text.size; i++) {
+		uint8_t c = text.data[i] == '\n' ? ' ' : text.data[i];
+
+		if (c != ' ' || (len > 0 && text.data[len - 1] != ' '))
+			text.data[len++] = c;
+	}
+	code = guest_fail(
+		GUEST_EXIT_INVALID, "'%s' is not valid: %.*s", path, (int)len, (char *)text.data);
 	wasm_byte_vec_delete(&text);
 	wasmtime_error_delete(error);
 	return code;

@@ -82,9 +82,9 @@ static int check_memory(
 	pages = wasmtime_memorytype_minimum(memory);
 	if (pages > max >> 16)
 		return guest_fail(GUEST_EXIT_MEMORY,
-			"'%s' needs %" PRIu64 " MiB of memory to start, and may have %" PRIu64
+			"'%s' needs %" PRIu64 " KiB of memory to start, and may have %" PRIu64
 			" (--memory-max)",
-			path, pages >> 4, max >> 20);
+			path, pages << 6, max >> 10);
 	return 0;
 }
 
