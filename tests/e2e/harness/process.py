@@ -22,7 +22,7 @@ CPUCLOCK_SCHED = 2
 class Process:
     """One child. `wrap` is a command in front of it that ends in exec, so that `pid` is the program's own."""
 
-    def __init__(self, argv, folder, name, env=None, wrap=()):
+    def __init__(self, argv, folder, name, env=None, wrap=(), stdin=subprocess.DEVNULL, pass_fds=()):
         self.name, self.argv = name, [str(arg) for arg in argv]
         self.lines, self.changed, self.streams_open = [], threading.Condition(), 2
         self.started = time.monotonic()
@@ -30,7 +30,8 @@ class Process:
         # setpriv: dies with the test run, whatever happens to it.
         self.child = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *wrap, *self.argv],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
+            pass_fds=pass_fds,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **(env or {})},

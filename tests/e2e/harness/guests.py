@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""Preview 1 modules, built once for all tests from tests/guests and examples, and wasmrun-guest to run them."""
+
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+from .lab import OURS, ROOT
+from .process import Process
+
+GUEST = OURS.parent / "wasmrun-guest"
+SOURCES = ROOT / "tests" / "guests"
+WASI_HEADERS = pathlib.Path("/usr/include/wasm32-wasi")
+DEBIAN_RUSTC = pathlib.Path("/usr/bin/rustc")
+# Compiling a Go server to machine code, with everything else that the machine does meanwhile.
+COMPILE_DEADLINE = 240
+
+
+class Guests:
+    """The builder. What a toolchain can't do is skipped with the reason; a failing build is a failure."""
+
+    def __init__(self, folder):
+        self.folder, self.built = pathlib.Path(folder), {}
+
+    def _build(self, name, command, cwd=None, env=None):
+        if name not in self.built:
+            target = self.folder / f"{name}.wasm"
+            done = subprocess.run(
+                [*command, "-o", target],
+                cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True,
+            )
+            assert done.returncode == 0, done.stderr
+            self.built[name] = target
+        return self.built[name]
+
+    def c(self, source, name=None, *flags):
+        if not shutil.which("clang") or not shutil.which("wasm-ld") or not WASI_HEADERS.is_dir():
+            pytest.skip("needs clang, lld and wasi-libc (script/setup-engine --guests)")
+        name = name or pathlib.Path(source).stem
+        return self._build(name, ["clang", "--target=wasm32-wasi", "-O1", "-g", "-Wall", *flags, SOURCES / source])
+
+    def go(self, source):
+        said = subprocess.run(["go", "version"], capture_output=True, text=True).stdout if shutil.which("go") else ""
+        version = re.search(r"go(\d+)\.(\d+)", said)
+        if not version or (int(version[1]), int(version[2])) < (1, 21):
+            pytest.skip(f"needs Go ≥ 1.21, found {version[0][2:] if version else 'none'}")
+        env = {"GOOS": "wasip1", "GOARCH": "wasm", "GOTOOLCHAIN": "local"}
+        return self._build(source, ["go", "build"], SOURCES / source, env)
+
+    def rust(self, source):
+        for rustc, target in (("rustc", "wasm32-wasip1"), (DEBIAN_RUSTC, "wasm32-wasi")):
+            if not shutil.which(str(rustc)):
+                continue
+            where = [rustc, "--print", "target-libdir", "--target", target]
+            libraries = subprocess.run(where, capture_output=True, text=True).stdout.strip()
+            if libraries and pathlib.Path(libraries).is_dir():
+                main = SOURCES / source / "main.rs"
+                return self._build(source, [rustc, "--edition", "2021", "-O", "--target", target, main])
+        pytest.skip("needs a rustc with wasm32-wasip1 (Debian's rustc and libstd-rust-dev-wasm32)")
+
+
+class Run:
+    """One run of wasmrun-guest, with a listening socket of its own unless told otherwise."""
+
+    def __init__(self, module, *args, folder, options=(), listen=True, stdin=subprocess.DEVNULL):
+        options = ["--cache", folder / "cache", *options]
+        self.address, fds = None, ()
+        if listen:
+            listener = socket.create_server(("127.0.0.1", 0))
+            self.address, fds = listener.getsockname(), (listener.fileno(),)
+            options += ["--listen-fd", str(listener.fileno())]
+        self.process = Process([GUEST, *options, module, *args], folder, "guest", stdin=stdin, pass_fds=fds)
+        if listen:
+            listener.close()
+
+    def connect(self, deadline):
+        return socket.create_connection(self.address, deadline)
