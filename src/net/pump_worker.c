@@ -316,6 +316,9 @@ static bool worker_round(struct pump_worker *w)
 			continue;
 		pump_ready(p, (enum pump_side)(token & 1), events[i].events, &w->io);
 		worker_queue(w, p);
+		/* A side has failed, and the other one takes nothing: that has a deadline. */
+		if (list_empty(&p->run_link))
+			worker_set_watch(w, p);
 	}
 	if (wake)
 		go_on = worker_take_messages(w);

@@ -108,6 +108,32 @@ static void test_reset_with_no_reader_ends(void **state)
 	fixture_free(f);
 }
 
+/*
+ * The reset finds the visitor's socket full, and nothing will ever happen there again: the deadline
+ * must not wait for an event of it.
+ */
+static void test_reset_behind_full_reader_ends(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+	static const char data[4096];
+	struct pollfd room = { .events = POLLOUT };
+
+	link_open(f, &l, 65536);
+	link_add(&l, NULL, NULL);
+	room.fd = l.app;
+	/* Until everything on the way is full. */
+	while (poll(&room, 1, 200) == 1)
+		assert_true(send(l.app, data, sizeof(data), MSG_DONTWAIT | MSG_NOSIGNAL) > 0);
+	reset_fd(&l.app);
+	link_wait(&l);
+	assert_int_equal(l.result.end, PUMP_END_RESET);
+	assert_int_equal(l.result.side, PUMP_INNER);
+	link_close(&l);
+	fixture_free(f);
+}
+
 /* The visitor goes away in the middle of an answer: the application hears of it as a reset. */
 static void test_reset_by_reader(void **state)
 {
@@ -245,6 +271,8 @@ int main(void)
 		test_in_modes(test_reset_behind_stopped_reader),
 		{ "test_reset_with_no_reader_ends", test_reset_with_no_reader_ends, NULL, NULL,
 			(void *)(uintptr_t)&test_modes[0] },
+		{ "test_reset_behind_full_reader_ends", test_reset_behind_full_reader_ends, NULL,
+			NULL, (void *)(uintptr_t)&test_modes[0] },
 		test_in_modes(test_reset_by_reader),
 		test_in_modes(test_reset_after_half_close),
 		test_in_modes(test_half_close_timeout),
