@@ -23,11 +23,8 @@ struct slot {
 struct log_ring {
 	uint64_t first, next; /* numbers: of the oldest line, of the next one */
 	size_t bytes;         /* of all texts */
-	struct {
-		log_ring_fn fn;
-		void *owner;
-	} watchers[LOG_RING_WATCHERS];
-	size_t watcher_count;
+	log_ring_fn watcher;  /* NULL: none */
+	void *owner;          /* of the watcher */
 	bool appending;
 	struct slot slots[LOG_RING_LINES];
 };
@@ -113,8 +110,8 @@ void log_ring_append(struct log_ring *ring, enum log_stream stream, const char *
 	if (!log_ring_get(ring, ring->next - 1, &line))
 		assert(!"the line just appended is there");
 	ring->appending = true;
-	for (size_t i = 0; i < ring->watcher_count; i++)
-		ring->watchers[i].fn(ring->watchers[i].owner, &line);
+	if (ring->watcher)
+		ring->watcher(ring->owner, &line);
 	ring->appending = false;
 }
 
@@ -146,7 +143,7 @@ bool log_ring_get(const struct log_ring *ring, uint64_t seq, struct log_line *re
 
 void log_ring_watch(struct log_ring *ring, log_ring_fn fn, void *owner)
 {
-	assert(ring->watcher_count < LOG_RING_WATCHERS);
-	ring->watchers[ring->watcher_count].fn = fn;
-	ring->watchers[ring->watcher_count++].owner = owner;
+	assert(!ring->watcher);
+	ring->watcher = fn;
+	ring->owner = owner;
 }

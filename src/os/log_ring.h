@@ -57,9 +57,7 @@ uint64_t log_ring_next(const struct log_ring *ring);
 /* False: that line is gone, or not yet there. */
 bool log_ring_get(const struct log_ring *ring, uint64_t seq, struct log_line *ret_line);
 
-#define LOG_RING_WATCHERS 4
-/* Calls fn for each new line. There is room for LOG_RING_WATCHERS, which is the program's own
- * business; never removed. */
+/* Calls fn for each new line, from now on. There is one watcher, which passes them on. */
 void log_ring_watch(struct log_ring *ring, log_ring_fn fn, void *owner);
 
 #endif
