@@ -18,9 +18,6 @@
 #include "relay/internal.h"
 #include "relay/stream.h"
 
-#define SESSION_FIRST_OUT \
-	1024 /* what a handshake says before there is a chan: a challenge, an error */
-
 static const char *const state_names[] = {
 	[SESSION_GREETING] = "greeting",
 	[SESSION_CLAIMING] = "claiming",
@@ -202,6 +199,10 @@ static void session_open_tunnel(struct session *s)
 	struct endpoint *e;
 	enum ports_refusal refusal;
 
+	if (relay->phase != RELAY_PHASE_SERVING) {
+		session_refuse(s, "the server is shutting down");
+		return;
+	}
 	if (!limits_take_tunnel(&relay->limits, &s->from)) {
 		relay->counts.tunnels_over_limit++;
 		session_refuse(s, ERROR_TOO_MANY_TUNNELS);
@@ -254,12 +255,9 @@ static void session_take_over(struct session *s, struct endpoint *e)
 /* A Hello has come. */
 void session_want_port(struct session *s)
 {
-	struct relay *relay = s->relay;
-	struct endpoint *holder = s->hs.port ? endpoint_find(relay, s->hs.port) : NULL;
+	struct endpoint *holder = s->hs.port ? endpoint_find(s->relay, s->hs.port) : NULL;
 
-	if (relay->phase != RELAY_PHASE_SERVING)
-		session_refuse(s, "the server is shutting down");
-	else if (holder && holder->has_token && s->hs.dialect == DIALECT_BORE)
+	if (holder && holder->has_token && s->hs.dialect == DIALECT_BORE)
 		session_set_state(s, SESSION_CLAIMING, "its port is in use");
 	else
 		session_open_tunnel(s);

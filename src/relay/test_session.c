@@ -207,6 +207,33 @@ static void test_drain_waits_for_open_streams(void **state)
 	assert_int_equal(f->drained, 1);
 }
 
+/* A client that waits for its turn when the relay begins to drain gets no tunnel any more. */
+static void test_drain_refuses_who_claims_a_port(void **state)
+{
+	struct fixture *f = *state;
+	struct peer client, other, visitor;
+	char id[UUID_TEXT_LEN + 1], token[33];
+	uint16_t port;
+
+	start(f, NULL);
+	client = open_tunnel(f, &port);
+	say(&client, OFFER);
+	await_token(f, &client, token);
+	visitor = connect_port(f, port);
+	await_connection(f, &client, id);
+	other = connect_port(f, addr_port(&f->addr));
+	say_hello(&other, port);
+	while (f->relay->greeting_count == 0)
+		run(f);
+	relay_drain(f->relay, on_drained, f);
+	expect_frame(f, &other, "{\"Error\":\"the server is shutting down\"}");
+	await_end(f, &other);
+	assert_int_equal(f->relay->serving_count, 1);
+	disconnect(&visitor);
+	disconnect(&other);
+	disconnect(&client);
+}
+
 static void test_second_drain_and_grace_end_streams(void **state)
 {
 	struct fixture *f = *state;
@@ -243,6 +270,7 @@ int main(void)
 		CASE(test_port_freed_while_claiming),
 		CASE(test_client_that_beats_and_stops_is_dropped),
 		CASE(test_drain_waits_for_open_streams),
+		CASE(test_drain_refuses_who_claims_a_port),
 		CASE(test_second_drain_and_grace_end_streams),
 	};
 
