@@ -18,7 +18,6 @@ def gauges(values):
     return {name: value for name, value in values.items() if "total" not in name and not name.startswith("process")}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", ["copy", "splice"])
 @pytest.mark.parametrize("secret", [None, "s3cret"], ids=["open", "secret"])
 def test_short_connections(lab, flood, path, secret):

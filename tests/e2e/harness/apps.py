@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The applications behind the tunnels: a listening socket and a thread for each connection."""
 
+import errno
+import random
 import socket
 import threading
 
@@ -8,12 +10,24 @@ from .streams import CHUNK, Threads
 from .wait import DEADLINE
 
 
+def listen(host, port=0, backlog=4096):
+    """A listening socket. Port 0 is the kernel's choice or, when load has left all of those in TIME_WAIT, one below them."""
+    for choice in [port] + [random.randrange(10_000, 32_000) for _ in range(20 if port == 0 else 0)]:
+        try:
+            return socket.create_server((host, choice), backlog=backlog)
+        except OSError as failure:
+            if failure.errno != errno.EADDRINUSE:
+                raise
+            taken = failure
+    raise taken
+
+
 class App:
     """`handler(sock)` runs for each connection; what it raises is kept in `failures`."""
 
     def __init__(self, handler, host="127.0.0.1", backlog=4096):
         self.handler, self.threads = handler, Threads()
-        self.listener = socket.create_server((host, 0), backlog=backlog)
+        self.listener = listen(host, backlog=backlog)
         self.port = self.listener.getsockname()[1]
         self.accepted, self.changed = 0, threading.Condition()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -75,7 +89,6 @@ def hold(sock):
 
 
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on, the kernel's choice."""
-    with socket.socket() as sock:
-        sock.bind((host, 0))
+    """A port that nobody listens on."""
+    with listen(host) as sock:
         return sock.getsockname()[1]

@@ -5,9 +5,9 @@ import hashlib
 import hmac
 import json
 import re
-import socket
 import uuid
 
+from .apps import listen
 from .streams import connect
 from .wait import DEADLINE, TimeLimit
 
@@ -157,7 +157,7 @@ class FakeRelay:
     """A listening socket that plays the relay by hand."""
 
     def __init__(self, host="127.0.0.1", port=0):
-        self.listener = socket.create_server((host, port), backlog=256)
+        self.listener = listen(host, port)
         self.host, self.control_port = self.listener.getsockname()[:2]
 
     @property
