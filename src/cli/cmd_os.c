@@ -127,7 +127,7 @@ static void show_line(void *owner, const struct log_line *line)
 	if (i->api)
 		api_log_line(i->api, line);
 	if (line->stream == LOG_STREAM_SUPERVISOR) {
-		log_info("app", "%s", line->text);
+		log_debug("app", "%s", line->text);
 		return;
 	}
 	for (size_t at = 0; at < line->len; at++) {
@@ -156,12 +156,17 @@ static void instance_expose(struct instance *i)
 			r < 0 ? strerror(-r) : "there is no application");
 }
 
-/* The application has never been running: there is nothing to wait for. */
-static void instance_give_up(struct instance *i, const struct supervisor_status *app)
+/* What is worth a line: the rest is seen with --verbose. */
+static void show_state(enum supervisor_state state, const struct supervisor_status *app)
 {
-	log_error("os", "%s", app->exit_reason);
-	i->code = EXIT_CODE_APP;
-	instance_close(i);
+	if (state == SUPERVISOR_BUILDING)
+		log_info("app", "building (%s)", app->kind);
+	else if (state == SUPERVISOR_RESTARTING)
+		log_warn("app", "crashed, starting it again: %s", app->exit_reason);
+	else if (state == SUPERVISOR_STOPPED)
+		log_info("app", "%s", app->exit_reason);
+	else if (state == SUPERVISOR_FAILED)
+		log_error("app", "%s", app->exit_reason);
 }
 
 static void on_app_state(
@@ -175,8 +180,11 @@ static void on_app_state(
 	if (i->api)
 		api_app_changed(i->api, old, new_state, cause);
 	supervisor_status(i->supervisor, &app);
+	show_state(new_state, &app);
 	if (new_state == SUPERVISOR_FAILED && !i->ran) {
-		instance_give_up(i, &app);
+		/* It has never been running: there is nothing to wait for. */
+		i->code = EXIT_CODE_APP;
+		instance_close(i);
 	} else if (new_state == SUPERVISOR_RUNNING && !i->ran) {
 		i->ran = true;
 		instance_show_app(i, &app);

@@ -275,6 +275,8 @@ static void supervisor_app_ended(struct supervisor *s, int status)
 		supervisor_set_reason(s, "%s: %s", end, words);
 	else if (!s->ran)
 		supervisor_set_reason(s, "it ended before it took a connection: %s", end);
+	else if (content)
+		supervisor_set_reason(s, "it ended by itself: %s", end);
 	else
 		supervisor_set_reason(s, "%s", end);
 	if (!s->ran) {
@@ -350,8 +352,8 @@ static void on_child_ended(struct child *child, int status)
 	} else if (s->again) {
 		supervisor_begin(s);
 	} else {
-		supervisor_set_reason(s, "stopped");
-		supervisor_set_state(s, SUPERVISOR_STOPPED, "stopped");
+		supervisor_set_reason(s, "stopped on request");
+		supervisor_set_state(s, SUPERVISOR_STOPPED, "%s", s->reason);
 	}
 }
 

@@ -224,7 +224,7 @@ static const struct {
 		"it ended before it took a connection: killed by signal 6 (Aborted)" },
 	{ "echo first >&2; echo 'no \"memory\"' >&2; exit 199", "starting failed ",
 		"exit code 199: no \"memory\"" },
-	{ "ready; exit 0", "starting running stopped ", "exit code 0" },
+	{ "ready; exit 0", "starting running stopped ", "it ended by itself: exit code 0" },
 };
 
 static void test_ends(void **state)
