@@ -87,6 +87,20 @@ int addr_parse_ip(const char *text, uint16_t port, struct addr *ret_addr)
 	return addr_from_sockaddr(&addr.sa, ret_addr);
 }
 
+/* As written, with or without a zone, which this machine need not have. */
+static bool is_ipv6_text(const char *host)
+{
+	size_t len = strcspn(host, "%");
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr in6;
+
+	if (len >= sizeof(text))
+		return false;
+	memcpy(text, host, len);
+	text[len] = '\0';
+	return inet_pton(AF_INET6, text, &in6) == 1;
+}
+
 int addr_split(const char *text, uint16_t default_port, char *ret_host, uint16_t *ret_port)
 {
 	const char *host = text, *end, *colon;
@@ -113,6 +127,8 @@ int addr_split(const char *text, uint16_t default_port, char *ret_host, uint16_t
 		return -EINVAL;
 	memcpy(ret_host, host, len);
 	ret_host[len] = '\0';
+	if ((text[0] == '[' || strchr(ret_host, ':')) && !is_ipv6_text(ret_host))
+		return -EINVAL;
 	*ret_port = port;
 	return 0;
 }

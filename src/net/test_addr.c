@@ -69,7 +69,7 @@ static void test_split(void **state)
 		{ "[::1]:99", "::1", 99 },
 	};
 	static const char *const bad[] = { "", ":99", "a:", "a:0", "a:65536", "a:x", "a:-1", "[::1",
-		"[::1]x", "[]:1", "[::1]:" };
+		"[::1]x", "[]:1", "[::1]:", "a:b:c", "1:2:3", "[a]:1", "[10.0.0.1]" };
 	char host[ADDR_HOST_MAX], longest[ADDR_HOST_MAX + 1];
 	uint16_t port;
 
