@@ -211,6 +211,16 @@ static struct addr *dial_current(struct dial *d)
 	return &d->addrs[(d->first + d->tried) % d->count];
 }
 
+/*
+ * What the first address says is told in the end: those that this machine has no way to come last
+ * (RFC 6724), and would only say so.
+ */
+static void dial_note_error(struct dial *d, int error)
+{
+	if (!d->error)
+		d->error = error;
+}
+
 /* Goes through the addresses until one connects (1) or is under way (0); d->fd then. */
 static int dial_try(struct dial *d)
 {
@@ -220,7 +230,7 @@ static int dial_try(struct dial *d)
 		r = dial_addr(d->dialer, dial_current(d), &d->fd);
 		if (r >= 0)
 			return r;
-		d->error = r;
+		dial_note_error(d, r);
 	}
 	return d->error;
 }
@@ -289,7 +299,7 @@ static void on_poll_closed(uv_handle_t *handle)
 /* The address under way is out: the next one is tried when its handle is closed. */
 static void dial_fail_addr(struct dial *d, int error)
 {
-	d->error = error;
+	dial_note_error(d, error);
 	d->tried++;
 	uv_close((uv_handle_t *)&d->poll, on_poll_closed);
 	d->fd = fd_close(d->fd);
@@ -340,7 +350,7 @@ static void dial_next(struct dial *d)
 			return;
 	}
 	if (r < 0) {
-		d->error = r;
+		dial_note_error(d, r);
 		d->fd = fd_close(d->fd);
 	}
 	dial_settle(d);
@@ -404,7 +414,8 @@ static void on_resolve_timeout(uv_timer_t *timer)
 
 static int dial_resolve(struct dial *d)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+	/* No AI_ADDRCONFIG: on a machine with IPv4 alone it would take ::1 out of localhost. */
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct dial_lookup *lookup = calloc(1, sizeof(*lookup));
 	int r;
 

@@ -183,6 +183,19 @@ static void test_next_address_is_tried_and_remembered(void **state)
 	close(l);
 }
 
+static void test_first_address_tells_the_error(void **state)
+{
+	struct fixture *f = *state;
+	uint16_t port = addr_port(&f->listen_addr);
+
+	f->listen_fd = fd_close(f->listen_fd);
+	dialer_for(f, "127.0.0.1", port);
+	/* No way there on any machine. */
+	assert_int_equal(addr_parse_ip("255.255.255.255", port, &f->dialer.addrs[1]), 0);
+	f->dialer.count = 2;
+	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), -ECONNREFUSED);
+}
+
 static void test_cancel_while_connecting(void **state)
 {
 	struct fixture *f = *state;
@@ -264,6 +277,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_silence_ends_with_a_timeout, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_next_address_is_tried_and_remembered, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_first_address_tells_the_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel_while_connecting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unknown_name, setup, teardown),
