@@ -178,7 +178,7 @@ static void attempt_step(struct attempt *a, int r)
 static void on_data(struct chan *chan)
 {
 	struct attempt *a = chan->owner;
-	_cleanup_(buf_deinit) struct buf out;
+	_cleanup_(buf_deinit) struct buf out = { 0 };
 	size_t used = 0;
 	int r;
 
@@ -224,7 +224,7 @@ static int attempt_open_chan(struct attempt *a, int fd)
 
 static void attempt_talk(struct attempt *a, int fd)
 {
-	_cleanup_(buf_deinit) struct buf out;
+	_cleanup_(buf_deinit) struct buf out = { 0 };
 	int r = attempt_open_chan(a, fd);
 
 	buf_init(&out, CHAN_OUT_MAX);

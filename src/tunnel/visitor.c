@@ -256,7 +256,7 @@ static void on_wire_data(struct chan *chan)
 {
 	struct visitor_wire *w = container_of(chan, struct visitor_wire, chan);
 	struct visitor *v = w->visitor;
-	_cleanup_(buf_deinit) struct buf out;
+	_cleanup_(buf_deinit) struct buf out = { 0 };
 	size_t used = 0;
 	int r;
 
@@ -321,7 +321,7 @@ static int visitor_accept(struct visitor *v)
 		.id = v->id,
 		.auth = v->set->auth,
 	};
-	_cleanup_(buf_deinit) struct buf out;
+	_cleanup_(buf_deinit) struct buf out = { 0 };
 	ssize_t n;
 	int r;
 
