@@ -24,7 +24,7 @@ static void raise_descriptor_limit(void)
 
 int main(int argc, char **argv)
 {
-	_cleanup_(guest_config_deinit) struct guest_config config;
+	_cleanup_(guest_config_deinit) struct guest_config config = { 0 };
 	int r;
 
 	/* A reader that went away is an error code of the guest's call. */
