@@ -49,7 +49,7 @@ struct streams {
 	struct stream *sockets; /* owned; index i is number STREAMS_SOCKET_BASE + i */
 	uint32_t n_sockets;
 	uint32_t free; /* the head of the free places */
-	int status_fd; /* owned; where to tell that the guest has turned to the listener; -1: told */
+	int status_fd; /* owned; where to tell that the guest turned to the listener; -1: told */
 };
 
 void streams_init(struct streams *s);
