@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import netns  # noqa: E402
 from harness.lab import OURS, Lab  # noqa: E402
 from harness.wait import SANITIZER  # noqa: E402
+from harness.wasmrun import build_hello, run_os  # noqa: E402
 
 
 def pytest_report_header():
@@ -69,3 +70,22 @@ def flood():
     if not os.access(path, os.X_OK):
         pytest.skip("e2e-flood is not built: it belongs to the Meson build (tests/e2e)")
     return path
+
+
+@pytest.fixture(scope="session")
+def hello(tmp_path_factory):
+    return build_hello(tmp_path_factory.mktemp("hello"))
+
+
+@pytest.fixture
+def project(hello, tmp_path):
+    """A folder with the module and nothing else."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shutil.copy(hello, folder)
+    return folder
+
+
+@pytest.fixture
+def instance(lab, project):
+    return run_os(lab, project)

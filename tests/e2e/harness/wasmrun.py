@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Running instances of `wasmrun os`, and what their API says."""
+
+import collections
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import urllib.parse
+
+import pytest
+
+from .lab import OURS, ROOT
+from .wait import DEADLINE, wait_for
+
+WASMRUN = OURS.parent / "wasmrun"
+GUEST = OURS.parent / "wasmrun-guest"
+
+Answer = collections.namedtuple("Answer", "status headers body")
+
+
+class Instance:
+    """`wasmrun os` with an API that answers."""
+
+    def __init__(self, process, port):
+        self.process, self.port, self.token = process, port, None
+
+    def ask(self, method, path, body=None, headers=None, deadline=2 * DEADLINE):
+        """The answer to one request, its body decoded where it is JSON."""
+        headers = {**({"Authorization": f"Bearer {self.token}"} if self.token else {}), **(headers or {})}
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=deadline)
+        try:
+            try:
+                conn.request(method, path, body, headers)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # it may have been refused before it was read
+            answer = conn.getresponse()
+            data = answer.read()
+        finally:
+            conn.close()
+        if answer.getheader("Content-Type") == "application/json" and data:
+            data = json.loads(data)
+        return Answer(answer.status, answer.headers, data)
+
+    def get(self, path):
+        answer = self.ask("GET", path)
+        assert answer.status == 200, answer
+        return answer.body
+
+    def start(self, **settings):
+        return self.ask("POST", "/api/tunnel/start", settings or None)
+
+    def stop(self):
+        return self.ask("POST", "/api/tunnel/stop")
+
+    def tunnel(self):
+        return self.get("/api/tunnel/status")
+
+    def app(self):
+        return self.get("/api/app")
+
+    def wait_status(self, word):
+        return wait_for(lambda: (now := self.tunnel())["status"] == word and now, f"the tunnel is {word}")
+
+    def wait_app(self, state):
+        return wait_for(lambda: (now := self.app())["state"] == state and now, f"the application is {state}")
+
+    def events(self):
+        return Events(self)
+
+
+class Events:
+    """A reader of /api/events."""
+
+    def __init__(self, instance):
+        self.sock = socket.create_connection(("127.0.0.1", instance.port), timeout=DEADLINE)
+        self.sock.sendall(b"GET /api/events HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        self.file = self.sock.makefile("rb")
+        self.status = int(self.file.readline().split()[1])
+        self.head = b"".join(iter(self.file.readline, b"\r\n"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+        self.file.close()
+
+    def next(self):
+        """The next event, as (name, data); None at the end."""
+        name = None
+        for line in self.file:
+            key, _, value = line.decode().rstrip("\n").partition(": ")
+            if key == "event":
+                name = value
+            elif key == "data":
+                return name, json.loads(value)
+        return None
+
+    def wait(self, name, condition=lambda data: True):
+        while event := self.next():
+            if event[0] == name and condition(event[1]):
+                return event[1]
+        raise AssertionError(f"the events ended without '{name}'")
+
+
+def fetch(url, path="/", headers=None):
+    """What a visitor gets: (status, text)."""
+    parts = urllib.parse.urlsplit(url)
+    conn = http.client.HTTPConnection(parts.hostname, parts.port, timeout=DEADLINE)
+    try:
+        conn.request("GET", path, headers=headers or {})
+        answer = conn.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        conn.close()
+
+
+def need_wasmrun():
+    for path in (WASMRUN, GUEST):
+        if not os.access(path, os.X_OK):
+            pytest.skip(f"'{path.name}' is not built")
+
+
+def build_hello(folder):
+    """The module of examples/hello-c, built once."""
+    need_wasmrun()
+    module = pathlib.Path(folder, "hello.wasm")
+    argv = ["clang", "--target=wasm32-wasi", "-O2", "-o", module, ROOT / "examples" / "hello-c" / "hello.c"]
+    built = subprocess.run(argv, capture_output=True, text=True) if shutil.which("clang") else None
+    if not built or built.returncode:
+        pytest.skip("clang can't build for wasm32-wasi: script/setup-engine --guests installs what it needs")
+    return module
+
+
+def run_os(lab, project, *args, env=None, api_port=None, wait=True):
+    """`wasmrun os` on the project. Without `wait`, `api_port` is given, and the application may not run yet."""
+    quiet = {
+        "WASMRUN_TUNNEL_SERVER": "127.0.0.1:1",  # never the one of the internet
+        "XDG_CACHE_HOME": str(lab.folder / "cache"),
+        "XDG_RUNTIME_DIR": str(lab.folder),
+    }
+    process = lab.process(
+        [WASMRUN, "os", "-p", project, "-P", api_port or 0, *args],
+        "wasmrun",
+        env={**quiet, **(env or {})},
+    )
+    if not wait:
+        instance = Instance(process, api_port)
+        wait_for(lambda: accepts(api_port), "the API listens")
+        return instance
+    page = process.wait_line(r"^page: +(\S+)$")[1][1]
+    instance = Instance(process, urllib.parse.urlsplit(page).port)
+    found = re.search(r"#token=(\S+)$", page)
+    instance.token = found and found[1]
+    return instance
+
+
+def accepts(port):
+    with socket.socket() as sock:
+        sock.settimeout(DEADLINE)
+        return sock.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: MIT
+"""The API of `wasmrun os` beside the tunnel: who may ask, what it refuses, files, logs, events, the process."""
+
+import json
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from harness.lab import refused
+from harness.streams import connect, recv_all
+from harness.wait import DEADLINE, wait_for
+from harness.wasmrun import fetch, run_os
+
+BODY_MAX = 65536
+FILE_MAX = 4 << 20
+
+
+def says_why(answer, status):
+    assert answer.status == status, answer
+    assert answer.body["success"] is False and answer.body["error"], answer.body
+    return answer.body["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{", "[]", "null", "1", '"x"', "server=x", "{}x", '{"port":1,"port":2}', b"\xff", b"{\"server\":\"\xff\"}",
+        b"\0", '{"port":-1}', '{"port":65536}', '{"port":"1"}', '{"port":1.5}', '{"port":true}', '{"server":1}',
+        '{"server":""}', '{"server":"a:b:c"}', '{"server":"x:0"}', '{"server":"x:65536"}',
+        '{"server":"http://x"}', '{"server":"x\\u0000y"}', '{"secret":1}', '{"protocol":"JSON"}', '{"protocol":1}',
+        '{"unknown":1}', "[" * 10000,
+        pytest.param(json.dumps({"secret": "x" * 5000}), id="long secret"),
+        pytest.param(json.dumps({"server": "x" * 5000}), id="long server"),
+    ],
+)  # fmt: skip
+def test_wrong_json(instance, body):
+    says_why(instance.ask("POST", "/api/tunnel/start", body), 400)
+    assert instance.tunnel()["status"] == "Not started"
+
+
+@pytest.mark.parametrize("body", [None, "", "{}", '{"server":null,"secret":null,"port":null,"protocol":null}'])
+def test_empty_wishes(instance, body):
+    """The configured server, which refuses."""
+    assert instance.ask("POST", "/api/tunnel/start", body).body["status"] == "Failed"
+
+
+def test_post_of_curl(instance):
+    """No body, no type, no origin."""
+    with connect(("127.0.0.1", instance.port)) as sock:
+        sock.sendall(b"POST /api/tunnel/stop HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert recv_all(sock).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("size", [BODY_MAX + 1, 1 << 20])
+def test_huge_body(instance, size):
+    says_why(instance.ask("POST", "/api/tunnel/start", "x" * size), 413)
+    says_why(instance.ask("POST", "/api/tunnel/stop", "x" * size), 413)
+
+
+def test_endless_body(instance):
+    """It is cut off, and the next one is served."""
+    with connect(("127.0.0.1", instance.port)) as sock:
+        sock.sendall(b"POST /api/tunnel/start HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunk = b"10000\r\n" + bytes(65536) + b"\r\n"
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(1000):
+                sock.sendall(chunk)
+    assert instance.tunnel()["success"]
+
+
+@pytest.mark.parametrize("path", ["/x", "/api", "/api/", "/api/tunnel", "/api/tunnel/start/", "//", "/api/fs/../app"])
+def test_unknown_path(instance, path):
+    says_why(instance.ask("GET", path), 404)
+
+
+@pytest.mark.parametrize(
+    "method, path, allow",
+    [
+        ("GET", "/api/tunnel/start", "POST"),
+        ("POST", "/api/tunnel/status", "GET, HEAD"),
+        ("DELETE", "/api/app", "GET, HEAD"),
+        ("POST", "/api/fs/write", "PUT"),
+        ("OPTIONS", "/api/tunnel/stop", "POST"),
+        ("BREW", "/", "GET, HEAD"),
+    ],
+)
+def test_wrong_method(instance, method, path, allow):
+    answer = instance.ask(method, path)
+    says_why(answer, 405)
+    assert answer.headers["Allow"] == allow
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://localhost:1", "https://{host}", "null", "http://{host}.evil.example"])
+def test_foreign_origin(instance, origin):
+    origin = origin.format(host=f"127.0.0.1:{instance.port}")
+    for method, path in (("POST", "/api/tunnel/stop"), ("GET", "/api/app"), ("GET", "/"), ("GET", "/nothing")):
+        says_why(instance.ask(method, path, headers={"Origin": origin}), 403)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "localhost.evil.example", "0.0.0.0:{port}", ""])
+def test_foreign_host(instance, host):
+    host = host.format(port=instance.port)
+    for method, path in (("POST", "/api/tunnel/stop"), ("GET", "/api/app"), ("GET", "/")):
+        says_why(instance.ask(method, path, headers={"Host": host}), 403)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:{port}", "[::1]:{port}"])
+def test_own_host_and_origin(instance, host):
+    host = host.format(port=instance.port)
+    assert instance.ask("POST", "/api/tunnel/stop", headers={"Host": host, "Origin": f"http://{host}"}).status == 200
+
+
+def test_token_where_the_network_reaches_it(lab, project):
+    instance = run_os(lab, project, "--listen", "0.0.0.0")
+    token, instance.token = instance.token, None
+    for path in ("/api/app", "/metrics", "/healthz", "/nothing"):
+        answer = instance.ask("GET", path)
+        says_why(answer, 401)
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    says_why(instance.ask("GET", "/api/app", headers={"Authorization": f"Bearer {token[:-1]}x"}), 401)
+    assert instance.ask("GET", "/").status == 200
+    instance.token = token
+    assert instance.ask("GET", "/api/app", headers={"Host": "box.example"}).status == 200
+    says_why(instance.ask("GET", "/api/app", headers={"Origin": "http://evil.example"}), 403)
+
+
+def test_page(instance):
+    page = instance.ask("GET", "/")
+    assert page.status == 200 and "script-src 'self'" in page.headers["Content-Security-Policy"]
+    assert b"<script>" not in page.body and b"style=" not in page.body and b"onclick" not in page.body
+    for path, kind in (("/page.js", "text/javascript"), ("/page.css", "text/css")):
+        assert path[1:].encode() in page.body
+        assert instance.ask("GET", path).headers["Content-Type"].startswith(kind)
+
+
+def test_app_calls(instance):
+    app = instance.app()
+    assert (app["state"], app["restarts"], app["exit_reason"]) == ("running", 0, None)
+    assert "Hello from C" in fetch(app["url"])[1]
+    assert instance.ask("POST", "/api/app/restart").status == 200
+    again = wait_for(lambda: (a := instance.app())["state"] == "running" and a["pid"] != app["pid"] and a, "it restarts")
+    assert again["url"] == app["url"]
+    assert instance.ask("POST", "/api/app/stop").status == 200
+    stopped = instance.wait_app("stopped")
+    assert stopped["pid"] is None and stopped["memory_bytes"] == 0
+    assert instance.ask("POST", "/api/app/start").status == 200
+    instance.wait_app("running")
+    os.kill(instance.app()["pid"], signal.SIGKILL)
+    crashed = wait_for(lambda: (a := instance.app())["restarts"] == 1 and a, "the crash is seen")
+    assert crashed["exit_reason"]
+
+
+def test_logs(instance):
+    fetch(instance.app()["url"], "/first")
+    fetch(instance.app()["url"], "/second")
+
+    def lines(query=""):
+        return instance.get(f"/api/logs?{query}")["lines"]
+
+    wait_for(lambda: any("/second" in line["text"] for line in lines()), "the application's line is there")
+    everything = lines()
+    assert [line["seq"] for line in everything] == list(range(1, len(everything) + 1))
+    assert {line["stream"] for line in everything} >= {"stdout", "supervisor"}
+    assert [line for line in everything if line["stream"] == "stdout"] == lines("stream=stdout")
+    first = next(line for line in everything if "/first" in line["text"])
+    assert lines(f"since={first['seq']}") == everything[first["seq"] :]
+    page = instance.get("/api/logs?limit=2")
+    assert (len(page["lines"]), page["last"], page["more"], page["lost"]) == (2, 2, True, False)
+    assert lines("since=9223372036854775807") == []
+
+
+@pytest.mark.parametrize("query", ["since=x", "since=-1", "since=", "since=99999999999999999999", "limit=0", "limit=1001", "stream=x", "stream="])
+def test_logs_of_wrong_queries(instance, query):
+    says_why(instance.ask("GET", f"/api/logs?{query}"), 400)
+
+
+def test_events(lab, instance):
+    relay = lab.relay()
+    with instance.events() as events:
+        assert events.status == 200 and b"text/event-stream" in events.head
+        assert events.next()[0] == "app"
+        assert events.next() == ("tunnel", instance.tunnel())
+        url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
+        assert events.wait("tunnel", lambda t: t["status"] == "Connected")["public_url"] == url
+        fetch(url, "/seen")
+        events.wait("log", lambda line: "/seen" in line["text"])
+        closed = events.wait("connection", lambda c: not c["open"])
+        assert closed["bytes"]["in"] and closed["bytes"]["out"]
+    with instance.events() as events:
+        instance.stop()
+        events.wait("tunnel", lambda t: t["status"] == "Disconnected")
+        fetch(instance.app()["url"])
+        instance.process.signal(signal.SIGTERM)
+        while events.next():
+            pass
+    assert instance.process.wait_exit() == 0
+
+
+def test_idle_readers_cost_nothing(instance):
+    readers = [instance.events() for _ in range(10)]
+    for reader in readers:
+        reader.wait("tunnel")
+    wait_for(lambda: b"wasmrun_event_readers 10\n" in instance.ask("GET", "/metrics").body, "all are counted")
+    before = instance.process.cpu()
+    threading.Event().wait(3)
+    assert instance.process.cpu() - before < 0.03
+    for reader in readers:
+        reader.__exit__()
+    wait_for(lambda: b"wasmrun_event_readers 0\n" in instance.ask("GET", "/metrics").body, "they are seen to be gone", 3 * DEADLINE)
+
+
+def test_too_many_readers(instance):
+    readers = [instance.events() for _ in range(32)]
+    says_why(instance.ask("GET", "/api/events"), 503)
+    for reader in readers:
+        assert reader.status == 200
+        reader.__exit__()
+
+
+def test_files(instance, project):
+    text = b"any bytes \xff\0\n" * 1000
+    (project / "sub").mkdir()
+    answer = instance.ask("PUT", "/api/fs/write?path=sub/new.bin", text)
+    assert (answer.status, answer.body) == (200, {"success": True, "size": len(text)})
+    assert (project / "sub" / "new.bin").read_bytes() == text
+    assert instance.get("/api/fs/read?path=sub/new.bin") == text
+    names = {entry["name"]: entry for entry in instance.get("/api/fs/list")["entries"]}
+    assert names["sub"]["type"] == "folder" and names["hello.wasm"]["type"] == "file"
+    assert names["hello.wasm"]["size"] == (project / "hello.wasm").stat().st_size
+    assert [entry["name"] for entry in instance.get("/api/fs/list?path=sub")["entries"]] == ["new.bin"]
+    # Replaced as a whole, with its permissions.
+    (project / "sub" / "new.bin").chmod(0o755)
+    assert instance.ask("PUT", "/api/fs/write?path=sub/new.bin", b"").status == 200
+    assert (project / "sub" / "new.bin").stat().st_mode & 0o777 == 0o755
+    assert instance.get("/api/fs/read?path=sub/new.bin") == b""
+
+
+def test_files_outside(instance, project):
+    """Neither by the path nor by a link."""
+    outside = project.parent / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("secret")
+    (project / "link").symlink_to(outside)
+    (project / "file").symlink_to(outside / "secret")
+    (project / "inside").symlink_to("hello.wasm")
+    for path in ("../outside/secret", "/etc/passwd", "link/secret", "file", "./link/../../outside/secret", "/proc/self/environ"):
+        for call in ("read", "list"):
+            says_why(instance.ask("GET", f"/api/fs/{call}?path={path}"), 403)
+    for path in ("../new", "link/new", "/tmp/new", "link/secret"):
+        says_why(instance.ask("PUT", f"/api/fs/write?path={path}", b"x"), 403)
+    says_why(instance.ask("PUT", "/api/fs/write?path=file", b"x"), 409)
+    assert sorted(os.listdir(outside)) == ["secret"] and (outside / "secret").read_text() == "secret"
+    assert instance.get("/api/fs/read?path=inside")[:4] == b"\0asm"
+
+
+def test_files_of_wrong_kinds(instance, project):
+    (project / "folder").mkdir()
+    os.mkfifo(project / "pipe")
+    with open(project / "large", "wb") as file:
+        file.truncate(FILE_MAX + 1)
+    for status, method, path, body in (
+        (400, "GET", "read", None),
+        (400, "GET", "read?path=", None),
+        (404, "GET", "read?path=none", None),
+        (404, "GET", "read?path=none/x", None),
+        (404, "GET", "read?path=%ff", None),
+        (400, "GET", "read?path=a%00b", None),
+        (400, "GET", "read?path=" + 300 * "a", None),
+        (409, "GET", "read?path=folder", None),
+        (409, "GET", "read?path=pipe", None),
+        (409, "GET", "read?path=hello.wasm/x", None),
+        (413, "GET", "read?path=large", None),
+        (409, "GET", "list?path=hello.wasm", None),
+        (404, "GET", "list?path=none", None),
+        (400, "PUT", "write", b"x"),
+        (404, "PUT", "write?path=none/x", b"x"),
+        (409, "PUT", "write?path=folder", b"x"),
+        (409, "PUT", "write?path=folder/", b"x"),
+        (409, "PUT", "write?path=pipe", b"x"),
+        (413, "PUT", "write?path=more", bytes(FILE_MAX + 1)),
+    ):
+        says_why(instance.ask(method, f"/api/fs/{path}", body), status)
+    assert sorted(os.listdir(project)) == ["folder", "hello.wasm", "large", "pipe"]
+    assert os.listdir(project / "folder") == []
+
+
+def test_metrics_and_health(instance):
+    assert instance.get("/healthz") == b"ok\n"
+    text = instance.get("/metrics").decode()
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert (values["wasmrun_app_up"], values["wasmrun_tunnel_up"]) == ("1", "0")
+    assert all(f"# TYPE {name} " in text for name in values)
+
+
+def test_description_is_complete(instance):
+    """Every reference leads somewhere, every path answers as described."""
+    description = instance.get("/api/openapi.json")
+    assert description["openapi"].startswith("3.1")
+    text = json.dumps(description)
+    for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
+        assert name in description["components"]["schemas"], name
+    operations = [(method, path) for path, item in description["paths"].items() for method in item]
+    assert ("post", "/api/tunnel/start") in operations and ("put", "/api/fs/write") in operations
+    for method, path in operations:
+        if (method, path) == ("get", "/api/events"):
+            continue
+        answer = instance.ask(method.upper(), path)
+        assert str(answer.status) in description["paths"][path][method]["responses"], (method, path, answer)
+
+
+def test_connection_limit(instance):
+    """Those that say nothing don't keep others out for good; who comes in is served."""
+    silent = [socket.create_connection(("127.0.0.1", instance.port)) for _ in range(200)]
+    for sock in silent:
+        sock.close()
+    assert instance.tunnel()["success"]
+
+
+def test_api_ends_with_the_instance(instance):
+    instance.process.signal(signal.SIGTERM)
+    assert instance.process.wait_exit() == 0
+    assert refused(("127.0.0.1", instance.port))

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: MIT
+"""The three tunnel calls of `wasmrun os`: every status word, every answer, and what the public URL reaches."""
+
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from harness.apps import free_port
+from harness.lab import refused
+from harness.streams import connect, recv_all
+from harness.wait import wait_for
+from harness.wasmrun import fetch, run_os
+from harness.wire import FakeRelay
+
+
+@pytest.fixture
+def fake():
+    with FakeRelay() as fake:
+        yield fake
+
+
+def at(relay):
+    return f"{relay.host}:{relay.control_port}"
+
+
+def in_background(call, **settings):
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(call(**settings)))
+    thread.start()
+    return thread, answers
+
+
+def test_before_any_start(instance):
+    status = instance.tunnel()
+    assert (status["success"], status["status"]) == (True, "Not started")
+    assert status["public_url"] is None and status["public_port"] is None and status["error"] is None
+    assert status["local_port"] == instance.app()["port"]
+
+
+@pytest.mark.parametrize("kind", ["ours", "stock"])
+def test_start_status_stop(lab, instance, kind):
+    relay = lab.relay(kind)
+    answer = instance.start(server=at(relay))
+    status = instance.tunnel()
+    url = f"http://{relay.host}:{status['public_port']}"
+    assert (answer.status, answer.body) == (200, {"success": True, "public_url": url, "status": "Connected"})
+    assert (status["status"], status["public_url"], status["server"]) == ("Connected", url, at(relay))
+    assert "Hello from C" in fetch(url)[1]
+    assert instance.start().body == answer.body
+    stopped = instance.stop()
+    assert (stopped.status, stopped.body) == (200, {"success": True, "message": "Tunnel stopped"})
+    status = instance.tunnel()
+    assert (status["status"], status["public_url"], status["public_port"]) == ("Disconnected", None, None)
+    wait_for(lambda: refused((relay.host, int(url.rsplit(":", 1)[1]))), "the public port is closed")
+
+
+def test_stop_in_any_state(instance):
+    for _ in range(2):
+        assert instance.stop().status == 200
+    assert instance.start().status == 502
+    assert instance.stop().status == 200
+
+
+def test_failed(instance):
+    port = free_port()
+    answer = instance.start(server=f"127.0.0.1:{port}")
+    assert (answer.status, answer.body["success"], answer.body["status"]) == (502, False, "Failed")
+    assert f"127.0.0.1:{port}" in answer.body["error"]
+    status = instance.tunnel()
+    assert (status["status"], status["error"]) == ("Failed", answer.body["error"])
+
+
+def test_wrong_secret(lab, instance):
+    relay = lab.relay(secret="right")
+    answer = instance.start(server=at(relay), secret="wrong")
+    assert (answer.status, answer.body["status"]) == (502, "Failed")
+    assert "secret" in answer.body["error"] and "wrong secret value" not in answer.body["error"]
+    assert instance.start(server=at(relay), secret="right").status == 200
+
+
+def test_wanted_port(lab, instance):
+    relay, port = lab.relay(), free_port()
+    assert instance.start(server=at(relay), port=port).body["public_url"] == f"http://{relay.host}:{port}"
+
+
+def test_settings_from_the_environment(lab, project):
+    relay = lab.relay(secret="s3cret")
+    env = {"WASMRUN_EXPOSE": "1", "WASMRUN_TUNNEL_SECRET": "s3cret"}
+    instance = run_os(lab, project, "--tunnel-server", at(relay), env=env)
+    assert instance.wait_status("Connected")["server"] == at(relay)
+    assert b"s3cret" not in instance.process.cmdline()
+
+
+def test_line_dialect(lab, instance):
+    answer = instance.start(server=at(lab.relay()), protocol="line")
+    assert answer.status == 200
+    assert "Hello from C" in fetch(answer.body["public_url"])[1]
+
+
+def test_join_while_connecting(instance, fake):
+    """Two that start, and one that joins without a wish: all hear of the one connection."""
+    first = in_background(instance.start, server=fake.to)
+    with fake.accept() as conn:
+        conn.recv()
+        assert instance.tunnel()["status"] == "Connecting"
+        others = [in_background(instance.start, server=fake.to), in_background(instance.start)]
+        # The API answers meanwhile.
+        assert instance.start(server="127.0.0.1:9").status == 409
+        conn.send({"Hello": 4444})
+        for thread, answers in (first, *others):
+            thread.join()
+            assert (answers[0].status, answers[0].body["public_url"]) == (200, "http://127.0.0.1:4444")
+
+
+def test_stop_while_connecting(instance, fake):
+    thread, answers = in_background(instance.start, server=fake.to)
+    with fake.accept() as conn:
+        conn.recv()
+        assert instance.stop().status == 200
+        thread.join()
+    assert (answers[0].status, answers[0].body["status"]) == (409, "Disconnected")
+
+
+def test_other_settings(lab, instance):
+    relay = lab.relay()
+    assert instance.start(server=at(relay)).status == 200
+    port = instance.tunnel()["public_port"]
+    for settings in ({"server": "127.0.0.1:9"}, {"secret": "x"}, {"protocol": "line"}, {"port": port ^ 1}):
+        answer = instance.start(**settings)
+        assert (answer.status, answer.body["success"]) == (409, False), settings
+    assert instance.start(server=at(relay), port=port).status == 200
+    assert instance.tunnel()["status"] == "Connected"
+
+
+def test_reconnecting(lab, instance):
+    """The last URL stays; a start joins the wait and is answered undecided, or when it is decided."""
+    relay = lab.relay()
+    url = instance.start(server=at(relay)).body["public_url"]
+    relay.process.kill()
+    status = instance.wait_status("Reconnecting")
+    assert (status["public_url"], status["error"] is None) == (url, False)
+    answer = instance.start()
+    assert (answer.status, answer.body) == (202, {"success": True, "public_url": url, "status": "Reconnecting"})
+    thread, answers = in_background(instance.start)
+    lab.relay(host=relay.host, control_port=relay.control_port)
+    instance.process.signal(signal.SIGHUP)
+    thread.join()
+    assert answers[0].status in (200, 202)
+    assert instance.wait_status("Connected")["reconnects"] == 1
+    assert "Hello from C" in fetch(instance.tunnel()["public_url"])[1]
+
+
+def test_no_application(lab, instance):
+    relay = lab.relay()
+    assert instance.ask("POST", "/api/app/stop").status == 200
+    instance.wait_app("stopped")
+    answer = instance.start(server=at(relay))
+    assert (answer.status, answer.body["success"]) == (409, False)
+    assert instance.ask("POST", "/api/app/start").status == 200
+    instance.wait_app("running")
+    assert instance.start(server=at(relay)).status == 200
+
+
+def test_start_while_building(lab, project):
+    """Visitors that come meanwhile wait."""
+    relay = lab.relay()
+    (project / "hello.wasm").rename(project / "hello.bin")
+    gate = project / "go"
+    build = "while ! [ -e go ]; do sleep 0.05; done; cp hello.bin hello.wasm"
+    instance = run_os(lab, project, "--build", build, "--wasm", "hello.wasm", api_port=free_port(), wait=False)
+    assert instance.app()["state"] == "building"
+    answer = instance.start(server=at(relay))
+    assert answer.status == 200
+    pages = []
+    visitor = threading.Thread(target=lambda: pages.append(fetch(answer.body["public_url"])))
+    visitor.start()
+    wait_for(lambda: instance.tunnel()["connections"]["open"] == 1, "the visitor waits")
+    gate.touch()
+    visitor.join()
+    assert pages[0][0] == 200 and "Hello from C" in pages[0][1]
+
+
+def test_application_crash_is_not_the_tunnels(lab, instance):
+    url = instance.start(server=at(lab.relay())).body["public_url"]
+    os.kill(instance.app()["pid"], signal.SIGKILL)
+    assert "Hello from C" in fetch(url)[1]
+    assert instance.app()["restarts"] == 1
+    status = instance.tunnel()
+    assert (status["status"], status["public_url"], status["reconnects"]) == ("Connected", url, 0)
+
+
+def test_qr(lab, instance):
+    assert instance.ask("GET", "/api/tunnel/qr.svg").status == 409
+    assert instance.start(server=at(lab.relay())).status == 200
+    answer = instance.ask("GET", "/api/tunnel/qr.svg")
+    assert answer.status == 200 and answer.headers["Content-Type"] == "image/svg+xml"
+    assert answer.body.startswith(b"<svg ")
+
+
+def test_connections(lab, instance):
+    url = instance.start(server=at(lab.relay())).body["public_url"]
+    with connect((url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1]))) as sock:
+        sock.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert sock.recv(1)
+
+        def open_one():
+            found = instance.get("/api/connections")["connections"]
+            return found[0] if len(found) == 1 and found[0]["bytes"]["out"] else None
+
+        live = wait_for(open_one, "the open connection is listed with its bytes")
+        assert live["open"] and live["end"] is None and live["bytes"]["in"] == 28
+    closed = wait_for(
+        lambda: (found := instance.get("/api/connections")["connections"][0]) and not found["open"] and found,
+        "it is listed as closed",
+    )
+    assert closed["id"] == live["id"] and closed["end"]
+    assert instance.tunnel()["connections"] == {"open": 0, "total": 1}
+
+
+def raw(url, data):
+    """The whole answer to bytes that no library would send."""
+    host, port = url.split("/")[2].split(":")
+    with connect((host, int(port))) as sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        return recv_all(sock).decode(errors="replace")
+
+
+def test_public_url_reaches_the_application_only(lab, instance):
+    url = instance.start(server=at(lab.relay())).body["public_url"]
+    api = f"127.0.0.1:{instance.port}"
+    targets = [
+        "/api/tunnel/status", "/api/app", "/api/events", "/metrics", "/healthz", "/page.js", "//api/app",
+        "/../api/app", "/%2e%2e/api/app", f"http://{api}/api/app", f"//{api}/api/app", f"/{api}/api/app", "*",
+    ]  # fmt: skip
+    for target in targets:
+        for host in (url.split("/")[2], api, f"localhost:{instance.port}", "localhost"):
+            text = raw(url, f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            assert '"success"' not in text and "wasmrun" not in text, (target, host, text)
+    for line in (f"CONNECT {api} HTTP/1.1", f"POST http://{api}/api/tunnel/stop HTTP/1.1"):
+        assert '"success"' not in raw(url, f"{line}\r\nHost: {api}\r\nConnection: close\r\n\r\n".encode())
+    assert instance.tunnel()["status"] == "Connected"
+
+
+def test_start_names_no_local_port(lab, instance):
+    """Whatever the request says, the tunnel's other end is the application."""
+    relay = lab.relay()
+    for name in ("local_port", "local_host", "to", "host"):
+        answer = instance.start(server=at(relay), **{name: 22})
+        assert answer.status == 400 and name in answer.body["error"]
+    assert instance.tunnel()["status"] == "Not started"
+
+
+def test_end_with_a_waiting_start(instance, fake):
+    """It ends in order though a request waits for the outcome; that one is told."""
+    thread, answers = in_background(instance.start, server=fake.to)
+    with fake.accept() as conn:
+        conn.recv()
+        instance.process.signal(signal.SIGTERM)
+        thread.join()
+        assert instance.process.wait_exit() == 0
+    assert answers[0].status in (202, 409)
