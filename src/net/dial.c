@@ -163,6 +163,9 @@ static int connect_bound(struct dialer *dialer, const struct addr *addr, int *re
 		memset(&local, 0, sizeof(local));
 		local.sa.sa_family = addr->sa.sa_family;
 		addr_set_port(&local, dialer->bind_port++);
+		/* On this machine that would be a connection to itself (RFC 9293, 3.5). */
+		if (addr_port(&local) == dialer->port)
+			continue;
 		r = open_socket(addr, &fd);
 		if (r < 0)
 			return r;

@@ -196,6 +196,21 @@ static void test_first_address_tells_the_error(void **state)
 	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), -ECONNREFUSED);
 }
 
+/* A socket bound to the very port that nobody listens on would connect to itself (RFC 9293, 3.5).
+ */
+static void test_own_port_is_never_taken(void **state)
+{
+	struct fixture *f = *state;
+	uint16_t port = addr_port(&f->listen_addr);
+
+	f->listen_fd = fd_close(f->listen_fd);
+	dialer_for(f, "127.0.0.1", port);
+	f->dialer.crowded_ms = UINT64_MAX;
+	f->dialer.bind_port = port;
+	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), -ECONNREFUSED);
+	assert_int_not_equal(f->dialer.bind_port, port);
+}
+
 static void test_cancel_while_connecting(void **state)
 {
 	struct fixture *f = *state;
@@ -279,6 +294,7 @@ int main(void)
 			test_next_address_is_tried_and_remembered, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_first_address_tells_the_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_port_is_never_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel_while_connecting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unknown_name, setup, teardown),
