@@ -38,7 +38,8 @@ struct http_server {
 	uv_timer_t timer;
 	unsigned handles; /* poll and timer, while the loop knows them */
 	unsigned kept;    /* requests without an answer */
-	bool again;       /* a connection was resumed: MHD_run() has something to do */
+	unsigned conns;   /* after the last MHD_run() */
+	bool again;       /* MHD_run() has something to do that it doesn't tell of */
 	bool closing;
 	void (*closed)(void *owner);
 	void *closed_owner;
@@ -242,10 +243,23 @@ static void server_arm(struct http_server *server)
 		(void)uv_timer_stop(&server->timer);
 }
 
+/* At its limit of connections, or out of descriptors, libmicrohttpd stops listening, and goes on at
+ * the run behind the one that has let a connection go. */
+static void server_count(struct http_server *server)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+	if (info->num_connections < server->conns)
+		server->again = true;
+	server->conns = info->num_connections;
+}
+
 static void server_run(struct http_server *server)
 {
 	server->again = false;
 	(void)MHD_run(server->daemon);
+	server_count(server);
 	server_arm(server);
 }
 
