@@ -28,10 +28,11 @@
 		}                                                                             \
 	}
 
-#define PATH_PARAM(required_)                                                             \
-	{                                                                                 \
-		.name = "path", .schema = "{\"type\":\"string\"}", .required = required_, \
-		.help = "Relative to the project's folder, which it can't leave"          \
+#define PATH_PARAM(required_)                                                      \
+	{                                                                          \
+		.name = "path", .schema = "{\"type\":\"string\",\"minLength\":1}", \
+		.required = required_,                                             \
+		.help = "Relative to the project's folder, which it can't leave"   \
 	}
 
 #define BAD_PATH NO(400, "No path, or one that can't be")
