@@ -57,12 +57,13 @@ static bool env_is_overridden(char *const *env, size_t len, size_t i)
 /* Splits at the "=" in place, and hands over. */
 static bool give_env(struct wasi_config_t *wasi, char **env, size_t len)
 {
-	const char **names = calloc(2 * len + 1, sizeof(*names)), **values = names + len;
+	const char **names = calloc(2 * len + 1, sizeof(*names)), **values;
 	size_t n = 0;
 	bool ok;
 
 	if (!names)
 		return false;
+	values = names + len;
 	for (size_t i = 0; i < len; i++) {
 		if (env_is_overridden(env, len, i))
 			continue;
@@ -70,7 +71,7 @@ static bool give_env(struct wasi_config_t *wasi, char **env, size_t len)
 		values[n++] = strchr(env[i], '=') + 1;
 	}
 	for (size_t i = 0; i < len; i++)
-		*strchr(env[i], '=') = '\0';
+		env[i][strcspn(env[i], "=")] = '\0';
 	ok = wasi_config_set_env(wasi, n, names, values);
 	free(names);
 	return ok;
