@@ -37,10 +37,10 @@ struct instance {
 	struct api *api;
 	uv_timer_t expire;
 	bool expire_open;
-	bool ran;     /* the application has been running */
-	bool exposed; /* --expose was seen to */
-	bool closing;
-	int code; /* enum exit_code */
+	bool ran;            /* the application has been running */
+	bool exposed;        /* --expose was seen to */
+	bool closing, hurry; /* `hurry`: the application is given no time to end */
+	int code;            /* enum exit_code */
 };
 
 static void on_expire_closed(uv_handle_t *handle)
@@ -61,12 +61,20 @@ static void on_supervisor_closed(void *owner)
 		runtime_close(&i->runtime);
 }
 
+static void instance_close_supervisor(struct instance *i)
+{
+	supervisor_close(i->supervisor, on_supervisor_closed, i);
+	/* The second call ends the application by force. */
+	if (i->hurry)
+		supervisor_close(i->supervisor, on_supervisor_closed, i);
+}
+
 static void on_exposure_closed(void *owner)
 {
 	struct instance *i = owner;
 
 	i->exposure = NULL;
-	supervisor_close(i->supervisor, on_supervisor_closed, i);
+	instance_close_supervisor(i);
 }
 
 static void on_api_closed(void *owner)
@@ -77,7 +85,7 @@ static void on_api_closed(void *owner)
 	if (i->exposure)
 		exposure_close(i->exposure, on_exposure_closed, i);
 	else if (i->supervisor)
-		supervisor_close(i->supervisor, on_supervisor_closed, i);
+		instance_close_supervisor(i);
 	else
 		on_supervisor_closed(i);
 }
@@ -100,11 +108,11 @@ static void on_end(void *owner, enum runtime_signal signal)
 	instance_close(owner);
 }
 
-/* The application is given no more time; all else is closing already. */
 static void on_end_now(void *owner)
 {
 	struct instance *i = owner;
 
+	i->hurry = true;
 	if (i->supervisor && !i->exposure)
 		supervisor_close(i->supervisor, on_supervisor_closed, i);
 }

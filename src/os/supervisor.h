@@ -75,7 +75,8 @@ void supervisor_restart(struct supervisor *s);
 
 void supervisor_status(const struct supervisor *s, struct supervisor_status *ret_status);
 
-/* Ends the child and frees; `closed` is the last call, never from within. */
+/* Ends the child and frees; `closed` is the last call, never from within. Called again, it gives
+ * the child no more time. */
 void supervisor_close(struct supervisor *s, void (*closed)(void *owner), void *owner);
 
 #endif

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""The command `wasmrun os`: what it prints, what it refuses, how it ends, and what visitors see of a crash."""
+
+import os
+import pathlib
+import re
+import signal
+import time
+
+import pytest
+
+from harness.lab import refused
+from harness.streams import threads
+from harness.wait import DEADLINE, wait_for
+from harness.wasmrun import WASMRUN, fetch, need_wasmrun, run_os
+
+VISITORS = 50
+SECRET = "a-secret-of-the-tunnel"
+CORE = b"\0asm\1\0\0\0"
+
+
+def ended(pid):
+    """Gone, or a zombie that is not ours to bury."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("kind", ["ours", "stock"])
+def test_start(lab, project, kind):
+    relay = lab.relay(kind, secret=SECRET)
+    env = {"WASMRUN_EXPOSE": "1", "WASMRUN_TUNNEL_SECRET": SECRET, "WASMRUN_TUNNEL_SERVER": f"{relay.host}:{relay.control_port}"}
+    instance = run_os(lab, project, env=env)
+    instance.process.wait_line(r"^public: ")
+    names, urls = zip(*(line.split()[:2] for line in instance.process.text("stdout").splitlines()))
+    assert names == ("application:", "page:", "public:")
+    assert "Hello from C" in fetch(urls[0])[1]
+    assert "Hello from C" in fetch(urls[2])[1]
+    instance.process.wait_line(r"the application is not isolated yet")
+    instance.process.wait_line(r"anyone with this address can reach the application, and there is no TLS")
+    assert SECRET not in instance.process.text()
+    for name in ("cmdline", "environ"):
+        assert SECRET.encode() not in pathlib.Path(f"/proc/{instance.process.pid}/{name}").read_bytes()
+        assert SECRET.encode() not in pathlib.Path(f"/proc/{instance.app()['pid']}/{name}").read_bytes()
+
+
+BAD = {
+    "no such folder": ({}, "no-such-folder", 2, r"can't run '.*/no-such-folder': No such file or directory"),
+    "nothing in it": ({"README": b""}, "", 12, r"there is nothing to run in '.*': looked for \*\.c \(C\), \*\.wasm"),
+    "two modules": ({"a.wasm": CORE, "b.wasm": CORE}, "", 12, r"there are 2 of '\*\.wasm' \('a\.wasm', 'b\.wasm', \.\.\.\)"),
+    "not a module": ({"a.wasm": b"hello"}, "", 12, r"'.*/a\.wasm' is no WebAssembly module"),
+    "truncated": ({"a.wasm": CORE + b"\1\5ab"}, "", 12, r"'.*/a\.wasm' is truncated"),
+    "component": ({"a.wasm": b"\0asm\x0d\0\1\0"}, "a.wasm", 12, r"'.*/a\.wasm' is a component"),
+    "no program": ({"a.wasm": CORE}, "", 12, r"exit code 199: .*a\.wasm"),
+    "wrong key": ({"wasmrun.toml": b"[os]\n\nexpos = true\n"}, "", 2, r"wasmrun\.toml:3: there is no key 'os\.expos'"),
+    "wrong value": ({"wasmrun.toml": b"[app]\nport = 'x'\n"}, "", 2, r"wasmrun\.toml:2: bad value of 'app\.port'"),
+    "no TOML": ({"wasmrun.toml": b"[app\n"}, "", 2, r"wasmrun\.toml:1: "),
+    "failing build": (
+        {"wasmrun.toml": b"[app]\nbuild = 'echo what is wrong; exit 3'\nwasm = 'a.wasm'\n"},
+        "",
+        12,
+        r"the build with 'sh' has failed: exit code 3",
+    ),
+}
+
+
+def refuse(lab, folder, *args, wrap=()):
+    """Its exit code and its one line about why, with the process."""
+    process = lab.process([WASMRUN, "os", *(args or ("-P", 0)), folder], "wasmrun", env={"XDG_CACHE_HOME": str(lab.folder)}, wrap=wrap)
+    code = process.wait_exit()
+    assert process.text("stdout") == ""
+    errors = process.find(r"(^| )error:? ")
+    assert len(errors) == 1, process.text()
+    return code, errors[0][0].text, process
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(lab, tmp_path, case):
+    files, path, code, message = BAD[case]
+    need_wasmrun()
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    got, line, process = refuse(lab, folder / path)
+    assert got == code and re.search(message, line), line
+    assert bool(process.find(r"^build \| what is wrong$")) == (case == "failing build")
+    assert sorted(os.listdir(folder)) == sorted(files)
+
+
+def test_missing_toolchain(lab, tmp_path):
+    need_wasmrun()
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "a.c").write_text("int main(void) { return 0; }\n")
+    code, line, _ = refuse(lab, folder, wrap=["env", f"PATH={tmp_path}"])
+    assert code == 12 and "'clang' is needed to build it" in line and "apt-get install clang" in line
+
+
+@pytest.mark.parametrize("option", ["--http-port", "--app-port"])
+def test_port_in_use(lab, instance, project, option):
+    port = instance.port if option == "--http-port" else instance.app()["port"]
+    args = {"--http-port": 0, option: port}
+    code, line, _ = refuse(lab, project, *(word for pair in args.items() for word in pair))
+    assert code == 10 and f"127.0.0.1:{port}" in line and option in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_end(lab, instance, number):
+    relay = lab.relay()
+    url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
+    guest, port = instance.app()["pid"], instance.app()["port"]
+    instance.process.signal(number)
+    assert instance.process.wait_exit() == 0
+    assert ended(guest) and refused(("127.0.0.1", port)) and refused(("127.0.0.1", instance.port))
+    wait_for(lambda: refused((relay.host, int(url.rsplit(":", 1)[1]))), "the public port is closed")
+
+
+def test_killed(instance):
+    guest = instance.app()["pid"]
+    instance.process.kill()
+    wait_for(lambda: ended(guest), "the application ends with its supervisor")
+
+
+def test_end_of_a_stubborn_build(lab, tmp_path):
+    need_wasmrun()
+    (tmp_path / "wasmrun.toml").write_text("[app]\nbuild = \"trap '' TERM; echo $$; while :; do sleep 1; done\"\nwasm = 'a.wasm'\n")
+    process = lab.process([WASMRUN, "os", "-P", 0, tmp_path], "wasmrun", env={"XDG_CACHE_HOME": str(lab.folder)})
+    build = int(process.wait_line(r"^build \| (\d+)$")[1][1])
+    process.signal(signal.SIGINT)
+    process.signal(signal.SIGTERM)  # the second one gives the application no more time
+    started = time.monotonic()
+    assert process.wait_exit() == 0
+    assert time.monotonic() - started < 5
+    wait_for(lambda: ended(build), "the build has ended")
+
+
+def test_visitors_of_a_crash(lab, instance):
+    """Whoever comes between the crash and the next instance waits, and is served."""
+    relay = lab.relay()
+    url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
+    pages = []
+    os.kill(instance.app()["pid"], signal.SIGKILL)
+    with threads(2 * DEADLINE) as group:
+        for _ in range(VISITORS):
+            group.start(lambda: pages.append(fetch(url)))
+    assert len(pages) == VISITORS
+    assert all(status == 200 and "Hello from C" in text for status, text in pages)
+    assert instance.app()["restarts"] == 1
+
+
+def test_visitors_of_a_stopped_application(lab, instance):
+    relay = lab.relay()
+    url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
+    instance.ask("POST", "/api/app/stop")
+    instance.wait_app("stopped")
+    assert fetch(url) == (503, "The application is stopped\n")
+    instance.ask("POST", "/api/app/start")
+    instance.wait_app("running")
+    assert fetch(url)[0] == 200
+
+
+def test_expire(lab, project):
+    relay = lab.relay()
+    instance = run_os(lab, project, "--expose", "--expire", "1s", "--tunnel-server", f"{relay.host}:{relay.control_port}")
+    url = instance.process.wait_line(r"^public: +(\S+)$")[1][1]
+    instance.wait_status("Disconnected")
+    wait_for(lambda: refused((relay.host, int(url.rsplit(":", 1)[1]))), "the public port is closed")
+    assert instance.app()["state"] == "running"
