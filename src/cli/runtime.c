@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -30,6 +31,9 @@ static void on_signal(uv_signal_t *handle, int number)
 	struct runtime *rt = handle->data;
 	enum runtime_signal signal = (enum runtime_signal)(handle - rt->signals);
 
+	/* Not somebody's kill(1): the terminal is gone, and with it goes what ran there. */
+	if (signal == RUNTIME_HUP && rt->on_terminal && !isatty(STDIN_FILENO))
+		signal = RUNTIME_INT;
 	if (signal == RUNTIME_HUP) {
 		if (!rt->ending)
 			rt->handlers.hup(rt->handlers.owner);
@@ -125,7 +129,7 @@ int runtime_open(struct runtime *rt, struct option_set *set, const struct common
 	struct pump_pool_config pool;
 	int r, code;
 
-	*rt = (struct runtime){ .handlers = *handlers };
+	*rt = (struct runtime){ .handlers = *handlers, .on_terminal = isatty(STDIN_FILENO) };
 	process_raise_nofile();
 	r = uv_loop_init(&rt->loop);
 	if (r < 0)

@@ -2,7 +2,8 @@
 /*
  * What both commands run on: the loop, the pool of workers, the signals, and the metrics. SIGTERM
  * and SIGINT ask for an end; the second one ends at once; the third is the kernel's business again.
- * SIGHUP has a meaning for each command.
+ * SIGHUP has a meaning for each command, unless the terminal that it was started on is gone: that
+ * is as SIGINT.
  */
 #ifndef CLI_RUNTIME_H
 #define CLI_RUNTIME_H
@@ -38,6 +39,7 @@ struct runtime {
 	uv_signal_t signals[RUNTIME_SIGNALS];
 	struct metrics_server metrics;
 	struct runtime_handlers handlers;
+	bool on_terminal; /* when it was started */
 	bool ending, serves_metrics, closing;
 };
 

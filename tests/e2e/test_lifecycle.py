@@ -2,6 +2,8 @@
 """How the programs end, and what they tell a service manager."""
 
 import os
+import pty
+import select
 import signal
 import socket
 
@@ -41,6 +43,28 @@ def test_idle_client_ends_at_once(lab):
     client.process.signal(signal.SIGTERM)
     assert client.process.wait_exit() == 0
     wait_for(lambda: refused(client.public), "its port is free")
+
+
+def test_client_ends_with_its_terminal(lab):
+    """A window that is closed takes the tunnel along, as with stock bore; the system sends SIGHUP then."""
+    relay = lab.relay()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(OURS, [str(OURS), "local", "9", "--to", relay.to])
+    text = bytearray()
+
+    def says_address():
+        if select.select([terminal], [], [], 0.1)[0]:
+            text.extend(os.read(terminal, 4096))
+        return b"listening at" in text
+
+    try:
+        wait_for(says_address, "it shows its address")
+        os.close(terminal)
+        wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, "it ends")
+    except AssertionError:
+        os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def test_relay_drains(busy):
