@@ -191,7 +191,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 	free(request);
 }
 
-static void on_log(void *owner, const char *fmt, va_list args)
+static _printf_(2, 0) void on_log(void *owner, const char *fmt, va_list args)
 {
 	char text[256], escaped[512];
 	int n = vsnprintf(text, sizeof(text), fmt, args);
@@ -351,6 +351,18 @@ static void server_freep(struct http_server **server)
 	free(*server);
 }
 
+static int server_configure(struct http_server *server, const struct http_server_config *config)
+{
+	server->addr = config->addr;
+	server->routes = config->routes;
+	server->route_count = config->route_count;
+	server->owner = config->owner;
+	if (!config->token)
+		return 0;
+	server->token = strdup(config->token);
+	return server->token ? 0 : -ENOMEM;
+}
+
 int http_server_new(
 	uv_loop_t *loop, const struct http_server_config *config, struct http_server **ret_server)
 {
@@ -360,15 +372,9 @@ int http_server_new(
 
 	if (!server)
 		return -ENOMEM;
-	server->addr = config->addr;
-	server->routes = config->routes;
-	server->route_count = config->route_count;
-	server->owner = config->owner;
-	if (config->token) {
-		server->token = strdup(config->token);
-		if (!server->token)
-			return -ENOMEM;
-	}
+	r = server_configure(server, config);
+	if (r < 0)
+		return r;
 	fd = listen_at(&server->addr);
 	if (fd < 0)
 		return fd;
