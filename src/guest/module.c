@@ -20,8 +20,8 @@
 #include "guest/guest_exit.h"
 #include "guest/wasm_file.h"
 
-/* From here on compiling takes long enough to be announced. */
-#define COMPILE_ANNOUNCED (1u << 20)
+/* From here on compiling takes a second or more, and is announced. */
+#define COMPILE_ANNOUNCED (4u << 20)
 
 /* A file in memory. */
 struct content {

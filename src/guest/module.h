@@ -17,9 +17,9 @@ struct wasmtime_module;
 #define MODULE_FILE_MAX (1024u << 20)
 
 /*
- * Loads the module; folder is that of compiled modules, NULL for none. A module of more than
- * a mebibyte that has to be compiled is announced on standard error. Returns 0, or after one line
- * on standard error an enum guest_exit.
+ * Loads the module; folder is that of compiled modules, NULL for none. Compiling a large
+ * module is announced on standard error. Returns 0, or after one line on standard error an enum
+ * guest_exit.
  */
 int module_load(struct wasm_engine_t *engine, const char *path, const char *folder,
 	struct wasmtime_module **ret_module);
