@@ -125,7 +125,7 @@ static void join(char *const *words, char *buf, size_t size)
 
 static void check_plan(size_t i, const struct app_plan *plan, const char *dir)
 {
-	char words[1024], text[1024];
+	char words[1024] = "", text[1024];
 
 	assert_string_equal(plan->folder, dir);
 	assert_string_equal(plan->kind, cases[i].kind);

@@ -10,8 +10,7 @@
 
 #include "base/err.h"
 
-#define GUEST_TRAP 134 /* what wasmrun-guest ends with when the module traps, as wasmtime(1) does \
-			*/
+#define GUEST_TRAP 134 /* a trap of the module, as guest/guest_exit.h has it */
 
 static const char *const names[] = {
 	[SUPERVISOR_STOPPED] = "stopped",

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -99,10 +100,13 @@ static void fixture_open(struct fixture *f, const char *script)
 	assert_int_equal(supervisor_new(&f->loop, &config, f->ring, &events, &f->supervisor), 0);
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	return remove(path);
+}
+
 static void fixture_close(struct fixture *f)
 {
-	char command[128];
-
 	if (!f->closed)
 		supervisor_close(f->supervisor, on_closed, f);
 	uv_close((uv_handle_t *)&f->deadline, NULL);
@@ -110,8 +114,7 @@ static void fixture_close(struct fixture *f)
 	assert_true(f->closed);
 	assert_int_equal(uv_loop_close(&f->loop), 0);
 	log_ring_free(f->ring);
-	snprintf(command, sizeof command, "rm -r %s", f->dir);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 /* Runs the loop until the states were exactly these. */
