@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -23,6 +24,7 @@
 #include "os/api.h"
 #include "os/exposure.h"
 #include "os/log_ring.h"
+#include "os/qr.h"
 #include "os/run_config.h"
 #include "os/supervisor.h"
 
@@ -218,6 +220,8 @@ static void instance_show_public(struct instance *i)
 
 	exposure_status(i->exposure, &status);
 	printf("public:      %s\n", status.public_url);
+	if (isatty(STDOUT_FILENO))
+		(void)qr_write_terminal(stdout, status.public_url);
 	log_info("os", "anyone with this address can reach the application, and there is no TLS");
 	if (i->config.expire_ms)
 		(void)uv_timer_start(&i->expire, on_expire, i->config.expire_ms, 0);
