@@ -137,7 +137,8 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 	if (i == -2 || optind >= argc)
 		return guest_fail(GUEST_EXIT_USAGE,
 			"usage: wasmrun-guest [--dir HOST::GUEST]... "
-			"[--env NAME=VALUE]... [--listen-fd N] [--memory-max BYTES] [--cache DIR] "
+			"[--env NAME=VALUE]... [--listen-fd N] [--status-fd N] [--memory-max "
+			"BYTES] [--cache DIR] "
 			"[--timeout DURATION] [--verbose] MODULE [ARGUMENT...]");
 	c->module = argv[optind];
 	c->args = argv + optind + 1;
