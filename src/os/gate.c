@@ -23,10 +23,10 @@
 
 static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
 			     "Content-Type: text/plain; charset=utf-8\r\n"
-			     "Content-Length: 27\r\n"
+			     "Content-Length: 31\r\n"
 			     "Retry-After: 5\r\n"
 			     "Connection: close\r\n\r\n"
-			     "The application is stopped\n";
+			     "The application is not running\n";
 
 struct gate_visitor {
 	struct gate *gate;

@@ -37,8 +37,9 @@
 #define BUILD_TIMEOUT_MS (30U * 60 * 1000) /* a first build fetches and compiles everything */
 #define START_TIMEOUT_MS (2U * 60 * 1000)  /* compiling a large module takes a while */
 #define STOP_TIMEOUT_MS 5000               /* from SIGTERM to SIGKILL */
-#define STEADY_MS 10000  /* running for so long: the next crash starts with short delays */
-#define GUEST_CANNOT 192 /* wasmrun-guest's own codes begin here: its last line says why */
+#define VISITOR_WAIT_MS 3000 /* a longer pause between two instances is no pause to a visitor */
+#define STEADY_MS 10000      /* running for so long: the next crash starts with short delays */
+#define GUEST_CANNOT 192     /* wasmrun-guest's own codes begin here: its last line says why */
 #define REASON_MAX 640
 
 struct supervisor {
@@ -112,8 +113,10 @@ static _printf_(3, 4) void supervisor_set_state(
 		(void)uv_timer_start(&s->timer, on_timer, deadline_ms, 0);
 	else
 		(void)uv_timer_stop(&s->timer);
-	/* Nobody will serve those who come: they are told. */
-	gate_turn_away(&s->gate, state == SUPERVISOR_STOPPED || state == SUPERVISOR_FAILED);
+	/* Nobody will serve those who come, or not so soon: they are told. */
+	gate_turn_away(&s->gate,
+		state == SUPERVISOR_STOPPED || state == SUPERVISOR_FAILED ||
+			(state == SUPERVISOR_RESTARTING && deadline_ms > VISITOR_WAIT_MS));
 	s->events.state(s->events.owner, old, state, cause);
 }
 

@@ -406,7 +406,7 @@ static void test_gate(void **state)
 	other = visit(&f, "\x16\x03\x01 TLS");
 	read_answer(&f, http, text);
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
-	assert_non_null(strstr(text, "\r\n\r\nThe application is stopped\n"));
+	assert_non_null(strstr(text, "\r\n\r\nThe application is not running\n"));
 	read_answer(&f, other, text);
 	assert_string_equal(text, "");
 	fd_close(http);

@@ -155,7 +155,7 @@ def test_visitors_of_a_stopped_application(lab, instance):
     url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
     instance.ask("POST", "/api/app/stop")
     instance.wait_app("stopped")
-    assert fetch(url) == (503, "The application is stopped\n")
+    assert fetch(url) == (503, "The application is not running\n")
     instance.ask("POST", "/api/app/start")
     instance.wait_app("running")
     assert fetch(url)[0] == 200
