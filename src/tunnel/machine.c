@@ -150,7 +150,8 @@ void machine_give_up(struct machine *m, const char *cause)
 void machine_hurry(struct machine *m, uint64_t now_ms)
 {
 	if (m->attempt_ms != MACHINE_NEVER)
-		m->attempt_ms = now_ms;
+		m->attempt_ms =
+			min_u64(m->attempt_ms, max_u64(now_ms, m->tried_ms + MACHINE_HURRY_MS));
 }
 
 uint16_t machine_port(const struct machine *m, uint64_t now_ms)
@@ -173,6 +174,7 @@ enum machine_todo machine_tick(struct machine *m, uint64_t now_ms)
 		return MACHINE_TIME_UP;
 	if (now_ms >= m->attempt_ms) {
 		m->attempt_ms = MACHINE_NEVER;
+		m->tried_ms = now_ms;
 		return MACHINE_ATTEMPT;
 	}
 	if (now_ms < m->silent_ms)

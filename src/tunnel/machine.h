@@ -18,9 +18,10 @@
 #define MACHINE_SILENCE_MAX_MS 600000 /* whatever pauses the relay has made */
 #define MACHINE_SILENCE_FACTOR 3      /* times the longest pause seen on this connection */
 #define MACHINE_LATE_MS 1000          /* a tick so late: we slept, the relay gets as much again */
-#define MACHINE_STEADY_MS                                                      \
-	10000 /* connected for so long: the next loss starts with short delays \
-	       */
+#define MACHINE_STEADY_MS                                                                      \
+	10000                 /* connected for so long: the next loss starts with short delays \
+			       */
+#define MACHINE_HURRY_MS 1000 /* between two attempts, however often the network changes */
 #define MACHINE_SAME_PORT_MS 30000 /* taken for so long: any other port will do */
 
 struct machine_config {
@@ -57,6 +58,7 @@ struct machine {
 	void *owner;
 	enum tunnel_state state;
 	uint16_t public_port; /* the last one since the start, 0: none yet */
+	uint64_t tried_ms;    /* when the last attempt was asked for */
 	/* Each of these may be MACHINE_NEVER. */
 	uint64_t attempt_ms;    /* when the next attempt is due; none while one is under way */
 	uint64_t give_up_ms;    /* when attempts end */
@@ -80,7 +82,7 @@ void machine_heard(struct machine *m, uint64_t now_ms);
 void machine_lost(struct machine *m, uint64_t now_ms, const char *cause);
 void machine_give_up(struct machine *m, const char *cause);
 
-/* An attempt that waits is due now. */
+/* An attempt that waits is due now, or MACHINE_HURRY_MS after the last one. */
 void machine_hurry(struct machine *m, uint64_t now_ms);
 
 /* The public port to ask for in the attempt that is due; 0 for any. */

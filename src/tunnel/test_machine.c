@@ -325,6 +325,35 @@ static void test_hurry_skips_the_wait(void **state)
 	assert_int_equal(machine_tick(&m, T0 + 3), MACHINE_NOTHING);
 }
 
+/* A network that changes all the time makes no storm of attempts. */
+static void test_hurry_is_bounded(void **state)
+{
+	const uint64_t lost = T0 + 60000, end = lost + 10 * MACHINE_HURRY_MS;
+	unsigned attempts = 0;
+	struct machine m;
+
+	(void)state;
+	setup(&m, &usual);
+	reach(&m, TUNNEL_CONNECTED);
+	machine_lost(&m, lost, "test");
+	for (uint64_t now = lost; now < end; now++) {
+		machine_hurry(&m, now);
+		if (machine_tick(&m, now) != MACHINE_ATTEMPT)
+			continue;
+		/* The first one comes at once. */
+		assert_int_equal(now, lost + attempts++ * MACHINE_HURRY_MS);
+		m.backoff.ceiling_ms = BACKOFF_MAX_MS;
+		machine_attempt_failed(&m, now, MACHINE_PASSING, "test");
+	}
+	assert_int_equal(attempts, 10);
+	/* One that is due sooner is not put off. */
+	assert_int_equal(machine_tick(&m, end), MACHINE_ATTEMPT);
+	m.backoff.ceiling_ms = 1;
+	machine_attempt_failed(&m, end, MACHINE_PASSING, "test");
+	machine_hurry(&m, end);
+	assert_int_equal(machine_deadline(&m), end + 1);
+}
+
 /* --- the public port --- */
 
 static void test_same_port_for_30_s_then_any(void **state)
@@ -455,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_success_renews_the_timeout),
 		cmocka_unit_test(test_backoff_is_kept_over_short_connections),
 		cmocka_unit_test(test_hurry_skips_the_wait),
+		cmocka_unit_test(test_hurry_is_bounded),
 		cmocka_unit_test(test_same_port_for_30_s_then_any),
 		cmocka_unit_test(test_same_port_after_a_long_outage),
 		cmocka_unit_test(test_start_asks_for_the_configured_port),
