@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -310,6 +312,17 @@ def test_description_is_complete(instance):
             continue
         answer = instance.ask(method.upper(), path)
         assert str(answer.status) in description["paths"][path][method]["responses"], (method, path, answer)
+
+
+def test_schemathesis(instance):
+    """Requests made from the description, good and bad ones; each answer must be as it says. Events have no end."""
+    pytest.importorskip("schemathesis", reason="schemathesis is not installed (pip install schemathesis)")
+    argv = [sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{instance.port}/api/openapi.json"]
+    # A text may be a wrong HOST:PORT or path: no schema says all of that.
+    argv += ["--exclude-path", "/api/events", "--exclude-checks", "positive_data_acceptance", "--max-examples", "30"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=20 * DEADLINE, cwd=instance.process.log.name.rpartition("/")[0])
+    assert done.returncode == 0, done.stdout
+    assert instance.process.alive()
 
 
 def test_connection_limit(instance):

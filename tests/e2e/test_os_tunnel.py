@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The three tunnel calls of `wasmrun os`: every status word, every answer, and what the public URL reaches."""
 
+import http.client
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import pytest
 from harness.apps import free_port
 from harness.lab import refused
 from harness.streams import connect, recv_all
-from harness.wait import wait_for
+from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch, run_os
 from harness.wire import FakeRelay
 
@@ -218,6 +219,79 @@ def test_connections(lab, instance):
     )
     assert closed["id"] == live["id"] and closed["end"]
     assert instance.tunnel()["connections"] == {"open": 0, "total": 1}
+
+
+class Crowd:
+    """Visitors who load the public URL again and again. `failures` holds what was not the page."""
+
+    def __init__(self, url, count=50):
+        self.url, self.over, self.served, self.failures = url, threading.Event(), 0, []
+        self.threads = [threading.Thread(target=self._visit) for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def _visit(self):
+        while not self.over.is_set():
+            try:
+                status, text = fetch(self.url)
+                assert status == 200 and "Hello from C" in text, (status, text)
+                self.served += 1
+            except (OSError, http.client.HTTPException, AssertionError) as error:
+                self.failures.append(error)
+                self.over.wait(0.05)
+
+    def wait_served(self, more=200):
+        wanted = self.served + more
+        wait_for(lambda: self.served >= wanted, "the visitors are served", 2 * DEADLINE)
+
+    def leave(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("kind", ["ours", "stock"])
+def test_calls_under_load(lab, instance, kind):
+    """Fifty visitors see nothing but the page while status and start are asked for, and nothing at all after a stop."""
+    relay, port = lab.relay(kind), free_port()
+    url = instance.start(server=at(relay), port=port).body["public_url"]
+    crowd = Crowd(url)
+    try:
+        crowd.wait_served()
+        for _ in range(20):
+            assert instance.start().status == 200
+            assert instance.tunnel()["status"] == "Connected"
+            instance.get("/api/connections")
+        crowd.wait_served()
+        assert crowd.failures == []
+        assert instance.stop().status == 200
+        wait_for(lambda: len(crowd.failures) > 50, "nobody is served")
+        assert instance.tunnel()["connections"]["open"] == 0
+        # The relay has to notice that the port is free.
+        wait_for(lambda: instance.start(server=at(relay), port=port).status == 200, "it starts again")
+        crowd.wait_served()
+    finally:
+        crowd.leave()
+
+
+@pytest.mark.parametrize("kind", ["ours", "stock"])
+def test_relay_killed_under_load(lab, instance, kind):
+    """The application hears nothing of it; the same URL works again when the relay is back."""
+    relay, port = lab.relay(kind), free_port()
+    url = instance.start(server=at(relay), port=port).body["public_url"]
+    pid = instance.app()["pid"]
+    crowd = Crowd(url)
+    try:
+        crowd.wait_served()
+        relay.process.kill()
+        assert instance.wait_status("Reconnecting")["public_url"] == url
+        lab.relay(kind, host=relay.host, control_port=relay.control_port)
+        status = wait_for(lambda: (s := instance.tunnel())["status"] == "Connected" and s, "it is back", 4 * DEADLINE)
+        assert (status["public_url"], status["reconnects"]) == (url, 1)
+        crowd.wait_served()
+    finally:
+        crowd.leave()
+    assert (instance.app()["pid"], instance.app()["restarts"]) == (pid, 0)
 
 
 def raw(url, data):
