@@ -191,6 +191,8 @@ static const struct {
 	{ "[os.'\x1b[2J']\nx = 1\n", NULL },
 	{ "[os]\nport = 1\nport = 2\n", NULL },
 	{ "[os\n", NULL },
+	/* An assertion of toml++'s own once ended the program. */
+	{ "[\nx = 1\n", "1: it is no TOML" },
 	{ "\xff\xfe", NULL },
 };
 
