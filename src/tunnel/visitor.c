@@ -24,6 +24,7 @@
 #include "proto/client_handshake.h"
 
 #define LOG "tunnel"
+#define VISITOR_QUIET_MS 2000 /* without a failure: the episode is over */
 
 /* A connection under way. */
 struct visitor_dial {
@@ -346,7 +347,8 @@ static int visitor_accept(struct visitor *v)
 
 static void visitor_note_success(struct visitor *v, enum pump_side side)
 {
-	if (!v->set->failing[side])
+	/* Where it fails now and then, as without descriptors, one success is not the end of it. */
+	if (!v->set->failing[side] || clock_now_ms() - v->set->failed_ms[side] < VISITOR_QUIET_MS)
 		return;
 	v->set->failing[side] = false;
 	log_info(LOG, "%s can be connected again",
@@ -361,6 +363,7 @@ static void visitor_note_failure(struct visitor *v, enum pump_side side, int err
 
 	if (error == -EMFILE || error == -ENFILE)
 		remedy = "raise the limit of open files (ulimit -n)";
+	v->set->failed_ms[side] = clock_now_ms();
 	/* Once per episode: visitors come as they like. */
 	if (v->set->failing[side])
 		return;

@@ -51,8 +51,9 @@ struct visitors {
 	struct list setup; /* oldest first */
 	struct list open;  /* with a pump */
 	unsigned setup_count;
-	unsigned parts;           /* of visitors: dials and chans not yet gone */
-	bool failing[PUMP_SIDES]; /* the last connection to that side failed, which was logged */
+	unsigned parts;                 /* of visitors: dials and chans not yet gone */
+	bool failing[PUMP_SIDES];       /* connections to that side fail, which was logged */
+	uint64_t failed_ms[PUMP_SIDES]; /* monotonic; the last one that did */
 	uint64_t conns_open, conns_total;
 	uint64_t bytes_in, bytes_out; /* of the closed ones */
 };
