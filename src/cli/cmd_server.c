@@ -85,8 +85,10 @@ static const struct option_def server_options[] = {
 		"some "
 		"are dropped at random"),
 	LIMIT("max-pending", max_pending, "128",
-		"Visitors of a tunnel that wait for its client to take them"),
-	LIMIT("max-pending-total", max_pending_total, "4096", "Waiting visitors in all"),
+		"Visitors of a tunnel that wait for its client to take them; further ones stay in "
+		"the kernel's queue meanwhile"),
+	LIMIT("max-pending-total", max_pending_total, "4096",
+		"Waiting visitors in all; tunnels with further ones take turns"),
 	{ .name = "max-port",
 		.type = OPTION_NUMBER,
 		.value_name = "MAX_PORT",

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Accepting in batches. The invariant: while the listener is open, either its poll handle is active
- * or its pause timer is; the timer is used only when connections wait that can't even be shed,
- * since a level-triggered poll would then spin.
+ * or its retry timer is, or it is paused; the timer is used only when connections wait that can't
+ * even be shed. A level-triggered poll would spin on connections that are left in the queue.
+ *
+ * While paused, the queue's length (LISTENER_BACKLOG) is the bound: the kernel completes no further
+ * handshakes when it is full, and the peers' SYNs are sent again.
  *
  * On Linux an accepted socket starts as a copy of the listening one, so TCP_NODELAY and keepalive
  * are set once, on the listener (tests/kernel and test_listener.c hold the kernel to it). That
@@ -22,7 +25,7 @@
 #define LISTENER_DEFER_S \
 	3 /* a peer that says nothing is accepted all the same after about this time */
 #define LISTENER_FULL_TURNS 8 /* before more are accepted per turn */
-#define LISTENER_PAUSE_MS \
+#define LISTENER_RETRY_MS \
 	50 /* no descriptors, and the reserve is gone: time for others to close some */
 
 /* What accept(2) reports of a connection that has already failed: the next one may be fine. */
@@ -48,9 +51,9 @@ static bool is_passing(int error)
 
 static void on_readable(uv_poll_t *poll, int status, int events);
 
-static void on_pause_over(uv_timer_t *timer)
+static void on_retry(uv_timer_t *timer)
 {
-	struct listener *l = container_of(timer, struct listener, pause);
+	struct listener *l = container_of(timer, struct listener, retry);
 
 	(void)uv_poll_start(&l->poll, UV_READABLE, on_readable);
 }
@@ -61,7 +64,17 @@ static bool listener_shed(struct listener *l)
 	if (l->reserve && reserve_shed(l->reserve, l->fd))
 		return true;
 	(void)uv_poll_stop(&l->poll);
-	(void)uv_timer_start(&l->pause, on_pause_over, LISTENER_PAUSE_MS, 0);
+	(void)uv_timer_start(&l->retry, on_retry, LISTENER_RETRY_MS, 0);
+	return false;
+}
+
+/* False: the connection stays in the kernel's queue. */
+static bool listener_admits(struct listener *l)
+{
+	if (!l->admits || l->admits(l))
+		return true;
+	(void)uv_poll_stop(&l->poll);
+	l->paused = true;
 	return false;
 }
 
@@ -108,7 +121,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	struct listener *l = container_of(poll, struct listener, poll);
 	unsigned n = 0;
 
-	while (n < l->batch && l->fd >= 0 && listener_accept(l))
+	while (n < l->batch && l->fd >= 0 && listener_admits(l) && listener_accept(l))
 		n++;
 	listener_learn(l, n);
 }
@@ -152,9 +165,10 @@ int listener_open(
 	r = uv_poll_init(loop, &l->poll, fd);
 	if (r < 0)
 		return r;
-	(void)uv_timer_init(loop, &l->pause);
+	(void)uv_timer_init(loop, &l->retry);
 	l->handles = 2;
 	l->local = addr_is_loopback(&bound);
+	l->paused = false;
 	l->batch = 1;
 	l->full = 0;
 	l->addr = bound;
@@ -179,6 +193,14 @@ int listener_open_any(struct listener *l, uv_loop_t *loop, uint16_t port, bool d
 	return r;
 }
 
+void listener_resume(struct listener *l)
+{
+	if (l->fd < 0 || !l->paused)
+		return;
+	l->paused = false;
+	(void)uv_poll_start(&l->poll, UV_READABLE, on_readable);
+}
+
 static void on_closed(struct listener *l)
 {
 	if (!--l->handles)
@@ -190,9 +212,9 @@ static void on_poll_closed(uv_handle_t *handle)
 	on_closed(container_of((uv_poll_t *)handle, struct listener, poll));
 }
 
-static void on_pause_closed(uv_handle_t *handle)
+static void on_retry_closed(uv_handle_t *handle)
 {
-	on_closed(container_of((uv_timer_t *)handle, struct listener, pause));
+	on_closed(container_of((uv_timer_t *)handle, struct listener, retry));
 }
 
 void listener_close(struct listener *l)
@@ -201,6 +223,6 @@ void listener_close(struct listener *l)
 		return;
 	/* uv_close() takes the descriptor out of the loop's epoll set before it returns. */
 	uv_close((uv_handle_t *)&l->poll, on_poll_closed);
-	uv_close((uv_handle_t *)&l->pause, on_pause_closed);
+	uv_close((uv_handle_t *)&l->retry, on_retry_closed);
 	l->fd = fd_close(l->fd);
 }

@@ -2,7 +2,7 @@
 /*
  * A listening TCP socket on the control loop. Connections come as plain descriptors (non-blocking,
  * CLOEXEC, TCP_NODELAY, keepalive), up to LISTENER_BATCH per turn so that a storm on one port
- * doesn't starve the others.
+ * doesn't starve the others. An owner that has no room for more leaves them in the kernel's queue.
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -23,13 +23,16 @@ typedef void (*listener_fn)(struct listener *listener, int fd, const struct addr
 
 struct listener {
 	uv_poll_t poll;
-	uv_timer_t pause;     /* runs while connections wait that can't even be shed */
-	unsigned handles;     /* of poll and pause: not yet closed */
+	uv_timer_t retry;     /* runs while connections wait that can't even be shed */
+	unsigned handles;     /* of poll and retry: not yet closed */
 	unsigned batch, full; /* accepted per turn; turns in a row in which it was reached */
 	int fd;               /* -1 when not open */
 	struct addr addr;
 	bool local;              /* a loopback address: its sockets inherit what such ones need */
+	bool paused;             /* by `admits`, until listener_resume() */
 	struct reserve *reserve; /* not owned; may be NULL */
+	/* Whether there is room for one more, asked before each accept; NULL: always. */
+	bool (*admits)(struct listener *listener);
 	listener_fn accepted;
 	void (*closed)(struct listener *listener);
 	void *owner;
@@ -38,7 +41,8 @@ struct listener {
 /*
  * Binds and listens: SO_REUSEADDR, never SO_REUSEPORT; `dual`: an IPv6 wildcard takes IPv4 too.
  * `defer`: the peer speaks first, so it is accepted when it has (TCP_DEFER_ACCEPT). Negative errno;
- * nothing is to be closed then. l->reserve, accepted, closed, owner are set by the caller before.
+ * nothing is to be closed then. l->reserve, admits, accepted, closed, owner are set by the caller
+ * before.
  */
 int listener_open(
 	struct listener *l, uv_loop_t *loop, const struct addr *addr, bool dual, bool defer);
@@ -46,6 +50,9 @@ int listener_open(
 /* On all addresses of the machine: [::] for both families, or 0.0.0.0 where IPv6 is off. Otherwise
  * as listener_open(). */
 int listener_open_any(struct listener *l, uv_loop_t *loop, uint16_t port, bool defer);
+
+/* There is room again: goes on accepting if it was paused. Nothing on a closed one. */
+void listener_resume(struct listener *l);
 
 /* Closes the socket at once (the port is free on return); `closed` follows when the memory may go.
  * Idempotent. */

@@ -31,7 +31,8 @@ struct fixture {
 	int fds[ACCEPTED_MAX];
 	size_t count;
 	struct addr from;
-	bool close_at_first;
+	bool close_at_first, limited;
+	size_t room; /* when limited */
 	unsigned closes;
 };
 
@@ -49,6 +50,13 @@ static void on_accepted(struct listener *l, int fd, const struct addr *from)
 	f->from = *from;
 	if (f->close_at_first)
 		listener_close(l);
+}
+
+static bool on_admits(struct listener *l)
+{
+	struct fixture *f = l->owner;
+
+	return !f->limited || f->count < f->room;
 }
 
 static void on_closed(struct listener *l)
@@ -76,6 +84,7 @@ static int setup(void **state)
 	uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0);
 	assert_int_equal(reserve_open(&f->reserve), 0);
 	f->listener.owner = f;
+	f->listener.admits = on_admits;
 	f->listener.accepted = on_accepted;
 	f->listener.closed = on_closed;
 	f->listener.reserve = &f->reserve;
@@ -240,6 +249,49 @@ static void test_busy_port_takes_more_at_once(void **state)
 		close(c[i]);
 }
 
+/* What the owner has no room for stays in the kernel's queue, and the loop has nothing to do. */
+static void test_full_owner_pauses_it(void **state)
+{
+	struct fixture *f = *state;
+	int c[10];
+	char got;
+
+	listen_on(f, "127.0.0.1", false, false);
+	f->limited = true;
+	f->room = 3;
+	for (size_t i = 0; i < 10; i++)
+		c[i] = connect_to(&f->listener.addr);
+	while (!f->listener.paused)
+		uv_run(&f->loop, UV_RUN_ONCE);
+	assert_int_equal(f->count, 3);
+	assert_false(uv_is_active((uv_handle_t *)&f->listener.poll));
+	assert_false(uv_is_active((uv_handle_t *)&f->listener.retry));
+	for (size_t i = 0; i < 10; i++)
+		assert_int_equal(recv(c[i], &got, 1, MSG_DONTWAIT), -1);
+
+	f->room = 5;
+	listener_resume(&f->listener);
+	while (!f->listener.paused)
+		uv_run(&f->loop, UV_RUN_ONCE);
+	assert_int_equal(f->count, 5);
+	f->room = 11;
+	listener_resume(&f->listener);
+	listener_resume(&f->listener);
+	await(f, 10);
+	/* Paused and closed: the kernel resets who still waits. */
+	f->room = 0;
+	close(c[0]);
+	c[0] = connect_to(&f->listener.addr);
+	while (!f->listener.paused)
+		uv_run(&f->loop, UV_RUN_ONCE);
+	listener_close(&f->listener);
+	listener_resume(&f->listener);
+	assert_int_equal(recv(c[0], &got, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	for (size_t i = 0; i < 10; i++)
+		close(c[i]);
+}
+
 static void test_errors_leave_nothing_behind(void **state)
 {
 	struct fixture *f = *state;
@@ -308,6 +360,7 @@ int main(void)
 			test_port_is_free_at_once_and_closing_within_a_batch_works, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(test_busy_port_takes_more_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full_owner_pauses_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_leave_nothing_behind, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_connections_are_shed_without_descriptors, setup, teardown),

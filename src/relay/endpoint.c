@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The invariant: relay->endpoints[port] is the one endpoint that listens on it. Owns its listener.
+/*
+ * The invariant: relay->endpoints[port] is the one endpoint that listens on it. Its listener is
+ * paused, or closed, exactly while its gate is FULL or QUEUED. Owns its listener.
  */
 #include "relay/endpoint.h"
 
@@ -10,6 +12,42 @@
 #include "relay/internal.h"
 #include "relay/session.h"
 #include "relay/stream.h"
+
+static void endpoint_set_gate(struct endpoint *e, enum endpoint_gate gate)
+{
+	struct relay *relay = e->relay;
+	bool was = e->gate >= ENDPOINT_FULL, is = gate >= ENDPOINT_FULL;
+
+	if (e->gate == ENDPOINT_QUEUED)
+		list_remove(&e->queue_link);
+	if (gate == ENDPOINT_QUEUED)
+		list_push_back(&relay->queued, &e->queue_link);
+	e->gate = gate;
+	if (is && !was) {
+		relay->paused_count++;
+		relay->counts.tunnels_paused++;
+	} else if (was && !is) {
+		relay->paused_count--;
+		listener_resume(&e->listener);
+	}
+}
+
+/* Somebody is at the door: in, or left in the kernel's queue. */
+static bool on_admits(struct listener *l)
+{
+	struct endpoint *e = l->owner;
+	struct relay *relay = e->relay;
+	bool turn = e->gate == ENDPOINT_TURN;
+
+	if (e->waiting >= relay->config.max_pending_per_tunnel)
+		endpoint_set_gate(e, ENDPOINT_FULL);
+	else if (relay->pending.count >= relay->pending.max ||
+		 (!turn && !list_empty(&relay->queued)))
+		endpoint_set_gate(e, ENDPOINT_QUEUED);
+	else
+		endpoint_set_gate(e, ENDPOINT_OPEN);
+	return e->gate == ENDPOINT_OPEN;
+}
 
 static void on_accepted(struct listener *l, int fd, const struct addr *from)
 {
@@ -34,6 +72,7 @@ enum ports_refusal endpoint_open(struct relay *relay, uint16_t wanted, const str
 	e->listener.fd = -1;
 	e->listener.owner = e;
 	e->listener.reserve = &relay->reserve;
+	e->listener.admits = on_admits;
 	e->listener.accepted = on_accepted;
 	e->listener.closed = on_closed;
 	refusal = ports_listen(&relay->ports, &e->listener, wanted);
@@ -54,6 +93,7 @@ enum ports_refusal endpoint_open(struct relay *relay, uint16_t wanted, const str
 void endpoint_stop_listening(struct endpoint *e)
 {
 	listener_close(&e->listener);
+	endpoint_set_gate(e, ENDPOINT_OPEN);
 }
 
 void endpoint_close(struct endpoint *e, const char *why)
@@ -62,7 +102,7 @@ void endpoint_close(struct endpoint *e, const char *why)
 
 	e->session = NULL;
 	relay->endpoints[e->port] = NULL;
-	listener_close(&e->listener);
+	endpoint_stop_listening(e);
 	stream_drop_waiting(e);
 	relay_tell(relay, &(struct relay_event){
 				  .type = RELAY_TUNNEL_CLOSED,
@@ -72,6 +112,23 @@ void endpoint_close(struct endpoint *e, const char *why)
 				  .why = why,
 			  });
 	endpoint_unref(e);
+}
+
+void endpoint_relieve(struct endpoint *e)
+{
+	e->waiting--;
+	if (e->gate == ENDPOINT_FULL)
+		endpoint_set_gate(e, ENDPOINT_OPEN);
+}
+
+void endpoint_resume_queued(struct relay *relay)
+{
+	size_t room = relay->pending.max - relay->pending.count;
+
+	for (; room && !list_empty(&relay->queued); room--)
+		endpoint_set_gate(
+			list_entry(list_first(&relay->queued), struct endpoint, queue_link),
+			ENDPOINT_TURN);
 }
 
 struct endpoint *endpoint_find(const struct relay *relay, uint16_t port)
@@ -105,7 +162,7 @@ void endpoint_unref(struct endpoint *e)
 {
 	if (--e->refs)
 		return;
-	assert(!e->waiting && !e->joined);
+	assert(!e->waiting && !e->joined && e->gate < ENDPOINT_FULL);
 	e->relay->objects--;
 	relay_settle(e->relay);
 	free(e);

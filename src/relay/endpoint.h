@@ -2,6 +2,10 @@
 /*
  * The public end of a tunnel: its port, and the count of the streams that came in there. It
  * outlives its session while streams go on, with the port closed.
+ *
+ * While max_pending visitors wait, of the tunnel or in all, further ones are left in the kernel's
+ * queue: a burst comes through as fast as the client takes it, and a client that takes nobody
+ * fills its own queue.
  */
 #ifndef RELAY_ENDPOINT_H
 #define RELAY_ENDPOINT_H
@@ -9,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "net/listener.h"
 #include "proto/options.h"
 #include "relay/ports.h"
@@ -16,9 +21,18 @@
 struct relay;
 struct session;
 
+enum endpoint_gate {
+	ENDPOINT_OPEN,   /* visitors are accepted */
+	ENDPOINT_TURN,   /* it was in the queue, and may accept one before those who still are */
+	ENDPOINT_FULL,   /* paused: its own visitors are at the limit */
+	ENDPOINT_QUEUED, /* paused: those of all are, so it is in relay->queued */
+};
+
 struct endpoint {
 	struct relay *relay;
 	struct listener listener;
+	enum endpoint_gate gate;
+	struct list queue_link;
 	uint16_t port;
 	struct session *session;  /* NULL: closed */
 	struct addr client;       /* counted in limits.tunnels while there is a session */
@@ -38,6 +52,12 @@ void endpoint_stop_listening(struct endpoint *e);
 
 /* The port is free on return; who waits there is closed, who is joined goes on. */
 void endpoint_close(struct endpoint *e, const char *why);
+
+/* One visitor less waits there: goes on accepting if it was full. */
+void endpoint_relieve(struct endpoint *e);
+
+/* Lets as many of the queued ones go on as there is room for, the longest queued first. */
+void endpoint_resume_queued(struct relay *relay);
 
 struct endpoint *endpoint_find(const struct relay *relay, uint16_t port);
 

@@ -52,8 +52,8 @@ enum relay_phase {
 	X(tunnels_resumed, "tunnels taken over by a client that reconnected")               \
 	X(tunnels_refused, "tunnels refused for their port")                                \
 	X(tunnels_over_limit, "tunnels refused because of max-tunnels-per-addr")            \
+	X(tunnels_paused, "times that a tunnel left its visitors in the kernel's queue")    \
 	X(visitors, "visitors announced to a client")                                       \
-	X(visitors_over_pending, "visitors closed because of max-pending")                  \
 	X(visitors_over_conns, "visitors closed because of max-conns")                      \
 	X(visitors_no_memory, "visitors closed for want of memory or descriptors")          \
 	X(visitors_unclaimed, "visitors closed because no client came for them in time")    \
@@ -93,7 +93,9 @@ struct relay {
 	struct list unsent;   /* sessions whose chan is to be flushed at the end of this turn */
 	struct list waiting;  /* streams that wait for their Accept */
 	struct list joined;   /* streams in a pump */
+	struct list queued;   /* endpoints that are paused because of max_pending */
 	uint32_t greeting_count, serving_count;
+	uint32_t paused_count; /* endpoints that are paused, for whatever limit */
 	uint64_t joined_count;
 	uint64_t objects; /* sessions, endpoints, streams: not yet freed */
 

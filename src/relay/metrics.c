@@ -42,6 +42,9 @@ static void write_gauges(const struct relay *relay, FILE *out)
 	const struct limits *limits = &relay->limits;
 
 	write_metric(out, "tunnels", "gauge", "tunnels open", relay->serving_count);
+	write_metric(out, "tunnels_paused", "gauge",
+		"tunnels that leave their visitors in the kernel's queue because of max-pending",
+		relay->paused_count);
 	write_metric(out, "tunnel_addrs", "gauge", "client addresses with a tunnel",
 		limits->tunnels.count);
 	write_metric(

@@ -71,6 +71,7 @@ static void on_flush(uv_check_t *check)
 {
 	struct relay *relay = container_of(check, struct relay, flush);
 
+	endpoint_resume_queued(relay);
 	session_flush_all(relay);
 	conn_log_flush(relay->conn_log);
 }
@@ -148,6 +149,7 @@ int relay_new(uv_loop_t *loop, struct pump_pool *pool, const struct relay_config
 	list_init(&relay->unsent);
 	list_init(&relay->waiting);
 	list_init(&relay->joined);
+	list_init(&relay->queued);
 	r = relay_build(relay);
 	if (r < 0)
 		return r;

@@ -65,7 +65,7 @@ static void stream_unwait(struct stream *s)
 	pending_remove(&s->endpoint->relay->pending, &s->entry);
 	timeout_disarm(&s->timeout);
 	list_remove(&s->link);
-	s->endpoint->waiting--;
+	endpoint_relieve(s->endpoint);
 }
 
 static void stream_drop(struct stream *s, const char *why)
@@ -99,11 +99,6 @@ static bool stream_fits(struct endpoint *e, int fd)
 
 	if ((uint64_t)fd + relay->pending.count + STREAM_SPARE_FDS >= relay->max_fds) {
 		reserve_note_shed(&relay->reserve);
-		return false;
-	}
-	if (e->waiting >= config->max_pending_per_tunnel ||
-		relay->pending.count >= config->max_pending) {
-		relay->counts.visitors_over_pending++;
 		return false;
 	}
 	if (e->waiting + e->joined >= config->max_conns_per_tunnel ||

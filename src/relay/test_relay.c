@@ -199,26 +199,6 @@ static void test_unclaimed_visitor_is_dropped(void **state)
 	disconnect(&client);
 }
 
-static void test_pending_limit_closes_visitors(void **state)
-{
-	struct fixture *f = *state;
-	struct peer client, visitors[8];
-	uint16_t port;
-
-	start(f, NULL);
-	client = open_tunnel(f, &port);
-	for (size_t i = 0; i < 8; i++)
-		visitors[i] = connect_port(f, port);
-	while (f->relay->counts.visitors_over_pending < 4)
-		run(f);
-	assert_int_equal(f->relay->pending.count, f->config.max_pending_per_tunnel);
-	for (size_t i = 4; i < 8; i++)
-		await_end(f, &visitors[i]);
-	for (size_t i = 0; i < 8; i++)
-		disconnect(&visitors[i]);
-	disconnect(&client);
-}
-
 static void test_connection_limit_closes_visitors(void **state)
 {
 	struct fixture *f = *state;
@@ -469,7 +449,6 @@ int main(void)
 		CASE(test_port_is_free_when_its_client_has_gone),
 		CASE(test_garbage_from_a_client_ends_its_tunnel),
 		CASE(test_unclaimed_visitor_is_dropped),
-		CASE(test_pending_limit_closes_visitors),
 		CASE(test_connection_limit_closes_visitors),
 		CASE(test_visitors_leave_descriptors_for_data_connections),
 		CASE(test_silent_handshakes_are_limited_and_time_out),
