@@ -14,41 +14,100 @@
 #include "app/detect.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/parse.h"
 
 #define SHOWN_MAX 256 /* of a path in a message */
+#define VERSION_MAX 64
+#define DIGITS "0123456789"
 
-static bool program_is_in(const char *dir, size_t len, const char *program)
+static void fclosep(FILE **file)
 {
-	char path[PATH_MAX];
-	int n = snprintf(path, sizeof path, "%.*s/%s", (int)len, dir, program);
-
-	return n > 0 && (size_t)n < sizeof path && access(path, X_OK) == 0;
+	if (*file)
+		(void)fclose(*file);
 }
 
-static bool program_is_there(const char *program)
+static bool program_is_in(const char *dir, size_t len, const char *program, char path[PATH_MAX])
+{
+	int n = snprintf(path, PATH_MAX, "%.*s/%s", (int)len, dir, program);
+
+	return n > 0 && n < PATH_MAX && access(path, X_OK) == 0;
+}
+
+static bool program_find(const char *program, char ret_path[PATH_MAX])
 {
 	const char *dir = getenv("PATH");
 
 	while (dir) {
 		size_t len = strcspn(dir, ":");
 
-		if (len > 0 && program_is_in(dir, len, program))
+		if (len > 0 && program_is_in(dir, len, program, ret_path))
 			return true;
 		dir = dir[len] ? dir + len + 1 : NULL;
 	}
 	return false;
 }
 
+/* The first line of a file beside the program, whatever links lead to that. */
+static bool version_read(const char *program, const char *file, char ret_line[VERSION_MAX])
+{
+	_cleanup_(fclosep) FILE *in = NULL;
+	char real[PATH_MAX], path[PATH_MAX];
+	int n;
+
+	if (!realpath(program, real))
+		return false;
+	*strrchr(real, '/') = '\0';
+	n = snprintf(path, sizeof path, "%s/%s", real, file);
+	if (n < 0 || (size_t)n >= sizeof path || !(in = fopen(path, "re")) ||
+		!fgets(ret_line, VERSION_MAX, in))
+		return false;
+	ret_line[strcspn(ret_line, "\r\n")] = '\0';
+	return true;
+}
+
+/* `version` is "1.19.8", "1.21" or "1.22rc1"; another form is nothing that can be judged. */
+static bool version_is_old(const struct app_tool *tool, const char *version)
+{
+	size_t major_len = strspn(version, DIGITS), minor_len;
+	uint16_t major, minor;
+
+	if (version[major_len] != '.')
+		return false;
+	minor_len = strspn(version + major_len + 1, DIGITS);
+	if (parse_u16(version, major_len, &major) < 0 ||
+		parse_u16(version + major_len + 1, minor_len, &minor) < 0)
+		return false;
+	return major < tool->major || (major == tool->major && minor < tool->minor);
+}
+
+static int tool_check(const struct app_tool *tool, char *ret_why)
+{
+	char path[PATH_MAX], line[VERSION_MAX], shown[VERSION_MAX];
+	size_t prefix_len = tool->prefix ? strlen(tool->prefix) : 0;
+
+	if (!program_find(tool->program, path)) {
+		snprintf(ret_why, APP_WHY_MAX,
+			"'%s' is needed to build it and is not there: install it with '%s'",
+			tool->program, tool->install);
+		return -ENOENT;
+	}
+	if (!tool->version_file || !version_read(path, tool->version_file, line) ||
+		strncmp(line, tool->prefix, prefix_len) != 0 ||
+		!version_is_old(tool, line + prefix_len))
+		return 0;
+	log_escape(shown, sizeof shown, line + prefix_len, strlen(line + prefix_len));
+	snprintf(ret_why, APP_WHY_MAX, "needs %s >= %u.%u, found %s: install it with '%s'",
+		tool->name, tool->major, tool->minor, shown, tool->install);
+	return -ENOENT;
+}
+
 int app_build_check(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
 {
-	for (const struct app_tool *tool = plan->tools; tool && tool->program; tool++)
-		if (!program_is_there(tool->program)) {
-			snprintf(ret_why, APP_WHY_MAX,
-				"'%s' is needed to build it and is not there: install it with '%s'",
-				tool->program, tool->install);
-			return -ENOENT;
-		}
-	return 0;
+	int r = 0;
+
+	for (const struct app_tool *tool = plan->tools; r == 0 && tool && tool->program; tool++)
+		r = tool_check(tool, ret_why);
+	return r;
 }
 
 int app_build_finish(const struct app_plan *plan, char ret_why[APP_WHY_MAX])

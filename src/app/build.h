@@ -7,8 +7,8 @@
 
 struct app_plan;
 
-/* The toolchain is there. Otherwise -ENOENT, and ret_why names what is missing and the command that
- * installs it. */
+/* The toolchain is there and new enough. Otherwise -ENOENT, and ret_why names what is missing and
+ * the command that installs it. */
 int app_build_check(const struct app_plan *plan, char ret_why[APP_WHY_MAX]);
 
 /* Behind a build that has succeeded, or instead of one: the module is in its place and looks like

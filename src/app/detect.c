@@ -32,7 +32,20 @@ static const struct app_tool c_tools[] = {
 	{ NULL, NULL },
 };
 
+/* GOOS=wasip1 came with 1.21, which is also the first to open a listening socket there. */
+static const struct app_tool go_tools[] = {
+	{ "go", "apt-get install -t bookworm-backports golang-go", "Go", "../VERSION", "go", 1,
+		21 },
+	{ NULL, NULL },
+};
+
 static const struct app_rule rules[] = {
+	/* -v names the packages while they are compiled, which takes minutes the first time. */
+	{ .marker = "go.mod",
+		.kind = "Go",
+		.build = (const char *const[]){ "env", "GOOS=wasip1", "GOARCH=wasm", "go", "build",
+			"-v", "-o", APP_WORD_OUT, ".", NULL },
+		.tools = go_tools },
 	{ .marker = "*.c",
 		.kind = "C",
 		.build = (const char *const[]){ "clang", "--target=wasm32-wasi", "-O2", "-o",

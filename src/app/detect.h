@@ -6,6 +6,8 @@
 #ifndef APP_DETECT_H
 #define APP_DETECT_H
 
+#include <stdint.h>
+
 #include "app/module.h"
 
 #define APP_SOURCES_MAX 1024 /* files that one row may take */
@@ -14,6 +16,13 @@
 struct app_tool {
 	const char *program; /* found along PATH */
 	const char *install; /* the command that brings it */
+	/* The oldest version that will do; NULL or 0: any will. A program that has no such file is
+	 * taken for new enough: its own message tells when it isn't. */
+	const char *name;         /* of the toolchain, in messages */
+	const char *version_file; /* from the program's real folder; begins with `prefix`, then
+				     MAJOR.MINOR */
+	const char *prefix;
+	uint16_t major, minor;
 };
 
 struct app_rule {

@@ -75,6 +75,55 @@ static void test_tools(void **state)
 	unlink("second-tool");
 }
 
+/* Found through a link, as Debian has it; what can't be judged is left to the toolchain itself. */
+static void test_old_tool(void **state)
+{
+	static const struct {
+		const char *version;
+		int r;
+	} cases[] = {
+		{ "go1.19.8\ntime 2023\n", -ENOENT },
+		{ "go1.20", -ENOENT },
+		{ "go0.99.1\n", -ENOENT },
+		{ "go1.21\n", 0 },
+		{ "go1.22rc1\n", 0 },
+		{ "go1.100\n", 0 },
+		{ "go2.0\n", 0 },
+		{ "devel +0123\n", 0 },
+		{ "go1\n", 0 },
+		{ "go1.\n", 0 },
+		{ "go.1\n", 0 },
+		{ "go1.99999999999\n", 0 },
+		{ "", 0 },
+	};
+	const struct app_tool old[] = { { "a-tool", "get a", "Go", "../VERSION", "go", 1, 21 },
+		{ NULL, NULL } };
+	struct app_plan plan = { .tools = old };
+	char path[128], why[APP_WHY_MAX];
+
+	assert_int_equal(mkdir("root", 0700), 0);
+	assert_int_equal(mkdir("root/bin", 0700), 0);
+	write_file("root/bin/tool", "", 0, 0700);
+	assert_int_equal(symlink("root/bin/tool", "a-tool"), 0);
+	snprintf(path, sizeof path, "%s", (char *)*state);
+	setenv("PATH", path, 1);
+	assert_int_equal(app_build_check(&plan, why), 0);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		write_file("root/VERSION", cases[i].version, strlen(cases[i].version), 0600);
+		if (app_build_check(&plan, why) != cases[i].r)
+			fail_msg("'%s'", cases[i].version);
+		if (i == 0)
+			assert_string_equal(why, "needs Go >= 1.21, found 1.19.8: install it with "
+						 "'get a'");
+	}
+	unsetenv("PATH");
+	unlink("root/VERSION");
+	unlink("root/bin/tool");
+	unlink("a-tool");
+	assert_int_equal(rmdir("root/bin"), 0);
+	assert_int_equal(rmdir("root"), 0);
+}
+
 /* A bad artefact never takes the place of a good one. */
 static void test_finish(void **state)
 {
@@ -142,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_tools, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_tool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_finish, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cache_dir, setup, teardown),
 	};

@@ -18,6 +18,7 @@
 
 #define FILES_MAX 4
 #define CACHE "/cache"
+#define GO_BUILD "env GOOS=wasip1 GOARCH=wasm go build -v -o OUT ."
 #define C_BUILD "clang --target=wasm32-wasi -O2 -o OUT"
 
 /* OUT stands for the output, DIR for the folder. */
@@ -39,6 +40,8 @@ static const struct {
 		.module = "DIR/b.wasm" },
 	/* The first row wins. */
 	{ .files = { "app.wasm", "a.c" }, .kind = "C", .build = C_BUILD " ./a.c" },
+	{ .files = { "go.mod", "main.go", "a.c" }, .kind = "Go", .build = GO_BUILD },
+	{ .files = { "go.mod" }, .run = "/go.mod", .kind = "Go", .build = GO_BUILD },
 	/* A file that is named is run, whatever its name: what it is shows later. */
 	{ .files = { "program" },
 		.run = "/program",
@@ -54,8 +57,8 @@ static const struct {
 		.kind = "preview 1 module",
 		.module = "/elsewhere/x.wasm" },
 	{ .files = { NULL },
-		.why = "there is nothing to run in 'DIR': looked for *.c (C), *.wasm (preview 1 "
-		       "module); name a file, or set 'wasm' in [app] of wasmrun.toml" },
+		.why = "there is nothing to run in 'DIR': looked for go.mod (Go), *.c (C), *.wasm "
+		       "(preview 1 module); name a file, or set 'wasm' in [app] of wasmrun.toml" },
 	{ .files = { "README.md", ".hidden.c", "c" }, .why = "there is nothing to run in 'DIR'" },
 	{ .files = { "b.wasm", "a.wasm", "c.wasm" },
 		.why = "there are 3 of '*.wasm' ('a.wasm', 'b.wasm', ...): name the one that is "
