@@ -21,6 +21,13 @@ DEBIAN_RUSTC = pathlib.Path("/usr/bin/rustc")
 COMPILE_DEADLINE = 240
 
 
+def need_go():
+    said = subprocess.run(["go", "version"], capture_output=True, text=True).stdout if shutil.which("go") else ""
+    version = re.search(r"go(\d+)\.(\d+)", said)
+    if not version or (int(version[1]), int(version[2])) < (1, 21):
+        pytest.skip(f"needs Go ≥ 1.21, found {version[0][2:] if version else 'none'}")
+
+
 class Guests:
     """The builder. What a toolchain can't do is skipped with the reason; a failing build is a failure."""
 
@@ -45,10 +52,7 @@ class Guests:
         return self._build(name, ["clang", "--target=wasm32-wasi", "-O1", "-g", "-Wall", *flags, SOURCES / source])
 
     def go(self, source):
-        said = subprocess.run(["go", "version"], capture_output=True, text=True).stdout if shutil.which("go") else ""
-        version = re.search(r"go(\d+)\.(\d+)", said)
-        if not version or (int(version[1]), int(version[2])) < (1, 21):
-            pytest.skip(f"needs Go ≥ 1.21, found {version[0][2:] if version else 'none'}")
+        need_go()
         env = {"GOOS": "wasip1", "GOARCH": "wasm", "GOTOOLCHAIN": "local"}
         return self._build(source, ["go", "build"], SOURCES / source, env)
 

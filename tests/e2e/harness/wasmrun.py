@@ -139,7 +139,7 @@ def build_hello(folder):
     return module
 
 
-def run_os(lab, project, *args, env=None, api_port=None, wait=True):
+def run_os(lab, project, *args, env=None, api_port=None, wait=True, deadline=DEADLINE):
     """`wasmrun os` on the project. Without `wait`, `api_port` is given, and the application may not run yet."""
     quiet = {
         "WASMRUN_TUNNEL_SERVER": "127.0.0.1:1",  # never the one of the internet
@@ -155,7 +155,7 @@ def run_os(lab, project, *args, env=None, api_port=None, wait=True):
         instance = Instance(process, api_port)
         wait_for(lambda: accepts(api_port), "the API listens")
         return instance
-    page = process.wait_line(r"^page: +(\S+)$")[1][1]
+    page = process.wait_line(r"^page: +(\S+)$", deadline=deadline)[1][1]
     instance = Instance(process, urllib.parse.urlsplit(page).port)
     found = re.search(r"#token=(\S+)$", page)
     instance.token = found and found[1]
