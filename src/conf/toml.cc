@@ -19,12 +19,14 @@
  */
 struct toml_surprise {
 };
+
+[[noreturn]] static void surprised()
+{
+	throw toml_surprise();
+}
+
 #undef NDEBUG
-#define TOML_ASSERT(condition)                 \
-	do {                                   \
-		if (!(condition))              \
-			throw toml_surprise(); \
-	} while (false)
+#define TOML_ASSERT(condition) ((condition) ? (void)0 : surprised())
 
 #define TOML_EXCEPTIONS 1
 #define TOML_ENABLE_FORMATTERS 0
