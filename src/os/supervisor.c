@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "conf/option_value.h"
 #include "net/addr.h"
 #include "net/listener.h"
 #include "os/child.h"
@@ -78,7 +79,7 @@ static uint64_t state_deadline_ms(struct supervisor *s)
 	case SUPERVISOR_BUILDING:
 		return BUILD_TIMEOUT_MS;
 	case SUPERVISOR_STARTING:
-		return START_TIMEOUT_MS;
+		return s->config.start_timeout_ms;
 	case SUPERVISOR_RUNNING:
 		return STEADY_MS;
 	case SUPERVISOR_RESTARTING:
@@ -366,26 +367,35 @@ static void supervisor_end_child(struct supervisor *s, const char *cause)
 	supervisor_set_state(s, SUPERVISOR_STOPPING, "%s", cause);
 }
 
+/* A build or a start that takes too long. */
+static void supervisor_give_up(struct supervisor *s)
+{
+	char text[OPTION_DURATION_TEXT_MAX];
+
+	option_format_duration(state_deadline_ms(s), text);
+	if (s->state == SUPERVISOR_BUILDING)
+		supervisor_set_reason(s, "the build has not ended in %s", text);
+	else
+		supervisor_set_reason(s,
+			"it has not turned to its listening socket in %s: a server takes "
+			"connections from the one that it is given",
+			text);
+	s->hopeless = true;
+	supervisor_end_child(s, s->reason);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct supervisor *s = timer->data;
 
-	if (s->state == SUPERVISOR_STOPPING || s->closing) {
+	if (s->state == SUPERVISOR_STOPPING || s->closing)
 		child_kill(&s->child, SIGKILL);
-	} else if (s->state == SUPERVISOR_RUNNING) {
+	else if (s->state == SUPERVISOR_RUNNING)
 		backoff_reset(&s->backoff);
-	} else if (s->state == SUPERVISOR_RESTARTING) {
+	else if (s->state == SUPERVISOR_RESTARTING)
 		supervisor_launch(s);
-	} else {
-		supervisor_set_reason(s, "%s",
-			s->state == SUPERVISOR_BUILDING
-				? "the build has not ended in 30 minutes"
-				: "it has not begun to take connections in 2 minutes: a server "
-				  "takes "
-				  "them from the listening socket that it is given");
-		s->hopeless = true;
-		supervisor_end_child(s, s->reason);
-	}
+	else
+		supervisor_give_up(s);
 }
 
 int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, struct log_ring *ring,
@@ -399,6 +409,8 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 	*s = (struct supervisor){
 		.loop = loop, .config = *config, .ring = ring, .events = *events
 	};
+	if (!s->config.start_timeout_ms)
+		s->config.start_timeout_ms = START_TIMEOUT_MS;
 	s->since_ms = clock_wall_ms();
 	s->child = (struct child){
 		.ring = ring, .ready = on_child_ready, .ended = on_child_ended, .owner = s

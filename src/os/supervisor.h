@@ -38,6 +38,7 @@ struct supervisor_config {
 	const struct os_run_config *run;
 	const char *guest_program; /* NULL: the `wasmrun-guest` beside this program */
 	uint64_t open_files;       /* RLIMIT_NOFILE for the children; 0: as ours */
+	uint64_t start_timeout_ms; /* from the child's start to taking connections; 0: 2 minutes */
 };
 
 struct supervisor_status {

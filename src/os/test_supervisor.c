@@ -78,10 +78,12 @@ static void write_file(const char *path, const void *text, size_t len)
 }
 
 /* `script` runs in the project's folder, with what the supervisor gives to wasmrun-guest. */
-static void fixture_open(struct fixture *f, const char *script)
+static void fixture_open_for(struct fixture *f, const char *script, uint64_t start_timeout_ms)
 {
 	const struct supervisor_events events = { .state = on_state, .owner = f };
-	struct supervisor_config config = { .run = &f->run, .guest_program = f->guest };
+	struct supervisor_config config = {
+		.run = &f->run, .guest_program = f->guest, .start_timeout_ms = start_timeout_ms
+	};
 	char text[TEXT_MAX];
 
 	snprintf(f->dir, sizeof f->dir, "/tmp/test_supervisor.XXXXXX");
@@ -98,6 +100,11 @@ static void fixture_open(struct fixture *f, const char *script)
 	assert_int_equal(uv_timer_init(&f->loop, &f->deadline), 0);
 	f->deadline.data = f;
 	assert_int_equal(supervisor_new(&f->loop, &config, f->ring, &events, &f->supervisor), 0);
+}
+
+static void fixture_open(struct fixture *f, const char *script)
+{
+	fixture_open_for(f, script, 0);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
@@ -319,6 +326,19 @@ static void test_stop_build(void **state)
 	fixture_close(&f);
 }
 
+static void test_never_listens(void **state)
+{
+	struct fixture f = { 0 };
+
+	fixture_open_for(&f, "exec sleep 1000", 10);
+	supervisor_start(f.supervisor);
+	await_history(&f, "starting stopping failed ");
+	assert_string_equal(status_of(&f).exit_reason,
+		"it has not turned to its listening socket in 10ms: a server takes connections "
+		"from the one that it is given");
+	fixture_close(&f);
+}
+
 static void test_nothing_there(void **state)
 {
 	struct fixture f = { 0 };
@@ -453,6 +473,7 @@ int main(void)
 		cmocka_unit_test(test_stubborn),
 		cmocka_unit_test(test_build),
 		cmocka_unit_test(test_stop_build),
+		cmocka_unit_test(test_never_listens),
 		cmocka_unit_test(test_nothing_there),
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_gate),
