@@ -4,11 +4,11 @@
  * code. It opens the supervisor, the exposure and the API, in this order, passes their events
  * around, prints their addresses, and closes them in the opposite order.
  */
-#include "cli/cmd_os.h"
-
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -18,7 +18,9 @@
 #include "cli/common_options.h"
 #include "cli/notify.h"
 #include "cli/runtime.h"
+#include "cli/terminal.h"
 #include "cli/usage.h"
+#include "cli/wasmrun_commands.h"
 #include "conf/option_help.h"
 #include "net/addr.h"
 #include "os/api.h"
@@ -26,6 +28,7 @@
 #include "os/log_ring.h"
 #include "os/qr.h"
 #include "os/run_config.h"
+#include "os/run_file.h"
 #include "os/supervisor.h"
 
 #define CREDENTIAL "wasmrun-tunnel-secret"
@@ -37,6 +40,7 @@ struct instance {
 	struct supervisor *supervisor;
 	struct exposure *exposure;
 	struct api *api;
+	struct run_file *run_file; /* NULL: other commands don't find us */
 	uv_timer_t expire;
 	bool expire_open;
 	bool ran;            /* the application has been running */
@@ -98,6 +102,7 @@ static void instance_close(struct instance *i)
 	if (i->closing)
 		return;
 	i->closing = true;
+	i->run_file = run_file_free(i->run_file);
 	if (i->api)
 		api_close(i->api, on_api_closed, i);
 	else
@@ -132,7 +137,6 @@ static void on_hup(void *owner)
 static void show_line(void *owner, const struct log_line *line)
 {
 	struct instance *i = owner;
-	char text[LOG_RING_LINE_MAX + 1];
 
 	if (i->api)
 		api_log_line(i->api, line);
@@ -140,12 +144,9 @@ static void show_line(void *owner, const struct log_line *line)
 		log_debug("app", "%s", line->text);
 		return;
 	}
-	for (size_t at = 0; at < line->len; at++) {
-		unsigned char c = (unsigned char)line->text[at];
-
-		text[at] = (char)((c < 0x20 && c != '\t') || c == 0x7f ? '?' : c);
-	}
-	fprintf(stderr, "%s | %.*s\n", log_stream_name(line->stream), (int)line->len, text);
+	fprintf(stderr, "%s | ", log_stream_name(line->stream));
+	terminal_write(stderr, line->text, line->len);
+	fputc('\n', stderr);
 }
 
 static void instance_show_app(struct instance *i, const struct supervisor_status *app)
@@ -307,6 +308,33 @@ static int instance_open_api(struct instance *i)
 	return r < 0 ? runtime_listen_error(r, &config.addr, "--http-port") : EXIT_CODE_OK;
 }
 
+/* By which `wasmrun tunnel` and others find us. All else works without it. */
+static void instance_write_run_file(struct instance *i)
+{
+	const char *url = api_url(i->api);
+	char base[ADDR_TEXT_MAX + sizeof "http://"], project[PATH_MAX];
+	const struct run_entry entry = {
+		.project = project,
+		.url = base,
+		.token = api_token(i->api),
+		.pid = getpid(),
+	};
+	int r = 0;
+
+	/* Without the slash, and what may follow it. */
+	(void)snprintf(base, sizeof base, "%.*s",
+		(int)(strlen("http://") + strcspn(url + strlen("http://"), "/")), url);
+	if (!realpath(i->config.project_path, project))
+		r = -errno;
+	if (r == 0)
+		r = run_file_new(&entry, &i->run_file);
+	if (r < 0)
+		log_warn("os",
+			"other commands can't find this one: no file in $XDG_RUNTIME_DIR/"
+			"wasmrun (or /tmp/wasmrun-UID): %s",
+			r == -EPERM ? "it is no folder that is yours alone" : strerror(-r));
+}
+
 static int instance_open(struct instance *i, uint64_t open_files)
 {
 	int code = instance_open_supervisor(i, open_files);
@@ -317,6 +345,7 @@ static int instance_open(struct instance *i, uint64_t open_files)
 		code = instance_open_api(i);
 	if (code != EXIT_CODE_OK)
 		return code;
+	instance_write_run_file(i);
 	i->expire_open = uv_timer_init(&i->runtime.loop, &i->expire) == 0;
 	i->expire.data = i;
 	return EXIT_CODE_OK;
@@ -354,8 +383,7 @@ static int instance_run(struct instance *i, struct option_set *set)
 		supervisor_start(i->supervisor);
 	else
 		instance_close(i);
-	runtime_run(&i->runtime);
-	return i->code;
+	return runtime_run(&i->runtime, &i->code);
 }
 
 static int instance_refuse(const struct option_set *set, int condition)

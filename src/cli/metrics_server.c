@@ -175,6 +175,7 @@ int metrics_server_open(struct metrics_server *s, uv_loop_t *loop, const struct 
 	s->refs = 1;
 	list_init(&s->conns);
 	s->listener.reserve = NULL;
+	s->listener.admits = NULL;
 	s->listener.accepted = on_accepted;
 	s->listener.closed = on_listener_closed;
 	s->listener.owner = s;

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* `wasmrun stop`: ends a running instance as Ctrl-C does, and waits until it is gone. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "cli/running.h"
+#include "cli/usage.h"
+#include "cli/wasmrun_commands.h"
+#include "conf/option.h"
+
+#define END_TIMEOUT_MS 30000 /* the application gets 5 s of it, see supervisor.c */
+
+static const struct option_def stop_options[] = {
+	RUNNING_HELP,
+	RUNNING_PATH,
+};
+
+const struct option_table stop_table = {
+	.program = "wasmrun",
+	.command = "stop",
+	.summary = "Stop a running application, and its 'wasmrun os'",
+	.defs = stop_options,
+	.count = ARRAY_LEN(stop_options),
+};
+
+/* A pidfd becomes readable when its process has ended: its lock and its ports are free by then. */
+static int wait_end(int pidfd)
+{
+	struct pollfd fd = { .fd = pidfd, .events = POLLIN };
+	uint64_t deadline = clock_now_ms() + END_TIMEOUT_MS, now;
+	int r;
+
+	do {
+		now = clock_now_ms();
+		r = poll(&fd, 1, now < deadline ? (int)(deadline - now) : 0);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return -errno;
+	return r ? 0 : -ETIMEDOUT;
+}
+
+static int end(const struct running *running)
+{
+	_cleanup_(fd_closep) int pidfd = -1;
+	int r = run_list_open_process(&running->list, running->index, &pidfd);
+
+	if (r < 0)
+		return r == -ESRCH ? 0 : r;
+	/* glibc has no wrapper before 2.36. */
+	if (syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0) < 0)
+		return errno == ESRCH ? 0 : -errno;
+	return wait_end(pidfd);
+}
+
+int cmd_stop(int argc, char **argv)
+{
+	struct running_values values = { 0 };
+	struct running running = { 0 };
+	struct option_set set;
+	int code, r;
+
+	if (!usage_parse(&set, &stop_table, &values, argc, argv, &code))
+		return code;
+	code = running_find(&running, &values);
+	if (code == EXIT_CODE_OK) {
+		r = end(&running);
+		if (r < 0) {
+			fprintf(stderr, "error: can't stop wasmrun (pid %d): %s\n",
+				(int)running.list.entries[running.index].pid, strerror(-r));
+			code = EXIT_CODE_FAILED;
+		}
+	}
+	running_close(&running);
+	return code;
+}

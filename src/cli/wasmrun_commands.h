@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands of `wasmrun`, each in a file of its own. The table of `os` is os/run_config.h's. */
+#ifndef CLI_WASMRUN_COMMANDS_H
+#define CLI_WASMRUN_COMMANDS_H
+
+#include "cli/program.h"
+
+struct option_table;
+
+extern const struct program wasmrun_program;
+extern const struct option_table logs_table, ps_table, stop_table, tunnel_table;
+
+int cmd_logs(int argc, char **argv);
+int cmd_os(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
+int cmd_tunnel(int argc, char **argv);
+
+#endif
