@@ -11,21 +11,15 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "net/sockopt.h"
 
 #define DIAL_BIND_TRIES 64 /* ports tried when the kernel finds none by itself */
-/*
- * The kernel looks for a free port one by one. Where nearly all are taken, that costs milliseconds
- * of every connect(2): then ports are bound explicitly for a while.
- */
-#define DIAL_SEARCH_MS 2
-#define DIAL_CROWDED_MS 10000
 
 struct dial_lookup {
 	uv_getaddrinfo_t req;
@@ -125,23 +119,6 @@ static int connect_socket(int fd, const struct addr *addr)
 	return r < 0 ? r : -ECONNRESET; /* connected, and closed since */
 }
 
-/* ip(7): the ports that the kernel picks from. */
-static void local_port_range(uint16_t *ret_low, uint16_t *ret_high)
-{
-	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	unsigned low = 0, high = 0;
-
-	if (!file || fscanf(file, "%u %u", &low, &high) != 2 || !low || high > UINT16_MAX ||
-		low > high) {
-		low = 32768; /* the kernel's default */
-		high = 60999;
-	}
-	if (file)
-		(void)fclose(file);
-	*ret_low = (uint16_t)low;
-	*ret_high = (uint16_t)high;
-}
-
 /*
  * The kernel found no free local port for this destination: all are in use or in TIME_WAIT. To a
  * socket that was bound explicitly it gives even a port whose connection to the same place is in
@@ -150,19 +127,15 @@ static void local_port_range(uint16_t *ret_low, uint16_t *ret_high)
  */
 static int connect_bound(struct dialer *dialer, const struct addr *addr, int *ret_fd)
 {
-	uint16_t low, high;
 	struct addr local;
 	int r = -EADDRNOTAVAIL;
 
-	local_port_range(&low, &high);
 	for (unsigned i = 0; i < DIAL_BIND_TRIES; i++) {
 		_cleanup_(fd_closep) int fd = -1;
 
-		if (dialer->bind_port < low || dialer->bind_port > high)
-			dialer->bind_port = low;
 		memset(&local, 0, sizeof(local));
 		local.sa.sa_family = addr->sa.sa_family;
-		addr_set_port(&local, dialer->bind_port++);
+		addr_set_port(&local, local_ports_next(&dialer->ports));
 		/* On this machine that would be a connection to itself (RFC 9293, 3.5). */
 		if (addr_port(&local) == dialer->port)
 			continue;
@@ -184,14 +157,22 @@ static int connect_bound(struct dialer *dialer, const struct addr *addr, int *re
 	return r;
 }
 
+static uint64_t thread_cpu_us(void)
+{
+	struct timespec ts = { 0 };
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 /* As connect_socket(); *ret_fd is set unless it failed. */
 static int dial_addr(struct dialer *dialer, const struct addr *addr, int *ret_fd)
 {
 	_cleanup_(fd_closep) int fd = -1;
-	uint64_t begin = clock_now_ms();
+	uint64_t now_ms = clock_now_ms(), begin_us;
 	int r;
 
-	if (begin < dialer->crowded_ms) {
+	if (local_ports_crowded(&dialer->ports, now_ms)) {
 		r = connect_bound(dialer, addr, ret_fd);
 		if (r >= 0)
 			return r;
@@ -199,9 +180,9 @@ static int dial_addr(struct dialer *dialer, const struct addr *addr, int *ret_fd
 	r = open_socket(addr, &fd);
 	if (r < 0)
 		return r;
+	begin_us = thread_cpu_us();
 	r = connect_socket(fd, addr);
-	if (r == -EADDRNOTAVAIL || clock_now_ms() - begin >= DIAL_SEARCH_MS)
-		dialer->crowded_ms = begin + DIAL_CROWDED_MS;
+	local_ports_note(&dialer->ports, now_ms, thread_cpu_us() - begin_us, r == -EADDRNOTAVAIL);
 	if (r == -EADDRNOTAVAIL)
 		return connect_bound(dialer, addr, ret_fd);
 	if (r >= 0)

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "net/addr.h"
+#include "net/local_ports.h"
 
 #define DIAL_ADDRS_MAX 16            /* addresses of one name that are tried */
 #define DIAL_CONNECT_TIMEOUT_MS 3000 /* per address, as stock */
@@ -30,8 +31,7 @@ struct dialer {
 	size_t count, preferred; /* addresses known; the index of the one that worked last */
 	struct addr addrs[DIAL_ADDRS_MAX];
 	uint64_t resolved_ms; /* monotonic */
-	uint16_t bind_port;   /* the next one to take over when the machine's ports are used up */
-	uint64_t crowded_ms;  /* monotonic; until then they are taken to be used up */
+	struct local_ports ports;
 };
 
 struct dial;

@@ -205,10 +205,11 @@ static void test_own_port_is_never_taken(void **state)
 
 	f->listen_fd = fd_close(f->listen_fd);
 	dialer_for(f, "127.0.0.1", port);
-	f->dialer.crowded_ms = UINT64_MAX;
-	f->dialer.bind_port = port;
+	f->dialer.ports = (struct local_ports){
+		.low = port, .high = UINT16_MAX, .next = port, .crowded_ms = UINT64_MAX
+	};
 	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), -ECONNREFUSED);
-	assert_int_not_equal(f->dialer.bind_port, port);
+	assert_int_not_equal(f->dialer.ports.next, port);
 }
 
 static void test_cancel_while_connecting(void **state)

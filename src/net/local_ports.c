@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* The invariant: low <= next <= high once an episode has begun. Owns nothing. */
+#include "net/local_ports.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+/* ip(7): the ports that the kernel picks from. */
+static void read_range(struct local_ports *p)
+{
+	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	unsigned low = 0, high = 0;
+
+	if (!file || fscanf(file, "%u %u", &low, &high) != 2 || !low || high > UINT16_MAX ||
+		low > high) {
+		low = 32768; /* the kernel's default */
+		high = 60999;
+	}
+	if (file)
+		(void)fclose(file);
+	p->low = (uint16_t)low;
+	p->high = (uint16_t)high;
+	if (p->next < p->low || p->next > p->high)
+		p->next = p->low;
+}
+
+bool local_ports_crowded(const struct local_ports *p, uint64_t now_ms)
+{
+	return now_ms < p->crowded_ms;
+}
+
+void local_ports_note(struct local_ports *p, uint64_t now_ms, uint64_t cpu_us, bool exhausted)
+{
+	bool slow = cpu_us >= LOCAL_PORTS_SLOW_US;
+	bool again = slow && p->slow_ms && now_ms - p->slow_ms < LOCAL_PORTS_AGAIN_MS;
+
+	p->slow_ms = slow ? now_ms : 0;
+	if (!exhausted && !again)
+		return;
+	if (!local_ports_crowded(p, now_ms))
+		read_range(p);
+	p->crowded_ms = now_ms + LOCAL_PORTS_CROWDED_MS;
+}
+
+uint16_t local_ports_next(struct local_ports *p)
+{
+	uint16_t port = p->next;
+
+	assert(port); /* the range was read */
+	p->next = port < p->high ? port + 1 : p->low;
+	return port;
+}

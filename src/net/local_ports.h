@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The local ports of outgoing connections. The kernel looks for a free one by itself, one by one;
+ * where nearly all are taken that costs milliseconds of every connect(2), and in the end it finds
+ * none. For such a while this says which port to bind to next. Pure but for reading the range.
+ */
+#ifndef NET_LOCAL_PORTS_H
+#define NET_LOCAL_PORTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LOCAL_PORTS_SLOW_US 1000  /* of CPU time in one connect(2): a search that was long */
+#define LOCAL_PORTS_AGAIN_MS 1000 /* two of them in a row within this are no accident */
+#define LOCAL_PORTS_CROWDED_MS 10000
+
+struct local_ports {
+	uint16_t low, high, next; /* the range, read when an episode begins; 0: not yet */
+	uint64_t slow_ms;         /* monotonic; of the last search, if that was long, or 0 */
+	uint64_t crowded_ms;      /* monotonic; ports are bound explicitly until then */
+};
+
+/* Whether ports are bound explicitly now. */
+bool local_ports_crowded(const struct local_ports *p, uint64_t now_ms);
+
+/*
+ * The kernel has searched: for so long, in CPU time of the thread, and found none if `exhausted`.
+ * The wall's clock would tell of whatever else keeps the machine busy.
+ */
+void local_ports_note(struct local_ports *p, uint64_t now_ms, uint64_t cpu_us, bool exhausted);
+
+/* The next one of the range, over and over. Only after an episode has begun. */
+uint16_t local_ports_next(struct local_ports *p);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* What begins an episode of explicit binds, and what does not, with a clock of its own. */
+#include "net/local_ports.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#define SLOW LOCAL_PORTS_SLOW_US
+#define FAST (LOCAL_PORTS_SLOW_US - 1)
+
+/* A single slow connect(2), which any interruption makes, began one. */
+static void test_what_is_evidence(void **state)
+{
+	static const struct {
+		uint64_t at_ms[3], cpu_us[3];
+		bool crowded;
+	} cases[] = {
+		{ { 1, 2, 3 }, { FAST, FAST, FAST }, false },
+		{ { 1, 2, 3 }, { FAST, SLOW, FAST }, false },
+		{ { 1, 2, 3 }, { SLOW, FAST, SLOW }, false },
+		{ { 1, 2, 3 }, { FAST, SLOW, SLOW }, true },
+		{ { 1, 2, 2 + LOCAL_PORTS_AGAIN_MS - 1 }, { FAST, SLOW, SLOW }, true },
+		{ { 1, 2, 2 + LOCAL_PORTS_AGAIN_MS }, { FAST, SLOW, SLOW }, false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct local_ports p = { 0 };
+
+		for (size_t n = 0; n < 3; n++)
+			local_ports_note(&p, cases[i].at_ms[n], cases[i].cpu_us[n], false);
+		assert_int_equal(local_ports_crowded(&p, cases[i].at_ms[2]), cases[i].crowded);
+	}
+}
+
+static void test_none_left_is_evidence_enough(void **state)
+{
+	struct local_ports p = { 0 };
+
+	local_ports_note(&p, 5, FAST, true);
+	assert_true(local_ports_crowded(&p, 5));
+	assert_true(local_ports_crowded(&p, 5 + LOCAL_PORTS_CROWDED_MS - 1));
+	assert_false(local_ports_crowded(&p, 5 + LOCAL_PORTS_CROWDED_MS));
+}
+
+static void test_range_is_read_once_an_episode_and_gone_through(void **state)
+{
+	struct local_ports p = { 0 };
+	uint16_t first, second;
+
+	local_ports_note(&p, 5, FAST, true);
+	assert_true(p.low && p.low <= p.high);
+	p.low = 20; /* not what the kernel says */
+	p.high = p.next = 21;
+	local_ports_note(&p, 6, FAST, true);
+	first = local_ports_next(&p);
+	second = local_ports_next(&p);
+	assert_int_equal(first, 21);
+	assert_int_equal(second, 20);
+	assert_int_equal(local_ports_next(&p), 21);
+
+	local_ports_note(&p, 6 + LOCAL_PORTS_CROWDED_MS, FAST, true);
+	assert_int_not_equal(p.high, 21);
+	assert_true(p.next >= p.low && p.next <= p.high);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_evidence),
+		cmocka_unit_test(test_none_left_is_evidence_enough),
+		cmocka_unit_test(test_range_is_read_once_an_episode_and_gone_through),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
