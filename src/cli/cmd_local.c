@@ -359,8 +359,7 @@ static int local_run(struct local *l, struct option_set *set)
 		tunnel_start(l->tunnel);
 	else
 		runtime_close(&l->runtime);
-	runtime_run(&l->runtime);
-	return l->code;
+	return runtime_run(&l->runtime, &l->code);
 }
 
 int cmd_local(int argc, char **argv)

@@ -355,8 +355,7 @@ static int server_run(struct server *s, struct option_set *set)
 		runtime_close(&s->runtime);
 	else if (s->code != EXIT_CODE_OK)
 		server_close(s);
-	runtime_run(&s->runtime);
-	return s->code;
+	return runtime_run(&s->runtime, &s->code);
 }
 
 int cmd_server(int argc, char **argv)

@@ -148,18 +148,40 @@ int runtime_open(struct runtime *rt, struct option_set *set, const struct common
 	}
 	if (code != EXIT_CODE_OK) {
 		runtime_close(rt);
-		runtime_run(rt);
+		(void)runtime_run(rt, &code);
 	}
 	return code;
 }
 
-void runtime_run(struct runtime *rt)
+static void on_handle_left(uv_handle_t *handle, void *owner)
+{
+	*(bool *)owner = true;
+}
+
+static bool runtime_has_handles(struct runtime *rt)
+{
+	bool left = false;
+
+	uv_walk(&rt->loop, on_handle_left, &left);
+	return left;
+}
+
+int runtime_run(struct runtime *rt, const int *code)
 {
 	int r;
 
-	(void)uv_run(&rt->loop, UV_RUN_DEFAULT);
+	(void)uv_run(&rt->loop, UV_RUN_DEFAULT); /* until on_pool_closed() */
+	/* All of them are closing, so that no turn waits for anything. */
+	while (runtime_has_handles(rt))
+		(void)uv_run(&rt->loop, UV_RUN_ONCE);
 	r = uv_loop_close(&rt->loop);
-	assert(r == 0); /* every handle is closed */
+	if (r == UV_EBUSY) {
+		/* A thread of libuv's is in getaddrinfo(3), and exit(3) would join it. */
+		(void)fflush(NULL);
+		_exit(*code);
+	}
+	assert(r == 0);
+	return *code;
 }
 
 static void on_pool_closed(void *owner)
@@ -172,6 +194,7 @@ static void on_pool_closed(void *owner)
 	for (size_t i = 0; i < RUNTIME_SIGNALS; i++)
 		if (rt->signals[i].data)
 			uv_close((uv_handle_t *)&rt->signals[i], NULL);
+	uv_stop(&rt->loop);
 }
 
 void runtime_close(struct runtime *rt)

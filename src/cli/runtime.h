@@ -47,8 +47,13 @@ struct runtime {
 int runtime_open(struct runtime *rt, struct option_set *set, const struct common_values *values,
 	const struct runtime_handlers *handlers);
 
-/* Runs until runtime_close() has been called and everything is gone. */
-void runtime_run(struct runtime *rt);
+/*
+ * Runs until runtime_close() has been called and everything is gone; returns *code then, as it is
+ * at the end. While a name is still being looked up, which can't be cut short, the process ends
+ * here and now with that code instead: where no DNS server answers, the wait would be up to half a
+ * minute.
+ */
+int runtime_run(struct runtime *rt, const int *code);
 
 /* After the owner's own things have been closed. Idempotent. */
 void runtime_close(struct runtime *rt);

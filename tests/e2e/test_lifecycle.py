@@ -10,6 +10,7 @@ import socket
 import pytest
 
 from harness.lab import OURS, refused
+from harness.netns import unusable
 from harness.streams import connect, ended, ping, recv_exact
 from harness.wait import DEADLINE, wait_for
 from harness.wire import RawClient
@@ -196,3 +197,22 @@ def test_standard_output_is_closed(lab):
     client = lab.process(["sh", "-c", script, "sh", OURS, "local", app.port, "--to", relay.to, "-v"], "client")
     client.wait_line(r"-> Connected")
     assert relay.process.alive() and client.alive()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
+@pytest.mark.parametrize("how", ["interrupted", "failed"])
+def test_a_silent_dns_server_does_not_hold_up_the_end(lab, net, tmp_path, how):
+    """exit(3) waited for the thread in getaddrinfo(3), which gives up after 10 s by default, and here after 150."""
+    home = net.spoke()
+    net.middle.silence()
+    conf = tmp_path / "resolv.conf"
+    conf.write_text(f"nameserver {home.middle}\noptions timeout:30 attempts:5\n")
+    wrap = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(conf))
+    process = lab.ours("local", 5000, "--to", "nowhere.example", where=home, wrap=wrap)
+    process.wait_line(r"Not started -> Connecting")
+    if how == "interrupted":
+        process.signal(signal.SIGINT)
+    assert process.wait_exit(2 * DEADLINE) == (0 if how == "interrupted" else 4)
+    if how == "failed":
+        assert process.find(r"could not resolve nowhere\.example")
