@@ -226,6 +226,17 @@ static int option_set_refused(struct option_set *set, char **argv)
 	return fail_unexpected(set, word, strcspn(word, "="));
 }
 
+/* All that follows is another program's. */
+static bool option_set_is_full(const struct option_set *set)
+{
+	const struct option_table *t = set->table;
+	size_t i = 0;
+
+	while (i < t->count && t->defs[i].positional && set->source[i] == OPTION_FROM_ARG)
+		i++;
+	return t->rest && (i == t->count || !t->defs[i].positional);
+}
+
 static int option_set_read_args(struct option_set *set, int argc, char **argv)
 {
 	struct getopt_spec spec;
@@ -234,7 +245,8 @@ static int option_set_read_args(struct option_set *set, int argc, char **argv)
 	getopt_spec_init(&spec, set->table);
 	opterr = 0;
 	optind = 0; /* makes glibc start afresh */
-	while (r == 0 && (code = getopt_long(argc, argv, spec.letters, spec.longs, NULL)) != -1) {
+	while (r == 0 && !option_set_is_full(set) &&
+		(code = getopt_long(argc, argv, spec.letters, spec.longs, NULL)) != -1) {
 		if (code == 1)
 			r = option_set_positional(set, optarg);
 		else if (code == ':')
@@ -244,8 +256,9 @@ static int option_set_read_args(struct option_set *set, int argc, char **argv)
 		else
 			r = option_set_option(set, code, argv);
 	}
-	while (r == 0 && optind < argc)
+	while (r == 0 && !option_set_is_full(set) && optind < argc)
 		r = option_set_positional(set, argv[optind++]);
+	set->rest = argv + optind;
 	return r;
 }
 

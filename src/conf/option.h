@@ -33,6 +33,7 @@ struct option_set {
 	const struct option_table *table; /* not owned */
 	void *values;                     /* not owned */
 	enum option_source source[OPTIONS_MAX];
+	char **rest;                  /* in argv, NULL at the end: the words of table->rest */
 	char error[OPTION_ERROR_MAX]; /* OPTION_INVALID: one line with cause and remedy */
 };
 

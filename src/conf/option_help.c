@@ -25,6 +25,8 @@ void option_write_usage(const struct option_table *t, FILE *out)
 			if (t->defs[i].required && t->defs[i].positional == (bool)positional)
 				fprintf(out, " %s",
 					option_display(&t->defs[i], display, sizeof display));
+	if (t->rest)
+		fprintf(out, " [%s]...", t->rest);
 }
 
 /* Writes the words of `text` behind column LABEL_WIDTH + 4; returns the column that follows. */

@@ -53,6 +53,9 @@ struct option_table {
 	const char *summary;           /* one sentence without full stop */
 	const struct option_def *defs;
 	size_t count; /* at most OPTIONS_MAX */
+	/* What the words behind the last positional argument are called, which are another
+	 * program's and not looked at; NULL: there must be none. */
+	const char *rest;
 };
 
 /* "--name <VALUE>", "--name" or "<NAME>", as messages and usage lines show it. Returns buf. */

@@ -202,6 +202,41 @@ static void test_bad(void **state)
 	}
 }
 
+/* What stands behind the last positional argument, be it an option or "--", is another program's.
+ */
+static void test_rest(void **state)
+{
+	static const struct {
+		const char *words, *rest;
+		bool quiet;
+	} cases[] = {
+		{ "-t x 7", "", false },
+		{ "-tx 7 -q --to y -- ~ 8", "-q,--to,y,--,,8", false },
+		{ "-q -t x 7 --help", "--help", true },
+		{ "-t x -- 7 -q", "-q", false },
+	};
+	struct option_table with_rest = table;
+	struct command_line line;
+	struct option_set set;
+
+	with_rest.rest = "ARGS";
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct values values = { 0 };
+		char rest[64] = "";
+
+		command_line_init(&line, cases[i].words);
+		assert_int_equal(
+			option_set_parse(&set, &with_rest, &values, line.argc, line.argv), 0);
+		assert_int_equal(values.port, 7);
+		assert_string_equal(values.to, "x");
+		assert_int_equal(values.quiet, cases[i].quiet);
+		for (char **word = set.rest; *word; word++)
+			snprintf(rest + strlen(rest), sizeof rest - strlen(rest), "%s%s",
+				word == set.rest ? "" : ",", *word);
+		assert_string_equal(rest, cases[i].rest);
+	}
+}
+
 static void test_help(void **state)
 {
 	struct option_set set;
@@ -303,6 +338,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_good, setup),
 		cmocka_unit_test_setup(test_bad, setup),
+		cmocka_unit_test_setup(test_rest, setup),
 		cmocka_unit_test_setup(test_help, setup),
 		cmocka_unit_test_setup(test_precedence, setup),
 		cmocka_unit_test_setup(test_bad_env, setup),
