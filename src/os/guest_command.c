@@ -3,7 +3,13 @@
 #include "os/guest_command.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "os/run_config.h"
 #include "sandbox/spawn.h"
@@ -41,4 +47,27 @@ void guest_command_init(struct guest_command *command, const char *program, cons
 	add_list(command, &n, "--env", &app->env);
 	add(command, &n, module);
 	add_list(command, &n, NULL, &app->args);
+}
+
+int guest_program_find(char **ret_path)
+{
+	static const char *const places[] = { "", WASMRUN_GUEST_DIR "/" };
+	char own[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+	char *path;
+
+	if (n < 0)
+		return -errno;
+	own[n] = '\0';
+	*strrchr(own, '/') = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		if (asprintf(&path, "%s/%swasmrun-guest", own, places[i]) < 0)
+			return -ENOMEM;
+		if (access(path, X_OK) == 0) {
+			*ret_path = path;
+			return 0;
+		}
+		free(path);
+	}
+	return -ENOENT;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line of wasmrun-guest for one application. */
+/* Where wasmrun-guest is, and its command line for one application. */
 #ifndef OS_GUEST_COMMAND_H
 #define OS_GUEST_COMMAND_H
 
@@ -16,5 +16,8 @@ struct guest_command {
 /* The texts are borrowed. `cache_dir` is for compiled modules. */
 void guest_command_init(struct guest_command *command, const char *program, const char *cache_dir,
 	const struct os_app_config *app, const char *module);
+
+/* Beside this program, else where both are installed. -ENOENT; the caller frees *ret_path. */
+int guest_program_find(char **ret_path);
 
 #endif

@@ -136,21 +136,6 @@ static void supervisor_fail(struct supervisor *s)
 	supervisor_set_state(s, SUPERVISOR_FAILED, "%s", s->reason);
 }
 
-/* The program beside this one. */
-static int find_guest(char **ret_path)
-{
-	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-	char *slash;
-
-	if (n < 0)
-		return -errno;
-	path[n] = '\0';
-	slash = strrchr(path, '/');
-	*slash = '\0';
-	return asprintf(ret_path, "%s/wasmrun-guest", path) < 0 ? -ENOMEM : 0;
-}
-
 /* What every start needs and only the first one makes. */
 static int supervisor_prepare(struct supervisor *s, char *ret_why)
 {
@@ -161,7 +146,7 @@ static int supervisor_prepare(struct supervisor *s, char *ret_why)
 	if (r == 0 && !s->module_dir)
 		r = app_cache_dir("modules", &s->module_dir, ret_why);
 	if (r == 0 && !s->guest) {
-		r = s->config.guest_program ? -ENOENT : find_guest(&s->guest);
+		r = s->config.guest_program ? -ENOENT : guest_program_find(&s->guest);
 		if (s->config.guest_program)
 			r = (s->guest = strdup(s->config.guest_program)) ? 0 : -ENOMEM;
 		if (r < 0)
