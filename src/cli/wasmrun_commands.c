@@ -34,6 +34,7 @@ static const struct command commands[] = {
 	{ cmd_man_options, &man_options_table, true },
 	{ cmd_os, &os_run_table, false },
 	{ cmd_ps, &ps_table, false },
+	{ cmd_run, &run_table, false },
 	{ cmd_stop, &stop_table, false },
 	{ cmd_tunnel, &tunnel_table, false },
 };

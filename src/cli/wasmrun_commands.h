@@ -8,11 +8,12 @@
 struct option_table;
 
 extern const struct program wasmrun_program;
-extern const struct option_table logs_table, ps_table, stop_table, tunnel_table;
+extern const struct option_table logs_table, ps_table, run_table, stop_table, tunnel_table;
 
 int cmd_logs(int argc, char **argv);
 int cmd_os(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_tunnel(int argc, char **argv);
 

@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness import netns  # noqa: E402
+from harness.guests import Guests  # noqa: E402
 from harness.lab import OURS, Lab  # noqa: E402
 from harness.wait import SANITIZER  # noqa: E402
 from harness.wasmrun import build_hello, run_os  # noqa: E402
@@ -70,6 +71,11 @@ def flood():
     if not os.access(path, os.X_OK):
         pytest.skip("e2e-flood is not built: it belongs to the Meson build (tests/e2e)")
     return path
+
+
+@pytest.fixture(scope="session")
+def guests(tmp_path_factory):
+    return Guests(tmp_path_factory.mktemp("guests"))
 
 
 @pytest.fixture(scope="session")

@@ -19,11 +19,15 @@ static int fill_memory(void)
 	}
 }
 
-static int copy_input(void)
+static int copy(FILE *in)
 {
 	int c;
 
-	while ((c = getchar()) != EOF)
+	if (!in) {
+		perror("ends");
+		return 4;
+	}
+	while ((c = getc(in)) != EOF)
 		putchar(c);
 	return 0;
 }
@@ -37,7 +41,9 @@ int main(int argc, char **argv)
 	if (strcmp(how, "memory") == 0)
 		return fill_memory();
 	if (strcmp(how, "copy") == 0)
-		return copy_input();
+		return copy(stdin);
+	if (strcmp(how, "read") == 0)
+		return copy(fopen(argv[2], "r"));
 	if (strcmp(how, "spin") == 0)
 		for (volatile int i = 0;; i++)
 			;

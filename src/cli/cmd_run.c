@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `wasmrun run`: becomes wasmrun-guest, so that streams, signals, terminal and exit code are the
+ * module's own. It comes back only if that fails.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/build.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "cli/runtime.h"
+#include "cli/usage.h"
+#include "cli/wasmrun_commands.h"
+#include "conf/option.h"
+#include "net/addr.h"
+#include "os/guest_command.h"
+
+#define LISTEN_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
+#define WORDS_MAX 8         /* of the command line, beside lists and arguments */
+
+struct run_values {
+	const char *file, *listen;
+	struct option_list dirs, env;
+};
+
+static const struct option_def run_options[] = {
+	{ .name = "FILE",
+		.type = OPTION_FILE,
+		.positional = true,
+		.required = true,
+		.help = "The preview 1 module; what follows are its arguments",
+		.offset = offsetof(struct run_values, file) },
+	{ .name = "dir",
+		.type = OPTION_LIST,
+		.value_name = "HOST::GUEST",
+		.help = "A folder that the module may use, and its name there; may be repeated",
+		.offset = offsetof(struct run_values, dirs) },
+	{ .name = "env",
+		.type = OPTION_LIST,
+		.value_name = "NAME=VALUE",
+		.help = "A variable for the module, which sees none of yours; may be repeated",
+		.offset = offsetof(struct run_values, env) },
+	{ .name = "help", .letter = 'h', .type = OPTION_HELP, .help = "Print help" },
+	{ .name = "listen",
+		.type = OPTION_TEXT,
+		.value_name = "ADDR:PORT",
+		.help = "Listen there, and hand the module the socket, as the first descriptor "
+			"behind its folders; port 0 is any",
+		.offset = offsetof(struct run_values, listen) },
+};
+
+const struct option_table run_table = {
+	.program = "wasmrun",
+	.command = "run",
+	.summary = "Run one module in the foreground, with its own streams and exit code",
+	.defs = run_options,
+	.count = ARRAY_LEN(run_options),
+	.rest = "ARGS",
+};
+
+static void freep(char **text)
+{
+	free(*text);
+}
+
+static int run_bad(struct option_set *set, const char *name, const char *text, const char *why)
+{
+	(void)option_set_bad_value(set, option_find(&run_table, name), text, why);
+	return usage_error(set);
+}
+
+/* ADDR:PORT, where the port may be 0, which addr_split() is against. */
+static int parse_listen(const char *text, struct addr *ret_addr)
+{
+	const char *colon = strrchr(text, ':');
+	char host[ADDR_TEXT_MAX];
+	size_t len = colon ? (size_t)(colon - text) : 0;
+	uint16_t port;
+
+	if (!colon || len >= sizeof host || parse_u16(colon + 1, strlen(colon + 1), &port) < 0)
+		return -EINVAL;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	/* Without brackets the last group of an IPv6 address would be taken for a port. */
+	if (*host != '[' && strchr(host, ':'))
+		return -EINVAL;
+	return addr_parse_ip(host, port, ret_addr);
+}
+
+/* What a value's type doesn't say. */
+static int run_check(const struct run_values *v, struct option_set *set, struct addr *ret_addr)
+{
+	for (size_t i = 0; i < v->env.count; i++)
+		if (*v->env.items[i] == '=' || !strchr(v->env.items[i], '='))
+			return run_bad(set, "env", v->env.items[i], "it is no NAME=VALUE");
+	for (size_t i = 0; i < v->dirs.count; i++) {
+		const char *middle = strstr(v->dirs.items[i], "::");
+
+		if (!middle || middle == v->dirs.items[i] || !middle[2])
+			return run_bad(set, "dir", v->dirs.items[i], "it is no HOST::GUEST");
+	}
+	if (v->listen && parse_listen(v->listen, ret_addr) < 0)
+		return run_bad(set, "listen", v->listen,
+			"it is no ADDR:PORT, such as 127.0.0.1:8000 or [::1]:8000");
+	return EXIT_CODE_OK;
+}
+
+/* The socket is one for the next program, and so not CLOEXEC. */
+static int run_listen(struct addr *addr, int *ret_fd)
+{
+	_cleanup_(fd_closep) int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	char text[ADDR_TEXT_MAX];
+	const int on = 1;
+	int r = 0;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+		bind(fd, &addr->sa, addr_len(addr)) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
+		r = -errno;
+	if (r == 0)
+		r = addr_of_socket(fd, addr);
+	if (r < 0)
+		return runtime_listen_error(r, addr, "--listen");
+	log_info("run", "listening at %s", addr_format(addr, text));
+	*ret_fd = take_fd(&fd);
+	return EXIT_CODE_OK;
+}
+
+static size_t add_list(const char **argv, size_t n, const char *option, const struct option_list *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		argv[n++] = option;
+		argv[n++] = l->items[i];
+	}
+	return n;
+}
+
+/* See guest/guest_config.h for what it reads. `cache` may be NULL; NULL is returned if there is no
+ * memory. */
+static const char **run_words(const struct run_values *v, const char *program, const char *cache,
+	const char *listen_fd, char *const *rest)
+{
+	size_t n = 0, rest_count = 0;
+	const char **argv;
+
+	while (rest[rest_count])
+		rest_count++;
+	argv = calloc(WORDS_MAX + 2 * (v->dirs.count + v->env.count) + rest_count, sizeof *argv);
+	if (!argv)
+		return NULL;
+	argv[n++] = program;
+	if (cache) {
+		argv[n++] = "--cache";
+		argv[n++] = cache;
+	}
+	if (*listen_fd) {
+		argv[n++] = "--listen-fd";
+		argv[n++] = listen_fd;
+	}
+	n = add_list(argv, n, "--dir", &v->dirs);
+	n = add_list(argv, n, "--env", &v->env);
+	argv[n++] = "--";
+	argv[n++] = v->file;
+	memcpy(argv + n, rest, rest_count * sizeof *argv);
+	return argv;
+}
+
+static int run_exec(const struct run_values *v, const struct option_set *set, int listen_fd)
+{
+	_cleanup_(freep) char *program = NULL, *cache = NULL;
+	char why[APP_WHY_MAX], number[16] = "";
+	const char **argv;
+	int r = guest_program_find(&program);
+
+	if (r < 0) {
+		log_error("run", "can't find wasmrun-guest: %s", strerror(-r));
+		return EXIT_CODE_FAILED;
+	}
+	if (app_cache_dir("modules", &cache, why) < 0)
+		log_warn("run", "%s: the module is compiled each time", why);
+	if (listen_fd >= 0)
+		snprintf(number, sizeof number, "%d", listen_fd);
+	argv = run_words(v, program, cache, number, set->rest);
+	r = argv ? 0 : -ENOMEM;
+	if (r == 0) {
+		(void)execv(program, (char *const *)argv);
+		r = -errno;
+	}
+	log_error("run", "can't start '%s': %s", program, strerror(-r));
+	free(argv);
+	return EXIT_CODE_FAILED;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	_cleanup_(fd_closep) int listen_fd = -1;
+	struct run_values values = { 0 };
+	struct option_set set;
+	struct addr addr;
+	int code;
+
+	if (!usage_parse(&set, &run_table, &values, argc, argv, &code))
+		return code;
+	code = run_check(&values, &set, &addr);
+	if (code == EXIT_CODE_OK && values.listen)
+		code = run_listen(&addr, &listen_fd);
+	return code == EXIT_CODE_OK ? run_exec(&values, &set, listen_fd) : code;
+}
