@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""The commands that talk to a running `wasmrun os`: tunnel, logs, ps, stop."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from harness.lab import refused
+from harness.wait import DEADLINE, wait_for
+from harness.wasmrun import WASMRUN, fetch, need_wasmrun, run_os
+
+NOT_RUNNING = 13
+
+
+def wasmrun(lab, *args, cwd=None, env=None):
+    """(exit code, standard output, standard error) of a command."""
+    need_wasmrun()
+    env = {**os.environ, "XDG_RUNTIME_DIR": str(lab.folder), "http_proxy": "http://127.0.0.1:1", **(env or {})}
+    argv = [str(arg) for arg in (WASMRUN, *args)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=4 * DEADLINE, cwd=cwd, env=env)
+    return done.returncode, done.stdout, done.stderr
+
+
+def run_files(lab):
+    folder = lab.folder / "wasmrun"
+    return list(folder.iterdir()) if folder.exists() else []
+
+
+def test_tunnel(lab, instance):
+    relay = lab.relay(secret="right")
+    server = f"{relay.host}:{relay.control_port}"
+    secret = lab.folder / "secret"
+    secret.write_text("right\n")
+    secret.chmod(0o600)
+    code, out, err = wasmrun(lab, "tunnel", "start", "--server", server, "--secret-file", secret)
+    assert code == 0 and "Hello from C" in fetch(out.strip())[1], err
+    assert "anyone with this address can reach the application, and there is no TLS" in err
+    code, shown, _ = wasmrun(lab, "tunnel", "status")
+    assert code == 0 and "Connected" in shown and out.strip() in shown and "0 open, 1 total" in shown
+    code, text, _ = wasmrun(lab, "tunnel", "status", "--json")
+    assert code == 0 and json.loads(text) == instance.tunnel()
+    code, text, _ = wasmrun(lab, "tunnel", "start", "--json", env={"WASMRUN_TUNNEL_SERVER": server, "WASMRUN_TUNNEL_SECRET": "right"})
+    assert code == 0 and json.loads(text)["public_url"] == out.strip()
+    assert wasmrun(lab, "tunnel", "stop")[:2] == (0, "Tunnel stopped\n")
+    assert instance.tunnel()["status"] == "Disconnected"
+
+
+def test_tunnel_with_a_port(lab, instance):
+    relay = lab.relay()
+    server = f"{relay.host}:{relay.control_port}"
+    port = wasmrun(lab, "tunnel", "start", "--server", server)[1].strip().rsplit(":", 1)[1]
+    wasmrun(lab, "tunnel", "stop")
+    wait_for(lambda: refused((relay.host, int(port))), "the public port is free again")
+    code, out, _ = wasmrun(lab, "tunnel", "start", "--server", server, "--port", port, "--protocol", "bore")
+    assert code == 0 and out.strip().endswith(f":{port}")
+
+
+def test_tunnel_fails(lab, instance):
+    code, out, err = wasmrun(lab, "tunnel", "start", "--server", "127.0.0.1:1")
+    assert code == 1 and out == "" and "could not connect to 127.0.0.1:1" in err
+    assert len(err.splitlines()) == 1
+    code, out, _ = wasmrun(lab, "tunnel", "start", "--server", "127.0.0.1:1", "--json")
+    assert code == 1 and json.loads(out)["status"] == "Failed"
+
+
+USAGE = {
+    "no action": (["tunnel"], "ACTION"),
+    "wrong action": (["tunnel", "restart"], "restart"),
+    "server with stop": (["tunnel", "stop", "--server", "x"], "'--server' goes with 'start' only"),
+    "two secrets": (["tunnel", "start", "--secret", "x", "--secret-file", "/dev/null"], "cannot be used together"),
+    "bad stream": (["logs", "--stream", "x"], "--stream"),
+}
+
+
+@pytest.mark.parametrize("case", USAGE)
+def test_usage(lab, case):
+    args, message = USAGE[case]
+    code, out, err = wasmrun(lab, *args)
+    assert code == 2 and out == "" and message in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("args", [("tunnel", "status"), ("logs",), ("logs", "-f"), ("stop",)], ids=" ".join)
+def test_none_is_running(lab, args):
+    code, out, err = wasmrun(lab, *args)
+    assert (code, out, err) == (NOT_RUNNING, "", "error: no application is running, start one with 'wasmrun os'\n")
+    code, _, err = wasmrun(lab, *args, "-p", "/tmp")
+    assert code == NOT_RUNNING and "'wasmrun os -p /tmp'" in err
+    assert wasmrun(lab, "ps", "--json")[:2] == (0, "[]\n")
+
+
+def test_logs(lab, instance):
+    port = instance.app()["port"]
+    fetch(f"http://127.0.0.1:{port}", "/first")
+    wait_for(lambda: "stdout | GET /first" in wasmrun(lab, "logs")[1], "the request is in the log")
+    code, out, _ = wasmrun(lab, "logs", "--stream", "supervisor")
+    assert code == 0 and out and all(line.startswith("supervisor | ") for line in out.splitlines())
+    code, out, _ = wasmrun(lab, "logs", "--json", "--stream", "stdout")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and lines[-1]["text"] == "GET /first" and lines[-1]["stream"] == "stdout"
+
+
+def test_logs_follow(lab, instance):
+    """Old lines and new ones, each once, until the instance ends."""
+    port = instance.app()["port"]
+    fetch(f"http://127.0.0.1:{port}", "/0")
+    follower = lab.process([WASMRUN, "logs", "-f", "--stream", "stdout"], "logs", env={"XDG_RUNTIME_DIR": str(lab.folder)})
+    for number in range(20):
+        follower.wait_line(rf"GET /{number}$")
+        fetch(f"http://127.0.0.1:{port}", f"/{number + 1}")
+    follower.wait_line("GET /20$")
+    instance.process.signal(signal.SIGTERM)
+    assert follower.wait_exit() == 0
+    asked = [match[1] for _, match in follower.find(r"^stdout \| GET /(\d+)$")]
+    assert asked == [str(number) for number in range(21)]
+
+
+def test_logs_into_a_closed_pipe(lab, instance):
+    """`wasmrun logs -f | head -n 1` ends."""
+    shell = f"{WASMRUN} logs -f | head -n 1"
+    env = {**os.environ, "XDG_RUNTIME_DIR": str(lab.folder)}
+    with subprocess.Popen(["sh", "-c", shell], stdout=subprocess.PIPE, text=True, env=env) as child:
+        assert child.stdout.readline().startswith("supervisor | stopped -> ")
+
+        def ended():
+            fetch(f"http://127.0.0.1:{instance.app()['port']}")  # more to write
+            return child.poll() is not None
+
+        wait_for(ended, "the follower notices that nobody reads")
+
+
+def test_several(lab, project, instance, tmp_path):
+    other = shutil.copytree(project, tmp_path / "other")
+    second = run_os(lab, other)
+    code, _, err = wasmrun(lab, "tunnel", "status")
+    assert code == NOT_RUNNING and str(project) in err and str(other) in err and "--path" in err
+    assert wasmrun(lab, "tunnel", "status", cwd=other)[0] == 0
+    assert wasmrun(lab, "tunnel", "status", "-p", project)[0] == 0
+    listed = {entry["pid"]: entry for entry in json.loads(wasmrun(lab, "ps", "--json")[1])}
+    assert listed.keys() == {instance.process.pid, second.process.pid}
+    entry = listed[second.process.pid]
+    assert entry["project"] == str(other) and entry["state"] == "running" and entry["tunnel"] == "Not started"
+    assert entry["page"] == f"http://127.0.0.1:{second.port}" and entry["public_url"] is None
+    assert len(wasmrun(lab, "ps")[1].splitlines()) == 3
+    assert wasmrun(lab, "stop", cwd=other) == (0, "", "")
+    assert second.process.wait_exit() == 0 and instance.process.alive()
+    assert wasmrun(lab, "tunnel", "status")[0] == 0
+
+
+def test_stop(lab, instance):
+    """It is gone when the command returns."""
+    assert wasmrun(lab, "stop") == (0, "", "")
+    assert refused(("127.0.0.1", instance.port)) and run_files(lab) == []
+    assert instance.process.wait_exit() == 0
+
+
+def test_killed_instance(lab, instance):
+    """What it leaves behind is found out and removed."""
+    (file,) = run_files(lab)
+    assert file.stat().st_mode & 0o077 == 0 and file.parent.stat().st_mode & 0o077 == 0
+    instance.process.kill()
+    assert wasmrun(lab, "ps", "--json")[1] == "[]\n"
+    assert run_files(lab) == []
+
+
+def test_with_a_token(lab, project):
+    instance = run_os(lab, project, "--listen", "0.0.0.0")
+    code, out, err = wasmrun(lab, "tunnel", "status")
+    assert instance.token and code == 0 and "Not started" in out, err
+
+
+def test_folder_of_others(lab, project):
+    """The instance runs without its file, and the commands say what is wrong."""
+    folder = lab.folder / "wasmrun"
+    folder.mkdir()
+    folder.chmod(0o777)
+    instance = run_os(lab, project)
+    instance.process.wait_line("other commands can't find this one: .* yours alone")
+    code, _, err = wasmrun(lab, "ps")
+    assert code == 11 and "yours alone" in err and os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
+def test_completion(lab, shell):
+    code, out, _ = wasmrun(lab, "completion", shell)
+    assert code == 0 and "secret-file" in out and "tunnel-server" in out
