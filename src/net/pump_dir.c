@@ -55,7 +55,7 @@ static void dir_release_held(struct pump_dir *d, struct pump_io *io)
 {
 	if (!d->held)
 		return;
-	io->held_bytes -= d->held_end;
+	counter_add(&io->held_bytes, -(uint64_t)d->held_end);
 	free(d->held);
 	d->held = NULL;
 }
@@ -157,7 +157,7 @@ static void dir_hold(
 	memcpy(d->held, data, len);
 	d->held_start = 0;
 	d->held_end = len;
-	io->held_bytes += len;
+	counter_add(&io->held_bytes, len);
 }
 
 /* One read and one write. Returns the bytes read. */

@@ -39,7 +39,7 @@ struct pump_io {
 	struct pipe_cache pipes;
 	enum pump_mode mode;
 	uint64_t half_close_timeout_ms, idle_timeout_ms;
-	uint64_t held_bytes; /* on the heap, all pumps of the worker */
+	_Atomic uint64_t held_bytes; /* on the heap now, all pumps of the worker */
 	_Atomic uint64_t bytes[PUMP_SIDES];
 	_Atomic uint64_t spliced_bytes;
 };

@@ -193,6 +193,7 @@ void pump_pool_stats(const struct pump_pool *pool, struct pump_stats *ret_stats)
 			s.bytes[side] +=
 				atomic_load_explicit(&io->bytes[side], memory_order_relaxed);
 		s.spliced_bytes += atomic_load_explicit(&io->spliced_bytes, memory_order_relaxed);
+		s.held_bytes += atomic_load_explicit(&io->held_bytes, memory_order_relaxed);
 	}
 	*ret_stats = s;
 }

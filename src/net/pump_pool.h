@@ -76,6 +76,7 @@ struct pump_stats {
 	uint64_t open, total;
 	uint64_t bytes[PUMP_SIDES];
 	uint64_t spliced_bytes;
+	uint64_t held_bytes; /* read, not yet delivered and on the heap: of slow readers */
 	uint64_t pipes_large, pipes_small, pipes_limit; /* in use by size; the budget in pages */
 	uint64_t pipes_denied; /* times a direction wanted a pipe, got none and went on copying */
 };

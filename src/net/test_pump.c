@@ -155,6 +155,18 @@ static void test_half_close_by_app(void **state)
 	run_half_close(test_mode(state), PUMP_INNER);
 }
 
+/* What is stuck is counted, on the heap where bytes are copied. */
+static void wait_held(struct fixture *f)
+{
+	struct pump_stats stats = { 0 };
+
+	while (stats.held_bytes == 0) {
+		uv_run(&f->loop, UV_RUN_NOWAIT);
+		pump_pool_stats(f->pool, &stats);
+		sched_yield();
+	}
+}
+
 /* With a direction stuck behind a reader that doesn't read, the other one works, and nothing is
  * lost. */
 static void test_slow_reader(void **state)
@@ -176,6 +188,8 @@ static void test_slow_reader(void **state)
 		assert_true(stream_write(l.visitor, i, MESSAGE_BYTES));
 		assert_true(stream_read(l.app, i, MESSAGE_BYTES));
 	}
+	if (config.mode == PUMP_COPY)
+		wait_held(f);
 	assert_true(stream_read(l.visitor, 7, bulk.len));
 	assert_true(flow_join(&bulk));
 	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);

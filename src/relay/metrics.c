@@ -86,6 +86,8 @@ static void write_streams(const struct relay *relay, FILE *out)
 		stats.bytes[PUMP_OUTER], stats.bytes[PUMP_INNER]);
 	write_metric(
 		out, "spliced_bytes_total", "counter", "of them by splice", stats.spliced_bytes);
+	write_metric(out, "held_bytes", "gauge", "bytes of slow readers held in memory",
+		stats.held_bytes);
 	(void)fprintf(out,
 		"# HELP bore_pipes pipes in use\n# TYPE bore_pipes gauge\n"
 		"bore_pipes{size=\"large\"} %" PRIu64 "\nbore_pipes{size=\"small\"} %" PRIu64 "\n",
