@@ -291,6 +291,11 @@ static int server_configure(
 		option_set_fail(set, "port range is empty: '--min-port' is above '--max-port'");
 		return usage_error(set);
 	}
+	if (v->common.json && v->connection_log && strcmp(v->connection_log, "-") == 0) {
+		option_set_fail(set,
+			"'--json' and '--connection-log -' both want standard output: name a file");
+		return usage_error(set);
+	}
 	code = server_parse_bind(
 		set, "bind-addr", bind_addr, port, &config->bind_addr, &config->bind_dual);
 	if (code != EXIT_CODE_OK)

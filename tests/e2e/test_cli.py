@@ -65,6 +65,7 @@ USAGE = [
     (["server", "--workers", "many"], "many"),
     (["server", "--metrics", "9100"], "9100"),
     (["server", "--control-port", "70000"], "70000"),
+    (["server", "--json", "--connection-log", "-"], "standard output"),
 ]
 
 
