@@ -425,6 +425,8 @@ void visitor_start(struct visitor *v)
 	if (r == 1) {
 		v->fd[PUMP_OUTER] = fd;
 		r = visitor_accept(v);
+		if (r == 0)
+			visitor_note_success(v, PUMP_OUTER);
 	}
 	if (r < 0) {
 		visitor_dial_failed(v, PUMP_OUTER, r);
