@@ -219,9 +219,6 @@ void stream_announce_waiting(struct endpoint *e)
 	list_for_each(pos, &e->relay->waiting) {
 		struct stream *s = list_entry(pos, struct stream, link);
 
-		/* Announcing can end the session. */
-		if (!e->session)
-			return;
 		if (s->endpoint == e)
 			session_announce(e->session, &s->entry.id);
 	}
