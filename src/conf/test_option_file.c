@@ -252,6 +252,29 @@ static void test_too_deep(void **state)
 	assert_int_equal(read_with(r, NULL), OPTION_INVALID);
 }
 
+/* The parser doesn't count these: once each level had a longer key of its own, 2 GiB in all. */
+static void test_too_many_dots(void **state)
+{
+	static char text[OPTION_FILE_MAX - sizeof "=1"];
+	struct reading *r = *state;
+	const struct toml_entry *entry;
+	struct toml_file *file;
+	char why[TOML_WHY_MAX];
+	uint32_t line;
+
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = i % 2 ? '.' : 'a';
+	memcpy(text + sizeof text - 3, "a=1", 3);
+	write_file(r, text, sizeof text);
+	assert_int_equal(read_with(r, NULL), OPTION_INVALID);
+	assert_int_equal(toml_file_parse(text, sizeof text, &file, &line, why), 0);
+	assert_int_equal(toml_file_count(file), 1);
+	entry = toml_file_entry(file, 0);
+	assert_int_equal(strlen(entry->key), 2 * TOML_DEPTH_MAX - 1);
+	assert_null(entry->text);
+	toml_file_free(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +285,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_unused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_big, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_deep, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_many_dots, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,14 +75,20 @@ static void add_value(toml_file *file, const char *key, const toml::node &node, 
 	file->entries.push_back(entry);
 }
 
-/* The depth is bounded by the parser. */
-static void add_table(toml_file *file, const std::string &prefix, const toml::table &table)
+/*
+ * The parser bounds the depth of values, but not that of dotted keys: what is deeper than any
+ * option is one entry, whose key nobody knows.
+ */
+static void add_table(
+	toml_file *file, const std::string &prefix, const toml::table &table, unsigned depth)
 {
 	for (const auto &[name, node] : table) {
 		std::string path = prefix + std::string(name.str());
 
-		if (const auto *inner = node.as_table()) {
-			add_table(file, path + ".", *inner);
+		const auto *inner = node.as_table();
+
+		if (inner && depth < TOML_DEPTH_MAX) {
+			add_table(file, path + ".", *inner, depth + 1);
 			continue;
 		}
 		const char *key = keep(file, std::move(path)).c_str();
@@ -100,7 +106,7 @@ try {
 	const toml::table table = toml::parse(std::string_view(text, len));
 	auto file = std::make_unique<toml_file>();
 
-	add_table(file.get(), "", table);
+	add_table(file.get(), "", table, 1);
 	*ret_file = file.release();
 	return 0;
 } catch (const toml::parse_error &error) {

@@ -15,6 +15,7 @@ extern "C" {
 #endif
 
 #define TOML_WHY_MAX 256 /* an explanation and its NUL */
+#define TOML_DEPTH_MAX 8 /* tables in tables; what is deeper is one entry without a text */
 
 /* A value: one entry for each element of an array. */
 struct toml_entry {
