@@ -202,7 +202,7 @@ int cmd_run(int argc, char **argv)
 	_cleanup_(fd_closep) int listen_fd = -1;
 	struct run_values values = { 0 };
 	struct option_set set;
-	struct addr addr;
+	struct addr addr = { 0 };
 	int code;
 
 	if (!usage_parse(&set, &run_table, &values, argc, argv, &code))
