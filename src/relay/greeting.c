@@ -60,13 +60,28 @@ static void greeting_step(struct session *s, int r)
 		session_want_port(s);
 }
 
+/* Closed before a word, or before another word. */
+static bool greeting_penalised(struct relay *relay, const struct addr *from)
+{
+	if (!limits_penalised(&relay->limits, from, uv_now(relay->loop)))
+		return false;
+	relay->counts.penalised++;
+	return true;
+}
+
 /* False: the handshake waits for more, or the session has ended. */
 bool greeting_read(struct session *s)
 {
 	struct buf *in = &s->chan.in;
 	size_t used = 0;
-	int r = server_handshake_feed(&s->hs, buf_head(in), buf_len(in), &used, &s->chan.out);
+	int r;
 
+	/* Many guesses that were begun at once are one guess. */
+	if (greeting_penalised(s->relay, &s->from)) {
+		session_end(s, "penalised for a bad secret");
+		return false;
+	}
+	r = server_handshake_feed(&s->hs, buf_head(in), buf_len(in), &used, &s->chan.out);
 	if (r >= 0)
 		buf_consume(in, used);
 	greeting_step(s, r);
@@ -160,8 +175,7 @@ void greeting_accept(struct relay *relay, int fd, const struct addr *from)
 	struct first_step step;
 
 	relay->counts.handshakes++;
-	if (limits_penalised(&relay->limits, from, uv_now(relay->loop))) {
-		relay->counts.penalised++;
+	if (greeting_penalised(relay, from)) {
 		(void)fd_close(fd);
 		return;
 	}

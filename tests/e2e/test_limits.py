@@ -11,7 +11,7 @@ from harness.lab import Relay, read_metrics
 from harness.netns import unusable
 from harness.streams import connect, ended, ping, recv_exact, threads
 from harness.wait import DEADLINE, SANITIZER, SCALE, wait_for
-from harness.wire import Conn, RawClient
+from harness.wire import Conn, RawClient, tag
 
 needs_net = pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
 
@@ -300,6 +300,24 @@ def test_bad_secrets_are_penalised(lab, net):
     assert pauses[1] > pauses[0] * 1.2 and pauses[0] > 0.5, pauses
     values = relay.metrics()
     assert values["bore_bad_secrets_total"] == 2 and values["bore_penalised_total"] >= 2
+
+
+@needs_net
+@pytest.mark.root
+def test_guesses_begun_at_once_are_one(lab, net):
+    """Handshakes that were open before the penalty began get no answer any more, not even to the right secret."""
+    home = net.spoke()
+    relay = lab.relay(host=home.middle, where=net.middle, secret="s3cret", metrics=True)
+    with home.entered():
+        guesses = [Conn(connect(relay.control)) for _ in range(5)]
+    challenges = [guess.recv()["Challenge"] for guess in guesses]
+    guesses[0].send({"Authenticate": "00" * 32})
+    assert guesses[0].recv() == {"Error": "invalid secret"}
+    for guess, challenge in zip(guesses[1:], challenges[1:]):
+        guess.send({"Authenticate": tag("s3cret", challenge)})
+        guess.send({"Hello": 0})
+        assert guess.recv() is None
+    assert relay.metrics()["bore_bad_secrets_total"] == 1
 
 
 def test_metrics_name_every_limit(lab):
