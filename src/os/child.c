@@ -15,8 +15,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 
-#define READS_PER_TURN 16 /* of up to a line each: others want to run, too */
-#define READS_AT_END 256  /* a pipe holds 64 KiB, and nobody is there to fill it again */
+#define READS_AT_END 256 /* a pipe holds 64 KiB, and nobody is there to fill it again */
 
 static void reader_flush(struct child *c, struct child_reader *r)
 {
@@ -75,13 +74,11 @@ static bool reader_read(struct child *c, struct child_reader *r)
 	return true;
 }
 
+/* Once a turn: the buffer may be full of empty lines, which take their time, and others want to
+ * run, too. */
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
-	struct child_reader *r = container_of(poll, struct child_reader, poll);
-	unsigned turn = 0;
-
-	while (turn < READS_PER_TURN && reader_read(poll->data, r))
-		turn++;
+	(void)reader_read(poll->data, container_of(poll, struct child_reader, poll));
 }
 
 static void on_exit_readable(uv_poll_t *poll, int status, int events)

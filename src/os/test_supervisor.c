@@ -381,6 +381,23 @@ static void test_output(void **state)
 	fixture_close(&f);
 }
 
+/* Empty lines are the most that a buffer can hold: one turn of the loop must not take many. */
+static void test_flood(void **state)
+{
+	struct fixture f = { 0 };
+
+	fixture_open(&f, "ready; exec yes ''");
+	supervisor_start(f.supervisor);
+	await_history(&f, "starting running ");
+	for (uint64_t last, next = log_ring_next(f.ring); next < 10 * LOG_RING_LINES;) {
+		uv_run(&f.loop, UV_RUN_ONCE);
+		last = next;
+		next = log_ring_next(f.ring);
+		assert_in_range(next - last, 0, LOG_RING_LINE_MAX);
+	}
+	fixture_close(&f);
+}
+
 static int visit(struct fixture *f, const char *words)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
@@ -476,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_never_listens),
 		cmocka_unit_test(test_nothing_there),
 		cmocka_unit_test(test_output),
+		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_port_taken),
 	};
