@@ -24,6 +24,9 @@ static const struct {
 	{ "Content-Security-Policy",
 		"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
 		"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
+	/* Other pages may not even show what is here, the application's own among them: for a
+	 * browser its port is of the same site. */
+	{ "Cross-Origin-Resource-Policy", "same-origin" },
 	{ "Referrer-Policy", "no-referrer" },
 	{ "X-Content-Type-Options", "nosniff" },
 };

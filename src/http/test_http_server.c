@@ -200,6 +200,8 @@ static const struct {
 	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "fixed" },
 	{ NULL, "GET /fixed?x HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "fixed" },
 	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "nosniff" },
+	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
+		"Cross-Origin-Resource-Policy: same-origin" },
 	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "default-src 'none'" },
 	{ NULL, "GET /none HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 404", "\"success\":false" },
 	{ NULL, "POST /fixed HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "HTTP/1.1 405",
