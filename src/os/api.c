@@ -15,14 +15,23 @@
 #include "http/text.h"
 #include "os/api_internal.h"
 
-/* Where others than the user's own programs reach it, the address holds a secret: 122 random bits.
- * It stands in the fragment, which browsers never send. */
+/* The addresses by whose names http/access.h knows the user's own programs; the rest of 127.0.0.0/8
+ * is none of them. */
+static bool is_localhost(const struct addr *addr)
+{
+	if (addr->sa.sa_family == AF_INET)
+		return addr->in4.sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+	return addr_is_loopback(addr);
+}
+
+/* Elsewhere the address holds a secret: 122 random bits. It stands in the fragment, which browsers
+ * never send. */
 static int api_make_token(struct api *api)
 {
 	struct uuid uuid;
 	int r;
 
-	if (addr_is_loopback(&api->config.addr))
+	if (is_localhost(&api->config.addr))
 		return 0;
 	r = uuid_random(&uuid);
 	if (r == 0)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The API of `wasmrun os` beside the tunnel: who may ask, what it refuses, files, logs, events, the process."""
 
+import http.client
 import json
 import os
 import signal
@@ -128,6 +129,15 @@ def test_token_where_the_network_reaches_it(lab, project):
     instance.token = token
     assert instance.ask("GET", "/api/app", headers={"Host": "box.example"}).status == 200
     says_why(instance.ask("GET", "/api/app", headers={"Origin": "http://evil.example"}), 403)
+
+
+def test_token_at_another_loopback_address(lab, project):
+    """Its name is none of those that need no token."""
+    instance = run_os(lab, project, "--listen", "127.0.0.2")
+    conn = http.client.HTTPConnection("127.0.0.2", instance.port, timeout=DEADLINE)
+    conn.request("GET", "/api/app", headers={"Authorization": f"Bearer {instance.token}"})
+    assert instance.token and conn.getresponse().status == 200
+    conn.close()
 
 
 def test_page(instance):
