@@ -67,6 +67,16 @@ def test_tunnel_fails(lab, instance):
     assert code == 1 and json.loads(out)["status"] == "Failed"
 
 
+def test_tunnel_undecided(lab, instance):
+    """The relay is gone: the address is not there when the API gives up waiting, and that is no success."""
+    relay = lab.relay()
+    instance.start(server=f"{relay.host}:{relay.control_port}")
+    relay.process.kill()
+    instance.wait_status("Reconnecting")
+    code, _, err = wasmrun(lab, "tunnel", "start")
+    assert code == 1 and "the tunnel is not connected yet, it goes on trying" in err
+
+
 USAGE = {
     "no action": (["tunnel"], "ACTION"),
     "wrong action": (["tunnel", "restart"], "restart"),
