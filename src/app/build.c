@@ -20,12 +20,6 @@
 #define VERSION_MAX 64
 #define DIGITS "0123456789"
 
-static void fclosep(FILE **file)
-{
-	if (*file)
-		(void)fclose(*file);
-}
-
 static bool program_is_in(const char *dir, size_t len, const char *program, char path[PATH_MAX])
 {
 	int n = snprintf(path, PATH_MAX, "%.*s/%s", (int)len, dir, program);
@@ -50,16 +44,23 @@ static bool program_find(const char *program, char ret_path[PATH_MAX])
 /* The first line of a file beside the program, whatever links lead to that. */
 static bool version_read(const char *program, const char *file, char ret_line[VERSION_MAX])
 {
-	_cleanup_(fclosep) FILE *in = NULL;
 	char real[PATH_MAX], path[PATH_MAX];
+	FILE *in;
+	bool whole;
 	int n;
 
 	if (!realpath(program, real))
 		return false;
 	*strrchr(real, '/') = '\0';
 	n = snprintf(path, sizeof path, "%s/%s", real, file);
-	if (n < 0 || (size_t)n >= sizeof path || !(in = fopen(path, "re")) ||
-		!fgets(ret_line, VERSION_MAX, in))
+	if (n < 0 || (size_t)n >= sizeof path)
+		return false;
+	in = fopen(path, "re");
+	if (!in)
+		return false;
+	whole = fgets(ret_line, VERSION_MAX, in) != NULL;
+	(void)fclose(in);
+	if (!whole)
 		return false;
 	ret_line[strcspn(ret_line, "\r\n")] = '\0';
 	return true;
