@@ -172,27 +172,49 @@ int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port)
 	if (r < 0)
 		return r;
 	g->fd = take_fd(&fd);
-	g->poll.data = g;
+	(void)uv_timer_init(loop, &g->pause);
+	g->poll.data = g->pause.data = g;
 	list_init(&g->visitors);
 	g->visitor_count = 0;
 	g->closing = false;
+	g->state = GATE_OPEN;
+	gate_set(g, GATE_CLOSED);
 	return 0;
 }
 
-void gate_turn_away(struct gate *g, bool on)
+static void on_pause_over(uv_timer_t *timer)
 {
-	if (on)
+	struct gate *g = timer->data;
+
+	(void)uv_poll_start(&g->poll, UV_READABLE, on_readable);
+}
+
+void gate_set(struct gate *g, enum gate_state state)
+{
+	if (g->state == state)
+		return;
+	g->state = state;
+	(void)uv_poll_stop(&g->poll);
+	(void)uv_timer_stop(&g->pause);
+	if (state == GATE_CLOSED)
 		(void)uv_poll_start(&g->poll, UV_READABLE, on_readable);
-	else
-		(void)uv_poll_stop(&g->poll);
+	else if (state == GATE_PAUSED)
+		(void)uv_timer_start(&g->pause, on_pause_over, GATE_PAUSE_MS, 0);
+}
+
+static void on_pause_closed(uv_handle_t *handle)
+{
+	struct gate *g = handle->data;
+
+	g->fd = fd_close(g->fd);
+	gate_end(g);
 }
 
 static void on_poll_closed(uv_handle_t *handle)
 {
 	struct gate *g = handle->data;
 
-	g->fd = fd_close(g->fd);
-	gate_end(g);
+	uv_close((uv_handle_t *)&g->pause, on_pause_closed);
 }
 
 void gate_close(struct gate *g)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The application's listening socket on 127.0.0.1, which outlives its instances. While nobody is
- * there or on the way to serve, the gate takes the connections itself and turns them away: with 503
- * where the visitor speaks HTTP, with a plain end otherwise.
+ * there to serve, nor comes soon, the gate takes the connections itself and turns them away: with
+ * 503 where the visitor speaks HTTP, with a plain end otherwise.
  */
 #ifndef OS_GATE_H
 #define OS_GATE_H
@@ -15,9 +15,18 @@
 
 #define GATE_VISITORS_MAX 64 /* being turned away at a time; more are closed without a word */
 #define GATE_WORD_MS 2000    /* how long a visitor may take to speak, and to go */
+#define GATE_PAUSE_MS 3000   /* how long visitors wait for the next instance */
+
+enum gate_state {
+	GATE_OPEN,   /* an instance takes the connections */
+	GATE_PAUSED, /* the next one is on its way: visitors wait, but not for long */
+	GATE_CLOSED, /* they are turned away */
+};
 
 struct gate {
 	uv_poll_t poll;
+	uv_timer_t pause; /* from GATE_PAUSED to turning away */
+	enum gate_state state;
 	int fd; /* listening, non-blocking; owned */
 	uint16_t port;
 	struct list visitors;
@@ -27,11 +36,12 @@ struct gate {
 	void *owner;
 };
 
-/* port 0: the kernel's choice. closed, owner are set by the caller before. Negative errno: nothing
- * is to be closed. */
+/* GATE_CLOSED at first. port 0: the kernel's choice. closed, owner are set by the caller before.
+ * Negative errno: nothing is to be closed. */
 int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port);
 
-void gate_turn_away(struct gate *g, bool on);
+/* A pause that goes on is the same pause. */
+void gate_set(struct gate *g, enum gate_state state);
 
 /* `closed` follows, never from within. */
 void gate_close(struct gate *g);

@@ -37,9 +37,8 @@
 #define BUILD_TIMEOUT_MS (30U * 60 * 1000) /* a first build fetches and compiles everything */
 #define START_TIMEOUT_MS (2U * 60 * 1000)  /* compiling a large module takes a while */
 #define STOP_TIMEOUT_MS 5000               /* from SIGTERM to SIGKILL */
-#define VISITOR_WAIT_MS 3000 /* a longer pause between two instances is no pause to a visitor */
-#define STEADY_MS 10000      /* running for so long: the next crash starts with short delays */
-#define GUEST_CANNOT 192     /* wasmrun-guest's own codes begin here: its last line says why */
+#define STEADY_MS 10000  /* running for so long: the next crash starts with short delays */
+#define GUEST_CANNOT 192 /* wasmrun-guest's own codes begin here: its last line says why */
 #define REASON_MAX 640
 
 struct supervisor {
@@ -90,6 +89,22 @@ static uint64_t state_deadline_ms(struct supervisor *s)
 	}
 }
 
+/* Whether those who come are served soon. */
+static enum gate_state supervisor_gate_state(const struct supervisor *s, uint64_t deadline_ms)
+{
+	switch (s->state) {
+	case SUPERVISOR_RUNNING:
+		return GATE_OPEN;
+	case SUPERVISOR_STOPPED:
+	case SUPERVISOR_FAILED:
+		return GATE_CLOSED;
+	case SUPERVISOR_RESTARTING:
+		return deadline_ms > GATE_PAUSE_MS ? GATE_CLOSED : GATE_PAUSED;
+	default:
+		return GATE_PAUSED;
+	}
+}
+
 static _printf_(3, 4) void supervisor_set_state(
 	struct supervisor *s, enum supervisor_state state, const char *fmt, ...)
 {
@@ -113,10 +128,7 @@ static _printf_(3, 4) void supervisor_set_state(
 		(void)uv_timer_start(&s->timer, on_timer, deadline_ms, 0);
 	else
 		(void)uv_timer_stop(&s->timer);
-	/* Nobody will serve those who come, or not so soon: they are told. */
-	gate_turn_away(&s->gate,
-		state == SUPERVISOR_STOPPED || state == SUPERVISOR_FAILED ||
-			(state == SUPERVISOR_RESTARTING && deadline_ms > VISITOR_WAIT_MS));
+	gate_set(&s->gate, supervisor_gate_state(s, deadline_ms));
 	s->events.state(s->events.owner, old, state, cause);
 }
 
@@ -409,7 +421,6 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 	backoff_init(&s->backoff, NULL);
 	(void)uv_timer_init(loop, &s->timer);
 	s->timer.data = s;
-	gate_turn_away(&s->gate, true);
 	*ret_supervisor = s;
 	return 0;
 }

@@ -5,8 +5,8 @@
  *
  * The listening socket belongs to the supervisor and outlives every instance of the application:
  * visitors that come while it restarts wait in the socket's queue and are served by the next
- * instance. While none is to come soon (stopped, failed, a long pause in a series of crashes) they
- * are told so and closed.
+ * instance. While none is to come soon (stopped, failed, a build or another pause of more than 3 s)
+ * they are told so and closed.
  */
 #ifndef OS_SUPERVISOR_H
 #define OS_SUPERVISOR_H

@@ -465,6 +465,26 @@ static void test_gate(void **state)
 	fd_close(waiting);
 }
 
+/* A long build is no pause. */
+static void test_gate_while_building(void **state)
+{
+	struct fixture f = { 0 };
+	char text[TEXT_MAX];
+	int waiting;
+
+	fixture_open(&f, "ready; exec sleep 1000");
+	f.run.app.wasm = "app.wasm";
+	f.run.app.build = "exec sleep 1000";
+	supervisor_start(f.supervisor);
+	await_history(&f, "building ");
+	waiting = visit(&f, "GET / HTTP/1.1\r\n\r\n");
+	read_answer(&f, waiting, text);
+	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
+	assert_int_equal(status_of(&f).state, SUPERVISOR_BUILDING);
+	fd_close(waiting);
+	fixture_close(&f);
+}
+
 static void test_port_taken(void **state)
 {
 	const struct supervisor_events events = { .state = on_state };
@@ -495,6 +515,7 @@ int main(void)
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_gate),
+		cmocka_unit_test(test_gate_while_building),
 		cmocka_unit_test(test_port_taken),
 	};
 
