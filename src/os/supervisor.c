@@ -347,10 +347,10 @@ static void on_child_ended(struct child *child, int status)
 		supervisor_build_ended(s, status);
 	} else if (s->state != SUPERVISOR_STOPPING) {
 		supervisor_app_ended(s, status);
-	} else if (s->hopeless) {
-		supervisor_fail(s);
 	} else if (s->again) {
 		supervisor_begin(s);
+	} else if (s->hopeless) {
+		supervisor_fail(s);
 	} else {
 		supervisor_set_reason(s, "stopped on request");
 		supervisor_set_state(s, SUPERVISOR_STOPPED, "%s", s->reason);

@@ -339,6 +339,23 @@ static void test_never_listens(void **state)
 	fixture_close(&f);
 }
 
+/* A start that comes while it is given up is no less a wish. */
+static void test_start_while_given_up(void **state)
+{
+	struct fixture f = { 0 };
+	char path[96];
+
+	fixture_open_for(&f,
+		"trap 'until [ -e go ]; do sleep 0.01; done; exit' TERM; sleep 1000 & wait", 1000);
+	supervisor_start(f.supervisor);
+	await_history(&f, "starting stopping ");
+	supervisor_start(f.supervisor);
+	snprintf(path, sizeof path, "%s/go", f.dir);
+	write_file(path, "", 0);
+	await_history(&f, "starting stopping starting ");
+	fixture_close(&f);
+}
+
 static void test_nothing_there(void **state)
 {
 	struct fixture f = { 0 };
@@ -511,6 +528,7 @@ int main(void)
 		cmocka_unit_test(test_build),
 		cmocka_unit_test(test_stop_build),
 		cmocka_unit_test(test_never_listens),
+		cmocka_unit_test(test_start_while_given_up),
 		cmocka_unit_test(test_nothing_there),
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_flood),
