@@ -76,8 +76,9 @@ static bool supervisor_has_application(const struct supervisor *supervisor)
 	struct supervisor_status status;
 
 	supervisor_status(supervisor, &status);
-	return status.port && status.state != SUPERVISOR_STOPPED &&
-	       status.state != SUPERVISOR_STOPPING && status.state != SUPERVISOR_FAILED;
+	if (status.state == SUPERVISOR_STOPPING)
+		return status.starts_again;
+	return status.state != SUPERVISOR_STOPPED && status.state != SUPERVISOR_FAILED;
 }
 
 static bool secret_equal(const struct secret *a, const struct secret *b)

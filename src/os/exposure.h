@@ -38,7 +38,7 @@ struct exposure_status {
 enum exposure_condition {
 	EXPOSURE_BAD_SERVER = 1, /* it is no HOST or HOST:PORT */
 	EXPOSURE_OTHER_SETTINGS, /* active with other settings: stop it first */
-	EXPOSURE_NO_APPLICATION, /* the supervisor is stopped or failed */
+	EXPOSURE_NO_APPLICATION, /* the supervisor is stopped, or failed, or about to stop */
 };
 
 struct exposure_events {

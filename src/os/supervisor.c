@@ -462,6 +462,7 @@ void supervisor_status(const struct supervisor *s, struct supervisor_status *ret
 		proc_usage_read(s->child.proc.pid, &usage);
 	*ret_status = (struct supervisor_status){
 		.state = s->state,
+		.starts_again = s->again,
 		.kind = s->plan.kind,
 		.pid = app ? s->child.proc.pid : 0,
 		.port = s->gate.port,

@@ -11,6 +11,7 @@
 #ifndef OS_SUPERVISOR_H
 #define OS_SUPERVISOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <uv.h>
@@ -43,6 +44,7 @@ struct supervisor_config {
 
 struct supervisor_status {
 	enum supervisor_state state;
+	bool starts_again;       /* STOPPING for a restart */
 	const char *kind;        /* "preview1", ...; NULL while nothing is detected */
 	pid_t pid;               /* 0: no instance of the application runs */
 	uint16_t port;           /* on 127.0.0.1; 0: there is none yet */

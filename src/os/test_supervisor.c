@@ -261,12 +261,15 @@ static void test_restart(void **state)
 	first = status_of(&f).pid;
 	supervisor_restart(f.supervisor);
 	supervisor_restart(f.supervisor);
+	assert_true(status_of(&f).starts_again);
 	await_history(&f, "starting running stopping starting running ");
+	assert_false(status_of(&f).starts_again);
 	assert_int_not_equal(status_of(&f).pid, first);
 	assert_int_equal(status_of(&f).restarts, 0);
 	/* The last wish counts. */
 	supervisor_restart(f.supervisor);
 	supervisor_stop(f.supervisor);
+	assert_false(status_of(&f).starts_again);
 	await_history(&f, "starting running stopping starting running stopping stopped ");
 	fixture_close(&f);
 }

@@ -154,6 +154,15 @@ def test_reconnecting(lab, instance):
     assert "Hello from C" in fetch(instance.tunnel()["public_url"])[1]
 
 
+def test_start_while_the_application_restarts(lab, instance):
+    relay = lab.relay()
+    for _ in range(20):
+        assert instance.ask("POST", "/api/app/restart").body["state"] == "stopping"
+        assert instance.start(server=at(relay)).status == 200
+        instance.stop()
+        instance.wait_app("running")
+
+
 def test_no_application(lab, instance):
     relay = lab.relay()
     assert instance.ask("POST", "/api/app/stop").status == 200
