@@ -87,20 +87,36 @@ static bool secret_equal(const struct secret *a, const struct secret *b)
 	       (a->len == 0 || memcmp(a->text, b->text, a->len) == 0);
 }
 
-/* The settings, and from the configuration what they leave open. */
+static bool wish_is_for(const struct exposure_wish *wish, const char *server)
+{
+	char host[ADDR_HOST_MAX];
+	uint16_t port;
+
+	return addr_split(server, CONTROL_PORT, host, &port) == 0 &&
+	       strcasecmp(host, wish->host) == 0 && port == wish->control_port;
+}
+
+/* The settings, and from the configuration what they leave open. Its secret is for its own server:
+ * another one, which a call may name, would get it to see, or could use the answer to its
+ * challenge.
+ */
 static int exposure_complete(const struct exposure *e, const struct exposure_settings *settings,
 	struct exposure_wish *ret_wish)
 {
 	const struct os_run_config *config = e->config;
 	const char *server = settings->server ? settings->server : config->tunnel_server;
-	const struct secret *secret = settings->secret ? settings->secret : &config->tunnel_secret;
+	const struct secret *secret = settings->secret;
 
 	if (addr_split(server, CONTROL_PORT, ret_wish->host, &ret_wish->control_port) < 0)
 		return EXPOSURE_BAD_SERVER;
 	ret_wish->port = settings->port_set ? settings->port : (uint16_t)config->tunnel_port;
 	ret_wish->protocol = settings->protocol_set ? settings->protocol
 						    : (enum tunnel_protocol)config->tunnel_protocol;
-	return secret->set ? secret_set(&ret_wish->secret, secret->text, secret->len) : 0;
+	if (!secret && wish_is_for(ret_wish, config->tunnel_server))
+		secret = &config->tunnel_secret;
+	if (!secret || !secret->set)
+		return 0;
+	return secret_set(&ret_wish->secret, secret->text, secret->len);
 }
 
 /* Whether the active tunnel is what `wish` asks for; what `settings` leaves open is no wish. */

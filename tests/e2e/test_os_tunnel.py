@@ -154,6 +154,16 @@ def test_reconnecting(lab, instance):
     assert "Hello from C" in fetch(instance.tunnel()["public_url"])[1]
 
 
+def test_configured_secret_is_for_the_configured_server(lab, project):
+    own, other = lab.relay(secret="s3cret"), lab.relay(secret="s3cret")
+    env = {"WASMRUN_TUNNEL_SERVER": at(own), "WASMRUN_TUNNEL_SECRET": "s3cret"}
+    instance = run_os(lab, project, env=env)
+    assert instance.start(server=at(other)).status == 502
+    assert instance.start(server=at(other), secret="s3cret").status == 200
+    assert instance.stop().status == 200
+    assert instance.start(server=at(own)).status == 200
+
+
 def test_start_while_the_application_restarts(lab, instance):
     relay = lab.relay()
     for _ in range(20):
