@@ -27,6 +27,7 @@ void process_prepare(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* A script behind a pipe waits for the line with the address. */
 	(void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+	(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* a line is one write, however it is made */
 }
 
 void process_raise_nofile(void)
