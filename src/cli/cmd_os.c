@@ -6,7 +6,9 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +47,7 @@ struct instance {
 	bool expire_open;
 	bool ran;            /* the application has been running */
 	bool exposed;        /* --expose was seen to */
+	uint64_t unshown;    /* lines that standard error had no room for */
 	bool closing, hurry; /* `hurry`: the application is given no time to end */
 	int code;            /* enum exit_code */
 };
@@ -132,6 +135,30 @@ static void on_hup(void *owner)
 		exposure_hurry(i->exposure);
 }
 
+/* A terminal may be stopped, a pager may not read on: that must not hold up the loop. */
+static bool stderr_has_room(void)
+{
+	struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&fd, 1, 0) == 1;
+}
+
+/* Whether a line can be shown; who can be shown lines again is told how many there were meanwhile.
+ */
+static bool instance_makes_room(struct instance *i)
+{
+	if (i->unshown && stderr_has_room()) {
+		fprintf(stderr,
+			"supervisor | %" PRIu64 " lines are not shown: 'wasmrun logs' has them\n",
+			i->unshown);
+		i->unshown = 0;
+	}
+	if (stderr_has_room())
+		return true;
+	i->unshown++;
+	return false;
+}
+
 /* What the application and its build say is theirs to format, but it must not steer the terminal.
  */
 static void show_line(void *owner, const struct log_line *line)
@@ -144,6 +171,8 @@ static void show_line(void *owner, const struct log_line *line)
 		log_debug("app", "%s", line->text);
 		return;
 	}
+	if (!instance_makes_room(i))
+		return;
 	fprintf(stderr, "%s | ", log_stream_name(line->stream));
 	terminal_write(stderr, line->text, line->len);
 	fputc('\n', stderr);

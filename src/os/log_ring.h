@@ -13,7 +13,9 @@
 
 #define LOG_RING_LINES 10000
 #define LOG_RING_BYTES (8U * 1024 * 1024) /* of text, all lines together */
-#define LOG_RING_LINE_MAX 4096            /* of one line: what is longer comes in pieces */
+/* Bytes of one line: what is longer comes in pieces. With a name before it, it fits into PIPE_BUF.
+ */
+#define LOG_RING_LINE_MAX 4000
 
 enum log_stream {
 	LOG_STREAM_STDOUT, /* the application's */

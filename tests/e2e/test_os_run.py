@@ -5,14 +5,16 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 import time
 
 import pytest
 
+from harness.apps import free_port
 from harness.lab import refused
 from harness.streams import threads
 from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import WASMRUN, fetch, need_wasmrun, run_os
+from harness.wasmrun import WASMRUN, Instance, accepts, fetch, need_wasmrun, run_os
 
 VISITORS = 50
 SECRET = "a-secret-of-the-tunnel"
@@ -168,3 +170,26 @@ def test_expire(lab, project):
     instance.wait_status("Disconnected")
     wait_for(lambda: refused((relay.host, int(url.rsplit(":", 1)[1]))), "the public port is closed")
     assert instance.app()["state"] == "running"
+
+
+def test_output_that_nobody_reads(tmp_path):
+    """A stopped terminal or pager holds up neither the API nor the tunnel."""
+    need_wasmrun()
+    (tmp_path / "wasmrun.toml").write_text('[app]\nwasm = "x.wasm"\nbuild = "exec yes"\n')
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    port = free_port()
+    argv = [WASMRUN, "os", "-p", tmp_path, "-P", str(port)]
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
+    instance = Instance(None, port)
+
+    def lines():
+        return int(re.search(rb"^wasmrun_log_lines_total (\d+)$", instance.get("/metrics"), re.M)[1])
+
+    try:
+        wait_for(lambda: accepts(port), "the API listens")
+        wait_for(lambda: lines() > 100_000, "more is said than a pipe holds")
+        process.terminate()
+        assert b"build | y\n" in process.communicate(timeout=DEADLINE)[1] and process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
