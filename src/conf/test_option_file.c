@@ -2,6 +2,7 @@
 /* Files against the values that they give, and every mistake in one against its message. */
 #include "conf/option_file.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -262,12 +263,18 @@ static void test_too_many_dots(void **state)
 	char why[TOML_WHY_MAX];
 	uint32_t line;
 
-	for (size_t i = 0; i < sizeof text; i++)
-		text[i] = i % 2 ? '.' : 'a';
+	text[0] = '\n';
+	for (size_t i = 1; i < sizeof text; i++)
+		text[i] = i % 2 ? 'a' : '.';
 	memcpy(text + sizeof text - 3, "a=1", 3);
 	write_file(r, text, sizeof text);
 	assert_int_equal(read_with(r, NULL), OPTION_INVALID);
-	assert_int_equal(toml_file_parse(text, sizeof text, &file, &line, why), 0);
+	assert_int_equal(toml_file_parse(text, sizeof text, &file, &line, why), -EINVAL);
+	assert_int_equal(line, 2);
+	assert_string_equal(why, "it has more than 256 dots");
+	/* As deep as a line may be. */
+	memcpy(text + 2 * TOML_DOTS_MAX + 1, "a=1", 3);
+	assert_int_equal(toml_file_parse(text, 2 * TOML_DOTS_MAX + 4, &file, &line, why), 0);
 	assert_int_equal(toml_file_count(file), 1);
 	entry = toml_file_entry(file, 0);
 	assert_int_equal(strlen(entry->key), 2 * TOML_DEPTH_MAX - 1);

@@ -29,6 +29,7 @@ struct toml_surprise {
 #define TOML_ASSERT(condition) ((condition) ? (void)0 : surprised())
 
 #define TOML_EXCEPTIONS 1
+#define TOML_MAX_NESTED_VALUES 16
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_HEADER_ONLY 1
 /* Likewise U+00A1 and those behind it in the table of white space: they are none. */
@@ -76,9 +77,26 @@ static void add_value(toml_file *file, const char *key, const toml::node &node, 
 }
 
 /*
- * The parser bounds the depth of values, but not that of dotted keys: what is deeper than any
- * option is one entry, whose key nobody knows.
+ * The parser bounds the depth of values, but not that of dotted keys, and its recursion would use
+ * up the stack. 0: it may read the text; else the line that has too many dots.
  */
+static uint32_t dotted_line(std::string_view text)
+{
+	uint32_t line = 1;
+	unsigned dots = 0;
+
+	for (char c : text) {
+		if (c == '\n') {
+			line++;
+			dots = 0;
+		} else if (c == '.' && ++dots > TOML_DOTS_MAX) {
+			return line;
+		}
+	}
+	return 0;
+}
+
+/* What is deeper than any option is one entry, whose key nobody knows. */
 static void add_table(
 	toml_file *file, const std::string &prefix, const toml::table &table, unsigned depth)
 {
@@ -103,6 +121,13 @@ static void add_table(
 int toml_file_parse(const char *text, size_t len, toml_file **ret_file, uint32_t *ret_line,
 	char ret_why[TOML_WHY_MAX])
 try {
+	const uint32_t dotted = dotted_line(std::string_view(text, len));
+
+	if (dotted) {
+		*ret_line = dotted;
+		std::snprintf(ret_why, TOML_WHY_MAX, "it has more than %d dots", TOML_DOTS_MAX);
+		return -EINVAL;
+	}
 	const toml::table table = toml::parse(std::string_view(text, len));
 	auto file = std::make_unique<toml_file>();
 

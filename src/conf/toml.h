@@ -14,8 +14,9 @@
 extern "C" {
 #endif
 
-#define TOML_WHY_MAX 256 /* an explanation and its NUL */
-#define TOML_DEPTH_MAX 8 /* tables in tables; what is deeper is one entry without a text */
+#define TOML_WHY_MAX 256  /* an explanation and its NUL */
+#define TOML_DEPTH_MAX 8  /* tables in tables; what is deeper is one entry without a text */
+#define TOML_DOTS_MAX 256 /* in a line: each of a dotted key's is a table in a table */
 
 /* A value: one entry for each element of an array. */
 struct toml_entry {
