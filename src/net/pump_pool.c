@@ -15,12 +15,15 @@
 #include "net/pump.h"
 #include "net/pump_worker.h"
 
+/* How many more connections than the idlest worker the last one may have. */
+#define POOL_IMBALANCE 8
+
 struct pump_pool {
 	uv_async_t notify;
 	struct pipe_pool pipes;
 	struct pump_worker *workers; /* owned, `count` of them */
 	unsigned count;
-	unsigned next; /* the worker that comes first among equally loaded ones */
+	unsigned current; /* the worker that got the last connection */
 	uint64_t open, total;
 	bool closing;
 	void (*closed)(void *owner);
@@ -131,18 +134,22 @@ int pump_pool_new(
 	return 0;
 }
 
+/*
+ * A worker that is at work takes one more connection without being woken, and a connection that
+ * lives for a request only costs more to wake somebody for than to serve. So the last one goes on
+ * until it is clearly busier than the idlest.
+ */
 static struct pump_worker *pool_pick(struct pump_pool *pool)
 {
-	unsigned best = pool->next;
+	unsigned idlest = 0;
 
 	for (unsigned i = 1; i < pool->count; i++) {
-		unsigned other = (pool->next + i) % pool->count;
-
-		if (pool->workers[other].load < pool->workers[best].load)
-			best = other;
+		if (pool->workers[i].load < pool->workers[idlest].load)
+			idlest = i;
 	}
-	pool->next = (best + 1) % pool->count;
-	return &pool->workers[best];
+	if (pool->workers[pool->current].load >= pool->workers[idlest].load + POOL_IMBALANCE)
+		pool->current = idlest;
+	return &pool->workers[pool->current];
 }
 
 int pump_pool_add(struct pump_pool *pool, const struct pump_job *job, struct pump **ret_pump)
