@@ -22,3 +22,21 @@ void fd_closep(int *fd)
 {
 	*fd = fd_close(*fd);
 }
+
+ssize_t fd_read_full(int fd, void *data, size_t len)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len) {
+		n = read(fd, (char *)data + done, len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}

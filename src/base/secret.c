@@ -49,25 +49,6 @@ static void secret_unmapp(char **text)
 	secret_unmap(*text);
 }
 
-/* Reads up to SECRET_MAX_LEN + 1 bytes; returns how many, or a negative errno. */
-static ssize_t secret_read_all(int fd, char *text)
-{
-	size_t len = 0;
-	ssize_t n;
-
-	while (len <= SECRET_MAX_LEN) {
-		n = read(fd, text + len, SECRET_MAX_LEN + 1 - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
-}
-
 int secret_set(struct secret *s, const char *text, size_t len)
 {
 	char *copy;
@@ -106,7 +87,7 @@ int secret_read_file(struct secret *s, const char *path, const char **ret_why)
 		return r;
 	}
 	r = secret_map(&text);
-	len = r < 0 ? r : secret_read_all(fd, text);
+	len = r < 0 ? r : fd_read_full(fd, text, SECRET_MAX_LEN + 1);
 	if (len < 0) {
 		*ret_why = strerror((int)-len);
 		return (int)len;

@@ -94,25 +94,6 @@ static int work_list(struct file_work *w)
 	return 0;
 }
 
-/* Fewer bytes than asked for only at the file's end. Returns how many, or negative errno. */
-static ssize_t read_full(int fd, char *data, size_t len)
-{
-	size_t done = 0;
-	ssize_t n;
-
-	while (done < len) {
-		n = read(fd, data + done, len - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 static int work_read(struct file_work *w)
 {
 	/* NONBLOCK: a pipe must not hold the thread. */
@@ -132,7 +113,7 @@ static int work_read(struct file_work *w)
 	w->out = malloc((size_t)st.st_size + 1);
 	if (!w->out)
 		return -ENOMEM;
-	n = read_full(fd, w->out, (size_t)st.st_size);
+	n = fd_read_full(fd, w->out, (size_t)st.st_size);
 	if (n < 0)
 		return (int)n;
 	w->out_len = (size_t)n;
