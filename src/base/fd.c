@@ -40,3 +40,20 @@ ssize_t fd_read_full(int fd, void *data, size_t len)
 	}
 	return (ssize_t)done;
 }
+
+int fd_write_full(int fd, const void *data, size_t len)
+{
+	const char *at = data;
+	ssize_t n;
+
+	while (len > 0) {
+		n = write(fd, at, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}

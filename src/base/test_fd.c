@@ -58,13 +58,13 @@ static void test_min_max(void **state)
 	assert_int_equal(max_u64(1, UINT64_MAX), UINT64_MAX);
 }
 
-static void test_read_full(void **state)
+static void test_full(void **state)
 {
 	char data[8];
 	int ends[2];
 
 	assert_int_equal(pipe(ends), 0);
-	assert_int_equal(write(ends[1], "ab", 2), 2);
+	assert_int_equal(fd_write_full(ends[1], "ab", 2), 0);
 	assert_int_equal(write(ends[1], "cde", 3), 3);
 	assert_int_equal(fd_close(ends[1]), -1);
 	assert_int_equal(fd_read_full(ends[0], data, 4), 4);
@@ -73,6 +73,7 @@ static void test_read_full(void **state)
 	assert_int_equal(fd_read_full(ends[0], data, sizeof data), 0);
 	assert_int_equal(fd_close(ends[0]), -1);
 	assert_int_equal(fd_read_full(-1, data, sizeof data), -EBADF);
+	assert_int_equal(fd_write_full(-1, data, sizeof data), -EBADF);
 }
 
 int main(void)
@@ -81,7 +82,7 @@ int main(void)
 		cmocka_unit_test(test_close_keeps_errno_and_takes_minus_one),
 		cmocka_unit_test(test_take_leaves_nothing_behind),
 		cmocka_unit_test(test_min_max),
-		cmocka_unit_test(test_read_full),
+		cmocka_unit_test(test_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

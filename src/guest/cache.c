@@ -98,18 +98,12 @@ int cache_touch(const struct cache *c, const char *name)
 	return utimensat(c->dir, name, NULL, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len)
+static int write_synced(int fd, const uint8_t *data, size_t len)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
+	int r = fd_write_full(fd, data, len);
 
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			data += n;
-			len -= (size_t)n;
-		}
-	}
+	if (r < 0)
+		return r;
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
@@ -153,7 +147,7 @@ int cache_store(const struct cache *c, const char *name, const void *data, size_
 	fd = openat(c->dir, partial, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, data, len);
+	r = write_synced(fd, data, len);
 	if (r == 0 && renameat(c->dir, partial, c->dir, name) < 0)
 		r = -errno;
 	if (r < 0) {

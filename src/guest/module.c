@@ -38,6 +38,7 @@ static int content_read(struct content *c, const char *path)
 {
 	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
+	ssize_t n;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
@@ -48,16 +49,10 @@ static int content_read(struct content *c, const char *path)
 	c->data = malloc((size_t)st.st_size + 1);
 	if (!c->data)
 		return -ENOMEM;
-	while (c->len < (size_t)st.st_size) {
-		ssize_t n = read(fd, c->data + c->len, (size_t)st.st_size - c->len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n == 0)
-			break;
-		if (n > 0)
-			c->len += (size_t)n;
-	}
+	n = fd_read_full(fd, c->data, (size_t)st.st_size);
+	if (n < 0)
+		return (int)n;
+	c->len = (size_t)n;
 	return 0;
 }
 

@@ -120,22 +120,6 @@ static int work_read(struct file_work *w)
 	return 0;
 }
 
-static int write_full(int fd, const char *data, size_t len)
-{
-	ssize_t n;
-
-	while (len) {
-		n = write(fd, data, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* The old file stays until the new one is whole: nobody ever reads half of it. */
 static int replace_file(int dir, const char *name, const void *data, size_t len)
 {
@@ -157,7 +141,7 @@ static int replace_file(int dir, const char *name, const void *data, size_t len)
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
-	r = write_full(fd, data, len);
+	r = fd_write_full(fd, data, len);
 	if (r == 0 && renameat(dir, temporary, dir, name) < 0)
 		r = -errno;
 	if (r < 0)
