@@ -113,8 +113,10 @@ int app_build_check(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
 
 int app_build_finish(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
 {
+	const char *made = plan->output ? plan->output : plan->module;
+	enum app_interface interface;
 	char shown[SHOWN_MAX];
-	int r = module_check(plan->output ? plan->output : plan->module, ret_why);
+	int r = module_check(made, &interface, ret_why);
 
 	if (r < 0 || !plan->output)
 		return r;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The outline of a binary module (WebAssembly core specification, "Binary Format", 5.5): magic,
- * version, then sections, each an identifier and its length in LEB128.
+ * version, then sections, each an identifier and its length in LEB128. A component's is the same.
+ * Names that say what the file is for are looked up in one table.
  */
 #include "app/module.h"
 
@@ -11,23 +12,109 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/foreign.h"
+#include "app/names.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
 
 #define HEADER_LEN 8
-#define SECTION_HEADER_MAX 6 /* identifier, and 32 bits in LEB128 */
-#define SECTIONS_MAX 4096    /* a module has a dozen, and custom ones */
-#define SHOWN_MAX 256        /* of a path in a message */
+#define SECTION_HEADER_MAX 6       /* identifier, and 32 bits in LEB128 */
+#define SECTIONS_MAX 16384         /* a module has a dozen, a component many small ones */
+#define SECTION_READ_MAX (4 << 20) /* what is looked at of one section */
+#define SHOWN_MAX 256              /* of a path in a message */
+
+#define SECTION_IMPORT 2
+#define SECTION_EXPORT 7
+#define SECTION_COMPONENT_EXPORT 11
 
 static const uint8_t magic[4] = { 0, 'a', 's', 'm' };
 static const uint8_t core_version[4] = { 1, 0, 0, 0 };
 /* Component model, Binary.md: the layer stands in the upper half. */
 static const uint8_t component_layer[2] = { 1, 0 };
+
+const char *const app_interface_words[APP_INTERFACES + 1] = {
+	[APP_LISTENER] = "preview1",
+	[APP_SOCKETS] = "preview1-sockets",
+	[APP_CGI] = "cgi",
+	[APP_HTTP] = "component-http",
+	[APP_COMMAND] = "component",
+	[APP_FILES] = "static",
+};
+
+/* What the names say, the strongest first. Several versions may stand behind a prefix. */
+static const struct {
+	const char *module; /* that it is imported from; "": a component exports it */
+	const char *prefix;
+	enum app_interface interface;
+} marks[] = {
+	{ "wasi_snapshot_preview1", "sock_listen", APP_SOCKETS },
+	{ "wasi_snapshot_preview1", "sock_accept", APP_LISTENER },
+	{ "", "wasi:http/incoming-handler@0.2", APP_HTTP },
+	{ "", "wasi:http/handler@0.3", APP_HTTP },
+	{ "", "wasi:cli/run@0.", APP_COMMAND },
+};
+
+/* What has been found out so far. */
+struct scan {
+	int fd;
+	bool component;
+	size_t mark;         /* the strongest, or their number */
+	const char *foreign; /* what is wrong with it, or NULL */
+};
+
+static bool name_starts(const struct name *name, const char *prefix)
+{
+	return name->len >= strlen(prefix) && memcmp(name->text, prefix, strlen(prefix)) == 0;
+}
+
+static void on_name(void *arg, const struct name *module, const struct name *name)
+{
+	struct scan *scan = arg;
+
+	if (!scan->foreign)
+		scan->foreign = module->len
+					? foreign_find(FOREIGN_IMPORT, module->text, module->len)
+					: foreign_find(scan->component ? FOREIGN_COMPONENT_EXPORT
+								       : FOREIGN_EXPORT,
+						  name->text, name->len);
+	/* A component's core exports the same names before it is made into one. */
+	if (!module->len && !scan->component)
+		return;
+	for (size_t i = 0; i < scan->mark; i++)
+		if (module->len == strlen(marks[i].module) &&
+			name_starts(module, marks[i].module) && name_starts(name, marks[i].prefix))
+			scan->mark = i;
+}
+
+/* What can't be read, or isn't sound, the engine will complain about. */
+static int scan_section(struct scan *scan, uint8_t id, uint64_t at, uint32_t len)
+{
+	size_t size = len < SECTION_READ_MAX ? len : SECTION_READ_MAX;
+	uint8_t *bytes;
+	ssize_t n;
+
+	if (scan->component ? id != SECTION_COMPONENT_EXPORT
+			    : id != SECTION_IMPORT && id != SECTION_EXPORT)
+		return 0;
+	bytes = malloc(size ? size : 1);
+	if (!bytes)
+		return -ENOMEM;
+	n = pread(scan->fd, bytes, size, (off_t)at);
+	if (n > 0 && scan->component)
+		names_read_component_exports(bytes, (size_t)n, on_name, scan);
+	else if (n > 0 && id == SECTION_IMPORT)
+		names_read_imports(bytes, (size_t)n, on_name, scan);
+	else if (n > 0)
+		names_read_exports(bytes, (size_t)n, on_name, scan);
+	free(bytes);
+	return 0;
+}
 
 /* The section's length, and where it begins behind `at`. False: the bytes are cut off or too many.
  */
@@ -47,7 +134,7 @@ static bool parse_section(const uint8_t *bytes, size_t len, size_t *ret_header, 
 }
 
 /* What is wrong with the sections, or NULL. */
-static const char *check_sections(int fd, uint64_t size)
+static const char *check_sections(struct scan *scan, uint64_t size)
 {
 	uint64_t at = HEADER_LEN;
 	uint8_t bytes[SECTION_HEADER_MAX];
@@ -55,7 +142,7 @@ static const char *check_sections(int fd, uint64_t size)
 	for (unsigned i = 0; at < size; i++) {
 		size_t header;
 		uint32_t len;
-		ssize_t n = pread(fd, bytes, sizeof bytes, (off_t)at);
+		ssize_t n = pread(scan->fd, bytes, sizeof bytes, (off_t)at);
 
 		if (i == SECTIONS_MAX)
 			return "is no sound WebAssembly module: it has too many sections";
@@ -64,7 +151,10 @@ static const char *check_sections(int fd, uint64_t size)
 		if (!parse_section(bytes, (size_t)n, &header, &len))
 			return (size_t)n < sizeof bytes ? "is truncated"
 							: "is no sound WebAssembly module";
-		at += header + len;
+		at += header;
+		if (scan_section(scan, bytes[0], at, len) < 0)
+			return "can't be looked at: there is not enough memory";
+		at += len;
 	}
 	return at > size ? "is truncated" : NULL;
 }
@@ -76,7 +166,7 @@ static const char *check_header(const uint8_t *bytes, size_t len)
 	if (len < HEADER_LEN)
 		return "is truncated";
 	if (memcmp(bytes + 6, component_layer, sizeof component_layer) == 0)
-		return "is a component: only preview 1 modules can be run as yet";
+		return NULL;
 	if (memcmp(bytes + 4, core_version, sizeof core_version) != 0)
 		return "is of a WebAssembly version that isn't known here";
 	return NULL;
@@ -91,9 +181,33 @@ static int module_fail(const char *path, int r, const char *what, char *ret_why)
 	return r;
 }
 
-int module_check(const char *path, char ret_why[APP_WHY_MAX])
+/* Of what is named in it; NULL, or what is wrong. */
+static const char *scan_result(const struct scan *scan, enum app_interface *ret_interface)
+{
+	if (scan->foreign)
+		return scan->foreign;
+	if (scan->mark < ARRAY_LEN(marks))
+		*ret_interface = marks[scan->mark].interface;
+	else if (scan->component)
+		return "is a component that is no application: it exports neither "
+		       "wasi:http/incoming-handler@0.2, wasi:http/handler@0.3 nor wasi:cli/run";
+	else
+		*ret_interface = APP_CGI;
+	return NULL;
+}
+
+static int check_folder(int fd, const char *path, enum app_interface *ret_interface, char *ret_why)
+{
+	if (faccessat(fd, "index.html", R_OK, 0) < 0)
+		return module_fail(path, -EINVAL, "is a folder without an index.html", ret_why);
+	*ret_interface = APP_FILES;
+	return 0;
+}
+
+int module_check(const char *path, enum app_interface *ret_interface, char ret_why[APP_WHY_MAX])
 {
 	_cleanup_(fd_closep) int fd = -1;
+	struct scan scan = { .mark = ARRAY_LEN(marks) };
 	uint8_t header[HEADER_LEN];
 	const char *wrong;
 	struct stat st;
@@ -103,13 +217,19 @@ int module_check(const char *path, char ret_why[APP_WHY_MAX])
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return module_fail(path, -errno, strerror(errno), ret_why);
+	if (S_ISDIR(st.st_mode))
+		return check_folder(fd, path, ret_interface, ret_why);
 	if (!S_ISREG(st.st_mode))
 		return module_fail(path, -EINVAL, "is no file", ret_why);
 	n = pread(fd, header, sizeof header, 0);
 	if (n < 0)
 		return module_fail(path, -errno, strerror(errno), ret_why);
 	wrong = check_header(header, (size_t)n);
+	scan.fd = fd;
+	scan.component = !wrong && header[6] == component_layer[0];
 	if (!wrong)
-		wrong = check_sections(fd, (uint64_t)st.st_size);
+		wrong = check_sections(&scan, (uint64_t)st.st_size);
+	if (!wrong)
+		wrong = scan_result(&scan, ret_interface);
 	return wrong ? module_fail(path, -EINVAL, wrong, ret_why) : 0;
 }

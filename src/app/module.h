@@ -1,14 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a file is something that can be run, as far as its outline tells. */
+/* What a file is, as far as its outline and its names tell, and so what runs it. */
 #ifndef APP_MODULE_H
 #define APP_MODULE_H
 
 #define APP_WHY_MAX 512 /* a line for people, and its NUL */
 
+/* How an application takes its visitors. */
+enum app_interface {
+	APP_LISTENER, /* preview 1: accepts from a listening socket that it is given */
+	APP_SOCKETS,  /* preview 1 with WasmEdge's socket calls: binds a port of its own */
+	APP_CGI,      /* preview 1 without sockets: one instance per request */
+	APP_HTTP,     /* component that exports wasi:http */
+	APP_COMMAND,  /* component that exports wasi:cli/run: binds a port of its own */
+	APP_FILES,    /* a folder of files with an index.html */
+	APP_INTERFACES,
+};
+
+/* The API's words for them: "preview1", "cgi", ...; NULL at the end. */
+extern const char *const app_interface_words[APP_INTERFACES + 1];
+
 /*
- * Reads the header and walks over the sections of a WebAssembly module (its contents are the
- * engine's to judge). 0, or a negative errno, and ret_why names the file and what is wrong.
+ * Reads the header, walks over the sections of a WebAssembly module or component and looks at the
+ * names that it imports or exports; the rest is the engine's to judge. `path` may also be a folder
+ * of files. 0, or a negative errno, and ret_why names the file and what is wrong.
  */
-int module_check(const char *path, char ret_why[APP_WHY_MAX]);
+int module_check(const char *path, enum app_interface *ret_interface, char ret_why[APP_WHY_MAX]);
 
 #endif

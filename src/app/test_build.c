@@ -128,6 +128,7 @@ static void test_old_tool(void **state)
 static void test_finish(void **state)
 {
 	struct app_plan plan = { .output = (char[]){ "new" }, .module = (char[]){ "module" } };
+	enum app_interface interface;
 	char why[APP_WHY_MAX];
 
 	assert_int_equal(app_build_finish(&plan, why), -ENOENT);
@@ -135,7 +136,7 @@ static void test_finish(void **state)
 	write_file("new", "nonsense", 8, 0600);
 	assert_int_equal(app_build_finish(&plan, why), -EINVAL);
 	assert_string_equal(why, "'new' is no WebAssembly module");
-	assert_int_equal(module_check("module", why), 0);
+	assert_int_equal(module_check("module", &interface, why), 0);
 	write_file("new", "\0asm\1\0\0\0", 8, 0600);
 	assert_int_equal(app_build_finish(&plan, why), 0);
 	assert_int_equal(access("new", F_OK), -1);

@@ -19,21 +19,58 @@
 #define CORE "\0asm\1\0\0\0"
 #define BYTES(text) text, sizeof(text) - 1
 
+#define COMPONENT "\0asm\x0d\0\1\0"
+
+/* Sections with a single import or export, whose names are as long as the digit pairs say. */
+#define PREVIEW1 "\x16wasi_snapshot_preview1"
+#define WRITE                           \
+	CORE "\2\x23\1" PREVIEW1 "\x08" \
+	     "fd_write\0\0"
+#define ACCEPT CORE "\2\x26\1" PREVIEW1 "\x0bsock_accept\0\0"
+#define BOTH CORE "\2\x4b\2" PREVIEW1 "\x0bsock_listen\0\0" PREVIEW1 "\x0bsock_accept\0\1"
+#define HTTP "\x0b\x26\1\0\x20wasi:http/incoming-handler@0.2.3\5\0\0"
+#define HTTP3 "\x0b\x1d\1\0\x17wasi:http/handler@0.3.0\5\0\0"
+#define RUN "\x0b\x18\1\0\x12wasi:cli/run@0.2.0\5\1\0"
+
 static const struct {
 	const char *bytes;
 	size_t len;
 	const char *why; /* NULL: it is good */
+	enum app_interface interface;
 } cases[] = {
-	{ BYTES(CORE), NULL },
-	{ BYTES(CORE "\1\0"), NULL },
-	{ BYTES(CORE "\1\2xx\0\3abc"), NULL },
+	{ BYTES(CORE), NULL, APP_CGI },
+	{ BYTES(CORE "\1\0"), NULL, APP_CGI },
+	{ BYTES(CORE "\1\2xx\0\3abc"), NULL, APP_CGI },
 	/* A length may be written in more bytes than it needs. */
-	{ BYTES(CORE "\1\x82\x80\x80\x80\0xx"), NULL },
+	{ BYTES(CORE "\1\x82\x80\x80\x80\0xx"), NULL, APP_CGI },
+	{ BYTES(WRITE), NULL, APP_CGI },
+	{ BYTES(ACCEPT), NULL, APP_LISTENER },
+	/* WasmEdge's sockets have a call of that name, too. */
+	{ BYTES(BOTH), NULL, APP_SOCKETS },
+	{ BYTES(COMPONENT HTTP), NULL, APP_HTTP },
+	{ BYTES(COMPONENT HTTP3), NULL, APP_HTTP },
+	{ BYTES(COMPONENT RUN), NULL, APP_COMMAND },
+	{ BYTES(COMPONENT RUN HTTP), NULL, APP_HTTP },
+	/* What a component's core exports makes no component of it. */
+	{ BYTES(CORE "\7\x24\1\x20wasi:http/incoming-handler@0.2.3\0\0"), NULL, APP_CGI },
 	{ BYTES(""), "is no WebAssembly module" },
 	{ BYTES("#!/bin/sh\n"), "is no WebAssembly module" },
 	{ BYTES("\0as"), "is truncated" },
 	{ BYTES("\0asm\1\0\0"), "is truncated" },
-	{ BYTES("\0asm\x0d\0\1\0"), "is a component: only preview 1 modules can be run as yet" },
+	{ BYTES(COMPONENT),
+		"is a component that is no application: it exports neither "
+		"wasi:http/incoming-handler@0.2, wasi:http/handler@0.3 nor wasi:cli/run" },
+	{ BYTES(COMPONENT HTTP RUN "\1\1"), "is truncated" },
+	{ BYTES(COMPONENT "\x0b\x25\1\0\x1f"
+			  "fermyon:spin/inbound-http@0.0.0\5\0\0"),
+		"is a component for Spin alone, which is not supported; build it for wasi:http" },
+	{ BYTES(CORE "\2\x10\1\x0awasix_32v1\1f\0\0"),
+		"was made for WASIX, which is not supported; build it for wasm32-wasip1" },
+	{ BYTES(CORE "\2\x13\1\x0dwasi_unstable\1f\0\0"),
+		"uses WASI of 2019 (wasi_unstable), which is not supported; build it for "
+		"wasm32-wasip1" },
+	{ BYTES(CORE "\7\x17\1\x13handle-http-request\0\0"),
+		"is a module of Spin 1, which is not supported; build it as a component" },
 	{ BYTES("\0asm\2\0\0\0"), "is of a WebAssembly version that isn't known here" },
 	{ BYTES(CORE "\1"), "is truncated" },
 	{ BYTES(CORE "\1\x80"), "is truncated" },
@@ -76,12 +113,15 @@ static void test_files(void **state)
 	char why[APP_WHY_MAX], expected[APP_WHY_MAX];
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		enum app_interface interface;
+
 		write_file(*state, cases[i].bytes, cases[i].len);
 		if (!cases[i].why) {
-			assert_int_equal(module_check(*state, why), 0);
+			assert_int_equal(module_check(*state, &interface, why), 0);
+			assert_int_equal(interface, cases[i].interface);
 			continue;
 		}
-		assert_int_equal(module_check(*state, why), -EINVAL);
+		assert_int_equal(module_check(*state, &interface, why), -EINVAL);
 		snprintf(expected, sizeof expected, "'%s' %s", (char *)*state, cases[i].why);
 		assert_string_equal(why, expected);
 	}
@@ -90,26 +130,45 @@ static void test_files(void **state)
 /* A file of sections without contents must not keep us for long. */
 static void test_many_sections(void **state)
 {
-	static char bytes[8 + 2 * 5000] = CORE;
+	static char bytes[8 + 2 * 20000] = CORE;
+	enum app_interface interface;
 	char why[APP_WHY_MAX];
 
 	write_file(*state, bytes, sizeof bytes);
-	assert_int_equal(module_check(*state, why), -EINVAL);
+	assert_int_equal(module_check(*state, &interface, why), -EINVAL);
 	assert_non_null(strstr(why, "too many sections"));
 }
 
 static void test_no_file(void **state)
 {
+	enum app_interface interface;
 	char why[APP_WHY_MAX];
 
-	assert_int_equal(module_check("/tmp", why), -EINVAL);
-	assert_string_equal(why, "'/tmp' is no file");
+	assert_int_equal(module_check("/proc/self/fd", &interface, why), -EINVAL);
+	assert_string_equal(why, "'/proc/self/fd' is a folder without an index.html");
 	unlink(*state);
-	assert_int_equal(module_check(*state, why), -ENOENT);
+	assert_int_equal(module_check(*state, &interface, why), -ENOENT);
 	assert_non_null(strstr(why, "No such file or directory"));
 	/* Opening it would wait for a writer. */
 	assert_int_equal(mkfifo(*state, 0600), 0);
-	assert_int_equal(module_check(*state, why), -EINVAL);
+	assert_int_equal(module_check(*state, &interface, why), -EINVAL);
+	assert_non_null(strstr(why, "is no file"));
+}
+
+static void test_folder(void **state)
+{
+	char why[APP_WHY_MAX], page[64];
+	enum app_interface interface;
+
+	unlink(*state);
+	assert_int_equal(mkdir(*state, 0700), 0);
+	assert_int_equal(module_check(*state, &interface, why), -EINVAL);
+	snprintf(page, sizeof page, "%s/index.html", (char *)*state);
+	write_file(page, "", 0);
+	assert_int_equal(module_check(*state, &interface, why), 0);
+	assert_int_equal(interface, APP_FILES);
+	unlink(page);
+	rmdir(*state);
 }
 
 int main(void)
@@ -118,6 +177,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_sections, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_folder, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

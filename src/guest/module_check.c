@@ -6,42 +6,15 @@
 #include <string.h>
 #include <wasmtime.h>
 
-#include "base/err.h"
+#include "app/foreign.h"
 #include "base/log.h"
 #include "guest/guest_exit.h"
 #include "guest/module.h"
 #include "guest/wasi.h"
 
-/* Hosts that modules are made for and that wasmrun is not, told by a prefix of what they import. */
-static const struct {
-	const char *prefix;
-	const char *what;
-} foreign[] = {
-	{ "wasix_", "was made for WASIX, which is not supported; build it for wasm32-wasip1" },
-	{ "wasi_unstable",
-		"uses WASI of 2019 (wasi_unstable), which is not supported; build it for "
-		"wasm32-wasip1" },
-	{ "spin-", "is a module of Spin 1, which is not supported; build it as a component" },
-	{ "wasi-outbound-",
-		"is a module of Spin 1, which is not supported; build it as a component" },
-	{ "wasi_experimental_http", "uses WASI's first HTTP experiment, which is not supported; "
-				    "build it as a component" },
-	{ "gojs", "was made by Go for the browser; build it with GOOS=wasip1" },
-	{ "__wbindgen_", "was made by wasm-bindgen for the browser, and needs a page around it" },
-	{ "wbg", "was made by wasm-bindgen for the browser, and needs a page around it" },
-};
-
-/* A module of Spin 1 may import nothing foreign, but it exports this. */
-#define SPIN_EXPORT "handle-http-request"
-
 static bool name_is(const struct wasm_byte_vec_t *name, const char *text)
 {
 	return name->size == strlen(text) && memcmp(name->data, text, name->size) == 0;
-}
-
-static bool name_starts(const struct wasm_byte_vec_t *name, const char *prefix)
-{
-	return name->size >= strlen(prefix) && memcmp(name->data, prefix, strlen(prefix)) == 0;
 }
 
 static int check_import(struct wasm_importtype_t *import, struct wasmtime_context *context,
@@ -51,15 +24,16 @@ static int check_import(struct wasm_importtype_t *import, struct wasmtime_contex
 	const struct wasm_byte_vec_t *name = wasm_importtype_name(import);
 	char module_text[128], name_text[128];
 	struct wasmtime_extern found;
+	const char *foreign;
 
 	if (wasmtime_linker_get(linker, context, (char *)module->data, module->size,
 		    (char *)name->data, name->size, &found)) {
 		wasmtime_extern_delete(&found);
 		return 0;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(foreign); i++)
-		if (name_starts(module, foreign[i].prefix))
-			return guest_fail(GUEST_EXIT_FOREIGN, "'%s' %s", path, foreign[i].what);
+	foreign = foreign_find(FOREIGN_IMPORT, (char *)module->data, module->size);
+	if (foreign)
+		return guest_fail(GUEST_EXIT_FOREIGN, "'%s' %s", path, foreign);
 	log_escape(module_text, sizeof(module_text), module->data, module->size);
 	log_escape(name_text, sizeof(name_text), name->data, name->size);
 	return guest_fail(GUEST_EXIT_IMPORT, "'%s' imports '%s' of '%s', which is not there", path,
@@ -92,7 +66,8 @@ static int check_exports(
 	const struct wasm_exporttype_vec_t *exports, bool uses_wasi, const char *path, uint64_t max)
 {
 	struct wasm_memorytype_t *memory = NULL;
-	bool start = false, spin = false;
+	const char *foreign = NULL;
+	bool start = false;
 
 	for (size_t i = 0; i < exports->size; i++) {
 		const struct wasm_byte_vec_t *name = wasm_exporttype_name(exports->data[i]);
@@ -101,13 +76,11 @@ static int check_exports(
 		if (name_is(name, "memory"))
 			memory = wasm_externtype_as_memorytype(type);
 		start |= name_is(name, "_start") && wasm_externtype_as_functype(type);
-		spin |= name_is(name, SPIN_EXPORT);
+		if (!foreign)
+			foreign = foreign_find(FOREIGN_EXPORT, (char *)name->data, name->size);
 	}
-	if (spin)
-		return guest_fail(GUEST_EXIT_FOREIGN,
-			"'%s' is a module of Spin 1, which is not supported; build it as a "
-			"component",
-			path);
+	if (foreign)
+		return guest_fail(GUEST_EXIT_FOREIGN, "'%s' %s", path, foreign);
 	if (!start)
 		return guest_fail(GUEST_EXIT_NO_PROGRAM,
 			"'%s' is a library, not a program: it exports no _start function", path);

@@ -188,6 +188,7 @@ static void supervisor_launch(struct supervisor *s)
 	/* It sees nothing of our environment: what it is to know is in its arguments. */
 	static const char *const no_env[] = { NULL };
 	struct guest_command command;
+	enum app_interface interface;
 	char why[APP_WHY_MAX];
 
 	guest_command_init(&command, s->guest, s->module_dir, &s->config.run->app, s->plan.module);
@@ -199,7 +200,7 @@ static void supervisor_launch(struct supervisor *s)
 		.status = true,
 		.open_files = s->config.open_files,
 	};
-	if (module_check(s->plan.module, why) < 0)
+	if (module_check(s->plan.module, &interface, why) < 0)
 		supervisor_set_reason(s, "%s", why);
 	else if (supervisor_spawn(s, &spawn, false) == 0) {
 		supervisor_set_state(s, SUPERVISOR_STARTING, "pid %d", (int)s->child.proc.pid);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* One table of prefixes; none of them begins a name that is known here. */
+#include "app/foreign.h"
+
+#include <string.h>
+
+#include "base/err.h"
+
+#define SPIN "is a module of Spin 1, which is not supported; build it as a component"
+#define BINDGEN "was made by wasm-bindgen for the browser, and needs a page around it"
+
+static const struct {
+	enum foreign_place place;
+	const char *prefix;
+	const char *what;
+} rows[] = {
+	{ FOREIGN_IMPORT, "wasix_",
+		"was made for WASIX, which is not supported; build it for wasm32-wasip1" },
+	{ FOREIGN_IMPORT, "wasi_unstable",
+		"uses WASI of 2019 (wasi_unstable), which is not supported; build it for "
+		"wasm32-wasip1" },
+	{ FOREIGN_IMPORT, "spin-", SPIN },
+	{ FOREIGN_IMPORT, "wasi-outbound-", SPIN },
+	/* Such a module may import nothing foreign. */
+	{ FOREIGN_EXPORT, "handle-http-request", SPIN },
+	{ FOREIGN_COMPONENT_EXPORT, "fermyon:spin/",
+		"is a component for Spin alone, which is not supported; build it for wasi:http" },
+	{ FOREIGN_IMPORT, "wasi_experimental_http",
+		"uses WASI's first HTTP experiment, which is not supported; build it as a "
+		"component" },
+	{ FOREIGN_IMPORT, "gojs", "was made by Go for the browser; build it with GOOS=wasip1" },
+	{ FOREIGN_IMPORT, "__wbindgen_", BINDGEN },
+	{ FOREIGN_IMPORT, "wbg", BINDGEN },
+};
+
+const char *foreign_find(enum foreign_place place, const char *name, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t prefix_len = strlen(rows[i].prefix);
+
+		if (rows[i].place == place && len >= prefix_len &&
+			memcmp(name, rows[i].prefix, prefix_len) == 0)
+			return rows[i].what;
+	}
+	return NULL;
+}
