@@ -14,19 +14,17 @@ from harness.apps import free_port
 from harness.lab import refused
 from harness.streams import threads
 from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import WASMRUN, Instance, accepts, fetch, need_wasmrun, run_os
+from harness.wasmrun import WASMRUN, Instance, accepts, fetch, gone, need_nothing_left, need_wasmrun, run_os
 
 VISITORS = 50
 SECRET = "a-secret-of-the-tunnel"
 CORE = b"\0asm\1\0\0\0"
 
 
-def ended(pid):
-    """Gone, or a zombie that is not ours to bury."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0] == "Z"
-    except OSError:
-        return True
+def importing(module, name):
+    """A core module whose only import is that function."""
+    names = b"".join(bytes([len(text)]) + text for text in (module, name))
+    return CORE + b"\1\4\1\x60\0\0" + bytes([2, len(names) + 3, 1]) + names + b"\0\0"
 
 
 @pytest.mark.parametrize("kind", ["ours", "stock"])
@@ -54,6 +52,9 @@ BAD = {
     "not a module": ({"a.wasm": b"hello"}, "", 12, r"'.*/a\.wasm' is no WebAssembly module"),
     "truncated": ({"a.wasm": CORE + b"\1\5ab"}, "", 12, r"'.*/a\.wasm' is truncated"),
     "component": ({"a.wasm": b"\0asm\x0d\0\1\0"}, "a.wasm", 12, r"'.*/a\.wasm' is a component"),
+    "empty": ({"a.wasm": b""}, "", 12, r"'.*/a\.wasm' is no WebAssembly module"),
+    "WASIX": ({"a.wasm": importing(b"wasix_32v1", b"thread_spawn")}, "", 12, r"/a\.wasm\\?' was made for WASIX, which is not supported"),
+    "old Spin": ({"a.wasm": importing(b"wasi-outbound-http", b"request")}, "", 12, r"/a\.wasm\\?' is a module of Spin 1, which is not supported"),
     "no program": ({"a.wasm": CORE}, "", 12, r"exit code 199: .*a\.wasm"),
     "wrong key": ({"wasmrun.toml": b"[os]\n\nexpos = true\n"}, "", 2, r"wasmrun\.toml:3: there is no key 'os\.expos'"),
     "wrong value": ({"wasmrun.toml": b"[app]\nport = 'x'\n"}, "", 2, r"wasmrun\.toml:2: bad value of 'app\.port'"),
@@ -69,7 +70,8 @@ BAD = {
 
 def refuse(lab, folder, *args, wrap=()):
     """Its exit code and its one line about why, with the process."""
-    process = lab.process([WASMRUN, "os", *(args or ("-P", 0)), folder], "wasmrun", env={"XDG_CACHE_HOME": str(lab.folder)}, wrap=wrap)
+    env = {"XDG_CACHE_HOME": str(lab.folder / "cache"), "XDG_RUNTIME_DIR": str(lab.folder)}
+    process = lab.process([WASMRUN, "os", *(args or ("-P", 0)), folder], "wasmrun", env=env, wrap=wrap)
     code = process.wait_exit()
     assert process.text("stdout") == ""
     errors = process.find(r"(^| )error:? ")
@@ -88,7 +90,8 @@ def test_bad_input(lab, tmp_path, case):
     got, line, process = refuse(lab, folder / path)
     assert got == code and re.search(message, line), line
     assert bool(process.find(r"^build \| what is wrong$")) == (case == "failing build")
-    assert sorted(os.listdir(folder)) == sorted(files)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
+    need_nothing_left(lab)
 
 
 def test_missing_toolchain(lab, tmp_path):
@@ -115,14 +118,15 @@ def test_end(lab, instance, number):
     guest, port = instance.app()["pid"], instance.app()["port"]
     instance.process.signal(number)
     assert instance.process.wait_exit() == 0
-    assert ended(guest) and refused(("127.0.0.1", port)) and refused(("127.0.0.1", instance.port))
+    assert gone(guest) and refused(("127.0.0.1", port)) and refused(("127.0.0.1", instance.port))
     wait_for(lambda: refused((relay.host, int(url.rsplit(":", 1)[1]))), "the public port is closed")
+    need_nothing_left(lab)
 
 
 def test_killed(instance):
     guest = instance.app()["pid"]
     instance.process.kill()
-    wait_for(lambda: ended(guest), "the application ends with its supervisor")
+    wait_for(lambda: gone(guest), "the application ends with its supervisor")
 
 
 def test_end_of_a_stubborn_build(lab, tmp_path):
@@ -135,7 +139,7 @@ def test_end_of_a_stubborn_build(lab, tmp_path):
     started = time.monotonic()
     assert process.wait_exit() == 0
     assert time.monotonic() - started < 5
-    wait_for(lambda: ended(build), "the build has ended")
+    wait_for(lambda: gone(build), "the build has ended")
 
 
 def test_visitors_of_a_crash(lab, instance):

@@ -232,16 +232,17 @@ def test_connections(lab, instance):
 
         live = wait_for(open_one, "the open connection is listed with its bytes")
         assert live["open"] and live["end"] is None and live["bytes"]["in"] == 28
+        assert live["from"] == "{}:{}".format(*sock.getsockname())
     closed = wait_for(
         lambda: (found := instance.get("/api/connections")["connections"][0]) and not found["open"] and found,
         "it is listed as closed",
     )
-    assert closed["id"] == live["id"] and closed["end"]
+    assert closed["id"] == live["id"] and closed["end"] and closed["from"] == live["from"]
     assert instance.tunnel()["connections"] == {"open": 0, "total": 1}
 
 
 class Crowd:
-    """Visitors who load the public URL again and again. `failures` holds what was not the page."""
+    """Visitors who load the public URL again and again. `failures` holds what was not the page: (visitor, error)."""
 
     def __init__(self, url, count=50):
         self.url, self.over, self.served, self.failures = url, threading.Event(), 0, []
@@ -256,7 +257,7 @@ class Crowd:
                 assert status == 200 and "Hello from C" in text, (status, text)
                 self.served += 1
             except (OSError, http.client.HTTPException, AssertionError) as error:
-                self.failures.append(error)
+                self.failures.append((threading.get_ident(), error))
                 self.over.wait(0.05)
 
     def wait_served(self, more=200):
@@ -311,6 +312,26 @@ def test_relay_killed_under_load(lab, instance, kind):
     finally:
         crowd.leave()
     assert (instance.app()["pid"], instance.app()["restarts"]) == (pid, 0)
+
+
+@pytest.mark.parametrize("kind", ["ours", "stock"])
+def test_application_killed_under_load(lab, instance, kind):
+    """Only whoever waits for an answer sees it, once; who comes meanwhile waits, and the tunnel hears nothing of it."""
+    relay = lab.relay(kind)
+    url = instance.start(server=at(relay)).body["public_url"]
+    crowd = Crowd(url)
+    try:
+        crowd.wait_served()
+        assert crowd.failures == []
+        os.kill(instance.app()["pid"], signal.SIGKILL)
+        wait_for(lambda: (a := instance.app())["state"] == "running" and a["restarts"] == 1, "it runs again")
+        crowd.wait_served()
+    finally:
+        crowd.leave()
+    visitors = [visitor for visitor, _ in crowd.failures]
+    assert len(visitors) == len(set(visitors))
+    status = instance.tunnel()
+    assert (status["status"], status["public_url"], status["reconnects"]) == ("Connected", url, 0)
 
 
 def raw(url, data):

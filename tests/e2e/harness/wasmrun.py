@@ -139,6 +139,35 @@ def build_hello(folder):
     return module
 
 
+def gone(pid):
+    """Ended, or a zombie that is not ours to bury."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def running_in(folder):
+    """The pids of all that works in the folder, or was told of it."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            told = pathlib.Path("/proc", entry, "cmdline").read_bytes()
+            there = os.readlink(f"/proc/{entry}/cwd")
+        except OSError:
+            continue
+        if os.fsencode(f"{folder}/") in told or pathlib.Path(there).is_relative_to(folder):
+            found.append(int(entry))
+    return found
+
+
+def need_nothing_left(lab, run_files=True):
+    """After the end of `wasmrun os`: neither a process nor, unless it was killed, its run file."""
+    wait_for(lambda: not running_in(lab.folder), "nothing is left running")
+    folder = lab.folder / "wasmrun"
+    assert not run_files or not folder.exists() or not list(folder.glob("*.json"))
+
+
 def run_os(lab, project, *args, env=None, api_port=None, wait=True, deadline=DEADLINE):
     """`wasmrun os` on the project. Without `wait`, `api_port` is given, and the application may not run yet."""
     quiet = {

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""Applications that misbehave under `wasmrun os`: nothing else is harmed, and nothing is left running."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+
+import pytest
+
+from harness.apps import free_port
+from harness.lab import refused
+from harness.wait import wait_for
+from harness.wasmrun import WASMRUN, fetch, gone, need_nothing_left, need_wasmrun, run_os
+
+TRAP = 134
+
+
+@pytest.fixture
+def bad(guests, tmp_path):
+    """Makes a project whose application goes wrong as the words say."""
+    need_wasmrun()
+    module = guests.c("misbehaves.c")
+
+    def make(*words):
+        folder = tmp_path / "bad"
+        folder.mkdir()
+        shutil.copy(module, folder / "bad.wasm")
+        (folder / "wasmrun.toml").write_text(f"[app]\nargs = {json.dumps(words)}\n")
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize("how, said", [("trap", f"exit code {TRAP}"), ("memory", "exit code 3"), ("exit", "exit code 42")])
+def test_ends_at_the_start(lab, bad, how, said):
+    env = {"XDG_CACHE_HOME": str(lab.folder), "XDG_RUNTIME_DIR": str(lab.folder)}
+    process = lab.process([WASMRUN, "os", "-P", "0", bad(how)], "wasmrun", env=env)
+    assert process.wait_exit() == 12
+    ((line, _),) = process.find(r" error app: ")
+    assert said in line.text and "before it took a connection" in line.text
+    assert process.text("stdout") == "" and process.find("it has begun")
+    assert bool(process.find(r"wasm trap|wasm backtrace")) == (how == "trap")
+    need_nothing_left(lab)
+
+
+@pytest.mark.parametrize("how", ["sleep", "spin"])
+@pytest.mark.parametrize("end", ["stop", "signal"])
+def test_never_listens(lab, bad, how, end):
+    """It has two minutes (a unit test waits for less); the API answers meanwhile, and a stop is one."""
+    instance = run_os(lab, bad(how), api_port=free_port(), wait=False)
+    instance.process.wait_line("it has begun")
+    app = instance.app()
+    assert app["state"] == "starting"
+    if end == "stop":
+        assert instance.ask("POST", "/api/app/stop").body["state"] == "stopping"
+        instance.wait_app("stopped")
+        assert gone(app["pid"])
+    instance.process.signal(signal.SIGTERM)
+    assert instance.process.wait_exit() == 0
+    need_nothing_left(lab)
+
+
+def visit(url):
+    """None where the connection ends without an answer."""
+    try:
+        return fetch(url)[1]
+    except (http.client.HTTPException, OSError):
+        return None
+
+
+@pytest.mark.parametrize("how, said", [("trap", f"exit code {TRAP}"), ("memory", "exit code 3"), ("exit", "exit code 42")])
+def test_ends_later(lab, bad, how, said):
+    """The one who asked for it sees the connection end; the tunnel stays, and the next visitor is served."""
+    relay = lab.relay()
+    instance = run_os(lab, bad(how, "later"))
+    url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
+    assert fetch(url, "/well") == (200, "fine\n")
+    assert visit(url) is None
+    assert fetch(url, "/well") == (200, "fine\n")
+    app, tunnel = instance.app(), instance.tunnel()
+    assert app["restarts"] == 1 and said in app["exit_reason"]
+    assert (tunnel["status"], tunnel["public_url"], tunnel["reconnects"]) == ("Connected", url, 0)
+    assert bool(instance.process.find(r"wasm trap|wasm backtrace")) == (how == "trap")
+    instance.process.signal(signal.SIGTERM)
+    assert instance.process.wait_exit() == 0
+    need_nothing_left(lab)
+
+
+def test_spins_later(lab, bad):
+    """Its processor time is seen, and a restart helps."""
+    instance = run_os(lab, bad("spin", "later"))
+    app = instance.app()
+    conn = http.client.HTTPConnection("127.0.0.1", app["port"])
+    conn.request("GET", "/")
+    wait_for(lambda: instance.app()["cpu_ms"] > app["cpu_ms"] + 500, "it spins")
+    assert instance.ask("POST", "/api/app/restart").status == 200
+    wait_for(lambda: (a := instance.app())["state"] == "running" and a["pid"] != app["pid"], "it has restarted")
+    conn.close()
+    assert gone(app["pid"])
+    assert fetch(app["url"], "/well") == (200, "fine\n")
+
+
+@pytest.mark.parametrize("content", [b"hello", b"", None], ids=["no module", "empty", "truncated"])
+def test_becomes_bad(lab, instance, project, content):
+    """A restart finds it; the tunnel and the API stay, and the next start after the repair is one."""
+    relay = lab.relay()
+    url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
+    good = (project / "hello.wasm").read_bytes()
+    (project / "hello.wasm").write_bytes(good[:-10] if content is None else content)
+    instance.ask("POST", "/api/app/restart")
+    app = instance.wait_app("failed")
+    assert "hello.wasm" in app["exit_reason"] and app["pid"] is None
+    assert fetch(url)[0] == 503
+    assert instance.process.alive() and instance.tunnel()["status"] == "Connected"
+    (project / "hello.wasm").write_bytes(good)
+    assert instance.ask("POST", "/api/app/start").status == 200
+    instance.wait_app("running")
+    assert "Hello from C" in fetch(url)[1]
+    assert os.listdir(project) == ["hello.wasm"]
+
+
+def test_killed_while_it_spins(lab, bad):
+    """Even a supervisor that can't clean up takes it along."""
+    instance = run_os(lab, bad("spin", "later"))
+    port = instance.app()["port"]
+    conn = http.client.HTTPConnection("127.0.0.1", port)
+    conn.request("GET", "/")
+    instance.process.kill()
+    wait_for(lambda: refused(("127.0.0.1", port)), "its port is closed")
+    conn.close()
+    need_nothing_left(lab, run_files=False)
