@@ -133,6 +133,17 @@ int addr_split(const char *text, uint16_t default_port, char *ret_host, uint16_t
 	return 0;
 }
 
+int addr_parse(const char *text, struct addr *ret_addr)
+{
+	char host[ADDR_HOST_MAX];
+	uint16_t port;
+
+	/* A port of 0 is refused where one stands, so it means that there is none. */
+	if (strchr(text, '%') || addr_split(text, 0, host, &port) < 0 || !port)
+		return -EINVAL;
+	return addr_parse_ip(host, port, ret_addr);
+}
+
 socklen_t addr_len(const struct addr *addr)
 {
 	return addr->sa.sa_family == AF_INET ? sizeof(addr->in4) : sizeof(addr->in6);

@@ -87,6 +87,31 @@ static void test_split(void **state)
 	assert_int_equal(addr_split(longest, 7835, host, &port), 0);
 }
 
+static void test_from_a_peer(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} table[] = {
+		{ "192.0.2.1:80", "192.0.2.1:80" },
+		{ "[2001:DB8::1]:65535", "[2001:db8::1]:65535" },
+		{ "[fe80::1]:1", "[fe80::1]:1" },
+		{ "[::ffff:192.0.2.1]:80", "192.0.2.1:80" },
+	};
+	static const char *const bad[] = { "", ":", "192.0.2.1", "192.0.2.1:", "192.0.2.1:0",
+		"192.0.2.1:65536", "192.0.2.1:80x", " 192.0.2.1:80", "192.0.2.1 :80",
+		"localhost:80", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]80", "[192.0.2.1]:80",
+		"[fe80::1%lo]:80", "192.0.2.1:80\n", "\033[2J:80" };
+	char text[ADDR_TEXT_MAX];
+	struct addr addr;
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		assert_int_equal(addr_parse(table[i].in, &addr), 0);
+		assert_string_equal(addr_format(&addr, text), table[i].out);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(addr_parse(bad[i], &addr), -EINVAL);
+}
+
 static void test_kinds(void **state)
 {
 	struct addr a;
@@ -143,6 +168,7 @@ int main(void)
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_not_addresses),
 		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_from_a_peer),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_limit_keys),
 		cmocka_unit_test(test_equality_and_other_families),
