@@ -20,7 +20,7 @@
 #define CLIENT (1 << ROLE_CLIENT)
 #define SERVER (1 << ROLE_SERVER)
 
-enum payload { NOTHING, PORT, TEXT, ID, OPTIONS, REFUSE };
+enum payload { NOTHING, PORT, TEXT, ID, OPTIONS, REFUSE, VISITOR };
 
 /* Who says what in JSON. */
 static const struct tag {
@@ -34,6 +34,7 @@ static const struct tag {
 	[MSG_CHALLENGE] = { "Challenge", SERVER, ID },
 	[MSG_HEARTBEAT] = { "Heartbeat", CLIENT | SERVER, NOTHING },
 	[MSG_CONNECTION] = { "Connection", SERVER, ID },
+	[MSG_VISITOR] = { "Visitor", SERVER, VISITOR },
 	[MSG_ERROR] = { "Error", SERVER, TEXT },
 	[MSG_OPTIONS] = { "Options", CLIENT | SERVER, OPTIONS },
 	[MSG_REFUSE] = { "Refuse", CLIENT, REFUSE },
@@ -109,6 +110,10 @@ static int payload_decode(enum payload payload, const json_t *value, struct msg 
 		if (why && text_decode(why, m) < 0)
 			return -EBADMSG;
 		return id_decode(json_object_get(value, "id"), &m->id);
+	case VISITOR:
+		if (text_decode(json_object_get(value, "from"), m) < 0)
+			return -EBADMSG;
+		return id_decode(json_object_get(value, "id"), &m->id);
 	}
 	return -EBADMSG;
 }
@@ -169,7 +174,19 @@ static int text_encode(const struct msg *m, char *frame, size_t len, const char 
 	return (int)(len + strlen(tail));
 }
 
-/* Returns the frame's length, without the NUL. */
+/* {"tag":{"id":…,"member":text}}. Returns the frame's length, without the NUL. */
+static int id_text_encode(
+	const struct msg *m, const char *tag, const char *member, char frame[MSG_WIRE_MAX])
+{
+	char id[UUID_TEXT_LEN + 1];
+	int len;
+
+	uuid_format(&m->id, id);
+	len = snprintf(frame, MSG_WIRE_MAX, "{\"%s\":{\"id\":\"%s\",\"%s\":\"", tag, id, member);
+	return text_encode(m, frame, (size_t)len, "\"}}");
+}
+
+/* As id_text_encode(). */
 static int json_encode(enum role from, const struct msg *m, char frame[MSG_WIRE_MAX])
 {
 	const struct tag *tag = &tags[m->type];
@@ -193,11 +210,9 @@ static int json_encode(enum role from, const struct msg *m, char frame[MSG_WIRE_
 		options_format(&m->options, options, sizeof options);
 		return snprintf(frame, size, "{\"%s\":%s}", tag->name, options);
 	case REFUSE:
-		uuid_format(&m->id, id);
-		return text_encode(m, frame,
-			(size_t)snprintf(
-				frame, size, "{\"%s\":{\"id\":\"%s\",\"why\":\"", tag->name, id),
-			"\"}}");
+		return id_text_encode(m, tag->name, "why", frame);
+	case VISITOR:
+		return id_text_encode(m, tag->name, "from", frame);
 	}
 	return -EINVAL;
 }

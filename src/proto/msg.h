@@ -37,6 +37,8 @@ enum msg_type {
 	MSG_CHALLENGE,    /* server: `id` is to be signed; JSON dialect only */
 	MSG_HEARTBEAT,    /* server; a client sends it only with the ability `beat` */
 	MSG_CONNECTION,   /* server: the visitor `id` waits */
+	MSG_VISITOR,      /* server, with the ability `visitor`: as MSG_CONNECTION, `text` is
+			     where from: "ip:port", not checked here; JSON dialect only */
 	MSG_ERROR,        /* server: `text`, then it closes */
 	MSG_OPTIONS,      /* both ways: `options`; JSON dialect only */
 	MSG_REFUSE,   /* client, with the ability `refuse`: visitor `id` is not wanted, `text` is
@@ -73,7 +75,8 @@ int msg_decode(enum dialect dialect, enum role from, const uint8_t *data, size_t
 /*
  * Writes a message as `from` sends it, with its end mark. -EMSGSIZE when it has more than MSG_MAX
  * bytes or, in JSON, its text is not UTF-8; -EINVAL when the dialect has no such message for this
- * role or the text cannot stand in a line. Error and Refuse texts are cut rather than too long.
+ * role or the text cannot stand in a line. Error, Refuse and Visitor texts are cut rather than too
+ * long.
  */
 int msg_encode(enum dialect dialect, enum role from, const struct msg *msg,
 	uint8_t ret_data[MSG_WIRE_MAX], size_t *ret_len);

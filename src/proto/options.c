@@ -49,6 +49,7 @@ int options_decode(const struct json_t *object, struct options *ret_options)
 		return -EBADMSG;
 	if (bool_decode(json_object_get(object, "resume"), &o.resume) < 0 ||
 		bool_decode(json_object_get(object, "refuse"), &o.refuse) < 0 ||
+		bool_decode(json_object_get(object, "visitor"), &o.visitor) < 0 ||
 		token_decode(json_object_get(object, "token"), &o) < 0 ||
 		beat_decode(json_object_get(object, "beat"), &o.beat_ms) < 0)
 		return -EBADMSG;
@@ -68,8 +69,9 @@ size_t options_format(const struct options *options, char *buf, size_t size)
 	}
 	if (options->beat_ms)
 		snprintf(beat, sizeof beat, ",\"beat\":%u", options->beat_ms);
-	snprintf(members, sizeof members, "%s%s%s%s", options->resume ? ",\"resume\":true" : "",
-		token, beat, options->refuse ? ",\"refuse\":true" : "");
+	snprintf(members, sizeof members, "%s%s%s%s%s", options->resume ? ",\"resume\":true" : "",
+		token, beat, options->refuse ? ",\"refuse\":true" : "",
+		options->visitor ? ",\"visitor\":true" : "");
 	/* Each member brings a comma before it; the first one's is left out. */
 	return (size_t)snprintf(buf, size, "{%s}", members + (members[0] == ','));
 }

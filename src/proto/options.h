@@ -2,10 +2,10 @@
 /*
  * Our extension of the bore wire: what the two ends agree on beside the stock messages. A client
  * offers, the server answers with what it grants; an ability counts when both have named it.
- * Unknown members are ignored on both sides, so that a later version can add some (`visitor` and
- * `ready` are reserved).
+ * Unknown members are ignored on both sides, so that a later version can add some (`ready` is
+ * reserved).
  *
- * On the wire: {"Options":{"resume":true,"token":"<hex>","beat":5000,"refuse":true}}
+ * On the wire: {"Options":{"resume":true,"token":"<hex>","beat":5000,"refuse":true,"visitor":true}}
  */
 #ifndef PROTO_OPTIONS_H
 #define PROTO_OPTIONS_H
@@ -32,7 +32,8 @@ struct options {
 	 * OPTIONS_BEAT_MAX_MS; on the wire, a value out of that range counts as 0.
 	 */
 	uint32_t beat_ms;
-	bool refuse; /* Refuse messages are sent and understood */
+	bool refuse;  /* Refuse messages are sent and understood */
+	bool visitor; /* visitors are announced with their address, by Visitor messages */
 };
 
 #define OPTIONS_BEAT_MS 5000 /* what our client offers */

@@ -54,8 +54,10 @@ struct turn {
 	const char *text;
 };
 
-static const struct options offer = { .resume = true, .beat_ms = OPTIONS_BEAT_MS, .refuse = true };
-#define OFFER "{\"Options\":{\"resume\":true,\"beat\":5000,\"refuse\":true}}|"
+static const struct options offer = {
+	.resume = true, .beat_ms = OPTIONS_BEAT_MS, .refuse = true, .visitor = true
+};
+#define OFFER "{\"Options\":{\"resume\":true,\"beat\":5000,\"refuse\":true,\"visitor\":true}}|"
 
 static const struct client_case {
 	const char *name;

@@ -80,8 +80,9 @@ static const struct {
 		{ MSG_OPTIONS, .options = { .resume = true } } },
 	{ BORE, SERVER,
 		FRAME("{\"Options\":{\"resume\":true,\"token\":\"" TOKEN
-		      "\",\"beat\":5000,\"refuse\":true}}"),
-		{ MSG_OPTIONS, .options = { true, true, TOKEN_BYTES, OPTIONS_BEAT_MS, true } } },
+		      "\",\"beat\":5000,\"refuse\":true,\"visitor\":true}}"),
+		{ MSG_OPTIONS,
+			.options = { true, true, TOKEN_BYTES, OPTIONS_BEAT_MS, true, true } } },
 	{ BORE, CLIENT, FRAME("{\"Options\":{\"beat\":1000}}"),
 		{ MSG_OPTIONS, .options = { .beat_ms = OPTIONS_BEAT_MIN_MS } } },
 	{ BORE, CLIENT, FRAME("{\"Options\":{\"beat\":60000}}"),
@@ -94,13 +95,19 @@ static const struct {
 	{ BORE, CLIENT, FRAME("{\"Options\":{\"beat\":-5000}}"), { MSG_OPTIONS },
 		"{\"Options\":{}}" },
 	{ BORE, CLIENT,
-		FRAME("{\"Options\":{\"visitor\":true,\"ready\":{\"a\":[1.5]},\"refuse\":true,"
+		FRAME("{\"Options\":{\"visitor\":false,\"ready\":{\"a\":[1.5]},\"refuse\":true,"
 		      "\"resume\":false}}"),
 		{ MSG_OPTIONS, .options = { .refuse = true } }, "{\"Options\":{\"refuse\":true}}" },
 	{ BORE, CLIENT, FRAME("{\"Refuse\":{\"id\":\"" ID "\",\"why\":\"stopped\"}}"),
 		{ MSG_REFUSE, .id = ID_BYTES, TEXT("stopped") } },
 	{ BORE, CLIENT, FRAME("{\"Refuse\":{\"when\":0,\"id\":\"" ID "\"}}"),
 		{ MSG_REFUSE, .id = ID_BYTES }, "{\"Refuse\":{\"id\":\"" ID "\",\"why\":\"\"}}" },
+	{ BORE, SERVER, FRAME("{\"Visitor\":{\"id\":\"" ID "\",\"from\":\"[2001:db8::1]:65535\"}}"),
+		{ MSG_VISITOR, .id = ID_BYTES, TEXT("[2001:db8::1]:65535") } },
+	{ BORE, SERVER,
+		FRAME("{\"Visitor\":{\"from\":\"192.0.2.1:80\",\"to\":[1],\"id\":\"" ID "\"}}"),
+		{ MSG_VISITOR, .id = ID_BYTES, TEXT("192.0.2.1:80") },
+		"{\"Visitor\":{\"id\":\"" ID "\",\"from\":\"192.0.2.1:80\"}}" },
 
 	{ LINE, CLIENT, LINE_("HELLO 1"), { MSG_GREETING, .port = 1 } },
 	{ LINE, CLIENT, LINE_("HELLO 1\r"), { MSG_GREETING, .port = 1 }, "HELLO 1" },
@@ -190,6 +197,14 @@ static const struct {
 	{ BORE, CLIENT, FRAME("{\"Refuse\":{}}") },
 	{ BORE, CLIENT, FRAME("{\"Refuse\":\"" ID "\"}") },
 	{ BORE, CLIENT, FRAME("{\"Refuse\":{\"id\":\"" ID "\",\"why\":0}}") },
+	{ BORE, CLIENT, FRAME("{\"Options\":{\"visitor\":1}}") },
+	{ BORE, SERVER, FRAME("{\"Visitor\":\"" ID "\"}") },
+	{ BORE, SERVER, FRAME("{\"Visitor\":{\"id\":\"" ID "\"}}") },
+	{ BORE, SERVER, FRAME("{\"Visitor\":{\"from\":\"192.0.2.1:80\"}}") },
+	{ BORE, SERVER, FRAME("{\"Visitor\":{\"id\":\"" ID "\",\"from\":null}}") },
+	{ BORE, SERVER, FRAME("{\"Visitor\":{\"id\":\"" ID "\",\"from\":\"\\u0000\"}}") },
+	{ BORE, SERVER, FRAME("{\"Visitor\":{\"id\":1,\"from\":\"192.0.2.1:80\"}}") },
+	{ BORE, CLIENT, FRAME("{\"Visitor\":{\"id\":\"" ID "\",\"from\":\"192.0.2.1:80\"}}") },
 	/* A NUL inside ends the frame there. */
 	{ BORE, CLIENT, FRAME("{\"Hel\0lo\":1}") },
 	{ BORE, CLIENT, FRAME("\0{\"Hello\":1}") },
@@ -242,6 +257,7 @@ static void assert_same(const struct msg *a, const struct msg *b)
 	assert_memory_equal(a->options.token, b->options.token, OPTIONS_TOKEN_LEN);
 	assert_int_equal(a->options.beat_ms, b->options.beat_ms);
 	assert_int_equal(a->options.refuse, b->options.refuse);
+	assert_int_equal(a->options.visitor, b->options.visitor);
 }
 
 static void test_good_are_read(void **state)
@@ -374,6 +390,7 @@ static void test_unwritable(void **state)
 		{ LINE, CLIENT, { MSG_REFUSE }, -EINVAL },
 		{ LINE, SERVER, { MSG_CHALLENGE }, -EINVAL },
 		{ LINE, SERVER, { MSG_OPTIONS }, -EINVAL },
+		{ LINE, SERVER, { MSG_VISITOR, TEXT("192.0.2.1:80") }, -EINVAL },
 		{ LINE, CLIENT, { MSG_AUTHENTICATE, TEXT("a\nb") }, -EINVAL },
 		{ LINE, CLIENT, { MSG_AUTHENTICATE, TEXT("a\r") }, -EINVAL },
 		{ LINE, CLIENT, { MSG_AUTHENTICATE, TEXT("a\0b") }, -EINVAL },
@@ -405,6 +422,7 @@ static void test_long_texts(void **state)
 		{ BORE, SERVER, MSG_ERROR, "\x01", 0, (MSG_MAX - 12) / 6 },
 		{ BORE, SERVER, MSG_ERROR, "\xe2\x82\xac", 0, (MSG_MAX - 12) / 3 * 3 },
 		{ BORE, CLIENT, MSG_REFUSE, "e", 0, MSG_MAX - 65 },
+		{ BORE, SERVER, MSG_VISITOR, "e", 0, MSG_MAX - 67 },
 		{ LINE, SERVER, MSG_ERROR, "e", 0, MSG_MAX - 4 },
 	};
 

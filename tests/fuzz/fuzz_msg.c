@@ -19,8 +19,10 @@ static void assert_same(const struct msg *a, const struct msg *b)
 	assert(memcmp(a->options.token, b->options.token, OPTIONS_TOKEN_LEN) == 0);
 	assert(a->options.beat_ms == b->options.beat_ms);
 	assert(a->options.refuse == b->options.refuse);
-	/* Canonical, a Refuse can be longer than it was read, and its reason is cut then. */
-	assert(a->text_len == b->text_len || (a->type == MSG_REFUSE && a->text_len > b->text_len));
+	assert(a->options.visitor == b->options.visitor);
+	/* Canonical, these can be longer than they were read, and their text is cut then. */
+	assert(a->text_len == b->text_len ||
+		((a->type == MSG_REFUSE || a->type == MSG_VISITOR) && a->text_len > b->text_len));
 	assert(memcmp(a->text, b->text, b->text_len) == 0);
 	assert(a->text[a->text_len] == '\0' && b->text[b->text_len] == '\0');
 }

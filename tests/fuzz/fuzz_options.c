@@ -33,6 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(r == 0);
 	assert(options.resume == back.resume && options.has_token == back.has_token &&
 		memcmp(options.token, back.token, sizeof back.token) == 0 &&
-		options.beat_ms == back.beat_ms && options.refuse == back.refuse);
+		options.beat_ms == back.beat_ms && options.refuse == back.refuse &&
+		options.visitor == back.visitor);
 	return 0;
 }
