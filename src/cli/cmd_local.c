@@ -274,10 +274,10 @@ static void on_visit(void *owner, const struct tunnel_visit *visit)
 	if (!l->values.common.json)
 		return;
 	if (visit->opened)
-		event_write("visitor_opened", "{s:s}", "id", visit->id);
+		event_write("visitor_opened", "{s:s, s:s?}", "id", visit->id, "from", visit->from);
 	else
-		event_write("visitor_closed", "{s:s, s:I, s:I, s:I, s:s?}", "id", visit->id,
-			"bytes_in", (json_int_t)visit->bytes_in, "bytes_out",
+		event_write("visitor_closed", "{s:s, s:s?, s:I, s:I, s:I, s:s?}", "id", visit->id,
+			"from", visit->from, "bytes_in", (json_int_t)visit->bytes_in, "bytes_out",
 			(json_int_t)visit->bytes_out, "duration_ms", (json_int_t)visit->duration_ms,
 			"why", visit->why);
 }

@@ -124,10 +124,25 @@ static void session_refuse(struct session *s, const char *text)
 
 /* --- a tunnel --- */
 
-void session_announce(struct session *s, const struct uuid *id)
+/* The visitor's address as text. A zone (fe80::1%eth0) names an interface of this machine only. */
+static void msg_set_from(struct msg *msg, const struct addr *from)
+{
+	struct addr addr = *from;
+
+	static_assert(ADDR_TEXT_MAX <= sizeof(msg->text), "an address fits");
+	if (addr.sa.sa_family == AF_INET6)
+		addr.in6.sin6_scope_id = 0;
+	msg->text_len = strlen(addr_format(&addr, msg->text));
+}
+
+void session_announce(struct session *s, const struct uuid *id, const struct addr *from)
 {
 	struct msg msg = { .type = MSG_CONNECTION, .id = *id };
 
+	if (s->offered && s->offer.visitor) {
+		msg.type = MSG_VISITOR;
+		msg_set_from(&msg, from);
+	}
 	if (list_empty(&s->unsent))
 		list_push_back(&s->relay->unsent, &s->unsent);
 	if (!s->chan.write_failed && msg_append(s->hs.dialect, ROLE_SERVER, &msg, &s->chan.out) < 0)
@@ -169,6 +184,7 @@ static void session_grant(struct session *s)
 
 	msg.options.beat_ms = s->offer.beat_ms;
 	msg.options.refuse = s->offer.refuse;
+	msg.options.visitor = s->offer.visitor;
 	if (s->offer.resume && endpoint_renew_token(s->endpoint) == 0) {
 		msg.options.resume = true;
 		msg.options.has_token = true;

@@ -64,7 +64,7 @@ void session_want_port(struct session *s);
 
 /* Tells the client of a visitor. Goes out at the end of this turn, with those that come until then.
  */
-void session_announce(struct session *s, const struct uuid *id);
+void session_announce(struct session *s, const struct uuid *id, const struct addr *from);
 
 /* Ends it with its tunnel; nothing is freed before the loop's next turn. Idempotent. */
 void session_end(struct session *s, const char *why);

@@ -131,7 +131,7 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 	relay->counts.visitors++;
 	timeouts_arm(&relay->unclaimed, &s->timeout);
 	stream_tell(s, RELAY_VISITOR_OPENED, NULL, NULL);
-	session_announce(e->session, &s->entry.id);
+	session_announce(e->session, &s->entry.id, &s->from);
 }
 
 static const char *end_text(const struct pump_result *result)
@@ -220,7 +220,7 @@ void stream_announce_waiting(struct endpoint *e)
 		struct stream *s = list_entry(pos, struct stream, link);
 
 		if (s->endpoint == e)
-			session_announce(e->session, &s->entry.id);
+			session_announce(e->session, &s->entry.id, &s->from);
 	}
 }
 

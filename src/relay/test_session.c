@@ -53,6 +53,50 @@ static void test_refused_visitor_is_closed_at_once(void **state)
 	disconnect(&client);
 }
 
+static void expect_visitor(struct fixture *f, struct peer *client, const struct peer *visitor)
+{
+	char frame[512], id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX], want[512];
+	struct addr addr;
+
+	await_frame(f, client, frame);
+	assert_int_equal(sscanf(frame, "{\"Visitor\":{\"id\":\"%36[0-9a-f-]\"", id), 1);
+	assert_int_equal(addr_of_socket(visitor->fd, &addr), 0);
+	(void)snprintf(want, sizeof(want), "{\"Visitor\":{\"id\":\"%s\",\"from\":\"%s\"}}", id,
+		addr_format(&addr, from));
+	assert_string_equal(frame, want);
+}
+
+/* To whom has agreed, from the agreement on; also those who are announced again. */
+static void test_visitor_is_announced_with_its_address(void **state)
+{
+	static const char options[] = "{\"Options\":{\"resume\":true,\"visitor\":true}}";
+	struct fixture *f = *state;
+	struct peer client, again, first, second;
+	char id[UUID_TEXT_LEN + 1], token[33];
+	uint16_t port;
+
+	start(f, NULL);
+	client = open_tunnel(f, &port);
+	first = connect_port(f, port);
+	await_connection(f, &client, id);
+	say_bytes(&client, options, sizeof(options));
+	await_token(f, &client, token);
+	second = connect_port(f, port);
+	expect_visitor(f, &client, &second);
+
+	again = connect_port(f, addr_port(&f->addr));
+	say_hello(&again, port);
+	say_with(&again, "{\"Options\":{\"visitor\":true,\"token\":\"", token, "\"}}", "");
+	assert_int_equal(await_hello(f, &again), port);
+	expect_frame(f, &again, "{\"Options\":{\"visitor\":true}}");
+	expect_visitor(f, &again, &first);
+	expect_visitor(f, &again, &second);
+	disconnect(&client);
+	disconnect(&again);
+	disconnect(&first);
+	disconnect(&second);
+}
+
 static void test_resume_takes_the_tunnel_over(void **state)
 {
 	struct fixture *f = *state;
@@ -265,6 +309,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_refused_visitor_is_closed_at_once),
+		CASE(test_visitor_is_announced_with_its_address),
 		CASE(test_resume_takes_the_tunnel_over),
 		CASE(test_no_resume_without_the_right_token),
 		CASE(test_port_freed_while_claiming),

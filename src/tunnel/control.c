@@ -47,6 +47,23 @@ static void control_take_options(struct control *c, const struct options *option
 	c->events.options(c->events.owner, options);
 }
 
+/* An address that is none is no reason to lose the visitor, who can do nothing for it. */
+static void control_take_visitor(struct control *c, const struct msg *msg)
+{
+	char text[4 * MSG_MAX + 1];
+	struct addr from;
+	bool known = addr_parse(msg->text, &from) == 0;
+
+	if (!c->granted.visitor) {
+		log_debug(LOG, "the relay sent a Visitor, which was not agreed on");
+		return;
+	}
+	if (!known)
+		log_debug(LOG, "the relay names no address of a visitor: '%s'",
+			log_escape(text, sizeof(text), msg->text, msg->text_len));
+	c->events.visitor(c->events.owner, &msg->id, known ? &from : NULL);
+}
+
 static void control_take(struct control *c, const struct msg *msg)
 {
 	char text[4 * MSG_MAX + 1]; /* each byte may be escaped */
@@ -56,7 +73,10 @@ static void control_take(struct control *c, const struct msg *msg)
 	case MSG_HEARTBEAT:
 		break;
 	case MSG_CONNECTION:
-		c->events.visitor(c->events.owner, &msg->id);
+		c->events.visitor(c->events.owner, &msg->id, NULL);
+		break;
+	case MSG_VISITOR:
+		control_take_visitor(c, msg);
 		break;
 	case MSG_OPTIONS:
 		control_take_options(c, &msg->options);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "net/addr.h"
 #include "proto/msg.h"
 #include "tunnel/attempt.h"
 
@@ -18,7 +19,8 @@ struct chan;
 
 struct control_events {
 	void (*heard)(void *owner); /* a message, before it is told by one of those below */
-	void (*visitor)(void *owner, const struct uuid *id);
+	/* `from` NULL: the relay doesn't say, or not in a way that is an address. */
+	void (*visitor)(void *owner, const struct uuid *id, const struct addr *from);
 	void (*options)(void *owner, const struct options *granted);
 	/* The end, once; control_close() is to follow. */
 	void (*lost)(void *owner, const char *why);

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -15,12 +16,14 @@
 
 #define ID "11111111-2222-3333-4444-555555555555"
 #define CHALLENGE "{\"Challenge\":\"" ID "\"}|"
+#define VISITOR(from) "{\"Visitor\":{\"id\":\"" ID "\",\"from\":\"" from "\"}}|"
 #define HELLO "{\"Hello\":4000}|"
 #define CONNECTION "{\"Connection\":\"" ID "\"}|"
 #define ACCEPT "{\"Accept\":\"" ID "\"}|"
 #define TOKEN "000102030405060708090a0b0c0d0e0f"
-#define GRANTED \
-	"{\"Options\":{\"resume\":true,\"token\":\"" TOKEN "\",\"beat\":1000,\"refuse\":true}}|"
+#define GRANTED                                                                                \
+	"{\"Options\":{\"resume\":true,\"token\":\"" TOKEN "\",\"beat\":1000,\"refuse\":true," \
+	"\"visitor\":true}}|"
 
 struct trial {
 	uv_loop_t loop;
@@ -30,6 +33,7 @@ struct trial {
 	struct secret secret;
 	unsigned opened, ended;
 	const char *why;
+	char from[ADDR_TEXT_MAX]; /* of the last visit, "-": not known */
 	bool drained, closed;
 };
 
@@ -52,6 +56,7 @@ static void on_visit(void *owner, const struct tunnel_visit *visit)
 	t->opened += visit->opened;
 	t->ended += !visit->opened;
 	t->why = visit->why;
+	(void)snprintf(t->from, sizeof(t->from), "%s", visit->from ? visit->from : "-");
 }
 
 static void on_drained(void *owner)
@@ -264,6 +269,73 @@ static void test_application_is_down_and_refuse_is_known(void **state)
 	trial_close(&t);
 }
 
+/* Who it is, and that a relay which says nonsense loses nobody his connection. */
+static void test_visitor_is_told(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO GRANTED }, { 0 } };
+	static const struct {
+		const char *said, *from;
+	} table[] = {
+		{ VISITOR("192.0.2.1:50000"), "192.0.2.1:50000" },
+		{ VISITOR("[2001:DB8::0:1]:50000"), "[2001:db8::1]:50000" },
+		{ VISITOR("[::ffff:192.0.2.1]:50000"), "192.0.2.1:50000" },
+		{ VISITOR("[fe80::1%lo]:50000"), "-" },
+		{ VISITOR("192.0.2.1"), "-" },
+		{ VISITOR("\\u001b[2J"), "-" },
+		{ VISITOR(""), "-" },
+		{ CONNECTION, "-" },
+	};
+	struct trial t;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+		fake_conn_say(&t.relay.conns[0], table[i].said);
+		await(&t, &t.relay, 1, ACCEPT);
+		fake_conn_say(&t.relay.conns[1], "ping");
+		await(&t, &t.relay, 1, "pong");
+		assert_int_equal(t.opened, 1);
+		assert_string_equal(t.from, table[i].from);
+		tunnel_visits(t.tunnel, on_visit, &t);
+		assert_string_equal(t.from, table[i].from);
+		fake_conn_hang_up(&t.relay.conns[1]);
+		fake_conn_hang_up(&t.app.conns[0]);
+		fake_run_until(&t.loop, is_ended, &t);
+		assert_string_equal(t.from, table[i].from);
+		trial_close(&t);
+	}
+}
+
+/* What was not agreed on is passed over, as other messages without need. */
+static void test_visitor_without_agreement(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO }, { 0 } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], VISITOR("192.0.2.1:50000") CONNECTION);
+	await(&t, &t.relay, 1, ACCEPT);
+	fake_conn_say(&t.relay.conns[1], "ping");
+	await(&t, &t.relay, 1, "pong");
+	assert_int_equal(t.relay.count, 2);
+	assert_string_equal(t.from, "-");
+	trial_close(&t);
+}
+
+static void test_visitor_without_id_is_no_message(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO GRANTED } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], "{\"Visitor\":{\"from\":\"192.0.2.1:50000\"}}|");
+	fake_run_until(&t.loop, is_reconnecting, &t);
+	assert_int_equal(t.opened + t.ended, 0);
+	trial_close(&t);
+}
+
 static void test_beat_is_sent_when_granted(void **state)
 {
 	static const struct fake_script scripts[] = { { .answer = HELLO GRANTED } };
@@ -449,6 +521,9 @@ int main(void)
 		cmocka_unit_test(test_early_eof_is_kept),
 		cmocka_unit_test(test_application_is_down),
 		cmocka_unit_test(test_application_is_down_and_refuse_is_known),
+		cmocka_unit_test(test_visitor_is_told),
+		cmocka_unit_test(test_visitor_without_agreement),
+		cmocka_unit_test(test_visitor_without_id_is_no_message),
 		cmocka_unit_test(test_beat_is_sent_when_granted),
 		cmocka_unit_test(test_reconnection_resumes),
 		cmocka_unit_test(test_garbage_on_the_control_connection),

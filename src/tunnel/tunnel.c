@@ -180,11 +180,11 @@ static void on_heard(void *owner)
 	machine_heard(&t->machine, clock_now_ms());
 }
 
-static void on_visitor(void *owner, const struct uuid *id)
+static void on_visitor(void *owner, const struct uuid *id, const struct addr *from)
 {
 	struct tunnel *t = owner;
 
-	visitors_add(&t->visitors, id, t->draining ? "the tunnel is being closed" : NULL);
+	visitors_add(&t->visitors, id, from, t->draining ? "the tunnel is being closed" : NULL);
 	tunnel_arm(t);
 }
 
@@ -195,8 +195,8 @@ static void on_options(void *owner, const struct options *granted)
 	t->has_token = granted->resume && granted->has_token;
 	if (t->has_token)
 		memcpy(t->token, granted->token, sizeof(t->token));
-	log_debug(LOG, "%s grants resume=%d beat=%u refuse=%d", t->relay, t->has_token,
-		granted->beat_ms, granted->refuse);
+	log_debug(LOG, "%s grants resume=%d beat=%u refuse=%d visitor=%d", t->relay, t->has_token,
+		granted->beat_ms, granted->refuse, granted->visitor);
 	tunnel_arm(t);
 }
 
@@ -276,7 +276,10 @@ static void tunnel_attempt(struct tunnel *t)
 		.protocol = tunnel_protocol(t),
 		.port = machine_port(&t->machine, clock_now_ms()),
 		.local_port = t->visitors.local.port,
-		.offer = { .resume = true, .beat_ms = OPTIONS_BEAT_MS, .refuse = true },
+		.offer = { .resume = true,
+			.beat_ms = OPTIONS_BEAT_MS,
+			.refuse = true,
+			.visitor = true },
 	};
 	struct failure failure;
 	int r;

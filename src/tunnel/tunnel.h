@@ -65,8 +65,9 @@ struct tunnel_status {
 
 /* A visitor's connection, as told to the owner. */
 struct tunnel_visit {
-	const char *id; /* UUID */
-	bool opened;    /* false: closed, and the rest is filled */
+	const char *id;   /* UUID */
+	const char *from; /* "ip:port", NULL: the relay doesn't say */
+	bool opened;      /* false: closed, and the rest is filled */
 	uint64_t bytes_in, bytes_out, duration_ms;
 	const char *why; /* how it ended, or why it was refused */
 };

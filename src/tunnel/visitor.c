@@ -131,11 +131,18 @@ static void visitor_free(struct visitor *v)
 		vs->events.idle(vs->events.owner);
 }
 
+const char *visitor_from(const struct visitor *v, char text[ADDR_TEXT_MAX])
+{
+	return v->from.sa.sa_family == AF_UNSPEC ? NULL : addr_format(&v->from, text);
+}
+
 static void visitor_tell(struct visitor *v, const char *why, const struct pump_result *result)
 {
 	struct visitors *vs = v->set;
-	char id[UUID_TEXT_LEN + 1];
-	struct tunnel_visit visit = { .id = id, .opened = !why, .why = why };
+	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
+	struct tunnel_visit visit = {
+		.id = id, .from = visitor_from(v, from), .opened = !why, .why = why
+	};
 
 	uuid_format(&v->id, id);
 	if (result) {
@@ -144,7 +151,8 @@ static void visitor_tell(struct visitor *v, const char *why, const struct pump_r
 	}
 	if (why) {
 		visit.duration_ms = clock_now_ms() - v->since_ms;
-		log_debug(LOG, "visitor %s closed: %s", id, why);
+		log_debug(LOG, "visitor %s from %s closed: %s", id,
+			visit.from ? visit.from : "an address that the relay doesn't tell", why);
 	}
 	vs->events.visit(vs->events.owner, &visit);
 }

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/uuid.h"
+#include "net/addr.h"
 #include "net/pump_pool.h"
 #include "tunnel/visitors.h"
 
@@ -23,6 +24,7 @@ struct visitor {
 	struct list link; /* in set->setup, or set->open */
 	struct visitors *set;
 	struct uuid id;
+	struct addr from; /* AF_UNSPEC: not known */
 	uint64_t since_ms;
 	int fd[PUMP_SIDES];                    /* connected, ours until the pump has them */
 	struct visitor_dial *dial[PUMP_SIDES]; /* while connecting */
@@ -38,5 +40,8 @@ void visitor_start(struct visitor *v);
 /* Ends it in any state; `why` for the log. Its memory is gone unless a pump still has its sockets.
  */
 void visitor_end(struct visitor *v, const char *why);
+
+/* "ip:port" in `text`, or NULL. */
+const char *visitor_from(const struct visitor *v, char text[ADDR_TEXT_MAX]);
 
 #endif

@@ -19,7 +19,8 @@ void visitors_init(struct visitors *vs)
 	vs->conns_open = vs->conns_total = vs->bytes_in = vs->bytes_out = 0;
 }
 
-void visitors_add(struct visitors *vs, const struct uuid *id, const char *turn_away)
+void visitors_add(
+	struct visitors *vs, const struct uuid *id, const struct addr *from, const char *turn_away)
 {
 	struct visitor *v = NULL;
 
@@ -32,6 +33,8 @@ void visitors_add(struct visitors *vs, const struct uuid *id, const char *turn_a
 	}
 	v->set = vs;
 	v->id = *id;
+	if (from)
+		v->from = *from;
 	v->since_ms = clock_now_ms();
 	v->fd[PUMP_OUTER] = v->fd[PUMP_INNER] = -1;
 	v->turn_away = turn_away;
@@ -81,7 +84,7 @@ void visitors_bytes(const struct visitors *vs, uint64_t *ret_in, uint64_t *ret_o
 void visitors_each(const struct visitors *vs, tunnel_visit_fn fn, void *owner)
 {
 	uint64_t bytes[PUMP_SIDES], now = clock_now_ms();
-	char id[UUID_TEXT_LEN + 1];
+	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
 
 	list_for_each(pos, &vs->open) {
 		const struct visitor *v = list_entry(pos, struct visitor, link);
@@ -90,6 +93,7 @@ void visitors_each(const struct visitors *vs, tunnel_visit_fn fn, void *owner)
 		pump_bytes(v->pump, bytes);
 		fn(owner, &(struct tunnel_visit){
 				  .id = id,
+				  .from = visitor_from(v, from),
 				  .opened = true,
 				  .bytes_in = bytes[PUMP_OUTER],
 				  .bytes_out = bytes[PUMP_INNER],

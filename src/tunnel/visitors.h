@@ -61,8 +61,10 @@ struct visitors {
 /* Fills in what is its own. */
 void visitors_init(struct visitors *vs);
 
-/* Announced by the relay. `turn_away`: NULL, or why it is not to reach the application. */
-void visitors_add(struct visitors *vs, const struct uuid *id, const char *turn_away);
+/* Announced by the relay, from NULL or where it comes from. `turn_away`: NULL, or why it is not to
+ * reach the application. */
+void visitors_add(
+	struct visitors *vs, const struct uuid *id, const struct addr *from, const char *turn_away);
 
 /* The control connection is gone: who hasn't been taken from the relay never will be. */
 void visitors_lost_relay(struct visitors *vs);

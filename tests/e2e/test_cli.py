@@ -284,8 +284,20 @@ def test_json_events(lab):
         (closed,) = [event for event in events(process) if event["event"] == "visitor_closed"]
         assert closed["bytes_in"] == 100 and closed["bytes_out"] == 100
         assert re.fullmatch(UUID, closed["id"]) and closed["duration_ms"] >= 0
+    # The client knows from the relay who it was.
+    who = {event["address"] for event in events(relay_process) if event["event"].startswith("visitor_")}
+    assert {event["from"] for event in events(client) if event["event"].startswith("visitor_")} == who and len(who) == 1
     states = [(event["from"], event["to"]) for event in events(client) if event["event"] == "state"]
     assert states[:2] == [("Not started", "Connecting"), ("Connecting", "Connected")]
+
+
+def test_json_events_with_a_stock_relay(lab):
+    """It doesn't say who its visitors are, and never notices that it could."""
+    relay = lab.relay("stock")
+    client = lab.start_client(relay, lab.app(), args=("--json",))
+    ping((relay.host, json.loads(client.wait_line('"listening"')[0].text)["port"]), b"x" * 100)
+    closed = json.loads(client.wait_line('"visitor_closed"')[0].text)
+    assert closed["from"] is None and closed["bytes_in"] == 100
 
 
 def test_json_failure(lab):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Our extension of the wire, from the client's side by hand: resume, beat, refuse."""
+"""Our extension of the wire, from the client's side by hand: resume, beat, refuse, visitor."""
 
 import re
 import time
@@ -54,7 +54,7 @@ def test_only_what_was_offered_is_granted(relay):
         assert not granted.get("resume") and not granted.get("refuse") and "token" not in granted
 
 
-@pytest.mark.parametrize("options", [{}, {"colour": "blue"}, {"visitor": True, "ready": 4}, {"resume": False}])
+@pytest.mark.parametrize("options", [{}, {"colour": "blue"}, {"visitor": False, "ready": 4}, {"resume": False}])
 def test_unknown_abilities_are_ignored(relay, options):
     conn, granted = open_tunnel(relay, options)
     with conn:
@@ -159,6 +159,23 @@ def test_refuse_of_an_unknown_visitor(relay):
         with connect(conn.public) as visitor, conn.accept(conn.visitor()) as stream:
             visitor.sendall(b"x")
             assert stream.stream(1) == b"x"
+
+
+@pytest.mark.parametrize("secret", [None, "s3cret"], ids=["open", "secret"])
+def test_visitor_says_from_where(lab, secret):
+    """As the visitor itself knows its address: IPv6 in brackets, IPv4 as such also on a socket of both."""
+    relay = lab.relay(host="::", secret=secret)
+    relay.secret = secret
+    conn, granted = open_tunnel(relay, {"visitor": True})
+    with conn:
+        assert granted == {"visitor": True}
+        for host, form in ("127.0.0.1", "{}:{}"), ("::1", "[{}]:{}"):
+            with connect((host, conn.port)) as visitor:
+                told = conn.recv_but()["Visitor"]
+                assert set(told) == {"id", "from"} and told["from"] == form.format(*visitor.getsockname())
+                with conn.accept(told["id"]) as stream:
+                    visitor.sendall(b"x")
+                    assert stream.stream(1) == b"x"
 
 
 def test_refuse_of_another_tunnels_visitor(relay):
