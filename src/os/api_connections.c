@@ -8,10 +8,11 @@
 /* `end` NULL: it is open. */
 static json_t *visit_json(const struct visit_entry *entry, const char *end)
 {
-	return json_pack("{s:s, s:b, s:I, s:I, s:{s:I, s:I}, s:o}", "id", entry->id, "open", !end,
-		"since", (json_int_t)entry->since_ms, "duration_ms", (json_int_t)entry->duration_ms,
-		"bytes", "in", (json_int_t)entry->bytes_in, "out", (json_int_t)entry->bytes_out,
-		"end", end ? json_string(end) : json_null());
+	return json_pack("{s:s, s:s?, s:b, s:I, s:I, s:{s:I, s:I}, s:o}", "id", entry->id, "from",
+		entry->from[0] ? entry->from : NULL, "open", !end, "since",
+		(json_int_t)entry->since_ms, "duration_ms", (json_int_t)entry->duration_ms, "bytes",
+		"in", (json_int_t)entry->bytes_in, "out", (json_int_t)entry->bytes_out, "end",
+		end ? json_string(end) : json_null());
 }
 
 static void add_open(void *owner, const struct tunnel_visit *visit)

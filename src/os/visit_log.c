@@ -30,6 +30,7 @@ void visit_entry_fill(struct visit_entry *entry, const struct tunnel_visit *visi
 		.bytes_out = visit->bytes_out,
 	};
 	(void)snprintf(entry->id, sizeof(entry->id), "%s", visit->id);
+	(void)snprintf(entry->from, sizeof(entry->from), "%s", visit->from ? visit->from : "");
 	(void)snprintf(entry->why, sizeof(entry->why), "%s", visit->why ? visit->why : "");
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/uuid.h"
+#include "net/addr.h"
 
 #define VISIT_LOG_MAX 1000
 #define VISIT_WHY_MAX 96
@@ -15,6 +16,7 @@ struct tunnel_visit;
 
 struct visit_entry {
 	char id[UUID_TEXT_LEN + 1];
+	char from[ADDR_TEXT_MAX]; /* "ip:port"; "" where the relay doesn't say */
 	char why[VISIT_WHY_MAX];
 	uint64_t since_ms; /* wall clock */
 	uint64_t duration_ms, bytes_in, bytes_out;
