@@ -179,7 +179,7 @@ def test_secret_never_goes_to_a_fake_relay(lab, garbage, protocol):
 def test_secret_in_line_is_asked_for_and_said(lab):
     relay = lab.relay(secret="s3cret")
     client = lab.client(relay, lab.app(), secret="s3cret", args=LINE)
-    assert client.process.find("clear"), client.process.tail()
+    client.process.wait_line("clear")
     assert "s3cret" not in client.process.text()
 
 
