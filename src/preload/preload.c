@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libwasmrun-preload.so, for the wasmtime command, which can't be given a listening socket: the
+ * first TCP socket that it binds becomes the one that it inherits (LD_PRELOAD, ld.so(8)). The
+ * socket's port therefore outlives the process, and another process can take over from it.
+ *
+ * WASMRUN_LISTEN_FD is the inherited socket, which listens already; WASMRUN_STATUS_FD is where a
+ * byte is written once it is listened to, which is when connections are taken. On SIGUSR1 no more
+ * connections are taken: the bound descriptor becomes a socket that nobody connects to.
+ *
+ * All other sockets are left alone. The bound one is known again by its inode: its number may have
+ * been closed and used for another.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+static atomic_int listen_fd = -1; /* inherited; -1: there is none, and nothing is to be done */
+static atomic_int status_fd = -1; /* -1: none, or the byte is written */
+static atomic_int bound_fd = -1;  /* what the inherited socket was put over */
+static int nobody_fd = -1;        /* a listening socket without a name to connect to */
+static pthread_mutex_t bind_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Small numbers; anything else is taken for none. */
+static int fd_from_env(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text && *text >= '0' && *text <= '9' && !text[1] ? *text - '0' : -1;
+}
+
+__attribute__((constructor)) static void preload_init(void)
+{
+	listen_fd = fd_from_env("WASMRUN_LISTEN_FD");
+	status_fd = fd_from_env("WASMRUN_STATUS_FD");
+}
+
+/* fstat(2) is among the calls that a signal handler may make. */
+static bool is_inherited(int fd)
+{
+	struct stat ours, other;
+
+	return fd >= 0 && listen_fd >= 0 && fstat(listen_fd, &ours) == 0 &&
+	       fstat(fd, &other) == 0 && ours.st_dev == other.st_dev && ours.st_ino == other.st_ino;
+}
+
+static bool is_tcp(int fd)
+{
+	int protocol;
+	socklen_t len = sizeof protocol;
+
+	return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
+	       protocol == IPPROTO_TCP;
+}
+
+/* Accepting from it finds nothing, for ever: an accept that failed would end the application. */
+static void on_drain(int signal)
+{
+	int saved = errno;
+
+	if (is_inherited(bound_fd))
+		(void)dup3(nobody_fd, bound_fd, O_CLOEXEC);
+	listen_fd = -1;
+	errno = saved;
+}
+
+/* The kernel chooses a name, which nobody is told (unix(7), "Autobind feature"). */
+static void prepare_drain(void)
+{
+	const struct sockaddr name = { .sa_family = AF_UNIX };
+	struct sigaction action = { .sa_handler = on_drain, .sa_flags = SA_RESTART };
+
+	if (nobody_fd < 0)
+		nobody_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (nobody_fd < 0)
+		return;
+	(void)syscall(SYS_bind, nobody_fd, &name, sizeof name.sa_family);
+	(void)syscall(SYS_listen, nobody_fd, 0);
+	(void)sigaction(SIGUSR1, &action, NULL);
+}
+
+EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int r;
+
+	if (listen_fd < 0 || !is_tcp(fd))
+		return (int)syscall(SYS_bind, fd, addr, len);
+	(void)pthread_mutex_lock(&bind_lock);
+	if (is_inherited(bound_fd)) {
+		r = (int)syscall(SYS_bind, fd, addr, len);
+	} else {
+		prepare_drain();
+		r = dup3(listen_fd, fd, O_CLOEXEC);
+		if (r >= 0)
+			bound_fd = fd;
+	}
+	(void)pthread_mutex_unlock(&bind_lock);
+	return r < 0 ? -1 : 0;
+}
+
+EXPORT int listen(int fd, int backlog)
+{
+	int status;
+
+	/* The inherited one listens since before we were there, and its queue is not ours. */
+	if (!is_inherited(fd))
+		return (int)syscall(SYS_listen, fd, backlog);
+	status = atomic_exchange(&status_fd, -1);
+	if (status >= 0) {
+		(void)!write(status, "", 1);
+		(void)close(status);
+	}
+	return 0;
+}
