@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* Line by line; the first line that is no field ends it all. */
+#include "serve/cgi_response.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/parse.h"
+
+/* Of one connection, or of how a reply is framed: the server's business (RFC 9110, 7.6.1). */
+static const char *const servers_own[] = {
+	"Connection",
+	"Content-Length",
+	"Date",
+	"Keep-Alive",
+	"Proxy-Authenticate",
+	"Proxy-Authentication-Info",
+	"Proxy-Connection",
+	"TE",
+	"Trailer",
+	"Transfer-Encoding",
+	"Upgrade",
+};
+
+/* The program's word to the server. One of them must be there, and none twice. */
+enum special { CONTENT_TYPE, LOCATION, STATUS, SPECIALS };
+
+static const char *const specials[] = { "Content-Type", "Location", "Status" };
+
+static _printf_(2, 3) int fail(char *ret_why, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(ret_why, CGI_WHY_MAX, fmt, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+static int fail_line(char *ret_why, const char *what, const char *line, size_t len)
+{
+	char text[CGI_WHY_MAX / 2];
+
+	return fail(ret_why, "%s: '%s'", what, log_escape(text, sizeof(text), line, len));
+}
+
+/* The characters of a token, RFC 9110, 5.6.2. */
+static size_t token_len(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && text[n] > ' ' && text[n] < 0x7f &&
+		!strchr("\"(),/:;<=>?@[\\]{}", text[n]))
+		n++;
+	return n;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Splits a line in place; what is behind the value is the line's end, which becomes a NUL. */
+static int parse_field(char *line, size_t len, struct cgi_field *ret_field, char *ret_why)
+{
+	size_t name_len = token_len(line, len), start = name_len + 1;
+
+	if (name_len == 0 || name_len == len || line[name_len] != ':')
+		return fail_line(ret_why, "no field of a head", line, len);
+	while (start < len && is_blank(line[start]))
+		start++;
+	while (len > start && is_blank(line[len - 1]))
+		len--;
+	for (size_t i = start; i < len; i++)
+		if (((unsigned char)line[i] < ' ' && line[i] != '\t') || line[i] == 0x7f)
+			return fail_line(ret_why, "a control character in", line, len);
+	line[name_len] = '\0';
+	line[len] = '\0';
+	*ret_field = (struct cgi_field){ .name = line, .value = line + start };
+	return 0;
+}
+
+/* "404 Not Found"; the words are HTTP's own in the reply. */
+static int parse_status(const char *value, unsigned *ret_status, char *ret_why)
+{
+	size_t len = strcspn(value, " \t");
+	uint64_t status;
+
+	/* 1xx is no end of a request. */
+	if (len != 3 || parse_u64(value, len, 200, 599, &status) < 0)
+		return fail_line(ret_why, "no status", value, strlen(value));
+	*ret_status = (unsigned)status;
+	return 0;
+}
+
+static int find(const char *const *names, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcasecmp(names[i], name) == 0)
+			return (int)i;
+	return -1;
+}
+
+/* Sorts a field: to the server, to the visitor, to nobody. */
+static int take_field(struct cgi_response *response, const struct cgi_field *field,
+	bool seen[SPECIALS], char *ret_why)
+{
+	int special = find(specials, ARRAY_LEN(specials), field->name);
+
+	if (special >= 0 && seen[special])
+		return fail(ret_why, "'%s' is there twice", specials[special]);
+	if (special >= 0)
+		seen[special] = true;
+	if (special == STATUS)
+		return parse_status(field->value, &response->status, ret_why);
+	if (find(servers_own, ARRAY_LEN(servers_own), field->name) >= 0 || !*field->value)
+		return 0;
+	if (response->count == CGI_FIELDS_MAX)
+		return fail(ret_why, "more than %d fields", CGI_FIELDS_MAX);
+	response->fields[response->count++] = *field;
+	return 0;
+}
+
+int cgi_response_parse(
+	char *head, size_t len, struct cgi_response *ret_response, char ret_why[CGI_WHY_MAX])
+{
+	size_t max = len < CGI_HEAD_MAX ? len : CGI_HEAD_MAX;
+	bool seen[SPECIALS] = { false };
+	struct cgi_field field;
+	size_t at = 0;
+	int r;
+
+	ret_response->status = 0;
+	ret_response->count = 0;
+	for (;;) {
+		char *end = memchr(head + at, '\n', max - at);
+		size_t line_len;
+
+		if (!end)
+			return len == 0    ? fail(ret_why, "it has written nothing")
+			       : len > max ? fail(ret_why, "its head is longer than %d bytes",
+						     CGI_HEAD_MAX)
+					   : fail(ret_why, "its head has no end");
+		line_len = (size_t)(end - head) - at;
+		if (line_len > 0 && end[-1] == '\r')
+			line_len--;
+		if (line_len == 0) {
+			at = (size_t)(end - head) + 1;
+			break;
+		}
+		r = parse_field(head + at, line_len, &field, ret_why);
+		if (r == 0)
+			r = take_field(ret_response, &field, seen, ret_why);
+		if (r < 0)
+			return r;
+		at = (size_t)(end - head) + 1;
+	}
+	if (!seen[CONTENT_TYPE] && !seen[LOCATION] && !seen[STATUS])
+		return fail(ret_why, "its head has no Content-Type, Location or Status");
+	if (ret_response->status == 0)
+		ret_response->status = seen[LOCATION] ? 302 : 200;
+	ret_response->body = at;
+	return 0;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* Path, file, condition, range, reply: one function each. */
+#include "serve/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "serve/media_type.h"
+#include "serve/range.h"
+#include "serve/request.h"
+#include "serve/target.h"
+
+#define INDEX "index.html"
+#define ALLOWED "GET, HEAD"
+#define HEADER_MAX 96 /* of those made here, but Location */
+
+/* The settings are the owner's alone: there may be a secret in them. */
+#define SETTINGS "wasmrun.toml"
+
+/* What the reply says about a file. */
+struct file {
+	int fd; /* owned */
+	uint64_t size;
+	char etag[HEADER_MAX], modified[HEADER_MAX];
+	const char *type;
+};
+
+static void file_close(struct file *f)
+{
+	fd_close(f->fd);
+}
+
+int files_open(struct files *f, const char *path)
+{
+	f->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return f->dir < 0 ? -errno : 0;
+}
+
+void files_close(struct files *f)
+{
+	f->dir = fd_close(f->dir);
+}
+
+/*
+ * Whether all parts of a decoded path may be shown. Hidden files are not: they are those of tools
+ * (".git", ".env"), and ".." is one of them. An empty part would make "//host" of a redirection,
+ * and so would a backslash for browsers.
+ */
+static bool path_is_public(const char *path)
+{
+	while (*path == '/') {
+		size_t len = strcspn(++path, "/");
+
+		if (path[0] == '.' || (len == 0 && *path) || memchr(path, '\\', len))
+			return false;
+		if (len == strlen(SETTINGS) && strncasecmp(path, SETTINGS, len) == 0)
+			return false;
+		path += len;
+	}
+	return true;
+}
+
+static int open_beneath(int dir, const char *path)
+{
+	/* O_NONBLOCK: a pipe would wait for its other end. */
+	const struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}
+
+static void format_time(char *out, time_t at)
+{
+	struct tm tm;
+
+	/* The locale is "C": the names are English. */
+	if (!gmtime_r(&at, &tm) || strftime(out, HEADER_MAX, "%a, %d %b %Y %H:%M:%S GMT", &tm) == 0)
+		out[0] = '\0';
+}
+
+/*
+ * Opens what a decoded path means. -EISDIR: a folder, and the path has no slash at its end. Where
+ * it has, its index is what is opened.
+ */
+static int file_open(struct file *f, int dir, const char *path)
+{
+	char index[PATH_MAX];
+	size_t len = strlen(path);
+	struct stat st;
+
+	path++; /* "/" is the folder itself */
+	if (path[0] == '\0' || path[len - 2] == '/') {
+		if (snprintf(index, sizeof(index), "%s%s", path, INDEX) >= (int)sizeof(index))
+			return -ENAMETOOLONG;
+		path = index;
+	}
+	f->fd = open_beneath(dir, path);
+	if (f->fd < 0)
+		return f->fd;
+	if (fstat(f->fd, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return path == index ? -ENOENT : -EISDIR;
+	if (!S_ISREG(st.st_mode))
+		return -ENOENT;
+	f->size = (uint64_t)st.st_size;
+	f->type = media_type_of(path);
+	snprintf(f->etag, sizeof(f->etag), "\"%" PRIx64 "-%" PRIx64 "\"",
+		(uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec, f->size);
+	format_time(f->modified, st.st_mtim.tv_sec);
+	return 0;
+}
+
+/* To the same path with a slash, which is what relative links in the page count from. */
+static void reply_with_slash(struct serve_request *r)
+{
+	const char *query = serve_request_query(r);
+	char location[2 * PATH_MAX];
+	int n = snprintf(location, sizeof(location), "%s/%s%s", serve_request_path(r),
+		query ? "?" : "", query ? query : "");
+
+	if (n >= (int)sizeof(location)) {
+		serve_reply_status(r, MHD_HTTP_URI_TOO_LONG);
+		return;
+	}
+	serve_reply_status(r, MHD_HTTP_MOVED_PERMANENTLY);
+	serve_reply_header(r, MHD_HTTP_HEADER_LOCATION, location);
+}
+
+/* A date is compared as text: it is one that was given here. */
+static bool visitor_has_it(const struct serve_request *r, const struct file *f)
+{
+	const char *tags = serve_request_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH);
+	const char *since = serve_request_header(r, MHD_HTTP_HEADER_IF_MODIFIED_SINCE);
+
+	return tags ? etag_matches(tags, f->etag) : since && strcmp(since, f->modified) == 0;
+}
+
+static enum range range_of(
+	const struct serve_request *r, const struct file *f, uint64_t *offset, uint64_t *len)
+{
+	const char *only_if = serve_request_header(r, MHD_HTTP_HEADER_IF_RANGE);
+
+	if (strcmp(serve_request_method(r), MHD_HTTP_METHOD_GET) != 0)
+		return RANGE_NONE;
+	if (only_if && strcmp(only_if, f->etag) != 0 && strcmp(only_if, f->modified) != 0)
+		return RANGE_NONE;
+	return range_parse(serve_request_header(r, MHD_HTTP_HEADER_RANGE), f->size, offset, len);
+}
+
+static void reply_file(struct serve_request *r, struct file *f)
+{
+	uint64_t offset = 0, len = f->size;
+	enum range range = range_of(r, f, &offset, &len);
+	char text[HEADER_MAX] = "";
+
+	if (visitor_has_it(r, f)) {
+		serve_reply_data(r, MHD_HTTP_NOT_MODIFIED, NULL, 0);
+	} else if (range == RANGE_UNSATISFIABLE) {
+		serve_reply_status(r, MHD_HTTP_RANGE_NOT_SATISFIABLE);
+		snprintf(text, sizeof(text), "bytes */%" PRIu64, f->size);
+	} else {
+		serve_reply_file(r, range == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK,
+			take_fd(&f->fd), offset, len);
+		serve_reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, f->type);
+		if (range == RANGE_PART)
+			snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
+				offset, offset + len - 1, f->size);
+	}
+	if (text[0])
+		serve_reply_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, text);
+	serve_reply_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
+	serve_reply_header(r, MHD_HTTP_HEADER_ETAG, f->etag);
+	serve_reply_header(r, MHD_HTTP_HEADER_LAST_MODIFIED, f->modified);
+	/* To be asked for again each time, which is a 304: the folder is being worked on. */
+	serve_reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
+}
+
+static unsigned status_of(int r)
+{
+	switch (r) {
+	case -EACCES:
+	case -EPERM:
+		return MHD_HTTP_FORBIDDEN;
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+		return MHD_HTTP_SERVICE_UNAVAILABLE;
+	case -EIO:
+		return MHD_HTTP_INTERNAL_SERVER_ERROR;
+	default:
+		return MHD_HTTP_NOT_FOUND;
+	}
+}
+
+void files_answer(void *owner, struct serve_request *request)
+{
+	const struct files *files = owner;
+	const char *method = serve_request_method(request);
+	_cleanup_(file_close) struct file file = { .fd = -1 };
+	char path[PATH_MAX];
+	int r;
+
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+		serve_reply_status(request, MHD_HTTP_METHOD_NOT_ALLOWED);
+		serve_reply_header(request, MHD_HTTP_HEADER_ALLOW, ALLOWED);
+		return;
+	}
+	r = snprintf(path, sizeof(path), "%s", serve_request_path(request));
+	if (r >= (int)sizeof(path)) {
+		serve_reply_status(request, MHD_HTTP_URI_TOO_LONG);
+	} else if (target_decode(path) < 0) {
+		serve_reply_status(request, MHD_HTTP_BAD_REQUEST);
+	} else if (!path_is_public(path)) {
+		serve_reply_status(request, MHD_HTTP_NOT_FOUND);
+	} else {
+		r = file_open(&file, files->dir, path);
+		if (r == 0)
+			reply_file(request, &file);
+		else if (r == -EISDIR)
+			reply_with_slash(request);
+		else
+			serve_reply_status(request, status_of(r));
+	}
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bodies go to a file in memory (memfd_create(2)) as they come: what reads them reads a file, and
+ * nothing of them is in our own memory. Their sum is bounded, since visitors choose it.
+ */
+#include "serve/request.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "serve/internal.h"
+#include "serve/serve.h"
+#include "serve/target.h"
+
+#define LOG_TARGET_MAX 600 /* of a target in the log, escaped */
+
+struct serve_request *request_new(
+	struct MHD_Connection *connection, const char *target, atomic_ullong *held_total)
+{
+	struct serve_request *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	list_init(&r->link);
+	r->connection = connection;
+	r->held_total = held_total;
+	r->body_fd = -1;
+	r->target = strdup(target);
+	r->parts = strdup(target);
+	return r->target && r->parts ? r : request_free(r);
+}
+
+struct serve_request *request_free(struct serve_request *r)
+{
+	if (!r)
+		return NULL;
+	if (r->response)
+		MHD_destroy_response(r->response);
+	atomic_fetch_sub(r->held_total, r->held);
+	fd_close(r->body_fd);
+	free(r->target);
+	free(r->parts);
+	free(r);
+	return NULL;
+}
+
+bool serve_request_hold(struct serve_request *r, uint64_t len)
+{
+	if (atomic_fetch_add(r->held_total, len) + len > SERVE_HELD_MAX) {
+		atomic_fetch_sub(r->held_total, len);
+		serve_reply_status(r, MHD_HTTP_SERVICE_UNAVAILABLE);
+		return false;
+	}
+	r->held += len;
+	return true;
+}
+
+void request_begin(struct serve_request *r, const char *method, const char *version)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	const char *length = serve_request_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	uint64_t len;
+
+	r->begun = true;
+	r->method = method;
+	r->version = version;
+	if (target_split(r->parts, &r->path, &r->query) < 0)
+		serve_reply_status(r, MHD_HTTP_BAD_REQUEST);
+	else if (info && info->header_size > SERVE_HEAD_MAX)
+		serve_reply_status(r, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE);
+	else if (length && parse_u64(length, strlen(length), 0, SERVE_BODY_MAX, &len) < 0)
+		serve_reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE);
+}
+
+bool request_take_body(struct serve_request *r, const void *data, size_t len)
+{
+	if (r->status)
+		return true;
+	if (r->body_len + len > SERVE_BODY_MAX) {
+		serve_reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE);
+		return true;
+	}
+	if (!serve_request_hold(r, len))
+		return true;
+	if (r->body_fd < 0)
+		r->body_fd = memfd_create("body", MFD_CLOEXEC);
+	if (r->body_fd < 0 || fd_write_full(r->body_fd, data, len) < 0)
+		return false;
+	r->body_len += len;
+	return true;
+}
+
+void request_log(const struct serve_request *r)
+{
+	char target[LOG_TARGET_MAX], method[32];
+
+	printf("%s %s %u %" PRIu64 "\n",
+		log_escape(method, sizeof(method), r->method, strlen(r->method)),
+		log_escape(target, sizeof(target), r->target, strlen(r->target)), r->status,
+		r->reply_len);
+}
+
+const char *serve_request_method(const struct serve_request *r)
+{
+	return r->method;
+}
+
+const char *serve_request_version(const struct serve_request *r)
+{
+	return r->version;
+}
+
+const char *serve_request_path(const struct serve_request *r)
+{
+	return r->path;
+}
+
+const char *serve_request_query(const struct serve_request *r)
+{
+	return r->query;
+}
+
+const char *serve_request_header(const struct serve_request *r, const char *name)
+{
+	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+struct header_walk {
+	void (*fn)(void *data, const char *name, const char *value);
+	void *data;
+};
+
+static enum MHD_Result on_header(
+	void *owner, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	const struct header_walk *walk = owner;
+
+	walk->fn(walk->data, name, value ? value : "");
+	return MHD_YES;
+}
+
+void serve_request_headers(struct serve_request *r,
+	void (*fn)(void *data, const char *name, const char *value), void *data)
+{
+	struct header_walk walk = { fn, data };
+
+	(void)MHD_get_connection_values(r->connection, MHD_HEADER_KIND, on_header, &walk);
+}
+
+const struct sockaddr *serve_request_peer(const struct serve_request *r)
+{
+	return MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
+		->client_addr;
+}
+
+int serve_request_body(const struct serve_request *r, uint64_t *ret_len)
+{
+	*ret_len = r->body_len;
+	return r->body_fd;
+}
+
+/* --- replies --- */
+
+static void request_reply(
+	struct serve_request *r, unsigned status, struct MHD_Response *response, uint64_t len)
+{
+	r->status = status;
+	r->response = response;
+	r->reply_len = len;
+}
+
+void serve_reply_data(struct serve_request *r, unsigned status, const void *data, size_t len)
+{
+	/* It is copied, so that it isn't written to. */
+	request_reply(r, status,
+		MHD_create_response_from_buffer(
+			len, (void *)(uintptr_t)data, MHD_RESPMEM_MUST_COPY),
+		len);
+}
+
+void serve_reply_file(
+	struct serve_request *r, unsigned status, int take_fd, uint64_t offset, uint64_t len)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_fd_at_offset64(len, take_fd, offset);
+
+	if (!response)
+		fd_close(take_fd);
+	request_reply(r, status, response, len);
+}
+
+void serve_reply_status(struct serve_request *r, unsigned status)
+{
+	char text[80];
+	int n = snprintf(text, sizeof(text), "%u %s\n", status, MHD_get_reason_phrase_for(status));
+
+	serve_reply_data(r, status, text, (size_t)n);
+	serve_reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8");
+}
+
+void serve_reply_header(struct serve_request *r, const char *name, const char *value)
+{
+	if (r->response)
+		(void)MHD_add_response_header(r->response, name, value);
+}

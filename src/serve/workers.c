@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* The queue needs no limit of its own: each job is a connection, and those are counted. */
+#include "serve/workers.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+static void *worker_main(void *data)
+{
+	struct workers *w = data;
+
+	pthread_mutex_lock(&w->lock);
+	while (!w->ending) {
+		struct list *job = list_first(&w->queue);
+
+		if (!job) {
+			pthread_cond_wait(&w->more, &w->lock);
+			continue;
+		}
+		list_remove(job);
+		pthread_mutex_unlock(&w->lock);
+		w->fn(w->owner, job);
+		pthread_mutex_lock(&w->lock);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+int workers_start(
+	struct workers *w, size_t count, void (*fn)(void *owner, struct list *job), void *owner)
+{
+	int r = 0;
+
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->more, NULL);
+	list_init(&w->queue);
+	w->fn = fn;
+	w->owner = owner;
+	w->threads = calloc(count, sizeof(*w->threads));
+	if (!w->threads)
+		return -ENOMEM;
+	while (w->count < count && r == 0) {
+		r = -pthread_create(&w->threads[w->count], NULL, worker_main, w);
+		if (r == 0)
+			w->count++;
+	}
+	return r;
+}
+
+void workers_stop(struct workers *w)
+{
+	if (!w->threads)
+		return;
+	pthread_mutex_lock(&w->lock);
+	assert(list_empty(&w->queue));
+	w->ending = true;
+	pthread_cond_broadcast(&w->more);
+	pthread_mutex_unlock(&w->lock);
+	for (size_t i = 0; i < w->count; i++)
+		pthread_join(w->threads[i], NULL);
+	free(w->threads);
+	pthread_cond_destroy(&w->more);
+	pthread_mutex_destroy(&w->lock);
+}
+
+void workers_push(struct workers *w, struct list *job)
+{
+	pthread_mutex_lock(&w->lock);
+	list_push_back(&w->queue, job);
+	pthread_cond_signal(&w->more);
+	pthread_mutex_unlock(&w->lock);
+}

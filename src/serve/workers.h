@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* A few threads that take jobs from one queue, in their order. */
+#ifndef SERVE_WORKERS_H
+#define SERVE_WORKERS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/list.h"
+
+struct workers {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct list queue; /* borrowed links */
+	bool ending;
+	pthread_t *threads; /* owned */
+	size_t count;
+	void (*fn)(void *owner, struct list *job);
+	void *owner;
+};
+
+/* Starts them, each calling fn for one job at a time; to be stopped on failure, too. */
+int workers_start(
+	struct workers *w, size_t count, void (*fn)(void *owner, struct list *job), void *owner);
+
+/* Waits for the jobs at work. None is in the queue. Fine on one that is all zero. */
+void workers_stop(struct workers *w);
+
+void workers_push(struct workers *w, struct list *job);
+
+#endif
