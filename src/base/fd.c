@@ -6,6 +6,10 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int fd_close(int fd)
@@ -56,4 +60,28 @@ int fd_write_full(int fd, const void *data, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+bool fd_has_room(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
+
+	return poll(&poll_fd, 1, 0) == 1;
+}
+
+void fd_unblock_output(int fd)
+{
+	char path[sizeof("/proc/self/fd/-2147483648")];
+	struct stat st;
+	int own;
+
+	if (fstat(fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || isatty(fd)))
+		return;
+	/* O_NONBLOCK belongs to the opening, which the shell and others share (open(2)). */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own < 0)
+		return;
+	(void)dup2(own, fd);
+	(void)fd_close(own);
 }

@@ -6,6 +6,7 @@
 #ifndef BASE_FD_H
 #define BASE_FD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -20,5 +21,16 @@ ssize_t fd_read_full(int fd, void *data, size_t len);
 
 /* All of it, to a blocking descriptor. 0, or a negative errno. */
 int fd_write_full(int fd, const void *data, size_t len);
+
+/* Whether a write of a line, of at most PIPE_BUF bytes, would not have to wait for a reader. Not so
+ * for a terminal, which may take a part of a line: see fd_unblock_output(). */
+bool fd_has_room(int fd);
+
+/*
+ * Gives the process an opening of its own of the terminal or pipe that it writes `fd` to, without
+ * blocking; who has it open as well doesn't notice. What is neither, or can't be opened again,
+ * stays as it is.
+ */
+void fd_unblock_output(int fd);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -17,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 enum log_style {
 	LOG_STYLE_KNOWN = 1 << 0,
 	LOG_STYLE_COLOUR = 1 << 1, /* stderr is a terminal and NO_COLOR is not set */
@@ -25,6 +28,7 @@ enum log_style {
 
 static atomic_int log_level_max = LOG_LEVEL_INFO;
 static atomic_int log_style;
+static atomic_uint_fast64_t log_lost; /* lines that could not be written, and not yet told */
 
 static const struct {
 	const char *name, *colour;
@@ -76,22 +80,52 @@ bool log_enabled(enum log_level level)
 	return (int)level <= atomic_load_explicit(&log_level_max, memory_order_relaxed);
 }
 
+/* What a line begins with; returns its length, at most LOG_LINE_MAX - 1. */
+static size_t log_format_head(
+	char line[LOG_LINE_MAX + 1], enum log_level level, const char *component)
+{
+	int style = log_style_get(), n;
+	bool colour = style & LOG_STYLE_COLOUR;
+	size_t len = 0;
+
+	if (style & LOG_STYLE_TIME)
+		len = log_format_time(line, LOG_LINE_MAX + 1);
+	n = snprintf(line + len, LOG_LINE_MAX + 1 - len,
+		"%s%s%s %s: ", colour ? levels[level].colour : "", levels[level].name,
+		colour ? "\033[0m" : "", component);
+	return n > 0 ? min_u64(len + (size_t)n, LOG_LINE_MAX - 1) : len;
+}
+
+/* A terminal may be stopped, a pager may not read on: that must hold nobody up. */
+static bool log_put(const char *line, size_t len)
+{
+	return fd_has_room(STDERR_FILENO) && write(STDERR_FILENO, line, len) == (ssize_t)len;
+}
+
+static void log_tell_lost(void)
+{
+	uint64_t lost = atomic_exchange_explicit(&log_lost, 0, memory_order_relaxed);
+	char line[LOG_LINE_MAX + 1];
+	size_t len;
+
+	if (!lost)
+		return;
+	len = log_format_head(line, LOG_LEVEL_WARN, "log");
+	len += (size_t)snprintf(line + len, sizeof line - len,
+		"%" PRIu64 " lines are missing here, for nobody read on\n", lost);
+	if (!log_put(line, len))
+		atomic_fetch_add_explicit(&log_lost, lost, memory_order_relaxed);
+}
+
 void log_write(enum log_level level, const char *component, const char *fmt, ...)
 {
-	int saved = errno, style = log_style_get(), n; /* isatty(3) sets errno */
-	bool colour = style & LOG_STYLE_COLOUR;
+	int saved = errno, n;
 	char line[LOG_LINE_MAX + 1]; /* the newline takes the place of the NUL at the latest */
-	size_t len = 0;
+	size_t len;
 	va_list ap;
 
 	assert((size_t)level < ARRAY_LEN(levels));
-	if (style & LOG_STYLE_TIME)
-		len = log_format_time(line, sizeof line);
-	n = snprintf(line + len, sizeof line - len,
-		"%s%s%s %s: ", colour ? levels[level].colour : "", levels[level].name,
-		colour ? "\033[0m" : "", component);
-	if (n > 0)
-		len = min_u64(len + (size_t)n, LOG_LINE_MAX - 1);
+	len = log_format_head(line, level, component);
 	va_start(ap, fmt);
 	errno = saved; /* for %m */
 	n = vsnprintf(line + len, sizeof line - len, fmt, ap);
@@ -99,9 +133,9 @@ void log_write(enum log_level level, const char *component, const char *fmt, ...
 	if (n > 0)
 		len = min_u64(len + (size_t)n, LOG_LINE_MAX - 1);
 	line[len++] = '\n';
-	/* A log that can't be written has nobody to be reported to. */
-	if (write(STDERR_FILENO, line, len) < 0)
-		(void)0;
+	log_tell_lost();
+	if (!log_put(line, len))
+		atomic_fetch_add_explicit(&log_lost, 1, memory_order_relaxed);
 	errno = saved;
 }
 

@@ -2,7 +2,9 @@
 /*
  * The log: one line on stderr per call, "level component: message key=value", in lower case and
  * without a full stop. Lines are written with one write(2) each, so lines of several threads never
- * mix. A line starts with the UTC time unless systemd's journal, which adds its own, reads it.
+ * mix. A line starts with the UTC time unless systemd's journal, which adds its own, reads it. No
+ * call waits for a reader: lines that find no room are counted, and the next one that does is
+ * preceded by one that says how many are missing.
  *
  * Text that came from a peer passes through log_escape() first. Secrets never get here.
  */

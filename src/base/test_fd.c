@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,6 +77,45 @@ static void test_full(void **state)
 	assert_int_equal(fd_write_full(-1, data, sizeof data), -EBADF);
 }
 
+/* Fills what `fd` leads to; `shared` is the opening that others have, too. */
+static void assert_never_waits(int shared)
+{
+	static const char line[] = "a line that nobody reads\n";
+	int fd = dup(shared), n = 0;
+
+	fd_unblock_output(fd);
+	assert_false(fcntl(shared, F_GETFL) & O_NONBLOCK);
+	while (write(fd, line, sizeof line - 1) > 0)
+		assert_true(n++ < 1000000);
+	assert_int_equal(errno, EAGAIN);
+	assert_false(fd_has_room(fd));
+	assert_int_equal(fd_close(fd), -1);
+}
+
+static void test_output_never_waits(void **state)
+{
+	int ends[2], terminal = posix_openpt(O_RDWR | O_NOCTTY), fd;
+	FILE *file = tmpfile();
+
+	assert_int_equal(pipe(ends), 0);
+	assert_never_waits(ends[1]);
+	assert_int_equal(grantpt(terminal), 0);
+	assert_int_equal(unlockpt(terminal), 0);
+	fd = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+	assert_true(fd >= 0);
+	assert_never_waits(fd);
+
+	/* A file has a place to write at, which another opening would not share. */
+	assert_int_equal(write(fileno(file), "ab", 2), 2);
+	fd_unblock_output(fileno(file));
+	assert_int_equal(lseek(fileno(file), 0, SEEK_CUR), 2);
+	fclose(file);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(fd_close(ends[i]), -1);
+	assert_int_equal(fd_close(fd), -1);
+	assert_int_equal(fd_close(terminal), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -83,6 +123,7 @@ int main(void)
 		cmocka_unit_test(test_take_leaves_nothing_behind),
 		cmocka_unit_test(test_min_max),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_output_never_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,9 +8,12 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/fd.h"
 
 /* Runs one log call with stderr going into a pipe; returns what arrived. */
 #define CAPTURE(line, call)                                        \
@@ -70,6 +73,36 @@ static void test_long_line_is_cut(void **state)
 	assert_int_equal(line[LOG_LINE_MAX - 1], '\n');
 }
 
+/* A stopped terminal or pager once stopped the loop with it. */
+static void test_nobody_reads(void **state)
+{
+	char line[LOG_LINE_MAX * 2], page[4096] = { 0 };
+	int pipe_fds[2], saved = dup(STDERR_FILENO);
+	unsigned lost = 0;
+	ssize_t got;
+
+	assert_int_equal(pipe(pipe_fds), 0);
+	dup2(pipe_fds[1], STDERR_FILENO);
+	while (fd_has_room(pipe_fds[1]))
+		assert_int_equal(write(pipe_fds[1], page, sizeof page), sizeof page);
+	while (lost++ < 3)
+		log_info("a", "lost");
+	while (poll(&(struct pollfd){ .fd = pipe_fds[0], .events = POLLIN }, 1, 0) == 1)
+		assert_true(read(pipe_fds[0], page, sizeof page) > 0);
+	log_info("a", "shown");
+	log_info("a", "shown again");
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	got = read(pipe_fds[0], line, sizeof line - 1);
+	assert_true(got > 0);
+	line[got] = '\0';
+	assert_string_equal(line, "warn log: 3 lines are missing here, for nobody read on\n"
+				  "info a: shown\n"
+				  "info a: shown again\n");
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
 static void test_escape(void **state)
 {
 	char buf[64], tight[6];
@@ -98,6 +131,7 @@ int main(void)
 		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_level),
 		cmocka_unit_test(test_long_line_is_cut),
+		cmocka_unit_test(test_nobody_reads),
 		cmocka_unit_test(test_escape),
 	};
 

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "cli/common_options.h"
 #include "cli/notify.h"
@@ -135,25 +135,17 @@ static void on_hup(void *owner)
 		exposure_hurry(i->exposure);
 }
 
-/* A terminal may be stopped, a pager may not read on: that must not hold up the loop. */
-static bool stderr_has_room(void)
-{
-	struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
-
-	return poll(&fd, 1, 0) == 1;
-}
-
-/* Whether a line can be shown; who can be shown lines again is told how many there were meanwhile.
- */
+/* Whether a line can be shown: a terminal may be stopped, a pager may not read on, which must not
+ * hold up the loop. Who can be shown lines again is told how many there were meanwhile. */
 static bool instance_makes_room(struct instance *i)
 {
-	if (i->unshown && stderr_has_room()) {
+	if (i->unshown && fd_has_room(STDERR_FILENO)) {
 		fprintf(stderr,
 			"supervisor | %" PRIu64 " lines are not shown: 'wasmrun logs' has them\n",
 			i->unshown);
 		i->unshown = 0;
 	}
-	if (stderr_has_room())
+	if (fd_has_room(STDERR_FILENO))
 		return true;
 	i->unshown++;
 	return false;

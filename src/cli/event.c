@@ -2,17 +2,41 @@
 /* One JSON object per line. */
 #include "cli/event.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 
 static void decrefp(json_t **json)
 {
 	json_decref(*json);
+}
+
+/* Whole, and at once: a reader that has gone away, or doesn't read on, is no reason to stop
+ * serving.
+ */
+static void event_put(const char *name, const json_t *event)
+{
+	char *text = json_dumps(event, JSON_COMPACT);
+	const struct iovec line[] = {
+		{ .iov_base = text, .iov_len = text ? strlen(text) : 0 },
+		{ .iov_base = (char[]){ '\n' }, .iov_len = 1 },
+	};
+
+	(void)fflush(stdout);
+	if (!text || !fd_has_room(STDOUT_FILENO) ||
+		(writev(STDOUT_FILENO, line, ARRAY_LEN(line)) < 0 && errno == EAGAIN))
+		log_warn("event", "left out event=%s, standard output has no room", name);
+	free(text);
 }
 
 void event_write(const char *name, const char *fmt, ...)
@@ -32,8 +56,5 @@ void event_write(const char *name, const char *fmt, ...)
 		log_warn("event", "left out event=%s", name);
 		return;
 	}
-	/* A reader that has gone away is no reason to stop serving. */
-	if (json_dumpf(event, stdout, JSON_COMPACT) == 0)
-		putchar('\n');
-	clearerr(stdout);
+	event_put(name, event);
 }

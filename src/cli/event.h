@@ -8,7 +8,8 @@
 
 /*
  * `fmt` and what follows are those of json_pack() for an object, or NULL. Time is milliseconds
- * since 1970. An event that can't be built is left out, and the log says so.
+ * since 1970. An event that can't be built, or that finds no room because nobody reads,
+ * is left out, and the log says so.
  */
 void event_write(const char *name, const char *fmt, ...);
 

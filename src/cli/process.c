@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 
 void process_prepare(void)
@@ -28,6 +29,12 @@ void process_prepare(void)
 	/* A script behind a pipe waits for the line with the address. */
 	(void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* a line is one write, however it is made */
+}
+
+void process_unblock_output(void)
+{
+	fd_unblock_output(STDOUT_FILENO);
+	fd_unblock_output(STDERR_FILENO);
 }
 
 void process_raise_nofile(void)

@@ -9,6 +9,9 @@
 /* For every command. */
 void process_prepare(void);
 
+/* For those that serve: what they print waits for no reader. */
+void process_unblock_output(void);
+
 /* For those that serve: RLIMIT_NOFILE is raised to its hard limit. */
 void process_raise_nofile(void);
 

@@ -131,6 +131,7 @@ int runtime_open(struct runtime *rt, struct option_set *set, const struct common
 
 	*rt = (struct runtime){ .handlers = *handlers, .on_terminal = isatty(STDIN_FILENO) };
 	process_raise_nofile();
+	process_unblock_output();
 	r = uv_loop_init(&rt->loop);
 	if (r < 0)
 		return runtime_fail("the event loop", r);

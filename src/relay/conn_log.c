@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* stdio does the collecting. A full disk is said once and costs lines, never connections. Owns its
- * stream. */
+/* stdio does the collecting. A full disk, or a pipe that nobody reads, is said once and costs
+ * lines, never connections. Owns its stream. */
 #include "relay/conn_log.h"
 
 #include <assert.h>
@@ -46,7 +46,10 @@ static int open_file(const char *path, int *ret_fd)
 {
 	int fd = strcmp(path, "-") == 0
 			 ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
-			 : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+			 : open(path,
+				   O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY |
+					   O_NONBLOCK, /* a pipe whose reader sleeps costs lines */
+				   0640);
 
 	if (fd < 0)
 		return -errno;
