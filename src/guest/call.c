@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "guest/drain.h"
+#include "guest/streams.h"
 
 #define NS_PER_MS 1000000
 
@@ -38,33 +40,53 @@ static int64_t now_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* The next time out for ppoll(2). */
+static struct timespec time_left(int64_t until, int64_t now)
+{
+	int64_t left = until > now ? until - now : 0;
+
+	return (struct timespec){ .tv_sec = left / 1000000000, .tv_nsec = left % 1000000000 };
+}
+
 int call_wait(const struct call *c, struct pollfd *fds, size_t len, int64_t at_ns)
 {
 	int64_t deadline_ns = c->deadline_ms ? (int64_t)c->deadline_ms * NS_PER_MS : INT64_MAX;
 	int64_t until = at_ns < deadline_ns ? at_ns : deadline_ns;
+	bool knew = c->streams->drain_ms != 0;
 	int r;
 
 	for (;;) {
-		int64_t now = now_ns(), left = until > now ? until - now : 0;
-		struct timespec timeout = {
-			.tv_sec = left / 1000000000,
-			.tv_nsec = left % 1000000000,
-		};
+		int64_t now = now_ns();
+		struct timespec timeout = time_left(until, now);
 
 		if (now >= deadline_ns)
 			return -ETIME;
-		r = ppoll(fds, len, until == INT64_MAX ? NULL : &timeout, NULL);
-		if (r > 0 || (r == 0 && now_ns() >= at_ns))
+		if (drain_check(c->streams) && drain_is_over(c->streams))
+			return -ESHUTDOWN;
+		/* The caller doesn't know what to wait for now. */
+		if (!knew && c->streams->drain_ms)
+			return 0;
+		fds[len] = (struct pollfd){ .fd = knew ? -1 : drain_fd(), .events = POLLIN };
+		r = ppoll(fds, len + 1, until == INT64_MAX ? NULL : &timeout, NULL);
+		if (r > 0 && fds[len].revents == 0)
 			return r;
+		if (r == 0 && now_ns() >= at_ns)
+			return 0;
 		if (r < 0 && errno != EINTR)
 			return -errno;
 	}
 }
 
-int call_wait_fd(const struct call *c, int fd, short events)
+int call_wait_fd(const struct call *c, int fd, short events, int64_t at_ns)
 {
-	struct pollfd one = { .fd = fd, .events = events };
-	int r = call_wait(c, &one, 1, INT64_MAX);
+	struct pollfd fds[2] = { { .fd = fd, .events = events } };
 
-	return r < 0 ? r : 0;
+	return call_wait(c, fds, 1, at_ns);
+}
+
+int call_failed(int error)
+{
+	if (error == -ETIME)
+		return CALL_EXPIRED;
+	return error == -ESHUTDOWN ? CALL_DRAINED : error;
 }

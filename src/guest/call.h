@@ -20,6 +20,7 @@ struct streams;
 enum call_result {
 	CALL_FORWARD = 1, /* the engine answers this one */
 	CALL_EXPIRED,     /* the guest's time is over: it ends here */
+	CALL_DRAINED,     /* the guest's last visitor has left (drain.h): it ends here */
 };
 
 struct call {
@@ -46,13 +47,19 @@ extern const struct call_entry call_table[];
 extern const size_t call_table_len;
 
 /*
- * poll(2) until at_ns on the monotonic clock (INT64_MAX: without end), or the call's deadline.
- * Returns the number of ready descriptors, a negative errno, and -ETIME at the deadline.
+ * poll(2) until at_ns on the monotonic clock (INT64_MAX: without end), the call's deadline, or the
+ * signal to drain, which marks the streams. fds has one place more than len, for that signal.
+ * Returns the number of ready descriptors, which is 0 after the signal too; a negative errno;
+ * -ETIME at the deadline; -ESHUTDOWN when draining is over.
  */
 int call_wait(const struct call *c, struct pollfd *fds, size_t len, int64_t at_ns);
 
-/* Waits until one descriptor is ready: 0 or as above. */
-int call_wait_fd(const struct call *c, int fd, short events);
+/* Waits for one descriptor in the same way. */
+int call_wait_fd(const struct call *c, int fd, short events, int64_t at_ns);
+
+/* What a call that failed while it waited returns: -ETIME and -ESHUTDOWN are no errors of its own.
+ */
+int call_failed(int error);
 
 int call_sock_accept(struct call *c);
 int call_sock_recv(struct call *c);

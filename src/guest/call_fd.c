@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "guest/call.h"
+#include "guest/drain.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"
 
@@ -110,7 +111,7 @@ int call_fd_close(struct call *c)
 	if (r < 0)
 		return r;
 	streams_drop(c->streams, c->arg[0]);
-	return r;
+	return drain_check(c->streams) && drain_is_over(c->streams) ? CALL_DRAINED : r;
 }
 
 /* fd_renumber(from, to): a socket keeps the number that it has. */

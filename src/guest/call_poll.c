@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "guest/call.h"
+#include "guest/drain.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"
 
@@ -21,16 +22,19 @@
 #define SUBSCRIPTIONS_MAX (2 * STREAMS_SOCKETS_MAX + 1024)
 
 #define NS_PER_S 1000000000
+#define NS_PER_MS 1000000
 
 struct subscription {
 	uint64_t userdata;
-	int64_t at_ns;  /* a clock: when it is due, on the host's monotonic clock */
-	uint16_t error; /* WASI's code; with one it is due at once */
-	uint8_t type;   /* enum wasi_eventtype */
-	bool now;       /* due at once */
+	struct stream *stream; /* NULL for none of ours */
+	int64_t at_ns;         /* a clock: when it is due, on the host's monotonic clock */
+	uint16_t error;        /* WASI's code; with one it is due at once */
+	uint8_t type;          /* enum wasi_eventtype */
+	bool now;              /* due at once */
 };
 
-/* One call's state. polls[i] belongs to subscriptions[i]; poll(2) skips those with fd -1. */
+/* One call's state. polls[i] belongs to subscriptions[i]; poll(2) skips those with fd -1,
+ * and call_wait() has the last one. */
 struct poller {
 	struct subscription *subscriptions;
 	struct pollfd *polls;
@@ -90,9 +94,10 @@ static int subscribe_fd(struct call *c, struct subscription *s, struct pollfd *p
 	const uint8_t *in, uint8_t *scratch)
 {
 	uint32_t fd = guest_load_u32(in + WASI_SUBSCRIPTION_FD);
-	const struct stream *stream = streams_find(c->streams, fd);
+	struct stream *stream = streams_find(c->streams, fd);
 
 	if (stream) {
+		s->stream = stream;
 		poll->fd = stream->fd;
 		poll->events = s->type == WASI_EVENT_FD_READ ? POLLIN : POLLOUT;
 		return 0;
@@ -135,12 +140,40 @@ static int poller_read(struct poller *p, struct call *c, const uint8_t *in, uint
 	return 0;
 }
 
-static bool subscription_is_due(
-	const struct subscription *s, const struct pollfd *poll, int64_t now)
+/*
+ * Draining: the listener has what came back and nothing else, and an idle connection is told its
+ * end when it is time.
+ */
+static int64_t poller_drain(struct poller *p, const struct streams *streams)
+{
+	uint64_t at_ms = UINT64_MAX;
+
+	for (uint32_t i = 0; i < p->len; i++) {
+		struct subscription *s = &p->subscriptions[i];
+
+		if (!s->stream || s->type != WASI_EVENT_FD_READ)
+			continue;
+		if (s->stream->kind == STREAM_LISTENER) {
+			p->polls[i].fd = -1;
+			s->now = streams->n_returned > 0;
+			at_ms = s->now ? 0 : at_ms;
+		} else if (drain_idle_at(streams, s->stream) < at_ms) {
+			at_ms = drain_idle_at(streams, s->stream);
+		}
+	}
+	return saturate(0, at_ms > INT64_MAX / NS_PER_MS ? INT64_MAX : at_ms * NS_PER_MS);
+}
+
+static bool subscription_is_due(const struct subscription *s, const struct pollfd *poll,
+	const struct streams *streams, int64_t now)
 {
 	if (s->now)
 		return true;
-	return s->type == WASI_EVENT_CLOCK ? s->at_ns <= now : poll->revents != 0;
+	if (s->type == WASI_EVENT_CLOCK)
+		return s->at_ns <= now;
+	return poll->revents != 0 ||
+	       (streams->drain_ms && s->stream && s->type == WASI_EVENT_FD_READ &&
+		       drain_is_idle(streams, s->stream));
 }
 
 static void event_write(uint8_t *out, const struct subscription *s, const struct pollfd *poll)
@@ -163,20 +196,29 @@ static void event_write(uint8_t *out, const struct subscription *s, const struct
 }
 
 /* Waits, and writes the events that are due, in the order of their subscriptions. */
-static int poller_run(const struct poller *p, const struct call *c, uint8_t *out, uint32_t *ret_n)
+static int poller_run(struct poller *p, const struct call *c, uint8_t *out, uint32_t *ret_n)
 {
 	uint32_t n = 0;
-	int64_t now;
-	int r;
 
-	r = call_wait(c, p->polls, p->len, p->until_ns);
-	if (r < 0)
-		return r;
-	now = clock_ns(CLOCK_MONOTONIC);
-	for (uint32_t i = 0; i < p->len; i++)
-		if (subscription_is_due(&p->subscriptions[i], &p->polls[i], now))
-			event_write(out + (size_t)n++ * WASI_EVENT_SIZE, &p->subscriptions[i],
-				&p->polls[i]);
+	do {
+		int64_t until = p->until_ns, now;
+		int r;
+
+		if (c->streams->drain_ms) {
+			int64_t at = poller_drain(p, c->streams);
+
+			until = at < until ? at : until;
+		}
+		r = call_wait(c, p->polls, p->len, until);
+		if (r < 0)
+			return r;
+		now = clock_ns(CLOCK_MONOTONIC);
+		for (uint32_t i = 0; i < p->len; i++)
+			if (subscription_is_due(
+				    &p->subscriptions[i], &p->polls[i], c->streams, now))
+				event_write(out + (size_t)n++ * WASI_EVENT_SIZE,
+					&p->subscriptions[i], &p->polls[i]);
+	} while (n == 0);
 	*ret_n = n;
 	return 0;
 }
@@ -201,14 +243,14 @@ int call_poll_oneoff(struct call *c)
 	if (r < 0)
 		return r;
 	p.subscriptions = calloc(p.len, sizeof(*p.subscriptions));
-	p.polls = calloc(p.len, sizeof(*p.polls));
+	p.polls = calloc(p.len + 1, sizeof(*p.polls));
 	if (!p.subscriptions || !p.polls)
 		return -ENOMEM;
 	r = poller_read(&p, c, in, out);
 	if (r == 0)
 		r = poller_run(&p, c, out, &n);
 	if (r < 0)
-		return r == -ETIME ? CALL_EXPIRED : r;
+		return call_failed(r);
 	guest_store_u32(ret_n, n);
 	return 0;
 }

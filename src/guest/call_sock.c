@@ -12,14 +12,18 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "guest/call.h"
+#include "guest/drain.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"
 
 /* Buffers that one call moves at most; what is in the others is left for the guest's next call. */
 #define IOV_CAP 64
+
+#define NS_PER_MS 1000000
 
 /* recvmsg(), sendmsg(), readv() or writev() on one stream. */
 typedef ssize_t (*move_fn)(int fd, struct iovec *iov, size_t len, int flags);
@@ -48,32 +52,59 @@ static ssize_t move_write(int fd, struct iovec *iov, size_t len, int flags)
 	return writev(fd, iov, (int)len);
 }
 
+/* Keeps what draining wants to know: n bytes were moved, or a negative number for none. */
+static void visitor_moved(struct streams *streams, struct stream *stream, move_fn move,
+	const struct iovec *iov, size_t len, ssize_t n)
+{
+	if (move == move_recv)
+		stream->watched = len == 1 && iov->iov_len == 1;
+	if (n > 0) {
+		stream->asked = move == move_recv;
+		stream->moved_ms = streams->drain_ms ? clock_now_ms() : 0;
+	}
+}
+
+/* Waits until the stream can move, or, draining, until the guest is told its end. */
+static int stream_wait(const struct call *c, const struct stream *stream, short events)
+{
+	uint64_t at_ms = UINT64_MAX;
+
+	if (c->streams->drain_ms && events == POLLIN)
+		at_ms = drain_idle_at(c->streams, stream);
+	return call_wait_fd(c, stream->fd, events,
+		at_ms > INT64_MAX / NS_PER_MS ? INT64_MAX : (int64_t)at_ms * NS_PER_MS);
+}
+
 /* Moves once, waiting first or again where the guest expects to block. */
-static ssize_t stream_move(const struct call *c, const struct stream *stream, move_fn move,
+static ssize_t stream_move(const struct call *c, struct stream *stream, move_fn move,
 	struct iovec *iov, size_t len, int flags)
 {
 	short events = move == move_recv || move == move_read ? POLLIN : POLLOUT;
-	int r;
+	ssize_t n;
+	int r = 0;
 
 	for (;;) {
-		ssize_t n;
-
 		/* A terminal or pipe blocks in the call itself, out of the deadline's reach. */
-		if (stream->kind == STREAM_INPUT) {
-			r = call_wait_fd(c, stream->fd, POLLIN);
-			if (r < 0)
-				return r;
-		}
-		n = move(stream->fd, iov, len, flags);
-		if (n >= 0)
-			return n;
-		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
-		if (errno == EAGAIN && stream->nonblock)
-			return -EAGAIN;
-		r = call_wait_fd(c, stream->fd, events);
+		while (stream->kind == STREAM_INPUT && r == 0)
+			r = call_wait_fd(c, stream->fd, POLLIN, INT64_MAX);
 		if (r < 0)
 			return r;
+		n = move(stream->fd, iov, len, flags);
+		if (stream->visitor)
+			visitor_moved(c->streams, stream, move, iov, len, flags ? -1 : n);
+		if (n >= 0)
+			return n;
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
+			return -errno;
+		if (c->streams->drain_ms && events == POLLIN && drain_is_idle(c->streams, stream)) {
+			stream->ended = true;
+			return 0;
+		}
+		if (stream->nonblock)
+			return -EAGAIN;
+		r = stream_wait(c, stream, events);
 	}
 }
 
@@ -93,7 +124,7 @@ static void iov_advance(struct iovec **iov, size_t *len, size_t n)
 
 /* MSG_WAITALL on a non-blocking socket: the host's own flag would not wait. */
 static ssize_t stream_recv_all(
-	const struct call *c, const struct stream *stream, struct iovec *iov, size_t len)
+	const struct call *c, struct stream *stream, struct iovec *iov, size_t len)
 {
 	ssize_t total = 0, n;
 
@@ -110,7 +141,7 @@ static ssize_t stream_recv_all(
 /* The common shape: the vector in arguments 1 and 2, the number of bytes moved goes to ret_arg. */
 static int call_move(struct call *c, move_fn move, int flags, bool all, unsigned ret_arg)
 {
-	const struct stream *stream = streams_find(c->streams, c->arg[0]);
+	struct stream *stream = streams_find(c->streams, c->arg[0]);
 	struct iovec iov[IOV_CAP];
 	uint8_t *ret_n;
 	size_t len;
@@ -127,10 +158,8 @@ static int call_move(struct call *c, move_fn move, int flags, bool all, unsigned
 		n = stream_recv_all(c, stream, iov, len);
 	else
 		n = stream_move(c, stream, move, iov, len, flags);
-	if (n == -ETIME)
-		return CALL_EXPIRED;
 	if (n < 0)
-		return (int)n;
+		return call_failed((int)n);
 	guest_store_u32(ret_n, (uint32_t)n);
 	return 0;
 }
@@ -208,6 +237,9 @@ static int listener_accept(const struct call *c, const struct stream *listener, 
 	int fd, r;
 
 	for (;;) {
+		/* A guest that blocks here for ever does nothing any more for those it has. */
+		if (drain_check(c->streams))
+			return listener->nonblock ? -EAGAIN : -ESHUTDOWN;
 		fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0)
 			break;
@@ -215,7 +247,7 @@ static int listener_accept(const struct call *c, const struct stream *listener, 
 			return -errno;
 		if (errno == EAGAIN && listener->nonblock)
 			return -EAGAIN;
-		r = call_wait_fd(c, listener->fd, POLLIN);
+		r = call_wait_fd(c, listener->fd, POLLIN, INT64_MAX);
 		if (r < 0)
 			return r;
 	}
@@ -241,15 +273,18 @@ int call_sock_accept(struct call *c)
 	r = guest_mem_at(&c->mem, c->arg[2], 1, sizeof(uint32_t), &ret_number);
 	if (r < 0)
 		return r;
-	r = listener_accept(c, listener, &fd);
-	if (r < 0)
-		return r == -ETIME ? CALL_EXPIRED : r;
-	/* Preview 1 has no socket options, so no guest can ask for this itself. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	r = streams_add_socket(c->streams, fd, c->arg[1] & WASI_FDFLAG_NONBLOCK, &number);
-	if (r < 0)
-		return r;
-	take_fd(&fd);
+	number = drain_return(c->streams, c->arg[1] & WASI_FDFLAG_NONBLOCK);
+	if (number == STREAMS_NO_FD) {
+		r = listener_accept(c, listener, &fd);
+		if (r < 0)
+			return call_failed(r);
+		/* Preview 1 has no socket options, so no guest can ask for this itself. */
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		r = streams_add_visitor(c->streams, fd, c->arg[1] & WASI_FDFLAG_NONBLOCK, &number);
+		if (r < 0)
+			return r;
+		take_fd(&fd);
+	}
 	guest_store_u32(ret_number, number);
 	return 0;
 }

@@ -215,13 +215,14 @@ static int tell_trap(struct instance *i, struct wasm_trap_t *trap)
 	return code;
 }
 
-/* The end by an error of the engine's, which proc_exit() is one of. Drops the error. */
+/* The end by an error of the engine's: proc_exit() is one, and the end of draining. Drops the
+ * error. */
 static int tell_error(struct instance *i, struct wasmtime_error *error)
 {
 	struct wasm_byte_vec_t text;
-	int32_t status;
+	int32_t status = 0;
 
-	if (wasmtime_error_exit_status(error, &status)) {
+	if (i->streams.drained || wasmtime_error_exit_status(error, &status)) {
 		wasmtime_error_delete(error);
 		return status;
 	}

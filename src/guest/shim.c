@@ -14,6 +14,8 @@
 
 #include "base/err.h"
 #include "guest/call.h"
+#include "guest/drain.h"
+#include "guest/streams.h"
 #include "guest/wasi.h"
 
 /* Rows of call_table, asserted below. */
@@ -199,6 +201,7 @@ static void *shim_enter(
 	void *env, struct wasmtime_caller *caller, union wasmtime_val_raw *values, size_t len)
 {
 	static const char no_memory[] = "the module exports no memory";
+	static const char drained[] = "the last visitor has left";
 	struct binding *b = env;
 	struct shim *s = b->shim;
 	struct shim_call c = {
@@ -222,6 +225,11 @@ static void *shim_enter(
 		return forward(&c, b, values, len);
 	if (r == CALL_EXPIRED)
 		return wasmtime_trap_new_code(WASMTIME_TRAP_CODE_INTERRUPT);
+	if (r == CALL_DRAINED) {
+		drain_end(s->streams);
+		s->streams->drained = true;
+		return wasmtime_trap_new(drained, strlen(drained));
+	}
 	values[0].i32 = r < 0 ? wasi_errno(-r) : WASI_ESUCCESS;
 	return NULL;
 }

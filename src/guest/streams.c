@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "guest/drain.h"
 
 /* Places that the table starts with. */
 #define SOCKETS_MIN 64
@@ -69,7 +70,14 @@ struct stream *streams_find(struct streams *s, uint32_t fd)
 		stream = &s->sockets[fd - STREAMS_SOCKET_BASE];
 	else
 		return NULL;
-	return stream->kind == STREAM_NONE ? NULL : stream;
+	switch (stream->kind) {
+	case STREAM_NONE:
+	case STREAM_RETURNED:
+	case STREAM_LEFT:
+		return NULL;
+	default:
+		return stream;
+	}
 }
 
 bool streams_is_socket_fd(const struct streams *s, uint32_t fd)
@@ -97,7 +105,7 @@ static int sockets_grow(struct streams *s)
 	return 0;
 }
 
-int streams_add_socket(struct streams *s, int take_fd, bool nonblock, uint32_t *ret_fd)
+int streams_add_visitor(struct streams *s, int take_fd, bool nonblock, uint32_t *ret_fd)
 {
 	uint32_t i;
 	int r;
@@ -109,8 +117,13 @@ int streams_add_socket(struct streams *s, int take_fd, bool nonblock, uint32_t *
 	}
 	i = s->free;
 	s->free = s->sockets[i].next_free;
-	s->sockets[i] =
-		(struct stream){ .kind = STREAM_SOCKET, .fd = take_fd, .nonblock = nonblock };
+	s->sockets[i] = (struct stream){
+		.kind = STREAM_SOCKET,
+		.fd = take_fd,
+		.nonblock = nonblock,
+		.visitor = true,
+	};
+	s->n_visitors++;
 	*ret_fd = STREAMS_SOCKET_BASE + i;
 	return 0;
 }
@@ -121,6 +134,12 @@ void streams_drop(struct streams *s, uint32_t fd)
 
 	if (!stream)
 		return;
+	if (stream->ended) {
+		drain_leave(s, stream);
+		return;
+	}
+	if (stream->visitor)
+		s->n_visitors--;
 	if (stream->kind == STREAM_SOCKET || stream->kind == STREAM_LISTENER)
 		fd_close(stream->fd);
 	*stream = stream_none;

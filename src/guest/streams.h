@@ -32,6 +32,8 @@ enum stream_kind {
 	STREAM_OUTPUT,   /* standard output or error */
 	STREAM_LISTENER, /* accepts */
 	STREAM_SOCKET,   /* connected */
+	STREAM_RETURNED, /* draining: closed by the guest, and about to be accepted again */
+	STREAM_LEFT,     /* draining: closed by the guest, and told the end */
 };
 
 struct stream {
@@ -39,6 +41,11 @@ struct stream {
 	int fd;             /* owned for sockets, borrowed for standard streams; -1 when free */
 	bool nonblock;      /* the guest is told EAGAIN rather than waited for */
 	bool untouched;     /* the preopened listener, whose status nobody has asked for yet */
+	bool visitor;       /* a connection that was accepted here */
+	bool asked;         /* bytes were read, and none was written since */
+	bool watched;       /* the last that was read, or looked for, was a single byte */
+	bool ended;         /* draining: the guest was told the end */
+	uint64_t moved_ms;  /* draining: when bytes last moved, on the monotonic clock */
 	uint32_t next_free; /* of a free place: the index of the next one, or STREAMS_NO_FD */
 };
 
@@ -48,8 +55,13 @@ struct streams {
 	uint32_t listener_fd;   /* the guest's number for it; STREAMS_NO_FD without one */
 	struct stream *sockets; /* owned; index i is number STREAMS_SOCKET_BASE + i */
 	uint32_t n_sockets;
-	uint32_t free; /* the head of the free places */
-	int status_fd; /* owned; where to tell that the guest turned to the listener; -1: told */
+	uint32_t free;       /* the head of the free places */
+	uint32_t n_visitors; /* connections that were accepted and are open */
+	uint32_t n_returned; /* those in STREAM_RETURNED */
+	bool drained;        /* the guest is to end, with code 0 */
+	uint64_t
+		drain_ms; /* since when there is nobody to accept any more (drain.h); 0: there is */
+	int status_fd;    /* owned; where to tell that the guest turned to the listener; -1: told */
 };
 
 void streams_init(struct streams *s);
@@ -64,8 +76,8 @@ struct stream *streams_find(struct streams *s, uint32_t fd);
 /* Whether the number belongs to sockets, open or closed, so that the engine must not see it. */
 bool streams_is_socket_fd(const struct streams *s, uint32_t fd);
 
-/* Takes over a connected socket; on failure (-EMFILE, -ENOMEM) it stays the caller's. */
-int streams_add_socket(struct streams *s, int take_fd, bool nonblock, uint32_t *ret_fd);
+/* Takes over an accepted connection; on failure (-EMFILE, -ENOMEM) it stays the caller's. */
+int streams_add_visitor(struct streams *s, int take_fd, bool nonblock, uint32_t *ret_fd);
 
 /* Closes a socket; lets go of a standard stream, whose number is the engine's from now on. */
 void streams_drop(struct streams *s, uint32_t fd);

@@ -55,7 +55,7 @@ static int setup(void **state)
 	f.peer = pair[1];
 	f.call = (struct call){ .streams = &f.streams, .check_fd = check_fd };
 	f.call.mem = (struct guest_mem){ .data = f.memory, .size = SIZE };
-	return streams_add_socket(&f.streams, pair[0], true, &f.fd);
+	return streams_add_visitor(&f.streams, pair[0], true, &f.fd);
 }
 
 static int teardown(void **state)

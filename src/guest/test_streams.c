@@ -65,7 +65,7 @@ static void test_sockets_come_and_go(void **state)
 
 	streams_init(&s);
 	for (unsigned i = 0; i < 200; i++) {
-		assert_int_equal(streams_add_socket(&s, some_fd(), i & 1, &numbers[i]), 0);
+		assert_int_equal(streams_add_visitor(&s, some_fd(), i & 1, &numbers[i]), 0);
 		assert_true(numbers[i] >= STREAMS_SOCKET_BASE);
 		for (unsigned j = 0; j < i; j++)
 			assert_int_not_equal(numbers[i], numbers[j]);
@@ -77,7 +77,7 @@ static void test_sockets_come_and_go(void **state)
 	streams_drop(&s, numbers[70]);
 	assert_null(streams_find(&s, numbers[70]));
 	streams_drop(&s, numbers[70]);
-	assert_int_equal(streams_add_socket(&s, some_fd(), false, &again), 0);
+	assert_int_equal(streams_add_visitor(&s, some_fd(), false, &again), 0);
 	assert_int_equal(again, numbers[70]);
 	streams_deinit(&s);
 	assert_null(streams_find(&s, numbers[0]));
@@ -90,10 +90,10 @@ static void test_sockets_are_limited(void **state)
 
 	streams_init(&s);
 	for (unsigned i = 0; i < STREAMS_SOCKETS_MAX; i++)
-		assert_int_equal(streams_add_socket(&s, -1, false, &number), 0);
-	assert_int_equal(streams_add_socket(&s, -1, false, &number), -EMFILE);
+		assert_int_equal(streams_add_visitor(&s, -1, false, &number), 0);
+	assert_int_equal(streams_add_visitor(&s, -1, false, &number), -EMFILE);
 	streams_drop(&s, STREAMS_SOCKET_BASE);
-	assert_int_equal(streams_add_socket(&s, -1, false, &number), 0);
+	assert_int_equal(streams_add_visitor(&s, -1, false, &number), 0);
 	assert_int_equal(number, STREAMS_SOCKET_BASE);
 	streams_deinit(&s);
 }

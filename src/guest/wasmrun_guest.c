@@ -4,11 +4,14 @@
  * its exit code is the program's. What it can reach is the supervisor's business.
  */
 #include <signal.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "base/err.h"
 #include "base/log.h"
+#include "guest/drain.h"
 #include "guest/guest_config.h"
+#include "guest/guest_exit.h"
 #include "guest/instance.h"
 
 /* Every socket of the guest is one of ours, and poll(2) takes no more entries than this limit. */
@@ -27,6 +30,10 @@ int main(int argc, char **argv)
 	_cleanup_(guest_config_deinit) struct guest_config config = { 0 };
 	int r;
 
+	/* Before anything that takes long: without its handler the signal would end the process. */
+	r = drain_open();
+	if (r < 0)
+		return guest_fail(GUEST_EXIT_SETUP, "can't wait for signals: %s", strerror(-r));
 	/* A reader that went away is an error code of the guest's call. */
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit();

@@ -71,9 +71,9 @@ class Guests:
 class Run:
     """One run of wasmrun-guest, with a listening socket of its own unless told otherwise."""
 
-    def __init__(self, module, *args, folder, options=(), listen=True, stdin=subprocess.DEVNULL):
+    def __init__(self, module, *args, folder, options=(), listen=True, stdin=subprocess.DEVNULL, pass_fds=()):
         options = ["--cache", folder / "cache", *options]
-        self.address, fds = None, ()
+        self.address, fds = None, pass_fds
         if listen:
             listener = socket.create_server(("127.0.0.1", 0))
             self.address, fds = listener.getsockname(), (listener.fileno(),)

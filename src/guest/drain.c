@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The signal sets a flag and makes an eventfd readable: the flag is what counts, the descriptor
+ * wakes who waits. What is known of a connection is kept in its struct stream.
+ */
+#include "guest/drain.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "guest/streams.h"
+
+/* A signal handler has no other way to know. */
+static volatile sig_atomic_t drain_asked;
+static volatile sig_atomic_t drain_event = -1;
+
+static void drain_ask(int signal_number)
+{
+	static const uint64_t one = 1;
+	int saved = errno;
+
+	drain_asked = true;
+	(void)!write(drain_event, &one, sizeof(one));
+	errno = saved;
+}
+
+int drain_open(void)
+{
+	const struct sigaction ask = { .sa_handler = drain_ask, .sa_flags = SA_RESTART };
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	drain_event = fd;
+	return sigaction(SIGUSR1, &ask, NULL) < 0 ? -errno : 0;
+}
+
+void drain_close(void)
+{
+	signal(SIGUSR1, SIG_IGN);
+	drain_event = fd_close(drain_event);
+	drain_asked = false;
+}
+
+int drain_fd(void)
+{
+	return drain_event;
+}
+
+bool drain_check(struct streams *s)
+{
+	if (s->drain_ms == 0 && drain_asked)
+		s->drain_ms = clock_now_ms();
+	return s->drain_ms != 0;
+}
+
+bool drain_is_over(const struct streams *s)
+{
+	return s->n_visitors == 0 && s->n_returned == 0;
+}
+
+uint64_t drain_idle_at(const struct streams *s, const struct stream *stream)
+{
+	/* A read of a single byte is a server's watch for the visitor's end while it answers: Go's
+	 * does so. */
+	if (!stream->visitor || stream->asked || stream->watched)
+		return UINT64_MAX;
+	return (stream->moved_ms > s->drain_ms ? stream->moved_ms : s->drain_ms) + DRAIN_IDLE_MS;
+}
+
+bool drain_is_idle(const struct streams *s, struct stream *stream)
+{
+	uint64_t now = clock_now_ms();
+	int queued = 0;
+
+	if (now < drain_idle_at(s, stream))
+		return false;
+	/* The visitor still reads what was written. */
+	if (ioctl(stream->fd, SIOCOUTQ, &queued) == 0 && queued > 0)
+		stream->moved_ms = now;
+	return queued == 0;
+}
+
+void drain_leave(struct streams *s, struct stream *stream)
+{
+	char byte;
+	ssize_t n = recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	s->n_visitors--;
+	if (n > 0) {
+		stream->kind = STREAM_RETURNED;
+		s->n_returned++;
+	} else {
+		stream->kind = STREAM_LEFT;
+		(void)shutdown(stream->fd, SHUT_WR);
+	}
+}
+
+uint32_t drain_return(struct streams *s, bool nonblock)
+{
+	for (uint32_t i = 0; i < s->n_sockets && s->n_returned > 0; i++) {
+		struct stream *stream = &s->sockets[i];
+
+		if (stream->kind != STREAM_RETURNED)
+			continue;
+		stream->kind = STREAM_SOCKET;
+		stream->nonblock = nonblock;
+		stream->ended = false;
+		s->n_returned--;
+		s->n_visitors++;
+		return STREAMS_SOCKET_BASE + i;
+	}
+	return STREAMS_NO_FD;
+}
+
+/* Reads away what is there. False once the visitor has closed. */
+static bool visitor_stays(int fd)
+{
+	char scrap[4096];
+	ssize_t n;
+
+	do
+		n = recv(fd, scrap, sizeof(scrap), MSG_DONTWAIT);
+	while (n > 0);
+	return n < 0 && errno == EAGAIN;
+}
+
+void drain_end(struct streams *s)
+{
+	uint64_t until = clock_now_ms() + DRAIN_LINGER_MS, now;
+	struct pollfd *fds = calloc(s->n_sockets + 1, sizeof(*fds));
+	nfds_t n = 0, stay;
+
+	if (!fds)
+		return;
+	for (uint32_t i = 0; i < s->n_sockets; i++) {
+		if (!s->sockets[i].visitor)
+			continue;
+		(void)shutdown(s->sockets[i].fd, SHUT_WR);
+		fds[n++] = (struct pollfd){ .fd = s->sockets[i].fd, .events = POLLIN };
+	}
+	do {
+		stay = 0;
+		for (nfds_t i = 0; i < n; i++)
+			if (visitor_stays(fds[i].fd))
+				fds[stay++] = fds[i];
+		n = stay;
+		now = clock_now_ms();
+	} while (n > 0 && now < until && (poll(fds, n, (int)(until - now)) >= 0 || errno == EINTR));
+	free(fds);
+}
