@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -26,8 +27,14 @@ static int option_dir(struct guest_config *c, char *arg)
 	return dir->host && dir->guest ? 0 : -ENOMEM;
 }
 
+/* NAME alone has the value that it has here: values don't stand where everybody can read them. */
 static int option_env(struct guest_config *c, char *arg)
 {
+	size_t len = strlen(arg);
+
+	for (char **own = environ; !strchr(arg, '=') && *own; own++)
+		if (strncmp(*own, arg, len) == 0 && (*own)[len] == '=')
+			arg = *own;
 	if (arg[0] == '=' || !strchr(arg, '='))
 		return -EINVAL;
 	c->env[c->n_env++] = arg;
@@ -137,7 +144,7 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 	if (i == -2 || optind >= argc)
 		return guest_fail(GUEST_EXIT_USAGE,
 			"usage: wasmrun-guest [--dir HOST::GUEST]... "
-			"[--env NAME=VALUE]... [--listen-fd N] [--status-fd N] [--memory-max "
+			"[--env NAME[=VALUE]]... [--listen-fd N] [--status-fd N] [--memory-max "
 			"BYTES] [--cache DIR] "
 			"[--timeout DURATION] [--verbose] MODULE [ARGUMENT...]");
 	c->module = argv[optind];
