@@ -27,7 +27,7 @@ static bool program_is_in(const char *dir, size_t len, const char *program, char
 	return n > 0 && n < PATH_MAX && access(path, X_OK) == 0;
 }
 
-static bool program_find(const char *program, char ret_path[PATH_MAX])
+bool app_program_find(const char *program, char *ret_path)
 {
 	const char *dir = getenv("PATH");
 
@@ -86,7 +86,7 @@ static int tool_check(const struct app_tool *tool, char *ret_why)
 	char path[PATH_MAX], line[VERSION_MAX], shown[VERSION_MAX];
 	size_t prefix_len = tool->prefix ? strlen(tool->prefix) : 0;
 
-	if (!program_find(tool->program, path)) {
+	if (!app_program_find(tool->program, path)) {
 		snprintf(ret_why, APP_WHY_MAX,
 			"'%s' is needed to build it and is not there: install it with '%s'",
 			tool->program, tool->install);
@@ -141,24 +141,31 @@ static int make_dirs(char *path)
 	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-int app_cache_dir(const char *name, char **ret_path, char ret_why[APP_WHY_MAX])
+int app_cache_path(const char *name, char **ret_path, char ret_why[APP_WHY_MAX])
 {
 	const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	char shown[SHOWN_MAX], *path;
-	int n, r;
+	int n;
 
 	/* XDG Base Directory Specification: what isn't absolute is to be ignored. */
 	if (base && *base == '/')
-		n = asprintf(&path, "%s/wasmrun/%s", base, name);
+		n = asprintf(ret_path, "%s/wasmrun/%s", base, name);
 	else if (home && *home == '/')
-		n = asprintf(&path, "%s/.cache/wasmrun/%s", home, name);
+		n = asprintf(ret_path, "%s/.cache/wasmrun/%s", home, name);
 	else {
 		snprintf(ret_why, APP_WHY_MAX,
 			"there is no place for built modules: set HOME or XDG_CACHE_HOME");
 		return -ENOENT;
 	}
-	if (n < 0)
-		return -ENOMEM;
+	return n < 0 ? -ENOMEM : 0;
+}
+
+int app_cache_dir(const char *name, char **ret_path, char ret_why[APP_WHY_MAX])
+{
+	char shown[SHOWN_MAX], *path;
+	int r = app_cache_path(name, &path, ret_why);
+
+	if (r < 0)
+		return r;
 	r = make_dirs(path);
 	if (r < 0) {
 		snprintf(ret_why, APP_WHY_MAX, "can't make the folder '%s': %s",

@@ -3,6 +3,8 @@
 #ifndef APP_BUILD_H
 #define APP_BUILD_H
 
+#include <stdbool.h>
+
 #include "app/module.h"
 
 struct app_plan;
@@ -15,10 +17,13 @@ int app_build_check(const struct app_plan *plan, char ret_why[APP_WHY_MAX]);
  * one. */
 int app_build_finish(const struct app_plan *plan, char ret_why[APP_WHY_MAX]);
 
-/*
- * "$XDG_CACHE_HOME/wasmrun/NAME", or under ~/.cache; made if it isn't there, for the user alone.
- * The caller frees *ret_path.
- */
+/* Along PATH. ret_path has room for PATH_MAX, and may be relative. */
+bool app_program_find(const char *program, char *ret_path);
+
+/* "$XDG_CACHE_HOME/wasmrun/NAME", or under ~/.cache. The caller frees *ret_path. */
+int app_cache_path(const char *name, char **ret_path, char ret_why[APP_WHY_MAX]);
+
+/* The same; made if it isn't there, for the user alone. */
 int app_cache_dir(const char *name, char **ret_path, char ret_why[APP_WHY_MAX]);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `wasmrun run`: becomes wasmrun-guest, so that streams, signals, terminal and exit code are the
- * module's own. It comes back only if that fails.
+ * `wasmrun run`: becomes the engine, wasmrun-guest or wasmtime, so that streams, signals, terminal
+ * and exit code are the module's own. It comes back only if that fails.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "app/build.h"
+#include "app/module.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -20,10 +21,9 @@
 #include "cli/wasmrun_commands.h"
 #include "conf/option.h"
 #include "net/addr.h"
-#include "os/guest_command.h"
+#include "os/engine_command.h"
 
 #define LISTEN_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
-#define WORDS_MAX 8         /* of the command line, beside lists and arguments */
 
 struct run_values {
 	const char *file, *listen;
@@ -35,7 +35,7 @@ static const struct option_def run_options[] = {
 		.type = OPTION_FILE,
 		.positional = true,
 		.required = true,
-		.help = "The preview 1 module; what follows are its arguments",
+		.help = "The preview 1 module or component; what follows are its arguments",
 		.offset = offsetof(struct run_values, file) },
 	{ .name = "dir",
 		.type = OPTION_LIST,
@@ -51,8 +51,9 @@ static const struct option_def run_options[] = {
 	{ .name = "listen",
 		.type = OPTION_TEXT,
 		.value_name = "ADDR:PORT",
-		.help = "Listen there, and hand the module the socket, as the first descriptor "
-			"behind its folders; port 0 is any",
+		.help = "Listen there, and hand a module the socket, as the first descriptor "
+			"behind its folders, a component as what it binds first or as what "
+			"wasi:http comes from; port 0 is any",
 		.offset = offsetof(struct run_values, listen) },
 };
 
@@ -132,68 +133,23 @@ static int run_listen(struct addr *addr, int *ret_fd)
 	return EXIT_CODE_OK;
 }
 
-static size_t add_list(const char **argv, size_t n, const char *option, const struct option_list *l)
+static int run_exec(struct engine_config *config)
 {
-	for (size_t i = 0; i < l->count; i++) {
-		argv[n++] = option;
-		argv[n++] = l->items[i];
-	}
-	return n;
-}
+	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
+	_cleanup_(freep) char *cache = NULL;
+	char why[APP_WHY_MAX];
+	int r;
 
-/* See guest/guest_config.h for what it reads. `cache` may be NULL; NULL is returned if there is no
- * memory. */
-static const char **run_words(const struct run_values *v, const char *program, const char *cache,
-	const char *listen_fd, char *const *rest)
-{
-	size_t n = 0, rest_count = 0;
-	const char **argv;
-
-	while (rest[rest_count])
-		rest_count++;
-	argv = calloc(WORDS_MAX + 2 * (v->dirs.count + v->env.count) + rest_count, sizeof *argv);
-	if (!argv)
-		return NULL;
-	argv[n++] = program;
-	if (cache) {
-		argv[n++] = "--cache";
-		argv[n++] = cache;
-	}
-	if (*listen_fd) {
-		argv[n++] = "--listen-fd";
-		argv[n++] = listen_fd;
-	}
-	n = add_list(argv, n, "--dir", &v->dirs);
-	n = add_list(argv, n, "--env", &v->env);
-	argv[n++] = "--";
-	argv[n++] = v->file;
-	memcpy(argv + n, rest, rest_count * sizeof *argv);
-	return argv;
-}
-
-static int run_exec(const struct run_values *v, const struct option_set *set, int listen_fd)
-{
-	_cleanup_(freep) char *program = NULL, *cache = NULL;
-	char why[APP_WHY_MAX], number[16] = "";
-	const char **argv;
-	int r = guest_program_find(&program);
-
-	if (r < 0) {
-		log_error("run", "can't find wasmrun-guest: %s", strerror(-r));
-		return EXIT_CODE_FAILED;
-	}
 	if (app_cache_dir("modules", &cache, why) < 0)
 		log_warn("run", "%s: the module is compiled each time", why);
-	if (listen_fd >= 0)
-		snprintf(number, sizeof number, "%d", listen_fd);
-	argv = run_words(v, program, cache, number, set->rest);
-	r = argv ? 0 : -ENOMEM;
-	if (r == 0) {
-		(void)execv(program, (char *const *)argv);
-		r = -errno;
+	config->cache_dir = cache;
+	r = engine_command_init(&command, config, why);
+	if (r < 0) {
+		log_error("run", "%s", why);
+		return EXIT_CODE_FAILED;
 	}
-	log_error("run", "can't start '%s': %s", program, strerror(-r));
-	free(argv);
+	(void)execve(command.argv.items[0], command.argv.items, command.env.items);
+	log_error("run", "can't start '%s': %s", command.argv.items[0], strerror(errno));
 	return EXIT_CODE_FAILED;
 }
 
@@ -201,14 +157,35 @@ int cmd_run(int argc, char **argv)
 {
 	_cleanup_(fd_closep) int listen_fd = -1;
 	struct run_values values = { 0 };
+	struct engine_config config;
 	struct option_set set;
 	struct addr addr = { 0 };
+	char why[APP_WHY_MAX], text[ADDR_TEXT_MAX];
 	int code;
 
 	if (!usage_parse(&set, &run_table, &values, argc, argv, &code))
 		return code;
+	config = (struct engine_config){ .module = values.file,
+		.dirs = &values.dirs,
+		.env = &values.env,
+		.args = (const char *const *)set.rest,
+		.status_fd = -1,
+		.addr = text };
 	code = run_check(&values, &set, &addr);
+	/* What is wrong with a file wasmrun-guest says, too, and has an exit code for each. */
+	if (code == EXIT_CODE_OK && module_check(values.file, &config.interface, why) < 0)
+		config.interface = APP_LISTENER;
+	if (code == EXIT_CODE_OK && config.interface == APP_HTTP && !values.listen)
+		code = run_bad(
+			&set, "FILE", values.file, "it serves wasi:http, and --listen says where");
 	if (code == EXIT_CODE_OK && values.listen)
 		code = run_listen(&addr, &listen_fd);
-	return code == EXIT_CODE_OK ? run_exec(&values, &set, listen_fd) : code;
+	if (code != EXIT_CODE_OK)
+		return code;
+	while (set.rest[config.arg_count])
+		config.arg_count++;
+	config.listen_fd = listen_fd;
+	if (values.listen)
+		addr_format(&addr, text);
+	return run_exec(&config);
 }

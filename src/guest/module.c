@@ -61,7 +61,9 @@ static int refuse_kind(enum wasm_file_kind kind, const char *path)
 	switch (kind) {
 	case WASM_FILE_COMPONENT:
 		return guest_fail(GUEST_EXIT_COMPONENT,
-			"'%s' is a component; components run in the wasmtime command", path);
+			"'%s' is a component; those that export wasi:cli/run or wasi:http run in "
+			"the wasmtime command",
+			path);
 	case WASM_FILE_TRUNCATED:
 		return guest_fail(GUEST_EXIT_TRUNCATED,
 			"'%s' is cut off: it ends before its sections do; build or copy it again",

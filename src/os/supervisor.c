@@ -26,8 +26,8 @@
 #include "net/addr.h"
 #include "net/listener.h"
 #include "os/child.h"
+#include "os/engine_command.h"
 #include "os/gate.h"
-#include "os/guest_command.h"
 #include "os/log_ring.h"
 #include "os/proc_usage.h"
 #include "os/run_config.h"
@@ -54,8 +54,9 @@ struct supervisor {
 	struct gate gate; /* owns the listening socket */
 	struct backoff backoff;
 	struct app_plan plan;
-	char *build_dir, *module_dir, *guest; /* owned; NULL until the first start */
-	uint64_t first_line;                  /* in the log, of the child that runs */
+	char *build_dir, *module_dir; /* owned; NULL until the first start */
+	const char *kind;             /* one of app_interface_words; NULL: nothing is built */
+	uint64_t first_line;          /* in the log, of the child that runs */
 	uint64_t restarts;
 	bool ran;      /* this plan has been running */
 	bool again;    /* STOPPING: another start is wanted */
@@ -156,14 +157,6 @@ static int supervisor_prepare(struct supervisor *s, char *ret_why)
 		r = app_cache_dir("build", &s->build_dir, ret_why);
 	if (r == 0 && !s->module_dir)
 		r = app_cache_dir("modules", &s->module_dir, ret_why);
-	if (r == 0 && !s->guest) {
-		r = s->config.guest_program ? -ENOENT : guest_program_find(&s->guest);
-		if (s->config.guest_program)
-			r = (s->guest = strdup(s->config.guest_program)) ? 0 : -ENOMEM;
-		if (r < 0)
-			snprintf(
-				ret_why, APP_WHY_MAX, "can't find wasmrun-guest: %s", strerror(-r));
-	}
 	return r;
 }
 
@@ -182,28 +175,53 @@ static int supervisor_spawn(struct supervisor *s, const struct spawn_config *spa
 	return r;
 }
 
+static int supervisor_command(
+	struct supervisor *s, enum app_interface interface, struct engine_command *ret, char *why)
+{
+	const struct os_app_config *app = &s->config.run->app;
+	const struct engine_config config = {
+		.interface = interface,
+		.module = s->plan.module,
+		.guest_program = s->config.guest_program,
+		.cache_dir = s->module_dir,
+		.dirs = &app->dirs,
+		.env = &app->env,
+		.args = app->args.items,
+		.arg_count = app->args.count,
+		.listen_fd = SPAWN_LISTEN_FD,
+		.status_fd = SPAWN_STATUS_FD,
+		.addr = s->url + strlen("http://"),
+	};
+
+	return engine_command_init(ret, &config, why);
+}
+
 /* Starts the application, whose module is built. */
 static void supervisor_launch(struct supervisor *s)
 {
-	/* It sees nothing of our environment: what it is to know is in its arguments. */
-	static const char *const no_env[] = { NULL };
-	struct guest_command command;
+	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
 	enum app_interface interface;
 	char why[APP_WHY_MAX];
+	int r = module_check(s->plan.module, &interface, why);
 
-	guest_command_init(&command, s->guest, s->module_dir, &s->config.run->app, s->plan.module);
+	if (r == 0) {
+		s->kind = app_interface_words[interface];
+		r = supervisor_command(s, interface, &command, why);
+	}
+	/* It sees nothing of our environment: what it is to know is in its command. */
 	const struct spawn_config spawn = {
-		.argv = command.argv,
-		.env = no_env,
+		.argv = (const char *const *)command.argv.items,
+		.env = (const char *const *)command.env.items,
 		.dir = s->plan.folder,
 		.listen_fd = s->gate.fd,
 		.status = true,
 		.open_files = s->config.open_files,
 	};
-	if (module_check(s->plan.module, &interface, why) < 0)
+	if (r < 0)
 		supervisor_set_reason(s, "%s", why);
 	else if (supervisor_spawn(s, &spawn, false) == 0) {
-		supervisor_set_state(s, SUPERVISOR_STARTING, "pid %d", (int)s->child.proc.pid);
+		supervisor_set_state(
+			s, SUPERVISOR_STARTING, "%s, pid %d", s->kind, (int)s->child.proc.pid);
 		return;
 	}
 	supervisor_fail(s);
@@ -239,6 +257,7 @@ static void supervisor_begin(struct supervisor *s)
 	s->ran = s->again = s->hopeless = s->has_reason = false;
 	backoff_reset(&s->backoff);
 	app_plan_clear(&s->plan);
+	s->kind = NULL;
 	if (r == 0)
 		r = app_detect(
 			s->config.run->project_path, &overrides, s->build_dir, &s->plan, why);
@@ -316,7 +335,6 @@ static void on_gate_closed(struct gate *gate)
 	app_plan_clear(&s->plan);
 	free(s->build_dir);
 	free(s->module_dir);
-	free(s->guest);
 	free(s);
 	closed(owner);
 }
@@ -464,7 +482,7 @@ void supervisor_status(const struct supervisor *s, struct supervisor_status *ret
 	*ret_status = (struct supervisor_status){
 		.state = s->state,
 		.starts_again = s->again,
-		.kind = s->plan.kind,
+		.kind = s->kind,
 		.pid = app ? s->child.proc.pid : 0,
 		.port = s->gate.port,
 		.url = s->url,

@@ -45,7 +45,7 @@ struct supervisor_config {
 struct supervisor_status {
 	enum supervisor_state state;
 	bool starts_again;       /* STOPPING for a restart */
-	const char *kind;        /* "preview1", ...; NULL while nothing is detected */
+	const char *kind;        /* "preview1", "component-http", ...; NULL: nothing is built */
 	pid_t pid;               /* 0: no instance of the application runs */
 	uint16_t port;           /* on 127.0.0.1; 0: there is none yet */
 	const char *url;         /* "http://127.0.0.1:PORT"; NULL without a port */

@@ -168,7 +168,7 @@ static void test_run_and_stop(void **state)
 	struct fixture f = { 0 };
 	struct supervisor_status status;
 
-	fixture_open(&f, "echo $*; pwd; echo oops >&2; printf half; ready; exec sleep 1000");
+	fixture_open(&f, "echo $* $A; pwd; echo oops >&2; printf half; ready; exec sleep 1000");
 	f.run.app.args = (struct option_list){ .items = { "-x", "a b" }, .count = 2 };
 	f.run.app.env = (struct option_list){ .items = { "A=1" }, .count = 1 };
 	status = status_of(&f);
@@ -183,11 +183,12 @@ static void test_run_and_stop(void **state)
 	status = status_of(&f);
 	assert_true(status.pid > 0);
 	assert_true(status.memory_bytes > 0);
-	assert_string_equal(status.kind, "preview 1 module");
+	assert_string_equal(status.kind, "cgi");
 	char expected[TEXT_MAX];
 	snprintf(expected, sizeof expected,
-		"--listen-fd 3 --status-fd 4 --cache %s/wasmrun/modules --env A=1 %s -x a b", f.dir,
-		f.module);
+		"--cgi --listen-fd=3 --status-fd=4 --cache=%s/wasmrun/modules --env A -- %s -x a b "
+		"1",
+		f.dir, f.module);
 	assert_true(has_line(&f, LOG_STREAM_STDOUT, expected));
 	assert_true(has_line(&f, LOG_STREAM_STDOUT, f.dir));
 	assert_true(has_line(&f, LOG_STREAM_STDERR, "oops"));

@@ -32,12 +32,17 @@ static atomic_int bound_fd = -1;  /* what the inherited socket was put over */
 static int nobody_fd = -1;        /* a listening socket without a name to connect to */
 static pthread_mutex_t bind_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Small numbers; anything else is taken for none. */
+/* Without a variable there is none. It is ours, and so is a number. */
 static int fd_from_env(const char *name)
 {
 	const char *text = getenv(name);
+	int fd = 0;
 
-	return text && *text >= '0' && *text <= '9' && !text[1] ? *text - '0' : -1;
+	if (!text)
+		return -1;
+	for (; *text >= '0' && *text <= '9' && fd < 1 << 20; text++)
+		fd = 10 * fd + (*text - '0');
+	return fd;
 }
 
 __attribute__((constructor)) static void preload_init(void)

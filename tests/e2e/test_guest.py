@@ -205,7 +205,7 @@ def test_cache_keeps_the_last_used(guests, run, tmp_path):
         (MODULE_HEAD + b"\1\x7fshort", TRUNCATED, "is cut off"),
         (b"\0asm\7\0\0\0", INVALID, "version of WebAssembly"),
         (MODULE_HEAD + b"\1\2\1\7", INVALID, "is not valid: failed to parse WebAssembly module Caused by: "),
-        (COMPONENT_HEAD, COMPONENT, "is a component; components run in the wasmtime command"),
+        (COMPONENT_HEAD, COMPONENT, "is a component; those that export wasi:cli/run"),
         (MODULE_HEAD, NO_PROGRAM, "exports no _start"),
     ],
 )

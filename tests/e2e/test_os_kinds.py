@@ -19,7 +19,7 @@ def test_go(lab, tmp_path):
     env = {"GOCACHE": cache, "GOTOOLCHAIN": "local"}
     relay = lab.relay()
     instance = run_os(lab, project, env=env, deadline=COMPILE_DEADLINE)
-    assert instance.app()["kind"] == "Go"
+    assert instance.app()["kind"] == "preview1"
     instance.process.wait_line(r"^build \| hello-go$")  # the packages, as they are compiled
     url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
     assert "GET /a&lt;b" in fetch(url, "/a%3Cb")[1]

@@ -123,7 +123,7 @@ def test_port_in_use(run, ends):
         (b"", NOT_WASM, "is not a WebAssembly file"),
         (b"#!/bin/sh\n", NOT_WASM, "is not a WebAssembly file"),
         (MODULE_HEAD + b"\1\x7fshort", TRUNCATED, "is cut off"),
-        (COMPONENT_HEAD, COMPONENT, "is a component; components run in the wasmtime command"),
+        (COMPONENT_HEAD, COMPONENT, "is a component; those that export wasi:cli/run"),
     ],
 )
 def test_bad_file(run, tmp_path, content, code, said):

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Words are copied, so that a command outlives what it was made from. A list that has met the end
+ * of memory has no items any more, and stays so: that is asked once, at the end.
+ */
+#include "os/engine_command.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "conf/option.h"
+#include "os/engine_program.h"
+
+/* Linear memory of a component: as much as wasmrun-guest gives a module. */
+#define MEMORY_MAX "1073741824"
+#define TEXT(x) #x
+#define TEXT_OF(x) TEXT(x)
+
+/*
+ * Variables that a loader or an engine reads for itself, by prefix: those of the application must
+ * not become theirs, and go on the command line.
+ */
+static const char *const reserved[] = { "CLICOLOR", "GCONV_PATH", "GLIBC_", "HOME", "HOSTALIASES",
+	"LANG", "LC_", "LD_", "LOCALDOMAIN", "LOCPATH", "MALLOC_", "NLSPATH", "NO_COLOR", "PATH",
+	"RAYON_", "RES_OPTIONS", "RUST_", "TMPDIR", "TOKIO_", "WASMRUN_", "WASMTIME_", "XDG_" };
+
+/*
+ * The child becomes the user's own wasmtime ($1) if that is new enough, else ours ($2, which may
+ * be empty, and then $0 says what is missing). 203 is wasmrun-guest's code for an engine that
+ * fails. To ask here costs nobody's time but the child's.
+ */
+static const char choose_wasmtime[] =
+	"v=$(\"$1\" --version </dev/null) n=${v#wasmtime }\n"
+	"if [ \"${n%%.*}\" -ge " TEXT_OF(
+		WASMTIME_OLDEST) " ] 2>/dev/null; then e=$1; else e=$2; fi\n"
+				 "if [ -z \"$e\" ]; then printf '%s\\n' \"$0\" >&2; exit 203; fi\n"
+				 "shift 2\n"
+				 "exec \"$e\" \"$@\"";
+
+static void words_clear(struct engine_words *words)
+{
+	for (size_t i = 0; words->items && i < words->count; i++)
+		free(words->items[i]);
+	free(words->items);
+	words->items = NULL;
+}
+
+static _printf_(2, 3) void add(struct engine_words *words, const char *fmt, ...)
+{
+	char **items, *text;
+	va_list ap;
+	int n;
+
+	if (!words->items)
+		return;
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	items = reallocarray(words->items, words->count + 2, sizeof *items);
+	if (items)
+		words->items = items;
+	if (n < 0 || !items) {
+		if (n >= 0)
+			free(text);
+		words_clear(words);
+		return;
+	}
+	items[words->count++] = text;
+	items[words->count] = NULL;
+}
+
+static void add_all(struct engine_words *words, const char *const *texts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		add(words, "%s", texts[i]);
+}
+
+static bool is_reserved(const char *variable)
+{
+	for (size_t i = 0; i < ARRAY_LEN(reserved); i++)
+		if (strncmp(variable, reserved[i], strlen(reserved[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Of two with the same name the later one holds, and getenv(3) would find the first. */
+static bool comes_again(const struct option_list *env, size_t i, size_t name_len)
+{
+	for (size_t k = i + 1; k < env->count; k++)
+		if (strncmp(env->items[k], env->items[i], name_len + 1) == 0)
+			return true;
+	return false;
+}
+
+static void add_env(struct engine_command *command, const struct option_list *env)
+{
+	for (size_t i = 0; i < env->count; i++) {
+		size_t name_len = strcspn(env->items[i], "=");
+
+		if (comes_again(env, i, name_len))
+			continue;
+		add(&command->argv, "--env");
+		if (is_reserved(env->items[i])) {
+			add(&command->argv, "%s", env->items[i]);
+			continue;
+		}
+		add(&command->argv, "%.*s", (int)name_len, env->items[i]);
+		add(&command->env, "%s", env->items[i]);
+	}
+}
+
+/* What both engines understand alike. */
+static void add_module(struct engine_command *command, const struct engine_config *config)
+{
+	for (size_t i = 0; i < config->dirs->count; i++) {
+		add(&command->argv, "--dir");
+		add(&command->argv, "%s", config->dirs->items[i]);
+	}
+	add_env(command, config->env);
+	add(&command->argv, "--");
+	add(&command->argv, "%s", config->module);
+	add_all(&command->argv, config->args, config->arg_count);
+}
+
+static int guest_command(
+	struct engine_command *command, const struct engine_config *config, char *ret_why)
+{
+	struct engine_words *argv = &command->argv;
+	char *found = NULL;
+	int r = config->guest_program ? 0 : engine_file_find("wasmrun-guest", &found);
+
+	if (r < 0) {
+		snprintf(ret_why, APP_WHY_MAX, "can't find wasmrun-guest: %s", strerror(-r));
+		return r;
+	}
+	add(argv, "%s", found ? found : config->guest_program);
+	free(found);
+	if (config->interface == APP_CGI && config->listen_fd >= 0)
+		add(argv, "--cgi");
+	if (config->interface == APP_FILES)
+		add(argv, "--files");
+	if (config->listen_fd >= 0)
+		add(argv, "--listen-fd=%d", config->listen_fd);
+	if (config->status_fd >= 0)
+		add(argv, "--status-fd=%d", config->status_fd);
+	if (config->cache_dir)
+		add(argv, "--cache=%s", config->cache_dir);
+	add_module(command, config);
+	command->drain_signal = SIGUSR1;
+	return 0;
+}
+
+/* The socket reaches wasmtime by a library that is loaded into it (preload/preload.c). */
+static int add_preload(struct engine_words *env, const struct engine_config *config, char *ret_why)
+{
+	char *path;
+	int r = engine_file_find("libwasmrun-preload.so", &path);
+
+	if (r < 0) {
+		snprintf(
+			ret_why, APP_WHY_MAX, "can't find libwasmrun-preload.so: %s", strerror(-r));
+		return r;
+	}
+	if (path[strcspn(path, " :")]) {
+		snprintf(ret_why, APP_WHY_MAX,
+			"components can't be run from a folder with a space or a colon in its "
+			"name");
+		r = -EINVAL;
+	}
+	add(env, "LD_PRELOAD=%s", path);
+	add(env, "WASMRUN_LISTEN_FD=%d", config->listen_fd);
+	if (config->status_fd >= 0)
+		add(env, "WASMRUN_STATUS_FD=%d", config->status_fd);
+	free(path);
+	return r;
+}
+
+static void add_wasmtime(struct engine_words *argv, const struct wasmtime_programs *programs)
+{
+	const char *built = programs->built ? programs->built : "";
+	const char *const words[] = { "/bin/sh", "-c", choose_wasmtime, programs->needs,
+		programs->own, built };
+
+	if (programs->own)
+		add_all(argv, words, ARRAY_LEN(words));
+	else
+		add(argv, "%s", built);
+}
+
+static int wasmtime_command(
+	struct engine_command *command, const struct engine_config *config, char *ret_why)
+{
+	_cleanup_(wasmtime_programs_clear) struct wasmtime_programs programs = { 0 };
+	struct engine_words *argv = &command->argv;
+	bool http = config->interface == APP_HTTP;
+	int r = wasmtime_find(config->listen_fd >= 0, &programs, ret_why);
+
+	if (r == 0 && config->listen_fd >= 0)
+		r = add_preload(&command->env, config, ret_why);
+	if (r == 0 && http && config->arg_count > 0) {
+		snprintf(ret_why, APP_WHY_MAX,
+			"a component that serves wasi:http takes no arguments");
+		r = -EINVAL;
+	}
+	if (r < 0)
+		return r;
+	add_wasmtime(argv, &programs);
+	add(argv, http ? "serve" : "run");
+	if (http) {
+		add(argv, "--addr=%s", config->addr);
+		add(argv, "--no-logging-prefix");
+		add(argv, "-Scli");
+	} else {
+		add(argv, "-Sinherit-network,allow-ip-name-lookup,tcp,udp,http");
+	}
+	/* Compiled code is kept below HOME, and the user's own settings don't count. */
+	if (config->cache_dir)
+		add(&command->env, "HOME=%s", config->cache_dir);
+	else
+		add(argv, "-Ccache=n");
+	add(argv, "-Wmax-memory-size=" MEMORY_MAX);
+	add_module(command, config);
+	command->drain_signal = http ? SIGINT : SIGUSR1;
+	return 0;
+}
+
+int engine_command_init(struct engine_command *command, const struct engine_config *config,
+	char ret_why[APP_WHY_MAX])
+{
+	bool component = config->interface == APP_HTTP || config->interface == APP_COMMAND;
+	int r;
+
+	*command = (struct engine_command){
+		.argv.items = calloc(1, sizeof *command->argv.items),
+		.env.items = calloc(1, sizeof *command->env.items),
+	};
+	r = component ? wasmtime_command(command, config, ret_why)
+		      : guest_command(command, config, ret_why);
+	if (r == 0 && (!command->argv.items || !command->env.items)) {
+		snprintf(ret_why, APP_WHY_MAX, "there is not enough memory to start the engine");
+		r = -ENOMEM;
+	}
+	return r;
+}
+
+void engine_command_deinit(struct engine_command *command)
+{
+	words_clear(&command->argv);
+	words_clear(&command->env);
+}

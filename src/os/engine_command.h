@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command line and the environment of the engine that runs one application: wasmrun-guest for
+ * modules and folders, the wasmtime command for components. See guest/guest_config.h for what the
+ * first one reads.
+ */
+#ifndef OS_ENGINE_COMMAND_H
+#define OS_ENGINE_COMMAND_H
+
+#include <stddef.h>
+
+#include "app/module.h"
+
+struct option_list;
+
+/* All borrowed. */
+struct engine_config {
+	enum app_interface interface;
+	const char *module;        /* file, or the folder of APP_FILES */
+	const char *guest_program; /* NULL: wasmrun-guest as it is found */
+	const char *cache_dir;     /* for compiled modules; NULL: none are kept */
+	const struct option_list *dirs, *env;
+	const char *const *args;
+	size_t arg_count;
+	int listen_fd;    /* number in the engine; -1: it binds its own */
+	int status_fd;    /* gets a byte when the application listens; -1: nobody wants to know */
+	const char *addr; /* ADDR:PORT of listen_fd, which wasi:http is told */
+};
+
+/* Words or variables, NULL at the end; owned. */
+struct engine_words {
+	char **items;
+	size_t count;
+};
+
+struct engine_command {
+	struct engine_words argv, env; /* env is all that the engine is to see */
+	int drain_signal; /* take no more connections, end with the last one that is open */
+};
+
+/*
+ * Values of variables stand in env rather than in argv, which anybody can read. Negative errno:
+ * ret_why says which engine is missing and how to get it, or what doesn't go together.
+ * engine_command_deinit() follows in any case.
+ */
+int engine_command_init(struct engine_command *command, const struct engine_config *config,
+	char ret_why[APP_WHY_MAX]);
+void engine_command_deinit(struct engine_command *command);
+
+#endif

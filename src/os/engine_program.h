@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* Where the engines are. */
+#ifndef OS_ENGINE_PROGRAM_H
+#define OS_ENGINE_PROGRAM_H
+
+#include <stdbool.h>
+
+#include "app/module.h"
+
+/* The first wasmtime that is known to have all that is used here. */
+#define WASMTIME_OLDEST 48
+/* What script/setup-components builds. */
+#define WASMTIME_BUILT "48.0.8"
+
+/* What is installed with us: beside this program, else where it belongs. -ENOENT; the caller frees
+ * *ret_path. */
+int engine_file_find(const char *name, char **ret_path);
+
+/* Texts are owned; NULL: there is none. */
+struct wasmtime_programs {
+	char *own;   /* along PATH, of a version yet unknown */
+	char *built; /* by script/setup --components */
+	char *needs; /* the line for people when neither will do */
+};
+
+/*
+ * `dynamic`: only one that ld.so(8) starts will do. -ENOENT: there is none, and ret_why has the
+ * line. wasmtime_programs_clear() follows in any case.
+ */
+int wasmtime_find(bool dynamic, struct wasmtime_programs *ret_programs, char ret_why[APP_WHY_MAX]);
+void wasmtime_programs_clear(struct wasmtime_programs *programs);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* Command lines as text, against programs in a folder of their own. */
+#include "os/engine_command.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "conf/option.h"
+
+#define BUILT "wasmrun/wasmtime-cli-48.0.8/bin"
+
+struct fixture {
+	char dir[64];
+	struct option_list dirs, env;
+	struct engine_config config;
+};
+
+static void write_program(const struct fixture *f, const char *name, const void *text, size_t len)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", f->dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, len), len);
+	close(fd);
+}
+
+/* One that tells its own version as told, and echoes what else it is asked. */
+static void write_wasmtime(const struct fixture *f, const char *dir, const char *version)
+{
+	char path[PATH_MAX], text[256];
+	int n = snprintf(text, sizeof text,
+		"#!/bin/sh\n[ \"$1\" = --version ] && echo 'wasmtime %s' || echo %s \"$@\"\n",
+		version, dir);
+
+	snprintf(path, sizeof path, "%s/wasmtime", dir);
+	write_program(f, path, text, (size_t)n);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+	char command[256];
+
+	strcpy(f->dir, "/tmp/test_engine.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(command, sizeof command, "mkdir -p '%s/own' '%s/" BUILT "'", f->dir, f->dir);
+	assert_int_equal(system(command), 0);
+	snprintf(command, sizeof command, "%s/own", f->dir);
+	setenv("PATH", command, 1);
+	setenv("XDG_CACHE_HOME", f->dir, 1);
+	f->config = (struct engine_config){ .module = "app.wasm",
+		.guest_program = "guest",
+		.cache_dir = "/cache",
+		.dirs = &f->dirs,
+		.env = &f->env,
+		.listen_fd = -1,
+		.status_fd = -1,
+		.addr = "127.0.0.1:80" };
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+
+	setenv("PATH", "/usr/bin:/bin", 1);
+	snprintf(command, sizeof command, "rm -r '%s'", f->dir);
+	assert_int_equal(system(command), 0);
+	free(f);
+	return 0;
+}
+
+static void join(const struct engine_words *words, char *text, size_t size)
+{
+	size_t len = 0;
+
+	*text = '\0';
+	for (size_t i = 0; i < words->count && len < size; i++)
+		len += (size_t)snprintf(
+			text + len, size - len, "%s%s", i ? " " : "", words->items[i]);
+	assert_null(words->items[words->count]);
+}
+
+static void assert_command(const struct fixture *f, const char *argv, const char *env, int signal)
+{
+	_cleanup_(engine_command_deinit) struct engine_command command;
+	char why[APP_WHY_MAX], text[4096];
+
+	assert_int_equal(engine_command_init(&command, &f->config, why), 0);
+	join(&command.argv, text, sizeof text);
+	assert_string_equal(text, argv);
+	join(&command.env, text, sizeof text);
+	assert_string_equal(text, env);
+	assert_int_equal(command.drain_signal, signal);
+}
+
+static void test_guest(void **state)
+{
+	static const char *const args[] = { "-x", "y" };
+	struct fixture *f = *state;
+
+	f->config.interface = APP_LISTENER;
+	assert_command(f, "guest --cache=/cache -- app.wasm", "", SIGUSR1);
+	f->dirs = (struct option_list){ { "a::b" }, 1 };
+	f->config.args = args;
+	f->config.arg_count = 2;
+	f->config.listen_fd = 3;
+	f->config.status_fd = 4;
+	assert_command(f,
+		"guest --listen-fd=3 --status-fd=4 --cache=/cache "
+		"--dir a::b -- app.wasm -x y",
+		"", SIGUSR1);
+	f->config.interface = APP_CGI;
+	f->config.cache_dir = NULL;
+	assert_command(f,
+		"guest --cgi --listen-fd=3 --status-fd=4 "
+		"--dir a::b -- app.wasm -x y",
+		"", SIGUSR1);
+	f->config.interface = APP_FILES;
+	assert_command(f,
+		"guest --files --listen-fd=3 --status-fd=4 "
+		"--dir a::b -- app.wasm -x y",
+		"", SIGUSR1);
+}
+
+/* A value stands where nobody else can read it, unless the engine would take it for its own. */
+static void test_env(void **state)
+{
+	struct fixture *f = *state;
+
+	f->env = (struct option_list){ { "KEY=1", "LD_PRELOAD=x", "KEY=a=b", "KEYS=", "HOME=/" },
+		5 };
+	assert_command(f,
+		"guest --cache=/cache --env LD_PRELOAD=x --env KEY --env "
+		"KEYS --env HOME=/ -- app.wasm",
+		"KEY=a=b KEYS=", SIGUSR1);
+}
+
+static void test_built(void **state)
+{
+	struct fixture *f = *state;
+	char argv[512];
+
+	write_wasmtime(f, BUILT, "48.0.8");
+	f->config.interface = APP_HTTP;
+	snprintf(argv, sizeof argv,
+		"%s/" BUILT "/wasmtime serve --addr=127.0.0.1:80 --no-logging-prefix -Scli "
+		"-Wmax-memory-size=1073741824 -- app.wasm",
+		f->dir);
+	assert_command(f, argv, "HOME=/cache", SIGINT);
+	f->config.interface = APP_COMMAND;
+	f->config.cache_dir = NULL;
+	snprintf(argv, sizeof argv,
+		"%s/" BUILT "/wasmtime run -Sinherit-network,allow-ip-name-lookup,tcp,udp,http "
+		"-Ccache=n -Wmax-memory-size=1073741824 -- app.wasm",
+		f->dir);
+	assert_command(f, argv, "", SIGUSR1);
+}
+
+/* What the child that chooses prints, and its exit code. */
+static int run(const struct engine_command *command, char *ret_text, size_t size)
+{
+	int fds[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(fds[1], STDOUT_FILENO);
+		dup2(fds[1], STDERR_FILENO);
+		execve(command->argv.items[0], command->argv.items, command->env.items);
+		_exit(99);
+	}
+	close(fds[1]);
+	n = read(fds[0], ret_text, size - 1);
+	assert_true(n >= 0);
+	ret_text[n] = '\0';
+	close(fds[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void test_own(void **state)
+{
+	static const struct {
+		const char *own;
+		bool built;
+		const char *says;
+	} cases[] = {
+		{ "48.0.8", true, "own run " },
+		{ "50.1.0 (0123456 2027-01-01)", true, "own run " },
+		{ "100.0.0", false, "own run " },
+		{ "47.9.9", true, BUILT " run " },
+		{ "dev", true, BUILT " run " },
+		{ "47.9.9", false,
+			"own/wasmtime' is older: script/setup --components builds it as '" },
+	};
+	struct fixture *f = *state;
+
+	f->config.interface = APP_COMMAND;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		_cleanup_(engine_command_deinit) struct engine_command command;
+		char why[APP_WHY_MAX], text[1024], built[PATH_MAX];
+		int code;
+
+		write_wasmtime(f, "own", cases[i].own);
+		snprintf(built, sizeof built, "%s/" BUILT "/wasmtime", f->dir);
+		unlink(built);
+		if (cases[i].built)
+			write_wasmtime(f, BUILT, "48.0.8");
+		assert_int_equal(engine_command_init(&command, &f->config, why), 0);
+		code = run(&command, text, sizeof text);
+		assert_non_null(strstr(text, cases[i].says));
+		assert_int_equal(code, strstr(cases[i].says, "run") ? 0 : 203);
+	}
+}
+
+static void assert_refused(const struct fixture *f, int r, const char *line)
+{
+	_cleanup_(engine_command_deinit) struct engine_command command;
+	char why[APP_WHY_MAX];
+
+	assert_int_equal(engine_command_init(&command, &f->config, why), r);
+	if (!strstr(why, line))
+		assert_string_equal(why, line);
+}
+
+static void test_refused(void **state)
+{
+	/* An ELF program of 64 bits without segments. */
+	static const unsigned char header[64] = { 0x7f, 'E', 'L', 'F', 2, 1, [54] = 56 };
+	static const char *const args[] = { "x" };
+	struct fixture *f = *state;
+
+	f->config.interface = APP_HTTP;
+	assert_refused(f, -ENOENT,
+		"a component needs the command wasmtime, version 48 or newer, and 'wasmtime' is "
+		"not "
+		"on PATH: script/setup --components builds it as '/tmp/test_engine.");
+	f->config.listen_fd = 3;
+	write_program(f, "own/wasmtime", header, sizeof header);
+	assert_refused(
+		f, -ENOENT, "own/wasmtime' is statically linked, and can't be given a socket");
+	f->config.listen_fd = -1;
+	f->config.args = args;
+	f->config.arg_count = 1;
+	assert_refused(f, -EINVAL, "a component that serves wasi:http takes no arguments");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_guest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_env, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_built, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
