@@ -90,12 +90,29 @@ bool greeting_read(struct session *s)
 
 /* --- a new connection --- */
 
+/*
+ * Who makes room for a newcomer whose address has a tunnel: the oldest of that address, where it
+ * has others, so that it can crowd out nobody but itself; else the oldest of all.
+ */
+static struct session *greeting_victim(struct relay *relay, const struct addr *from)
+{
+	struct addr_key own = addr_limit_key(from), key;
+
+	list_for_each(pos, &relay->greeting) {
+		struct session *s = list_entry(pos, struct session, link);
+
+		key = addr_limit_key(&s->from);
+		if (memcmp(&key, &own, sizeof(key)) == 0)
+			return s;
+	}
+	return list_entry(list_first(&relay->greeting), struct session, link);
+}
+
 static bool greeting_admit(struct relay *relay, const struct addr *from)
 {
 	switch (limits_admit(&relay->limits, from, relay->greeting_count)) {
 	case LIMITS_EVICT:
-		session_end(list_entry(list_first(&relay->greeting), struct session, link),
-			"made room for another handshake");
+		session_end(greeting_victim(relay, from), "made room for another handshake");
 		relay->counts.handshakes_dropped++;
 		return true;
 	case LIMITS_DROP:

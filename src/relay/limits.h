@@ -22,7 +22,7 @@
 enum limits_admission {
 	LIMITS_ADMIT,
 	LIMITS_DROP,  /* close it before a word */
-	LIMITS_EVICT, /* the table is full, but this address has a tunnel: the oldest handshake
+	LIMITS_EVICT, /* the table is full, but this address has a tunnel: one of the others
 			 makes room */
 };
 

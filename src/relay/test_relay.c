@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,6 +305,47 @@ static void test_tunnel_is_not_disturbed_by_a_full_house(void **state)
 	disconnect(&client);
 }
 
+static struct peer connect_from(struct fixture *f, const char *ip)
+{
+	struct peer p = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	struct addr addr;
+
+	assert_int_equal(addr_parse_ip(ip, 0, &addr), 0);
+	assert_int_equal(bind(p.fd, &addr.sa, addr_len(&addr)), 0);
+	assert_int_equal(connect(p.fd, &f->addr.sa, addr_len(&f->addr)), 0);
+	assert_int_equal(fcntl(p.fd, F_SETFL, O_NONBLOCK), 0);
+	return p;
+}
+
+/* Who has a tunnel gets in where the house is full, and once put out whoever had come first: with
+ * enough connections of its own, everybody else. */
+static void test_full_house_puts_out_its_own(void **state)
+{
+	struct fixture *f = *state;
+	struct peer client, other, slow[32];
+	uint16_t port;
+
+	start(f, NULL);
+	client = open_tunnel(f, &port);
+	other = connect_from(f, "127.0.0.2");
+	say_bytes(&other, "{\"Hello\"", 8);
+	while (f->relay->greeting_count < 1)
+		run(f);
+	for (size_t i = 0; i < ARRAY_LEN(slow); i++) {
+		slow[i] = connect_port(f, addr_port(&f->addr));
+		say_bytes(&slow[i], "{", 1);
+	}
+	while (f->relay->counts.handshakes < 2 + ARRAY_LEN(slow))
+		run(f);
+	assert_int_equal(f->relay->greeting_count, f->config.max_handshakes);
+	say_bytes(&other, ":0}", 4);
+	assert_true(await_hello(f, &other) > 0);
+	for (size_t i = 0; i < ARRAY_LEN(slow); i++)
+		disconnect(&slow[i]);
+	disconnect(&other);
+	disconnect(&client);
+}
+
 static void test_wrong_secret(void **state)
 {
 	struct fixture *f = *state;
@@ -453,6 +495,7 @@ int main(void)
 		CASE(test_visitors_leave_descriptors_for_data_connections),
 		CASE(test_silent_handshakes_are_limited_and_time_out),
 		CASE(test_tunnel_is_not_disturbed_by_a_full_house),
+		CASE(test_full_house_puts_out_its_own),
 		CASE(test_wrong_secret),
 		CASE(test_line_dialect),
 		CASE(test_idle_visitor_ends),
