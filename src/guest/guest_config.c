@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/parse.h"
+#include "guest/cgi.h"
 #include "guest/guest_exit.h"
 
 static int option_dir(struct guest_config *c, char *arg)
@@ -79,6 +80,18 @@ static int option_timeout(struct guest_config *c, char *arg)
 	return parse_duration_ms(arg, &c->timeout_ms);
 }
 
+static int option_cgi(struct guest_config *c, char *arg)
+{
+	c->mode = GUEST_CGI;
+	return 0;
+}
+
+static int option_files(struct guest_config *c, char *arg)
+{
+	c->mode = GUEST_FILES;
+	return 0;
+}
+
 static int option_verbose(struct guest_config *c, char *arg)
 {
 	c->verbose = true;
@@ -91,8 +104,10 @@ static const struct {
 	int (*fn)(struct guest_config *c, char *arg);
 } options[] = {
 	{ "cache", required_argument, option_cache },
+	{ "cgi", no_argument, option_cgi },
 	{ "dir", required_argument, option_dir },
 	{ "env", required_argument, option_env },
+	{ "files", no_argument, option_files },
 	{ "listen-fd", required_argument, option_listen_fd },
 	{ "memory-max", required_argument, option_memory_max },
 	{ "status-fd", required_argument, option_status_fd },
@@ -130,7 +145,6 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 		.env = calloc((size_t)argc, sizeof(*c->env)),
 		.listen_fd = -1,
 		.status_fd = -1,
-		.memory_max = GUEST_MEMORY_MAX_DEFAULT,
 	};
 	if (!c->dirs || !c->env)
 		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
@@ -141,12 +155,16 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 			return guest_fail(GUEST_EXIT_USAGE, "--%s '%s': %s", options[i].name,
 				optarg, strerror(-r));
 	}
-	if (i == -2 || optind >= argc)
+	if (i == -2 || optind >= argc || (c->mode != GUEST_PROGRAM && !c->listens))
 		return guest_fail(GUEST_EXIT_USAGE,
-			"usage: wasmrun-guest [--dir HOST::GUEST]... "
+			"usage: wasmrun-guest [--cgi|--files] [--dir HOST::GUEST]... "
 			"[--env NAME[=VALUE]]... [--listen-fd N] [--status-fd N] [--memory-max "
 			"BYTES] [--cache DIR] "
 			"[--timeout DURATION] [--verbose] MODULE [ARGUMENT...]");
+	if (c->memory_max == 0)
+		c->memory_max = c->mode == GUEST_CGI ? CGI_MEMORY_MAX : GUEST_MEMORY_MAX_DEFAULT;
+	if (c->timeout_ms == 0 && c->mode == GUEST_CGI)
+		c->timeout_ms = CGI_TIMEOUT_MS;
 	c->module = argv[optind];
 	c->args = argv + optind + 1;
 	return 0;

@@ -5,6 +5,8 @@
  *   wasmrun-guest [--dir HOST::GUEST]... [--env NAME=VALUE]... [--listen-fd N] [--memory-max BYTES]
  *                 [--status-fd N] [--cache DIR] [--timeout DURATION] [--verbose] MODULE
  *                 [ARGUMENT...]
+ *   wasmrun-guest --cgi (the same) --listen-fd N MODULE [ARGUMENT...]
+ *   wasmrun-guest --files --listen-fd N [--status-fd N] [--verbose] FOLDER
  */
 #ifndef GUEST_GUEST_CONFIG_H
 #define GUEST_GUEST_CONFIG_H
@@ -20,7 +22,14 @@ struct guest_dir {
 	char *host, *guest; /* both owned */
 };
 
+enum guest_mode {
+	GUEST_PROGRAM, /* the module runs once */
+	GUEST_CGI,     /* once for each request */
+	GUEST_FILES,   /* not a module, but a folder of files */
+};
+
 struct guest_config {
+	enum guest_mode mode;
 	const char *module; /* borrowed from argv, as all strings but those of dirs */
 	char **args;        /* the guest's arguments without its name, up to a NULL */
 	struct guest_dir *dirs;

@@ -27,4 +27,9 @@ enum guest_exit {
 /* Prints one line about why the guest does not run, and returns code. */
 int guest_fail(enum guest_exit code, const char *fmt, ...) _printf_(2, 3);
 
+struct wasmtime_error;
+
+/* The same about a failed set-up, with what the engine says. Drops the error. */
+int guest_fail_engine(struct wasmtime_error *error, const char *what);
+
 #endif

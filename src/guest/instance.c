@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The order of things: engine, module, store with its limits, WASI, linker with the shim over it,
- * instance, _start. A struct instance owns them all and gives them back in reverse.
+ * The order of things: store with its limits, WASI, linker with the shim over it, instance, _start.
+ * A struct instance owns them all and gives them back in reverse.
  */
 #include "guest/instance.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 #include <wasmtime.h>
 
 #include "base/clock.h"
@@ -22,6 +17,7 @@
 #include "guest/guest_config.h"
 #include "guest/guest_exit.h"
 #include "guest/module.h"
+#include "guest/program.h"
 #include "guest/shim.h"
 #include "guest/streams.h"
 #include "guest/wasi_setup.h"
@@ -38,129 +34,58 @@
 #define INSTANCES_MAX 2
 
 struct instance {
-	const struct guest_config *config;
-	struct wasm_engine_t *engine;
-	struct wasmtime_module *module;
+	const struct program *program;
+	struct guest_config *config; /* the program's */
 	struct wasmtime_store *store;
 	struct wasmtime_context *context; /* the store's */
 	struct wasmtime_linker *linker;
 	struct shim *shim;
 	struct streams streams;
-	uint64_t deadline_ms;
 };
-
-/* The engine whose epoch the alarm moves on; a signal handler has no other way to know. */
-static struct wasm_engine_t *alarm_engine;
-
-static void alarm_ring(int signal_number)
-{
-	/* Async-signal-safe by its documentation. */
-	wasmtime_engine_increment_epoch(alarm_engine);
-}
-
-/*
- * The guest's code looks at the engine's epoch in every loop, the calls that wait look at the
- * clock. The alarm comes once more each second, for code that was in a call of the engine's when it
- * rang.
- */
-static void alarm_set(struct instance *i)
-{
-	struct itimerval timer = {
-		.it_value = { .tv_sec = (time_t)(i->config->timeout_ms / 1000),
-			.tv_usec = (suseconds_t)(i->config->timeout_ms % 1000 * 1000) },
-		.it_interval = { .tv_sec = 1 },
-	};
-	struct sigaction ring = { .sa_handler = alarm_ring };
-
-	if (i->config->timeout_ms == 0)
-		return;
-	alarm_engine = i->engine;
-	sigaction(SIGALRM, &ring, NULL);
-	setitimer(ITIMER_REAL, &timer, NULL);
-	i->deadline_ms = clock_now_ms() + i->config->timeout_ms;
-}
-
-static void alarm_clear(void)
-{
-	static const struct itimerval never;
-
-	setitimer(ITIMER_REAL, &never, NULL);
-	signal(SIGALRM, SIG_IGN);
-}
 
 static void instance_deinit(struct instance *i)
 {
-	alarm_clear();
 	if (i->linker)
 		wasmtime_linker_delete(i->linker);
 	if (i->store)
 		wasmtime_store_delete(i->store);
-	if (i->module)
-		wasmtime_module_delete(i->module);
 	shim_free(i->shim);
-	if (i->engine)
-		wasm_engine_delete(i->engine);
 	streams_deinit(&i->streams);
 }
 
-/* Tells what the engine says about a failed set-up, and drops it. */
-static int setup_failed(struct wasmtime_error *error, const char *what)
-{
-	struct wasm_byte_vec_t text;
-	int code;
-
-	wasmtime_error_message(error, &text);
-	code = guest_fail(GUEST_EXIT_SETUP, "%s: %.*s", what, (int)text.size, (char *)text.data);
-	wasm_byte_vec_delete(&text);
-	wasmtime_error_delete(error);
-	return code;
-}
-
-static int create_engine(struct instance *i)
-{
-	struct wasm_config_t *config;
-
-	/* Backtraces with files and lines: the configuration reads this, and knows no other way. */
-	(void)setenv("WASMTIME_BACKTRACE_DETAILS", "1", 0);
-	config = wasm_config_new();
-	if (config) {
-		wasmtime_config_epoch_interruption_set(config, true);
-		i->engine = wasm_engine_new_with_config(config);
-	}
-	return i->engine ? 0 : guest_fail(GUEST_EXIT_SETUP, "the engine can't be started");
-}
-
 /* The store, its limits, WASI and the linker. */
-static int create_store(struct instance *i)
+static int instance_open(struct instance *i, const struct instance_io *io)
 {
+	uint64_t timeout_ms = i->config->timeout_ms;
 	struct wasi_config_t *wasi;
 	struct wasmtime_error *error;
 	int r;
 
-	i->store = wasmtime_store_new(i->engine, NULL, NULL);
-	i->linker = wasmtime_linker_new(i->engine);
+	i->store = wasmtime_store_new(i->program->engine, NULL, NULL);
+	i->linker = wasmtime_linker_new(i->program->engine);
 	if (!i->store || !i->linker)
 		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
 	i->context = wasmtime_store_context(i->store);
 	wasmtime_store_limiter(i->store, (int64_t)i->config->memory_max, TABLE_ELEMENTS_MAX,
 		INSTANCES_MAX, TABLES_MAX, MEMORIES_MAX);
-	wasmtime_context_set_epoch_deadline(i->context, 1);
+	wasmtime_context_set_epoch_deadline(i->context, ticker_epochs(timeout_ms));
 
-	r = wasi_setup(i->config, &wasi);
+	r = wasi_setup(i->config, io, &wasi);
 	if (r != 0)
 		return r;
 	error = wasmtime_context_set_wasi(i->context, wasi);
 	if (!error)
 		error = wasmtime_linker_define_wasi(i->linker);
 	if (!error)
-		error = shim_new(
-			i->engine, i->context, i->linker, &i->streams, i->deadline_ms, &i->shim);
-	return error ? setup_failed(error, "WASI can't be set up") : 0;
+		error = shim_new(i->program->trampoline, i->context, i->linker, &i->streams,
+			timeout_ms ? clock_now_ms() + timeout_ms : 0, &i->shim);
+	return error ? guest_fail_engine(error, "WASI can't be set up") : 0;
 }
 
 /* Takes the listening socket over, as the descriptor behind the directories. */
-static int take_listener(struct instance *i, struct guest_config *config)
+static int take_listener(struct instance *i)
 {
+	struct guest_config *config = i->config;
 	int listening = 0, flags;
 	socklen_t len = sizeof(listening);
 
@@ -215,8 +140,7 @@ static int tell_trap(struct instance *i, struct wasm_trap_t *trap)
 	return code;
 }
 
-/* The end by an error of the engine's: proc_exit() is one, and the end of draining. Drops the
- * error. */
+/* The end by an error of the engine's: proc_exit() is one, and so is the end of draining. */
 static int tell_error(struct instance *i, struct wasmtime_error *error)
 {
 	struct wasm_byte_vec_t text;
@@ -243,7 +167,8 @@ static int run_start(struct instance *i)
 	struct wasmtime_error *error;
 	int r = 0;
 
-	error = wasmtime_linker_instantiate(i->linker, i->context, i->module, &instance, &trap);
+	error = wasmtime_linker_instantiate(
+		i->linker, i->context, i->program->module, &instance, &trap);
 	if (error)
 		return tell_error(i, error);
 	if (trap)
@@ -260,22 +185,51 @@ static int run_start(struct instance *i)
 	return r;
 }
 
-int instance_run(struct guest_config *config)
+static int check(struct instance *i)
 {
-	_cleanup_(instance_deinit) struct instance i = { .config = config };
+	return module_check(i->program->module, i->context, i->linker, i->config->module,
+		i->config->memory_max);
+}
+
+int instance_check(const struct program *p)
+{
+	_cleanup_(instance_deinit) struct instance i = { .program = p, .config = p->config };
+	static const struct instance_io none = { .in = -1, .out = -1 };
 	int r;
 
 	streams_init(&i.streams);
-	r = create_engine(&i);
+	r = instance_open(&i, &none);
+	return r != 0 ? r : check(&i);
+}
+
+/* The time runs from here. */
+static int run_in_time(struct instance *i, struct ticker *ticker)
+{
+	int r;
+
+	if (i->config->timeout_ms)
+		ticker_hold(ticker);
+	r = run_start(i);
+	if (i->config->timeout_ms)
+		ticker_release(ticker);
+	return r;
+}
+
+int instance_run(struct program *p, const struct instance_io *io)
+{
+	_cleanup_(instance_deinit) struct instance i = { .program = p, .config = p->config };
+	int r;
+
+	streams_init(&i.streams);
+	if (io) {
+		i.streams.standard[0].fd = io->in;
+		i.streams.standard[1].fd = io->out;
+	}
+	r = io ? 0 : take_listener(&i);
 	if (r == 0)
-		r = module_load(i.engine, config->module, config->cache, &i.module);
-	if (r == 0)
-		r = take_listener(&i, config);
-	if (r != 0)
-		return r;
-	alarm_set(&i);
-	r = create_store(&i);
-	if (r == 0)
-		r = module_check(i.module, i.context, i.linker, config->module, config->memory_max);
-	return r != 0 ? r : run_start(&i);
+		r = instance_open(&i, io);
+	/* Who runs it again and again has checked it once. */
+	if (r == 0 && !io)
+		r = check(&i);
+	return r != 0 ? r : run_in_time(&i, &p->ticker);
 }

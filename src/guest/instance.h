@@ -3,9 +3,25 @@
 #ifndef GUEST_INSTANCE_H
 #define GUEST_INSTANCE_H
 
-struct guest_config;
+#include <stddef.h>
 
-/* Runs the module. Returns the program's exit code, or an enum guest_exit after its line. */
-int instance_run(struct guest_config *config);
+struct program;
+
+/* What an instance has instead of the process's own. */
+struct instance_io {
+	int in, out;      /* standard input and output, borrowed */
+	char *const *env; /* NAME=VALUE, over those of the config */
+	size_t n_env;
+};
+
+/* Whether the program can be run: what it wants is held against what is here. */
+int instance_check(const struct program *p);
+
+/*
+ * Runs it; without io with the process's own streams and the listener of the config, and checked
+ * before. Returns the program's exit code, or an enum guest_exit after its line. With io on
+ * several threads at a time.
+ */
+int instance_run(struct program *p, const struct instance_io *io);
 
 #endif

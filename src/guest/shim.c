@@ -30,7 +30,7 @@ struct binding {
 };
 
 struct shim {
-	struct wasm_engine_t *engine;
+	struct wasmtime_module *trampoline; /* borrowed */
 	struct streams *streams;
 	uint64_t deadline_ms;
 	bool has_memory, has_trampoline;
@@ -83,8 +83,8 @@ static char *trampoline_text(size_t *ret_len)
 	return text;
 }
 
-static struct wasmtime_error *trampoline_compile(
-	struct shim *s, struct wasmtime_module **ret_module)
+struct wasmtime_error *shim_trampoline_new(
+	struct wasm_engine_t *engine, struct wasmtime_module **ret_trampoline)
 {
 	struct wasm_byte_vec_t bytes = { 0 };
 	struct wasmtime_error *error;
@@ -96,7 +96,7 @@ static struct wasmtime_error *trampoline_compile(
 	error = wasmtime_wat2wasm(text, len, &bytes);
 	free(text);
 	if (!error)
-		error = wasmtime_module_new(s->engine, bytes.data, bytes.size, ret_module);
+		error = wasmtime_module_new(engine, bytes.data, bytes.size, ret_trampoline);
 	wasm_byte_vec_delete(&bytes);
 	return error;
 }
@@ -106,21 +106,16 @@ static struct wasmtime_error *trampoline_compile(
 static struct wasmtime_error *trampoline_start(struct shim *s, struct wasmtime_context *context)
 {
 	struct wasmtime_extern imports[CALLS_MAX + 1], export;
-	struct wasmtime_module *module = NULL;
 	struct wasmtime_instance instance;
 	struct wasm_trap_t *trap = NULL;
 	struct wasmtime_error *error;
 
-	error = trampoline_compile(s, &module);
-	if (error)
-		return error;
 	for (size_t i = 0; i < call_table_len; i++)
 		imports[i] = (struct wasmtime_extern){ .kind = WASMTIME_EXTERN_FUNC,
 			.of.func = s->bindings[i].original };
 	imports[call_table_len] = s->memory;
 	error = wasmtime_instance_new(
-		context, module, imports, call_table_len + 1, &instance, &trap);
-	wasmtime_module_delete(module);
+		context, s->trampoline, imports, call_table_len + 1, &instance, &trap);
 	if (trap)
 		wasm_trap_delete(trap);
 	if (error || trap)
@@ -268,9 +263,9 @@ static struct wasmtime_error *bind(
 	return error;
 }
 
-struct wasmtime_error *shim_new(struct wasm_engine_t *engine, struct wasmtime_context *context,
-	struct wasmtime_linker *linker, struct streams *streams, uint64_t deadline_ms,
-	struct shim **ret_shim)
+struct wasmtime_error *shim_new(struct wasmtime_module *trampoline,
+	struct wasmtime_context *context, struct wasmtime_linker *linker, struct streams *streams,
+	uint64_t deadline_ms, struct shim **ret_shim)
 {
 	struct wasmtime_error *error = NULL;
 	struct shim *s = calloc(1, sizeof(*s));
@@ -278,7 +273,7 @@ struct wasmtime_error *shim_new(struct wasm_engine_t *engine, struct wasmtime_co
 	assert(call_table_len <= CALLS_MAX);
 	if (!s)
 		return wasmtime_error_new("out of memory");
-	s->engine = engine;
+	s->trampoline = trampoline;
 	s->streams = streams;
 	s->deadline_ms = deadline_ms;
 	wasmtime_linker_allow_shadowing(linker, true);

@@ -18,15 +18,20 @@ struct wasm_engine_t;
 struct wasmtime_context;
 struct wasmtime_error;
 struct wasmtime_linker;
+struct wasmtime_module;
+
+/* Compiles the trampoline, once for all instances. Returns the engine's error, or NULL. */
+struct wasmtime_error *shim_trampoline_new(
+	struct wasm_engine_t *engine, struct wasmtime_module **ret_trampoline);
 
 /*
  * Defines the calls in a linker that has the engine's WASI already. One shim serves one instance,
- * and outlives it; engine and streams outlive the shim. deadline_ms is that of struct call. Returns
- * the engine's error, or NULL.
+ * and outlives it; trampoline and streams outlive the shim. deadline_ms is that of struct call.
+ * Returns the engine's error, or NULL.
  */
-struct wasmtime_error *shim_new(struct wasm_engine_t *engine, struct wasmtime_context *context,
-	struct wasmtime_linker *linker, struct streams *streams, uint64_t deadline_ms,
-	struct shim **ret_shim);
+struct wasmtime_error *shim_new(struct wasmtime_module *trampoline,
+	struct wasmtime_context *context, struct wasmtime_linker *linker, struct streams *streams,
+	uint64_t deadline_ms, struct shim **ret_shim);
 
 struct shim *shim_free(struct shim *s);
 

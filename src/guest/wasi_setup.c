@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "guest/guest_config.h"
 #include "guest/guest_exit.h"
+#include "guest/instance.h"
 
 #define FIRST_DIR_FD 3
 
@@ -81,16 +82,19 @@ static bool give_env(struct wasi_config_t *wasi, char **env, size_t len)
  * The listener is told the three ways that are in use: systemd's number of sockets, Enarx's number
  * of all descriptors, and ours, which is simply its number.
  */
-static int set_env(struct wasi_config_t *wasi, const struct guest_config *config)
+static int set_env(
+	struct wasi_config_t *wasi, const struct guest_config *config, const struct instance_io *io)
 {
 	uint32_t fd = wasi_listener_fd(config);
-	size_t n = 0;
-	char **env = calloc(config->n_env + 3, sizeof(*env));
+	size_t n = 0, n_more = io ? io->n_env : 0;
+	char **env = calloc(config->n_env + n_more + 3, sizeof(*env));
 	bool ok = env != NULL;
 
 	for (; ok && n < config->n_env; n++)
 		ok = (env[n] = strdup(config->env[n])) != NULL;
-	if (ok && config->listens) {
+	for (size_t i = 0; ok && i < n_more; i++)
+		ok = (env[n++] = strdup(io->env[i])) != NULL;
+	if (ok && config->listens && !io) {
 		ok = asprintf(&env[n++], "LISTEN_FDS=1") > 0 &&
 		     asprintf(&env[n++], "FD_COUNT=%" PRIu32, fd + 1) > 0 &&
 		     asprintf(&env[n++], "WASMHUB_LISTEN_FD=%" PRIu32, fd) > 0;
@@ -122,7 +126,8 @@ static int add_stand_in(struct wasi_config_t *wasi)
 	return ok ? 0 : guest_fail(GUEST_EXIT_SETUP, "the listener has no number");
 }
 
-static int add_dirs(struct wasi_config_t *wasi, const struct guest_config *config)
+static int add_dirs(
+	struct wasi_config_t *wasi, const struct guest_config *config, const struct instance_io *io)
 {
 	for (size_t i = 0; i < config->n_dirs; i++) {
 		const struct guest_dir *dir = &config->dirs[i];
@@ -132,24 +137,29 @@ static int add_dirs(struct wasi_config_t *wasi, const struct guest_config *confi
 			return guest_fail(GUEST_EXIT_SETUP, "can't open the directory '%s'%s%s",
 				dir->host, errno ? ": " : "", errno ? strerror(errno) : "");
 	}
-	return config->listens ? add_stand_in(wasi) : 0;
+	return config->listens && !io ? add_stand_in(wasi) : 0;
 }
 
-int wasi_setup(const struct guest_config *config, struct wasi_config_t **ret_wasi)
+int wasi_setup(const struct guest_config *config, const struct instance_io *io,
+	struct wasi_config_t **ret_wasi)
 {
 	struct wasi_config_t *wasi = wasi_config_new();
 	int r;
 
 	if (!wasi)
 		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
-	wasi_config_inherit_stdin(wasi);
-	wasi_config_inherit_stdout(wasi);
+	/* The streams are ours to read and write; the engine's are those that a program gets by
+	 * renumbering one, and with io it gets nothing by that. */
+	if (!io) {
+		wasi_config_inherit_stdin(wasi);
+		wasi_config_inherit_stdout(wasi);
+	}
 	wasi_config_inherit_stderr(wasi);
 	r = set_args(wasi, config);
 	if (r == 0)
-		r = set_env(wasi, config);
+		r = set_env(wasi, config, io);
 	if (r == 0)
-		r = add_dirs(wasi, config);
+		r = add_dirs(wasi, config, io);
 	if (r != 0) {
 		wasi_config_delete(wasi);
 		return r;

@@ -6,12 +6,14 @@
 #include <stdint.h>
 
 struct guest_config;
+struct instance_io;
 struct wasi_config_t;
 
 /* The guest's number for the listener: the first behind the directories, which start at 3. */
 uint32_t wasi_listener_fd(const struct guest_config *config);
 
-/* Returns 0, or after one line on standard error an enum guest_exit. */
-int wasi_setup(const struct guest_config *config, struct wasi_config_t **ret_wasi);
+/* io is as in instance_run(). Returns 0, or after one line on standard error an enum guest_exit. */
+int wasi_setup(const struct guest_config *config, const struct instance_io *io,
+	struct wasi_config_t **ret_wasi);
 
 #endif

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `wasmrun-guest`, the child program that runs a preview 1 module: standard streams are its own,
- * its exit code is the program's. What it can reach is the supervisor's business.
+ * its exit code is the program's. It also serves a module that has no sockets, and a folder of
+ * files. What it can reach is the supervisor's business.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "base/err.h"
 #include "base/log.h"
+#include "guest/cgi.h"
 #include "guest/drain.h"
 #include "guest/guest_config.h"
 #include "guest/guest_exit.h"
 #include "guest/instance.h"
+#include "guest/program.h"
+#include "serve/files.h"
+#include "serve/serve.h"
 
 /* Every socket of the guest is one of ours, and poll(2) takes no more entries than this limit. */
 static void raise_descriptor_limit(void)
@@ -25,15 +31,43 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static int run_program(struct guest_config *config)
+{
+	_cleanup_(program_close) struct program program = { 0 };
+	int r = program_open(&program, config);
+
+	return r != 0 ? r : instance_run(&program, NULL);
+}
+
+static int serve_files(struct guest_config *config)
+{
+	_cleanup_(files_close) struct files files = { .dir = -1 };
+	struct serve_config serve = {
+		.listen_fd = config->listen_fd,
+		.handler = files_answer,
+		.owner = &files,
+	};
+	int r = files_open(&files, config->module);
+
+	if (r < 0)
+		return guest_fail(GUEST_EXIT_READ, "can't open the folder '%s': %s", config->module,
+			strerror(-r));
+	serve.status_fd = take_fd(&config->status_fd);
+	r = serve_run(&serve);
+	return r < 0 ? guest_fail(GUEST_EXIT_SETUP, "can't serve: %s", strerror(-r)) : 0;
+}
+
+static int (*const runs[])(struct guest_config *config) = {
+	[GUEST_PROGRAM] = run_program,
+	[GUEST_CGI] = cgi_run,
+	[GUEST_FILES] = serve_files,
+};
+
 int main(int argc, char **argv)
 {
 	_cleanup_(guest_config_deinit) struct guest_config config = { 0 };
 	int r;
 
-	/* Before anything that takes long: without its handler the signal would end the process. */
-	r = drain_open();
-	if (r < 0)
-		return guest_fail(GUEST_EXIT_SETUP, "can't wait for signals: %s", strerror(-r));
 	/* A reader that went away is an error code of the guest's call. */
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit();
@@ -42,5 +76,14 @@ int main(int argc, char **argv)
 		return r;
 	if (config.verbose)
 		log_set_level(LOG_LEVEL_DEBUG);
-	return instance_run(&config);
+	/* Before anything that takes long or starts a thread: the signal would end the process. */
+	if (config.mode == GUEST_PROGRAM)
+		r = drain_open();
+	else
+		serve_init();
+	if (r < 0)
+		return guest_fail(GUEST_EXIT_SETUP, "can't wait for signals: %s", strerror(-r));
+	/* A line of the log is seen when it is written. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	return runs[config.mode](&config);
 }

@@ -78,9 +78,12 @@ static int parse_field(char *line, size_t len, struct cgi_field *ret_field, char
 		start++;
 	while (len > start && is_blank(line[len - 1]))
 		len--;
-	for (size_t i = start; i < len; i++)
-		if (((unsigned char)line[i] < ' ' && line[i] != '\t') || line[i] == 0x7f)
+	for (size_t i = start; i < len; i++) {
+		if (line[i] == '\t')
+			line[i] = ' ';
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			return fail_line(ret_why, "a control character in", line, len);
+	}
 	line[name_len] = '\0';
 	line[len] = '\0';
 	*ret_field = (struct cgi_field){ .name = line, .value = line + start };

@@ -17,7 +17,7 @@
 #define CGI_WHY_MAX 128
 
 struct cgi_field {
-	const char *name, *value; /* in the head; neither has control characters but tabs */
+	const char *name, *value; /* in the head; neither has control characters */
 };
 
 struct cgi_response {

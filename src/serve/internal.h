@@ -16,6 +16,7 @@ struct conn {
 	int fd;                  /* libmicrohttpd's */
 	bool busy;               /* a request has begun and is not through */
 	uint64_t waits_since_ms; /* for a whole request from the visitor; 0: it is our turn */
+	uint64_t ended_ms; /* draining: since when the visitor has seen the end; 0: he hasn't */
 };
 
 /* Made at the request's first line, freed when libmicrohttpd is through with it. It runs: head,

@@ -91,6 +91,9 @@ static void *on_target(void *owner, const char *target, struct MHD_Connection *c
 	r->conn = info->socket_context;
 	pthread_mutex_lock(&s->lock);
 	r->conn->busy = true;
+	/* It was told the end before this came: it is for another connection. */
+	if (r->conn->ended_ms)
+		r = request_free(r);
 	pthread_mutex_unlock(&s->lock);
 	return r;
 }
@@ -110,8 +113,6 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 		pthread_mutex_lock(&s->lock);
 		r->conn->busy = false;
 		r->conn->waits_since_ms = clock_now_ms();
-		if (s->drain_ms)
-			(void)shutdown(r->conn->fd, SHUT_RD);
 		pthread_mutex_unlock(&s->lock);
 	}
 	request_free(r);
@@ -211,7 +212,18 @@ static void serve_begin_drain(struct serve *s)
 	log_info(LOG, "taking no more connections, ending with those that are open");
 }
 
-/* Ends, by a half-close that libmicrohttpd sees as the visitor's, what waits for too long. */
+/* Whether nobody is about to send a request: in a drain, it gets no further one. */
+static bool conn_is_idle(const struct serve *s, const struct conn *c, uint64_t now_ms)
+{
+	return s->drain_ms && !c->busy &&
+	       now_ms - max_u64(s->drain_ms, c->waits_since_ms) >= SERVE_DRAIN_IDLE_MS;
+}
+
+/*
+ * Ends what waits for too long. The visitor is told first, and has some time to end it himself: a
+ * request that comes to a closed socket would be answered by a reset. Then the socket says that he
+ * has, and libmicrohttpd closes it.
+ */
 static void serve_sweep(struct serve *s)
 {
 	uint64_t now_ms = clock_now_ms();
@@ -220,10 +232,13 @@ static void serve_sweep(struct serve *s)
 	list_for_each(link, &s->conns) {
 		struct conn *c = list_entry(link, struct conn, link);
 		bool late = c->waits_since_ms && now_ms - c->waits_since_ms > SERVE_REQUEST_MS;
-		bool idle = s->drain_ms && !c->busy && now_ms - s->drain_ms >= SERVE_DRAIN_IDLE_MS;
 
-		if (late || idle)
+		if (late || (c->ended_ms && now_ms - c->ended_ms >= SERVE_DRAIN_IDLE_MS)) {
 			(void)shutdown(c->fd, SHUT_RD);
+		} else if (!c->ended_ms && conn_is_idle(s, c, now_ms)) {
+			(void)shutdown(c->fd, SHUT_WR);
+			c->ended_ms = now_ms;
+		}
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -319,17 +334,34 @@ static int serve_start_daemon(struct serve *s, struct MHD_Daemon **ret_daemon)
 	return 0;
 }
 
-/* The signal is blocked before there is a thread, so that all of them have it blocked. */
+static sigset_t drain_signal(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	return set;
+}
+
+/* Threads have it blocked from their parent. */
+void serve_init(void)
+{
+	sigset_t drain = drain_signal();
+
+	pthread_sigmask(SIG_BLOCK, &drain, NULL);
+}
+
 static int serve_open(struct serve *s)
 {
-	int flags = fcntl(s->config->listen_fd, F_GETFL), r = 0;
-	sigset_t drain;
+	int fd = s->config->listen_fd, listening = 0, flags = fcntl(fd, F_GETFL), r = 0;
+	socklen_t len = sizeof(listening);
+	sigset_t drain = drain_signal();
 
-	if (flags < 0 || fcntl(s->config->listen_fd, F_SETFL, flags | O_NONBLOCK) < 0)
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0)
 		return -errno;
-	sigemptyset(&drain);
-	sigaddset(&drain, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &drain, NULL);
+	if (!listening)
+		return -EINVAL;
 	s->signal_fd = signalfd(-1, &drain, SFD_CLOEXEC | SFD_NONBLOCK);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->signal_fd < 0 || s->wake_fd < 0)

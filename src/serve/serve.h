@@ -14,14 +14,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERVE_CONNS_MAX 512         /* at once; more wait in the listening socket's queue */
-#define SERVE_HEAD_MAX 32768        /* of a request, in bytes; 431 beyond it */
-#define SERVE_BODY_MAX (10u << 20)  /* of a request; 413 beyond it */
-#define SERVE_HELD_MAX (512u << 20) /* bodies and replies in memory, all together; 503 beyond it \
-				     */
-#define SERVE_SILENCE_S 30          /* a connection without a byte */
-#define SERVE_REQUEST_MS 120000     /* from a connection's turn to a whole request on it */
-#define SERVE_QUEUE_MS 10000        /* how long a request waits for a worker; then 503 */
+#define SERVE_CONNS_MAX 512        /* at once; more wait in the listening socket's queue */
+#define SERVE_HEAD_MAX 32768       /* of a request, in bytes; 431 beyond it */
+#define SERVE_BODY_MAX (10u << 20) /* of a request; 413 beyond it */
+#define SERVE_HELD_MAX                                                                        \
+	(512u << 20)             /* bodies and replies in memory, all together; 503 beyond it \
+				  */
+#define SERVE_SILENCE_S 30       /* a connection without a byte */
+#define SERVE_REQUEST_MS 120000  /* from a connection's turn to a whole request on it */
+#define SERVE_QUEUE_MS 10000     /* how long a request waits for a worker; then 503 */
 #define SERVE_DRAIN_IDLE_MS 1000 /* how long a connection that is kept alive goes on in a drain */
 
 struct serve_request;
@@ -36,6 +37,9 @@ struct serve_config {
 	void *owner;
 	size_t workers; /* threads for the handler; 0: it never waits, and needs none */
 };
+
+/* Holds SIGUSR1 back until serve_run() is there for it. To be called before there is a thread. */
+void serve_init(void);
 
 /* Returns 0 after a drain, or a negative errno when it can't begin. */
 int serve_run(const struct serve_config *config);

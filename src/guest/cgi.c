@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a program writes goes to a file in memory whose size the kernel keeps (F_SEAL_GROW), and is
+ * looked at when the program has ended: a trap half-way shows nothing of it.
+ */
+#include "guest/cgi.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "guest/guest_config.h"
+#include "guest/guest_exit.h"
+#include "guest/instance.h"
+#include "guest/program.h"
+#include "serve/cgi_env.h"
+#include "serve/cgi_response.h"
+#include "serve/request.h"
+#include "serve/serve.h"
+
+#define LOG "cgi"
+
+/* Where the response is all in here, it is sent at once with its head. */
+#define OUTPUT_READ (2 * CGI_HEAD_MAX)
+
+/* One page more than a response may have, so that one that is too long can be told. */
+#define OUTPUT_FILE (CGI_OUTPUT_MAX + 4096)
+
+enum { BAD_REQUEST = 400, BROKEN = 500, BAD_GATEWAY = 502, BUSY = 503, LATE = 504 };
+
+struct cgi {
+	struct program program;
+	uint16_t port; /* the listener's */
+	int null;      /* the input of a request without a body */
+};
+
+static void cgi_close(struct cgi *c)
+{
+	program_close(&c->program);
+	c->null = fd_close(c->null);
+}
+
+static int open_output(void)
+{
+	_cleanup_(fd_closep) int fd = memfd_create("response", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, OUTPUT_FILE) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+/* The address in numbers; empty for one of another family. */
+static void peer_text(const struct sockaddr *sa, char out[INET6_ADDRSTRLEN])
+{
+	const void *address = sa->sa_family == AF_INET6
+				      ? (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr
+				      : (const void *)&((const struct sockaddr_in *)sa)->sin_addr;
+
+	if (!inet_ntop(sa->sa_family, address, out, INET6_ADDRSTRLEN))
+		out[0] = '\0';
+}
+
+struct header_sink {
+	struct cgi_env *env;
+	int r;
+};
+
+static void add_header(void *data, const char *name, const char *value)
+{
+	struct header_sink *sink = data;
+
+	if (sink->r == 0)
+		sink->r = cgi_env_add_header(sink->env, name, value);
+}
+
+static int make_env(const struct cgi *c, struct serve_request *request, struct cgi_env *env)
+{
+	struct header_sink sink = { .env = env };
+	char peer[INET6_ADDRSTRLEN];
+	struct cgi_request meta = {
+		.method = serve_request_method(request),
+		.version = serve_request_version(request),
+		.path = serve_request_path(request),
+		.query = serve_request_query(request),
+		.host = serve_request_header(request, "Host"),
+		.content_type = serve_request_header(request, "Content-Type"),
+		.peer = peer,
+		.port = c->port,
+	};
+
+	(void)serve_request_body(request, &meta.body_len);
+	peer_text(serve_request_peer(request), peer);
+	sink.r = cgi_env_init(env, &meta);
+	if (sink.r == 0)
+		serve_request_headers(request, add_header, &sink);
+	return sink.r;
+}
+
+static void refuse(struct serve_request *request, unsigned status, const char *why)
+{
+	char path[256];
+	const char *raw = serve_request_path(request);
+
+	log_warn(LOG, "%u for '%s': %s", status, log_escape(path, sizeof(path), raw, strlen(raw)),
+		why);
+	serve_reply_status(request, status);
+}
+
+/* Sends what is in the file: its first len bytes, of which head has as many as it holds. */
+static void reply_output(
+	struct serve_request *request, int *fd, uint64_t len, char *head, size_t head_len)
+{
+	struct cgi_response response;
+	char why[CGI_WHY_MAX];
+
+	if (cgi_response_parse(head, head_len, &response, why) < 0) {
+		refuse(request, BAD_GATEWAY, why);
+		return;
+	}
+	/* These have no document, whatever the program says. */
+	if (response.status == 204 || response.status == 205 || response.status == 304)
+		len = response.body;
+	if (len <= head_len)
+		serve_reply_data(request, response.status, head + response.body,
+			(size_t)len - response.body);
+	else
+		serve_reply_file(
+			request, response.status, take_fd(fd), response.body, len - response.body);
+	for (size_t i = 0; i < response.count; i++)
+		serve_reply_header(request, response.fields[i].name, response.fields[i].value);
+}
+
+static void answer_from(struct serve_request *request, int *fd)
+{
+	off_t len = lseek(*fd, 0, SEEK_CUR);
+	size_t head_len = (size_t)min_u64((uint64_t)len, OUTPUT_READ);
+	char *head;
+
+	if (len > CGI_OUTPUT_MAX) {
+		refuse(request, BAD_GATEWAY, "its response is longer than 32 MiB");
+		return;
+	}
+	if (!serve_request_hold(request, (uint64_t)len))
+		return;
+	head = malloc(head_len + 1);
+	if (head && pread(*fd, head, head_len, 0) == (ssize_t)head_len)
+		reply_output(request, fd, (uint64_t)len, head, head_len);
+	else
+		serve_reply_status(request, BUSY);
+	free(head);
+}
+
+/* What an end means for the visitor. The instance has told why, where it didn't end by itself. */
+static void answer_after(struct serve_request *request, int code, int *fd)
+{
+	if (code == GUEST_EXIT_DEADLINE) {
+		serve_reply_status(request, LATE);
+	} else if (code == GUEST_EXIT_TRAP) {
+		serve_reply_status(request, BAD_GATEWAY);
+	} else if (code >= GUEST_EXIT_USAGE) {
+		serve_reply_status(request, BROKEN);
+	} else {
+		if (code != 0)
+			log_warn(LOG, "the program has ended with code %d", code);
+		answer_from(request, fd);
+	}
+}
+
+static void cgi_answer(void *owner, struct serve_request *request)
+{
+	struct cgi *c = owner;
+	_cleanup_(cgi_env_clear) struct cgi_env env = { 0 };
+	_cleanup_(fd_closep) int out = -1;
+	struct instance_io io = { .in = c->null };
+	uint64_t body_len;
+	int r = make_env(c, request, &env);
+
+	if (r < 0) {
+		serve_reply_status(request, r == -EINVAL ? BAD_REQUEST : BUSY);
+		return;
+	}
+	out = open_output();
+	if (out < 0) {
+		refuse(request, BUSY, strerror(-out));
+		return;
+	}
+	io.out = out;
+	io.env = env.vars;
+	io.n_env = env.count;
+	if (serve_request_body(request, &body_len) >= 0) {
+		io.in = serve_request_body(request, &body_len);
+		(void)lseek(io.in, 0, SEEK_SET);
+	}
+	answer_after(request, instance_run(&c->program, &io), &out);
+}
+
+static uint16_t port_of(int fd)
+{
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} addr = { 0 };
+	socklen_t len = sizeof(addr);
+
+	(void)getsockname(fd, &addr.sa, &len);
+	return ntohs(addr.sa.sa_family == AF_INET6 ? addr.in6.sin6_port : addr.in.sin_port);
+}
+
+int cgi_run(struct guest_config *config)
+{
+	_cleanup_(cgi_close) struct cgi c = { .null = -1 };
+	struct serve_config serve = {
+		.listen_fd = config->listen_fd,
+		.handler = cgi_answer,
+		.owner = &c,
+		.workers = CGI_WORKERS,
+	};
+	int r;
+
+	c.port = port_of(config->listen_fd);
+	c.null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	r = program_open(&c.program, config);
+	if (r == 0)
+		r = instance_check(&c.program);
+	if (r != 0)
+		return r;
+	serve.status_fd = take_fd(&config->status_fd);
+	r = serve_run(&serve);
+	return r < 0 ? guest_fail(GUEST_EXIT_SETUP, "can't serve: %s", strerror(-r)) : 0;
+}

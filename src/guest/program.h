@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* A module that is ready to run: what all of its instances share. */
+#ifndef GUEST_PROGRAM_H
+#define GUEST_PROGRAM_H
+
+#include "guest/ticker.h"
+
+struct guest_config;
+struct wasm_engine_t;
+struct wasmtime_module;
+
+struct program {
+	struct guest_config *config; /* borrowed */
+	struct wasm_engine_t *engine;
+	struct wasmtime_module *module, *trampoline; /* the latter is shim.h's */
+	struct ticker ticker;                        /* runs where the config has a timeout */
+};
+
+/*
+ * Loads and compiles what the config names. Returns 0, or after one line on standard error an enum
+ * guest_exit; to be closed in either case.
+ */
+int program_open(struct program *p, struct guest_config *config);
+void program_close(struct program *p);
+
+#endif
