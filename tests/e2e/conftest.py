@@ -4,6 +4,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -16,6 +17,28 @@ from harness.guests import Guests  # noqa: E402
 from harness.lab import OURS, Lab  # noqa: E402
 from harness.wait import SANITIZER  # noqa: E402
 from harness.wasmrun import build_hello, run_os  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--share", metavar="I/N", help="run the I-th of N shares of the tests; the others run elsewhere")
+
+
+def pytest_configure():
+    # A shell ignores it for what it starts in the background, and what is started here would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests take turns; a module marked "together" is one turn."""
+    if not config.getoption("--share"):
+        return
+    number, count = map(int, config.getoption("--share").split("/"))
+    turns, mine, others = {}, [], []
+    for item in items:
+        turn = turns.setdefault(item.path if item.get_closest_marker("together") else item.nodeid, len(turns))
+        (mine if turn % count == number - 1 else others).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = mine
 
 
 def pytest_report_header():

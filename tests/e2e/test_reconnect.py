@@ -227,7 +227,7 @@ def test_port_that_stays_taken(lab):
         start()
         port = listening_at(client.process, after=mark, deadline=600 * SCALE)
         assert port != client.port
-        assert client.process.find(f"the public port is now {port}")
+        client.process.wait_line(f"the public port is now {port}")  # on the other stream
         ping((relay.host, port))
 
 

@@ -217,6 +217,8 @@ def refused(address):
             sock.connect(address)
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:
+            pass  # it was taken, and the listener went away that very moment
         return False
 
 
