@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "app/detect.h"
+#include "app/artefact.h"
+#include "app/plan.h"
+#include "app/rule.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -81,12 +83,24 @@ static bool version_is_old(const struct app_tool *tool, const char *version)
 	return major < tool->major || (major == tool->major && minor < tool->minor);
 }
 
-static int tool_check(const struct app_tool *tool, char *ret_why)
+static bool tool_find(const struct app_tool *tool, const char *project, char ret_path[PATH_MAX])
+{
+	int n;
+
+	if (tool->folder) {
+		n = snprintf(ret_path, PATH_MAX, "%s/%s/%s", project, tool->folder, tool->program);
+		if (n > 0 && n < PATH_MAX && access(ret_path, X_OK) == 0)
+			return true;
+	}
+	return app_program_find(tool->program, ret_path);
+}
+
+static int tool_check(const struct app_tool *tool, const char *project, char *ret_why)
 {
 	char path[PATH_MAX], line[VERSION_MAX], shown[VERSION_MAX];
 	size_t prefix_len = tool->prefix ? strlen(tool->prefix) : 0;
 
-	if (!app_program_find(tool->program, path)) {
+	if (!tool_find(tool, project, path)) {
 		snprintf(ret_why, APP_WHY_MAX,
 			"'%s' is needed to build it and is not there: install it with '%s'",
 			tool->program, tool->install);
@@ -107,17 +121,18 @@ int app_build_check(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
 	int r = 0;
 
 	for (const struct app_tool *tool = plan->tools; r == 0 && tool && tool->program; tool++)
-		r = tool_check(tool, ret_why);
+		r = tool_check(tool, plan->folder, ret_why);
 	return r;
 }
 
 int app_build_finish(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
 {
-	const char *made = plan->output ? plan->output : plan->module;
 	enum app_interface interface;
 	char shown[SHOWN_MAX];
-	int r = module_check(made, &interface, ret_why);
+	int r = plan->artefact ? artefact_take(plan, ret_why) : 0;
 
+	if (r == 0)
+		r = module_check(plan->output ? plan->output : plan->module, &interface, ret_why);
 	if (r < 0 || !plan->output)
 		return r;
 	if (rename(plan->output, plan->module) < 0) {

@@ -1,58 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of what can be run, and the search in a folder. A plan is put together piece by piece;
- * a failure anywhere clears it.
+ * The search in a folder by the table of rule.c. A plan is put together piece by piece; a failure
+ * anywhere clears it.
  */
 #include "app/detect.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "app/rule.h"
 #include "base/err.h"
-#include "base/hash.h"
 #include "base/log.h"
 
 #define SHOWN_MAX 256 /* of a path in a message */
-#define INSTALL_C "apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32"
-
-static const struct app_tool c_tools[] = {
-	{ "clang", INSTALL_C },
-	{ "wasm-ld", INSTALL_C },
-	{ NULL, NULL },
-};
-
-/* GOOS=wasip1 came with 1.21, which is also the first to open a listening socket there. */
-static const struct app_tool go_tools[] = {
-	{ "go", "apt-get install -t bookworm-backports golang-go", "Go", "../VERSION", "go", 1,
-		21 },
-	{ NULL, NULL },
-};
-
-static const struct app_rule rules[] = {
-	/* -v names the packages while they are compiled, which takes minutes the first time. */
-	{ .marker = "go.mod",
-		.kind = "Go",
-		.build = (const char *const[]){ "env", "GOOS=wasip1", "GOARCH=wasm", "go", "build",
-			"-v", "-o", APP_WORD_OUT, ".", NULL },
-		.tools = go_tools },
-	{ .marker = "*.c",
-		.kind = "C",
-		.build = (const char *const[]){ "clang", "--target=wasm32-wasi", "-O2", "-o",
-			APP_WORD_OUT, APP_WORD_SOURCES, NULL },
-		.tools = c_tools },
-	{ .marker = "*.wasm", .kind = "preview 1 module" },
-};
 
 /* File names, owned and sorted. */
 struct names {
@@ -78,9 +46,9 @@ static _printf_(3, 4) int fail(char *ret_why, int r, const char *fmt, ...)
 	return r;
 }
 
-static int fail_memory(char *ret_why)
+static int fail_plan(int r, char *ret_why)
 {
-	return fail(ret_why, -ENOMEM, "there is not enough memory to look at the project");
+	return r < 0 ? fail(ret_why, r, "can't look at the project: %s", strerror(-r)) : 0;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -128,101 +96,29 @@ static int names_find(const char *folder, const char *pattern, struct names *ret
 	return 0;
 }
 
-/* Words are counted first: sources take several places. */
-static int plan_add_build(
-	struct app_plan *plan, const struct app_rule *rule, const struct names *sources)
-{
-	size_t n = 0, at = 0;
-
-	for (const char *const *word = rule->build; *word; word++)
-		n += strcmp(*word, APP_WORD_SOURCES) == 0 ? sources->count : 1;
-	plan->build = calloc(n + 1, sizeof *plan->build);
-	if (!plan->build)
-		return -ENOMEM;
-	for (const char *const *word = rule->build; *word; word++) {
-		bool many = strcmp(*word, APP_WORD_SOURCES) == 0;
-
-		for (size_t i = 0; i < (many ? sources->count : 1); i++) {
-			/* "./" before a name that begins with a dash. */
-			if (many && asprintf(&plan->build[at], "./%s", sources->items[i]) < 0)
-				plan->build[at] = NULL;
-			else if (!many)
-				plan->build[at] = strdup(
-					strcmp(*word, APP_WORD_OUT) == 0 ? plan->output : *word);
-			if (!plan->build[at++])
-				return -ENOMEM;
-		}
-	}
-	return 0;
-}
-
-/* A folder of its own in the cache for each path, so that projects don't meet. */
-static int plan_set_output(struct app_plan *plan, const char *source, const char *cache_dir)
-{
-	char path[PATH_MAX];
-	uint64_t hash;
-	int n = snprintf(path, sizeof path, "%s/%s", plan->folder, source);
-
-	if (n < 0 || (size_t)n >= sizeof path)
-		return -ENAMETOOLONG;
-	hash = hash_bytes(0, path, strlen(path));
-	if (asprintf(&plan->module, "%s/%016" PRIx64 ".wasm", cache_dir, hash) < 0)
-		plan->module = NULL;
-	if (asprintf(&plan->output, "%s/%016" PRIx64 ".new", cache_dir, hash) < 0)
-		plan->output = NULL;
-	return plan->module && plan->output ? 0 : -ENOMEM;
-}
-
 static int plan_take_rule(struct app_plan *plan, const struct app_rule *rule,
-	const struct names *found, const char *cache_dir, char *ret_why)
+	const struct names *found, const struct app_overrides *overrides, const char *cache_dir,
+	char *ret_why)
 {
 	char first[SHOWN_MAX], second[SHOWN_MAX];
-	const char *name = found->items[0];
-	int r;
+	const char *const *name = (const char *const *)found->items;
 
-	plan->kind = rule->kind;
-	plan->tools = rule->tools;
-	if (rule->build) {
-		r = plan_set_output(plan, found->count == 1 ? name : "", cache_dir);
-		if (r == 0)
-			r = plan_add_build(plan, rule, found);
-	} else if (found->count > 1) {
+	if (!rule->build && !rule->folder && found->count > 1)
 		return fail(ret_why, -EINVAL,
 			"there are %zu of '%s' ('%s', '%s', ...): name the one that is to run",
 			found->count, rule->marker,
-			log_escape(first, sizeof first, name, strlen(name)),
-			log_escape(
-				second, sizeof second, found->items[1], strlen(found->items[1])));
-	} else {
-		r = asprintf(&plan->module, "%s/%s", plan->folder, name) < 0 ? -ENOMEM : 0;
-		if (r < 0)
-			plan->module = NULL;
-	}
-	return r < 0 ? fail_memory(ret_why) : 0;
+			log_escape(first, sizeof first, name[0], strlen(name[0])),
+			log_escape(second, sizeof second, name[1], strlen(name[1])));
+	return fail_plan(
+		app_plan_take_rule(plan, rule, found->items, found->count, overrides, cache_dir),
+		ret_why);
 }
 
 /* What [app] says, in place of the table. */
 static int plan_take_overrides(
 	struct app_plan *plan, const struct app_overrides *overrides, char *ret_why)
 {
-	const char *wasm = overrides->wasm;
-
-	assert(wasm);
-	plan->kind = "preview 1 module";
-	plan->module = *wasm == '/' ? strdup(wasm) : NULL;
-	if (*wasm != '/' && asprintf(&plan->module, "%s/%s", plan->folder, wasm) < 0)
-		plan->module = NULL;
-	if (overrides->build) {
-		const char *const words[] = { "sh", "-c", overrides->build };
-
-		plan->build = calloc(ARRAY_LEN(words) + 1, sizeof *plan->build);
-		for (size_t i = 0; plan->build && i < ARRAY_LEN(words); i++)
-			if (!(plan->build[i] = strdup(words[i])))
-				return fail_memory(ret_why);
-		if (!plan->build)
-			return fail_memory(ret_why);
-	}
-	return plan->module ? 0 : fail_memory(ret_why);
+	return fail_plan(app_plan_take_overrides(plan, overrides), ret_why);
 }
 
 static int fail_nothing(const char *folder, char *ret_why)
@@ -230,47 +126,81 @@ static int fail_nothing(const char *folder, char *ret_why)
 	char shown[SHOWN_MAX], looked[SHOWN_MAX] = "";
 	size_t len = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(rules) && len < sizeof looked; i++)
-		len += (size_t)snprintf(looked + len, sizeof looked - len, "%s%s (%s)",
-			i ? ", " : "", rules[i].marker, rules[i].kind);
+	for (size_t i = 0; i < app_rule_count && len < sizeof looked; i++) {
+		const struct app_rule *rule = &app_rules[i];
+
+		/* The next row is the same without it. */
+		if (rule->beside && i + 1 < app_rule_count &&
+			strcmp(rule->marker, app_rules[i + 1].marker) == 0)
+			continue;
+		len += (size_t)snprintf(looked + len, sizeof looked - len, "%s%s%s%s (%s)",
+			len ? ", " : "", rule->marker, rule->beside ? " with " : "",
+			rule->beside ? rule->beside : "", rule->kind);
+	}
 	return fail(ret_why, -ENOENT,
 		"there is nothing to run in '%s': looked for %s; name a file, or set 'wasm' in "
 		"[app] of wasmrun.toml",
 		log_escape(shown, sizeof shown, folder, strlen(folder)), looked);
 }
 
-static int detect_in_folder(struct app_plan *plan, const char *cache_dir, char *ret_why)
+static bool rule_has_beside(const struct app_rule *rule, const char *folder)
+{
+	char path[PATH_MAX];
+	int n;
+
+	if (!rule->beside)
+		return true;
+	n = snprintf(path, sizeof path, "%s/%s", folder, rule->beside);
+	return n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
+}
+
+/* Whether the row's build makes what `wasm` of [app] names: else that is the whole plan. */
+static bool rule_makes_named(const struct app_rule *rule)
+{
+	return rule->artefact &&
+	       strncmp(rule->artefact, APP_WORD_CACHE, strlen(APP_WORD_CACHE)) != 0;
+}
+
+static int detect_in_folder(struct app_plan *plan, const struct app_overrides *overrides,
+	const char *cache_dir, char *ret_why)
 {
 	int r;
 
-	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+	for (size_t i = 0; i < app_rule_count; i++) {
 		_cleanup_(names_clear) struct names found = { 0 };
+		const struct app_rule *rule = &app_rules[i];
 
-		r = names_find(plan->folder, rules[i].marker, &found);
+		r = names_find(plan->folder, rule->marker, &found);
 		if (r == -E2BIG)
 			return fail(ret_why, r, "there are more than %d of '%s'", APP_SOURCES_MAX,
-				rules[i].marker);
+				rule->marker);
 		if (r < 0)
 			return fail(ret_why, r, "can't look into the project: %s", strerror(-r));
-		if (found.count)
-			return plan_take_rule(plan, &rules[i], &found, cache_dir, ret_why);
+		if (!found.count || !rule_has_beside(rule, plan->folder))
+			continue;
+		if (overrides->wasm && !rule_makes_named(rule))
+			return plan_take_overrides(plan, overrides, ret_why);
+		return plan_take_rule(plan, rule, &found, overrides, cache_dir, ret_why);
 	}
-	return fail_nothing(plan->folder, ret_why);
+	return overrides->wasm ? plan_take_overrides(plan, overrides, ret_why)
+			       : fail_nothing(plan->folder, ret_why);
 }
 
 /* The file is what its name says, and a module where the name says nothing. */
-static int detect_file(
-	struct app_plan *plan, const char *name, const char *cache_dir, char *ret_why)
+static int detect_file(struct app_plan *plan, const char *name,
+	const struct app_overrides *overrides, const char *cache_dir, char *ret_why)
 {
-	const struct app_rule *rule = &rules[ARRAY_LEN(rules) - 1];
+	static const struct app_rule module = { .marker = "*", .kind = "module" };
 	const struct names found = { .items = (char *[]){ (char *)name }, .count = 1 };
+	const struct app_rule *rule = &module;
 
-	for (size_t i = 0; i < ARRAY_LEN(rules); i++)
-		if (fnmatch(rules[i].marker, name, 0) == 0) {
-			rule = &rules[i];
+	for (size_t i = 0; i < app_rule_count; i++)
+		if (fnmatch(app_rules[i].marker, name, 0) == 0 &&
+			rule_has_beside(&app_rules[i], plan->folder)) {
+			rule = &app_rules[i];
 			break;
 		}
-	return plan_take_rule(plan, rule, &found, cache_dir, ret_why);
+	return plan_take_rule(plan, rule, &found, overrides, cache_dir, ret_why);
 }
 
 static int detect_path(struct app_plan *plan, const struct app_overrides *overrides,
@@ -283,15 +213,15 @@ static int detect_path(struct app_plan *plan, const struct app_overrides *overri
 	if (stat(plan->folder, &st) < 0)
 		return fail(ret_why, -errno, "can't look into the project: %s", strerror(errno));
 	if (S_ISDIR(st.st_mode)) {
-		if (overrides->wasm)
+		if (overrides->build || overrides->files)
 			return plan_take_overrides(plan, overrides, ret_why);
-		return detect_in_folder(plan, cache_dir, ret_why);
+		return detect_in_folder(plan, overrides, cache_dir, ret_why);
 	}
 	/* realpath(3) has made it absolute. */
 	slash = strrchr(plan->folder, '/');
 	snprintf(name, sizeof name, "%s", slash + 1);
 	slash[slash == plan->folder ? 1 : 0] = '\0';
-	return detect_file(plan, name, cache_dir, ret_why);
+	return detect_file(plan, name, overrides, cache_dir, ret_why);
 }
 
 int app_detect(const char *path, const struct app_overrides *overrides, const char *cache_dir,
@@ -310,15 +240,4 @@ int app_detect(const char *path, const struct app_overrides *overrides, const ch
 	else
 		*ret_plan = plan;
 	return r;
-}
-
-void app_plan_clear(struct app_plan *plan)
-{
-	for (size_t i = 0; plan->build && plan->build[i]; i++)
-		free(plan->build[i]);
-	free(plan->build);
-	free(plan->folder);
-	free(plan->module);
-	free(plan->output);
-	*plan = (struct app_plan){ 0 };
 }

@@ -14,12 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "app/detect.h"
+#include "app/plan.h"
+#include "app/rule.h"
 
 static const struct app_tool tools[] = {
-	{ "first-tool", "get first" },
-	{ "second-tool", "get second" },
-	{ NULL, NULL },
+	{ .program = "first-tool", .install = "get first" },
+	{ .program = "second-tool", .install = "get second", .folder = ".env/bin" },
+	{ .program = NULL },
 };
 
 static int setup(void **state)
@@ -52,7 +53,7 @@ static void write_file(const char *path, const char *bytes, size_t len, mode_t m
 
 static void test_tools(void **state)
 {
-	struct app_plan plan = { .tools = tools };
+	struct app_plan plan = { .tools = tools, .folder = *state };
 	char path[128], why[APP_WHY_MAX];
 
 	snprintf(path, sizeof path, "/no/such::%s:", (char *)*state);
@@ -65,6 +66,15 @@ static void test_tools(void **state)
 	assert_int_equal(access("second-tool", X_OK), -1);
 	assert_int_equal(app_build_check(&plan, why), -ENOENT);
 	assert_non_null(strstr(why, "get second"));
+	/* The project's own, and any other. */
+	assert_int_equal(mkdir(".env", 0700), 0);
+	assert_int_equal(mkdir(".env/bin", 0700), 0);
+	write_file(".env/bin/second-tool", "", 0, 0700);
+	assert_int_equal(app_build_check(&plan, why), 0);
+	unlink(".env/bin/second-tool");
+	rmdir(".env/bin");
+	rmdir(".env");
+	assert_int_equal(app_build_check(&plan, why), -ENOENT);
 	assert_int_equal(chmod("second-tool", 0700), 0);
 	assert_int_equal(app_build_check(&plan, why), 0);
 	unsetenv("PATH");
@@ -96,8 +106,16 @@ static void test_old_tool(void **state)
 		{ "go1.99999999999\n", 0 },
 		{ "", 0 },
 	};
-	const struct app_tool old[] = { { "a-tool", "get a", "Go", "../VERSION", "go", 1, 21 },
-		{ NULL, NULL } };
+	const struct app_tool old[] = {
+		{ .program = "a-tool",
+			.install = "get a",
+			.name = "Go",
+			.version_file = "../VERSION",
+			.prefix = "go",
+			.major = 1,
+			.minor = 21 },
+		{ .program = NULL },
+	};
 	struct app_plan plan = { .tools = old };
 	char path[128], why[APP_WHY_MAX];
 
@@ -148,6 +166,55 @@ static void test_finish(void **state)
 	unlink("module");
 }
 
+static void finish(const struct app_plan *plan, int r, const char *expected)
+{
+	char why[APP_WHY_MAX] = "";
+
+	assert_int_equal(app_build_finish(plan, why), r);
+	if (strncmp(why, expected, strlen(expected)) != 0)
+		fail_msg("'%s' instead of '%s'", why, expected);
+}
+
+/* The one module that is left, wherever that is: in the project it stays, in the cache it goes. */
+static void test_artefact(void **state)
+{
+	char pattern[128], cache[128];
+	struct app_plan plan = { .output = (char[]){ "new" },
+		.module = (char[]){ "module" },
+		.cache = cache,
+		.artefact = pattern };
+	struct stat st;
+
+	snprintf(pattern, sizeof pattern, "%s/dist/*.wasm", (char *)*state);
+	snprintf(cache, sizeof cache, "%s/cache", (char *)*state);
+	finish(&plan, -ENOENT, "there is no '");
+	assert_int_equal(mkdir("dist", 0700), 0);
+	finish(&plan, -ENOENT, "there is no '");
+	write_file("dist/a.wasm", "\0asm\1\0\0\0", 8, 0600);
+	write_file("dist/a.js", "", 0, 0600);
+	finish(&plan, 0, "");
+	assert_int_equal(stat("module", &st), 0);
+	assert_int_equal(st.st_size, 8);
+	assert_int_equal(access("new", F_OK), -1);
+	assert_int_equal(access("dist/a.wasm", F_OK), 0);
+	write_file("dist/b.wasm", "", 0, 0600);
+	finish(&plan, -ENOENT, "there are 2 modules ('a.wasm', 'b.wasm'): set 'build' and 'wasm'");
+
+	assert_int_equal(rename("dist", "cache"), 0);
+	snprintf(pattern, sizeof pattern, "%s/cache/*.wasm", (char *)*state);
+	finish(&plan, -ENOENT, "there are 2 modules");
+	assert_int_equal(access("cache/a.wasm", F_OK), -1);
+	assert_int_equal(access("cache/b.wasm", F_OK), -1);
+	write_file("cache/a.wasm", "\0asm\1\0\0\0\0\0", 10, 0600);
+	finish(&plan, 0, "");
+	assert_int_equal(stat("module", &st), 0);
+	assert_int_equal(st.st_size, 10);
+	assert_int_equal(access("cache/a.wasm", F_OK), -1);
+	unlink("module");
+	unlink("cache/a.js");
+	assert_int_equal(rmdir("cache"), 0);
+}
+
 static void test_cache_dir(void **state)
 {
 	char *path = NULL, expected[128], why[APP_WHY_MAX];
@@ -194,6 +261,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tools, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_tool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_finish, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_artefact, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cache_dir, setup, teardown),
 	};
 

@@ -11,54 +11,108 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "app/rule.h"
 #include "base/err.h"
 
-#define FILES_MAX 4
+#define FILES_MAX 5
 #define CACHE "/cache"
 #define GO_BUILD "env GOOS=wasip1 GOARCH=wasm go build -v -o OUT ."
 #define C_BUILD "clang --target=wasm32-wasi -O2 -o OUT"
+#define CARGO "cargo build --release --target-dir CACHE"
 
-/* OUT stands for the output, DIR for the folder. */
+/* OUT stands for the output, DIR for the folder, CACHE for the project's in the cache. "sh -c ..."
+ * is cut off behind its second word. */
 static const struct {
 	const char *files[FILES_MAX]; /* one that ends in a slash is a folder */
 	const char *run;              /* behind the folder's path */
 	struct app_overrides overrides;
 	const char *kind, *module, *build; /* NULL: no such plan, no build */
-	const char *why;
+	const char *artefact, *why;
 } cases[] = {
 	{ .files = { "main.c" }, .kind = "C", .build = C_BUILD " ./main.c" },
 	{ .files = { "b.c", "a.c", "x.h" }, .kind = "C", .build = C_BUILD " ./a.c ./b.c" },
 	{ .files = { "-rf.c" }, .kind = "C", .build = C_BUILD " ./-rf.c" },
 	{ .files = { "b.c", "a.c" }, .run = "/a.c", .kind = "C", .build = C_BUILD " ./a.c" },
-	{ .files = { "app.wasm" }, .kind = "preview 1 module", .module = "DIR/app.wasm" },
+	{ .files = { "app.wasm" }, .kind = "module", .module = "DIR/app.wasm" },
 	{ .files = { "app.wasm", "b.wasm" },
 		.run = "/b.wasm",
-		.kind = "preview 1 module",
+		.kind = "module",
 		.module = "DIR/b.wasm" },
 	/* The first row wins. */
 	{ .files = { "app.wasm", "a.c" }, .kind = "C", .build = C_BUILD " ./a.c" },
 	{ .files = { "go.mod", "main.go", "a.c" }, .kind = "Go", .build = GO_BUILD },
 	{ .files = { "go.mod" }, .run = "/go.mod", .kind = "Go", .build = GO_BUILD },
+	{ .files = { "Cargo.toml", "index.html" },
+		.kind = "Rust",
+		.build = "sh -c ... sh CACHE",
+		.artefact = "CACHE/wasm32-wasip2/release/*.wasm" },
+	{ .files = { "Cargo.toml", ".cargo/", ".cargo/config.toml" },
+		.kind = "Rust",
+		.build = CARGO,
+		.artefact = "CACHE/*/release/*.wasm" },
+	{ .files = { "Cargo.toml", ".cargo/", ".cargo/config.toml" },
+		.run = "/Cargo.toml",
+		.kind = "Rust",
+		.build = CARGO,
+		.artefact = "CACHE/*/release/*.wasm" },
+	{ .files = { "package.json", "index.html" },
+		.kind = "JavaScript",
+		.build = "sh -c ...",
+		.artefact = "DIR/dist/*.wasm" },
+	{ .files = { "package.json" },
+		.overrides = { .wasm = "out/[x].wasm" },
+		.kind = "JavaScript",
+		.build = "sh -c ...",
+		.artefact = "DIR/out/\\[x].wasm" },
+	{ .files = { "package.json" },
+		.overrides = { .wasm = "/elsewhere/x.wasm" },
+		.kind = "JavaScript",
+		.build = "sh -c ...",
+		.artefact = "/elsewhere/x.wasm" },
+	{ .files = { "package.json" },
+		.overrides = { .build = "make", .wasm = "x.wasm" },
+		.kind = "module",
+		.build = "sh -c ...",
+		.module = "DIR/x.wasm" },
+	{ .files = { "Cargo.toml" },
+		.overrides = { .wasm = "x.wasm" },
+		.kind = "module",
+		.module = "DIR/x.wasm" },
+	{ .files = { "app.py", "wit/" }, .kind = "Python", .build = "sh -c ... sh OUT" },
+	{ .files = { "app.py" }, .why = "there is nothing to run in 'DIR'" },
+	{ .files = { "index.html", "app.wasm", "b.wasm" }, .kind = "files", .module = "DIR" },
+	{ .files = { "index.html" }, .run = "/index.html", .kind = "files", .module = "DIR" },
+	{ .files = { "a.c", "public/" },
+		.overrides = { .files = true },
+		.kind = "files",
+		.module = "DIR" },
+	{ .files = { "a.c", "public/" },
+		.overrides = { .files = true, .build = "make", .wasm = "public" },
+		.kind = "files",
+		.build = "sh -c ...",
+		.module = "DIR/public" },
 	/* A file that is named is run, whatever its name: what it is shows later. */
-	{ .files = { "program" },
-		.run = "/program",
-		.kind = "preview 1 module",
-		.module = "DIR/program" },
+	{ .files = { "program" }, .run = "/program", .kind = "module", .module = "DIR/program" },
 	{ .files = { "a.c", "out/" },
 		.overrides = { .build = "make all", .wasm = "out/x.wasm" },
-		.kind = "preview 1 module",
+		.kind = "module",
 		.module = "DIR/out/x.wasm",
-		.build = "sh -c make all" },
+		.build = "sh -c ..." },
 	{ .files = { "a.c" },
 		.overrides = { .wasm = "/elsewhere/x.wasm" },
-		.kind = "preview 1 module",
+		.kind = "module",
 		.module = "/elsewhere/x.wasm" },
 	{ .files = { NULL },
-		.why = "there is nothing to run in 'DIR': looked for go.mod (Go), *.c (C), *.wasm "
-		       "(preview 1 module); name a file, or set 'wasm' in [app] of wasmrun.toml" },
+		.why = "there is nothing to run in 'DIR': looked for Cargo.toml (Rust), go.mod "
+		       "(Go), package.json (JavaScript), app.py with wit (Python), *.c (C), "
+		       "index.html (files), *.wasm (module); name a file, or set 'wasm' in [app] "
+		       "of wasmrun.toml" },
 	{ .files = { "README.md", ".hidden.c", "c" }, .why = "there is nothing to run in 'DIR'" },
 	{ .files = { "b.wasm", "a.wasm", "c.wasm" },
 		.why = "there are 3 of '*.wasm' ('a.wasm', 'b.wasm', ...): name the one that is "
@@ -88,31 +142,37 @@ static void remove_files(const char *dir, const char *const files[FILES_MAX])
 {
 	char path[128];
 
-	for (size_t i = 0; i < FILES_MAX && files[i]; i++) {
+	for (size_t i = FILES_MAX; i-- > 0;) {
+		if (!files[i])
+			continue;
 		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
 		assert_int_equal(remove(path), 0);
 	}
 	assert_int_equal(rmdir(dir), 0);
 }
 
-/* With DIR in place of the folder's path and OUT in place of the output's. */
+struct place {
+	const char *path, *name;
+};
+
+/* With the names in place of the places' paths. */
 static const char *normal(
-	char *buf, size_t size, const char *text, const char *dir, const char *out)
+	char *buf, size_t size, const char *text, const struct place *places, size_t count)
 {
 	size_t at = 0;
 
-	while (*text && at + 4 < size) {
-		size_t dir_len = strlen(dir), out_len = out ? strlen(out) : 0;
+	while (*text && at + 8 < size) {
+		size_t i = 0;
 
-		if (out && strncmp(text, out, out_len) == 0) {
-			at += (size_t)snprintf(buf + at, size - at, "OUT");
-			text += out_len;
-		} else if (strncmp(text, dir, dir_len) == 0) {
-			at += (size_t)snprintf(buf + at, size - at, "DIR");
-			text += dir_len;
-		} else {
+		while (i < count && (!places[i].path || strncmp(text, places[i].path,
+								strlen(places[i].path)) != 0))
+			i++;
+		if (i == count) {
 			buf[at++] = *text++;
+			continue;
 		}
+		at += (size_t)snprintf(buf + at, size - at, "%s", places[i].name);
+		text += strlen(places[i].path);
 	}
 	buf[at] = '\0';
 	return buf;
@@ -120,27 +180,34 @@ static const char *normal(
 
 static void join(char *const *words, char *buf, size_t size)
 {
+	bool shell = strcmp(words[0], "sh") == 0;
 	size_t at = 0;
 
 	for (size_t i = 0; words[i]; i++)
-		at += (size_t)snprintf(buf + at, size - at, "%s%s", i ? " " : "", words[i]);
+		at += (size_t)snprintf(buf + at, size - at, "%s%s", i ? " " : "",
+			shell && i == 2 ? "..." : words[i]);
 }
 
 static void check_plan(size_t i, const struct app_plan *plan, const char *dir)
 {
-	char words[1024] = "", text[1024];
+	const struct place places[] = { { plan->output, "OUT" }, { plan->cache, "CACHE" },
+		{ dir, "DIR" } };
+	char words[4096] = "", text[4096];
 
 	assert_string_equal(plan->folder, dir);
 	assert_string_equal(plan->kind, cases[i].kind);
 	assert_int_equal(!plan->build, !cases[i].build);
 	if (plan->build) {
 		join(plan->build, words, sizeof words);
-		assert_string_equal(
-			normal(text, sizeof text, words, dir, plan->output), cases[i].build);
+		assert_string_equal(normal(text, sizeof text, words, places, 3), cases[i].build);
 	}
 	if (cases[i].module)
 		assert_string_equal(
-			normal(text, sizeof text, plan->module, dir, NULL), cases[i].module);
+			normal(text, sizeof text, plan->module, places, 3), cases[i].module);
+	assert_int_equal(!plan->artefact, !cases[i].artefact);
+	if (plan->artefact)
+		assert_string_equal(
+			normal(text, sizeof text, plan->artefact, places, 3), cases[i].artefact);
 	/* What the table builds never lands in the project. */
 	if (plan->output) {
 		assert_int_equal(strncmp(plan->output, CACHE "/", strlen(CACHE) + 1), 0);
@@ -163,7 +230,7 @@ static void test_folders(void **state)
 		r = app_detect(path, &cases[i].overrides, CACHE, &plan, why);
 		if (cases[i].why) {
 			assert_true(r < 0);
-			normal(text, sizeof text, why, dir, NULL);
+			normal(text, sizeof text, why, &(struct place){ dir, "DIR" }, 1);
 			if (strncmp(text, cases[i].why, strlen(cases[i].why)) != 0)
 				fail_msg("'%s' instead of '%s'", text, cases[i].why);
 			assert_null(plan.folder);
@@ -193,10 +260,68 @@ static void test_places(void **state)
 	assert_int_equal(app_detect(path, &none, CACHE, &one, why), 0);
 	assert_string_equal(all.module, again.module);
 	assert_string_not_equal(all.module, one.module);
+	/* Two instances may build the same project at the same time. */
+	assert_string_not_equal(all.output, again.output);
 	app_plan_clear(&all);
 	app_plan_clear(&again);
 	app_plan_clear(&one);
 	remove_files(dir, files);
+}
+
+static int make_file(const char *path, time_t when)
+{
+	const struct timespec times[] = { { .tv_sec = when }, { .tv_sec = when } };
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(futimens(fd, times), 0);
+	return close(fd);
+}
+
+/* A plan takes its output with it, and that of instances which were killed long ago. */
+static void test_leftovers(void **state)
+{
+	const char *const files[FILES_MAX] = { "a.c" };
+	const struct app_overrides none = { 0 };
+	char dir[] = "/tmp/test_detect.XXXXXX", why[APP_WHY_MAX];
+	char cache[] = "/tmp/test_[cache].XXXXXX", *old, *young;
+	struct app_plan plan;
+
+	assert_non_null(mkdtemp(dir));
+	assert_non_null(mkdtemp(cache));
+	make_files(dir, files);
+	assert_int_equal(app_detect(dir, &none, cache, &plan, why), 0);
+	assert_int_equal(make_file(plan.output, time(NULL)), 0);
+	old = strdup(plan.output);
+	app_plan_clear(&plan);
+	assert_int_equal(access(old, F_OK), -1);
+
+	assert_int_equal(make_file(old, time(NULL) - 2 * 86400), 0);
+	assert_int_equal(app_detect(dir, &none, cache, &plan, why), 0);
+	assert_int_equal(access(old, F_OK), -1);
+	young = strdup(plan.output);
+	app_plan_clear(&plan);
+	assert_int_equal(make_file(young, time(NULL) - 3600), 0);
+	assert_int_equal(app_detect(dir, &none, cache, &plan, why), 0);
+	assert_int_equal(unlink(young), 0);
+	app_plan_clear(&plan);
+	assert_int_equal(rmdir(cache), 0);
+	remove_files(dir, files);
+	free(old);
+	free(young);
+}
+
+/* Every row can be taken. */
+static void test_rules(void **state)
+{
+	for (size_t i = 0; i < app_rule_count; i++) {
+		const struct app_rule *rule = &app_rules[i];
+
+		assert_true(rule->build || !rule->artefact);
+		assert_int_equal(!rule->build, !rule->tools);
+		for (const struct app_tool *t = rule->tools; t && t->program; t++)
+			assert_non_null(t->install);
+	}
 }
 
 int main(void)
@@ -204,6 +329,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_leftovers),
+		cmocka_unit_test(test_rules),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* How one project is built and run. */
+#ifndef APP_PLAN_H
+#define APP_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct app_rule;
+struct app_tool;
+
+struct app_overrides {
+	const char *build, *wasm; /* NULL: as detected */
+	bool files;               /* it is a folder, `wasm` or the project's, that is served */
+};
+
+/* How to run it. All texts are owned but the first one; the paths are absolute. */
+struct app_plan {
+	const char *kind;
+	const struct app_tool *tools; /* of the build; may be NULL */
+	char *folder;                 /* the project's: where the build runs */
+	char *module;                 /* what is run: a file, or a folder of files */
+	char **build;                 /* argv; NULL: nothing is to be built */
+	/* What the build writes, of this plan alone: it is moved to `module` when the build has
+	 * succeeded. NULL: it writes `module` itself. */
+	char *output;
+	/* Where the build leaves the module instead, as of glob(7): it is copied to `output`. NULL:
+	 * it writes `output`. */
+	char *artefact;
+	char *cache; /* the project's folder in the cache; NULL: it has none */
+};
+
+/*
+ * Both fill a plan that has its `folder`, and may leave it half filled with -ENOMEM or
+ * -ENAMETOOLONG: app_plan_clear() follows. By a row of the table, of which `names` are the files
+ * that match, or by what [app] says alone.
+ */
+int app_plan_take_rule(struct app_plan *plan, const struct app_rule *rule, char *const *names,
+	size_t name_count, const struct app_overrides *overrides, const char *cache_dir);
+int app_plan_take_overrides(struct app_plan *plan, const struct app_overrides *overrides);
+
+/* The program that builds, for messages. */
+const char *app_plan_builder(const struct app_plan *plan);
+
+/* Removes what an unfinished build has left. Fine on an empty one. */
+void app_plan_clear(struct app_plan *plan);
+
+#endif
