@@ -22,8 +22,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#define PATIENCE_S 2 /* a component that was compiled before listens sooner */
 #define EXPORT __attribute__((visibility("default")))
 
 static atomic_int listen_fd = -1; /* inherited; -1: there is none, and nothing is to be done */
@@ -45,10 +47,39 @@ static int fd_from_env(const char *name)
 	return fd;
 }
 
+static void *watch_start(void *arg)
+{
+	static const char line[] =
+		"wasmrun: the component doesn't listen yet; wasmtime compiles it "
+		"first if it is new\n";
+	const struct timespec patience = { .tv_sec = PATIENCE_S };
+
+	(void)nanosleep(&patience, NULL);
+	if (bound_fd < 0)
+		(void)!write(STDERR_FILENO, line, sizeof line - 1);
+	return NULL;
+}
+
+/* The command is silent while it compiles, which takes up to a minute. The thread has all signals
+ * blocked, so that they go to those who expect them. */
+static void start_watch(void)
+{
+	pthread_t thread;
+	sigset_t all, old;
+
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (pthread_create(&thread, NULL, watch_start, NULL) == 0)
+		(void)pthread_detach(thread);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 __attribute__((constructor)) static void preload_init(void)
 {
 	listen_fd = fd_from_env("WASMRUN_LISTEN_FD");
 	status_fd = fd_from_env("WASMRUN_STATUS_FD");
+	if (listen_fd >= 0)
+		start_watch();
 }
 
 /* fstat(2) is among the calls that a signal handler may make. */
