@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "app/module.h"
 #include "base/log.h"
 #include "conf/option_file.h"
 #include "conf/toml.h"
@@ -90,6 +91,14 @@ static const struct option_def os_options[] = {
 		.key = "os.http_port",
 		.help = "Port of the page and the API; 0 is any",
 		.offset = offsetof(struct os_run_config, http_port) },
+	{ .name = "kind",
+		.type = OPTION_CHOICE,
+		.value_name = "KIND",
+		.choices = app_interface_words,
+		.key = "app.kind",
+		.help = "How the application takes its visitors, where that is not to be found "
+			"out; \"static\" serves the folder, or that of --wasm, as it is",
+		.offset = offsetof(struct os_run_config, app.kind) },
 	{ .name = "listen",
 		.type = OPTION_TEXT,
 		.value_name = "ADDR",
@@ -97,6 +106,11 @@ static const struct option_def os_options[] = {
 		.key = "os.listen",
 		.help = "Address of the page and the API",
 		.offset = offsetof(struct os_run_config, listen) },
+	{ .name = "open",
+		.type = OPTION_FLAG,
+		.key = "os.open",
+		.help = "Open the page in the browser ($BROWSER, else xdg-open)",
+		.offset = offsetof(struct os_run_config, open) },
 	{ .name = "path",
 		.letter = 'p',
 		.type = OPTION_FILE,
@@ -225,7 +239,7 @@ static int run_config_check(const struct os_run_config *c, struct option_set *se
 		if (!strstr(c->app.dirs.items[i], "::"))
 			return run_config_bad(
 				set, "dir", c->app.dirs.items[i], "it is no HOST::GUEST");
-	if (c->app.build && !c->app.wasm)
+	if (c->app.build && !c->app.wasm && !(c->app.has_kind && c->app.kind == APP_FILES))
 		return option_set_fail(set, "'--build' needs '--wasm', the module that it makes");
 	if (c->tunnel_secret_file && option_set_source(set, "tunnel-secret") == OPTION_FROM_ARG)
 		return option_set_fail(set,
@@ -247,6 +261,7 @@ int os_run_config_read(
 		r = run_config_read_file(c, set);
 	if (r == 0)
 		r = option_set_finish(set);
+	c->app.has_kind = r == 0 && option_set_source(set, "kind") != OPTION_UNSET;
 	return r == 0 ? run_config_check(c, set) : r;
 }
 

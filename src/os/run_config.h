@@ -22,6 +22,8 @@ struct os_app_config {
 	struct option_list env;  /* K=V */
 	struct option_list dirs; /* HOST::GUEST that it may see */
 	uint64_t port;           /* on 127.0.0.1; 0: the kernel's choice */
+	uint64_t kind;           /* enum app_interface, if has_kind: else as found out */
+	bool has_kind;
 };
 
 struct os_run_config {
@@ -34,7 +36,7 @@ struct os_run_config {
 	uint64_t http_port;       /* 0: the kernel's choice */
 	uint64_t expire_ms;       /* the tunnel ends by itself after so long; 0: never */
 	struct os_app_config app;
-	bool expose, quiet, verbose;
+	bool expose, open, quiet, verbose; /* `open`: the page, in a browser */
 
 	/* Beside the settings. */
 	const char *path_option, *path_word; /* --path and the plain word: one of them at most */

@@ -18,6 +18,7 @@
 
 #include "app/build.h"
 #include "app/detect.h"
+#include "app/rule.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -205,6 +206,8 @@ static void supervisor_launch(struct supervisor *s)
 	int r = module_check(s->plan.module, &interface, why);
 
 	if (r == 0) {
+		if (s->config.run->app.has_kind)
+			interface = (enum app_interface)s->config.run->app.kind;
 		s->kind = app_interface_words[interface];
 		r = supervisor_command(s, interface, &command, why);
 	}
@@ -250,7 +253,11 @@ static void supervisor_build(struct supervisor *s)
 static void supervisor_begin(struct supervisor *s)
 {
 	const struct os_app_config *app = &s->config.run->app;
-	const struct app_overrides overrides = { .build = app->build, .wasm = app->wasm };
+	const struct app_overrides overrides = {
+		.build = app->build,
+		.wasm = app->wasm,
+		.files = app->has_kind && app->kind == APP_FILES,
+	};
 	char why[APP_WHY_MAX];
 	int r = supervisor_prepare(s, why);
 
@@ -271,13 +278,14 @@ static void supervisor_begin(struct supervisor *s)
 	}
 }
 
-/* The last line that the application has written to standard error; false: none. */
-static bool supervisor_last_words(const struct supervisor *s, char *buf, size_t size)
+/* The last line that the child has written to the stream; false: none. */
+static bool supervisor_last_words(
+	const struct supervisor *s, enum log_stream stream, char *buf, size_t size)
 {
 	struct log_line line;
 
 	for (uint64_t seq = log_ring_next(s->ring) - 1; seq >= s->first_line; seq--)
-		if (log_ring_get(s->ring, seq, &line) && line.stream == LOG_STREAM_STDERR) {
+		if (log_ring_get(s->ring, seq, &line) && line.stream == stream) {
 			log_escape(buf, size, line.text, line.len);
 			return true;
 		}
@@ -291,7 +299,7 @@ static void supervisor_app_ended(struct supervisor *s, int status)
 
 	supervisor_describe_end(status, end, sizeof end);
 	if (WIFEXITED(status) && WEXITSTATUS(status) >= GUEST_CANNOT &&
-		supervisor_last_words(s, words, sizeof words))
+		supervisor_last_words(s, LOG_STREAM_STDERR, words, sizeof words))
 		supervisor_set_reason(s, "%s: %s", end, words);
 	else if (!s->ran)
 		supervisor_set_reason(s, "it ended before it took a connection: %s", end);
@@ -311,14 +319,18 @@ static void supervisor_app_ended(struct supervisor *s, int status)
 
 static void supervisor_build_ended(struct supervisor *s, int status)
 {
+	const char *builder = app_plan_builder(&s->plan);
 	char end[REASON_MAX / 4], why[APP_WHY_MAX];
 
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		supervisor_set_reason(s, "the build with '%s' has failed: %s", s->plan.build[0],
+	if (WIFEXITED(status) && WEXITSTATUS(status) == APP_BUILD_LACKS && s->plan.tools &&
+		supervisor_last_words(s, LOG_STREAM_BUILD, why, sizeof why))
+		supervisor_set_reason(s, "%s", why);
+	else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		supervisor_set_reason(s, "the build with '%s' has failed: %s", builder,
 			supervisor_describe_end(status, end, sizeof end));
 	else if (app_build_finish(&s->plan, why) < 0)
 		supervisor_set_reason(
-			s, "the build with '%s' made nothing to run: %s", s->plan.build[0], why);
+			s, "the build with '%s' made nothing to run: %s", builder, why);
 	else {
 		supervisor_launch(s);
 		return;

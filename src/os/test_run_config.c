@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/module.h"
+
 #define ARGS_MAX 32
 #define LINE_MAX_LEN 512
 
@@ -98,6 +100,9 @@ static void assert_configs_equal(const struct os_run_config *a, const struct os_
 	assert_lists_equal(&a->app.env, &b->app.env);
 	assert_lists_equal(&a->app.dirs, &b->app.dirs);
 	assert_int_equal(a->app.port, b->app.port);
+	assert_int_equal(a->app.has_kind, b->app.has_kind);
+	assert_int_equal(a->app.kind, b->app.kind);
+	assert_int_equal(a->open, b->open);
 	assert_int_equal(a->quiet, b->quiet);
 	assert_int_equal(a->verbose, b->verbose);
 }
@@ -116,6 +121,8 @@ static void test_defaults(void **state)
 	assert_int_equal(r.config.http_port, 8420);
 	assert_int_equal(r.config.expire_ms, 0);
 	assert_int_equal(r.config.app.args.count, 0);
+	assert_false(r.config.app.has_kind);
+	assert_false(r.config.open);
 	reading_deinit(&r);
 }
 
@@ -161,15 +168,20 @@ static void test_equal_file(void **state)
 		read_args(&by_arg,
 			"--tunnel-port 7 --tunnel-protocol bore --listen ::1 -P 0 --expire 1h "
 			"--build make --wasm a.wasm --arg x --arg=-y --env A=1 --dir .::/ "
-			"--app-port 9"),
+			"--app-port 9 --kind cgi --open"),
 		0);
 	reading_init(&by_file);
 	write_file(&by_file,
 		"[os]\ntunnel_port = 7\ntunnel_protocol = 'bore'\nlisten = '::1'\nhttp_port = 0\n"
-		"expire = '1h'\n[app]\nbuild = 'make'\nwasm = 'a.wasm'\nargs = ['x', '-y']\n"
-		"env = ['A=1']\ndirs = ['.::/']\nport = 9\n");
+		"expire = '1h'\nopen = true\n[app]\nbuild = 'make'\nwasm = 'a.wasm'\nargs = ['x', "
+		"'-y']\n"
+		"env = ['A=1']\ndirs = ['.::/']\nport = 9\n"
+		"kind = 'cgi'\n");
 	assert_int_equal(read_args(&by_file, ""), 0);
 	assert_int_equal(by_arg.config.app.port, 9);
+	assert_true(by_arg.config.app.has_kind);
+	assert_int_equal(by_arg.config.app.kind, APP_CGI);
+	assert_true(by_arg.config.open);
 	assert_int_equal(by_arg.config.app.args.count, 2);
 	assert_configs_equal(&by_arg.config, &by_file.config);
 	reading_deinit(&by_arg);
@@ -202,6 +214,8 @@ static const struct {
 	{ "--env x", "", "it is no NAME=VALUE" },
 	{ "--dir x", "", "it is no HOST::GUEST" },
 	{ "--build make", "", "'--build' needs '--wasm'" },
+	{ "--build make --kind cgi", "", "'--build' needs '--wasm'" },
+	{ "", "[app]\nkind = 'wagi'\n", "it is none of preview1, preview1-sockets, cgi, " },
 	{ "--tunnel-secret x --tunnel-secret-file y", "", "cannot be used together" },
 	{ "", "[network]\n[os]\nexpse = true\n", "wasmrun.toml:3: there is no key 'os.expse'" },
 };
