@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "cli/browser.h"
 #include "cli/common_options.h"
 #include "cli/notify.h"
 #include "cli/runtime.h"
@@ -43,6 +44,7 @@ struct instance {
 	struct exposure *exposure;
 	struct api *api;
 	struct run_file *run_file; /* NULL: other commands don't find us */
+	struct browser browser;
 	uv_timer_t expire;
 	bool expire_open;
 	bool ran;            /* the application has been running */
@@ -106,6 +108,7 @@ static void instance_close(struct instance *i)
 		return;
 	i->closing = true;
 	i->run_file = run_file_free(i->run_file);
+	browser_close(&i->browser);
 	if (i->api)
 		api_close(i->api, on_api_closed, i);
 	else
@@ -189,10 +192,11 @@ static void instance_expose(struct instance *i)
 }
 
 /* What is worth a line: the rest is seen with --verbose. */
-static void show_state(enum supervisor_state state, const struct supervisor_status *app)
+static void show_state(
+	enum supervisor_state state, const char *cause, const struct supervisor_status *app)
 {
 	if (state == SUPERVISOR_BUILDING)
-		log_info("app", "building (%s)", app->kind);
+		log_info("app", "building (%s)", cause);
 	else if (state == SUPERVISOR_RESTARTING)
 		log_warn("app", "crashed, starting it again: %s", app->exit_reason);
 	else if (state == SUPERVISOR_STOPPED)
@@ -212,7 +216,7 @@ static void on_app_state(
 	if (i->api)
 		api_app_changed(i->api, old, new_state, cause);
 	supervisor_status(i->supervisor, &app);
-	show_state(new_state, &app);
+	show_state(new_state, cause, &app);
 	if (new_state == SUPERVISOR_FAILED && !i->ran) {
 		/* It has never been running: there is nothing to wait for. */
 		i->code = EXIT_CODE_APP;
@@ -367,6 +371,8 @@ static int instance_open(struct instance *i, uint64_t open_files)
 	if (code != EXIT_CODE_OK)
 		return code;
 	instance_write_run_file(i);
+	if (i->config.open)
+		browser_open(&i->browser, &i->runtime.loop, i->ring, api_url(i->api));
 	i->expire_open = uv_timer_init(&i->runtime.loop, &i->expire) == 0;
 	i->expire.data = i;
 	return EXIT_CODE_OK;

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The child is a shell that starts the browser in a session of its own, and ends: what is left in
+ * its own group would be killed with it.
+ */
+#include "cli/browser.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+
+/* $1 is the address. */
+static const char start[] =
+	"IFS=:\n"
+	"for b in ${BROWSER:-xdg-open}; do\n"
+	"  command -v \"$b\" >/dev/null && exec setsid -f \"$b\" \"$1\" >/dev/null 2>&1\n"
+	"done\n"
+	"exit 1";
+
+static bool is_set(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value;
+}
+
+static void on_ended(struct child *child, int status)
+{
+	const struct browser *b = child->owner;
+
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		log_warn("browser", "there is none to be found ($BROWSER, xdg-open): open %s",
+			b->url);
+}
+
+void browser_open(struct browser *b, uv_loop_t *loop, struct log_ring *ring, const char *url)
+{
+	const char *const argv[] = { "sh", "-c", start, "sh", url, NULL };
+	const struct spawn_config spawn = { .argv = argv, .listen_fd = -1 };
+	int r;
+
+	b->child = (struct child){ .ring = ring, .ended = on_ended, .owner = b };
+	b->url = url;
+	if (strchr(url, '#')) {
+		/* Everyone can read the words of a process. */
+		log_warn("browser", "the page's address has a token in it, which no other process "
+				    "is told: open it yourself");
+		return;
+	}
+	if (!is_set("BROWSER") && !is_set("DISPLAY") && !is_set("WAYLAND_DISPLAY")) {
+		log_warn("browser", "there is no display for one: open %s", url);
+		return;
+	}
+	r = child_start(&b->child, loop, &spawn, LOG_STREAM_SUPERVISOR, LOG_STREAM_SUPERVISOR);
+	if (r < 0)
+		log_warn("browser", "it can't be started: %s", strerror(-r));
+}
+
+void browser_close(struct browser *b)
+{
+	child_kill(&b->child, SIGKILL);
+}
