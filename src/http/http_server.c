@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "http/access.h"
+#include "http/conns.h"
 #include "http/internal.h"
 #include "http/request.h"
 #include "http/route.h"
@@ -36,10 +37,11 @@ struct http_server {
 	struct MHD_Daemon *daemon;
 	uv_poll_t poll; /* of the daemon's epoll descriptor */
 	uv_timer_t timer;
-	unsigned handles; /* poll and timer, while the loop knows them */
-	unsigned kept;    /* requests without an answer */
-	unsigned conns;   /* after the last MHD_run() */
-	bool again;       /* MHD_run() has something to do that it doesn't tell of */
+	struct http_conns conns;
+	unsigned handles;    /* poll and both timers, while the loop knows them */
+	unsigned kept;       /* requests without an answer */
+	unsigned conn_count; /* after the last MHD_run() */
+	bool again;          /* MHD_run() has something to do that it doesn't tell of */
 	bool closing;
 	void (*closed)(void *owner);
 	void *closed_owner;
@@ -72,6 +74,14 @@ static bool request_is_allowed(struct http_request *request, const struct http_r
 	return false;
 }
 
+/* Texts end there, so what stands behind it would not be seen. */
+static bool request_has_zero_byte(const struct http_request *request)
+{
+	const struct http_conn *conn = http_conn_of(request->connection);
+
+	return conn && conn->zero_byte;
+}
+
 static void request_refuse_ending(struct http_request *request)
 {
 	http_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is ending");
@@ -88,6 +98,11 @@ static void request_begin(struct http_request *request, const char *method, cons
 	buf_init(&request->body, route && route->body_max ? route->body_max : HTTP_BODY_IGNORED);
 	if (!request_is_allowed(request, route))
 		return;
+	if (request_has_zero_byte(request)) {
+		http_reply_error(
+			request, MHD_HTTP_BAD_REQUEST, "a zero byte (%%00) in the address");
+		return;
+	}
 	if (server->closing) {
 		request_refuse_ending(request);
 	} else if (route) {
@@ -135,6 +150,7 @@ static enum MHD_Result request_finish(struct http_request *request)
 {
 	struct http_server *server = request->server;
 
+	http_conn_await_nothing(http_conn_of(request->connection));
 	if (!request->replied && !request->handled) {
 		request->handled = true;
 		/* The owner is not to be bothered any more. */
@@ -165,6 +181,7 @@ static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection,
 		request->server = owner;
 		request->connection = connection;
 		*ret_request = request;
+		http_conn_await_body(http_conn_of(connection));
 		request_begin(request, method, url);
 		return MHD_YES;
 	}
@@ -181,6 +198,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 	enum MHD_RequestTerminationCode code)
 {
 	struct http_request *request = *ret_request;
+	struct http_conn *conn;
 
 	if (!request)
 		return;
@@ -189,6 +207,31 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 		MHD_destroy_response(request->response);
 	buf_deinit(&request->body);
 	free(request);
+	conn = http_conn_of(connection);
+	if (conn)
+		conn->zero_byte = false;
+	http_conn_await_head(conn);
+}
+
+static enum MHD_Result on_accept(void *owner, const struct sockaddr *sa, socklen_t len)
+{
+	struct http_server *server = owner;
+	struct addr addr;
+
+	return addr_from_sockaddr(sa, &addr) == 0 && http_conns_admit(&server->conns, &addr)
+		       ? MHD_YES
+		       : MHD_NO;
+}
+
+/* Called for the path, and for each name and value in the query, before on_access(). */
+static size_t on_unescape(void *owner, struct MHD_Connection *connection, char *text)
+{
+	struct http_conn *conn = http_conn_of(connection);
+	size_t len = MHD_http_unescape(text);
+
+	if (conn && memchr(text, '\0', len))
+		conn->zero_byte = true;
+	return len;
 }
 
 static _printf_(2, 0) void on_log(void *owner, const char *fmt, va_list args)
@@ -223,6 +266,7 @@ static void server_end(struct http_server *server)
 		(void)MHD_run(server->daemon);
 	uv_close((uv_handle_t *)&server->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&server->timer, on_handle_closed);
+	uv_close((uv_handle_t *)&server->conns.timer, on_handle_closed);
 	MHD_stop_daemon(take_ptr(server->daemon));
 }
 
@@ -250,9 +294,9 @@ static void server_count(struct http_server *server)
 	const union MHD_DaemonInfo *info =
 		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
 
-	if (info->num_connections < server->conns)
+	if (info->num_connections < server->conn_count)
 		server->again = true;
-	server->conns = info->num_connections;
+	server->conn_count = info->num_connections;
 }
 
 static void server_run(struct http_server *server)
@@ -313,20 +357,22 @@ static int server_start_daemon(struct http_server *server, int *fd)
 
 	if (server->addr.sa.sa_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
-	server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, server,
+	server->daemon = MHD_start_daemon(flags, 0, on_accept, server, on_access, server,
 		/* First, so that it is used from the start. */
 		MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, *fd,
-		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)HTTP_CONNS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)HTTP_CONN_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)CONN_MEMORY, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+		http_conns_notify, &server->conns, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_CONN_TIMEOUT_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONN_MEMORY,
+		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 	if (!server->daemon)
 		return -ENOMEM;
 	*fd = -1;
 	return 0;
 }
 
-static int server_watch(struct http_server *server, uv_loop_t *loop)
+static int server_watch(struct http_server *server, uv_loop_t *loop, uint64_t head_timeout_ms)
 {
 	const union MHD_DaemonInfo *info =
 		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -335,8 +381,9 @@ static int server_watch(struct http_server *server, uv_loop_t *loop)
 	if (r < 0)
 		return r;
 	(void)uv_timer_init(loop, &server->timer);
-	server->poll.data = server->timer.data = server;
-	server->handles = 2;
+	http_conns_init(&server->conns, loop, head_timeout_ms);
+	server->poll.data = server->timer.data = server->conns.timer.data = server;
+	server->handles = 3;
 	(void)uv_poll_start(&server->poll, UV_READABLE, on_poll);
 	return 0;
 }
@@ -380,7 +427,7 @@ int http_server_new(
 		return fd;
 	r = server_start_daemon(server, &fd);
 	if (r == 0)
-		r = server_watch(server, loop);
+		r = server_watch(server, loop, config->head_timeout_ms);
 	if (r == 0)
 		*ret_server = take_ptr(server);
 	return r;

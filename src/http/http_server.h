@@ -10,12 +10,18 @@
 #define HTTP_HTTP_SERVER_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "net/addr.h"
 
-#define HTTP_CONNS_MAX 128           /* at once; more are closed unheard */
-#define HTTP_CONN_TIMEOUT_S 30       /* without a byte, unless a request waits for its answer */
+#define HTTP_CONNS_MAX 128         /* at once; more are closed unheard */
+#define HTTP_CONNS_PER_ADDR_MAX 32 /* IPv4 /32, IPv6 /64; loopback is exempt */
+#define HTTP_CONN_TIMEOUT_S 30     /* without a byte, unless a request waits for its answer */
+/* From the connection, or the last answer, to the end of a request's head; from there to that of
+ * its body. However little comes meanwhile. */
+#define HTTP_HEAD_TIMEOUT_MS 30000
+#define HTTP_BODY_TIMEOUT_MS 120000
 #define HTTP_BODY_DRAIN_MAX 16777216 /* read and dropped, so that the 413 is seen; more: closed */
 
 struct http_route;
@@ -28,7 +34,8 @@ struct http_server_config {
 	const char *token;
 	const struct http_route *routes; /* not copied */
 	size_t route_count;
-	void *owner; /* of the handlers */
+	void *owner;              /* of the handlers */
+	uint64_t head_timeout_ms; /* 0: HTTP_HEAD_TIMEOUT_MS */
 };
 
 /* Listens. 0, or a negative errno: that of the socket, mostly. */

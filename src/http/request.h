@@ -17,7 +17,7 @@
 
 struct http_request;
 
-/* The value, decoded, of a parameter in the query; NULL: it isn't there, or holds a zero byte. */
+/* The value, decoded, of a parameter in the query; NULL: it isn't there, or has none. */
 const char *http_request_query(const struct http_request *request, const char *name);
 
 /* A number from the query, or `fallback`. False: it is none in min..max, and 400 has been sent. */

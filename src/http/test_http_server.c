@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A server on a loop of the test's own, and clients on plain sockets of another thread. */
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@
 #define BODY_MAX 100
 #define ANSWER_MAX 65536
 #define DEADLINE_S 20
+#define DRIP_MS 5
 #define HOST "Host: localhost\r\n"
 
 struct fixture {
@@ -36,8 +38,10 @@ struct fixture {
 	/* The client. */
 	pthread_t thread;
 	struct addr addr;
-	const char *requests; /* sent in one write */
-	unsigned answers;     /* to be read: up to as many times `until` */
+	const char *requests; /* sent in one write, */
+	bool drips;           /* or byte by byte, for ever */
+	uint64_t head_timeout_ms, late_ms;
+	unsigned answers; /* to be read: up to as many times `until` */
 	const char *until;
 	char *text; /* what came */
 };
@@ -56,7 +60,7 @@ static void get_late(void *owner, struct http_request *request)
 	struct fixture *f = owner;
 
 	f->kept = request;
-	(void)uv_timer_start(&f->later, on_kept_late, 10, 0);
+	(void)uv_timer_start(&f->later, on_kept_late, f->late_ms, 0);
 }
 
 static void get_fixed(void *owner, struct http_request *request)
@@ -153,6 +157,10 @@ static void *run_client(void *arg)
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
 	if (connect(fd, &f->addr.sa, addr_len(&f->addr)) == 0)
 		n = send(fd, f->requests, left, MSG_NOSIGNAL);
+	while (f->drips && n > 0) {
+		(void)poll(&(struct pollfd){ .fd = fd, .events = POLLRDHUP }, 1, DRIP_MS);
+		n = send(fd, "x", 1, MSG_NOSIGNAL);
+	}
 	while (n > 0 && count_of(f->text, f->until) < f->answers) {
 		n = recv(fd, f->text + len, ANSWER_MAX - 1 - len, 0);
 		len += n > 0 ? (size_t)n : 0;
@@ -163,17 +171,16 @@ static void *run_client(void *arg)
 }
 
 /* What the server says to `requests`, until `until` has come `answers` times or it closes. */
-static char *talk(struct fixture *f, const char *token, const char *requests, unsigned answers,
-	const char *until)
+static char *talk(struct fixture *f, const char *token)
 {
 	struct http_server_config config = {
 		.token = token,
 		.routes = routes,
 		.route_count = ARRAY_LEN(routes),
 		.owner = f,
+		.head_timeout_ms = f->head_timeout_ms,
 	};
 
-	*f = (struct fixture){ .requests = requests, .answers = answers, .until = until };
 	f->text = calloc(1, ANSWER_MAX);
 	assert_int_equal(addr_parse_ip("127.0.0.1", 0, &config.addr), 0);
 	assert_int_equal(uv_loop_init(&f->loop), 0);
@@ -191,6 +198,13 @@ static char *talk(struct fixture *f, const char *token, const char *requests, un
 	assert_int_equal(uv_loop_close(&f->loop), 0);
 	assert_int_equal(pthread_join(f->thread, NULL), 0);
 	return f->text;
+}
+
+static char *talk_until(struct fixture *f, const char *token, const char *requests,
+	unsigned answers, const char *until)
+{
+	*f = (struct fixture){ .requests = requests, .answers = answers, .until = until };
+	return talk(f, token);
 }
 
 static const struct {
@@ -217,7 +231,13 @@ static const struct {
 	{ NULL, "GET /query?n=10&word=a%20b HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
 		"{\"word\":\"a b\",\"n\":10}" },
 	{ NULL, "GET /query?n=11 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", "from 1 to 10" },
-	{ NULL, "GET /query?word=a%00b HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "null" },
+	{ NULL, "GET /query?word=a%00b HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", "zero byte" },
+	{ NULL, "GET /query?word=%00 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", "zero byte" },
+	{ NULL, "GET /query?word%00=a HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", "zero byte" },
+	{ NULL, "GET /fixed%00x HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", "zero byte" },
+	{ NULL, "POST /json HTTP/1.1\r\n" HOST "Content-Length: 12\r\n\r\n{\"a\\u0000\":1}",
+		"HTTP/1.1 400", "not JSON" },
+	{ "secret", "GET /fixed%00 HTTP/1.1\r\nHost: box\r\n\r\n", "HTTP/1.1 401", "token" },
 	{ NULL, "POST /json HTTP/1.1\r\n" HOST "Content-Length: 7\r\n\r\n{\"a\":1}", "HTTP/1.1 200",
 		"{\"a\":1}" },
 	{ NULL, "POST /json HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "HTTP/1.1 200", "{}" },
@@ -244,7 +264,7 @@ static void test_answers(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct fixture f;
 		/* The head is complete with the empty line; bodies come in the same segment. */
-		char *text = talk(&f, cases[i].token, cases[i].request, 1, "\r\n\r\n");
+		char *text = talk_until(&f, cases[i].token, cases[i].request, 1, "\r\n\r\n");
 
 		if (strncmp(text, cases[i].status, strlen(cases[i].status)) != 0 ||
 			!strstr(text, cases[i].body))
@@ -263,7 +283,7 @@ static void test_long_body(void **state)
 
 	memset(request + n, '{', 200);
 	request[n + 200] = '\0';
-	text = talk(&f, NULL, request, 1, "\r\n\r\n");
+	text = talk_until(&f, NULL, request, 1, "\r\n\r\n");
 	assert_non_null(strstr(text, "HTTP/1.1 413"));
 	assert_non_null(strstr(text, "longer than 100 bytes"));
 	assert_int_equal(f.handled, 0);
@@ -274,7 +294,7 @@ static void test_long_body(void **state)
 static void test_pipeline(void **state)
 {
 	struct fixture f;
-	char *text = talk(&f, NULL,
+	char *text = talk_until(&f, NULL,
 		"GET /late HTTP/1.1\r\n" HOST "\r\n"
 		"GET /fixed HTTP/1.1\r\n" HOST "\r\n"
 		"GET /late HTTP/1.1\r\n" HOST "\r\n"
@@ -286,10 +306,46 @@ static void test_pipeline(void **state)
 	free(text);
 }
 
+/* A peer that sends a byte now and then held its connection for ever, and enough of them all. */
+static void test_slow_requests(void **state)
+{
+	static const char *const beginnings[] = { "G", "GET /fixed HTTP/1.1\r\nX: ",
+		/* Behind an answer, too. */
+		"GET /fixed HTTP/1.1\r\n" HOST "\r\nG" };
+
+	for (size_t i = 0; i < ARRAY_LEN(beginnings); i++) {
+		struct fixture f = { .requests = beginnings[i],
+			.drips = true,
+			.head_timeout_ms = 100,
+			.until = "" };
+
+		/* Returns when the server has closed. */
+		free(talk(&f, NULL));
+	}
+}
+
+/* An answer that takes longer is none of that; nor is the query of one request the next one's. */
+static void test_patience_with_answers(void **state)
+{
+	struct fixture f = {
+		.requests = "GET /fixed%00 HTTP/1.1\r\n" HOST "\r\n"
+			    "GET /late HTTP/1.1\r\n" HOST "\r\n",
+		.answers = 2,
+		.until = "HTTP/1.1",
+		.head_timeout_ms = 500,
+		.late_ms = 1000,
+	};
+	char *text = talk(&f, NULL);
+
+	assert_non_null(strstr(text, "HTTP/1.1 400"));
+	assert_non_null(strstr(text, "HTTP/1.1 202"));
+	free(text);
+}
+
 static void test_events(void **state)
 {
 	struct fixture f;
-	char *text = talk(&f, NULL, "GET /events HTTP/1.1\r\n" HOST "\r\n", 2, "event:");
+	char *text = talk_until(&f, NULL, "GET /events HTTP/1.1\r\n" HOST "\r\n", 2, "event:");
 
 	assert_non_null(strstr(text, "text/event-stream"));
 	assert_non_null(strstr(text, "event: hello\ndata: 1\n\n"));
@@ -303,6 +359,8 @@ int main(void)
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_long_body),
 		cmocka_unit_test(test_pipeline),
+		cmocka_unit_test(test_slow_requests),
+		cmocka_unit_test(test_patience_with_answers),
 		cmocka_unit_test(test_events),
 	};
 

@@ -11,6 +11,7 @@
 
 /* What every path may answer before a handler sees the request. */
 static const struct http_answer common_answers[] = {
+	{ .status = 400, .schema = "Error", .help = "A zero byte in the address" },
 	{ .status = 401, .schema = "Error", .help = "The token is missing (not on loopback)" },
 	{ .status = 403, .schema = "Error", .help = "A foreign Host or Origin" },
 };

@@ -186,7 +186,7 @@ def test_logs(instance):
     assert lines("since=9223372036854775807") == []
 
 
-@pytest.mark.parametrize("query", ["since=x", "since=-1", "since=", "since=99999999999999999999", "limit=0", "limit=1001", "stream=x", "stream="])
+@pytest.mark.parametrize("query", ["since=x", "since=-1", "since=", "since=99999999999999999999", "limit=0", "limit=1001", "stream=x", "stream=", "stream=%00", "since=1%002"])
 def test_logs_of_wrong_queries(instance, query):
     says_why(instance.ask("GET", f"/api/logs?{query}"), 400)
 
@@ -282,6 +282,9 @@ def test_files_of_wrong_kinds(instance, project):
         (404, "GET", "read?path=none/x", None),
         (404, "GET", "read?path=%ff", None),
         (400, "GET", "read?path=a%00b", None),
+        (400, "GET", "list?path=%00", None),
+        (400, "GET", "list?path=folder%00x", None),
+        (400, "GET", "list%00", None),
         (400, "GET", "read?path=" + 300 * "a", None),
         (409, "GET", "read?path=folder", None),
         (409, "GET", "read?path=pipe", None),
