@@ -14,12 +14,14 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "net/addr.h"
 #include "net/listener.h"
 #include "net/sockopt.h"
 
 #define READ_MAX 4096
 #define READS_PER_TURN 16
+#define RETRY_MS 100 /* until something may have given a descriptor back */
 
 static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
 			     "Content-Type: text/plain; charset=utf-8\r\n"
@@ -126,6 +128,25 @@ static void gate_take(struct gate *g, uv_loop_t *loop, int fd)
 	(void)uv_poll_start(&v->poll, UV_READABLE, on_visitor_readable);
 }
 
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void on_pause_over(uv_timer_t *timer)
+{
+	struct gate *g = timer->data;
+
+	(void)uv_poll_start(&g->poll, UV_READABLE, on_readable);
+}
+
+/* The visitor stays in the queue, and the socket readable: asking at once would be a busy wait. */
+static void gate_back_off(struct gate *g, int error)
+{
+	(void)uv_poll_stop(&g->poll);
+	(void)uv_timer_start(&g->pause, on_pause_over, RETRY_MS, 0);
+	if (!g->said_short)
+		log_warn("app", "can't turn visitors away, they wait: %s", strerror(error));
+	g->said_short = true;
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct gate *g = poll->data;
@@ -133,9 +154,17 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	for (unsigned i = 0; i < LISTENER_BATCH; i++) {
 		int fd = accept4(g->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
+		if (fd >= 0) {
+			g->said_short = false;
+			gate_take(g, poll->loop, fd);
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			   errno == ENOMEM) {
+			gate_back_off(g, errno);
 			return;
-		gate_take(g, poll->loop, fd);
+		} else if (errno == EAGAIN) {
+			return;
+		}
+		/* Else it was that visitor's own mishap (accept(2)). */
 	}
 }
 
@@ -180,13 +209,6 @@ int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port)
 	g->state = GATE_OPEN;
 	gate_set(g, GATE_CLOSED);
 	return 0;
-}
-
-static void on_pause_over(uv_timer_t *timer)
-{
-	struct gate *g = timer->data;
-
-	(void)uv_poll_start(&g->poll, UV_READABLE, on_readable);
 }
 
 void gate_set(struct gate *g, enum gate_state state)

@@ -25,12 +25,13 @@ enum gate_state {
 
 struct gate {
 	uv_poll_t poll;
-	uv_timer_t pause; /* from GATE_PAUSED to turning away */
+	uv_timer_t pause; /* from GATE_PAUSED, or from a shortage, to turning away */
 	enum gate_state state;
 	int fd; /* listening, non-blocking; owned */
 	uint16_t port;
 	struct list visitors;
 	unsigned visitor_count;
+	bool said_short; /* of descriptors or memory; until the next one is taken */
 	bool closing;
 	void (*closed)(struct gate *gate);
 	void *owner;
