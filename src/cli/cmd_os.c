@@ -214,11 +214,11 @@ static void on_app_state(
 	if (i->closing)
 		return;
 	if (i->api)
-		api_app_changed(i->api, old, new_state, cause);
+		api_app_changed(i->api, cause);
 	supervisor_status(i->supervisor, &app);
 	show_state(new_state, cause, &app);
-	if (new_state == SUPERVISOR_FAILED && !i->ran) {
-		/* It has never been running: there is nothing to wait for. */
+	if (new_state == SUPERVISOR_FAILED && !i->ran && !i->config.watch) {
+		/* It has never been running: there is nothing to wait for but a change. */
 		i->code = EXIT_CODE_APP;
 		instance_close(i);
 	} else if (new_state == SUPERVISOR_RUNNING && !i->ran) {
@@ -228,6 +228,24 @@ static void on_app_state(
 	}
 	if (new_state == SUPERVISOR_RUNNING && i->config.expose && !i->exposed)
 		instance_expose(i);
+}
+
+static void on_app_next(void *owner, enum supervisor_next next, const char *cause)
+{
+	struct instance *i = owner;
+	struct supervisor_status app;
+
+	if (i->closing)
+		return;
+	supervisor_status(i->supervisor, &app);
+	if (i->api)
+		api_app_changed(i->api, cause);
+	if (next == SUPERVISOR_NEXT_BUILDING)
+		log_info("app", "building what replaces it (%s)", cause);
+	else if (next == SUPERVISOR_NEXT_NONE && cause)
+		log_error("app", "not replaced, the old one goes on: %s", cause);
+	else if (next == SUPERVISOR_NEXT_NONE)
+		log_info("app", "replaced: pid %d takes the connections from now on", (int)app.pid);
 }
 
 static void on_expire(uv_timer_t *timer)
@@ -290,7 +308,9 @@ static int instance_fail(const char *what, int error)
 static int instance_open_supervisor(struct instance *i, uint64_t open_files)
 {
 	const struct supervisor_config config = { .run = &i->config, .open_files = open_files };
-	const struct supervisor_events events = { .state = on_app_state, .owner = i };
+	const struct supervisor_events events = {
+		.state = on_app_state, .next = on_app_next, .owner = i
+	};
 	struct addr addr;
 	int r;
 

@@ -91,8 +91,7 @@ const char *api_token(const struct api *api)
 	return api->token;
 }
 
-void api_app_changed(struct api *api, enum supervisor_state old, enum supervisor_state new_state,
-	const char *cause)
+void api_app_changed(struct api *api, const char *cause)
 {
 	json_t *app = api_app_json(api);
 

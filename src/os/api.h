@@ -40,8 +40,7 @@ const char *api_url(const struct api *api);
 const char *api_token(const struct api *api);
 
 /* As the events of the supervisor, of the exposure and of the log. */
-void api_app_changed(struct api *api, enum supervisor_state old, enum supervisor_state new_state,
-	const char *cause);
+void api_app_changed(struct api *api, const char *cause);
 void api_tunnel_changed(
 	struct api *api, enum tunnel_state old, enum tunnel_state new_state, const char *cause);
 void api_visit(struct api *api, const struct tunnel_visit *visit);

@@ -16,10 +16,11 @@ json_t *api_app_json(struct api *api)
 	struct supervisor_status status;
 
 	supervisor_status(api->config.supervisor, &status);
-	return json_pack("{s:b, s:s, s:s?, s:o, s:o, s:s?, s:I, s:I, s:I, s:o, s:o, s:o}",
-		"success", 1, "state", supervisor_state_name(status.state), "kind", status.kind,
-		"pid", number_or_null((uint64_t)status.pid), "port", number_or_null(status.port),
-		"url", status.url, "memory_bytes", (json_int_t)status.memory_bytes, "cpu_ms",
+	return json_pack("{s:b, s:s, s:s?, s:s?, s:o, s:o, s:s?, s:I, s:I, s:I, s:o, s:o, s:o}",
+		"success", 1, "state", supervisor_state_name(status.state), "next",
+		supervisor_next_name(status.next), "kind", status.kind, "pid",
+		number_or_null((uint64_t)status.pid), "port", number_or_null(status.port), "url",
+		status.url, "memory_bytes", (json_int_t)status.memory_bytes, "cpu_ms",
 		(json_int_t)status.cpu_ms, "restarts", (json_int_t)status.restarts, "exit_reason",
 		text_json_or_null(status.exit_reason), "since", number_or_null(status.since_ms),
 		"project", text_json_or_null(api->config.run->project_path));

@@ -14,12 +14,20 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 
 #define READS_AT_END 256 /* a pipe holds 64 KiB, and nobody is there to fill it again */
 
+static void reader_say(struct child *c, const struct child_reader *r, const char *text, size_t len)
+{
+	log_ring_append(c->ring, r->stream, text, len);
+	if (r->stream != LOG_STREAM_STDOUT)
+		(void)log_escape(c->words, sizeof c->words, text, len);
+}
+
 static void reader_flush(struct child *c, struct child_reader *r)
 {
-	log_ring_append(c->ring, r->stream, r->line, r->len);
+	reader_say(c, r, r->line, r->len);
 	r->len = 0;
 }
 
@@ -31,7 +39,7 @@ static void reader_split(struct child *c, struct child_reader *r)
 	for (char *end; (end = memchr(r->line + start, '\n', r->len - start));) {
 		size_t len = (size_t)(end - (r->line + start));
 
-		log_ring_append(c->ring, r->stream, r->line + start, len);
+		reader_say(c, r, r->line + start, len);
 		start += len + 1;
 	}
 	memmove(r->line, r->line + start, r->len - start);

@@ -15,6 +15,8 @@
 
 struct child;
 
+#define CHILD_WORDS_MAX 320 /* of the last line that is kept */
+
 enum child_pipe {
 	CHILD_OUT,
 	CHILD_ERR,
@@ -36,8 +38,10 @@ struct child {
 	struct spawn_child proc; /* proc.pid 0: none runs */
 	struct child_reader readers[CHILD_PIPES];
 	uv_poll_t exit;
-	unsigned handles; /* not yet closed */
-	int status;       /* of waitpid(2), for `ended` */
+	unsigned handles;            /* not yet closed */
+	int status;                  /* of waitpid(2), for `ended` */
+	char words[CHILD_WORDS_MAX]; /* the last line that went elsewhere than to LOG_STREAM_STDOUT,
+					escaped */
 	struct log_ring *ring;
 	/* The first byte has come on the status pipe. May be NULL. */
 	void (*ready)(struct child *c);

@@ -169,6 +169,11 @@ static const struct option_def os_options[] = {
 		.key = "app.wasm",
 		.help = "The module to run, relative to the project's folder",
 		.offset = offsetof(struct os_run_config, app.wasm) },
+	{ .name = "watch",
+		.type = OPTION_FLAG,
+		.key = "os.watch",
+		.help = "Build and replace the application when the project changes",
+		.offset = offsetof(struct os_run_config, watch) },
 };
 
 const struct option_table os_run_table = {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine. `state` is written by supervisor_set_state() alone, which is the last thing that any
- * function here does: the owner may call in again from the event. There is at most one child, the
- * build or the application, and it runs exactly in BUILDING, STARTING, RUNNING and STOPPING.
+ * function here does but supervisor_settle(): the owner may call in again from the event.
+ *
+ * `app` runs exactly in STARTING, RUNNING and STOPPING, `next` beside it in the first two. What was
+ * replaced is in `old` until it has ended. The builder works for `app` in BUILDING, else for
+ * `next`.
  */
 #include "os/supervisor.h"
 
@@ -16,9 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "app/build.h"
-#include "app/detect.h"
-#include "app/rule.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -26,21 +26,22 @@
 #include "conf/option_value.h"
 #include "net/addr.h"
 #include "net/listener.h"
-#include "os/child.h"
-#include "os/engine_command.h"
+#include "os/builder.h"
 #include "os/gate.h"
+#include "os/launcher.h"
 #include "os/log_ring.h"
 #include "os/proc_usage.h"
+#include "os/process.h"
 #include "os/run_config.h"
 #include "os/supervisor_state.h"
 #include "tunnel/backoff.h"
 
-#define BUILD_TIMEOUT_MS (30U * 60 * 1000) /* a first build fetches and compiles everything */
-#define START_TIMEOUT_MS (2U * 60 * 1000)  /* compiling a large module takes a while */
-#define STOP_TIMEOUT_MS 5000               /* from SIGTERM to SIGKILL */
+#define START_TIMEOUT_MS (2U * 60 * 1000) /* compiling a large module takes a while */
+#define DRAIN_TIMEOUT_MS 10000
+#define OLD_MAX 3        /* that finish their connections at a time: each may be large */
 #define STEADY_MS 10000  /* running for so long: the next crash starts with short delays */
 #define GUEST_CANNOT 192 /* wasmrun-guest's own codes begin here: its last line says why */
-#define REASON_MAX 640
+#define REASON_MAX BUILDER_WHY_MAX
 
 struct supervisor {
 	uv_loop_t *loop;
@@ -49,17 +50,21 @@ struct supervisor {
 	struct supervisor_events events;
 
 	enum supervisor_state state;
+	enum supervisor_next next_state;
 	uint64_t since_ms; /* wall clock */
 	uv_timer_t timer;  /* the state's deadline */
-	struct child child;
+	struct process *app, *next;
+	struct list old;  /* of processes; they drain, or end */
 	struct gate gate; /* owns the listening socket */
+	struct builder builder;
+	struct launcher launcher;
 	struct backoff backoff;
-	struct app_plan plan;
-	char *build_dir, *module_dir; /* owned; NULL until the first start */
-	const char *kind;             /* one of app_interface_words; NULL: nothing is built */
-	uint64_t first_line;          /* in the log, of the child that runs */
+	const char *kind;     /* of `app`, one of app_interface_words; NULL: none was built yet */
+	struct app_plan plan; /* of `app`; that of `next` is still the builder's */
 	uint64_t restarts;
-	bool ran;      /* this plan has been running */
+	bool wanted;   /* the last one to call was no stop */
+	bool stale;    /* what runs, or is on its way, is to be replaced */
+	bool ran;      /* this application has been running */
 	bool again;    /* STOPPING: another start is wanted */
 	bool hopeless; /* STOPPING: it has missed its deadline, `reason` says so */
 	bool has_reason;
@@ -76,18 +81,12 @@ static void on_timer(uv_timer_t *timer);
 static uint64_t state_deadline_ms(struct supervisor *s)
 {
 	switch (s->state) {
-	case SUPERVISOR_BUILDING:
-		return BUILD_TIMEOUT_MS;
-	case SUPERVISOR_STARTING:
-		return s->config.start_timeout_ms;
 	case SUPERVISOR_RUNNING:
 		return STEADY_MS;
 	case SUPERVISOR_RESTARTING:
 		return 1 + backoff_next_ms(&s->backoff); /* 0 would be no deadline */
-	case SUPERVISOR_STOPPING:
-		return STOP_TIMEOUT_MS;
 	default:
-		return 0;
+		return 0; /* the processes have deadlines of their own */
 	}
 }
 
@@ -134,6 +133,19 @@ static _printf_(3, 4) void supervisor_set_state(
 	s->events.state(s->events.owner, old, state, cause);
 }
 
+/* NULL: the next one has replaced the application. */
+static void supervisor_set_next(struct supervisor *s, enum supervisor_next next, const char *cause)
+{
+	const char *name = supervisor_next_name(next);
+	char line[REASON_MAX + 64];
+	int n = snprintf(line, sizeof line, "next: %s (%s)", name ? name : "none",
+		cause ? cause : "it serves");
+
+	s->next_state = next;
+	log_ring_append(s->ring, LOG_STREAM_SUPERVISOR, line, (size_t)n);
+	s->events.next(s->events.owner, next, cause);
+}
+
 static _printf_(2, 3) void supervisor_set_reason(struct supervisor *s, const char *fmt, ...)
 {
 	va_list ap;
@@ -149,193 +161,203 @@ static void supervisor_fail(struct supervisor *s)
 	supervisor_set_state(s, SUPERVISOR_FAILED, "%s", s->reason);
 }
 
-/* What every start needs and only the first one makes. */
-static int supervisor_prepare(struct supervisor *s, char *ret_why)
+/* The next one comes to nothing, and `reason` says why: who serves goes on. */
+static void supervisor_give_up_next(struct supervisor *s)
 {
-	int r = 0;
-
-	if (!s->build_dir)
-		r = app_cache_dir("build", &s->build_dir, ret_why);
-	if (r == 0 && !s->module_dir)
-		r = app_cache_dir("modules", &s->module_dir, ret_why);
-	return r;
+	supervisor_set_next(s, SUPERVISOR_NEXT_NONE, s->reason);
 }
 
-static int supervisor_spawn(struct supervisor *s, const struct spawn_config *spawn, bool builds)
-{
-	char shown[REASON_MAX / 2];
-	int r;
+static void on_process_ready(void *owner, struct process *p);
+static void on_process_late(void *owner, struct process *p);
+static void on_process_ended(void *owner, struct process *p, int status);
 
-	s->first_line = log_ring_next(s->ring);
-	r = child_start(&s->child, s->loop, spawn, builds ? LOG_STREAM_BUILD : LOG_STREAM_STDOUT,
-		builds ? LOG_STREAM_BUILD : LOG_STREAM_STDERR);
+/* Negative errno: nothing runs, and `reason` says why. */
+static int supervisor_spawn(
+	struct supervisor *s, const struct app_plan *plan, struct process **ret_process)
+{
+	const struct process_events events = { .ready = on_process_ready,
+		.late = on_process_late,
+		.ended = on_process_ended,
+		.owner = s };
+	char why[APP_WHY_MAX];
+	int r = launcher_start(&s->launcher, plan, &events, ret_process, why);
+
 	if (r < 0)
-		supervisor_set_reason(s, "can't start '%s': %s",
-			log_escape(shown, sizeof shown, spawn->argv[0], strlen(spawn->argv[0])),
-			strerror(-r));
+		supervisor_set_reason(s, "%s", why);
 	return r;
 }
 
-static int supervisor_command(
-	struct supervisor *s, enum app_interface interface, struct engine_command *ret, char *why)
-{
-	const struct os_app_config *app = &s->config.run->app;
-	const struct engine_config config = {
-		.interface = interface,
-		.module = s->plan.module,
-		.guest_program = s->config.guest_program,
-		.cache_dir = s->module_dir,
-		.dirs = &app->dirs,
-		.env = &app->env,
-		.args = app->args.items,
-		.arg_count = app->args.count,
-		.listen_fd = SPAWN_LISTEN_FD,
-		.status_fd = SPAWN_STATUS_FD,
-		.addr = s->url + strlen("http://"),
-	};
-
-	return engine_command_init(ret, &config, why);
-}
-
-/* Starts the application, whose module is built. */
 static void supervisor_launch(struct supervisor *s)
 {
-	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
-	enum app_interface interface;
-	char why[APP_WHY_MAX];
-	int r = module_check(s->plan.module, &interface, why);
+	int r = supervisor_spawn(s, &s->plan, &s->app);
 
-	if (r == 0) {
-		if (s->config.run->app.has_kind)
-			interface = (enum app_interface)s->config.run->app.kind;
-		s->kind = app_interface_words[interface];
-		r = supervisor_command(s, interface, &command, why);
-	}
-	/* It sees nothing of our environment: what it is to know is in its command. */
-	const struct spawn_config spawn = {
-		.argv = (const char *const *)command.argv.items,
-		.env = (const char *const *)command.env.items,
-		.dir = s->plan.folder,
-		.listen_fd = s->gate.fd,
-		.status = true,
-		.open_files = s->config.open_files,
-	};
+	s->kind = s->launcher.kind;
 	if (r < 0)
-		supervisor_set_reason(s, "%s", why);
-	else if (supervisor_spawn(s, &spawn, false) == 0) {
+		supervisor_fail(s);
+	else
 		supervisor_set_state(
-			s, SUPERVISOR_STARTING, "%s, pid %d", s->kind, (int)s->child.proc.pid);
-		return;
-	}
-	supervisor_fail(s);
+			s, SUPERVISOR_STARTING, "%s, pid %d", s->kind, (int)process_pid(s->app));
 }
 
-static void supervisor_build(struct supervisor *s)
+static void supervisor_launch_next(struct supervisor *s)
 {
-	const struct spawn_config spawn = {
-		.argv = (const char *const *)s->plan.build,
-		.dir = s->plan.folder,
-		.listen_fd = -1,
-		.open_files = s->config.open_files,
-	};
-	char why[APP_WHY_MAX];
+	char cause[64];
 
-	if (app_build_check(&s->plan, why) < 0)
-		supervisor_set_reason(s, "%s", why);
-	else if (supervisor_spawn(s, &spawn, true) == 0) {
-		supervisor_set_state(s, SUPERVISOR_BUILDING, "%s", s->plan.kind);
+	if (supervisor_spawn(s, builder_plan(&s->builder), &s->next) < 0) {
+		supervisor_give_up_next(s);
 		return;
 	}
-	supervisor_fail(s);
+	snprintf(cause, sizeof cause, "%s, pid %d", s->launcher.kind, (int)process_pid(s->next));
+	supervisor_set_next(s, SUPERVISOR_NEXT_STARTING, cause);
 }
 
-/* From the beginning: what is in the folder may have changed. */
+/* There is a plan, and maybe something that serves meanwhile. */
+static void supervisor_built(struct supervisor *s)
+{
+	if (s->app) {
+		supervisor_launch_next(s);
+		return;
+	}
+	s->next_state = SUPERVISOR_NEXT_NONE;
+	builder_take_plan(&s->builder, &s->plan);
+	supervisor_launch(s);
+}
+
+/* From the beginning: what is in the folder may have changed. A build that runs goes on. */
 static void supervisor_begin(struct supervisor *s)
 {
-	const struct os_app_config *app = &s->config.run->app;
-	const struct app_overrides overrides = {
-		.build = app->build,
-		.wasm = app->wasm,
-		.files = app->has_kind && app->kind == APP_FILES,
-	};
-	char why[APP_WHY_MAX];
-	int r = supervisor_prepare(s, why);
+	int r = BUILDER_RUNS;
 
-	s->ran = s->again = s->hopeless = s->has_reason = false;
-	backoff_reset(&s->backoff);
 	app_plan_clear(&s->plan);
 	s->kind = NULL;
-	if (r == 0)
-		r = app_detect(
-			s->config.run->project_path, &overrides, s->build_dir, &s->plan, why);
+	if (!builder_runs(&s->builder)) {
+		s->stale = false;
+		r = builder_start(&s->builder);
+	}
+	s->ran = s->again = s->hopeless = s->has_reason = false;
+	s->next_state = SUPERVISOR_NEXT_NONE;
+	backoff_reset(&s->backoff);
 	if (r < 0) {
-		supervisor_set_reason(s, "%s", why);
+		supervisor_set_reason(s, "%s", builder_why(&s->builder));
 		supervisor_fail(s);
-	} else if (s->plan.build) {
-		supervisor_build(s);
+	} else if (r == BUILDER_RUNS) {
+		supervisor_set_state(s, SUPERVISOR_BUILDING, "%s", builder_plan(&s->builder)->kind);
 	} else {
-		supervisor_launch(s);
+		supervisor_built(s);
 	}
 }
 
-/* The last line that the child has written to the stream; false: none. */
-static bool supervisor_last_words(
-	const struct supervisor *s, enum log_stream stream, char *buf, size_t size)
+/* Builds what is to replace the application. */
+static void supervisor_update(struct supervisor *s)
 {
-	struct log_line line;
+	int r = builder_start(&s->builder);
 
-	for (uint64_t seq = log_ring_next(s->ring) - 1; seq >= s->first_line; seq--)
-		if (log_ring_get(s->ring, seq, &line) && line.stream == stream) {
-			log_escape(buf, size, line.text, line.len);
-			return true;
-		}
-	return false;
+	if (r < 0) {
+		supervisor_set_reason(s, "%s", builder_why(&s->builder));
+		supervisor_give_up_next(s);
+	} else if (r == BUILDER_RUNS) {
+		supervisor_set_next(s, SUPERVISOR_NEXT_BUILDING, builder_plan(&s->builder)->kind);
+	} else {
+		supervisor_built(s);
+	}
+}
+
+/* The end of each of the loop's callbacks: what was put off while something was under way. */
+static void supervisor_settle(struct supervisor *s)
+{
+	if (!s->stale || s->closing || s->next || builder_runs(&s->builder))
+		return;
+	if (s->state == SUPERVISOR_RUNNING || s->state == SUPERVISOR_RESTARTING) {
+		s->stale = false;
+		supervisor_update(s);
+	} else if (s->state == SUPERVISOR_STOPPED || s->state == SUPERVISOR_FAILED) {
+		s->stale = false;
+		supervisor_begin(s);
+	}
+}
+
+/* Nothing is left that a stop or a restart waits for. */
+static bool supervisor_idle(const struct supervisor *s)
+{
+	return !s->app && !s->next && !builder_runs(&s->builder) &&
+	       (s->again || list_empty(&s->old));
+}
+
+/* A restart leaves those alone that were replaced before. */
+static void supervisor_end_all(struct supervisor *s)
+{
+	builder_end(&s->builder);
+	process_end(s->next);
+	process_end(s->app);
+	if (!s->again)
+		list_for_each(link, &s->old)
+			process_end(list_entry(link, struct process, link));
+}
+
+static void supervisor_retire(struct supervisor *s, struct process *p)
+{
+	unsigned count = 0;
+
+	list_push_front(&s->old, &p->link);
+	process_drain(p, s->config.drain_timeout_ms);
+	list_for_each(link, &s->old)
+		if (++count > OLD_MAX)
+			process_end(list_entry(link, struct process, link));
+}
+
+/* The next one takes the application's place, which is free. */
+static void supervisor_promote(struct supervisor *s)
+{
+	s->app = take_ptr(s->next);
+	s->kind = s->launcher.kind;
+	s->next_state = SUPERVISOR_NEXT_NONE;
+	builder_take_plan(&s->builder, &s->plan);
+}
+
+static void supervisor_set_late(struct supervisor *s)
+{
+	char text[OPTION_DURATION_TEXT_MAX];
+
+	option_format_duration(s->config.start_timeout_ms, text);
+	supervisor_set_reason(s,
+		"it has not turned to its listening socket in %s: a server takes connections from "
+		"the one that it is given",
+		text);
+}
+
+static void supervisor_describe_app_end(struct supervisor *s, const struct process *p, int status)
+{
+	const char *words = process_last_words(p);
+	char end[REASON_MAX / 4];
+
+	supervisor_describe_end(status, end, sizeof end);
+	if (p->late)
+		supervisor_set_late(s);
+	else if (WIFEXITED(status) && WEXITSTATUS(status) >= GUEST_CANNOT && *words)
+		supervisor_set_reason(s, "%s: %s", end, words);
+	else if (p != s->app || !s->ran)
+		supervisor_set_reason(s, "it ended before it took a connection: %s", end);
+	else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		supervisor_set_reason(s, "it ended by itself: %s", end);
+	else
+		supervisor_set_reason(s, "%s", end);
 }
 
 static void supervisor_app_ended(struct supervisor *s, int status)
 {
-	bool content = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	char end[REASON_MAX / 4], words[REASON_MAX / 2];
-
-	supervisor_describe_end(status, end, sizeof end);
-	if (WIFEXITED(status) && WEXITSTATUS(status) >= GUEST_CANNOT &&
-		supervisor_last_words(s, LOG_STREAM_STDERR, words, sizeof words))
-		supervisor_set_reason(s, "%s: %s", end, words);
-	else if (!s->ran)
-		supervisor_set_reason(s, "it ended before it took a connection: %s", end);
-	else if (content)
-		supervisor_set_reason(s, "it ended by itself: %s", end);
-	else
-		supervisor_set_reason(s, "%s", end);
-	if (!s->ran) {
+	s->app = NULL;
+	if (s->next && s->next->state == PROCESS_STARTING) {
+		s->restarts++;
+		supervisor_promote(s);
+		supervisor_set_state(s, SUPERVISOR_STARTING, "%s", s->reason);
+	} else if (!s->ran) {
 		supervisor_fail(s);
-	} else if (content) {
+	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		supervisor_set_state(s, SUPERVISOR_STOPPED, "%s", s->reason);
 	} else {
 		s->restarts++;
 		supervisor_set_state(s, SUPERVISOR_RESTARTING, "%s", s->reason);
 	}
-}
-
-static void supervisor_build_ended(struct supervisor *s, int status)
-{
-	const char *builder = app_plan_builder(&s->plan);
-	char end[REASON_MAX / 4], why[APP_WHY_MAX];
-
-	if (WIFEXITED(status) && WEXITSTATUS(status) == APP_BUILD_LACKS && s->plan.tools &&
-		supervisor_last_words(s, LOG_STREAM_BUILD, why, sizeof why))
-		supervisor_set_reason(s, "%s", why);
-	else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		supervisor_set_reason(s, "the build with '%s' has failed: %s", builder,
-			supervisor_describe_end(status, end, sizeof end));
-	else if (app_build_finish(&s->plan, why) < 0)
-		supervisor_set_reason(
-			s, "the build with '%s' made nothing to run: %s", builder, why);
-	else {
-		supervisor_launch(s);
-		return;
-	}
-	supervisor_fail(s);
 }
 
 static void on_gate_closed(struct gate *gate)
@@ -345,39 +367,32 @@ static void on_gate_closed(struct gate *gate)
 	void *owner = s->closed_owner;
 
 	app_plan_clear(&s->plan);
-	free(s->build_dir);
-	free(s->module_dir);
+	launcher_deinit(&s->launcher);
 	free(s);
 	closed(owner);
+}
+
+static void on_builder_closed(void *owner)
+{
+	struct supervisor *s = owner;
+
+	gate_close(&s->gate);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
 	struct supervisor *s = handle->data;
 
-	gate_close(&s->gate);
+	builder_close(&s->builder, on_builder_closed);
 }
 
-static void on_child_ready(struct child *child)
+/* Something has ended that a stop, a restart or the end has asked for. */
+static void supervisor_ended(struct supervisor *s)
 {
-	struct supervisor *s = child->owner;
-
-	if (s->state != SUPERVISOR_STARTING || s->closing)
+	if (!supervisor_idle(s))
 		return;
-	s->ran = true;
-	supervisor_set_state(s, SUPERVISOR_RUNNING, "takes connections at %s", s->url);
-}
-
-static void on_child_ended(struct child *child, int status)
-{
-	struct supervisor *s = child->owner;
-
 	if (s->closing) {
 		uv_close((uv_handle_t *)&s->timer, on_timer_closed);
-	} else if (s->state == SUPERVISOR_BUILDING) {
-		supervisor_build_ended(s, status);
-	} else if (s->state != SUPERVISOR_STOPPING) {
-		supervisor_app_ended(s, status);
 	} else if (s->again) {
 		supervisor_begin(s);
 	} else if (s->hopeless) {
@@ -388,41 +403,131 @@ static void on_child_ended(struct child *child, int status)
 	}
 }
 
-static void supervisor_end_child(struct supervisor *s, const char *cause)
+/* The old one goes on with what it has begun. */
+static void supervisor_switch(struct supervisor *s)
 {
-	child_kill(&s->child, SIGTERM);
+	struct process *old = take_ptr(s->app);
+
+	supervisor_promote(s);
+	supervisor_retire(s, old);
+	s->ran = true;
+	s->has_reason = false;
+	if (s->state == SUPERVISOR_STARTING)
+		supervisor_set_state(s, SUPERVISOR_RUNNING, "replaced");
+	supervisor_set_next(s, SUPERVISOR_NEXT_NONE, NULL);
+}
+
+static void on_process_ready(void *owner, struct process *p)
+{
+	struct supervisor *s = owner;
+
+	if (s->closing || s->state == SUPERVISOR_STOPPING)
+		return;
+	if (p == s->next) {
+		supervisor_switch(s);
+	} else {
+		s->ran = true;
+		supervisor_set_state(s, SUPERVISOR_RUNNING, "takes connections at %s", s->url);
+	}
+	supervisor_settle(s);
+}
+
+static void on_process_ended(void *owner, struct process *p, int status)
+{
+	struct supervisor *s = owner;
+
+	list_remove(&p->link);
+	if (s->closing || s->state == SUPERVISOR_STOPPING) {
+		s->app = p == s->app ? NULL : s->app;
+		s->next = p == s->next ? NULL : s->next;
+		supervisor_ended(s);
+	} else if (p == s->next) {
+		supervisor_describe_app_end(s, p, status);
+		s->next = NULL;
+		supervisor_give_up_next(s);
+	} else if (p == s->app) {
+		supervisor_describe_app_end(s, p, status);
+		supervisor_app_ended(s, status);
+	}
+	supervisor_settle(s);
+}
+
+static void supervisor_stop_all(struct supervisor *s, const char *cause)
+{
+	supervisor_end_all(s);
 	supervisor_set_state(s, SUPERVISOR_STOPPING, "%s", cause);
 }
 
-/* A build or a start that takes too long. */
-static void supervisor_give_up(struct supervisor *s)
+static void on_process_late(void *owner, struct process *p)
 {
-	char text[OPTION_DURATION_TEXT_MAX];
+	struct supervisor *s = owner;
 
-	option_format_duration(state_deadline_ms(s), text);
-	if (s->state == SUPERVISOR_BUILDING)
-		supervisor_set_reason(s, "the build has not ended in %s", text);
-	else
-		supervisor_set_reason(s,
-			"it has not turned to its listening socket in %s: a server takes "
-			"connections from the one that it is given",
-			text);
+	/* The end of the next one is told, and changes nothing. */
+	if (p != s->app || s->closing || s->state == SUPERVISOR_STOPPING)
+		return;
+	supervisor_set_late(s);
 	s->hopeless = true;
-	supervisor_end_child(s, s->reason);
+	supervisor_stop_all(s, s->reason);
+}
+
+static void on_built(void *owner, int r)
+{
+	struct supervisor *s = owner;
+
+	if (s->closing || s->state == SUPERVISOR_STOPPING) {
+		supervisor_ended(s);
+	} else if (r == 0) {
+		supervisor_built(s);
+	} else {
+		supervisor_set_reason(s, "%s", builder_why(&s->builder));
+		if (s->state == SUPERVISOR_BUILDING)
+			supervisor_fail(s);
+		else
+			supervisor_give_up_next(s);
+	}
+	supervisor_settle(s);
+}
+
+static void on_changed(void *owner)
+{
+	struct supervisor *s = owner;
+
+	s->stale = s->wanted;
+	supervisor_settle(s);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
 	struct supervisor *s = timer->data;
 
-	if (s->state == SUPERVISOR_STOPPING || s->closing)
-		child_kill(&s->child, SIGKILL);
-	else if (s->state == SUPERVISOR_RUNNING)
+	if (s->closing)
+		return;
+	if (s->state == SUPERVISOR_RUNNING)
 		backoff_reset(&s->backoff);
 	else if (s->state == SUPERVISOR_RESTARTING)
 		supervisor_launch(s);
-	else
-		supervisor_give_up(s);
+}
+
+/* What builds and what starts the instances. */
+static void supervisor_equip(struct supervisor *s)
+{
+	const struct builder_config config = { .loop = s->loop,
+		.run = s->config.run,
+		.ring = s->ring,
+		.open_files = s->config.open_files };
+	const struct builder_events events = {
+		.done = on_built, .changed = on_changed, .owner = s
+	};
+
+	builder_init(&s->builder, &config, &events);
+	s->launcher.config = (struct launcher_config){ .loop = s->loop,
+		.run = s->config.run,
+		.guest_program = s->config.guest_program,
+		.open_files = s->config.open_files,
+		.start_timeout_ms = s->config.start_timeout_ms,
+		.listen_fd = s->gate.fd,
+		.listen_addr = s->url + strlen("http://"),
+		.ring = s->ring };
 }
 
 int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, struct log_ring *ring,
@@ -438,10 +543,10 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 	};
 	if (!s->config.start_timeout_ms)
 		s->config.start_timeout_ms = START_TIMEOUT_MS;
+	if (!s->config.drain_timeout_ms)
+		s->config.drain_timeout_ms = DRAIN_TIMEOUT_MS;
 	s->since_ms = clock_wall_ms();
-	s->child = (struct child){
-		.ring = ring, .ready = on_child_ready, .ended = on_child_ended, .owner = s
-	};
+	list_init(&s->old);
 	s->gate = (struct gate){ .closed = on_gate_closed, .owner = s };
 	r = gate_open(&s->gate, loop, (uint16_t)config->run->app.port);
 	if (r < 0) {
@@ -452,12 +557,14 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 	backoff_init(&s->backoff, NULL);
 	(void)uv_timer_init(loop, &s->timer);
 	s->timer.data = s;
+	supervisor_equip(s);
 	*ret_supervisor = s;
 	return 0;
 }
 
 void supervisor_start(struct supervisor *s)
 {
+	s->wanted = true;
 	if (s->state == SUPERVISOR_STOPPED || s->state == SUPERVISOR_FAILED)
 		supervisor_begin(s);
 	else if (s->state == SUPERVISOR_RESTARTING)
@@ -468,34 +575,51 @@ void supervisor_start(struct supervisor *s)
 
 void supervisor_stop(struct supervisor *s)
 {
-	s->again = false;
-	if (s->state == SUPERVISOR_FAILED || s->state == SUPERVISOR_RESTARTING)
+	s->wanted = s->stale = s->again = false;
+	if (s->state == SUPERVISOR_STOPPED || s->state == SUPERVISOR_STOPPING)
+		supervisor_end_all(s);
+	else if (supervisor_idle(s))
 		supervisor_set_state(s, SUPERVISOR_STOPPED, "stopped");
-	else if (child_runs(&s->child) && s->state != SUPERVISOR_STOPPING)
-		supervisor_end_child(s, "stop");
+	else
+		supervisor_stop_all(s, "stop");
 }
 
 void supervisor_restart(struct supervisor *s)
 {
-	s->again = true;
-	if (!child_runs(&s->child))
+	s->wanted = true;
+	switch (s->state) {
+	case SUPERVISOR_RUNNING:
+		s->stale = true;
+		supervisor_settle(s);
+		break;
+	case SUPERVISOR_BUILDING:
+	case SUPERVISOR_STARTING:
+		s->again = true;
+		supervisor_stop_all(s, "restart");
+		break;
+	case SUPERVISOR_STOPPING:
+		s->again = true;
+		break;
+	default:
+		/* A build that runs may have begun before the last change. */
+		s->stale = builder_runs(&s->builder);
 		supervisor_begin(s);
-	else if (s->state != SUPERVISOR_STOPPING)
-		supervisor_end_child(s, "restart");
+	}
 }
 
 void supervisor_status(const struct supervisor *s, struct supervisor_status *ret_status)
 {
-	bool app = child_runs(&s->child) && s->state != SUPERVISOR_BUILDING;
+	pid_t pid = process_pid(s->app);
 	struct proc_usage usage = { 0 };
 
-	if (app)
-		proc_usage_read(s->child.proc.pid, &usage);
+	if (pid)
+		proc_usage_read(pid, &usage);
 	*ret_status = (struct supervisor_status){
 		.state = s->state,
+		.next = s->next_state,
 		.starts_again = s->again,
 		.kind = s->kind,
-		.pid = app ? s->child.proc.pid : 0,
+		.pid = pid,
 		.port = s->gate.port,
 		.url = s->url,
 		.memory_bytes = usage.memory_bytes,
@@ -506,19 +630,25 @@ void supervisor_status(const struct supervisor *s, struct supervisor_status *ret
 	};
 }
 
+static void supervisor_kill_all(struct supervisor *s)
+{
+	builder_kill(&s->builder);
+	process_kill(s->next);
+	process_kill(s->app);
+	list_for_each(link, &s->old)
+		process_kill(list_entry(link, struct process, link));
+}
+
 void supervisor_close(struct supervisor *s, void (*closed)(void *owner), void *owner)
 {
 	if (s->closing) {
-		child_kill(&s->child, SIGKILL);
+		supervisor_kill_all(s);
 		return;
 	}
 	s->closing = true;
+	s->again = false;
 	s->closed = closed;
 	s->closed_owner = owner;
-	if (!child_runs(&s->child)) {
-		uv_close((uv_handle_t *)&s->timer, on_timer_closed);
-		return;
-	}
-	child_kill(&s->child, SIGTERM);
-	(void)uv_timer_start(&s->timer, on_timer, STOP_TIMEOUT_MS, 0);
+	supervisor_end_all(s);
+	supervisor_ended(s);
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One running application: built if it is source, started as a child, restarted when it crashes,
- * stopped when asked. The states and the edges between them are one table in supervisor_state.c.
+ * replaced when it has changed, stopped when asked. The states and the edges between them are one
+ * table in supervisor_state.c.
+ *
+ * Replacing it is a fact beside the state: `next` is built and started while the old instance
+ * serves. Once it takes connections the old one takes no more, finishes those that it has, and is
+ * ended when that takes too long. If it can't be built or doesn't start, nothing has happened.
  *
  * The listening socket belongs to the supervisor and outlives every instance of the application:
  * visitors that come while it restarts wait in the socket's queue and are served by the next
@@ -31,6 +36,16 @@ enum supervisor_state {
 	SUPERVISOR_STATES,
 };
 
+enum supervisor_next {
+	SUPERVISOR_NEXT_NONE,
+	SUPERVISOR_NEXT_BUILDING, /* what is to replace the application is built */
+	SUPERVISOR_NEXT_STARTING, /* it runs, but doesn't take connections yet */
+	SUPERVISOR_NEXTS,
+};
+
+/* The API's word: "building", "starting"; NULL: none. */
+const char *supervisor_next_name(enum supervisor_next next);
+
 /* The API's word: "stopped", "running", ... */
 const char *supervisor_state_name(enum supervisor_state state);
 
@@ -40,10 +55,12 @@ struct supervisor_config {
 	const char *guest_program; /* NULL: the `wasmrun-guest` beside this program */
 	uint64_t open_files;       /* RLIMIT_NOFILE for the children; 0: as ours */
 	uint64_t start_timeout_ms; /* from the child's start to taking connections; 0: 2 minutes */
+	uint64_t drain_timeout_ms; /* for what a replaced one has begun; 0: 10 s */
 };
 
 struct supervisor_status {
 	enum supervisor_state state;
+	enum supervisor_next next;
 	bool starts_again;       /* STOPPING for a restart */
 	const char *kind;        /* "preview1", "component-http", ...; NULL: nothing is built */
 	pid_t pid;               /* 0: no instance of the application runs */
@@ -59,9 +76,12 @@ struct supervisor_status {
 /* The texts are valid until the next call into the supervisor. */
 
 struct supervisor_events {
-	/* Never from within a call of the owner's but supervisor_start/stop/restart/close. */
+	/* Never from within a call of the owner's but supervisor_start/stop/restart. */
 	void (*state)(void *owner, enum supervisor_state old, enum supervisor_state new_state,
 		const char *cause);
+	/* `cause` is why the last one has come to nothing where it goes back to NONE; NULL where it
+	 * has replaced the application. */
+	void (*next)(void *owner, enum supervisor_next next, const char *cause);
 	void *owner;
 };
 
@@ -74,7 +94,7 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
  * to show in exit_reason. */
 void supervisor_start(struct supervisor *s);
 void supervisor_stop(struct supervisor *s);
-/* Builds again, too. */
+/* Builds again, too. One that serves does so until the next one does. */
 void supervisor_restart(struct supervisor *s);
 
 void supervisor_status(const struct supervisor *s, struct supervisor_status *ret_status);

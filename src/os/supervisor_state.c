@@ -24,6 +24,14 @@ static const char *const names[] = {
 
 static_assert(ARRAY_LEN(names) == SUPERVISOR_STATES, "every state has a name");
 
+static const char *const next_names[] = {
+	[SUPERVISOR_NEXT_NONE] = NULL,
+	[SUPERVISOR_NEXT_BUILDING] = "building",
+	[SUPERVISOR_NEXT_STARTING] = "starting",
+};
+
+static_assert(ARRAY_LEN(next_names) == SUPERVISOR_NEXTS, "every one has a name");
+
 static const struct {
 	enum supervisor_state from, to;
 } edges[] = {
@@ -34,16 +42,19 @@ static const struct {
 	{ SUPERVISOR_BUILDING, SUPERVISOR_FAILED },     /* it has failed, or takes too long */
 	{ SUPERVISOR_BUILDING, SUPERVISOR_STOPPING },   /* stop, restart */
 	{ SUPERVISOR_STARTING, SUPERVISOR_RUNNING },    /* it takes connections */
+	{ SUPERVISOR_STARTING, SUPERVISOR_STARTING },   /* ended, the next one is on its way */
 	{ SUPERVISOR_STARTING, SUPERVISOR_STOPPED },    /* ended by itself, content */
 	{ SUPERVISOR_STARTING, SUPERVISOR_RESTARTING }, /* crashed, and has been running before */
 	{ SUPERVISOR_STARTING, SUPERVISOR_FAILED },     /* crashed, and has never been running */
 	{ SUPERVISOR_STARTING, SUPERVISOR_STOPPING },   /* stop, restart, or it never listens */
 	{ SUPERVISOR_RUNNING, SUPERVISOR_STOPPED },     /* ended by itself, content */
 	{ SUPERVISOR_RUNNING, SUPERVISOR_RESTARTING },  /* crashed */
+	{ SUPERVISOR_RUNNING, SUPERVISOR_STARTING },    /* ended, the next one is on its way */
 	{ SUPERVISOR_RUNNING, SUPERVISOR_STOPPING },    /* stop, restart */
 	{ SUPERVISOR_RESTARTING, SUPERVISOR_STARTING }, /* the delay is over */
 	{ SUPERVISOR_RESTARTING, SUPERVISOR_BUILDING }, /* restart */
 	{ SUPERVISOR_RESTARTING, SUPERVISOR_STOPPED },  /* stop */
+	{ SUPERVISOR_RESTARTING, SUPERVISOR_STOPPING }, /* stop, while something else ends */
 	{ SUPERVISOR_RESTARTING, SUPERVISOR_FAILED },   /* the program can't be executed any more */
 	{ SUPERVISOR_STOPPING, SUPERVISOR_STOPPED },    /* the child has ended */
 	{ SUPERVISOR_STOPPING, SUPERVISOR_BUILDING },   /* and another is wanted */
@@ -51,13 +62,19 @@ static const struct {
 	{ SUPERVISOR_STOPPING, SUPERVISOR_FAILED }, /* it was stopped because it never listened */
 	{ SUPERVISOR_FAILED, SUPERVISOR_BUILDING }, /* start */
 	{ SUPERVISOR_FAILED, SUPERVISOR_STARTING },
-	{ SUPERVISOR_FAILED, SUPERVISOR_FAILED },  /* start, and it fails at once */
-	{ SUPERVISOR_FAILED, SUPERVISOR_STOPPED }, /* stop */
+	{ SUPERVISOR_FAILED, SUPERVISOR_FAILED },   /* start, and it fails at once */
+	{ SUPERVISOR_FAILED, SUPERVISOR_STOPPED },  /* stop */
+	{ SUPERVISOR_FAILED, SUPERVISOR_STOPPING }, /* stop, while something else ends */
 };
 
 const char *supervisor_state_name(enum supervisor_state state)
 {
 	return names[state];
+}
+
+const char *supervisor_next_name(enum supervisor_next next)
+{
+	return next_names[next];
 }
 
 bool supervisor_edge(enum supervisor_state from, enum supervisor_state to)

@@ -18,150 +18,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "os/log_ring.h"
-#include "os/run_config.h"
-#include "os/supervisor_state.h"
-
-#define DEADLINE_MS 60000
-#define HISTORY_MAX 1024
-#define TEXT_MAX 4096
-
-struct fixture {
-	char dir[64], guest[96], module[96];
-	uv_loop_t loop;
-	uv_timer_t deadline;
-	struct os_run_config run;
-	struct log_ring *ring;
-	struct supervisor *supervisor;
-	char history[HISTORY_MAX]; /* the states, with a blank behind each */
-	bool closed;
-};
-
-static void on_state(
-	void *owner, enum supervisor_state old, enum supervisor_state new_state, const char *cause)
-{
-	struct fixture *f = owner;
-	size_t len = strlen(f->history);
-
-	assert_true(supervisor_edge(old, new_state));
-	snprintf(
-		f->history + len, sizeof f->history - len, "%s ", supervisor_state_name(new_state));
-}
-
-static void on_closed(void *owner)
-{
-	struct fixture *f = owner;
-
-	f->closed = true;
-}
-
-static void on_deadline(uv_timer_t *timer)
-{
-	struct fixture *f = timer->data;
-
-	fail_msg("nothing more has happened behind '%s'", f->history);
-}
-
-static void write_file(const char *path, const void *text, size_t len)
-{
-	FILE *out = fopen(path, "w");
-
-	assert_non_null(out);
-	assert_int_equal(fwrite(text, 1, len, out), len);
-	assert_int_equal(fclose(out), 0);
-	assert_int_equal(chmod(path, 0700), 0);
-}
-
-/* `script` runs in the project's folder, with what the supervisor gives to wasmrun-guest. */
-static void fixture_open_for(struct fixture *f, const char *script, uint64_t start_timeout_ms)
-{
-	const struct supervisor_events events = { .state = on_state, .owner = f };
-	struct supervisor_config config = {
-		.run = &f->run, .guest_program = f->guest, .start_timeout_ms = start_timeout_ms
-	};
-	char text[TEXT_MAX];
-
-	snprintf(f->dir, sizeof f->dir, "/tmp/test_supervisor.XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	setenv("XDG_CACHE_HOME", f->dir, 1);
-	snprintf(f->guest, sizeof f->guest, "%s/guest", f->dir);
-	snprintf(f->module, sizeof f->module, "%s/app.wasm", f->dir);
-	snprintf(text, sizeof text, "#!/bin/sh\nready() { echo >&4; exec 4>&-; }\n%s\n", script);
-	write_file(f->guest, text, strlen(text));
-	write_file(f->module, "\0asm\1\0\0\0", 8);
-	f->run.project_path = f->dir;
-	f->ring = log_ring_new();
-	assert_int_equal(uv_loop_init(&f->loop), 0);
-	assert_int_equal(uv_timer_init(&f->loop, &f->deadline), 0);
-	f->deadline.data = f;
-	assert_int_equal(supervisor_new(&f->loop, &config, f->ring, &events, &f->supervisor), 0);
-}
-
-static void fixture_open(struct fixture *f, const char *script)
-{
-	fixture_open_for(f, script, 0);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-	return remove(path);
-}
-
-static void fixture_close(struct fixture *f)
-{
-	if (!f->closed)
-		supervisor_close(f->supervisor, on_closed, f);
-	uv_close((uv_handle_t *)&f->deadline, NULL);
-	assert_int_equal(uv_run(&f->loop, UV_RUN_DEFAULT), 0);
-	assert_true(f->closed);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
-	log_ring_free(f->ring);
-	assert_int_equal(nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
-}
-
-/* Runs the loop until the states were exactly these. */
-static void await_history(struct fixture *f, const char *history)
-{
-	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
-	while (strcmp(f->history, history) != 0) {
-		if (strncmp(f->history, history, strlen(f->history)) != 0)
-			fail_msg("'%s' instead of '%s'", f->history, history);
-		uv_run(&f->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&f->deadline);
-}
-
-static struct supervisor_status status_of(struct fixture *f)
-{
-	struct supervisor_status status;
-
-	supervisor_status(f->supervisor, &status);
-	return status;
-}
-
-static bool has_line(struct fixture *f, enum log_stream stream, const char *text)
-{
-	struct log_line line;
-
-	for (uint64_t seq = log_ring_first(f->ring); seq < log_ring_next(f->ring); seq++)
-		if (log_ring_get(f->ring, seq, &line) && line.stream == stream &&
-			strcmp(line.text, text) == 0)
-			return true;
-	return false;
-}
-
-static void await_line(struct fixture *f, enum log_stream stream, const char *text)
-{
-	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
-	while (!has_line(f, stream, text))
-		uv_run(&f->loop, UV_RUN_ONCE);
-	uv_timer_stop(&f->deadline);
-}
+#include "os/supervisor_fixture.h"
 
 static void test_run_and_stop(void **state)
 {
@@ -251,30 +114,6 @@ static void test_ends(void **state)
 	}
 }
 
-static void test_restart(void **state)
-{
-	struct fixture f = { 0 };
-	pid_t first;
-
-	fixture_open(&f, "ready; exec sleep 1000");
-	supervisor_restart(f.supervisor);
-	await_history(&f, "starting running ");
-	first = status_of(&f).pid;
-	supervisor_restart(f.supervisor);
-	supervisor_restart(f.supervisor);
-	assert_true(status_of(&f).starts_again);
-	await_history(&f, "starting running stopping starting running ");
-	assert_false(status_of(&f).starts_again);
-	assert_int_not_equal(status_of(&f).pid, first);
-	assert_int_equal(status_of(&f).restarts, 0);
-	/* The last wish counts. */
-	supervisor_restart(f.supervisor);
-	supervisor_stop(f.supervisor);
-	assert_false(status_of(&f).starts_again);
-	await_history(&f, "starting running stopping starting running stopping stopped ");
-	fixture_close(&f);
-}
-
 /* One that ignores SIGTERM; the second close is the user's second Ctrl-C. */
 static void test_stubborn(void **state)
 {
@@ -283,11 +122,7 @@ static void test_stubborn(void **state)
 	fixture_open(&f, "trap '' TERM; ready; while :; do sleep 1000; done");
 	supervisor_start(f.supervisor);
 	await_history(&f, "starting running ");
-	supervisor_close(f.supervisor, on_closed, &f);
-	supervisor_close(f.supervisor, on_closed, &f);
-	assert_int_equal(uv_timer_start(&f.deadline, on_deadline, DEADLINE_MS, 0), 0);
-	while (!f.closed)
-		uv_run(&f.loop, UV_RUN_ONCE);
+	close_twice(&f);
 	fixture_close(&f);
 }
 
@@ -302,15 +137,24 @@ static void test_build(void **state)
 	await_history(&f, "building starting running ");
 	assert_true(has_line(&f, LOG_STREAM_BUILD, "compiling"));
 	assert_true(has_line(&f, LOG_STREAM_BUILD, "warning"));
+	fixture_close(&f);
+}
+
+static void test_build_fails(void **state)
+{
+	struct fixture f = { 0 };
+
+	fixture_open(&f, "ready; exec sleep 1000");
+	f.run.app.wasm = "out.wasm";
 	f.run.app.build = "echo no way; exit 2";
-	supervisor_restart(f.supervisor);
-	await_history(&f, "building starting running stopping building failed ");
+	supervisor_start(f.supervisor);
+	await_history(&f, "building failed ");
 	assert_true(has_line(&f, LOG_STREAM_BUILD, "no way"));
 	assert_string_equal(
 		status_of(&f).exit_reason, "the build with 'sh' has failed: exit code 2");
 	f.run.app.build = "echo nonsense >out.wasm";
 	supervisor_start(f.supervisor);
-	await_history(&f, "building starting running stopping building failed building failed ");
+	await_history(&f, "building failed building failed ");
 	assert_non_null(strstr(status_of(&f).exit_reason, "is no WebAssembly module"));
 	fixture_close(&f);
 }
@@ -334,7 +178,7 @@ static void test_never_listens(void **state)
 {
 	struct fixture f = { 0 };
 
-	fixture_open_for(&f, "exec sleep 1000", 10);
+	fixture_open_for(&f, "exec sleep 1000", 10, 0);
 	supervisor_start(f.supervisor);
 	await_history(&f, "starting stopping failed ");
 	assert_string_equal(status_of(&f).exit_reason,
@@ -350,7 +194,8 @@ static void test_start_while_given_up(void **state)
 	char path[96];
 
 	fixture_open_for(&f,
-		"trap 'until [ -e go ]; do sleep 0.01; done; exit' TERM; sleep 1000 & wait", 1000);
+		"trap 'until [ -e go ]; do sleep 0.01; done; exit' TERM; sleep 1000 & wait", 1000,
+		0);
 	supervisor_start(f.supervisor);
 	await_history(&f, "starting stopping ");
 	supervisor_start(f.supervisor);
@@ -419,39 +264,6 @@ static void test_flood(void **state)
 	fixture_close(&f);
 }
 
-static int visit(struct fixture *f, const char *words)
-{
-	struct sockaddr_in to = { .sin_family = AF_INET,
-		.sin_port = htons(status_of(f).port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-	assert_int_equal(send(fd, words, strlen(words), MSG_NOSIGNAL), strlen(words));
-	return fd;
-}
-
-/* Reads to the end while the loop runs; a reset fails the test. */
-static void read_answer(struct fixture *f, int fd, char text[TEXT_MAX])
-{
-	size_t len = 0;
-	ssize_t n = -1;
-
-	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
-	while (n != 0) {
-		uv_run(&f->loop, UV_RUN_NOWAIT);
-		n = recv(fd, text + len, TEXT_MAX - 1 - len, MSG_DONTWAIT);
-		assert_true(n >= 0 || errno == EAGAIN);
-		if (n > 0)
-			len += (size_t)n;
-		else if (n < 0)
-			(void)poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 1);
-	}
-	uv_timer_stop(&f->deadline);
-	text[len] = '\0';
-}
-
 /* Nobody hangs while nothing runs; while something is to come, everybody waits for it. */
 static void test_gate(void **state)
 {
@@ -506,9 +318,43 @@ static void test_gate_while_building(void **state)
 	fixture_close(&f);
 }
 
+static unsigned turns;
+
+static void on_turn(uv_check_t *check)
+{
+	turns++;
+}
+
+/* Without a descriptor to accept with the loop spun: the socket stays readable. */
+static void test_gate_without_descriptors(void **state)
+{
+	struct fixture f = { 0 };
+	char text[TEXT_MAX];
+	struct rlimit old, none;
+	uv_check_t check;
+	int visitor;
+
+	fixture_open(&f, "");
+	assert_int_equal(uv_check_init(&f.loop, &check), 0);
+	assert_int_equal(uv_check_start(&check, on_turn), 0);
+	visitor = visit(&f, "GET / HTTP/1.1\r\n\r\n");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (uint64_t end = uv_hrtime() + UINT64_C(1000000000); uv_hrtime() < end;)
+		uv_run(&f.loop, UV_RUN_ONCE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_in_range(turns, 1, 30);
+	read_answer(&f, visitor, text);
+	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
+	fd_close(visitor);
+	uv_close((uv_handle_t *)&check, NULL);
+	fixture_close(&f);
+}
+
 static void test_port_taken(void **state)
 {
-	const struct supervisor_events events = { .state = on_state };
+	const struct supervisor_events events = { 0 };
 	struct fixture f = { 0 };
 	struct os_run_config run = { 0 };
 	const struct supervisor_config config = { .run = &run };
@@ -527,9 +373,9 @@ int main(void)
 		cmocka_unit_test(test_run_and_stop),
 		cmocka_unit_test(test_crash),
 		cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_stubborn),
 		cmocka_unit_test(test_build),
+		cmocka_unit_test(test_build_fails),
 		cmocka_unit_test(test_stop_build),
 		cmocka_unit_test(test_never_listens),
 		cmocka_unit_test(test_start_while_given_up),
@@ -538,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_gate_while_building),
+		cmocka_unit_test(test_gate_without_descriptors),
 		cmocka_unit_test(test_port_taken),
 	};
 

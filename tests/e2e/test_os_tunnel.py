@@ -164,10 +164,11 @@ def test_configured_secret_is_for_the_configured_server(lab, project):
     assert instance.start(server=at(own)).status == 200
 
 
-def test_start_while_the_application_restarts(lab, instance):
+def test_start_while_the_application_starts_again(lab, instance):
     relay = lab.relay()
     for _ in range(20):
-        assert instance.ask("POST", "/api/app/restart").body["state"] == "stopping"
+        assert instance.ask("POST", "/api/app/stop").body["state"] == "stopping"
+        assert instance.ask("POST", "/api/app/start").status == 200
         assert instance.start(server=at(relay)).status == 200
         instance.stop()
         instance.wait_app("running")

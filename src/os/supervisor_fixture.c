@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/supervisor_fixture.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ftw.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "os/supervisor_state.h"
+
+static void on_state(
+	void *owner, enum supervisor_state old, enum supervisor_state new_state, const char *cause)
+{
+	struct fixture *f = owner;
+	size_t len = strlen(f->history);
+
+	assert_true(supervisor_edge(old, new_state));
+	snprintf(
+		f->history + len, sizeof f->history - len, "%s ", supervisor_state_name(new_state));
+}
+
+static void on_next(void *owner, enum supervisor_next next, const char *cause)
+{
+	struct fixture *f = owner;
+	size_t len = strlen(f->history);
+	const char *name = supervisor_next_name(next);
+
+	snprintf(f->history + len, sizeof f->history - len, "%s%s ", name ? "next-" : "",
+		name    ? name
+		: cause ? "kept"
+			: "replaced");
+}
+
+static void on_closed(void *owner)
+{
+	struct fixture *f = owner;
+
+	f->closed = true;
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+	struct fixture *f = timer->data;
+
+	fail_msg("nothing more has happened behind '%s'", f->history);
+}
+
+void write_file(const char *path, const void *text, size_t len)
+{
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	assert_int_equal(fwrite(text, 1, len, out), len);
+	assert_int_equal(fclose(out), 0);
+	assert_int_equal(chmod(path, 0700), 0);
+}
+
+void fixture_open_for(
+	struct fixture *f, const char *script, uint64_t start_timeout_ms, uint64_t drain_timeout_ms)
+{
+	const struct supervisor_events events = { .state = on_state, .next = on_next, .owner = f };
+	struct supervisor_config config = { .run = &f->run,
+		.guest_program = f->guest,
+		.start_timeout_ms = start_timeout_ms,
+		.drain_timeout_ms = drain_timeout_ms };
+	char text[TEXT_MAX];
+
+	snprintf(f->dir, sizeof f->dir, "/tmp/test_supervisor.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	setenv("XDG_CACHE_HOME", f->dir, 1);
+	snprintf(f->guest, sizeof f->guest, "%s/guest", f->dir);
+	snprintf(f->module, sizeof f->module, "%s/app.wasm", f->dir);
+	snprintf(text, sizeof text, "#!/bin/sh\nready() { echo >&4; exec 4>&-; }\n%s\n", script);
+	write_file(f->guest, text, strlen(text));
+	write_file(f->module, "\0asm\1\0\0\0", 8);
+	f->run.project_path = f->dir;
+	f->ring = log_ring_new();
+	assert_int_equal(uv_loop_init(&f->loop), 0);
+	assert_int_equal(uv_timer_init(&f->loop, &f->deadline), 0);
+	f->deadline.data = f;
+	assert_int_equal(supervisor_new(&f->loop, &config, f->ring, &events, &f->supervisor), 0);
+}
+
+void fixture_open(struct fixture *f, const char *script)
+{
+	fixture_open_for(f, script, 0, 0);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	return remove(path);
+}
+
+void fixture_close(struct fixture *f)
+{
+	if (!f->closed)
+		supervisor_close(f->supervisor, on_closed, f);
+	uv_close((uv_handle_t *)&f->deadline, NULL);
+	assert_int_equal(uv_run(&f->loop, UV_RUN_DEFAULT), 0);
+	assert_true(f->closed);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	log_ring_free(f->ring);
+	assert_int_equal(nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+void close_twice(struct fixture *f)
+{
+	supervisor_close(f->supervisor, on_closed, f);
+	supervisor_close(f->supervisor, on_closed, f);
+	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
+	while (!f->closed)
+		uv_run(&f->loop, UV_RUN_ONCE);
+}
+
+void await_history(struct fixture *f, const char *history)
+{
+	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
+	while (strcmp(f->history, history) != 0) {
+		if (strncmp(f->history, history, strlen(f->history)) != 0)
+			fail_msg("'%s' instead of '%s'", f->history, history);
+		uv_run(&f->loop, UV_RUN_ONCE);
+	}
+	uv_timer_stop(&f->deadline);
+}
+
+struct supervisor_status status_of(struct fixture *f)
+{
+	struct supervisor_status status;
+
+	supervisor_status(f->supervisor, &status);
+	return status;
+}
+
+bool has_line(struct fixture *f, enum log_stream stream, const char *text)
+{
+	struct log_line line;
+
+	for (uint64_t seq = log_ring_first(f->ring); seq < log_ring_next(f->ring); seq++)
+		if (log_ring_get(f->ring, seq, &line) && line.stream == stream &&
+			strcmp(line.text, text) == 0)
+			return true;
+	return false;
+}
+
+void await_line(struct fixture *f, enum log_stream stream, const char *text)
+{
+	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
+	while (!has_line(f, stream, text))
+		uv_run(&f->loop, UV_RUN_ONCE);
+	uv_timer_stop(&f->deadline);
+}
+
+int visit(struct fixture *f, const char *words)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons(status_of(f).port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+	assert_int_equal(send(fd, words, strlen(words), MSG_NOSIGNAL), strlen(words));
+	return fd;
+}
+
+void read_answer(struct fixture *f, int fd, char text[TEXT_MAX])
+{
+	size_t len = 0;
+	ssize_t n = -1;
+
+	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
+	while (n != 0) {
+		uv_run(&f->loop, UV_RUN_NOWAIT);
+		n = recv(fd, text + len, TEXT_MAX - 1 - len, MSG_DONTWAIT);
+		assert_true(n >= 0 || errno == EAGAIN);
+		if (n > 0)
+			len += (size_t)n;
+		else if (n < 0)
+			(void)poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 1);
+	}
+	uv_timer_stop(&f->deadline);
+	text[len] = '\0';
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * For tests: a supervisor whose engine is a shell script, and the states that it goes through. It
+ * fails the test when nothing happens for long.
+ */
+#ifndef OS_SUPERVISOR_FIXTURE_H
+#define OS_SUPERVISOR_FIXTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "os/log_ring.h"
+#include "os/run_config.h"
+#include "os/supervisor.h"
+
+#define DEADLINE_MS 60000
+#define HISTORY_MAX 1024
+#define TEXT_MAX 4096
+
+struct fixture {
+	char dir[64], guest[96], module[96];
+	uv_loop_t loop;
+	uv_timer_t deadline;
+	struct os_run_config run;
+	struct log_ring *ring;
+	struct supervisor *supervisor;
+	char history[HISTORY_MAX]; /* the states, with a blank behind each */
+	bool closed;
+};
+
+/* Executable. */
+void write_file(const char *path, const void *text, size_t len);
+
+/* `script` runs in the project's folder, with what the supervisor gives to wasmrun-guest. `ready`
+ * in it says that it takes connections. f is zeroed, or holds settings in `run`. */
+void fixture_open(struct fixture *f, const char *script);
+/* 0: as usual. */
+void fixture_open_for(struct fixture *f, const char *script, uint64_t start_timeout_ms,
+	uint64_t drain_timeout_ms);
+void fixture_close(struct fixture *f);
+/* The second close gives the application no more time. */
+void close_twice(struct fixture *f);
+
+/* Runs the loop until the states were exactly these: the words of the state and, of what is to
+ * replace the application, "next-building", "next-starting", then "replaced" or "kept". */
+void await_history(struct fixture *f, const char *history);
+
+/* Runs the loop until the line is there. */
+void await_line(struct fixture *f, enum log_stream stream, const char *text);
+bool has_line(struct fixture *f, enum log_stream stream, const char *text);
+
+struct supervisor_status status_of(struct fixture *f);
+
+/* Connects, and says that. */
+int visit(struct fixture *f, const char *words);
+/* Reads to the end while the loop runs; a reset fails the test. */
+void read_answer(struct fixture *f, int fd, char text[TEXT_MAX]);
+
+#endif
