@@ -11,6 +11,7 @@
 #define TEXT(x) #x
 #define TEXT_OF(x) TEXT(x)
 #define RUST_TARGET "wasm32-wasip2"
+#define LACKS TEXT_OF(APP_BUILD_LACKS)
 
 static const struct app_tool c_tools[] = {
 	{ .program = "clang", .install = INSTALL_C },
@@ -51,14 +52,13 @@ static const struct app_tool rust_tools[] = {
 static const char rust_build[] =
 	"libs=$(rustc --print target-libdir --target " RUST_TARGET " 2>/dev/null)\n"
 	"if [ ! -d \"$libs\" ]; then\n"
-	"  has=$(rustc --version)\n"
+	"  has=$(rustc --version | cut -d ' ' -f 2)\n"
 	"  echo \"needs Rust >= 1.82 with its target " RUST_TARGET
-	", found ${has:-none}: install it"
-	" with 'rustup target add " RUST_TARGET "'\"\n"
-	"  exit " TEXT_OF(APP_BUILD_LACKS) "\n"
-					   "fi\n"
-					   "exec cargo build --release --target " RUST_TARGET
-					   " --target-dir \"$1\"";
+	", found ${has:-none} without it:"
+	" do rustup target add " RUST_TARGET "\"\n"
+	"  exit " LACKS "\n"
+	"fi\n"
+	"exec cargo build --release --target " RUST_TARGET " --target-dir \"$1\"";
 
 /* npm notes in node_modules when it has installed what the lock file says. */
 static const char js_build[] = "[ node_modules/.package-lock.json -nt package-lock.json ] ||\n"
