@@ -420,6 +420,23 @@ static void test_stop_ends_open_visitors(void **state)
 	trial_close(&t);
 }
 
+/* A tunnel that is replaced by another once took its visitors along without a word: the log of
+ * connections had them open for ever. */
+static void test_close_tells_of_open_visitors(void **state)
+{
+	static const struct fake_script scripts[] = { { .answer = HELLO }, { .answer = "ping" } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	fake_conn_say(&t.relay.conns[0], CONNECTION);
+	await(&t, &t.relay, 1, ACCEPT "pong");
+	assert_int_equal(t.opened, 1);
+	trial_close(&t);
+	assert_int_equal(t.ended, 1);
+	assert_string_equal(t.why, "the tunnel was stopped");
+}
+
 static bool is_drained(const void *arg)
 {
 	return ((const struct trial *)arg)->drained;
@@ -529,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_garbage_on_the_control_connection),
 		cmocka_unit_test(test_split_announcement),
 		cmocka_unit_test(test_stop_ends_open_visitors),
+		cmocka_unit_test(test_close_tells_of_open_visitors),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_drain_of_an_idle_tunnel),
 		cmocka_unit_test(test_relay_lost_while_draining),

@@ -366,7 +366,7 @@ static void on_visit(void *owner, const struct tunnel_visit *visit)
 {
 	struct tunnel *t = owner;
 
-	if (t->events.visit && !t->closing)
+	if (t->events.visit)
 		t->events.visit(t->events.owner, visit);
 }
 

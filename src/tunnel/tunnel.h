@@ -67,9 +67,10 @@ struct tunnel_status {
 struct tunnel_visit {
 	const char *id;   /* UUID */
 	const char *from; /* "ip:port", NULL: the relay doesn't say */
-	bool opened;      /* false: closed, and the rest is filled */
-	uint64_t bytes_in, bytes_out, duration_ms;
-	const char *why; /* how it ended, or why it was refused */
+	bool opened;      /* false: closed, and `why` is filled */
+	uint64_t bytes_in, bytes_out;
+	uint64_t duration_ms; /* since the relay has announced it */
+	const char *why;      /* how it ended, or why it was refused */
 };
 
 typedef void (*tunnel_visit_fn)(void *owner, const struct tunnel_visit *visit);
@@ -98,7 +99,7 @@ void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status);
 void tunnel_visits(const struct tunnel *t, tunnel_visit_fn fn, void *owner);
 /* SIGTERM: no new visitors; `drained` when the open ones are done or after grace_ms. */
 void tunnel_drain(struct tunnel *t, uint64_t grace_ms, void (*drained)(void *owner), void *owner);
-/* Stops and frees; `closed` is the last call. */
+/* Stops and frees; the ends of open visits are still told, and `closed` is the last call. */
 void tunnel_close(struct tunnel *t, void (*closed)(void *owner), void *owner);
 
 #endif

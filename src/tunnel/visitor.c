@@ -141,7 +141,11 @@ static void visitor_tell(struct visitor *v, const char *why, const struct pump_r
 	struct visitors *vs = v->set;
 	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
 	struct tunnel_visit visit = {
-		.id = id, .from = visitor_from(v, from), .opened = !why, .why = why
+		.id = id,
+		.from = visitor_from(v, from),
+		.opened = !why,
+		.duration_ms = clock_now_ms() - v->since_ms,
+		.why = why,
 	};
 
 	uuid_format(&v->id, id);
@@ -149,11 +153,9 @@ static void visitor_tell(struct visitor *v, const char *why, const struct pump_r
 		visit.bytes_in = result->bytes[PUMP_OUTER];
 		visit.bytes_out = result->bytes[PUMP_INNER];
 	}
-	if (why) {
-		visit.duration_ms = clock_now_ms() - v->since_ms;
+	if (why)
 		log_debug(LOG, "visitor %s from %s closed: %s", id,
 			visit.from ? visit.from : "an address that the relay doesn't tell", why);
-	}
 	vs->events.visit(vs->events.owner, &visit);
 }
 
