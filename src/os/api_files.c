@@ -35,6 +35,7 @@ struct file_work {
 	int (*run)(struct file_work *w); /* on a thread of the pool */
 	int result;                      /* negative errno */
 	json_t *list;                    /* owned */
+	bool more;                       /* the folder holds more than the list */
 	char *out;                       /* owned: what was read */
 	size_t out_len;
 };
@@ -87,9 +88,14 @@ static int work_list(struct file_work *w)
 		return -errno;
 	(void)take_fd(&fd);
 	w->list = json_array();
-	while ((entry = readdir(dir)) && json_array_size(w->list) < API_LIST_MAX)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+	while (!w->more && (entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (json_array_size(w->list) < API_LIST_MAX)
 			(void)json_array_append_new(w->list, entry_json(dirfd(dir), entry));
+		else
+			w->more = true;
+	}
 	(void)closedir(dir);
 	return 0;
 }
@@ -126,6 +132,7 @@ static int replace_file(int dir, const char *name, const void *data, size_t len)
 	char temporary[sizeof(".wasmrun-") + UUID_TEXT_LEN] = ".wasmrun-";
 	_cleanup_(fd_closep) int fd = -1;
 	mode_t mode = FILE_MODE;
+	bool replaces = false;
 	struct uuid uuid;
 	struct stat st;
 	int r = uuid_random(&uuid);
@@ -137,11 +144,16 @@ static int replace_file(int dir, const char *name, const void *data, size_t len)
 		if (!S_ISREG(st.st_mode))
 			return S_ISDIR(st.st_mode) ? -EISDIR : -ENXIO;
 		mode = st.st_mode & 0777;
+		replaces = true;
 	}
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
-	r = fd_write_full(fd, data, len);
+	/* The umask is for new files. */
+	if (replaces && fchmod(fd, mode) < 0)
+		r = -errno;
+	if (r == 0)
+		r = fd_write_full(fd, data, len);
 	if (r == 0 && renameat(dir, temporary, dir, name) < 0)
 		r = -errno;
 	if (r < 0)
@@ -211,8 +223,9 @@ static void on_done(uv_work_t *work, int status)
 	if (w->result < 0)
 		reply_mistake(w->request, w->path, -w->result);
 	else if (w->run == work_list)
-		http_reply_json(
-			w->request, 200, json_pack("{s:b, s:O}", "success", 1, "entries", w->list));
+		http_reply_json(w->request, 200,
+			json_pack("{s:b, s:O, s:b}", "success", 1, "entries", w->list, "more",
+				w->more));
 	else if (w->run == work_read)
 		http_reply_bytes(w->request, 200, TYPE_BYTES, w->out, w->out_len);
 	else

@@ -20,6 +20,7 @@ from harness.wasmrun import fetch, run_os
 
 BODY_MAX = 65536
 FILE_MAX = 4 << 20
+LIST_MAX = 10_000
 CONNS_MAX = 128
 
 
@@ -246,9 +247,9 @@ def test_files(instance, project):
     assert names["hello.wasm"]["size"] == (project / "hello.wasm").stat().st_size
     assert [entry["name"] for entry in instance.get("/api/fs/list?path=sub")["entries"]] == ["new.bin"]
     # Replaced as a whole, with its permissions.
-    (project / "sub" / "new.bin").chmod(0o755)
+    (project / "sub" / "new.bin").chmod(0o777)
     assert instance.ask("PUT", "/api/fs/write?path=sub/new.bin", b"").status == 200
-    assert (project / "sub" / "new.bin").stat().st_mode & 0o777 == 0o755
+    assert (project / "sub" / "new.bin").stat().st_mode & 0o777 == 0o777
     assert instance.get("/api/fs/read?path=sub/new.bin") == b""
 
 
@@ -268,6 +269,17 @@ def test_files_outside(instance, project):
     says_why(instance.ask("PUT", "/api/fs/write?path=file", b"x"), 409)
     assert sorted(os.listdir(outside)) == ["secret"] and (outside / "secret").read_text() == "secret"
     assert instance.get("/api/fs/read?path=inside")[:4] == b"\0asm"
+
+
+def test_long_folder(instance, project):
+    (project / "many").mkdir()
+    for number in range(LIST_MAX + 1):
+        (project / "many" / str(number)).touch()
+    answer = instance.get("/api/fs/list?path=many")
+    assert len(answer["entries"]) == LIST_MAX and answer["more"] is True
+    (project / "many" / "0").unlink()
+    answer = instance.get("/api/fs/list?path=many")
+    assert len(answer["entries"]) == LIST_MAX and answer["more"] is False
 
 
 def test_files_of_wrong_kinds(instance, project):
