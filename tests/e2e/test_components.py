@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""Components, which run in the stock wasmtime command: behind `wasmrun os`, and with `wasmrun run`."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import threading
+import urllib.parse
+
+import pytest
+
+from harness.components import find_wasmtime, make
+from harness.process import Process
+from harness.wait import DEADLINE, wait_for
+from harness.wasmrun import WASMRUN, fetch, need_nothing_left, need_wasmrun, run_os
+
+HTTP, COMMAND = "http_component", "listen_component"
+HELLO = {HTTP: "hello from a component\n", COMMAND: "hello from a command\n"}
+KIND = {HTTP: "component-http", COMMAND: "component"}
+BOTH = pytest.mark.parametrize("name", [HTTP, COMMAND])
+
+
+@pytest.fixture(scope="module")
+def wasmtime():
+    need_wasmrun()
+    return find_wasmtime()
+
+
+@pytest.fixture
+def start(lab, tmp_path, wasmtime):
+    """`wasmrun os` on a component, with an engine where script/setup --components puts it."""
+    (lab.folder / "cache" / "wasmrun" / "wasmtime-cli-48.0.8" / "bin").mkdir(parents=True)
+    (lab.folder / "cache" / "wasmrun" / "wasmtime-cli-48.0.8" / "bin" / "wasmtime").symlink_to(wasmtime)
+
+    def run(name, *args):
+        return run_os(lab, make(tmp_path, name), *args, env={"PATH": "/usr/bin:/bin"})
+
+    return run
+
+
+@BOTH
+def test_served(lab, start, name):
+    instance, relay = start(name, "--env", "PASSWORD=hush"), lab.relay()
+    app = instance.app()
+    assert app["kind"] == KIND[name]
+    assert fetch(app["url"]) == (200, HELLO[name])
+    public = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
+    assert fetch(public) == (200, HELLO[name])
+    # What anybody on the machine can read.
+    assert b"hush" not in pathlib.Path(f"/proc/{app['pid']}/cmdline").read_bytes()
+
+
+@BOTH
+def test_port_outlives_a_crash(lab, start, name):
+    """A visitor who comes while there is no instance waits for the next one, at the same port."""
+    instance = start(name)
+    app = instance.app()
+    for _ in range(3):
+        os.kill(instance.app()["pid"], signal.SIGKILL)
+        assert fetch(app["url"]) == (200, HELLO[name])
+        wait_for(lambda: instance.app()["state"] == "running", "it runs again")
+    now = instance.app()
+    assert now["url"] == app["url"] and now["restarts"] == 3
+    instance.process.signal(signal.SIGINT)
+    assert instance.process.wait_exit() == 0
+    need_nothing_left(lab)
+
+
+def test_own_port_is_ours(start):
+    """Whatever address it binds, the socket that it gets is the one that visitors come to."""
+    instance = start(COMMAND)
+    pid, port = instance.app()["pid"], instance.app()["port"]
+    inodes = {os.readlink(entry) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+    tcp = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    own = {line[1] for line in tcp if f"socket:[{line[9]}]" in inodes and line[3] == "0A"}
+    assert own == {f"0100007F:{port:04X}"}
+
+
+def test_trap(start):
+    instance = start(COMMAND)
+    url = urllib.parse.urlsplit(instance.app()["url"])
+    with socket.create_connection((url.hostname, url.port), DEADLINE) as visitor:
+        visitor.sendall(b"X")
+        assert visitor.recv(1) == b""
+    wait_for(lambda: instance.app()["restarts"] == 1, "it is started again")
+    assert "134" in instance.app()["exit_reason"]
+    instance.process.wait_line(r"wasm trap: wasm `unreachable` instruction executed")
+    assert fetch(instance.app()["url"]) == (200, HELLO[COMMAND])
+
+
+def test_drain(start):
+    """After SIGUSR1 an instance takes nobody any more: who comes then is served by the next one."""
+    instance = start(COMMAND)
+    first = instance.app()
+    assert fetch(first["url"])[0] == 200
+    os.kill(first["pid"], signal.SIGUSR1)
+    served = []
+    visitor = threading.Thread(target=lambda: served.append((fetch(first["url"]), instance.app()["pid"])))
+    visitor.start()
+    fds = pathlib.Path(f"/proc/{first['pid']}/fd")
+    wait_for(lambda: len([1 for fd in fds.iterdir() if os.readlink(fd) == os.readlink(fds / "3")]) == 1, "it lets go")
+    os.kill(first["pid"], signal.SIGKILL)
+    visitor.join(2 * DEADLINE)
+    assert served[0][0] == (200, HELLO[COMMAND]) and served[0][1] != first["pid"]
+
+
+def refused(lab, module, path="/usr/bin:/bin"):
+    """The line of a `wasmrun os` that ends without having run anything."""
+    argv = ["env", f"PATH={path}", WASMRUN, "os", "-P", "0", module]
+    process = lab.process(argv, "wasmrun", env={"XDG_CACHE_HOME": str(lab.folder / "cache")})
+    assert process.wait_exit() == 12
+    lines = [line for line in process.text().splitlines() if " error " in line]
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda data: data[:-1], "is truncated"),
+        (lambda data: data.replace(b"wasi:http/incoming-handler@0.2.0", b"test:http/incoming-handler@0.2.0"),
+         "is a component that is no application: it exports neither"),
+        (lambda data: data[:8], "is a component that is no application"),
+    ],
+)
+def test_bad_component(lab, tmp_path, change, says):
+    need_wasmrun()
+    module = make(tmp_path, HTTP)
+    module.write_bytes(change(module.read_bytes()))
+    assert says in refused(lab, module)
+
+
+def test_missing_import(lab, tmp_path, wasmtime):
+    """The engine's own words are in the log."""
+    module = make(tmp_path, COMMAND, lambda text: text.replace("wasi:sockets/tcp-create-socket@0.2.0", "a:b/c@0.1.0"))
+    refused(lab, module, wasmtime.parent)
+    assert "component imports instance `a:b/c@0.1.0`" in lab.processes[-1].text()
+
+
+def test_no_wasmtime(lab, tmp_path):
+    need_wasmrun()
+    line = refused(lab, make(tmp_path, HTTP), tmp_path)
+    assert "'wasmtime' is not on PATH: script/setup --components builds it as '" in line
+
+
+def test_old_wasmtime(lab, tmp_path):
+    need_wasmrun()
+    old = tmp_path / "wasmtime"
+    old.write_text("#!/bin/sh\necho wasmtime 47.0.1\n")
+    old.chmod(0o700)
+    line = refused(lab, make(tmp_path, HTTP), tmp_path)
+    assert "exit code 203: a component needs the command wasmtime, version 48 or newer, and" in line
+    assert f"{old}' is older: script/setup --components" in line.replace("\\'", "'")
+
+
+@pytest.fixture
+def run(tmp_path, wasmtime):
+    started = []
+
+    def begin(*args):
+        env = {"XDG_CACHE_HOME": str(tmp_path), "PATH": f"{wasmtime.parent}:/usr/bin:/bin"}
+        started.append(Process([WASMRUN, "run", *args], tmp_path, f"run{len(started)}", env=env))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.stop()
+
+
+@BOTH
+def test_run_listens(run, tmp_path, name):
+    process = run("--listen", "127.0.0.1:0", make(tmp_path, name))
+    port = process.wait_line(r"listening at 127\.0\.0\.1:(\d+)")[1][1]
+    assert fetch(f"http://127.0.0.1:{port}") == (200, HELLO[name])
+
+
+def test_run_trap(run, tmp_path):
+    process = run("--listen", "127.0.0.1:0", make(tmp_path, COMMAND))
+    port = int(process.wait_line(r"listening at 127\.0\.0\.1:(\d+)")[1][1])
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as visitor:
+        visitor.sendall(b"X")
+        assert process.wait_exit() == 134
+
+
+def test_run_http_needs_an_address(tmp_path):
+    need_wasmrun()
+    done = subprocess.run([WASMRUN, "run", make(tmp_path, HTTP)], capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 2 and "it serves wasi:http, and --listen says where" in done.stderr
