@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -21,6 +22,13 @@
 #include "serve/target.h"
 
 #define LOG_TARGET_MAX 600 /* of a target in the log, escaped */
+
+#define FILE_BLOCK 65536 /* that is read at a time */
+
+struct reply_file {
+	int fd; /* owned */
+	uint64_t offset;
+};
 
 struct serve_request *request_new(
 	struct MHD_Connection *connection, const char *target, atomic_ullong *held_total)
@@ -188,14 +196,38 @@ void serve_reply_data(struct serve_request *r, unsigned status, const void *data
 		len);
 }
 
+/* Of libmicrohttpd's own replies from a file one that becomes shorter would never end. */
+static ssize_t file_read(void *owner, uint64_t at, char *out, size_t max)
+{
+	const struct reply_file *file = owner;
+	ssize_t n = pread(file->fd, out, max, (off_t)(file->offset + at));
+
+	return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void file_free(void *owner)
+{
+	struct reply_file *file = owner;
+
+	fd_close(file->fd);
+	free(file);
+}
+
 void serve_reply_file(
 	struct serve_request *r, unsigned status, int take_fd, uint64_t offset, uint64_t len)
 {
-	struct MHD_Response *response =
-		MHD_create_response_from_fd_at_offset64(len, take_fd, offset);
+	struct reply_file *file = malloc(sizeof(*file));
+	struct MHD_Response *response = NULL;
 
-	if (!response)
+	if (file) {
+		*file = (struct reply_file){ .fd = take_fd, .offset = offset };
+		response = MHD_create_response_from_callback(
+			len, FILE_BLOCK, file_read, file, file_free);
+		if (!response)
+			file_free(file);
+	} else {
 		fd_close(take_fd);
+	}
 	request_reply(r, status, response, len);
 }
 

@@ -220,9 +220,9 @@ static bool conn_is_idle(const struct serve *s, const struct conn *c, uint64_t n
 }
 
 /*
- * Ends what waits for too long. The visitor is told first, and has some time to end it himself: a
- * request that comes to a closed socket would be answered by a reset. Then the socket says that he
- * has, and libmicrohttpd closes it.
+ * Ends what waits for too long. In a drain the visitor is told first, and has some time to end it
+ * himself: a request that comes to a closed socket would be answered by a reset. What is shut down
+ * on both sides, libmicrohttpd closes.
  */
 static void serve_sweep(struct serve *s)
 {
@@ -234,7 +234,7 @@ static void serve_sweep(struct serve *s)
 		bool late = c->waits_since_ms && now_ms - c->waits_since_ms > SERVE_REQUEST_MS;
 
 		if (late || (c->ended_ms && now_ms - c->ended_ms >= SERVE_DRAIN_IDLE_MS)) {
-			(void)shutdown(c->fd, SHUT_RD);
+			(void)shutdown(c->fd, SHUT_RDWR);
 		} else if (!c->ended_ms && conn_is_idle(s, c, now_ms)) {
 			(void)shutdown(c->fd, SHUT_WR);
 			c->ended_ms = now_ms;
