@@ -7,20 +7,25 @@
 #define GUEST_CALL_H
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
 
 #include "guest/guest_mem.h"
 
+struct stream;
 struct streams;
 
 /* The most arguments that one of these calls has. */
-#define CALL_ARGS_MAX 6
+#define CALL_ARGS_MAX 8
 
 /* A call's answer beside 0, done, and a negative errno, which the guest is told as WASI's code. */
 enum call_result {
 	CALL_FORWARD = 1, /* the engine answers this one */
 	CALL_EXPIRED,     /* the guest's time is over: it ends here */
 	CALL_DRAINED,     /* the guest's last visitor has left (drain.h): it ends here */
+	CALL_CODE = 1000, /* with one of WASI's codes added, which no errno stands for */
 };
 
 struct call {
@@ -60,6 +65,33 @@ int call_wait_fd(const struct call *c, int fd, short events, int64_t at_ns);
 /* What a call that failed while it waited returns: -ETIME and -ESHUTDOWN are no errors of its own.
  */
 int call_failed(int error);
+
+/*
+ * Moving bytes between the guest's buffers and a stream. The vector of buffers is in arguments 1
+ * and 2, the number of bytes goes to argument ret_arg, all checked before anything moves.
+ */
+struct call_move {
+	/* recvmsg(2), sendmsg(2) or the like; sets name_len and truncated. */
+	ssize_t (*fn)(int fd, struct call_move *move, struct iovec *iov, size_t len);
+	bool in;   /* towards the guest */
+	bool all;  /* wait until all buffers are full */
+	bool peek; /* take nothing away */
+	unsigned ret_arg;
+	struct sockaddr_storage *name; /* the datagram's other end; NULL for none */
+	socklen_t name_len;
+	bool truncated; /* the rest of a datagram was lost */
+};
+
+int call_move(struct call *c, struct stream *stream, struct call_move *move);
+ssize_t call_move_recv(int fd, struct call_move *move, struct iovec *iov, size_t len);
+ssize_t call_move_send(int fd, struct call_move *move, struct iovec *iov, size_t len);
+
+/* The socket, connected or to be, that argument 0 names: 0, -EBADF, -ENOTCONN for a listener,
+ * -ENOTSOCK, or CALL_FORWARD. */
+int call_find_socket(const struct call *c, struct stream **ret_stream);
+
+/* Accepts with the given flags, once ret_number was checked; CALL_FORWARD as above. */
+int call_accept(struct call *c, uint32_t flags, uint8_t *ret_number);
 
 int call_sock_accept(struct call *c);
 int call_sock_recv(struct call *c);

@@ -30,6 +30,11 @@ static int find_socket(const struct call *c, struct stream **ret_stream)
 	return *ret_stream ? 0 : -EBADF;
 }
 
+static uint8_t filetype_of(const struct stream *s)
+{
+	return s->datagram ? WASI_FILETYPE_SOCKET_DGRAM : WASI_FILETYPE_SOCKET_STREAM;
+}
+
 /* fd_fdstat_get(fd, ret_fdstat) */
 int call_fd_fdstat_get(struct call *c)
 {
@@ -48,7 +53,7 @@ int call_fd_fdstat_get(struct call *c)
 		s->nonblock = true;
 	}
 	memset(stat, 0, WASI_FDSTAT_SIZE);
-	stat[WASI_FDSTAT_FILETYPE] = WASI_FILETYPE_SOCKET_STREAM;
+	stat[WASI_FDSTAT_FILETYPE] = filetype_of(s);
 	guest_store_u16(stat + WASI_FDSTAT_FLAGS, s->nonblock ? WASI_FDFLAG_NONBLOCK : 0);
 	if (s->kind == STREAM_LISTENER) {
 		guest_store_u64(stat + WASI_FDSTAT_RIGHTS, RIGHTS_LISTENER);
@@ -89,7 +94,7 @@ int call_fd_filestat_get(struct call *c)
 	if (r < 0)
 		return r;
 	memset(stat, 0, WASI_FILESTAT_SIZE);
-	stat[WASI_FILESTAT_FILETYPE] = WASI_FILETYPE_SOCKET_STREAM;
+	stat[WASI_FILESTAT_FILETYPE] = filetype_of(s);
 	return 0;
 }
 

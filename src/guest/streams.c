@@ -45,17 +45,29 @@ void streams_deinit(struct streams *s)
 void streams_set_listener(struct streams *s, int take_fd, uint32_t fd)
 {
 	assert(s->listener_fd == STREAMS_NO_FD && fd < STREAMS_SOCKET_BASE);
-	s->listener = (struct stream){ .kind = STREAM_LISTENER, .fd = take_fd, .untouched = true };
+	s->listener = (struct stream){
+		.kind = STREAM_LISTENER, .fd = take_fd, .untouched = true, .shared = true
+	};
 	s->listener_fd = fd;
 }
 
-/* Who waits for the guest to take connections learns that it is about to. */
-static struct stream *streams_turn_to_listener(struct streams *s)
+void streams_tell_status(struct streams *s)
 {
 	if (s->status_fd >= 0)
 		(void)!write(s->status_fd, "\n", 1);
 	s->status_fd = fd_close(s->status_fd);
-	return &s->listener;
+}
+
+bool streams_move_listener(struct streams *s, struct stream *to)
+{
+	if (s->listener.kind != STREAM_LISTENER)
+		return false;
+	fd_close(to->fd);
+	to->kind = STREAM_LISTENER;
+	to->fd = s->listener.fd;
+	to->shared = true;
+	s->listener = stream_none;
+	return true;
 }
 
 struct stream *streams_find(struct streams *s, uint32_t fd)
@@ -65,7 +77,7 @@ struct stream *streams_find(struct streams *s, uint32_t fd)
 	if (fd < ARRAY_LEN(s->standard))
 		stream = &s->standard[fd];
 	else if (fd == s->listener_fd && fd != STREAMS_NO_FD)
-		stream = streams_turn_to_listener(s);
+		stream = &s->listener;
 	else if (fd >= STREAMS_SOCKET_BASE && fd - STREAMS_SOCKET_BASE < s->n_sockets)
 		stream = &s->sockets[fd - STREAMS_SOCKET_BASE];
 	else
@@ -76,8 +88,12 @@ struct stream *streams_find(struct streams *s, uint32_t fd)
 	case STREAM_LEFT:
 		return NULL;
 	default:
-		return stream;
+		break;
 	}
+	/* A program that was handed the listener shows by its first look that it serves. */
+	if (fd == s->listener_fd)
+		streams_tell_status(s);
+	return stream;
 }
 
 bool streams_is_socket_fd(const struct streams *s, uint32_t fd)
@@ -105,7 +121,7 @@ static int sockets_grow(struct streams *s)
 	return 0;
 }
 
-int streams_add_visitor(struct streams *s, int take_fd, bool nonblock, uint32_t *ret_fd)
+int streams_add_socket(struct streams *s, int take_fd, bool datagram, uint32_t *ret_fd)
 {
 	uint32_t i;
 	int r;
@@ -117,14 +133,25 @@ int streams_add_visitor(struct streams *s, int take_fd, bool nonblock, uint32_t 
 	}
 	i = s->free;
 	s->free = s->sockets[i].next_free;
-	s->sockets[i] = (struct stream){
-		.kind = STREAM_SOCKET,
-		.fd = take_fd,
-		.nonblock = nonblock,
-		.visitor = true,
-	};
-	s->n_visitors++;
+	s->sockets[i] =
+		(struct stream){ .kind = STREAM_SOCKET, .fd = take_fd, .datagram = datagram };
 	*ret_fd = STREAMS_SOCKET_BASE + i;
+	return 0;
+}
+
+int streams_add_visitor(struct streams *s, int take_fd, bool nonblock, uint32_t *ret_fd)
+{
+	struct stream *stream;
+	uint32_t fd;
+	int r = streams_add_socket(s, take_fd, false, &fd);
+
+	if (r < 0)
+		return r;
+	stream = &s->sockets[fd - STREAMS_SOCKET_BASE];
+	stream->nonblock = nonblock;
+	stream->visitor = true;
+	s->n_visitors++;
+	*ret_fd = fd;
 	return 0;
 }
 

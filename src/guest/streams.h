@@ -31,18 +31,21 @@ enum stream_kind {
 	STREAM_INPUT,    /* standard input */
 	STREAM_OUTPUT,   /* standard output or error */
 	STREAM_LISTENER, /* accepts */
-	STREAM_SOCKET,   /* connected */
+	STREAM_SOCKET,   /* connected, or about to be; or datagrams */
 	STREAM_RETURNED, /* draining: closed by the guest, and about to be accepted again */
 	STREAM_LEFT,     /* draining: closed by the guest, and told the end */
 };
 
 struct stream {
 	enum stream_kind kind;
-	int fd;             /* owned for sockets, borrowed for standard streams; -1 when free */
-	bool nonblock;      /* the guest is told EAGAIN rather than waited for */
-	bool untouched;     /* the preopened listener, whose status nobody has asked for yet */
-	bool visitor;       /* a connection that was accepted here */
-	bool asked;         /* bytes were read, and none was written since */
+	int fd;         /* owned for sockets, borrowed for standard streams; -1 when free */
+	bool nonblock;  /* the guest is told EAGAIN rather than waited for */
+	bool untouched; /* the preopened listener, whose status nobody has asked for yet */
+	bool datagram;  /* a socket that moves datagrams */
+	bool shared;    /* the listening socket that other processes have too */
+	uint64_t recv_timeout_ms, send_timeout_ms; /* of one call that blocks; 0 is none */
+	bool visitor;                              /* a connection that was accepted here */
+	bool asked;                                /* bytes were read, and none was written since */
 	bool watched;       /* the last that was read, or looked for, was a single byte */
 	bool ended;         /* draining: the guest was told the end */
 	uint64_t moved_ms;  /* draining: when bytes last moved, on the monotonic clock */
@@ -75,6 +78,18 @@ struct stream *streams_find(struct streams *s, uint32_t fd);
 
 /* Whether the number belongs to sockets, open or closed, so that the engine must not see it. */
 bool streams_is_socket_fd(const struct streams *s, uint32_t fd);
+
+/*
+ * Gives the listener away to a socket of the guest's, which listens in its place from now on. False
+ * when there is none. streams_tell_status() is then for its call of listen.
+ */
+bool streams_move_listener(struct streams *s, struct stream *to);
+
+/* Tells who waits for it that the guest takes connections. */
+void streams_tell_status(struct streams *s);
+
+/* Takes over a socket of the guest's own; on failure (-EMFILE, -ENOMEM) it stays the caller's. */
+int streams_add_socket(struct streams *s, int take_fd, bool datagram, uint32_t *ret_fd);
 
 /* Takes over an accepted connection; on failure (-EMFILE, -ENOMEM) it stays the caller's. */
 int streams_add_visitor(struct streams *s, int take_fd, bool nonblock, uint32_t *ret_fd);

@@ -20,7 +20,7 @@ enum wasi_errno {
 	WASI_ENOTSUP = 58,
 };
 
-enum wasi_filetype { WASI_FILETYPE_SOCKET_STREAM = 6 };
+enum wasi_filetype { WASI_FILETYPE_SOCKET_DGRAM = 5, WASI_FILETYPE_SOCKET_STREAM = 6 };
 
 enum wasi_fdflags { WASI_FDFLAG_NONBLOCK = 1 << 2 };
 
@@ -35,6 +35,8 @@ enum wasi_rights {
 };
 
 enum wasi_riflags { WASI_RECV_PEEK = 1 << 0, WASI_RECV_WAITALL = 1 << 1 };
+
+enum wasi_roflags { WASI_RECV_TRUNCATED = 1 << 0 };
 
 enum wasi_sdflags { WASI_SHUT_RD = 1 << 0, WASI_SHUT_WR = 1 << 1 };
 

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names: sock_getaddrinfo(). The guest brings a list of empty places for the answer, linked in its
+ * memory, each with a place for an address and one for a name. Every step along it is checked, and
+ * there are no more steps than answers.
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "guest/wasi.h"
+#include "guest/wasmedge.h"
+
+/* The longest name and service that are looked up. */
+#define NAME_MAX_LEN 255
+#define SERVICE_MAX_LEN 31
+
+/* addrinfo: hint and answer. */
+#define ADDRINFO_SIZE 28
+#define ADDRINFO_FLAGS 0     /* u16 */
+#define ADDRINFO_FAMILY 2    /* u8, enum wasmedge_family */
+#define ADDRINFO_SOCKTYPE 3  /* u8, enum wasmedge_socktype */
+#define ADDRINFO_PROTOCOL 4  /* u8 */
+#define ADDRINFO_ADDRLEN 8   /* u32 */
+#define ADDRINFO_ADDR 12     /* u32, of a sockaddr */
+#define ADDRINFO_NAME 16     /* u32 */
+#define ADDRINFO_NAME_LEN 20 /* u32 */
+#define ADDRINFO_NEXT 24     /* u32 */
+
+/* sockaddr, with its data elsewhere: the host's structure without the family. */
+#define SOCKADDR_SIZE 12
+#define SOCKADDR_FAMILY 0   /* u8 */
+#define SOCKADDR_DATA_LEN 4 /* u32 */
+#define SOCKADDR_DATA 8     /* u32 */
+
+static const int families[] = {
+	[WASMEDGE_UNSPEC] = AF_UNSPEC, [WASMEDGE_INET4] = AF_INET, [WASMEDGE_INET6] = AF_INET6
+};
+static const int socktypes[] = {
+	[WASMEDGE_ANY] = 0, [WASMEDGE_DGRAM] = SOCK_DGRAM, [WASMEDGE_STREAM] = SOCK_STREAM
+};
+static const int protocols[] = { 0, IPPROTO_TCP, IPPROTO_UDP };
+
+/* Bit by bit, from the first. */
+static const int flags[] = { AI_PASSIVE, AI_CANONNAME, AI_NUMERICHOST, AI_NUMERICSERV, AI_V4MAPPED,
+	AI_ALL, AI_ADDRCONFIG };
+
+/* WasmEdge's error codes for names, which preview 1 doesn't have. */
+static const struct {
+	int host;
+	uint16_t wasi;
+} errors[] = {
+	{ EAI_AGAIN, 78 },
+	{ EAI_BADFLAGS, 79 },
+	{ EAI_FAIL, 80 },
+	{ EAI_FAMILY, 81 },
+	{ EAI_MEMORY, 82 },
+	{ EAI_NODATA, 83 },
+	{ EAI_NONAME, 84 },
+	{ EAI_SERVICE, 85 },
+	{ EAI_SOCKTYPE, 86 },
+	{ EAI_SYSTEM, 87 },
+};
+
+static void addrinfo_free(struct addrinfo **list)
+{
+	if (*list)
+		freeaddrinfo(*list);
+}
+
+/* The index of a host's number in a table, which has it. */
+static uint8_t index_of(const int *table, size_t len, int value)
+{
+	for (size_t i = 0; i < len; i++)
+		if (table[i] == value)
+			return (uint8_t)i;
+	return 0;
+}
+
+/* A text of the guest's, which may or may not end in a NUL. */
+static int text_load(
+	const struct guest_mem *m, uint32_t address, uint32_t len, char *text, size_t max)
+{
+	uint8_t *at;
+	int r = guest_mem_at(m, address, len, 1, &at);
+
+	if (r < 0)
+		return r;
+	len = (uint32_t)strnlen((const char *)at, len);
+	if (len > max)
+		return -ENAMETOOLONG;
+	memcpy(text, at, len);
+	text[len] = '\0';
+	return 0;
+}
+
+/* 0 or the host's EAI_…. */
+static int hint_load(const uint8_t *at, struct addrinfo *hint)
+{
+	uint16_t bits = guest_load_u16(at + ADDRINFO_FLAGS);
+	uint8_t family = at[ADDRINFO_FAMILY], socktype = at[ADDRINFO_SOCKTYPE];
+	uint8_t protocol = at[ADDRINFO_PROTOCOL];
+
+	if (bits >> ARRAY_LEN(flags))
+		return EAI_BADFLAGS;
+	if (family >= ARRAY_LEN(families))
+		return EAI_FAMILY;
+	if (socktype >= ARRAY_LEN(socktypes) || protocol >= ARRAY_LEN(protocols))
+		return EAI_SOCKTYPE;
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+		if (bits & 1 << i)
+			hint->ai_flags |= flags[i];
+	hint->ai_family = families[family];
+	hint->ai_socktype = socktypes[socktype];
+	hint->ai_protocol = protocols[protocol];
+	return 0;
+}
+
+/* The guest's address structure at the place that out names. */
+static int sockaddr_store(
+	const struct guest_mem *m, const struct addrinfo *answer, const uint8_t *out)
+{
+	const uint8_t *from = (const uint8_t *)answer->ai_addr + offsetof(struct sockaddr, sa_data);
+	uint32_t len = (uint32_t)(answer->ai_addrlen - offsetof(struct sockaddr, sa_data));
+	uint8_t *at, *data;
+	int r;
+
+	r = guest_mem_at(m, guest_load_u32(out + ADDRINFO_ADDR), 1, SOCKADDR_SIZE, &at);
+	/* What the guest says of the data's length is 14 even for IPv6; WasmEdge never looked. */
+	if (r == 0)
+		r = guest_mem_at(m, guest_load_u32(at + SOCKADDR_DATA), len, 1, &data);
+	if (r < 0)
+		return r;
+	memcpy(data, from, len);
+	at[SOCKADDR_FAMILY] = index_of(families, ARRAY_LEN(families), answer->ai_family);
+	guest_store_u32(at + SOCKADDR_DATA_LEN, len);
+	return 0;
+}
+
+/* As much of the name as there is room for. */
+static int name_store(const struct guest_mem *m, const char *name, uint8_t *out)
+{
+	uint32_t room = guest_load_u32(out + ADDRINFO_NAME_LEN);
+	uint32_t len = name ? (uint32_t)strnlen(name, room) : 0;
+	uint8_t *at;
+	int r = guest_mem_at(m, guest_load_u32(out + ADDRINFO_NAME), len, 1, &at);
+
+	if (r < 0)
+		return r;
+	if (len > 0)
+		memcpy(at, name, len);
+	guest_store_u32(out + ADDRINFO_NAME_LEN, len);
+	return 0;
+}
+
+static int answer_store(const struct guest_mem *m, const struct addrinfo *answer, uint8_t *out)
+{
+	int r = sockaddr_store(m, answer, out);
+
+	if (r == 0)
+		r = name_store(m, answer->ai_canonname, out);
+	if (r < 0)
+		return r;
+	guest_store_u16(out + ADDRINFO_FLAGS, 0);
+	out[ADDRINFO_FAMILY] = index_of(families, ARRAY_LEN(families), answer->ai_family);
+	out[ADDRINFO_SOCKTYPE] = index_of(socktypes, ARRAY_LEN(socktypes), answer->ai_socktype);
+	out[ADDRINFO_PROTOCOL] = index_of(protocols, ARRAY_LEN(protocols), answer->ai_protocol);
+	guest_store_u32(out + ADDRINFO_ADDRLEN, (uint32_t)answer->ai_addrlen);
+	return 0;
+}
+
+/* Fills the guest's list, from its first place at address, with at most max answers. */
+static int answers_store(const struct guest_mem *m, const struct addrinfo *answer, uint32_t address,
+	uint32_t max, uint32_t *ret_n)
+{
+	uint32_t n = 0;
+	uint8_t *out;
+	int r;
+
+	for (; answer && n < max; answer = answer->ai_next) {
+		if (answer->ai_family != AF_INET && answer->ai_family != AF_INET6)
+			continue;
+		r = guest_mem_at(m, address, 1, ADDRINFO_SIZE, &out);
+		if (r == 0)
+			r = answer_store(m, answer, out);
+		if (r < 0)
+			return r;
+		address = guest_load_u32(out + ADDRINFO_NEXT);
+		n++;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+static int call_error(int error)
+{
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+		if (errors[i].host == error)
+			return CALL_CODE + errors[i].wasi;
+	return CALL_CODE + WASI_EIO;
+}
+
+/* sock_getaddrinfo(node, node_len, service, service_len, hint, ret_list, max, ret_n) */
+int wasmedge_sock_getaddrinfo(struct call *c)
+{
+	_cleanup_(addrinfo_free) struct addrinfo *answers = NULL;
+	char node[NAME_MAX_LEN + 1], service[SERVICE_MAX_LEN + 1];
+	struct addrinfo hint = { 0 };
+	uint8_t *in, *list, *ret_n;
+	uint32_t n;
+	int r;
+
+	r = text_load(&c->mem, c->arg[0], c->arg[1], node, NAME_MAX_LEN);
+	if (r == 0)
+		r = text_load(&c->mem, c->arg[2], c->arg[3], service, SERVICE_MAX_LEN);
+	if (r == 0)
+		r = guest_mem_at(&c->mem, c->arg[4], 1, ADDRINFO_SIZE, &in);
+	if (r == 0)
+		r = guest_mem_at(&c->mem, c->arg[5], 1, sizeof(uint32_t), &list);
+	if (r == 0)
+		r = guest_mem_at(&c->mem, c->arg[7], 1, sizeof(uint32_t), &ret_n);
+	if (r < 0)
+		return r == -ENAMETOOLONG ? call_error(EAI_NONAME) : r;
+	r = hint_load(in, &hint);
+	if (r == 0)
+		r = getaddrinfo(*node ? node : NULL, *service ? service : NULL, &hint, &answers);
+	if (r != 0)
+		return call_error(r);
+	r = answers_store(&c->mem, answers, guest_load_u32(list), c->arg[6], &n);
+	if (r < 0)
+		return r;
+	guest_store_u32(ret_n, n);
+	return 0;
+}
