@@ -79,6 +79,8 @@ static int instance_open(struct instance *i, const struct instance_io *io)
 	if (!error)
 		error = shim_new(i->program->trampoline, i->context, i->linker, &i->streams,
 			timeout_ms ? clock_now_ms() + timeout_ms : 0, &i->shim);
+	if (!error)
+		error = shim_add_sockets(i->shim, i->program->module, i->linker);
 	return error ? guest_fail_engine(error, "WASI can't be set up") : 0;
 }
 

@@ -17,8 +17,9 @@
 #include "guest/drain.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"
+#include "guest/wasmedge.h"
 
-/* Rows of call_table, asserted below. */
+/* Rows of call_table, and of wasmedge_table, asserted below. */
 #define CALLS_MAX 16
 
 /* What the engine hands back with a call: which one it is, and of whom. */
@@ -36,6 +37,8 @@ struct shim {
 	bool has_memory, has_trampoline;
 	struct wasmtime_extern memory;
 	struct binding bindings[CALLS_MAX];
+	struct binding
+		sockets[CALLS_MAX]; /* those that the module imports; they have no original */
 };
 
 /* The engine's view of a call; the first member is what call_table's functions get. */
@@ -225,7 +228,10 @@ static void *shim_enter(
 		s->streams->drained = true;
 		return wasmtime_trap_new(drained, strlen(drained));
 	}
-	values[0].i32 = r < 0 ? wasi_errno(-r) : WASI_ESUCCESS;
+	if (r >= CALL_CODE)
+		values[0].i32 = r - CALL_CODE;
+	else
+		values[0].i32 = r < 0 ? wasi_errno(-r) : WASI_ESUCCESS;
 	return NULL;
 }
 
@@ -242,25 +248,31 @@ static struct wasm_functype_t *make_type(const char *params)
 	return wasm_functype_new(&in, &out);
 }
 
-/* Takes note of the engine's function, and puts ours over it. */
-static struct wasmtime_error *bind(
-	struct binding *b, struct wasmtime_context *context, struct wasmtime_linker *linker)
+/* Puts our function into the linker. */
+static struct wasmtime_error *binding_define(struct binding *b, struct wasmtime_linker *linker)
 {
-	static const char module[] = WASI_MODULE;
+	struct wasm_functype_t *type = make_type(b->entry->params);
 	const char *name = b->entry->name;
-	struct wasm_functype_t *type;
-	struct wasmtime_extern found;
 	struct wasmtime_error *error;
 
-	if (!wasmtime_linker_get(
-		    linker, context, module, strlen(module), name, strlen(name), &found))
-		return wasmtime_error_new("the engine's WASI is incomplete");
-	b->original = found.of.func;
-	type = make_type(b->entry->params);
-	error = wasmtime_linker_define_func_unchecked(
-		linker, module, strlen(module), name, strlen(name), type, shim_enter, b, NULL);
+	error = wasmtime_linker_define_func_unchecked(linker, WASI_MODULE, strlen(WASI_MODULE),
+		name, strlen(name), type, shim_enter, b, NULL);
 	wasm_functype_delete(type);
 	return error;
+}
+
+/* Takes note of the engine's function before ours is put over it. */
+static struct wasmtime_error *binding_find(
+	struct binding *b, struct wasmtime_context *context, struct wasmtime_linker *linker)
+{
+	const char *name = b->entry->name;
+	struct wasmtime_extern found;
+
+	if (!wasmtime_linker_get(
+		    linker, context, WASI_MODULE, strlen(WASI_MODULE), name, strlen(name), &found))
+		return wasmtime_error_new("the engine's WASI is incomplete");
+	b->original = found.of.func;
+	return NULL;
 }
 
 struct wasmtime_error *shim_new(struct wasmtime_module *trampoline,
@@ -270,7 +282,7 @@ struct wasmtime_error *shim_new(struct wasmtime_module *trampoline,
 	struct wasmtime_error *error = NULL;
 	struct shim *s = calloc(1, sizeof(*s));
 
-	assert(call_table_len <= CALLS_MAX);
+	assert(call_table_len <= CALLS_MAX && wasmedge_table_len <= CALLS_MAX);
 	if (!s)
 		return wasmtime_error_new("out of memory");
 	s->trampoline = trampoline;
@@ -280,7 +292,9 @@ struct wasmtime_error *shim_new(struct wasmtime_module *trampoline,
 	for (size_t i = 0; i < call_table_len && !error; i++) {
 		s->bindings[i].shim = s;
 		s->bindings[i].entry = &call_table[i];
-		error = bind(&s->bindings[i], context, linker);
+		error = binding_find(&s->bindings[i], context, linker);
+		if (!error)
+			error = binding_define(&s->bindings[i], linker);
 	}
 	if (error) {
 		shim_free(s);
@@ -288,6 +302,43 @@ struct wasmtime_error *shim_new(struct wasmtime_module *trampoline,
 	}
 	*ret_shim = s;
 	return NULL;
+}
+
+static bool import_is(struct wasm_importtype_t *import, const struct call_entry *entry)
+{
+	const struct wasm_byte_vec_t *module = wasm_importtype_module(import);
+	const struct wasm_byte_vec_t *name = wasm_importtype_name(import);
+	struct wasm_functype_t *type = wasm_externtype_as_functype(wasm_importtype_type(import));
+	const struct wasm_valtype_vec_t *params;
+
+	if (!type || module->size != strlen(WASI_MODULE) || name->size != strlen(entry->name) ||
+		memcmp(module->data, WASI_MODULE, module->size) != 0 ||
+		memcmp(name->data, entry->name, name->size) != 0)
+		return false;
+	/* All have arguments of 32 bits, so their number tells. What else differs is refused when
+	 * the module is linked. */
+	params = wasm_functype_params(type);
+	return params->size == strlen(entry->params);
+}
+
+struct wasmtime_error *shim_add_sockets(
+	struct shim *s, struct wasmtime_module *module, struct wasmtime_linker *linker)
+{
+	struct wasmtime_error *error = NULL;
+	struct wasm_importtype_vec_t imports;
+
+	wasmtime_module_imports(module, &imports);
+	for (size_t i = 0; i < imports.size; i++) {
+		for (size_t j = 0; j < wasmedge_table_len && !error; j++) {
+			if (!import_is(imports.data[i], &wasmedge_table[j]))
+				continue;
+			s->sockets[j].shim = s;
+			s->sockets[j].entry = &wasmedge_table[j];
+			error = binding_define(&s->sockets[j], linker);
+		}
+	}
+	wasm_importtype_vec_delete(&imports);
+	return error;
 }
 
 struct shim *shim_free(struct shim *s)

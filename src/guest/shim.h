@@ -33,6 +33,10 @@ struct wasmtime_error *shim_new(struct wasmtime_module *trampoline,
 	struct wasmtime_context *context, struct wasmtime_linker *linker, struct streams *streams,
 	uint64_t deadline_ms, struct shim **ret_shim);
 
+/* Defines those of WasmEdge's socket calls (wasmedge.h) that the module imports, by their types. */
+struct wasmtime_error *shim_add_sockets(
+	struct shim *s, struct wasmtime_module *module, struct wasmtime_linker *linker);
+
 struct shim *shim_free(struct shim *s);
 
 #endif

@@ -76,7 +76,7 @@ class Run:
         self.address, fds = None, pass_fds
         if listen:
             listener = socket.create_server(("127.0.0.1", 0))
-            self.address, fds = listener.getsockname(), (listener.fileno(),)
+            self.address, fds = listener.getsockname(), (*fds, listener.fileno())
             options += ["--listen-fd", str(listener.fileno())]
         self.process = Process([GUEST, *options, module, *args], folder, "guest", stdin=stdin, pass_fds=fds)
         if listen:
