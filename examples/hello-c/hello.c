@@ -227,7 +227,9 @@ static void accept_one(int listener, struct connection *connections, unsigned us
 	int fd = accept(listener, NULL, NULL);
 
 	if (fd < 0) {
-		perror("hello-c: accept");
+		/* The visitor may have gone, or gone to another instance. */
+		if (errno != EAGAIN)
+			perror("hello-c: accept");
 		return;
 	}
 	c = find_place(connections);

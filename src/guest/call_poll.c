@@ -213,11 +213,15 @@ static int poller_run(struct poller *p, const struct call *c, uint8_t *out, uint
 		if (r < 0)
 			return r;
 		now = clock_ns(CLOCK_MONOTONIC);
-		for (uint32_t i = 0; i < p->len; i++)
-			if (subscription_is_due(
-				    &p->subscriptions[i], &p->polls[i], c->streams, now))
-				event_write(out + (size_t)n++ * WASI_EVENT_SIZE,
-					&p->subscriptions[i], &p->polls[i]);
+		for (uint32_t i = 0; i < p->len; i++) {
+			struct subscription *s = &p->subscriptions[i];
+
+			if (!subscription_is_due(s, &p->polls[i], c->streams, now))
+				continue;
+			event_write(out + (size_t)n++ * WASI_EVENT_SIZE, s, &p->polls[i]);
+			if (s->stream && s->stream->kind == STREAM_LISTENER)
+				s->stream->announced = true;
+		}
 	} while (n == 0);
 	*ret_n = n;
 	return 0;

@@ -31,20 +31,24 @@ int call_find_socket(const struct call *c, struct stream **ret_stream)
 }
 
 /* Accepts one connection, waiting where the guest expects to block. */
-static int listener_accept(const struct call *c, const struct stream *listener, int *ret_fd)
+static int listener_accept(const struct call *c, struct stream *listener, int *ret_fd)
 {
+	/* The connection that poll_oneoff() has announced may be another instance's by now: who
+	 * waits for several things at once must not wait here for one of them. */
+	bool nonblock = listener->nonblock || listener->announced;
 	int fd, r;
 
+	listener->announced = false;
 	for (;;) {
 		/* A guest that blocks here for ever does nothing any more for those it has. */
 		if (drain_check(c->streams))
-			return listener->nonblock ? -EAGAIN : -ESHUTDOWN;
+			return nonblock ? -EAGAIN : -ESHUTDOWN;
 		fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0)
 			break;
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			return -errno;
-		if (errno == EAGAIN && listener->nonblock)
+		if (errno == EAGAIN && nonblock)
 			return -EAGAIN;
 		r = call_wait_fd(c, listener->fd, POLLIN, INT64_MAX);
 		if (r < 0)
@@ -56,7 +60,7 @@ static int listener_accept(const struct call *c, const struct stream *listener, 
 
 int call_accept(struct call *c, uint32_t flags, uint8_t *ret_number)
 {
-	const struct stream *listener = streams_find(c->streams, c->arg[0]);
+	struct stream *listener = streams_find(c->streams, c->arg[0]);
 	_cleanup_(fd_closep) int fd = -1;
 	uint32_t number;
 	int on = 1, r;

@@ -40,6 +40,7 @@ struct stream {
 	enum stream_kind kind;
 	int fd;         /* owned for sockets, borrowed for standard streams; -1 when free */
 	bool nonblock;  /* the guest is told EAGAIN rather than waited for */
+	bool announced; /* a listener: poll_oneoff() has said that there is a connection */
 	bool untouched; /* the preopened listener, whose status nobody has asked for yet */
 	bool datagram;  /* a socket that moves datagrams */
 	bool shared;    /* the listening socket that other processes have too */
