@@ -6,7 +6,6 @@
 #include "os/engine_command.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -152,7 +151,6 @@ static int guest_command(
 	if (config->cache_dir)
 		add(argv, "--cache=%s", config->cache_dir);
 	add_module(command, config);
-	command->drain_signal = SIGUSR1;
 	return 0;
 }
 
@@ -226,7 +224,6 @@ static int wasmtime_command(
 		add(argv, "-Ccache=n");
 	add(argv, "-Wmax-memory-size=" MEMORY_MAX);
 	add_module(command, config);
-	command->drain_signal = http ? SIGINT : SIGUSR1;
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #ifndef OS_ENGINE_COMMAND_H
 #define OS_ENGINE_COMMAND_H
 
+#include <signal.h>
 #include <stddef.h>
 
 #include "app/module.h"
@@ -35,8 +36,13 @@ struct engine_words {
 
 struct engine_command {
 	struct engine_words argv, env; /* env is all that the engine is to see */
-	int drain_signal; /* take no more connections, end with the last one that is open */
 };
+
+/*
+ * Take no more connections, serve those that are open. wasmrun-guest ends with the last of them;
+ * wasmtime goes on, as its own way to an end (SIGINT) answers what still comes on them with 500.
+ */
+#define ENGINE_DRAIN_SIGNAL SIGUSR1
 
 /*
  * Values of variables stand in env rather than in argv, which anybody can read. Negative errno:

@@ -70,7 +70,7 @@ int launcher_start(struct launcher *l, const struct app_plan *plan,
 		.out = LOG_STREAM_STDOUT,
 		.err = LOG_STREAM_STDERR,
 		.deadline_ms = l->config.start_timeout_ms,
-		.drain_signal = command.drain_signal,
+		.drain_signal = ENGINE_DRAIN_SIGNAL,
 		.ring = l->config.ring,
 	};
 	r = process_start(l->config.loop, &config, events, ret_process);
