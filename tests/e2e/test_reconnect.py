@@ -84,7 +84,8 @@ def test_backoff(lab):
             listening_at(process)
         ends = []
         with Idle(process):
-            for _ in range(6):
+            # Several connections may be one attempt, with one dialect after the other.
+            while len(process.find("next attempt in")) < 4:
                 conn = fake.accept(10 * BACKOFF_MAX)
                 begin = time.monotonic()
                 conn.close()
@@ -94,8 +95,8 @@ def test_backoff(lab):
     # The first pause follows the loss and is not announced: at most BACKOFF_FIRST.
     for number, announced_s in enumerate(announced, 1):
         assert announced_s <= min(BACKOFF_MAX, BACKOFF_FIRST * 2**number) + 0.1, announced
-    # Full jitter: a single pause may be near 0, five of them in a row are not.
-    assert sum(gaps) > 0.5, gaps
+    # Full jitter: a single pause may be near 0, four of them in a row are not.
+    assert sum(gaps) > 0.2, gaps
 
 
 def test_waiting_long_is_no_work(lab):
