@@ -47,7 +47,7 @@ def test_start(lab, project, kind):
 
 BAD = {
     "no such folder": ({}, "no-such-folder", 2, r"can't run '.*/no-such-folder': No such file or directory"),
-    "nothing in it": ({"README": b""}, "", 12, r"there is nothing to run in '.*': looked for go\.mod \(Go\), \*\.c \(C\), \*\.wasm"),
+    "nothing in it": ({"README": b""}, "", 12, r"there is nothing to run in '.*': looked for Cargo\.toml \(Rust\), go\.mod \(Go\), "),
     "two modules": ({"a.wasm": CORE, "b.wasm": CORE}, "", 12, r"there are 2 of '\*\.wasm' \('a\.wasm', 'b\.wasm', \.\.\.\)"),
     "not a module": ({"a.wasm": b"hello"}, "", 12, r"'.*/a\.wasm' is no WebAssembly module"),
     "truncated": ({"a.wasm": CORE + b"\1\5ab"}, "", 12, r"'.*/a\.wasm' is truncated"),
