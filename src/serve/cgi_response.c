@@ -136,7 +136,7 @@ int cgi_response_parse(
 {
 	size_t max = len < CGI_HEAD_MAX ? len : CGI_HEAD_MAX;
 	bool seen[SPECIALS] = { false };
-	struct cgi_field field;
+	struct cgi_field field = { "", "" };
 	size_t at = 0;
 	int r;
 
