@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Preview 1 as `wasmrun run` gives it to a module: programs of our own, which check for themselves and say which line failed,
+and WebAssembly/wasi-testsuite where WASI_TESTSUITE names a folder with its prebuilt branch."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from harness.process import Process
+from harness.wasmrun import WASMRUN, need_wasmrun
+
+SUITE = os.environ.get("WASI_TESTSUITE")
+TRAP = 134
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs to the end: exit code, standard output and standard error. The module sees a folder of its own, a copy of root, if any."""
+    need_wasmrun()
+    folder = tmp_path / "folder"
+
+    def start(module, *args, env=None, stdin=b"", root=None):
+        options = [word for name, value in (env or {}).items() for word in ("--env", f"{name}={value}")]
+        if root:
+            shutil.copytree(root, folder)
+            options += ["--dir", f"{folder}::/"]
+        command = [WASMRUN, "run", *options, module, *args]
+        process = Process(command, tmp_path, "module", env={"XDG_CACHE_HOME": str(tmp_path)}, stdin=subprocess.PIPE)
+        process.child.stdin.write(stdin)
+        process.child.stdin.close()
+        code = process.wait_exit()
+        assert not process.stop()
+        return code, process.text("stdout"), process.text("stderr")
+
+    return start
+
+
+@pytest.fixture
+def build(guests):
+    return lambda name: guests.c(f"conform/{name}.c")
+
+
+@pytest.mark.parametrize("name", ["files", "paths", "readdir"])
+def test_files(run, build, name, tmp_path):
+    (tmp_path / "outside").write_text("secret")
+    (tmp_path / "empty").mkdir()
+    assert run(build(name), root=tmp_path / "empty") == (0, "passed", "")
+    assert sorted(os.listdir(tmp_path / "folder")) == []
+    assert (tmp_path / "outside").read_text() == "secret" and not (tmp_path / "made").exists()
+
+
+def test_process(run, build):
+    env = {"A": "text", "B": 'escap " ing', "C": "new\nline"}
+    assert run(build("process"), "first", "", 'the "third", ü', env=env, stdin=b"input") == (0, "passed", "error")
+
+
+@pytest.mark.parametrize("code", [0, 1, 125])
+def test_exit_code(run, guests, code):
+    assert run(guests.c("ends.c"), str(code)) == (code, "", "")
+
+
+def test_trap(run, guests):
+    assert run(guests.c("ends.c"), "trap")[0] == TRAP
+
+
+def suite_modules():
+    return sorted(pathlib.Path(SUITE).glob("tests/*/testsuite/wasm32-wasip1/*.wasm")) if SUITE else []
+
+
+@pytest.mark.skipif(not SUITE, reason="WASI_TESTSUITE names no folder with WebAssembly/wasi-testsuite, branch prod/testsuite-base")
+def test_suite_is_there():
+    assert suite_modules(), f"no prebuilt modules under '{SUITE}'"
+
+
+@pytest.mark.parametrize("module", suite_modules(), ids=lambda path: f"{path.parts[-4]}-{path.stem}")
+def test_suite(run, module):
+    """A module's .json says what it gets and what it has to answer."""
+    about = module.with_suffix(".json")
+    about = json.loads(about.read_text()) if about.exists() else {}
+    root = module.parent / about["root"] if "root" in about else None
+    code, out, errors = run(module, *about.get("args", []), env=about.get("env"), root=root)
+    assert code == about.get("exit_code", 0), f"{out}\n{errors}"
+    assert out == about.get("stdout", out).rstrip("\n")
