@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * An artefact in the cache is taken away: the build tool puts it there again whenever it is asked
- * to, and one that it makes no longer must not be found by the next build. It is copied all the
- * same, since the tool may have linked it to a file that it will write to.
- */
+/* It is copied, since the tool may have linked it to a file that it will write to. */
 #include "app/artefact.h"
 
 #include <errno.h>
@@ -80,7 +76,6 @@ static int take_one(const struct app_plan *plan, const glob_t *found, char *ret_
 
 int artefact_take(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
 {
-	size_t cache_len = strlen(plan->cache);
 	glob_t found = { 0 };
 	int r = glob(plan->artefact, 0, NULL, &found);
 
@@ -89,10 +84,6 @@ int artefact_take(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
 		return -EIO;
 	}
 	r = take_one(plan, &found, ret_why);
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		if (strncmp(found.gl_pathv[i], plan->cache, cache_len) == 0 &&
-			found.gl_pathv[i][cache_len] == '/')
-			(void)unlink(found.gl_pathv[i]);
 	globfree(&found);
 	return r;
 }

@@ -48,7 +48,16 @@ static const struct app_tool rust_tools[] = {
 	{ .program = NULL },
 };
 
-/* $1 is cargo's target folder. That of the libraries is there if they are. */
+/*
+ * $1 is cargo's target folder. What stands there from former builds might not be made any more;
+ * what is, cargo puts there again. Instances that start together wait for each other in cargo,
+ * behind this.
+ */
+#define RUST_CLEAN "rm -f \"$1\"/*/release/*.wasm\n"
+
+static const char rust_build_as_set[] = RUST_CLEAN "exec cargo build --release --target-dir \"$1\"";
+
+/* The folder of the target's libraries is there if they are. */
 static const char rust_build[] =
 	"libs=$(rustc --print target-libdir --target " RUST_TARGET " 2>/dev/null)\n"
 	"if [ ! -d \"$libs\" ]; then\n"
@@ -57,8 +66,7 @@ static const char rust_build[] =
 	", found ${has:-none} without it:"
 	" do rustup target add " RUST_TARGET "\"\n"
 	"  exit " LACKS "\n"
-	"fi\n"
-	"exec cargo build --release --target " RUST_TARGET " --target-dir \"$1\"";
+	"fi\n" RUST_CLEAN "exec cargo build --release --target " RUST_TARGET " --target-dir \"$1\"";
 
 /* npm notes in node_modules when it has installed what the lock file says. */
 static const char js_build[] = "[ node_modules/.package-lock.json -nt package-lock.json ] ||\n"
@@ -75,8 +83,8 @@ const struct app_rule app_rules[] = {
 	{ .marker = "Cargo.toml",
 		.beside = ".cargo/config.toml",
 		.kind = "Rust",
-		.build = (const char *const[]){ "cargo", "build", "--release", "--target-dir",
-			APP_WORD_CACHE, NULL },
+		.build = (const char *const[]){ "sh", "-c", rust_build_as_set, "sh", APP_WORD_CACHE,
+			NULL },
 		.artefact = APP_WORD_CACHE "/*/release/*.wasm",
 		.tools = rust_tools },
 	{ .marker = "Cargo.toml",

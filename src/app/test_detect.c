@@ -24,7 +24,6 @@
 #define CACHE "/cache"
 #define GO_BUILD "env GOOS=wasip1 GOARCH=wasm go build -v -o OUT ."
 #define C_BUILD "clang --target=wasm32-wasi -O2 -o OUT"
-#define CARGO "cargo build --release --target-dir CACHE"
 
 /* OUT stands for the output, DIR for the folder, CACHE for the project's in the cache. "sh -c ..."
  * is cut off behind its second word. */
@@ -54,12 +53,12 @@ static const struct {
 		.artefact = "CACHE/wasm32-wasip2/release/*.wasm" },
 	{ .files = { "Cargo.toml", ".cargo/", ".cargo/config.toml" },
 		.kind = "Rust",
-		.build = CARGO,
+		.build = "sh -c ... sh CACHE",
 		.artefact = "CACHE/*/release/*.wasm" },
 	{ .files = { "Cargo.toml", ".cargo/", ".cargo/config.toml" },
 		.run = "/Cargo.toml",
 		.kind = "Rust",
-		.build = CARGO,
+		.build = "sh -c ... sh CACHE",
 		.artefact = "CACHE/*/release/*.wasm" },
 	{ .files = { "package.json", "index.html" },
 		.kind = "JavaScript",

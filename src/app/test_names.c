@@ -7,11 +7,13 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 
+#define TEXT_MAX 256
 #define BYTES(text) text, sizeof(text) - 1
 
 typedef void (*read_fn)(const uint8_t *bytes, size_t len, name_fn fn, void *arg);
@@ -54,17 +56,16 @@ static const struct {
 static void on_name(void *arg, const struct name *module, const struct name *name)
 {
 	char *text = arg;
+	size_t len = strlen(text);
 
-	strncat(text, module->text ? module->text : "", module->len);
-	strcat(text, ".");
-	strncat(text, name->text, name->len);
-	strcat(text, " ");
+	snprintf(text + len, TEXT_MAX - len, "%.*s.%.*s ", (int)module->len,
+		module->text ? module->text : "", (int)name->len, name->text);
 }
 
 static void test_names(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		char text[256] = "";
+		char text[TEXT_MAX] = "";
 
 		cases[i].read((const uint8_t *)cases[i].bytes, cases[i].len, on_name, text);
 		assert_string_equal(text, cases[i].names);
@@ -77,7 +78,7 @@ static void test_cut_off(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		for (size_t len = 0; len < cases[i].len; len++) {
 			uint8_t *bytes = malloc(len + !len);
-			char text[256] = "";
+			char text[TEXT_MAX] = "";
 
 			assert_non_null(bytes);
 			memcpy(bytes, cases[i].bytes, len);

@@ -55,6 +55,15 @@ def test_example(lab, tmp_path, name):
     assert sorted(os.listdir(project)) == sorted({*files, *example.leaves})
 
 
+def start_many(lab, tmp_path, project, count, env=None):
+    """The addresses of instances of one project that are started together, and the instances."""
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_RUNTIME_DIR": str(tmp_path), **(env or {})}
+    processes = [lab.process([WASMRUN, "os", "-P", "0", project], "wasmrun", env=env) for _ in range(count)]
+    found = [process.wait_line(r"^application: (\S+) \((\S+)\)", deadline=COMPILE_DEADLINE)[1] for process in processes]
+    assert {match[2] for match in found} == {"preview1"}
+    return [match[1] for match in found], processes
+
+
 def test_rust_of_another_target(lab, tmp_path):
     """Cargo's own settings name the target, and the crate's old name is not found again."""
     need_wasmrun()
@@ -66,25 +75,22 @@ def test_rust_of_another_target(lab, tmp_path):
     shutil.copy(SOURCES / "echo_rust" / "main.rs", project / "src")
     for name in ("first", "second"):
         (project / "Cargo.toml").write_text(f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2021"\n')
-        instance = run_os(lab, project, env=env, deadline=COMPILE_DEADLINE)
-        assert instance.app()["kind"] == "preview1"
-        url = urllib.parse.urlsplit(instance.app()["url"])
-        with socket.create_connection((url.hostname, url.port), DEADLINE) as visitor, visitor.makefile("rb") as reply:
-            visitor.sendall(b"hello")
-            visitor.shutdown(socket.SHUT_WR)
-            assert reply.read() == b"rust hello"
-        instance.process.stop()
+        urls, processes = start_many(lab, tmp_path, project, 2, env)
+        for url in map(urllib.parse.urlsplit, urls):
+            with socket.create_connection((url.hostname, url.port), DEADLINE) as visitor, visitor.makefile("rb") as reply:
+                visitor.sendall(b"hello")
+                visitor.shutdown(socket.SHUT_WR)
+                assert reply.read() == b"rust hello"
+        for process in processes:
+            process.stop()
 
 
-def test_two_instances_build_at_once(lab, tmp_path):
-    """Both write into one cache folder, and neither sees what the other one has half written."""
+def test_instances_build_at_once(lab, tmp_path):
+    """They write into one cache folder, and none sees what another one has half written."""
     need_wasmrun()
     toolchains.c()
     project = shutil.copytree(ROOT / "examples" / "hello-c", tmp_path / "hello-c")
-    env = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_RUNTIME_DIR": str(tmp_path)}
-    processes = [lab.process([WASMRUN, "os", "-P", "0", project], "wasmrun", env=env) for _ in range(4)]
-    for process in processes:
-        url = process.wait_line(r"^application: (\S+)", deadline=COMPILE_DEADLINE)[1][1]
+    for url in start_many(lab, tmp_path, project, 4)[0]:
         assert "Hello from C" in fetch(url)[1]
     names = os.listdir(tmp_path / "cache" / "wasmrun" / "build")
     assert [name.split(".")[-1] for name in names] == ["wasm"]
