@@ -5,11 +5,13 @@
  *
  *     bench-load up    HOST PORT MS             one connection, bytes to the sink
  *     bench-load down  HOST PORT MS             one connection, bytes from the source
- *     bench-load kept  HOST PORT MS CONNS       HTTP requests over connections that stay open
- *     bench-load each  HOST PORT MS CONNS       HTTP requests, a new connection for each of them
+ *     bench-load kept  HOST PORT MS CONNS [END] HTTP requests over connections that stay open
+ *     bench-load each  HOST PORT MS CONNS [END] HTTP requests, a new connection for each of them
  *     bench-load first HOST PORT MS             one new connection after the other: time to first
  * byte bench-load hold  HOST PORT COUNT          opens COUNT connections that have echoed 1 KiB,
  * prints the line, and keeps them until standard input ends
+ *
+ * END is how each answer ends where that is not as the origin's; the last chunk may come behind it.
  *
  * It shares the machine's cores with what it measures, so it does as little as it can: plain
  * blocking calls where there is one connection, one epoll loop where there are more. Connecting is
@@ -41,15 +43,18 @@ enum {
 	BULK_SIZE = 256 * 1024, /* as in origin.c */
 	ECHO_SIZE = 1024,
 	CONNS_MAX = 256,
+	FD_MAX = CONNS_MAX + 64, /* connections, and what a process is started with */
 	HOLD_MAX = 10000,
+	ANSWER_MAX = 4096,
 	SAMPLES_MAX = 100000,
 	EVENTS_MAX = 64,
 	STALL_S = 10, /* nothing happened for so long: the tool under test has lost something */
 };
 
 #define REQUEST_KEEP "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
-#define REQUEST_CLOSE "GET / HTTP/1.0\r\n\r\n"
-#define ANSWER_TAIL "\r\n\r\nok\n"
+#define REQUEST_CLOSE "GET / HTTP/1.0\r\nHost: bench\r\n\r\n"
+#define ORIGIN_END "\r\n\r\nok\n"
+#define LAST_CHUNK "\r\n0\r\n\r\n"
 
 struct target {
 	struct sockaddr_in in;
@@ -61,9 +66,17 @@ struct verb {
 	const char *name;
 	void (*run)(const struct target *target);
 	int args;
+	bool http; /* END may follow */
+};
+
+/* What has come on a connection since its last request. */
+struct answer {
+	size_t len;
+	char data[ANSWER_MAX];
 };
 
 static char bulk[BULK_SIZE];
+static const char *answer_end = ORIGIN_END;
 
 static void __attribute__((format(printf, 1, 2), noreturn)) die(const char *format, ...)
 {
@@ -103,6 +116,8 @@ static int target_connect(const struct target *target)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (connect(fd, (const struct sockaddr *)&target->in, sizeof(target->in)) < 0)
 		die("connect: %s", strerror(errno));
+	if (target->conns > 1 && fd >= FD_MAX)
+		die("too many descriptors were open at the start");
 	return fd;
 }
 
@@ -135,12 +150,37 @@ static size_t recv_to_end(int fd, char *data, size_t len)
 	return have;
 }
 
+static bool ends_with(const char *text, size_t len, const char *end, size_t end_len)
+{
+	return len >= end_len && memcmp(text + len - end_len, end, end_len) == 0;
+}
+
+static bool is_whole(const char *answer, size_t len)
+{
+	if (ends_with(answer, len, LAST_CHUNK, sizeof(LAST_CHUNK) - 1))
+		len -= sizeof(LAST_CHUNK) - 1;
+	return ends_with(answer, len, answer_end, strlen(answer_end));
+}
+
 static void check_answer(const char *answer, size_t len)
 {
-	const size_t tail = sizeof(ANSWER_TAIL) - 1;
-
-	if (len < tail || memcmp(answer + len - tail, ANSWER_TAIL, tail) != 0)
+	if (!is_whole(answer, len))
 		die("wrong or cut answer of %zu bytes", len);
+}
+
+/* Reads once; true when the answer is whole. */
+static bool answer_read(struct answer *answer, int fd)
+{
+	size_t n = recv_some(fd, answer->data + answer->len, sizeof(answer->data) - answer->len);
+
+	answer->len += n;
+	if (is_whole(answer->data, answer->len)) {
+		answer->len = 0;
+		return true;
+	}
+	if (n == 0 || answer->len == sizeof(answer->data))
+		check_answer(answer->data, answer->len);
+	return false;
 }
 
 static void print_bulk(uint64_t bytes, uint64_t start_ns)
@@ -221,6 +261,7 @@ static void print_requests(uint64_t count, uint64_t start_ns)
 static void run_kept(const struct target *target)
 {
 	struct epoll_event events[EVENTS_MAX];
+	static struct answer answers[FD_MAX];
 	const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	const uint64_t start_ns = now_ns(), end_ns = deadline_ns(target);
 	uint64_t busy = target->conns;
@@ -234,7 +275,8 @@ static void run_kept(const struct target *target)
 		const bool over = now_ns() >= end_ns;
 
 		for (int i = 0; i < n; i++) {
-			check_answer(bulk, recv_some(events[i].data.fd, bulk, sizeof(bulk)));
+			if (!answer_read(&answers[events[i].data.fd], events[i].data.fd))
+				continue;
 			count++;
 			if (over)
 				busy--;
@@ -343,8 +385,8 @@ static void run_hold(const struct target *target)
 static const struct verb verbs[] = {
 	{ "up", run_up, 3 },
 	{ "down", run_down, 3 },
-	{ "kept", run_kept, 4 },
-	{ "each", run_each, 4 },
+	{ "kept", run_kept, 4, .http = true },
+	{ "each", run_each, 4, .http = true },
 	{ "first", run_first, 3 },
 	{ "hold", run_hold, 3 },
 };
@@ -363,7 +405,10 @@ int main(int argc, char **argv)
 	struct target target = { .in.sin_family = AF_INET, .conns = 1 };
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (argc < 2 || strcmp(argv[1], verbs[i].name) != 0 || argc != verbs[i].args + 2)
+		const bool with_end = argc == verbs[i].args + 3 && verbs[i].http;
+
+		if (argc < 2 || strcmp(argv[1], verbs[i].name) != 0 ||
+			(argc != verbs[i].args + 2 && !with_end))
 			continue;
 		if (inet_pton(AF_INET, argv[2], &target.in.sin_addr) != 1)
 			die("'%s' is not an IPv4 address", argv[2]);
@@ -371,8 +416,10 @@ int main(int argc, char **argv)
 		target.amount = parse_number(argv[4], 3600000);
 		if (argc > 5)
 			target.conns = parse_number(argv[5], CONNS_MAX);
+		if (with_end)
+			answer_end = argv[6];
 		verbs[i].run(&target);
 		return 0;
 	}
-	die("usage: bench-load up|down|kept|each|first|hold HOST PORT AMOUNT [CONNS]");
+	die("usage: bench-load up|down|kept|each|first|hold HOST PORT AMOUNT [CONNS [END]]");
 }

@@ -70,6 +70,7 @@ class Bench:
     def generate(self, verb, tool, *args, share=1.0):
         """One run of the generator: its report, with the CPU seconds of the tool in 'cpu'."""
         before = cpu_seconds(tool.processes)
+        end = [tool.end] if tool.end else []
         text = run(
             [
                 self.load,
@@ -78,6 +79,7 @@ class Bench:
                 str(tool.port),
                 str(int(self.seconds * share * 1000)),
                 *map(str, args),
+                *end,
             ]
         )
         return {**json.loads(text), "cpu": cpu_seconds(tool.processes) - before}

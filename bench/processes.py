@@ -58,8 +58,8 @@ class Process:
         self.output.seek(0)
         return self.output.read().decode(errors="replace")
 
-    def wait_for(self, condition, what):
-        deadline = time.monotonic() + START_S
+    def wait_for(self, condition, what, seconds=START_S):
+        deadline = time.monotonic() + seconds
         while not condition():
             if self.child.poll() is not None or time.monotonic() > deadline:
                 last = self.text().strip().splitlines()[-1:] or ["no output"]

@@ -8,11 +8,13 @@ import re
 import statistics
 
 import delay
+import os_mode
 from measures import FIGURES
 
 STOCK = "stock"
 HAPROXY = "haproxy"
 OURS = ("ours", "ours-secret")
+START_MS = 150  # of a module in the cache, to the first answer
 
 
 def collect(rounds):
@@ -128,6 +130,59 @@ def delay_table(trips, tools):
     )
 
 
+def group_parts(group):
+    """A table of OS mode: absolute, and as a share of what is compared with."""
+    figures = [f for f in FIGURES if f.key in os_mode.COMPARED]
+    share = medians(collect(divide(group.rounds, group.base)))
+    rows = [
+        [
+            f.title,
+            *(
+                f"{number(medians(collect(group.rounds)).get(t.name, {}).get(f.key), f.digits)}"
+                f" ({number(share.get(t.name, {}).get(f.key), 2)} x)"
+                for t in group.tools
+            ),
+        ]
+        for f in figures
+    ]
+    versions = ", ".join(v for v in (t.version() for t in group.tools) if v)
+    parts = [f"### {group.title}", table(["measure", *(t.title for t in group.tools)], rows)]
+    return parts + ([f"{versions}."] if versions else [])
+
+
+def os_parts(result):
+    parts = ["## OS mode"]
+    for group in result.groups:
+        parts += group_parts(group)
+    if result.starts:
+        rows = [
+            [f"start of {name} to its first answer, ms", number(statistics.median(ms), 0)]
+            for name, ms in result.starts.items()
+        ]
+        for name, mb in zip(("wasmrun os", "its guest, hello-c"), result.memory):
+            rows.append([f"private MB of {name}, with a page that watches", number(mb, 1)])
+        parts += ["### The process", table(["with modules in the cache", "median"], rows)]
+    return parts
+
+
+def os_goals(result):
+    rows = []
+    for group in result.groups:
+        title = {t.name: t.title for t in group.tools}
+        ratios = collect(divide(group.rounds, group.base)).get(group.ours, {})
+        rows += [
+            goal_row(
+                f"{title[group.ours]} over {title[group.base]}: {f.title}",
+                ratios[f.key], ">=", group.least, "x",
+            )
+            for f in FIGURES
+            if f.key in os_mode.COMPARED and ratios.get(f.key)
+        ]  # fmt: skip
+    for name, ms in result.starts.items():
+        rows.append(goal_row(f"start of {name} from the cache, ms", ms, "<=", START_MS, ""))
+    return rows
+
+
 def machine(tools, build, load):
     """'load' is the load average before the run: what others did on the machine."""
     cpu = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
@@ -143,7 +198,7 @@ def machine(tools, build, load):
     )
 
 
-def document(tools, rounds, trips, link_ms, notes, heading):
+def document(tools, rounds, trips, link_ms, os_result, notes, heading):
     """The whole of results.md; what was not measured is left out."""
     absolute = medians(collect(rounds))
     relative = medians(collect(divide(rounds, STOCK)))
@@ -176,6 +231,9 @@ def document(tools, rounds, trips, link_ms, notes, heading):
             for name, goal in delay.GOALS.items()
             if name in trips
         ]
+    if os_result:
+        parts += os_parts(os_result)
+        goals += os_goals(os_result)
     if goals:
         parts += [
             "## What ours must reach",

@@ -17,12 +17,14 @@ import sys
 import time
 
 import delay
+import os_mode
 import report
 from measures import MEASURES, Bench, measure_rounds
 from processes import Failed, Process
 from tools import all_tools
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+ALL = [*MEASURES, "delay", "os"]
 ROUNDS, SECONDS = 5, 1.0
 QUICK_ROUNDS, QUICK_SECONDS, QUICK_SAMPLES = 2, 0.5, 5
 
@@ -55,9 +57,9 @@ def parse_arguments():
     parser.add_argument(
         "--only",
         metavar="MEASURE,...",
-        type=names_of([*MEASURES, "delay"]),
-        default=[*MEASURES, "delay"],
-        help=f"of {', '.join(MEASURES)}, delay",
+        type=names_of(ALL),
+        default=ALL,
+        help=f"of {', '.join(ALL)}",
     )
     parser.add_argument(
         "--tools",
@@ -183,6 +185,10 @@ def main():
         trips, link_ms = (
             measure_delay(args, tools, programs, notes) if "delay" in args.only else ({}, 0.0)
         )
+        os_result = None
+        if "os" in args.only:
+            bench = Bench(programs, 0, seconds)
+            os_result = os_mode.measure_all(args.build.resolve(), bench, rounds, say, notes)
     if sys.stderr.isatty():
         say("")
     heading = "\n\n".join(
@@ -192,11 +198,11 @@ def main():
             report.machine(tools, build, load),
         ]
     )
-    text = report.document(tools, rows, trips, link_ms, notes, heading)
+    text = report.document(tools, rows, trips, link_ms, os_result, notes, heading)
     print(text, end="")
     complete = (
         not args.quick
-        and set(args.only) >= {*MEASURES, "delay"}
+        and set(args.only) >= set(ALL)
         and len(args.tools) == len(all_tools(""))
     )
     output = args.output or (ROOT / "bench" / "results.md" if complete else None)

@@ -26,7 +26,11 @@ def free_port(host):
 
 
 class Tool:
-    """One column of the tables. 'processes' are those whose CPU time and memory count."""
+    """One column of the tables. 'processes' are those whose CPU time and memory count; 'end' is how
+    its answers end, where that is not as the origin's.
+    """
+
+    end = None
 
     def __init__(self, name, title, number):
         self.name, self.title, self.host = name, title, f"127.0.1.{number}"
