@@ -177,8 +177,9 @@ static void instance_show_app(struct instance *i, const struct supervisor_status
 {
 	printf("application: %s (%s)\n", app->url, app->kind);
 	printf("page:        %s\n", api_url(i->api));
+	/* Not from the network: components and modules for WasmEdge connect where they like. */
 	log_warn("os", "the application is not isolated yet: it runs with your rights, and only "
-		       "the engine keeps it from your files and your network");
+		       "the engine keeps it from your files");
 }
 
 static void instance_expose(struct instance *i)
