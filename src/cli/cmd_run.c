@@ -175,9 +175,10 @@ int cmd_run(int argc, char **argv)
 	/* What is wrong with a file wasmrun-guest says, too, and has an exit code for each. */
 	if (code == EXIT_CODE_OK && module_check(values.file, &config.interface, why) < 0)
 		config.interface = APP_LISTENER;
-	if (code == EXIT_CODE_OK && config.interface == APP_HTTP && !values.listen)
+	if (code == EXIT_CODE_OK && !values.listen &&
+		(config.interface == APP_HTTP || config.interface == APP_FILES))
 		code = run_bad(
-			&set, "FILE", values.file, "it serves wasi:http, and --listen says where");
+			&set, "FILE", values.file, "it serves HTTP, and --listen says where");
 	if (code == EXIT_CODE_OK && values.listen)
 		code = run_listen(&addr, &listen_fd);
 	if (code != EXIT_CODE_OK)

@@ -187,4 +187,4 @@ def test_run_trap(run, tmp_path):
 def test_run_http_needs_an_address(tmp_path):
     need_wasmrun()
     done = subprocess.run([WASMRUN, "run", make(tmp_path, HTTP)], capture_output=True, text=True, timeout=DEADLINE)
-    assert done.returncode == 2 and "it serves wasi:http, and --listen says where" in done.stderr
+    assert done.returncode == 2 and "it serves HTTP, and --listen says where" in done.stderr
