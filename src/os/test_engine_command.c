@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,15 +56,19 @@ static void write_wasmtime(const struct fixture *f, const char *dir, const char 
 
 static int setup(void **state)
 {
+	static const char *const folders[] = { "wasmrun", "wasmrun/wasmtime-cli-48.0.8", BUILT,
+		"own" };
 	struct fixture *f = calloc(1, sizeof *f);
-	char command[256];
+	char path[PATH_MAX];
 
-	strcpy(f->dir, "/tmp/test_engine.XXXXXX");
+	assert_non_null(f);
+	snprintf(f->dir, sizeof f->dir, "/tmp/test_engine.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
-	snprintf(command, sizeof command, "mkdir -p '%s/own' '%s/" BUILT "'", f->dir, f->dir);
-	assert_int_equal(system(command), 0);
-	snprintf(command, sizeof command, "%s/own", f->dir);
-	setenv("PATH", command, 1);
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		snprintf(path, sizeof path, "%s/%s", f->dir, folders[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	setenv("PATH", path, 1);
 	setenv("XDG_CACHE_HOME", f->dir, 1);
 	f->config = (struct engine_config){ .module = "app.wasm",
 		.guest_program = "guest",
@@ -77,14 +82,16 @@ static int setup(void **state)
 	return 0;
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	return remove(path);
+}
+
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 
-	setenv("PATH", "/usr/bin:/bin", 1);
-	snprintf(command, sizeof command, "rm -r '%s'", f->dir);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 	free(f);
 	return 0;
 }

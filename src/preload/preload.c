@@ -145,13 +145,13 @@ EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	return r < 0 ? -1 : 0;
 }
 
-EXPORT int listen(int fd, int backlog)
+EXPORT int listen(int fd, int n)
 {
 	int status;
 
 	/* The inherited one listens since before we were there, and its queue is not ours. */
 	if (!is_inherited(fd))
-		return (int)syscall(SYS_listen, fd, backlog);
+		return (int)syscall(SYS_listen, fd, n);
 	status = atomic_exchange(&status_fd, -1);
 	if (status >= 0) {
 		(void)!write(status, "", 1);
