@@ -199,6 +199,21 @@ static void test_poll(void **state)
 	assert_int_equal(f.checked, 0);
 }
 
+/* While one instance replaces another they share the listener: who had been told of a connection
+ * that the other one took then waited for the next, and all its visitors with it. */
+static void test_poll_announces_for_another(void **state)
+{
+	int visitor = visit();
+
+	put_subscription(0, WASI_EVENT_FD_READ, LISTENER, 0);
+	assert_int_equal(CALL(call_poll_oneoff, IN, OUT, 1, RET), 0);
+	close(accept(f.streams.listener.fd, NULL, NULL));
+	assert_int_equal(CALL(call_sock_accept, LISTENER, 0, RET), -EAGAIN);
+	f.call.deadline_ms = clock_now_ms() + 20;
+	assert_int_equal(CALL(call_sock_accept, LISTENER, 0, RET), CALL_EXPIRED);
+	close(visitor);
+}
+
 static void test_poll_answers_at_once(void **state)
 {
 	put_subscription(0, WASI_EVENT_FD_READ, 7, 0);
@@ -279,6 +294,7 @@ int main(void)
 		TEST(test_the_engine_answers_for_files),
 		TEST(test_closed_sockets),
 		TEST(test_poll),
+		TEST(test_poll_announces_for_another),
 		TEST(test_poll_answers_at_once),
 		TEST(test_poll_clocks),
 		TEST(test_hostile_poll),

@@ -455,6 +455,7 @@ static void on_process_ended(void *owner, struct process *p, int status)
 static void supervisor_stop_all(struct supervisor *s, const char *cause)
 {
 	supervisor_end_all(s);
+	s->next_state = SUPERVISOR_NEXT_NONE;
 	supervisor_set_state(s, SUPERVISOR_STOPPING, "%s", cause);
 }
 

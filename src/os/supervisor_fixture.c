@@ -135,6 +135,14 @@ void await_history(struct fixture *f, const char *history)
 	uv_timer_stop(&f->deadline);
 }
 
+void await_state(struct fixture *f, enum supervisor_state state)
+{
+	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
+	while (status_of(f).state != state)
+		uv_run(&f->loop, UV_RUN_ONCE);
+	uv_timer_stop(&f->deadline);
+}
+
 struct supervisor_status status_of(struct fixture *f)
 {
 	struct supervisor_status status;

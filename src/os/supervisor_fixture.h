@@ -47,6 +47,9 @@ void close_twice(struct fixture *f);
  * replace the application, "next-building", "next-starting", then "replaced" or "kept". */
 void await_history(struct fixture *f, const char *history);
 
+/* Runs the loop until it is in this state. */
+void await_state(struct fixture *f, enum supervisor_state state);
+
 /* Runs the loop until the line is there. */
 void await_line(struct fixture *f, enum log_stream stream, const char *text);
 bool has_line(struct fixture *f, enum log_stream stream, const char *text);

@@ -18,7 +18,7 @@
 #include "os/supervisor_fixture.h"
 
 /* $n is the number of the instance. */
-#define COUNT "n=$(($(cat .n 2>/dev/null || echo 0) + 1)); echo $n >.n\n"
+#define COUNT "n=$(($(cat .n 2>/dev/null || echo 0) + 1)); echo $n >.n; echo instance $n\n"
 #define WAIT "while :; do sleep 1000 & wait; done\n"
 #define SERVE "trap \"echo drained $n; exit\" USR1; ready; echo serves $n\n" WAIT
 
@@ -216,6 +216,7 @@ static void test_crash_while_starting(void **state)
 	await_history(&f, "starting running ");
 	supervisor_restart(f.supervisor);
 	await_history(&f, "starting running next-starting ");
+	await_line(&f, LOG_STREAM_STDOUT, "instance 2");
 	assert_int_equal(kill(status_of(&f).pid, SIGKILL), 0);
 	await_history(&f, "starting running next-starting starting ");
 	assert_int_equal(status_of(&f).next, SUPERVISOR_NEXT_NONE);
@@ -242,9 +243,11 @@ static void test_crash_while_next_starts(void **state)
 	await_line(&f, LOG_STREAM_BUILD, "begun");
 	assert_int_equal(kill(status_of(&f).pid, SIGKILL), 0);
 	await_history(&f, "building starting running next-building restarting starting ");
+	await_line(&f, LOG_STREAM_STDOUT, "instance 2");
 	write_project(&f, ".built", "", 0);
 	await_history(
 		&f, "building starting running next-building restarting starting next-starting ");
+	await_line(&f, LOG_STREAM_STDOUT, "instance 3");
 	write_project(&f, ".crash", "", 0);
 	await_history(&f, "building starting running next-building restarting starting "
 			  "next-starting starting ");
@@ -269,6 +272,7 @@ static void test_overtake(void **state)
 	await_line(&f, LOG_STREAM_BUILD, "begun");
 	assert_int_equal(kill(status_of(&f).pid, SIGKILL), 0);
 	await_history(&f, "building starting running next-building restarting starting ");
+	await_line(&f, LOG_STREAM_STDOUT, "instance 2");
 	write_project(&f, ".built", "", 0);
 	await_history(&f, "building starting running next-building restarting starting "
 			  "next-starting running replaced ");
@@ -351,6 +355,27 @@ static void test_stop(void **state)
 	await_history(&f, "starting running next-starting stopping stopped building stopping "
 			  "building starting running next-building restarting failed stopping "
 			  "stopped ");
+	fixture_close(&f);
+}
+
+/* It crashes again and again, while the next one is built. */
+static void test_stop_while_restarting(void **state)
+{
+	struct fixture f = { 0 };
+
+	fixture_open(&f, "ready; until [ -e .crash ]; do sleep 0.01; done; exit 1");
+	set_build(&f, "true");
+	supervisor_start(f.supervisor);
+	await_state(&f, SUPERVISOR_RUNNING);
+	set_build(&f, "exec sleep 1000");
+	supervisor_restart(f.supervisor);
+	write_project(&f, ".crash", "", 0);
+	await_state(&f, SUPERVISOR_RESTARTING);
+	assert_int_equal(status_of(&f).next, SUPERVISOR_NEXT_BUILDING);
+	supervisor_stop(f.supervisor);
+	assert_int_equal(status_of(&f).state, SUPERVISOR_STOPPING);
+	await_state(&f, SUPERVISOR_STOPPED);
+	assert_int_equal(status_of(&f).next, SUPERVISOR_NEXT_NONE);
 	fixture_close(&f);
 }
 
@@ -457,6 +482,7 @@ int main(void)
 		cmocka_unit_test(test_overtake),
 		cmocka_unit_test(test_end_while_building),
 		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_stop_while_restarting),
 		cmocka_unit_test(test_close),
 		cmocka_unit_test(test_watch_module),
 		cmocka_unit_test(test_watch_build),

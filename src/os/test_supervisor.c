@@ -26,6 +26,14 @@
 #include "base/fd.h"
 #include "os/supervisor_fixture.h"
 
+static void touch(struct fixture *f, const char *name)
+{
+	char path[96];
+
+	snprintf(path, sizeof path, "%s/%s", f->dir, name);
+	write_file(path, "", 0);
+}
+
 static void test_run_and_stop(void **state)
 {
 	struct fixture f = { 0 };
@@ -114,6 +122,38 @@ static void test_ends(void **state)
 	}
 }
 
+/* What can be asked for between a crash and the next start. */
+static void test_while_restarting(void **state)
+{
+	struct fixture f = { 0 };
+
+	fixture_open(
+		&f, "[ -e .over ] && exit 0; ready; [ -e .steady ] || exit 1; exec sleep 1000");
+	supervisor_start(f.supervisor);
+	await_state(&f, SUPERVISOR_RESTARTING);
+	supervisor_stop(f.supervisor);
+	assert_int_equal(status_of(&f).state, SUPERVISOR_STOPPED);
+	supervisor_start(f.supervisor);
+	await_state(&f, SUPERVISOR_RESTARTING);
+	supervisor_start(f.supervisor);
+	assert_int_equal(status_of(&f).state, SUPERVISOR_STARTING);
+	await_state(&f, SUPERVISOR_RESTARTING);
+	f.run.app.wasm = "app.wasm";
+	f.run.app.build = "echo begun; exec sleep 1000";
+	supervisor_restart(f.supervisor);
+	assert_int_equal(status_of(&f).state, SUPERVISOR_BUILDING);
+	supervisor_stop(f.supervisor);
+	await_state(&f, SUPERVISOR_STOPPED);
+	/* Content, before it took a connection again. */
+	f.run.app.build = NULL;
+	supervisor_start(f.supervisor);
+	await_state(&f, SUPERVISOR_RESTARTING);
+	touch(&f, ".over");
+	await_state(&f, SUPERVISOR_STOPPED);
+	assert_string_equal(status_of(&f).exit_reason, "it ended by itself: exit code 0");
+	fixture_close(&f);
+}
+
 /* One that ignores SIGTERM; the second close is the user's second Ctrl-C. */
 static void test_stubborn(void **state)
 {
@@ -191,7 +231,6 @@ static void test_never_listens(void **state)
 static void test_start_while_given_up(void **state)
 {
 	struct fixture f = { 0 };
-	char path[96];
 
 	fixture_open_for(&f,
 		"trap 'until [ -e go ]; do sleep 0.01; done; exit' TERM; sleep 1000 & wait", 1000,
@@ -199,8 +238,7 @@ static void test_start_while_given_up(void **state)
 	supervisor_start(f.supervisor);
 	await_history(&f, "starting stopping ");
 	supervisor_start(f.supervisor);
-	snprintf(path, sizeof path, "%s/go", f.dir);
-	write_file(path, "", 0);
+	touch(&f, "go");
 	await_history(&f, "starting stopping starting ");
 	fixture_close(&f);
 }
@@ -373,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_run_and_stop),
 		cmocka_unit_test(test_crash),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_while_restarting),
 		cmocka_unit_test(test_stubborn),
 		cmocka_unit_test(test_build),
 		cmocka_unit_test(test_build_fails),
