@@ -4,8 +4,8 @@
 import concurrent.futures
 import http.client
 import os
-import re
 import shutil
+import threading
 import time
 import urllib.parse
 
@@ -50,6 +50,36 @@ def test_example(lab):
     assert "Visit 201" in fetch(url, "/%3Cb%3E")[1]
     assert (project / "data" / "visits").stat().st_size == 201
     instance.process.wait_line(r"^stdout \| GET /%3Cb%3E 200 \d+$")
+
+
+def test_replaced_under_load(lab):
+    """Visitors who keep their connections see three versions come and go, and lose nothing."""
+    need_wasmrun()
+    project = shutil.copytree(ROOT / "examples" / "counter-cgi", lab.folder / "counter")
+    instance = run_os(lab, project)
+    port = urllib.parse.urlsplit(instance.app()["url"]).port
+    stop = threading.Event()
+
+    def visit(number):
+        connection, count = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE), 0
+        while not stop.is_set():
+            connection.request("GET", f"/{number}")
+            answer = connection.getresponse()
+            assert answer.status == 200 and f"/{number}<" in answer.read().decode()
+            count += 1
+        return count
+
+    with concurrent.futures.ThreadPoolExecutor(8) as visitors:
+        loads = [visitors.submit(visit, number) for number in range(8)]
+        try:
+            for _ in range(3):
+                old = instance.app()["pid"]
+                assert instance.ask("POST", "/api/app/restart").status in (200, 202)
+                wait_for(lambda: (now := instance.app())["pid"] not in (0, None, old) and now["state"] == "running", "the next one runs")
+        finally:
+            stop.set()
+        total = sum(load.result() for load in loads)
+    assert (project / "data" / "visits").stat().st_size == total
 
 
 def env_of(web, *args, **kwargs):
