@@ -18,29 +18,35 @@
 
 /* Linear memory of a component: as much as wasmrun-guest gives a module. */
 #define MEMORY_MAX "1073741824"
-#define TEXT(x) #x
-#define TEXT_OF(x) TEXT(x)
 
 /*
- * Variables that a loader or an engine reads for itself, by prefix: those of the application must
- * not become theirs, and go on the command line.
+ * Variables that a loader, an engine or the shell below reads for itself, by prefix: those of the
+ * application must not become theirs, and go on the command line.
  */
-static const char *const reserved[] = { "CLICOLOR", "GCONV_PATH", "GLIBC_", "HOME", "HOSTALIASES",
-	"LANG", "LC_", "LD_", "LOCALDOMAIN", "LOCPATH", "MALLOC_", "NLSPATH", "NO_COLOR", "PATH",
-	"RAYON_", "RES_OPTIONS", "RUST_", "TMPDIR", "TOKIO_", "WASMRUN_", "WASMTIME_", "XDG_" };
+static const char *const reserved[] = { "BASH", "CDPATH", "CLICOLOR", "ENV", "GCONV_PATH", "GLIBC_",
+	"HOME", "HOSTALIASES", "IFS", "LANG", "LC_", "LD_", "LOCALDOMAIN", "LOCPATH", "MALLOC_",
+	"NLSPATH", "NO_COLOR", "OLDPWD", "OPT", "PATH", "POSIXLY_CORRECT", "PPID", "PS", "PWD",
+	"RAYON_", "RES_OPTIONS", "RUST_", "SHELL", "SHLVL", "TMPDIR", "TOKIO_", "WASMRUN_",
+	"WASMTIME_", "XDG_", "_" };
 
 /*
  * The child becomes the user's own wasmtime ($1) if that is new enough, else ours ($2, which may
  * be empty, and then $0 says what is missing). 203 is wasmrun-guest's code for an engine that
- * fails. To ask here costs nobody's time but the child's.
+ * fails. To ask here costs nobody's time but the child's. A variable that the shell has from its
+ * environment would be passed on with another value, hence the names.
  */
 static const char choose_wasmtime[] =
-	"v=$(\"$1\" --version </dev/null) n=${v#wasmtime }\n"
-	"if [ \"${n%%.*}\" -ge " TEXT_OF(
-		WASMTIME_OLDEST) " ] 2>/dev/null; then e=$1; else e=$2; fi\n"
-				 "if [ -z \"$e\" ]; then printf '%s\\n' \"$0\" >&2; exit 203; fi\n"
-				 "shift 2\n"
-				 "exec \"$e\" \"$@\"";
+	"WASMRUN_SAID=$(\"$1\" --version </dev/null)\n"
+	"WASMRUN_MAJOR=${WASMRUN_SAID#wasmtime }\n"
+	"WASMRUN_ENGINE=$2\n"
+	"if [ \"${WASMRUN_MAJOR%%.*}\" -ge " WASMTIME_OLDEST " ] 2>/dev/null; then\n"
+	"WASMRUN_ENGINE=$1\n"
+	"elif [ -z \"$2\" ]; then\n"
+	"printf '%s\\n' \"$0\" >&2\n"
+	"exit 203\n"
+	"fi\n"
+	"shift 2\n"
+	"exec \"$WASMRUN_ENGINE\" \"$@\"";
 
 static void words_clear(struct engine_words *words)
 {

@@ -21,8 +21,6 @@
 
 #define SHOWN_MAX 192 /* of a path in a message */
 #define SEGMENTS_MAX 64
-#define TEXT(x) #x
-#define TEXT_OF(x) TEXT(x)
 
 int engine_file_find(const char *name, char **ret_path)
 {
@@ -91,9 +89,9 @@ int wasmtime_find(bool dynamic, struct wasmtime_programs *ret_programs, char ret
 		return -ENOMEM;
 	}
 	if (asprintf(&p->needs,
-		    "a component needs the command wasmtime, version " TEXT_OF(
-			    WASMTIME_OLDEST) " or newer, and '%s' %s: script/setup --components "
-					     "builds it as '%s'",
+		    "a component needs the command wasmtime, version " WASMTIME_OLDEST
+		    " or newer, and '%s' %s: script/setup --components "
+		    "builds it as '%s'",
 		    own, cause, built) < 0) {
 		p->needs = NULL;
 		return -ENOMEM;

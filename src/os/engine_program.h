@@ -8,7 +8,7 @@
 #include "app/module.h"
 
 /* The first wasmtime that is known to have all that is used here. */
-#define WASMTIME_OLDEST 48
+#define WASMTIME_OLDEST "48"
 /* What script/setup-components builds. */
 #define WASMTIME_BUILT "48.0.8"
 

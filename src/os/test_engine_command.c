@@ -47,7 +47,8 @@ static void write_wasmtime(const struct fixture *f, const char *dir, const char 
 {
 	char path[PATH_MAX], text[256];
 	int n = snprintf(text, sizeof text,
-		"#!/bin/sh\n[ \"$1\" = --version ] && echo 'wasmtime %s' || echo %s \"$@\"\n",
+		"#!/bin/sh\n[ \"$1\" = --version ] && echo 'wasmtime %s' || echo %s \"$@\" "
+		"\"v=$v\"\n",
 		version, dir);
 
 	snprintf(path, sizeof path, "%s/wasmtime", dir);
@@ -225,6 +226,7 @@ static void test_own(void **state)
 	struct fixture *f = *state;
 
 	f->config.interface = APP_COMMAND;
+	f->env = (struct option_list){ { "v=1" }, 1 };
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		_cleanup_(engine_command_deinit) struct engine_command command;
 		char why[APP_WHY_MAX], text[1024], built[PATH_MAX];
@@ -239,6 +241,8 @@ static void test_own(void **state)
 		code = run(&command, text, sizeof text);
 		assert_non_null(strstr(text, cases[i].says));
 		assert_int_equal(code, strstr(cases[i].says, "run") ? 0 : 203);
+		if (code == 0)
+			assert_non_null(strstr(text, "v=1"));
 	}
 }
 
