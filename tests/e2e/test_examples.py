@@ -35,7 +35,12 @@ def test_all_examples_are_tested():
     assert sorted(os.listdir(ROOT / "examples")) == sorted(EXAMPLES)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+def marked(name):
+    languages = toolchains.go, toolchains.js, toolchains.python, toolchains.rust
+    return pytest.param(name, marks=[pytest.mark.toolchain] if EXAMPLES[name].need in languages else [])
+
+
+@pytest.mark.parametrize("name", map(marked, EXAMPLES))
 def test_example(lab, tmp_path, name):
     need_wasmrun()
     example = EXAMPLES[name]
@@ -64,6 +69,7 @@ def start_many(lab, tmp_path, project, count, env=None):
     return [match[1] for match in found], processes
 
 
+@pytest.mark.toolchain
 def test_rust_of_another_target(lab, tmp_path):
     """Cargo's own settings name the target, and the crate's old name is not found again."""
     need_wasmrun()
