@@ -40,7 +40,7 @@ def marked(name):
     return pytest.param(name, marks=[pytest.mark.toolchain] if EXAMPLES[name].need in languages else [])
 
 
-@pytest.mark.parametrize("name", map(marked, EXAMPLES))
+@pytest.mark.parametrize("name", [marked(name) for name in EXAMPLES])
 def test_example(lab, tmp_path, name):
     need_wasmrun()
     example = EXAMPLES[name]
