@@ -20,7 +20,9 @@
 
 struct conn_log {
 	FILE *file;
-	bool dirty, failed;
+	bool failed;
+	uint64_t lines; /* that wait to be flushed */
+	uint64_t lost;  /* lines that could not be written since the last that could */
 	uint64_t stamp_s;
 	char stamp[32]; /* of stamp_s, to the second */
 };
@@ -97,7 +99,8 @@ int conn_log_reopen(struct conn_log *log, const char *path)
 	if (r < 0)
 		return r;
 	(void)fflush(log->file);
-	log->dirty = log->failed = false;
+	log->failed = false;
+	log->lines = log->lost = 0;
 	return dup3(fd, fileno(log->file), O_CLOEXEC) < 0 ? -errno : 0;
 }
 
@@ -114,12 +117,23 @@ static void write_time(struct conn_log *log)
 	(void)fprintf(log->file, "%s.%03uZ", log->stamp, (unsigned)(now % 1000));
 }
 
+/* The last line of what could not be written may be there in part, so this one begins anew. */
+static void write_lost(struct conn_log *log)
+{
+	(void)fputc('\n', log->file);
+	write_time(log);
+	(void)fprintf(log->file, " lines_lost count=%" PRIu64 "\n", log->lost);
+}
+
 void conn_log_write(struct conn_log *log, const struct relay_event *event)
 {
 	char text[ADDR_TEXT_MAX];
 
 	if (!log)
 		return;
+	if (log->lost && !log->lines)
+		write_lost(log);
+	log->lines++;
 	write_time(log);
 	(void)fprintf(log->file, " %s", relay_event_name(event->type));
 	if (event->port)
@@ -136,16 +150,18 @@ void conn_log_write(struct conn_log *log, const struct relay_event *event)
 	if (event->why)
 		(void)fprintf(log->file, " why='%s'", event->why);
 	(void)fputc('\n', log->file);
-	log->dirty = true;
 }
 
 void conn_log_flush(struct conn_log *log)
 {
-	if (!log || !log->dirty)
+	if (!log || !log->lines)
 		return;
-	log->dirty = false;
-	if (fflush(log->file) == 0 && !ferror(log->file))
+	if (fflush(log->file) == 0 && !ferror(log->file)) {
+		log->lines = log->lost = 0;
 		return;
+	}
+	log->lost += log->lines;
+	log->lines = 0;
 	if (!log->failed)
 		log_error("relay", "the connection log can't be written, lines are lost error='%s'",
 			strerror(errno));

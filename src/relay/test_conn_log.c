@@ -8,9 +8,12 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include "base/fd.h"
 
 /* The only line of a file, without its time. */
 static void read_line(const char *path, char *ret_line, size_t size)
@@ -69,6 +72,40 @@ static void test_lines(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* A pipe that nobody reads: the relay goes on, and the log says what is missing. */
+static void test_lost_lines(void **state)
+{
+	const struct relay_event event = { .type = RELAY_DRAINING };
+	char path[] = "conn-log-XXXXXX", page[65536];
+	int fd = mkstemp(path), reader;
+	struct conn_log *log;
+	ssize_t n;
+
+	assert_int_equal(fd_close(fd), -1);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	reader = open(path, O_RDONLY | O_NONBLOCK);
+	assert_true(reader >= 0);
+	assert_int_equal(conn_log_open(path, &log), 0);
+	for (int i = 0; i < 10000; i++) {
+		conn_log_write(log, &event);
+		conn_log_flush(log);
+	}
+	while (read(reader, page, sizeof(page)) > 0)
+		;
+	conn_log_write(log, &event);
+	conn_log_flush(log);
+	n = read(reader, page, sizeof(page) - 1);
+	assert_true(n > 0);
+	page[n] = '\0';
+	assert_int_equal(page[0], '\n');
+	assert_non_null(strstr(page, "Z lines_lost count="));
+	assert_non_null(strstr(page, "Z draining\n"));
+	(void)conn_log_close(log);
+	assert_int_equal(fd_close(reader), -1);
+	assert_int_equal(unlink(path), 0);
+}
+
 static void test_no_file_and_no_log(void **state)
 {
 	struct conn_log *log;
@@ -83,6 +120,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_lost_lines),
 		cmocka_unit_test(test_no_file_and_no_log),
 	};
 

@@ -61,20 +61,30 @@ def accepts(port):
         return False
 
 
-@pytest.mark.parametrize("kind", ["pipe", "terminal"])
-@pytest.mark.parametrize("json", [(), ("--json",)], ids=["lines", "json"])
-def test_output_that_nobody_reads(lab, kind, json):
-    """Both ends once stopped with their terminal, as soon as their log had filled it."""
+def serve_unread(lab, kind, relay_args, client_args):
+    """Both ends with their output unread, and visitors: what the relay and the client have said."""
     control, public = free_port(), free_port()
-    verbose = ("--verbose", *json)
-    with Unread(kind, "server", "--bind-addr", "127.0.0.1", "--control-port", control, *verbose) as relay:
+    with Unread(kind, "server", "--bind-addr", "127.0.0.1", "--control-port", control, *relay_args) as relay:
         wait_for(lambda: accepts(control), "the relay listens")
-        local = ("local", lab.app().port, "--to", f"127.0.0.1:{control}", "--port", public, *verbose)
+        local = ("local", lab.app().port, "--to", f"127.0.0.1:{control}", "--port", public, *client_args)
         with Unread(kind, *local) as client:
             wait_for(lambda: accepts(public), "the tunnel stands")
             for _ in range(VISITORS):
                 ping(("127.0.0.1", public), b"x")
-            for process in (client, relay):
-                said = process.rest()
-                assert b"lines are missing here" in said
-                assert process.process.wait(DEADLINE) == 0
+            said = [process.rest() for process in (relay, client)]
+            assert [process.process.wait(DEADLINE) for process in (relay, client)] == [0, 0]
+            return said
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal"])
+@pytest.mark.parametrize("json", [(), ("--json",)], ids=["lines", "json"])
+def test_output_that_nobody_reads(lab, kind, json):
+    """Both ends once stopped with their terminal, as soon as their log had filled it."""
+    for said in serve_unread(lab, kind, ("--verbose", *json), ("--verbose", *json)):
+        assert b"lines are missing here" in said
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal"])
+def test_connection_log_that_nobody_reads(lab, kind):
+    said, _ = serve_unread(lab, kind, ("--connection-log", "-"), ())
+    assert b" visitor_closed " in said and b" lines_lost count=" in said
