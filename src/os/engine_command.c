@@ -20,14 +20,15 @@
 #define MEMORY_MAX "1073741824"
 
 /*
- * Variables that a loader, an engine or the shell below reads for itself, by prefix: those of the
- * application must not become theirs, and go on the command line.
+ * Variables that a loader, an engine or the shell below reads for itself: those of the application
+ * must not become theirs, and go on the command line. What ends in "_" is a prefix.
  */
-static const char *const reserved[] = { "BASH", "CDPATH", "CLICOLOR", "ENV", "GCONV_PATH", "GLIBC_",
-	"HOME", "HOSTALIASES", "IFS", "LANG", "LC_", "LD_", "LOCALDOMAIN", "LOCPATH", "MALLOC_",
-	"NLSPATH", "NO_COLOR", "OLDPWD", "OPT", "PATH", "POSIXLY_CORRECT", "PPID", "PS", "PWD",
-	"RAYON_", "RES_OPTIONS", "RUST_", "SHELL", "SHLVL", "TMPDIR", "TOKIO_", "WASMRUN_",
-	"WASMTIME_", "XDG_", "_" };
+static const char *const reserved[] = { "BASHOPTS", "BASH_", "CDPATH", "CLICOLOR", "CLICOLOR_",
+	"ENV", "GCONV_PATH", "GLIBC_", "HOME", "HOSTALIASES", "IFS", "LANG", "LANGUAGE", "LC_",
+	"LD_", "LOCALDOMAIN", "LOCPATH", "MALLOC_", "NLSPATH", "NO_COLOR", "OLDPWD", "OPTARG",
+	"OPTIND", "PATH", "POSIXLY_CORRECT", "PPID", "PS1", "PS2", "PS4", "PWD", "RAYON_",
+	"RES_OPTIONS", "RUST_", "SHELLOPTS", "SHLVL", "TMPDIR", "TOKIO_", "WASMRUN_", "WASMTIME_",
+	"XDG_", "_" };
 
 /*
  * The child becomes the user's own wasmtime ($1) if that is new enough, else ours ($2, which may
@@ -88,9 +89,13 @@ static void add_all(struct engine_words *words, const char *const *texts, size_t
 
 static bool is_reserved(const char *variable)
 {
-	for (size_t i = 0; i < ARRAY_LEN(reserved); i++)
-		if (strncmp(variable, reserved[i], strlen(reserved[i])) == 0)
+	for (size_t i = 0; i < ARRAY_LEN(reserved); i++) {
+		size_t len = strlen(reserved[i]);
+
+		if (strncmp(variable, reserved[i], len) == 0 &&
+			(variable[len] == '=' || reserved[i][len - 1] == '_'))
 			return true;
+	}
 	return false;
 }
 

@@ -154,12 +154,13 @@ static void test_env(void **state)
 {
 	struct fixture *f = *state;
 
-	f->env = (struct option_list){ { "KEY=1", "LD_PRELOAD=x", "KEY=a=b", "KEYS=", "HOME=/" },
-		5 };
+	f->env = (struct option_list){
+		{ "KEY=1", "LD_PRELOAD=x", "KEY=a=b", "KEYS=", "HOME=/", "HOMES=2" }, 6
+	};
 	assert_command(f,
 		"guest --cache=/cache --env LD_PRELOAD=x --env KEY --env "
-		"KEYS --env HOME=/ -- app.wasm",
-		"KEY=a=b KEYS=");
+		"KEYS --env HOME=/ --env HOMES -- app.wasm",
+		"KEY=a=b KEYS= HOMES=2");
 }
 
 static void test_built(void **state)
