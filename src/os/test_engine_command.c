@@ -110,7 +110,7 @@ static void join(const struct engine_words *words, char *text, size_t size)
 
 static void assert_command(const struct fixture *f, const char *argv, const char *env)
 {
-	_cleanup_(engine_command_deinit) struct engine_command command;
+	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
 	char why[APP_WHY_MAX], text[4096];
 
 	assert_int_equal(engine_command_init(&command, &f->config, why), 0);
@@ -229,7 +229,7 @@ static void test_own(void **state)
 	f->config.interface = APP_COMMAND;
 	f->env = (struct option_list){ { "v=1" }, 1 };
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		_cleanup_(engine_command_deinit) struct engine_command command;
+		_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
 		char why[APP_WHY_MAX], text[1024], built[PATH_MAX];
 		int code;
 
@@ -249,7 +249,7 @@ static void test_own(void **state)
 
 static void assert_refused(const struct fixture *f, int r, const char *line)
 {
-	_cleanup_(engine_command_deinit) struct engine_command command;
+	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
 	char why[APP_WHY_MAX];
 
 	assert_int_equal(engine_command_init(&command, &f->config, why), r);
