@@ -85,7 +85,8 @@ static int guest_value(int name, int value)
 /* sock_getsockopt(fd, level, name, value, size): the size goes in and out. */
 int wasmedge_sock_getsockopt(struct call *c)
 {
-	const struct option *option;
+	const struct option *option =
+		NULL; /* set whenever find_option() succeeds, which -O3 does not see */
 	struct linger value = { 0 }; /* or one int, at its first place */
 	socklen_t len = sizeof(value);
 	struct stream *stream;

@@ -31,7 +31,7 @@ static json_t *content_json(const char *type, const char *schema)
 
 static void add_answer(json_t *answers, const struct http_answer *answer)
 {
-	char status[8];
+	char status[12];
 
 	(void)snprintf(status, sizeof(status), "%u", answer->status);
 	if (!json_object_get(answers, status))
