@@ -128,7 +128,7 @@ static void test_kept(void **state)
 		{ "exit 134", "it ended before it took a connection: trapped (exit code 134)" },
 		{ "echo 'no \"memory\"' >&2; exit 199", "exit code 199: no \"memory\"" },
 		{ "exec sleep 1000",
-			"it has not turned to its listening socket in 2s: a server takes "
+			"it has not turned to its listening socket in 5s: a server takes "
 			"connections from the one that it is given" },
 	};
 
@@ -141,7 +141,7 @@ static void test_kept(void **state)
 			COUNT "[ $n = 2 ] && { %s; }\n"
 			      "echo 'an old line' >&2\n" SERVE,
 			cases[i].script);
-		fixture_open_for(&f, script, 2000, 0);
+		fixture_open_for(&f, script, 5000, 0);
 		supervisor_start(f.supervisor);
 		await_history(&f, "starting running ");
 		first = status_of(&f).pid;

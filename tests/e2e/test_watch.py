@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`wasmrun os --watch` and the restart: an application that is replaced under load, seen through the public URL."""
 
+import collections
 import http.client
 import os
 import shutil
@@ -10,11 +11,12 @@ import urllib.parse
 
 import pytest
 
+from harness.components import find_wasmtime, make
 from harness.guests import COMPILE_DEADLINE, need_go
 from harness.lab import ROOT
 from harness.streams import connect, recv_all, threads
 from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import fetch, run_os
+from harness.wasmrun import fetch, need_wasmrun, run_os
 
 HELLO_C, HELLO_GO = ROOT / "examples" / "hello-c" / "hello.c", ROOT / "examples" / "hello-go"
 VISITORS = 20
@@ -172,6 +174,44 @@ def test_restart_under_load(lab, sources):
             crowd.wait_version(version)
     assert not crowd.failures, crowd.failures
     assert instance.app()["restarts"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["component-http", "component", "static"])
+def test_restart_of_other_kinds(lab, tmp_path, kind):
+    """Each engine hands over the socket without losing a visitor."""
+    need_wasmrun()
+    if kind == "static":
+        project = shutil.copytree(ROOT / "examples" / "static-site", tmp_path / "site")
+    else:
+        engine = lab.folder / "cache" / "wasmrun" / "wasmtime-cli-48.0.8" / "bin"
+        engine.mkdir(parents=True)
+        (engine / "wasmtime").symlink_to(find_wasmtime())
+        project = make(tmp_path, "http_component" if kind == "component-http" else "listen_component")
+    relay, over, failures, served = lab.relay(), threading.Event(), [], collections.Counter()
+    instance = run_os(lab, project)
+    assert instance.app()["kind"] == kind
+    url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
+
+    def visit(number):
+        while not over.is_set():
+            try:
+                assert fetch(url)[0] == 200
+                served[number] += 1
+            except (OSError, http.client.HTTPException, AssertionError) as failure:
+                failures.append(repr(failure))
+                return
+
+    with threads(4 * DEADLINE) as group:
+        for number in range(VISITORS):
+            group.start(visit, number)
+        for _ in range(4):
+            pid, before = instance.app()["pid"], sum(served.values())
+            assert instance.ask("POST", "/api/app/restart").status == 200
+            wait_for(lambda pid=pid: (now := instance.app())["pid"] != pid and not now["next"], "it is replaced")
+            wait_for(lambda before=before: failures or sum(served.values()) > before + 100, "the visitors are served")
+        over.set()
+    assert not failures, failures
 
 
 def wait_kept(instance, reason):
