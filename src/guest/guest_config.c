@@ -36,7 +36,9 @@ static int option_env(struct guest_config *c, char *arg)
 	for (char **own = environ; !strchr(arg, '=') && *own; own++)
 		if (strncmp(*own, arg, len) == 0 && (*own)[len] == '=')
 			arg = *own;
-	if (arg[0] == '=' || !strchr(arg, '='))
+	if (!strchr(arg, '='))
+		return guest_fail(GUEST_EXIT_USAGE, "--env '%s': it has no value here", arg);
+	if (arg[0] == '=')
 		return -EINVAL;
 	c->env[c->n_env++] = arg;
 	return 0;
@@ -151,6 +153,8 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 	while ((i = next_option(argc, argv)) >= 0) {
 		int r = options[i].fn(c, optarg);
 
+		if (r > 0)
+			return r;
 		if (r < 0)
 			return guest_fail(GUEST_EXIT_USAGE, "--%s '%s': %s", options[i].name,
 				optarg, strerror(-r));

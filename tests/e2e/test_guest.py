@@ -150,6 +150,15 @@ def test_streams_arguments_environment(guests, run):
     assert listening.wait_exit() == 0 and listening.text("stdout") == "ends.wasm (null) 1 x"
 
 
+def test_a_value_from_our_own_environment(guests, run, monkeypatch):
+    """It stands in no command line, and nothing else of the environment reaches the guest."""
+    monkeypatch.setenv("FRUIT", "a=b")
+    module = guests.c("ends.c")
+    assert end(run, module, "environment", "x", options=["--env", "FRUIT"])[1] == "ends.wasm a=b (null) x"
+    assert end(run, module, "environment", "x", options=["--env", "FRUIT", "--env", "FRUIT=c"])[1] == "ends.wasm c (null) x"
+    assert end(run, module, "environment", "x")[1] == "ends.wasm (null) (null) x"
+
+
 def test_memory_limit(guests, run):
     module = guests.c("ends.c")
     limit = ["--memory-max", str(32 << 20)]
@@ -257,7 +266,8 @@ def test_no_memory(guests, run):
     "options, code, said",
     [
         (["--memory-max", "x"], USAGE, "--memory-max 'x'"),
-        (["--env", "FRUIT"], USAGE, "--env 'FRUIT'"),
+        (["--env", "FRUIT"], USAGE, "--env 'FRUIT': it has no value here"),
+        (["--env", "=a"], USAGE, "--env '=a'"),
         (["--unknown"], USAGE, "usage:"),
         (["--dir", "/nowhere::/x"], SETUP, "can't open the directory '/nowhere'"),
         (["--listen-fd", "0"], SETUP, "descriptor 0 is no listening socket"),
