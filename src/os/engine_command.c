@@ -68,7 +68,7 @@ static _printf_(2, 3) void add(struct engine_words *words, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vasprintf(&text, fmt, ap);
 	va_end(ap);
-	items = reallocarray(words->items, words->count + 2, sizeof *items);
+	items = realloc(words->items, (words->count + 2) * sizeof *items);
 	if (items)
 		words->items = items;
 	if (n < 0 || !items) {
