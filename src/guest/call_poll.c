@@ -247,8 +247,10 @@ int call_poll_oneoff(struct call *c)
 	if (r < 0)
 		return r;
 	p.subscriptions = calloc(p.len, sizeof(*p.subscriptions));
-	p.polls = calloc(p.len + 1, sizeof(*p.polls));
-	if (!p.subscriptions || !p.polls)
+	if (!p.subscriptions)
+		return -ENOMEM;
+	p.polls = calloc((size_t)p.len + 1, sizeof(*p.polls));
+	if (!p.polls)
 		return -ENOMEM;
 	r = poller_read(&p, c, in, out);
 	if (r == 0)

@@ -127,9 +127,10 @@ static int sockaddr_store(
 	int r;
 
 	r = guest_mem_at(m, guest_load_u32(out + ADDRINFO_ADDR), 1, SOCKADDR_SIZE, &at);
+	if (r < 0)
+		return r;
 	/* What the guest says of the data's length is 14 even for IPv6; WasmEdge never looked. */
-	if (r == 0)
-		r = guest_mem_at(m, guest_load_u32(at + SOCKADDR_DATA), len, 1, &data);
+	r = guest_mem_at(m, guest_load_u32(at + SOCKADDR_DATA), len, 1, &data);
 	if (r < 0)
 		return r;
 	memcpy(data, from, len);
@@ -220,7 +221,7 @@ int wasmedge_sock_getaddrinfo(struct call *c)
 		r = guest_mem_at(&c->mem, c->arg[5], 1, sizeof(uint32_t), &list);
 	if (r == 0)
 		r = guest_mem_at(&c->mem, c->arg[7], 1, sizeof(uint32_t), &ret_n);
-	if (r < 0)
+	if (r != 0)
 		return r == -ENAMETOOLONG ? call_error(EAI_NONAME) : r;
 	r = hint_load(in, &hint);
 	if (r == 0)

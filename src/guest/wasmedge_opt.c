@@ -96,7 +96,7 @@ int wasmedge_sock_getsockopt(struct call *c)
 	r = guest_mem_at(&c->mem, c->arg[4], 1, sizeof(uint32_t), &size);
 	if (r == 0)
 		r = find_option(c, guest_load_u32(size), &stream, &option, &at);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (option->size == TIMEVAL_SIZE) {
 		uint64_t ms = *timeout_of(stream, option->kind);

@@ -57,12 +57,11 @@ int wasmedge_sock_open(struct call *c)
 /* Bound by the guest, or by the kernel when it was connected. */
 static bool is_bound(int fd)
 {
-	struct sockaddr_storage addr;
+	struct sockaddr_in6 addr = { 0 };
 	socklen_t len = sizeof(addr);
 
 	/* The port stands at the same place in both families. */
-	return getsockname(fd, (struct sockaddr *)&addr, &len) == 0 &&
-	       ((struct sockaddr_in *)&addr)->sin_port != 0;
+	return getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && addr.sin6_port != 0;
 }
 
 /* sock_bind(fd, address, port) */
@@ -245,7 +244,7 @@ static int tell_addr(struct call *c, name_fn name, uint32_t port_arg, uint8_t *r
 		r = guest_mem_at(&c->mem, port_arg, 1, sizeof(uint32_t), &ret_port);
 	if (r == 0)
 		r = wasmedge_place_find(&c->mem, c->arg[1], &place);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if ((place.len == WASMEDGE_STORAGE_SIZE) != !ret_family)
 		return -EINVAL;
