@@ -11,7 +11,7 @@ import pytest
 
 from harness.apps import free_port
 from harness.lab import refused
-from harness.wait import wait_for
+from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import WASMRUN, fetch, gone, need_nothing_left, need_wasmrun, run_os
 
 TRAP = 134
@@ -89,7 +89,7 @@ def test_ends_later(lab, bad, how, said):
 
 
 def test_spins_later(lab, bad):
-    """Its processor time is seen, and a restart helps."""
+    """Its processor time is seen, and a restart helps: the time to finish is given, and runs out."""
     instance = run_os(lab, bad("spin", "later"))
     app = instance.app()
     conn = http.client.HTTPConnection("127.0.0.1", app["port"])
@@ -97,25 +97,31 @@ def test_spins_later(lab, bad):
     wait_for(lambda: instance.app()["cpu_ms"] > app["cpu_ms"] + 500, "it spins")
     assert instance.ask("POST", "/api/app/restart").status == 200
     wait_for(lambda: (a := instance.app())["state"] == "running" and a["pid"] != app["pid"], "it has restarted")
-    conn.close()
-    assert gone(app["pid"])
     assert fetch(app["url"], "/well") == (200, "fine\n")
+    wait_for(lambda: gone(app["pid"]), "the old one is ended", 3 * DEADLINE)
+    conn.close()
 
 
 @pytest.mark.parametrize("content", [b"hello", b"", None], ids=["no module", "empty", "truncated"])
 def test_becomes_bad(lab, instance, project, content):
-    """A restart finds it; the tunnel and the API stay, and the next start after the repair is one."""
+    """A restart leaves the old one running, a start fails; the tunnel and the API stay, and the repair is all it takes."""
     relay = lab.relay()
     url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
     good = (project / "hello.wasm").read_bytes()
     (project / "hello.wasm").write_bytes(good[:-10] if content is None else content)
     instance.ask("POST", "/api/app/restart")
+    app = wait_for(lambda: (a := instance.app())["exit_reason"] and not a["next"] and a, "the restart has failed")
+    assert "hello.wasm" in app["exit_reason"] and app["state"] == "running"
+    assert "Hello from C" in fetch(url)[1]
+    instance.ask("POST", "/api/app/stop")
+    instance.wait_app("stopped")
+    instance.ask("POST", "/api/app/start")
     app = instance.wait_app("failed")
     assert "hello.wasm" in app["exit_reason"] and app["pid"] is None
     assert fetch(url)[0] == 503
     assert instance.process.alive() and instance.tunnel()["status"] == "Connected"
     (project / "hello.wasm").write_bytes(good)
-    assert instance.ask("POST", "/api/app/start").status == 200
+    instance.ask("POST", "/api/app/start")
     instance.wait_app("running")
     assert "Hello from C" in fetch(url)[1]
     assert os.listdir(project) == ["hello.wasm"]
