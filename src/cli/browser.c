@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child is a shell that starts the browser in a session of its own, and ends: what is left in
- * its own group would be killed with it.
+ * The child is a shell that starts the browser from a session of its own, and ends: what is left in
+ * its own group would be killed with it. So it waits until the browser is out of that.
  */
 #include "cli/browser.h"
 
@@ -16,7 +16,9 @@
 static const char start[] =
 	"IFS=:\n"
 	"for b in ${BROWSER:-xdg-open}; do\n"
-	"  command -v \"$b\" >/dev/null && exec setsid -f \"$b\" \"$1\" >/dev/null 2>&1\n"
+	"  command -v \"$b\" >/dev/null || continue\n"
+	"  setsid sh -c '\"$0\" \"$1\" >/dev/null 2>&1 &' \"$b\" \"$1\"\n"
+	"  exit\n"
 	"done\n"
 	"exit 1";
 
