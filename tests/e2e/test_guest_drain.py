@@ -117,6 +117,20 @@ def test_half_a_request_is_waited_for(server):
     assert server.process.wait_exit() == 0
 
 
+@pytest.mark.parametrize("module", ["go"], indirect=True)
+def test_a_pause_in_an_answer_is_no_idleness(server):
+    """A server that answers slowly reads on, to see whether the visitor is still there: it must not be told the end."""
+    with server.connect() as visitor:
+        visitor.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        first = visitor.recv(4096)
+        while not first.endswith(b"first"):
+            first += visitor.recv(4096)
+        server.drain()
+        assert visitor.recv(100) == b"-last"
+        assert visitor.recv(100) == b""
+    assert server.process.wait_exit() == 0
+
+
 def test_without_visitors_it_ends_at_once(server):
     with server.connect() as visitor:
         ask(visitor, 1)
