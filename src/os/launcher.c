@@ -20,7 +20,7 @@ static int launcher_command(struct launcher *l, const char *module, struct engin
 	char ret_why[APP_WHY_MAX])
 {
 	const struct os_app_config *app = &l->config.run->app;
-	enum app_interface interface;
+	enum app_interface interface = APP_LISTENER;
 	int r = l->module_dir ? 0 : app_cache_dir("modules", &l->module_dir, ret_why);
 
 	if (r == 0)
