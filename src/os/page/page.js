@@ -30,10 +30,12 @@ function showState(id, word, good, bad) {
 
 function showApp(app) {
   showState("app-state", app.state, "running", ["failed", "restarting"]);
+  if (app.next) byId("app-state").append(`, the next version is ${app.next}`);
   showLink("app-url", app.url);
   show("app-kind", app.kind);
   show("app-process", app.pid ? `${app.pid}, ${size(app.memory_bytes)}, ${app.restarts} restarts` : null);
-  byId("app-reason").textContent = app.state === "running" ? "" : app.exit_reason ?? "";
+  const before = app.state === "running" ? "Before: " : "";
+  byId("app-reason").textContent = app.exit_reason ? before + app.exit_reason : "";
   byId("project").textContent = app.project ?? "";
 }
 
