@@ -34,8 +34,8 @@ function showApp(app) {
   showLink("app-url", app.url);
   show("app-kind", app.kind);
   show("app-process", app.pid ? `${app.pid}, ${size(app.memory_bytes)}, ${app.restarts} restarts` : null);
-  const before = app.state === "running" ? "Before: " : "";
-  byId("app-reason").textContent = app.exit_reason ? before + app.exit_reason : "";
+  const prefix = app.state === "running" ? "Last: " : "";
+  byId("app-reason").textContent = app.exit_reason ? prefix + app.exit_reason : "";
   byId("project").textContent = app.project ?? "";
 }
 
