@@ -13,14 +13,13 @@
 #include "base/log.h"
 
 /* $1 is the address. */
-static const char start[] =
-	"IFS=:\n"
-	"for b in ${BROWSER:-xdg-open}; do\n"
-	"  command -v \"$b\" >/dev/null || continue\n"
-	"  setsid sh -c '\"$0\" \"$1\" >/dev/null 2>&1 &' \"$b\" \"$1\"\n"
-	"  exit\n"
-	"done\n"
-	"exit 1";
+static const char start[] = "IFS=:\n"
+			    "for b in ${BROWSER:-xdg-open}; do\n"
+			    "  command -v \"$b\" >/dev/null || continue\n"
+			    "  setsid sh -c '\"$0\" \"$1\" >/dev/null 2>&1 &' \"$b\" \"$1\"\n"
+			    "  exit\n"
+			    "done\n"
+			    "exit 1";
 
 static bool is_set(const char *name)
 {
