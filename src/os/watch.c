@@ -334,21 +334,21 @@ static void watch_catch_up(struct watch *w)
 
 int watch_new(uv_loop_t *loop, void (*changed)(void *owner), void *owner, struct watch **ret_watch)
 {
-	_cleanup_(watch_freep) struct watch *w = calloc(1, sizeof *w);
+	_cleanup_(fd_closep) int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	_cleanup_(watch_freep) struct watch *w = NULL;
 	int r;
 
+	if (fd < 0)
+		return -errno;
+	w = calloc(1, sizeof *w);
 	if (!w)
 		return -ENOMEM;
+	r = uv_poll_init(loop, &w->poll, fd);
+	if (r < 0)
+		return r;
 	w->changed = changed;
 	w->owner = owner;
-	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (w->fd < 0)
-		return -errno;
-	r = uv_poll_init(loop, &w->poll, w->fd);
-	if (r < 0) {
-		w->fd = fd_close(w->fd);
-		return r;
-	}
+	w->fd = take_fd(&fd);
 	(void)uv_poll_start(&w->poll, UV_READABLE, on_readable);
 	(void)uv_timer_init(loop, &w->timer);
 	w->poll.data = w->timer.data = w;
