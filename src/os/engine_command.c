@@ -23,12 +23,13 @@
  * Variables that a loader, an engine or the shell below reads for itself: those of the application
  * must not become theirs, and go on the command line. What ends in "_" is a prefix.
  */
-static const char *const reserved[] = { "BASHOPTS", "BASH_", "CDPATH", "CLICOLOR", "CLICOLOR_",
-	"ENV", "GCONV_PATH", "GLIBC_", "HOME", "HOSTALIASES", "IFS", "LANG", "LANGUAGE", "LC_",
-	"LD_", "LOCALDOMAIN", "LOCPATH", "MALLOC_", "NLSPATH", "NO_COLOR", "OLDPWD", "OPTARG",
-	"OPTIND", "PATH", "POSIXLY_CORRECT", "PPID", "PS1", "PS2", "PS4", "PWD", "RAYON_",
-	"RES_OPTIONS", "RUST_", "SHELLOPTS", "SHLVL", "TMPDIR", "TOKIO_", "WASMRUN_", "WASMTIME_",
-	"XDG_", "_" };
+static const char *const reserved[] = { "BASH", "BASH_", "BASHOPTS", "BASHPID", "CDPATH",
+	"CLICOLOR", "CLICOLOR_", "ENV", "EPOCHREALTIME", "EPOCHSECONDS", "GCONV_PATH", "GLIBC_",
+	"HISTCMD", "HOME", "HOSTALIASES", "IFS", "LANG", "LANGUAGE", "LC_", "LD_", "LINENO",
+	"LOCALDOMAIN", "LOCPATH", "MALLOC_", "NLSPATH", "NO_COLOR", "OLDPWD", "OPTARG", "OPTERR",
+	"OPTIND", "PATH", "POSIXLY_CORRECT", "PPID", "PS1", "PS2", "PS4", "PWD", "RANDOM", "RAYON_",
+	"RES_OPTIONS", "RUST_", "SHELLOPTS", "SHLVL", "SRANDOM", "TMPDIR", "TOKIO_", "WASMRUN_",
+	"WASMTIME_", "XDG_", "_" };
 
 /*
  * The child becomes the user's own wasmtime ($1) if that is new enough, else ours ($2, which may
@@ -87,8 +88,19 @@ static void add_all(struct engine_words *words, const char *const *texts, size_t
 		add(words, "%s", texts[i]);
 }
 
+/* POSIX, XBD 3.216: a shell doesn't pass on a variable whose name it could not have given. */
+static bool is_shell_name(const char *name, size_t len)
+{
+	size_t ours = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				   "0123456789_");
+
+	return ours >= len && !(*name >= '0' && *name <= '9');
+}
+
 static bool is_reserved(const char *variable)
 {
+	if (!is_shell_name(variable, strcspn(variable, "=")))
+		return true;
 	for (size_t i = 0; i < ARRAY_LEN(reserved); i++) {
 		size_t len = strlen(reserved[i]);
 

@@ -149,17 +149,18 @@ static void test_guest(void **state)
 		"");
 }
 
-/* A value stands where nobody else can read it, unless the engine would take it for its own. */
+/* A value stands where nobody else can read it, unless the engine would take it for its own, or
+ * the shell would drop it. */
 static void test_env(void **state)
 {
 	struct fixture *f = *state;
 
-	f->env = (struct option_list){
-		{ "KEY=1", "LD_PRELOAD=x", "KEY=a=b", "KEYS=", "HOME=/", "HOMES=2" }, 6
-	};
+	f->env = (struct option_list){ { "KEY=1", "LD_PRELOAD=x", "KEY=a=b", "KEYS=", "HOME=/",
+					       "HOMES=2", "a.b=1", "1st=2" },
+		8 };
 	assert_command(f,
 		"guest --cache=/cache --env LD_PRELOAD=x --env KEY --env "
-		"KEYS --env HOME=/ --env HOMES -- app.wasm",
+		"KEYS --env HOME=/ --env HOMES --env a.b=1 --env 1st=2 -- app.wasm",
 		"KEY=a=b KEYS= HOMES=2");
 }
 
