@@ -242,6 +242,7 @@ static void on_poll_closed(uv_handle_t *handle)
 void gate_close(struct gate *g)
 {
 	g->closing = true;
+	(void)uv_timer_stop(&g->pause);
 	list_for_each_safe(link, &g->visitors)
 		visitor_close(list_entry(link, struct gate_visitor, link));
 	uv_close((uv_handle_t *)&g->poll, on_poll_closed);

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "os/gate.h"
 #include "os/supervisor_fixture.h"
 
 static void touch(struct fixture *f, const char *name)
@@ -390,6 +391,42 @@ static void test_gate_without_descriptors(void **state)
 	fixture_close(&f);
 }
 
+static void on_gate_closed(struct gate *gate)
+{
+	bool *closed = gate->owner;
+
+	*closed = true;
+}
+
+/* A pause that is over while the gate is being closed is no reason to look at its socket again. */
+static void test_gate_closed_in_a_pause(void **state)
+{
+	bool closed = false;
+	struct gate gate = { .closed = on_gate_closed, .owner = &closed };
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	int visitor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct rlimit old, none;
+	struct fixture f = { 0 };
+
+	fixture_open(&f, "");
+	assert_int_equal(gate_open(&gate, &f.loop, 0), 0);
+	to.sin_port = htons(gate.port);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(visitor, (struct sockaddr *)&to, sizeof to), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	while (!gate.said_short)
+		uv_run(&f.loop, UV_RUN_ONCE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	(void)poll(NULL, 0, (int)uv_timer_get_due_in(&gate.pause) + 1);
+	gate_close(&gate);
+	while (!closed)
+		uv_run(&f.loop, UV_RUN_ONCE);
+	fd_close(visitor);
+	fixture_close(&f);
+}
+
 static void test_port_taken(void **state)
 {
 	const struct supervisor_events events = { 0 };
@@ -424,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_gate_while_building),
 		cmocka_unit_test(test_gate_without_descriptors),
+		cmocka_unit_test(test_gate_closed_in_a_pause),
 		cmocka_unit_test(test_port_taken),
 	};
 

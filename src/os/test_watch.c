@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <ftw.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -302,6 +303,20 @@ static void test_overflow(void **state)
 	fixture_close(&f);
 }
 
+/* Its owner may be gone when the change that it has seen is due. */
+static void test_closed_with_a_change(void **state)
+{
+	struct fixture f = { 0 };
+
+	fixture_open(&f);
+	aim(&f, NULL, NULL);
+	touch(&f, "project/a.c");
+	uv_run(&f.loop, UV_RUN_NOWAIT);
+	(void)poll(NULL, 0, WATCH_QUIET_MS + 1);
+	fixture_close(&f);
+	assert_int_equal(f.changes, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_one_file),
 		cmocka_unit_test(test_overflow),
+		cmocka_unit_test(test_closed_with_a_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -426,5 +426,6 @@ void watch_close(struct watch *w, void (*closed)(void *owner), void *owner)
 {
 	w->closed = closed;
 	w->owner = owner;
+	(void)uv_timer_stop(&w->timer);
 	uv_close((uv_handle_t *)&w->poll, on_poll_closed);
 }
