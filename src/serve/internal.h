@@ -10,6 +10,8 @@
 
 #include "base/list.h"
 
+struct serve_request;
+
 /* A connection, from libmicrohttpd's first word about it to its last. */
 struct conn {
 	struct list link;
@@ -17,17 +19,21 @@ struct conn {
 	bool busy;               /* a request has begun and is not through */
 	uint64_t waits_since_ms; /* for a whole request from the visitor; 0: it is our turn */
 	uint64_t ended_ms; /* draining: since when the visitor has seen the end; 0: he hasn't */
+	/* Owned; its daemon's thread alone looks at it. libmicrohttpd doesn't tell of the end of a
+	 * request that fails before its head is through: then it lasts as long as the connection.
+	 */
+	struct serve_request *request;
 };
 
-/* Made at the request's first line, freed when libmicrohttpd is through with it. It runs: head,
- * body, handler, reply; a request that is refused is given its reply before. */
+/* Made at the request's first line, freed when libmicrohttpd is through with it or its connection.
+ * It runs: head, body, handler, reply; a request that is refused is given its reply before. */
 struct serve_request {
 	struct list link; /* in the queue of the workers */
 	uint64_t queued_ms;
 	atomic_ullong *held_total; /* of the server */
 	uint64_t held;             /* bytes counted in there */
 	struct MHD_Connection *connection;
-	struct conn *conn;  /* may be NULL */
+	struct conn *conn;  /* whose it is */
 	char *target;       /* owned: as it came, for the log */
 	char *parts;        /* owned: the target again, cut */
 	char *path, *query; /* in parts; query may be NULL */

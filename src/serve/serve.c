@@ -70,8 +70,10 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
 		}
 	} else {
 		s->conn_count--;
-		if (c)
+		if (c) {
 			list_remove(&c->link);
+			request_free(c->request);
+		}
 		free(c);
 		(void)eventfd_write(s->wake_fd, 1);
 	}
@@ -82,20 +84,20 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
 static void *on_target(void *owner, const char *target, struct MHD_Connection *connection)
 {
 	struct serve *s = owner;
-	struct serve_request *r = request_new(connection, target, &s->held);
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct conn *c = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+				 ->socket_context;
+	struct serve_request *r = c ? request_new(connection, target, &s->held) : NULL;
 
-	if (!r || !info->socket_context)
-		return r;
-	r->conn = info->socket_context;
+	if (!r)
+		return NULL;
+	r->conn = c;
 	pthread_mutex_lock(&s->lock);
-	r->conn->busy = true;
+	c->busy = true;
 	/* It was told the end before this came: it is for another connection. */
-	if (r->conn->ended_ms)
+	if (c->ended_ms)
 		r = request_free(r);
 	pthread_mutex_unlock(&s->lock);
-	return r;
+	return c->request = r;
 }
 
 static void on_completed(void *owner, struct MHD_Connection *connection, void **ret_request,
@@ -106,23 +108,19 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 
 	if (!r)
 		return;
-	*ret_request = NULL;
+	*ret_request = r->conn->request = NULL;
 	if (r->begun && r->status)
 		request_log(r);
-	if (r->conn) {
-		pthread_mutex_lock(&s->lock);
-		r->conn->busy = false;
-		r->conn->waits_since_ms = clock_now_ms();
-		pthread_mutex_unlock(&s->lock);
-	}
+	pthread_mutex_lock(&s->lock);
+	r->conn->busy = false;
+	r->conn->waits_since_ms = clock_now_ms();
+	pthread_mutex_unlock(&s->lock);
 	request_free(r);
 }
 
 /* The request is whole. */
 static void request_is_ours(struct serve *s, struct serve_request *r)
 {
-	if (!r->conn)
-		return;
 	pthread_mutex_lock(&s->lock);
 	r->conn->waits_since_ms = 0;
 	pthread_mutex_unlock(&s->lock);

@@ -209,6 +209,7 @@ def test_keep_alive(site):
     (b"GET / HTTP/1.1\r\n\r\n", b"400"),  # no Host
     (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: " + b"y" * 40000 + b"\r\n\r\n", b"431"),
     (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: " + b"y" * 400000 + b"\r\n\r\n", b"431"),
+    (b"GET / HTTP/1.1\r\nHost: a\r\nCookie: " + b"a=b; " * 3000 + b"\r\n\r\n", b"431"),  # no memory for so many
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", b"413"),
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", b"4"),
     (b"GET /\x1b[2J HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"400"),
