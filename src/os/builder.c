@@ -172,13 +172,12 @@ static int builder_spawn(struct builder *b)
 	const struct process_events events = {
 		.late = on_process_late, .ended = on_process_ended, .owner = b
 	};
-	char shown[BUILDER_WHY_MAX / 2];
-	const char *program = b->plan.build[0];
 	int r = process_start(b->config.loop, &config, &events, &b->process);
 
-	if (r < 0)
-		return builder_fail(b, r, "can't start '%s': %s",
-			log_escape(shown, sizeof shown, program, strlen(program)), strerror(-r));
+	if (r < 0) {
+		process_explain(&config.spawn, r, b->why, sizeof b->why);
+		return r;
+	}
 	if (b->watch)
 		watch_build_began(b->watch);
 	return BUILDER_RUNS;

@@ -2,19 +2,14 @@
 /* An instance sees nothing of our environment: what it is to know is in its command. */
 #include "os/launcher.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "app/build.h"
 #include "app/plan.h"
 #include "base/err.h"
-#include "base/log.h"
 #include "os/engine_command.h"
 #include "os/process.h"
 #include "os/run_config.h"
-
-#define SHOWN_MAX 256 /* of a path in a message */
 
 static int launcher_command(struct launcher *l, const char *module, struct engine_command *command,
 	char ret_why[APP_WHY_MAX])
@@ -51,7 +46,6 @@ int launcher_start(struct launcher *l, const struct app_plan *plan,
 	char ret_why[APP_WHY_MAX])
 {
 	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
-	char shown[SHOWN_MAX];
 	int r;
 
 	l->kind = NULL;
@@ -75,10 +69,7 @@ int launcher_start(struct launcher *l, const struct app_plan *plan,
 	};
 	r = process_start(l->config.loop, &config, events, ret_process);
 	if (r < 0)
-		snprintf(ret_why, APP_WHY_MAX, "can't start '%s': %s",
-			log_escape(shown, sizeof shown, *config.spawn.argv,
-				strlen(*config.spawn.argv)),
-			strerror(-r));
+		process_explain(&config.spawn, r, ret_why, APP_WHY_MAX);
 	return r;
 }
 

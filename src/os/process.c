@@ -4,9 +4,15 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
+#include "base/log.h"
+
+#define SHOWN_MAX 256 /* of a path in a message */
 
 static void on_timer_closed(uv_handle_t *handle)
 {
@@ -74,6 +80,19 @@ int process_start(uv_loop_t *loop, const struct process_config *config,
 	(void)uv_timer_start(&p->timer, on_timer, config->deadline_ms, 0);
 	*ret_process = p;
 	return 0;
+}
+
+void process_explain(const struct spawn_config *config, int r, char *ret_why, size_t size)
+{
+	const char *program = config->argv[0], *dir = config->dir;
+	bool lost = dir && access(dir, X_OK) < 0;
+	char shown[SHOWN_MAX];
+
+	if (lost)
+		r = -errno;
+	log_escape(shown, sizeof shown, lost ? dir : program, strlen(lost ? dir : program));
+	snprintf(ret_why, size, "can't %s '%s': %s", lost ? "run in the folder" : "start", shown,
+		strerror(-r));
 }
 
 /* A child that is gone has its timer closed soon; there is nothing to wait for any more. */

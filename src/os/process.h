@@ -59,6 +59,9 @@ struct process {
 int process_start(uv_loop_t *loop, const struct process_config *config,
 	const struct process_events *events, struct process **ret_process);
 
+/* Why that has failed, one line. */
+void process_explain(const struct spawn_config *config, int r, char *ret_why, size_t size);
+
 /* It finishes its open connections in `deadline_ms`. One that has never been ready is ended. */
 void process_drain(struct process *p, uint64_t deadline_ms);
 

@@ -268,6 +268,23 @@ static void test_nothing_there(void **state)
 	fixture_close(&f);
 }
 
+/* Not that the program is missing. */
+static void test_folder_is_gone(void **state)
+{
+	struct fixture f = { 0 };
+	char folder[96];
+
+	fixture_open(&f, "ready; rmdir \"$PWD\"; exit 1");
+	snprintf(folder, sizeof folder, "%s/project", f.dir);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	f.run.project_path = folder;
+	f.run.app.wasm = f.module;
+	supervisor_start(f.supervisor);
+	await_history(&f, "starting running restarting failed ");
+	assert_non_null(strstr(status_of(&f).exit_reason, "can't run in the folder '"));
+	fixture_close(&f);
+}
+
 /* Long lines come in pieces, bytes of any value pass. */
 static void test_output(void **state)
 {
@@ -456,6 +473,7 @@ int main(void)
 		cmocka_unit_test(test_never_listens),
 		cmocka_unit_test(test_start_while_given_up),
 		cmocka_unit_test(test_nothing_there),
+		cmocka_unit_test(test_folder_is_gone),
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_gate),
