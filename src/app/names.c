@@ -116,7 +116,7 @@ void names_read_imports(const uint8_t *bytes, size_t len, name_fn fn, void *arg)
 void names_read_exports(const uint8_t *bytes, size_t len, name_fn fn, void *arg)
 {
 	struct reader r = { .at = bytes, .end = bytes + len };
-	struct name none = { 0 }, name;
+	struct name none = { "", 0 }, name;
 
 	(void)reader_number(&r);
 	while (r.at < r.end && reader_name(&r, &name)) {
@@ -176,7 +176,7 @@ static void skip_extern_type(struct reader *r)
 void names_read_component_exports(const uint8_t *bytes, size_t len, name_fn fn, void *arg)
 {
 	struct reader r = { .at = bytes, .end = bytes + len };
-	struct name none = { 0 }, name;
+	struct name none = { "", 0 }, name;
 
 	(void)reader_number(&r);
 	while (r.at < r.end && read_component_name(&r, &name)) {
