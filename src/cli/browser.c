@@ -32,7 +32,7 @@ static void on_ended(struct child *child, int status)
 {
 	const struct browser *b = child->owner;
 
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+	if (b->url && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
 		log_warn("browser", "there is none to be found ($BROWSER, xdg-open): open %s",
 			b->url);
 }
@@ -62,5 +62,6 @@ void browser_open(struct browser *b, uv_loop_t *loop, struct log_ring *ring, con
 
 void browser_close(struct browser *b)
 {
+	b->url = NULL;
 	child_kill(&b->child, SIGKILL);
 }

@@ -14,9 +14,10 @@ struct browser {
 };
 
 /*
- * The first of $BROWSER's commands that there is, else xdg-open, gets the address, which outlives
- * this; the browser itself lives on when we end. Where there is none, or no display for one, the
- * log says so: it is no failure. What the starting of it prints goes to the ring.
+ * The first of $BROWSER's commands that there is, else xdg-open, gets the address, which stays
+ * until browser_close(); the browser itself lives on when we end. Where there is none, or no
+ * display for one, the log says so: it is no failure. What the starting of it prints goes to the
+ * ring.
  */
 void browser_open(struct browser *b, uv_loop_t *loop, struct log_ring *ring, const char *url);
 

@@ -121,10 +121,10 @@ def make_project(folder, names):
     return folder
 
 
-def refuse(lab, project, path):
+def refuse(lab, project, path, *args):
     """What `wasmrun os` says of a project where PATH has nothing but the folder `path`."""
     need_wasmrun()
-    argv = ["env", f"PATH={path}", WASMRUN, "os", "-P", "0", project]
+    argv = ["env", f"PATH={path}", WASMRUN, "os", "-P", "0", project, *args]
     process = lab.process(argv, "wasmrun", env={"XDG_CACHE_HOME": str(lab.folder), "XDG_RUNTIME_DIR": str(lab.folder)})
     assert process.wait_exit() == 12
     assert process.text("stdout") == ""
@@ -210,3 +210,9 @@ def test_open_without_a_display(lab, project):
 def test_open_without_a_browser(lab, project):
     instance = run_os(lab, project, "--open", env={"BROWSER": "/no/such"})
     instance.process.wait_line(rf"browser: there is none to be found .*: open http://127\.0\.0\.1:{instance.port}/")
+
+
+def test_open_and_end(lab, tmp_path, monkeypatch):
+    """Where there is nothing to run we end while the browser is being started: that is no failure of its own."""
+    monkeypatch.setenv("BROWSER", "true")
+    assert "browser" not in refuse(lab, make_project(tmp_path, ["project/"]) / "project", os.environ["PATH"], "--open")
