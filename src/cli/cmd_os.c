@@ -201,7 +201,7 @@ static void show_state(
 	else if (state == SUPERVISOR_RESTARTING)
 		log_warn("app", "crashed, starting it again: %s", app->exit_reason);
 	else if (state == SUPERVISOR_STOPPED)
-		log_info("app", "%s", app->exit_reason);
+		log_info("app", "%s", cause);
 	else if (state == SUPERVISOR_FAILED)
 		log_error("app", "%s", app->exit_reason);
 }
