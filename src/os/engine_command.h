@@ -39,8 +39,9 @@ struct engine_command {
 };
 
 /*
- * Take no more connections, serve those that are open. wasmrun-guest ends with the last of them;
- * wasmtime goes on, as its own way to an end (SIGINT) answers what still comes on them with 500.
+ * Take no more connections, serve those that are open, and end with the last of them. wasmtime is
+ * brought to that by preload/visitors.h: its own way to an end (SIGINT) answers what still comes on
+ * them with 500.
  */
 #define ENGINE_DRAIN_SIGNAL SIGUSR1
 

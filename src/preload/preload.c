@@ -6,7 +6,8 @@
  *
  * WASMRUN_LISTEN_FD is the inherited socket, which listens already; WASMRUN_STATUS_FD is where a
  * byte is written once it is listened to, which is when connections are taken. On SIGUSR1 no more
- * connections are taken: the bound descriptor becomes a socket that nobody connects to.
+ * connections are taken: the bound descriptor becomes a socket that nobody connects to. What
+ * becomes of the open ones is in visitors.h.
  *
  * All other sockets are left alone. The bound one is known again by its inode: its number may have
  * been closed and used for another.
@@ -24,6 +25,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "preload/visitors.h"
 
 #define PATIENCE_S 2 /* a component that was compiled before listens sooner */
 #define EXPORT __attribute__((visibility("default")))
@@ -108,6 +111,7 @@ static void on_drain(int signal)
 	if (is_inherited(bound_fd))
 		(void)dup3(nobody_fd, bound_fd, O_CLOEXEC);
 	listen_fd = -1;
+	visitors_drain();
 	errno = saved;
 }
 
@@ -123,6 +127,7 @@ static void prepare_drain(void)
 		return;
 	(void)syscall(SYS_bind, nobody_fd, &name, sizeof name.sa_family);
 	(void)syscall(SYS_listen, nobody_fd, 0);
+	visitors_prepare();
 	(void)sigaction(SIGUSR1, &action, NULL);
 }
 
@@ -158,4 +163,15 @@ EXPORT int listen(int fd, int n)
 		(void)close(status);
 	}
 	return 0;
+}
+
+/* Asked before: afterwards there may be a drain. */
+EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	bool visitor = is_inherited(fd);
+	int r = (int)syscall(SYS_accept4, fd, addr, len, flags);
+
+	if (r >= 0 && visitor)
+		visitors_add(r);
+	return r;
 }

@@ -16,11 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define LISTEN_FD 7
 #define STATUS_FD 8
 #define STATUS_READ_FD 9
+#define CHUNKED "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 static const struct sockaddr_in any_port = { .sin_family = AF_INET,
 	.sin_addr = { .s_addr = 0x0100007f } };
@@ -43,14 +45,19 @@ static int bound(int type)
 	return fd;
 }
 
-static void visit(int port)
+static int connected(int port)
 {
 	struct sockaddr_in name = any_port;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	name.sin_port = (in_port_t)port;
 	assert_int_equal(connect(fd, (const struct sockaddr *)&name, sizeof name), 0);
-	close(fd);
+	return fd;
+}
+
+static void visit(int port)
+{
+	close(connected(port));
 }
 
 static void assert_no_status(void)
@@ -95,15 +102,121 @@ static void test_bind(void **state)
 	close(second);
 	close(udp);
 
-	/* From here on they are another's. */
-	assert_int_equal(raise(SIGUSR1), 0);
-	visit(port);
-	assert_int_equal(accept(first, NULL, NULL), -1);
-	assert_int_equal(errno, EAGAIN);
-	fd = accept(LISTEN_FD, NULL, NULL);
-	assert_true(fd >= 0);
-	close(fd);
 	close(first);
+}
+
+struct pair {
+	int visitor, server;
+};
+
+static struct pair paired(int fd)
+{
+	struct pair pair = { .visitor = connected(name_of(fd).sin_port) };
+
+	pair.server = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(pair.server >= 0);
+	return pair;
+}
+
+static void ask(struct pair pair)
+{
+	char text[16];
+
+	assert_int_equal(send(pair.visitor, "GET", 3, 0), 3);
+	assert_int_equal(recv(pair.server, text, sizeof text, 0), 3);
+}
+
+static void assert_comes(struct pair pair, const char *expected)
+{
+	char text[256] = "";
+
+	assert_int_equal(recv(pair.visitor, text, strlen(expected), MSG_WAITALL), strlen(expected));
+	assert_string_equal(text, expected);
+	assert_int_equal(recv(pair.visitor, text, 1, MSG_DONTWAIT), -1);
+}
+
+static void assert_sent(struct pair pair, const char *text, const char *expected)
+{
+	assert_int_equal(send(pair.server, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+	assert_comes(pair, expected);
+}
+
+static void leave(struct pair pair)
+{
+	close(pair.server);
+	close(pair.visitor);
+}
+
+static void test_answers(struct pair busy)
+{
+	struct iovec pieces[] = { { "HTTP/1.1 404 No\r\nA: b\r\n\r\n", 25 }, { "", 0 },
+		{ "none", 4 } };
+
+	ask(busy);
+	assert_sent(
+		busy, "HTTP/1.1 200 OK\r\n\r\n1", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n1");
+	/* What comes of the document later may look as it likes. */
+	assert_sent(busy, "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n");
+	ask(busy);
+	assert_sent(busy, "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n");
+	ask(busy);
+	assert_int_equal(writev(busy.server, pieces, 3), 29);
+	assert_comes(busy, "HTTP/1.1 404 No\r\nConnection: close\r\nA: b\r\n\r\nnone");
+	ask(busy);
+	assert_sent(busy, "220 ready\r\n", "220 ready\r\n");
+}
+
+static void on_interrupt(int signal)
+{
+}
+
+static void test_drain(void **state)
+{
+	const struct sigaction action = { .sa_handler = on_interrupt };
+	int fd = bound(SOCK_STREAM), other, number;
+	struct pair busy = paired(fd), slow = paired(fd), silent = paired(fd), stream = paired(fd);
+	sigset_t interrupt;
+	char byte;
+
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &interrupt, NULL), 0);
+	assert_int_equal(sigaction(SIGINT, &action, NULL), 0);
+	ask(slow);
+	ask(stream);
+	assert_sent(stream, CHUNKED, CHUNKED);
+	ask(busy);
+	assert_sent(busy, "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n");
+	assert_int_equal(raise(SIGUSR1), 0);
+	test_answers(busy);
+
+	/* New ones are another's. */
+	visit(name_of(LISTEN_FD).sin_port);
+	assert_int_equal(accept(fd, NULL, NULL), -1);
+	assert_int_equal(errno, EAGAIN);
+	other = accept(LISTEN_FD, NULL, NULL);
+	assert_true(other >= 0);
+	close(other);
+
+	/* The end of those who say nothing more; those who wait for an answer, or for its rest,
+	 * stay. */
+	assert_int_equal(recv(busy.server, &byte, 1, 0), 0);
+	assert_int_equal(recv(silent.server, &byte, 1, 0), 0);
+	assert_int_equal(recv(slow.server, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(recv(busy.visitor, &byte, 1, MSG_DONTWAIT), -1);
+	leave(busy);
+	leave(silent);
+	assert_int_equal(recv(stream.server, &byte, 1, MSG_DONTWAIT), -1);
+	assert_sent(stream, "2\r\nok\r\n", "2\r\nok\r\n");
+	assert_sent(stream, "0\r\n\r\n", "0\r\n\r\n");
+	assert_int_equal(recv(stream.server, &byte, 1, 0), 0);
+	leave(stream);
+	assert_sent(
+		slow, "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+	leave(slow);
+	assert_int_equal(sigwait(&interrupt, &number), 0);
+	assert_int_equal(number, SIGINT);
+	close(fd);
 }
 
 static void inherit(void)
@@ -127,6 +240,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bind),
+		cmocka_unit_test(test_drain),
 	};
 
 	if (!getenv("WASMRUN_LISTEN_FD")) {

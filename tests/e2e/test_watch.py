@@ -214,6 +214,70 @@ def test_restart_of_other_kinds(lab, tmp_path, kind):
     assert not failures, failures
 
 
+class Keeper(threading.Thread):
+    """A visitor who asks again on the same connection, at once, for as long as no answer says that it is the last."""
+
+    def __init__(self, url, over):
+        super().__init__()
+        self.address = urllib.parse.urlsplit(url).hostname, urllib.parse.urlsplit(url).port
+        self.over, self.failure, self.served, self.connections = over, None, 0, 0
+
+    def _connection(self):
+        conn, goes_on = http.client.HTTPConnection(*self.address, timeout=2 * DEADLINE), True
+        self.connections += 1
+        try:
+            while goes_on and not self.over.is_set():
+                conn.request("GET", "/")
+                answer = conn.getresponse()
+                assert answer.status == 200 and answer.read() == b"hello from a component\n"
+                self.served += 1
+                goes_on = not answer.will_close
+        finally:
+            conn.close()
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                self._connection()
+        except (OSError, http.client.HTTPException, AssertionError) as failure:
+            self.failure = repr(failure)
+
+
+@pytest.mark.slow
+def test_component_of_busy_connections(lab, tmp_path):
+    """Each connection to the old instance ends after an answer, or when nobody uses it; then the instance does."""
+    need_wasmrun()
+    engine = lab.folder / "cache" / "wasmrun" / "wasmtime-cli-48.0.8" / "bin"
+    engine.mkdir(parents=True)
+    (engine / "wasmtime").symlink_to(find_wasmtime())
+    relay, over = lab.relay(), threading.Event()
+    instance = run_os(lab, make(tmp_path, "http_component"))
+    url = instance.app()["url"]
+    public = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
+    keepers = [Keeper(public if number % 2 else url, over) for number in range(VISITORS)]
+    for keeper in keepers:
+        keeper.start()
+    try:
+        for count in range(1, 5):
+            pid = instance.app()["pid"]
+            wait_for(
+                lambda count=count: all(k.failure or k.connections >= count for k in keepers), "all use it", 2 * DEADLINE
+            )
+            with connect(keepers[0].address, 2 * DEADLINE) as idle:
+                idle.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert idle.recv(1) == b"H"
+                assert instance.ask("POST", "/api/app/restart").status == 200
+                assert b"Connection: close" not in recv_all(idle)
+            wait_for(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), "the old instance is gone", 2 * DEADLINE)
+    finally:
+        over.set()
+        for keeper in keepers:
+            keeper.join()
+    assert not [keeper.failure for keeper in keepers if keeper.failure]
+    app = instance.app()
+    assert (app["state"], app["restarts"], app["exit_reason"]) == ("running", 0, None)
+
+
 def wait_kept(instance, reason):
     """It says what is wrong with the new one, and the old one goes on."""
     pid = instance.app()["pid"]
