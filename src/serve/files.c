@@ -168,16 +168,19 @@ static enum range range_of(
 static void reply_file(struct serve_request *r, struct file *f)
 {
 	uint64_t offset = 0, len = f->size;
-	enum range range = range_of(r, f, &offset, &len);
+	bool has_it = visitor_has_it(r, f);
+	enum range range = has_it ? RANGE_NONE : range_of(r, f, &offset, &len);
 	char text[HEADER_MAX] = "";
 
-	if (visitor_has_it(r, f)) {
-		serve_reply_data(r, MHD_HTTP_NOT_MODIFIED, NULL, 0);
-	} else if (range == RANGE_UNSATISFIABLE) {
+	if (range == RANGE_UNSATISFIABLE) {
 		serve_reply_status(r, MHD_HTTP_RANGE_NOT_SATISFIABLE);
 		snprintf(text, sizeof(text), "bytes */%" PRIu64, f->size);
 	} else {
-		serve_reply_file(r, range == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK,
+		/* The head of a 304 says how long the file is, and there is no more of it. */
+		serve_reply_file(r,
+			has_it                ? MHD_HTTP_NOT_MODIFIED
+			: range == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT
+					      : MHD_HTTP_OK,
 			take_fd(&f->fd), offset, len);
 		serve_reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, f->type);
 		if (range == RANGE_PART)

@@ -110,12 +110,13 @@ bool request_take_body(struct serve_request *r, const void *data, size_t len)
 void request_log(const struct serve_request *r)
 {
 	char target[LOG_TARGET_MAX], method[32];
-	bool head = strcmp(r->method, MHD_HTTP_METHOD_HEAD) == 0;
+	bool bare =
+		r->status == MHD_HTTP_NOT_MODIFIED || strcmp(r->method, MHD_HTTP_METHOD_HEAD) == 0;
 
 	printf("%s %s %u %" PRIu64 "\n",
 		log_escape(method, sizeof(method), r->method, strlen(r->method)),
 		log_escape(target, sizeof(target), r->target, strlen(r->target)), r->status,
-		head ? 0 : r->reply_len);
+		bare ? 0 : r->reply_len);
 }
 
 const char *serve_request_method(const struct serve_request *r)
