@@ -68,8 +68,10 @@ static const char rust_build[] =
 	"  exit " LACKS "\n"
 	"fi\n" RUST_CLEAN "exec cargo build --release --target " RUST_TARGET " --target-dir \"$1\"";
 
-/* npm notes in node_modules when it has installed what the lock file says. */
-static const char js_build[] = "[ node_modules/.package-lock.json -nt package-lock.json ] ||\n"
+/* npm notes in node_modules when it has installed what the lock file says. Without such a file
+ * there is nothing that it would install, or another tool does. */
+static const char js_build[] = "[ ! -e package-lock.json ] || [ node_modules/.package-lock.json "
+			       "-nt package-lock.json ] ||\n"
 			       "  npm ci --no-audit --no-fund || exit\n"
 			       "exec npm run build";
 

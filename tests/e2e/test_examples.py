@@ -174,6 +174,16 @@ def test_build_that_makes_nothing(lab, tmp_path):
     assert "made nothing to run: there are 2 modules ('a.wasm', 'b.wasm')" in refuse(lab, project, tmp_path / "bin")
 
 
+def test_npm_without_a_lock(lab, tmp_path):
+    """`npm ci` refuses to install where there is no lock file: what is installed is the user's."""
+    program(tmp_path / "bin", "npm", 'echo "npm $*"')
+    os.symlink(shutil.which("sh"), tmp_path / "bin" / "sh")
+    project = make_project(tmp_path / "project", ["package.json"])
+    assert "npm ci" not in refuse(lab, project, tmp_path / "bin")
+    (project / "package-lock.json").write_text("{}")
+    assert "build | npm ci " in refuse(lab, project, tmp_path / "bin")
+
+
 def test_build_that_fails(lab, tmp_path):
     """The compiler's output is shown, and the reason names it."""
     toolchains.c()
