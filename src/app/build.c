@@ -22,11 +22,19 @@
 #define VERSION_MAX 64
 #define DIGITS "0123456789"
 
+/* A folder that may be entered is no program, such as a clone of one's sources. */
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
 static bool program_is_in(const char *dir, size_t len, const char *program, char path[PATH_MAX])
 {
 	int n = snprintf(path, PATH_MAX, "%.*s/%s", (int)len, dir, program);
 
-	return n > 0 && n < PATH_MAX && access(path, X_OK) == 0;
+	return n > 0 && n < PATH_MAX && is_program(path);
 }
 
 bool app_program_find(const char *program, char *ret_path)
@@ -89,7 +97,7 @@ static bool tool_find(const struct app_tool *tool, const char *project, char ret
 
 	if (tool->folder) {
 		n = snprintf(ret_path, PATH_MAX, "%s/%s/%s", project, tool->folder, tool->program);
-		if (n > 0 && n < PATH_MAX && access(ret_path, X_OK) == 0)
+		if (n > 0 && n < PATH_MAX && is_program(ret_path))
 			return true;
 	}
 	return app_program_find(tool->program, ret_path);

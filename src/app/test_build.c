@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,24 @@ static void test_tools(void **state)
 	assert_int_equal(app_build_check(&plan, why), 0);
 	unlink("first-tool");
 	unlink("second-tool");
+}
+
+static void test_folder_named_as_a_tool(void **state)
+{
+	char path[128], found[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s:%s/bin", (char *)*state, (char *)*state);
+	setenv("PATH", path, 1);
+	assert_int_equal(mkdir("tool", 0700), 0);
+	assert_int_equal(mkdir("bin", 0700), 0);
+	assert_false(app_program_find("tool", found));
+	write_file("bin/tool", "", 0, 0700);
+	assert_true(app_program_find("tool", found));
+	assert_int_equal(strcmp(found + strlen(*state), "/bin/tool"), 0);
+	unsetenv("PATH");
+	unlink("bin/tool");
+	rmdir("bin");
+	rmdir("tool");
 }
 
 /* Found through a link, as Debian has it; what can't be judged is left to the toolchain itself. */
@@ -249,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_tools, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_folder_named_as_a_tool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_tool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_finish, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_artefact, setup, teardown),
