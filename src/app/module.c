@@ -181,6 +181,16 @@ static int module_fail(const char *path, int r, const char *what, char *ret_why)
 	return r;
 }
 
+static int module_unread(const char *path, char *ret_why)
+{
+	int r = -errno;
+	char shown[SHOWN_MAX];
+
+	snprintf(ret_why, APP_WHY_MAX, "can't read '%s': %s",
+		log_escape(shown, sizeof shown, path, strlen(path)), strerror(-r));
+	return r;
+}
+
 /* Of what is named in it; NULL, or what is wrong. */
 static const char *scan_result(const struct scan *scan, enum app_interface *ret_interface)
 {
@@ -216,14 +226,14 @@ int module_check(const char *path, enum app_interface *ret_interface, char ret_w
 	/* Not blocking: it may be a pipe, which is found out below. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return module_fail(path, -errno, strerror(errno), ret_why);
+		return module_unread(path, ret_why);
 	if (S_ISDIR(st.st_mode))
 		return check_folder(fd, path, ret_interface, ret_why);
 	if (!S_ISREG(st.st_mode))
 		return module_fail(path, -EINVAL, "is no file", ret_why);
 	n = pread(fd, header, sizeof header, 0);
 	if (n < 0)
-		return module_fail(path, -errno, strerror(errno), ret_why);
+		return module_unread(path, ret_why);
 	wrong = check_header(header, (size_t)n);
 	scan.fd = fd;
 	scan.component = !wrong && header[6] == component_layer[0];
