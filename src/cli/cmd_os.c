@@ -351,7 +351,8 @@ static int instance_open_api(struct instance *i)
 
 	if (r == 0)
 		r = api_new(&config, &i->api);
-	return r < 0 ? runtime_listen_error(r, &config.addr, "--http-port") : EXIT_CODE_OK;
+	return r < 0 ? runtime_listen_error(r, &config.addr, "--http-port, --listen")
+		     : EXIT_CODE_OK;
 }
 
 /* By which `wasmrun tunnel` and others find us. All else works without it. */

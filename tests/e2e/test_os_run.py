@@ -111,6 +111,12 @@ def test_port_in_use(lab, instance, project, option):
     assert code == 10 and f"127.0.0.1:{port}" in line and option in line
 
 
+def test_address_of_another_machine(lab, project):
+    """TEST-NET-1 (RFC 5737) is nobody's."""
+    code, line, _ = refuse(lab, project, "--listen", "192.0.2.1")
+    assert code == 10 and "this machine has no such address" in line and "--listen" in line
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_end(lab, instance, number):
     relay = lab.relay()
