@@ -41,13 +41,13 @@ static int run_program(struct guest_config *config)
 
 static int serve_files(struct guest_config *config)
 {
-	_cleanup_(files_close) struct files files = { .dir = -1 };
+	struct files files = { .path = config->module };
 	struct serve_config serve = {
 		.listen_fd = config->listen_fd,
 		.handler = files_answer,
 		.owner = &files,
 	};
-	int r = files_open(&files, config->module);
+	int r = files_check(&files);
 
 	if (r < 0)
 		return guest_fail(GUEST_EXIT_READ, "can't open the folder '%s': %s", config->module,

@@ -44,15 +44,19 @@ static void file_close(struct file *f)
 	fd_close(f->fd);
 }
 
-int files_open(struct files *f, const char *path)
+static int open_folder(const char *path)
 {
-	f->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return f->dir < 0 ? -errno : 0;
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
 }
 
-void files_close(struct files *f)
+int files_check(const struct files *f)
 {
-	f->dir = fd_close(f->dir);
+	int fd = open_folder(f->path);
+
+	fd_close(fd);
+	return fd < 0 ? fd : 0;
 }
 
 /*
@@ -74,15 +78,19 @@ static bool path_is_public(const char *path)
 	return true;
 }
 
-static int open_beneath(int dir, const char *path)
+static int open_beneath(const char *folder, const char *path)
 {
+	_cleanup_(fd_closep) int dir = open_folder(folder);
 	/* O_NONBLOCK: a pipe would wait for its other end. */
 	const struct open_how how = {
 		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
 	};
-	int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+	int fd;
 
+	if (dir < 0)
+		return dir;
+	fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
 	return fd < 0 ? -errno : fd;
 }
 
@@ -99,7 +107,7 @@ static void format_time(char *out, time_t at)
  * Opens what a decoded path means. -EISDIR: a folder, and the path has no slash at its end. Where
  * it has, its index is what is opened.
  */
-static int file_open(struct file *f, int dir, const char *path)
+static int file_open(struct file *f, const char *folder, const char *path)
 {
 	char index[PATH_MAX];
 	size_t len = strlen(path);
@@ -111,7 +119,7 @@ static int file_open(struct file *f, int dir, const char *path)
 			return -ENAMETOOLONG;
 		path = index;
 	}
-	f->fd = open_beneath(dir, path);
+	f->fd = open_beneath(folder, path);
 	if (f->fd < 0)
 		return f->fd;
 	if (fstat(f->fd, &st) < 0)
@@ -234,7 +242,7 @@ void files_answer(void *owner, struct serve_request *request)
 	} else if (!path_is_public(path)) {
 		serve_reply_status(request, MHD_HTTP_NOT_FOUND);
 	} else {
-		r = file_open(&file, files->dir, path);
+		r = file_open(&file, files->path, path);
 		if (r == 0)
 			reply_file(request, &file);
 		else if (r == -EISDIR)

@@ -2,6 +2,9 @@
 /*
  * A folder as a web site. Nothing outside it is ever opened, whatever the path or a symbolic link
  * in it says: the kernel resolves both beneath the folder (openat2(2), RESOLVE_BENEATH).
+ *
+ * The folder is what stands at its path when a request comes: tools that build a site delete and
+ * make it anew.
  */
 #ifndef SERVE_FILES_H
 #define SERVE_FILES_H
@@ -9,12 +12,11 @@
 struct serve_request;
 
 struct files {
-	int dir; /* owned */
+	const char *path; /* borrowed */
 };
 
-/* Negative errno: -ENOTDIR and those of open(2). */
-int files_open(struct files *f, const char *path);
-void files_close(struct files *f);
+/* Whether there is such a folder, now. Negative errno: -ENOTDIR and those of open(2). */
+int files_check(const struct files *f);
 
 /* A serve_fn; the owner is a struct files. */
 void files_answer(void *owner, struct serve_request *request);

@@ -237,6 +237,15 @@ def test_slow_reader(site):
             assert len(reply.read().split(b"\r\n\r\n", 1)[1]) == 20_000_000
 
 
+def test_made_anew(site):
+    """A folder that was deleted and made again, as by a build, is the one that is served."""
+    shutil.rmtree(site.folder)
+    assert site.ask("/").status == 404
+    site.folder.mkdir()
+    (site.folder / "index.html").write_bytes(b"new")
+    assert site.ask("/").body == b"new"
+
+
 def test_shrinking_file(site):
     """A file that is cut while it is sent ends the connection: the visitor learns that it isn't whole."""
     (site.folder / "big.bin").write_bytes(bytes(50_000_000))
