@@ -577,12 +577,12 @@ void supervisor_start(struct supervisor *s)
 void supervisor_stop(struct supervisor *s)
 {
 	s->wanted = s->stale = s->again = false;
-	if (s->state == SUPERVISOR_STOPPED || s->state == SUPERVISOR_STOPPING)
+	if (s->state == SUPERVISOR_STOPPING)
 		supervisor_end_all(s);
-	else if (supervisor_idle(s))
-		supervisor_set_state(s, SUPERVISOR_STOPPED, "stopped");
-	else
+	else if (!supervisor_idle(s))
 		supervisor_stop_all(s, "stop");
+	else if (s->state != SUPERVISOR_STOPPED)
+		supervisor_set_state(s, SUPERVISOR_STOPPED, "stopped");
 }
 
 void supervisor_restart(struct supervisor *s)

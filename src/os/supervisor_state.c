@@ -38,6 +38,7 @@ static const struct {
 	{ SUPERVISOR_STOPPED, SUPERVISOR_BUILDING },    /* start */
 	{ SUPERVISOR_STOPPED, SUPERVISOR_STARTING },    /* start, nothing is to be built */
 	{ SUPERVISOR_STOPPED, SUPERVISOR_FAILED },      /* start, nothing is there to be run */
+	{ SUPERVISOR_STOPPED, SUPERVISOR_STOPPING },    /* stop, while something else ends */
 	{ SUPERVISOR_BUILDING, SUPERVISOR_STARTING },   /* the build has succeeded */
 	{ SUPERVISOR_BUILDING, SUPERVISOR_FAILED },     /* it has failed, or takes too long */
 	{ SUPERVISOR_BUILDING, SUPERVISOR_STOPPING },   /* stop, restart */

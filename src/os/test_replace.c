@@ -319,6 +319,28 @@ static void test_end_while_building(void **state)
 	fixture_close(&f);
 }
 
+/* It has ended by itself; a stop then ends the build, which is nothing that a start could adopt. */
+static void test_stop_when_ended(void **state)
+{
+	struct fixture f = { 0 };
+
+	fixture_open(&f, COUNT "[ $n = 1 ] && { ready; until [ -e .end ]; do sleep 0.01; done\n"
+			       "exit 0; }\n" SERVE);
+	set_build(&f, "true");
+	supervisor_start(f.supervisor);
+	await_history(&f, "building starting running ");
+	set_build(&f, "exec sleep 1000");
+	supervisor_restart(f.supervisor);
+	write_project(&f, ".end", "", 0);
+	await_history(&f, "building starting running next-building stopped ");
+	supervisor_stop(f.supervisor);
+	set_build(&f, "true");
+	supervisor_start(f.supervisor);
+	await_history(&f, "building starting running next-building stopped stopping building "
+			  "starting running ");
+	fixture_close(&f);
+}
+
 /* A stop in the middle leaves nothing behind. */
 static void test_stop(void **state)
 {
@@ -481,6 +503,7 @@ int main(void)
 		cmocka_unit_test(test_crash_while_next_starts),
 		cmocka_unit_test(test_overtake),
 		cmocka_unit_test(test_end_while_building),
+		cmocka_unit_test(test_stop_when_ended),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_stop_while_restarting),
 		cmocka_unit_test(test_close),
