@@ -18,7 +18,7 @@ SOURCES = ROOT / "tests" / "guests"
 WASI_HEADERS = pathlib.Path("/usr/include/wasm32-wasi")
 DEBIAN_RUSTC = pathlib.Path("/usr/bin/rustc")
 # Compiling a Go server to machine code, with everything else that the machine does meanwhile.
-COMPILE_DEADLINE = 240
+COMPILE_DEADLINE = 600
 
 
 def need_go():
