@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/utf8.h"
 
 /* Of the control characters, those with a short escape; the rest are \u00xx. */
 static const char short_escapes[128] = {
@@ -18,37 +18,6 @@ static const char short_escapes[128] = {
 	['"'] = '"',
 	['\\'] = '\\',
 };
-
-/* The bytes of the first character; 0 when it is not UTF-8 (RFC 3629). */
-static size_t utf8_len(const char *text, size_t len)
-{
-	static const struct {
-		uint8_t mask, lead;
-		uint32_t min; /* less would have been written in fewer bytes */
-	} forms[] = {
-		{ 0x80, 0x00, 0 },
-		{ 0xe0, 0xc0, 0x80 },
-		{ 0xf0, 0xe0, 0x800 },
-		{ 0xf8, 0xf0, 0x10000 },
-	};
-	const uint8_t *s = (const uint8_t *)text;
-	uint32_t code;
-
-	for (size_t n = 1; n <= ARRAY_LEN(forms) && n <= len; n++) {
-		if ((s[0] & forms[n - 1].mask) != forms[n - 1].lead)
-			continue;
-		code = s[0] & (uint8_t)~forms[n - 1].mask;
-		for (size_t i = 1; i < n; i++) {
-			if ((s[i] & 0xc0) != 0x80)
-				return 0;
-			code = code << 6 | (s[i] & 0x3f);
-		}
-		if (code < forms[n - 1].min || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-			return 0;
-		return n;
-	}
-	return 0;
-}
 
 size_t text_escape(const char *text, size_t len, char *buf, size_t size)
 {

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/parse.h"
+#include "base/utf8.h"
 #include "serve/target.h"
 
 #define HOST_MAX 256 /* a name of DNS has at most 253 characters */
@@ -21,49 +22,14 @@
 /* Have variables of their own, or must not have any. */
 static const char *const left_out[] = { "Content-Length", "Content-Type", "Proxy" };
 
-/* The length of the character at text, 0 when it is none of UTF-8 (RFC 3629). */
-static size_t utf8_len(const unsigned char *text)
-{
-	static const struct {
-		unsigned char lead_min, lead_max, second_min, second_max;
-		size_t len;
-	} forms[] = {
-		{ 0x01, 0x7f, 0, 0, 1 },
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
-		size_t n = 1;
-
-		if (text[0] < forms[i].lead_min || text[0] > forms[i].lead_max)
-			continue;
-		if (forms[i].len > 1 &&
-			(text[1] < forms[i].second_min || text[1] > forms[i].second_max))
-			return 0;
-		while (n < forms[i].len && (n == 1 || (text[n] & 0xc0) == 0x80))
-			n++;
-		return n == forms[i].len ? n : 0;
-	}
-	return 0;
-}
-
 static bool is_utf8(const char *text)
 {
-	const unsigned char *at = (const unsigned char *)text;
+	size_t left = strlen(text), len;
 
-	while (*at) {
-		size_t len = utf8_len(at);
-
+	for (; left > 0; text += len, left -= len) {
+		len = utf8_len(text, left);
 		if (len == 0)
 			return false;
-		at += len;
 	}
 	return true;
 }
