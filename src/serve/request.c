@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -71,17 +72,31 @@ bool serve_request_hold(struct serve_request *r, uint64_t len)
 	return true;
 }
 
+/* Headers that say where the body ends: who reads two of them can read it in two ways. */
+static enum MHD_Result count_framing(
+	void *owner, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	unsigned *count = owner;
+
+	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
+		strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
+		(*count)++;
+	return MHD_YES;
+}
+
 void request_begin(struct serve_request *r, const char *method, const char *version)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 	const char *length = serve_request_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	unsigned framing = 0;
 	uint64_t len;
 
 	r->begun = true;
 	r->method = method;
 	r->version = version;
-	if (target_split(r->parts, &r->path, &r->query) < 0)
+	(void)MHD_get_connection_values(r->connection, MHD_HEADER_KIND, count_framing, &framing);
+	if (target_split(r->parts, &r->path, &r->query) < 0 || framing > 1)
 		serve_reply_status(r, MHD_HTTP_BAD_REQUEST);
 	else if (info && info->header_size > SERVE_HEAD_MAX)
 		serve_reply_status(r, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE);

@@ -226,6 +226,18 @@ def test_hostile_heads(site, data, status):
     assert "\x1b" not in site.process.text()
 
 
+@pytest.mark.parametrize("framing", [
+    b"Content-Length: 3\r\nContent-Length: 40\r\n",
+    b"content-length: 3\r\nTransfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+])
+def test_two_lengths(site, framing):
+    """A proxy in front could take another one for the end of the body than we: nothing behind it is a request."""
+    hidden = b"GET /LICENSE HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    answers = site.raw(b"GET / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n0\r\n\r\n" + hidden)
+    assert answers.startswith(b"HTTP/1.1 400 ") and answers.count(b"HTTP/1.1 ") == 1
+
+
 def test_slow_reader(site):
     """A visitor who doesn't read holds up nobody, and gets all of it in the end."""
     (site.folder / "big.bin").write_bytes(bytes(20_000_000))
