@@ -136,20 +136,9 @@ int app_build_check(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
 int app_build_finish(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
 {
 	enum app_interface interface;
-	char shown[SHOWN_MAX];
 	int r = plan->artefact ? artefact_take(plan, ret_why) : 0;
 
-	if (r == 0)
-		r = module_check(plan->output ? plan->output : plan->module, &interface, ret_why);
-	if (r < 0 || !plan->output)
-		return r;
-	if (rename(plan->output, plan->module) < 0) {
-		r = -errno;
-		snprintf(ret_why, APP_WHY_MAX, "can't write '%s': %s",
-			log_escape(shown, sizeof shown, plan->module, strlen(plan->module)),
-			strerror(-r));
-	}
-	return r;
+	return r < 0 ? r : module_check(app_plan_file(plan), &interface, ret_why);
 }
 
 /* mkdir -p: what is there is left as it is. */

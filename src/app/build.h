@@ -13,8 +13,7 @@ struct app_plan;
  * the command that installs it. */
 int app_build_check(const struct app_plan *plan, char ret_why[APP_WHY_MAX]);
 
-/* Behind a build that has succeeded, or instead of one: the module is in its place and looks like
- * one. */
+/* Behind a build that has succeeded: there is a module and it looks like one. */
 int app_build_finish(const struct app_plan *plan, char ret_why[APP_WHY_MAX]);
 
 /* Along PATH. ret_path has room for PATH_MAX, and may be relative. */

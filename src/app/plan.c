@@ -204,6 +204,17 @@ const char *app_plan_builder(const struct app_plan *plan)
 	return plan->tools ? plan->tools->program : plan->build[0];
 }
 
+const char *app_plan_file(const struct app_plan *plan)
+{
+	return plan->output ? plan->output : plan->module;
+}
+
+void app_plan_settle(struct app_plan *plan)
+{
+	if (plan->output && rename(plan->output, plan->module) == 0)
+		free(take_ptr(plan->output));
+}
+
 void app_plan_clear(struct app_plan *plan)
 {
 	if (plan->output)

@@ -21,8 +21,8 @@ struct app_plan {
 	char *folder;                 /* the project's: where the build runs */
 	char *module;                 /* what is run: a file, or a folder of files */
 	char **build;                 /* argv; NULL: nothing is to be built */
-	/* What the build writes, of this plan alone: it is moved to `module` when the build has
-	 * succeeded. NULL: it writes `module` itself. */
+	/* What the build writes, of this plan alone: app_plan_settle() moves it to `module`. NULL:
+	 * that was done, or the build writes `module` itself. */
 	char *output;
 	/* Where the build leaves the module instead, as of glob(7): it is copied to `output`. NULL:
 	 * it writes `output`. */
@@ -42,7 +42,16 @@ int app_plan_take_overrides(struct app_plan *plan, const struct app_overrides *o
 /* The program that builds, for messages. */
 const char *app_plan_builder(const struct app_plan *plan);
 
-/* Removes what an unfinished build has left. Fine on an empty one. */
+/* The file or folder to run. */
+const char *app_plan_file(const struct app_plan *plan);
+
+/*
+ * What was built has been seen to run, and takes the place of what was before: until then that is
+ * what is started again after a crash. Where it can't be moved it stays where it is.
+ */
+void app_plan_settle(struct app_plan *plan);
+
+/* Removes what was built and not settled. Fine on an empty one. */
 void app_plan_clear(struct app_plan *plan);
 
 #endif

@@ -176,11 +176,15 @@ static void test_finish(void **state)
 	assert_int_equal(module_check("module", &interface, why), 0);
 	write_file("new", "\0asm\1\0\0\0", 8, 0600);
 	assert_int_equal(app_build_finish(&plan, why), 0);
+	assert_string_equal(app_plan_file(&plan), "new");
+	plan.output = strdup("new");
+	app_plan_settle(&plan);
+	assert_null(plan.output);
+	assert_string_equal(app_plan_file(&plan), "module");
 	assert_int_equal(access("new", F_OK), -1);
 	struct stat st;
 	assert_int_equal(stat("module", &st), 0);
 	assert_int_equal(st.st_size, 8);
-	plan.output = NULL;
 	assert_int_equal(app_build_finish(&plan, why), 0);
 	unlink("module");
 }
@@ -210,14 +214,13 @@ static void test_artefact(void **state)
 	write_file("dist/a.wasm", "\0asm\1\0\0\0", 8, 0600);
 	write_file("dist/a.js", "", 0, 0600);
 	finish(&plan, 0, "");
-	assert_int_equal(stat("module", &st), 0);
+	assert_int_equal(stat("new", &st), 0);
 	assert_int_equal(st.st_size, 8);
-	assert_int_equal(access("new", F_OK), -1);
 	assert_int_equal(access("dist/a.wasm", F_OK), 0);
 	write_file("dist/b.wasm", "", 0, 0600);
 	finish(&plan, -ENOENT, "there are 2 modules ('a.wasm', 'b.wasm'): set 'build' and 'wasm'");
 
-	unlink("module");
+	unlink("new");
 	unlink("dist/a.js");
 	unlink("dist/a.wasm");
 	unlink("dist/b.wasm");

@@ -49,7 +49,7 @@ int launcher_start(struct launcher *l, const struct app_plan *plan,
 	int r;
 
 	l->kind = NULL;
-	r = launcher_command(l, plan->module, &command, ret_why);
+	r = launcher_command(l, app_plan_file(plan), &command, ret_why);
 	if (r < 0)
 		return r;
 	const struct process_config config = {

@@ -410,6 +410,7 @@ static void supervisor_switch(struct supervisor *s)
 
 	supervisor_promote(s);
 	supervisor_retire(s, old);
+	app_plan_settle(&s->plan);
 	s->ran = true;
 	s->has_reason = false;
 	if (s->state == SUPERVISOR_STARTING)
@@ -427,6 +428,7 @@ static void on_process_ready(void *owner, struct process *p)
 		supervisor_switch(s);
 	} else {
 		s->ran = true;
+		app_plan_settle(&s->plan);
 		supervisor_set_state(s, SUPERVISOR_RUNNING, "takes connections at %s", s->url);
 	}
 	supervisor_settle(s);

@@ -5,6 +5,7 @@ import collections
 import http.client
 import os
 import shutil
+import signal
 import socket
 import threading
 import urllib.parse
@@ -288,7 +289,8 @@ def wait_kept(instance, reason):
 
 
 def test_kept(lab, sources):
-    """A change that doesn't build, one that traps at once, and one that never listens: the old version serves."""
+    """A change that doesn't build, one that traps at once, and one that never listens: the old version serves, and
+    is what comes back after a crash."""
     instance, url = serve(lab, sources, "--watch")
     with instance.events() as events:
         sources.write(2, start="nonsense;")
@@ -302,6 +304,9 @@ def test_kept(lab, sources):
     assert version_at(url) == 1
     sources.write(4, start=f"{PERHAPS} return 0;")
     wait_kept(instance, "it ended before it took a connection: exit code 0")
+    assert version_at(url) == 1
+    os.kill(instance.app()["pid"], signal.SIGKILL)
+    wait_for(lambda: instance.app()["restarts"] == 1 and instance.app()["state"] == "running", "it is back")
     assert version_at(url) == 1
     sources.write(5)
     wait_for(lambda: version_at(url) == 5, "the new version serves")
