@@ -182,29 +182,29 @@ static ssize_t send_answer(int fd, const struct iovec *pieces, int count, int fl
 	return n;
 }
 
-EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
+EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 {
-	const struct iovec piece = { (void *)buf, len };
+	const struct iovec piece = { (void *)buf, n };
 
 	if (!is_visitor(fd))
-		return syscall(SYS_sendto, fd, buf, len, flags, NULL, 0);
+		return syscall(SYS_sendto, fd, buf, n, flags, NULL, 0);
 	return send_answer(fd, &piece, 1, flags);
 }
 
-EXPORT ssize_t writev(int fd, const struct iovec *pieces, int count)
+EXPORT ssize_t writev(int fd, const struct iovec *iovec, int count)
 {
 	if (!is_visitor(fd) || count < 1 || count > PIECES_MAX)
-		return syscall(SYS_writev, fd, pieces, count);
-	return send_answer(fd, pieces, count, 0);
+		return syscall(SYS_writev, fd, iovec, count);
+	return send_answer(fd, iovec, count, 0);
 }
 
-EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
+EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
-	ssize_t n = syscall(SYS_recvfrom, fd, buf, len, flags, NULL, NULL);
+	ssize_t len = syscall(SYS_recvfrom, fd, buf, n, flags, NULL, NULL);
 
-	if (n > 0 && is_visitor(fd))
+	if (len > 0 && is_visitor(fd))
 		visitors[fd] = VISITOR_ASKED;
-	return n;
+	return len;
 }
 
 /* From then on the number may be another's. */
