@@ -310,9 +310,11 @@ def child_of(pid):
 
 
 def served_module(pid):
-    """The component that the child of `wasmrun os` was started with."""
+    """The component that the child of `wasmrun os` was started with. Since then PROJECT.BUILD.wasm has become
+    PROJECT.wasm."""
     words = pathlib.Path(f"/proc/{child_of(pid)}/cmdline").read_bytes().decode().split("\0")
-    return next(word for word in words if word.endswith(".wasm"))
+    module = pathlib.Path(next(word for word in words if word.endswith(".wasm")))
+    return module.with_name(f"{module.name.split('.')[0]}.wasm")
 
 
 @dataclasses.dataclass

@@ -105,7 +105,7 @@ static void remove_leftovers(const char *cache_dir, uint64_t hash)
 	struct stat st;
 
 	if (dir)
-		pattern = format("%s/%016" PRIx64 ".*.new", dir, hash);
+		pattern = format("%s/%016" PRIx64 ".*.wasm", dir, hash);
 	if (!pattern || glob(pattern, 0, NULL, &found) != 0)
 		return;
 	for (size_t i = 0; i < found.gl_pathc; i++)
@@ -133,7 +133,7 @@ static int plan_set_output(struct app_plan *plan, const char *source, const char
 		return r;
 	remove_leftovers(cache_dir, hash);
 	plan->module = format("%s/%016" PRIx64 ".wasm", cache_dir, hash);
-	plan->output = format("%s/%016" PRIx64 ".%016" PRIx64 ".new", cache_dir, hash, unique);
+	plan->output = format("%s/%016" PRIx64 ".%016" PRIx64 ".wasm", cache_dir, hash, unique);
 	plan->cache = format("%s/%016" PRIx64, cache_dir, hash);
 	return plan->module && plan->output && plan->cache ? 0 : -ENOMEM;
 }
