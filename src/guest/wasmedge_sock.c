@@ -64,18 +64,23 @@ static bool is_bound(int fd)
 	return getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && addr.sin6_port != 0;
 }
 
+/* The socket and the address of a call (fd, address, port). */
+static int load_target(const struct call *c, struct stream **ret_stream,
+	struct sockaddr_storage *ret_addr, socklen_t *ret_len)
+{
+	int r = wasmedge_find_socket(c, ret_stream);
+
+	return r < 0 ? r : wasmedge_addr_load(&c->mem, c->arg[1], c->arg[2], ret_addr, ret_len);
+}
+
 /* sock_bind(fd, address, port) */
 int wasmedge_sock_bind(struct call *c)
 {
 	struct sockaddr_storage addr;
 	struct stream *stream;
 	socklen_t len;
-	int r;
+	int r = load_target(c, &stream, &addr, &len);
 
-	r = wasmedge_find_socket(c, &stream);
-	if (r < 0)
-		return r;
-	r = wasmedge_addr_load(&c->mem, c->arg[1], c->arg[2], &addr, &len);
 	if (r < 0)
 		return r;
 	if (stream->kind != STREAM_SOCKET)
@@ -138,12 +143,8 @@ int wasmedge_sock_connect(struct call *c)
 	struct sockaddr_storage addr;
 	struct stream *stream;
 	socklen_t len;
-	int r;
+	int r = load_target(c, &stream, &addr, &len);
 
-	r = wasmedge_find_socket(c, &stream);
-	if (r < 0)
-		return r;
-	r = wasmedge_addr_load(&c->mem, c->arg[1], c->arg[2], &addr, &len);
 	if (r < 0)
 		return r;
 	if (stream->kind != STREAM_SOCKET)
