@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness import netns  # noqa: E402
-from harness.guests import Guests  # noqa: E402
+from harness.guests import Guests, Run  # noqa: E402
 from harness.lab import OURS, Lab  # noqa: E402
 from harness.wait import SANITIZER  # noqa: E402
 from harness.wasmrun import build_hello, run_os  # noqa: E402
@@ -45,6 +45,20 @@ def pytest_report_header():
     from harness.lab import STOCK
 
     return f"bore: {OURS}, stock bore: {STOCK or 'not found'}, sanitizer: {SANITIZER or 'none'}"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Starts modules in wasmrun-guest. Tests of `wasmrun run` have a fixture of their own by this name."""
+    started = []
+
+    def start(module, *args, **kwargs):
+        started.append(Run(module, *args, folder=tmp_path, **kwargs))
+        return started[-1]
+
+    yield start
+    reports = [report for one in started for report in one.process.stop() or ()]
+    assert not reports, "\n".join(reports)
 
 
 @pytest.fixture

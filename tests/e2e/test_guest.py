@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness.guests import COMPILE_DEADLINE, GUEST, Run
+from harness.guests import COMPILE_DEADLINE, GUEST
 from harness.lab import ROOT
 from harness.wait import DEADLINE
 
@@ -19,19 +19,6 @@ pytestmark = pytest.mark.skipif(not os.access(GUEST, os.X_OK), reason="wasmrun-g
 TRAP, USAGE, READ, NOT_WASM, TRUNCATED, INVALID, COMPONENT, FOREIGN, NO_PROGRAM, IMPORT, MEMORY, DEADLINE_OVER, SETUP = (
     134, *range(192, 204))
 MODULE_HEAD, COMPONENT_HEAD = b"\0asm\1\0\0\0", b"\0asm\x0d\0\1\0"
-
-
-@pytest.fixture
-def run(tmp_path):
-    started = []
-
-    def start(module, *args, **kwargs):
-        started.append(Run(module, *args, folder=tmp_path, **kwargs))
-        return started[-1]
-
-    yield start
-    reports = [report for one in started for report in one.process.stop() or ()]
-    assert not reports, "\n".join(reports)
 
 
 def end(run, module, *args, **kwargs):

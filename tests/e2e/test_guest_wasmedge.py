@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness.guests import GUEST, Run
+from harness.guests import GUEST
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch
 
@@ -21,19 +21,6 @@ def build(request, guests):
     """Builds for one of the two generations of the calls."""
     flags = ["-DV2"] if request.param == 2 else []
     return lambda source: guests.c(source, f"{source[:-2]}_{request.param}", *flags)
-
-
-@pytest.fixture
-def run(tmp_path):
-    started = []
-
-    def start(module, *args, **kwargs):
-        started.append(Run(module, *args, folder=tmp_path, **kwargs))
-        return started[-1]
-
-    yield start
-    reports = [report for one in started for report in one.process.stop() or ()]
-    assert not reports, "\n".join(reports)
 
 
 def test_its_port_is_the_listener_it_was_given(build, run):
