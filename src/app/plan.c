@@ -91,11 +91,6 @@ static char *glob_escape(const char *path)
 	return escaped;
 }
 
-static void freep(char **text)
-{
-	free(*text);
-}
-
 /* What other instances have left that were killed during a build. */
 static void remove_leftovers(const char *cache_dir, uint64_t hash)
 {

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 /* Runs f(&variable) when the variable goes out of scope. */
 #define _cleanup_(f) __attribute__((cleanup(f)))
@@ -29,6 +30,12 @@ static inline void *take_pointer(void *where)
 
 /* Hands the pointer over: yields its value and leaves NULL behind. */
 #define take_ptr(p) ((__typeof__(p))take_pointer(&(p)))
+
+/* For a text of malloc(3) that goes out of scope; NULL is fine. */
+static inline void freep(char **text)
+{
+	free(*text);
+}
 
 /* Hands the descriptor over: returns its value and leaves -1 behind. */
 static inline int take_fd(int *fd)

@@ -66,11 +66,6 @@ const struct option_table run_table = {
 	.rest = "ARGS",
 };
 
-static void freep(char **text)
-{
-	free(*text);
-}
-
 static int run_bad(struct option_set *set, const char *name, const char *text, const char *why)
 {
 	(void)option_set_bad_value(set, option_find(&run_table, name), text, why);

@@ -17,11 +17,6 @@
 
 #define SHOWN_MAX 128 /* of a text of the file in a message */
 
-static void freep(char **p)
-{
-	free(*p);
-}
-
 static void toml_file_freep(struct toml_file **file)
 {
 	toml_file_free(*file);
