@@ -155,12 +155,10 @@ static int guest_command(
 {
 	struct engine_words *argv = &command->argv;
 	char *found = NULL;
-	int r = config->guest_program ? 0 : engine_file_find("wasmrun-guest", &found);
+	int r = config->guest_program ? 0 : engine_file_find("wasmrun-guest", &found, ret_why);
 
-	if (r < 0) {
-		snprintf(ret_why, APP_WHY_MAX, "can't find wasmrun-guest: %s", strerror(-r));
+	if (r < 0)
 		return r;
-	}
 	add(argv, "%s", found ? found : config->guest_program);
 	free(found);
 	if (config->interface == APP_CGI && config->listen_fd >= 0)
@@ -181,13 +179,10 @@ static int guest_command(
 static int add_preload(struct engine_words *env, const struct engine_config *config, char *ret_why)
 {
 	char *path;
-	int r = engine_file_find("libwasmrun-preload.so", &path);
+	int r = engine_file_find("libwasmrun-preload.so", &path, ret_why);
 
-	if (r < 0) {
-		snprintf(
-			ret_why, APP_WHY_MAX, "can't find libwasmrun-preload.so: %s", strerror(-r));
+	if (r < 0)
 		return r;
-	}
 	if (path[strcspn(path, " :")]) {
 		snprintf(ret_why, APP_WHY_MAX,
 			"components can't be run from a folder with a space or a colon in its "

@@ -22,19 +22,19 @@
 #define SHOWN_MAX 192 /* of a path in a message */
 #define SEGMENTS_MAX 64
 
-int engine_file_find(const char *name, char **ret_path)
+int engine_file_find(const char *name, char **ret_path, char ret_why[APP_WHY_MAX])
 {
 	static const char *const places[] = { "", WASMRUN_GUEST_DIR "/" };
 	char own[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+	int r = n < 0 ? -errno : -ENOENT;
 	char *path;
 
-	if (n < 0)
-		return -errno;
-	own[n] = '\0';
-	*strrchr(own, '/') = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		if (asprintf(&path, "%s/%s%s", own, places[i], name) < 0)
+	own[n < 0 ? 0 : n] = '\0';
+	for (size_t i = 0; n >= 0 && i < ARRAY_LEN(places); i++) {
+		const int folder_len = (int)(strrchr(own, '/') - own);
+
+		if (asprintf(&path, "%.*s/%s%s", folder_len, own, places[i], name) < 0)
 			return -ENOMEM;
 		if (access(path, R_OK) == 0) {
 			*ret_path = path;
@@ -42,7 +42,11 @@ int engine_file_find(const char *name, char **ret_path)
 		}
 		free(path);
 	}
-	return -ENOENT;
+	snprintf(ret_why, APP_WHY_MAX,
+		"can't find %s: %s; it is built by script/setup-engine and script/build, and "
+		"belongs beside this program",
+		name, strerror(-r));
+	return r;
 }
 
 /* An ELF program that names no interpreter (elf(5), PT_INTERP). A script may lead anywhere. */

@@ -12,9 +12,9 @@
 /* What script/setup-components builds. */
 #define WASMTIME_BUILT "48.0.8"
 
-/* What is installed with us: beside this program, else where it belongs. -ENOENT; the caller frees
- * *ret_path. */
-int engine_file_find(const char *name, char **ret_path);
+/* What is installed with us: beside this program, else where it belongs. Negative errno: ret_why
+ * has the line. The caller frees *ret_path. */
+int engine_file_find(const char *name, char **ret_path, char ret_why[APP_WHY_MAX]);
 
 /* Texts are owned; NULL: there is none. */
 struct wasmtime_programs {

@@ -170,7 +170,7 @@ def test_no_guest_program(tmp_path):
     need_wasmrun()
     alone = shutil.copy(WASMRUN, tmp_path)
     process = Process([alone, "run", "x.wasm"], tmp_path, "alone")
-    assert process.wait_exit() == 1 and "can't find wasmrun-guest: No such file or directory" in process.text()
+    assert process.wait_exit() == 1 and "can't find wasmrun-guest: No such file or directory; it is built by script/setup-engine" in process.text()
 
 
 def test_no_place_for_a_cache(run, ends):
