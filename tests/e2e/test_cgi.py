@@ -4,15 +4,14 @@
 import concurrent.futures
 import http.client
 import os
-import shutil
 import threading
 import time
 import urllib.parse
 
 import pytest
 
+from harness.examples import copy_example
 from harness.guests import GUEST
-from harness.lab import ROOT
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch, need_wasmrun, run_os
 from harness.web import Web
@@ -38,7 +37,7 @@ def serve(guests, tmp_path):
 def test_example(lab):
     """Fifty visitors at a time through the public address: every visit is counted once."""
     need_wasmrun()
-    project = shutil.copytree(ROOT / "examples" / "counter-cgi", lab.folder / "counter")
+    project = copy_example("counter-cgi", lab.folder / "counter")
     relay = lab.relay()
     instance = run_os(lab, project)
     assert instance.app()["kind"] == "cgi"
@@ -55,7 +54,7 @@ def test_example(lab):
 def test_replaced_under_load(lab):
     """Visitors who keep their connections see three versions come and go, and lose nothing."""
     need_wasmrun()
-    project = shutil.copytree(ROOT / "examples" / "counter-cgi", lab.folder / "counter")
+    project = copy_example("counter-cgi", lab.folder / "counter")
     instance = run_os(lab, project)
     port = urllib.parse.urlsplit(instance.app()["url"]).port
     stop = threading.Event()

@@ -5,11 +5,13 @@ import collections
 import os
 import shutil
 import socket
+import subprocess
 import urllib.parse
 
 import pytest
 
 from harness import toolchains
+from harness.examples import copy_example
 from harness.guests import COMPILE_DEADLINE, SOURCES
 from harness.lab import ROOT
 from harness.wait import DEADLINE, wait_for
@@ -35,6 +37,21 @@ def test_all_examples_are_tested():
     assert sorted(os.listdir(ROOT / "examples")) == sorted(EXAMPLES)
 
 
+@pytest.mark.parametrize("git", [True, False])
+def test_copies_have_no_history(tmp_path, git):
+    """A counter that had been tried before was copied with its visits, and the count was wrong."""
+    folder = tmp_path / "clone" / "examples" / "counter"
+    (folder / "data").mkdir(parents=True)
+    for file in ("counter.c", "data/.gitignore"):
+        (folder / file).write_text("*\n!.gitignore\n")
+    if git:
+        for words in (["init", "-q"], ["add", "-f", "counter.c", "data/.gitignore"]):
+            subprocess.run(["git", "-C", folder, *words], check=True)
+    (folder / "data" / "visits").write_text("1234")
+    copy = copy_example("counter", tmp_path / "copy", tmp_path / "clone")
+    assert {str(file.relative_to(copy)) for file in copy.rglob("*") if file.is_file()} == {"counter.c", "data/.gitignore"}
+
+
 def marked(name):
     languages = toolchains.go, toolchains.js, toolchains.python, toolchains.rust
     return pytest.param(name, marks=[pytest.mark.toolchain] if EXAMPLES[name].need in languages else [])
@@ -45,8 +62,7 @@ def test_example(lab, tmp_path, name):
     need_wasmrun()
     example = EXAMPLES[name]
     env = example.need()
-    strays = shutil.ignore_patterns("dist", "node_modules", "target", "__pycache__", ".venv")
-    project = shutil.copytree(ROOT / "examples" / name, tmp_path / name, ignore=strays)
+    project = copy_example(name, tmp_path / name)
     files = sorted(os.listdir(project))
     relay = lab.relay()
     instance = run_os(lab, project, env=env, deadline=COMPILE_DEADLINE)
@@ -95,7 +111,7 @@ def test_instances_build_at_once(lab, tmp_path):
     """They write into one cache folder, and none sees what another one has half written."""
     need_wasmrun()
     toolchains.c()
-    project = shutil.copytree(ROOT / "examples" / "hello-c", tmp_path / "hello-c")
+    project = copy_example("hello-c", tmp_path / "hello-c")
     for url in start_many(lab, tmp_path, project, 4)[0]:
         assert "Hello from C" in fetch(url)[1]
     names = os.listdir(tmp_path / "cache" / "wasmrun" / "build")

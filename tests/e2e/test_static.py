@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from harness.examples import copy_example
 from harness.guests import GUEST
-from harness.lab import ROOT
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch, need_wasmrun, run_os
 from harness.web import Web
@@ -51,7 +51,7 @@ def site(tmp_path):
 
 def test_example(lab):
     need_wasmrun()
-    project = shutil.copytree(ROOT / "examples" / "static-site", lab.folder / "site")
+    project = copy_example("static-site", lab.folder / "site")
     relay = lab.relay()
     instance = run_os(lab, project)
     assert instance.app()["kind"] == "static"

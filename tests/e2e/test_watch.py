@@ -13,6 +13,7 @@ import urllib.parse
 import pytest
 
 from harness.components import find_wasmtime, make
+from harness.examples import copy_example
 from harness.guests import COMPILE_DEADLINE, need_go
 from harness.lab import ROOT
 from harness.streams import connect, recv_all, threads
@@ -183,7 +184,7 @@ def test_restart_of_other_kinds(lab, tmp_path, kind):
     """Each engine hands over the socket without losing a visitor."""
     need_wasmrun()
     if kind == "static":
-        project = shutil.copytree(ROOT / "examples" / "static-site", tmp_path / "site")
+        project = copy_example("static-site", tmp_path / "site")
     else:
         engine = lab.folder / "cache" / "wasmrun" / "wasmtime-cli-48.0.8" / "bin"
         engine.mkdir(parents=True)
