@@ -184,6 +184,23 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 	       a->in6.sin6_scope_id == b->in6.sin6_scope_id;
 }
 
+void addr_interleave(struct addr *addrs, size_t count)
+{
+	struct addr other;
+	size_t found;
+
+	for (size_t at = 1; at < count; at++) {
+		found = at;
+		while (found < count && addrs[found].sa.sa_family == addrs[at - 1].sa.sa_family)
+			found++;
+		if (found == count)
+			return;
+		other = addrs[found];
+		memmove(&addrs[at + 1], &addrs[at], (found - at) * sizeof(other));
+		addrs[at] = other;
+	}
+}
+
 struct addr_key addr_limit_key(const struct addr *addr)
 {
 	struct addr_key key = { 0 };

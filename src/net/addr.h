@@ -49,6 +49,11 @@ void addr_set_port(struct addr *addr, uint16_t port);
 bool addr_is_loopback(const struct addr *addr);
 bool addr_is_any(const struct addr *addr);
 bool addr_equal(const struct addr *a, const struct addr *b);
+
+/* Sorts so that IPv6 and IPv4 take turns as long as there are both, beginning with the family of
+ * the first, each in the order in which it stands (RFC 8305, 4). */
+void addr_interleave(struct addr *addrs, size_t count);
+
 struct addr_key addr_limit_key(const struct addr *addr);
 
 /* "ip:port" or "[v6]:port"; addr_format_ip() without the port. Return `ret_text`. */

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connecting out. The invariant: at most one descriptor and one poll handle per dial, and no
- * callback of the owner before all handles are closed, so that the owner may free the dial from it.
+ * Connecting out. The addresses stand in the order in which they are tried; dial_proceed() begins
+ * the next one and, as long as one fails at once, the one behind it. It runs when a try has failed
+ * and when the timer says that the last one has been silent for too long. A try that waits has a
+ * poll handle, a descriptor and a deadline; the one timer of a dial stands at the earliest thing to
+ * do. The first connection settles the dial: all other tries are closed with it.
+ *
+ * The invariant: a try has a descriptor exactly while it is under way, and the owner hears nothing
+ * before all handles are closed, so that it may free the dial from the callback.
  *
  * A look-up runs on libuv's thread pool and can't be ended once it runs; therefore it lives in
  * memory of its own, which a dial that no longer waits leaves behind.
@@ -10,23 +16,39 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "net/sockopt.h"
-
-#define DIAL_BIND_TRIES 64 /* ports tried when the kernel finds none by itself */
+#include "net/connect.h"
 
 struct dial_lookup {
 	uv_getaddrinfo_t req;
 	struct dial *dial; /* NULL: nobody waits any more */
 };
 
-static void dial_next(struct dial *d);
+/* One address that doesn't answer at once. */
+struct dial_try {
+	struct dial *dial;
+	uv_poll_t poll;
+	int fd;               /* -1: it was never begun, or is over */
+	uint64_t deadline_ms; /* monotonic */
+};
+
+static void dial_proceed(struct dial *d);
+
+/* "localhost" and what ends in ".localhost", as one label or with the root's dot behind it. */
+static bool is_localhost(const char *host)
+{
+	static const char name[] = "localhost";
+	size_t len = strlen(host), own = sizeof(name) - 1;
+
+	if (len && host[len - 1] == '.')
+		len--;
+	return len >= own && strncasecmp(host + len - own, name, own) == 0 &&
+	       (len == own || host[len - own - 1] == '.');
+}
 
 int dialer_init(struct dialer *dialer, uv_loop_t *loop, const char *host, uint16_t port)
 {
@@ -37,21 +59,26 @@ int dialer_init(struct dialer *dialer, uv_loop_t *loop, const char *host, uint16
 	*dialer = (struct dialer){ .loop = loop, .port = port };
 	memcpy(dialer->host, host, len + 1);
 	if (addr_parse_ip(host, port, &dialer->addrs[0]) == 0) {
-		dialer->literal = true;
+		dialer->fixed = true;
 		dialer->count = 1;
+	} else if (is_localhost(host)) {
+		(void)addr_parse_ip("::1", port, &dialer->addrs[0]);
+		(void)addr_parse_ip("127.0.0.1", port, &dialer->addrs[1]);
+		dialer->fixed = true;
+		dialer->count = 2;
 	}
 	return 0;
 }
 
 void dialer_forget(struct dialer *dialer)
 {
-	if (!dialer->literal)
+	if (!dialer->fixed)
 		dialer->count = 0;
 }
 
 static bool dialer_known(const struct dialer *dialer)
 {
-	return dialer->literal ||
+	return dialer->fixed ||
 	       (dialer->count && clock_now_ms() - dialer->resolved_ms < DIAL_CACHE_MS);
 }
 
@@ -67,154 +94,48 @@ static void dialer_learn(struct dialer *dialer, const struct addrinfo *info)
 		addr_set_port(addr, dialer->port);
 		dialer->count++;
 	}
+	addr_interleave(dialer->addrs, dialer->count);
 	dialer->resolved_ms = clock_now_ms();
 }
 
-/* --- one address --- */
+/* --- the addresses, one after the other --- */
 
-static int open_socket(const struct addr *addr, int *ret_fd)
+/* How much an address's error says of the destination, see dial_fn. */
+static unsigned error_weight(int error)
 {
-	bool remote = !addr_is_loopback(addr);
-	int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	sockopt_set_stream(fd, remote);
-	/*
-	 * So that connect_bound() may take this port over when this connection is in TIME_WAIT; the
-	 * port of a local one is in its way, too.
-	 */
-	(void)sockopt_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	*ret_fd = fd;
-	return 0;
-}
-
-static int socket_error(int fd)
-{
-	socklen_t len = sizeof(int);
-	int error = 0;
-
-	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? -errno : -error;
-}
-
-/* 1: connected; 0: under way; negative errno: the socket is of no use any more. */
-static int connect_socket(int fd, const struct addr *addr)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-	int r;
-
-	if (connect(fd, &addr->sa, addr_len(addr)) == 0)
-		return 1;
-	if (errno != EINPROGRESS)
-		return -errno;
-	/*
-	 * Over loopback the handshake is done before connect(2) returns, in the softirq of its own
-	 * SYN, and yet it reports EINPROGRESS: ask once.
-	 */
-	if (poll(&pfd, 1, 0) != 1)
+	switch (error) {
+	case -ENETUNREACH:
+	case -EAFNOSUPPORT:
 		return 0;
-	if (!(pfd.revents & (POLLERR | POLLHUP)))
+	case -ETIMEDOUT:
+	case -EHOSTUNREACH:
 		return 1;
-	r = socket_error(fd);
-	return r < 0 ? r : -ECONNRESET; /* connected, and closed since */
-}
-
-/*
- * The kernel found no free local port for this destination: all are in use or in TIME_WAIT. To a
- * socket that was bound explicitly it gives even a port whose connection to the same place is in
- * TIME_WAIT, provided that TCP timestamps tell the two apart (tcp_twsk_unique(), RFC 6191) and that
- * both have SO_REUSEADDR.
- */
-static int connect_bound(struct dialer *dialer, const struct addr *addr, int *ret_fd)
-{
-	struct addr local;
-	int r = -EADDRNOTAVAIL;
-
-	for (unsigned i = 0; i < DIAL_BIND_TRIES; i++) {
-		_cleanup_(fd_closep) int fd = -1;
-
-		memset(&local, 0, sizeof(local));
-		local.sa.sa_family = addr->sa.sa_family;
-		addr_set_port(&local, local_ports_next(&dialer->ports));
-		/* On this machine that would be a connection to itself (RFC 9293, 3.5). */
-		if (addr_port(&local) == dialer->port)
-			continue;
-		r = open_socket(addr, &fd);
-		if (r < 0)
-			return r;
-		if (bind(fd, &local.sa, addr_len(&local)) < 0) {
-			r = -errno;
-			continue;
-		}
-		r = connect_socket(fd, addr);
-		if (r >= 0) {
-			*ret_fd = take_fd(&fd);
-			return r;
-		}
-		if (r != -EADDRNOTAVAIL && r != -EADDRINUSE)
-			return r;
+	default:
+		return 2;
 	}
-	return r;
 }
 
-static uint64_t thread_cpu_us(void)
+static void dial_note_error(struct dial *d, size_t at, int error)
 {
-	struct timespec ts = { 0 };
+	unsigned old = error_weight(d->error), new = error_weight(error);
 
-	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+	if (d->error && (new < old || (new == old &&at > d->peer)))
+		return;
+	d->error = error;
+	d->peer = at;
 }
 
-/* As connect_socket(); *ret_fd is set unless it failed. */
-static int dial_addr(struct dialer *dialer, const struct addr *addr, int *ret_fd)
-{
-	_cleanup_(fd_closep) int fd = -1;
-	uint64_t now_ms = clock_now_ms(), begin_us;
-	int r;
-
-	if (local_ports_crowded(&dialer->ports, now_ms)) {
-		r = connect_bound(dialer, addr, ret_fd);
-		if (r >= 0)
-			return r;
-	}
-	r = open_socket(addr, &fd);
-	if (r < 0)
-		return r;
-	begin_us = thread_cpu_us();
-	r = connect_socket(fd, addr);
-	local_ports_note(&dialer->ports, now_ms, thread_cpu_us() - begin_us, r == -EADDRNOTAVAIL);
-	if (r == -EADDRNOTAVAIL)
-		return connect_bound(dialer, addr, ret_fd);
-	if (r >= 0)
-		*ret_fd = take_fd(&fd);
-	return r;
-}
-
-static struct addr *dial_current(struct dial *d)
-{
-	return &d->addrs[(d->first + d->tried) % d->count];
-}
-
-/*
- * What the first address says is told in the end: those that this machine has no way to come last
- * (RFC 6724), and would only say so.
- */
-static void dial_note_error(struct dial *d, int error)
-{
-	if (!d->error)
-		d->error = error;
-}
-
-/* Goes through the addresses until one connects (1) or is under way (0); d->fd then. */
-static int dial_try(struct dial *d)
+/* Begins addresses until one connects (1) or is under way (0): that is the last of d->begun, with
+ * *ret_fd. Negative errno: there are no further ones. */
+static int dial_begin(struct dial *d, int *ret_fd)
 {
 	int r;
 
-	for (; d->tried < d->count; d->tried++) {
-		r = dial_addr(d->dialer, dial_current(d), &d->fd);
+	while (d->begun < d->count) {
+		r = connect_addr(&d->dialer->ports, &d->addrs[d->begun++], ret_fd);
 		if (r >= 0)
 			return r;
-		dial_note_error(d, r);
+		dial_note_error(d, d->begun - 1, r);
 	}
 	return d->error;
 }
@@ -226,127 +147,178 @@ static void dial_remember(struct dial *d)
 	struct dialer *dialer = d->dialer;
 
 	for (size_t i = 0; i < dialer->count; i++)
-		if (addr_equal(&dialer->addrs[i], dial_current(d)))
+		if (addr_equal(&dialer->addrs[i], &d->addrs[d->peer]))
 			dialer->preferred = i;
 }
 
 /* All handles are closed. */
 static void dial_finish(struct dial *d)
 {
-	struct addr peer;
+	struct addr peer = d->addrs[d->peer];
 
+	free(take_ptr(d->tries));
 	if (d->cancelling) {
 		d->cancelled(d);
-		return;
-	}
-	if (d->fd >= 0) {
+	} else if (d->fd >= 0) {
 		dial_remember(d);
-		peer = *dial_current(d);
 		d->done(d, take_fd(&d->fd), 0, false, &peer);
-		return;
-	}
-	if (d->resolving) {
+	} else if (d->resolving) {
 		d->done(d, -1, d->error, true, NULL);
-		return;
+	} else {
+		dialer_forget(d->dialer);
+		d->done(d, -1, d->error, false, &peer);
 	}
-	dialer_forget(d->dialer);
-	d->tried = d->count - 1;
-	peer = *dial_current(d);
-	d->done(d, -1, d->error, false, &peer);
+}
+
+static void dial_release(struct dial *d)
+{
+	if (--d->handles == 0)
+		dial_finish(d);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-	struct dial *d = container_of((uv_timer_t *)handle, struct dial, timer);
-
-	d->timer_open = false;
-	if (!d->poll_open)
-		dial_finish(d);
-}
-
-static void dial_settle(struct dial *d)
-{
-	uv_close((uv_handle_t *)&d->timer, on_timer_closed);
+	dial_release(container_of((uv_timer_t *)handle, struct dial, timer));
 }
 
 static void on_poll_closed(uv_handle_t *handle)
 {
-	struct dial *d = container_of((uv_poll_t *)handle, struct dial, poll);
-
-	d->poll_open = false;
-	if (!d->timer_open)
-		dial_finish(d);
-	else if (!uv_is_closing((uv_handle_t *)&d->timer))
-		dial_next(d);
+	dial_release(container_of((uv_poll_t *)handle, struct dial_try, poll)->dial);
 }
 
-/* The address under way is out: the next one is tried when its handle is closed. */
-static void dial_fail_addr(struct dial *d, int error)
+static void try_close(struct dial_try *t)
 {
-	dial_note_error(d, error);
-	d->tried++;
-	uv_close((uv_handle_t *)&d->poll, on_poll_closed);
-	d->fd = fd_close(d->fd);
-	(void)uv_timer_stop(&d->timer);
+	if (t->fd < 0)
+		return;
+	uv_close((uv_handle_t *)&t->poll, on_poll_closed);
+	t->fd = fd_close(t->fd);
+	t->dial->under_way--;
 }
 
-static void on_connect_timeout(uv_timer_t *timer)
+/* It is decided, or nobody wants to know any more. */
+static void dial_settle(struct dial *d)
 {
-	dial_fail_addr(container_of(timer, struct dial, timer), -ETIMEDOUT);
+	if (uv_is_closing((uv_handle_t *)&d->timer))
+		return;
+	for (size_t i = 0; d->tries && i < d->count; i++)
+		try_close(&d->tries[i]);
+	uv_close((uv_handle_t *)&d->timer, on_timer_closed);
 }
+
+static void dial_win(struct dial *d, size_t at, int fd)
+{
+	d->fd = fd;
+	d->peer = at;
+	dial_settle(d);
+}
+
+/* --- addresses under way --- */
 
 static void on_connected(uv_poll_t *poll, int status, int events)
 {
-	struct dial *d = container_of(poll, struct dial, poll);
-	int r = socket_error(d->fd);
+	struct dial_try *t = container_of(poll, struct dial_try, poll);
+	struct dial *d = t->dial;
+	size_t at = (size_t)(t - d->tries);
+	int r = connect_error(t->fd), fd;
 
 	if (r == 0 && status < 0)
 		r = status;
 	if (r < 0) {
-		dial_fail_addr(d, r);
+		dial_note_error(d, at, r);
+		try_close(t);
+		dial_proceed(d);
 		return;
 	}
-	uv_close((uv_handle_t *)&d->poll, on_poll_closed);
-	dial_settle(d);
+	/* Not the descriptor, but libuv's view of it ends here. */
+	fd = take_fd(&t->fd);
+	d->under_way--;
+	uv_close((uv_handle_t *)&t->poll, on_poll_closed);
+	dial_win(d, at, fd);
 }
 
-/* Waits for the connection that is under way on d->fd. */
-static int dial_wait(struct dial *d)
+static void on_time(uv_timer_t *timer)
 {
-	int r = uv_poll_init(d->dialer->loop, &d->poll, d->fd);
+	struct dial *d = container_of(timer, struct dial, timer);
+	uint64_t now_ms = clock_now_ms();
 
-	if (r < 0)
+	for (size_t i = 0; i < d->begun; i++) {
+		if (d->tries[i].fd < 0 || d->tries[i].deadline_ms > now_ms)
+			continue;
+		dial_note_error(d, i, -ETIMEDOUT);
+		try_close(&d->tries[i]);
+	}
+	dial_proceed(d);
+}
+
+/* At the next address, or at the earliest deadline. */
+static void dial_arm(struct dial *d)
+{
+	uint64_t now_ms = clock_now_ms();
+	uint64_t at_ms = d->begun < d->count ? d->next_ms : UINT64_MAX;
+
+	for (size_t i = 0; i < d->begun; i++)
+		if (d->tries[i].fd >= 0)
+			at_ms = min_u64(at_ms, d->tries[i].deadline_ms);
+	/* The loop's idea of now is that of its last wakeup. */
+	uv_update_time(d->dialer->loop);
+	(void)uv_timer_start(&d->timer, on_time, at_ms > now_ms ? at_ms - now_ms : 0, 0);
+}
+
+/* The address begun last is under way with `fd`, which is closed where that can't be waited for. */
+static int dial_watch(struct dial *d, int fd)
+{
+	struct dial_try *t;
+	int r = 0;
+
+	if (!d->tries) {
+		d->tries = calloc(d->count, sizeof(*d->tries));
+		for (size_t i = 0; d->tries && i < d->count; i++)
+			d->tries[i] = (struct dial_try){ .dial = d, .fd = -1 };
+	}
+	t = d->tries ? &d->tries[d->begun - 1] : NULL;
+	r = t ? uv_poll_init(d->dialer->loop, &t->poll, fd) : -ENOMEM;
+	if (r < 0) {
+		dial_note_error(d, d->begun - 1, r);
+		(void)fd_close(fd);
 		return r;
-	d->poll_open = true;
-	(void)uv_poll_start(&d->poll, UV_WRITABLE, on_connected);
-	(void)uv_timer_start(&d->timer, on_connect_timeout, DIAL_CONNECT_TIMEOUT_MS, 0);
+	}
+	(void)uv_poll_start(&t->poll, UV_WRITABLE, on_connected);
+	t->fd = fd;
+	d->next_ms = clock_now_ms() + DIAL_STAGGER_MS;
+	t->deadline_ms = clock_now_ms() + DIAL_CONNECT_TIMEOUT_MS;
+	d->handles++;
+	d->under_way++;
 	return 0;
 }
 
-/* On the way through the addresses, with the timer open. */
-static void dial_next(struct dial *d)
+/* Begins the next address, where there is one. */
+static void dial_proceed(struct dial *d)
 {
-	int r = dial_try(d);
+	int fd = -1, r = -EAGAIN;
 
-	if (r == 0) {
-		r = dial_wait(d);
+	while (r < 0 && d->begun < d->count) {
+		r = dial_begin(d, &fd);
 		if (r == 0)
-			return;
+			r = dial_watch(d, fd);
 	}
-	if (r < 0) {
-		dial_note_error(d, r);
-		d->fd = fd_close(d->fd);
-	}
-	dial_settle(d);
+	if (r == 1)
+		dial_win(d, d->begun - 1, fd);
+	else if (d->under_way)
+		dial_arm(d);
+	else
+		dial_settle(d);
 }
 
 /* --- names --- */
 
+/* The address that worked last comes first, and those behind it in their order. */
 static void dial_use_known(struct dial *d)
 {
-	d->count = d->dialer->count;
-	d->first = d->dialer->preferred;
-	memcpy(d->addrs, d->dialer->addrs, d->count * sizeof(d->addrs[0]));
+	const struct dialer *dialer = d->dialer;
+
+	d->count = dialer->count;
+	for (size_t i = 0; i < d->count; i++)
+		d->addrs[i] = dialer->addrs[(dialer->preferred + i) % d->count];
 }
 
 static void dial_resolved(struct dial *d, int status, const struct addrinfo *info)
@@ -365,7 +337,7 @@ static void dial_resolved(struct dial *d, int status, const struct addrinfo *inf
 	}
 	d->resolving = false;
 	dial_use_known(d);
-	dial_next(d);
+	dial_proceed(d);
 }
 
 static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *info)
@@ -398,7 +370,7 @@ static void on_resolve_timeout(uv_timer_t *timer)
 
 static int dial_resolve(struct dial *d)
 {
-	/* No AI_ADDRCONFIG: on a machine with IPv4 alone it would take ::1 out of localhost. */
+	/* No AI_ADDRCONFIG: without an address but loopback's it would hide those of /etc/hosts. */
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct dial_lookup *lookup = calloc(1, sizeof(*lookup));
 	int r;
@@ -423,33 +395,42 @@ static int dial_resolve(struct dial *d)
 int dial_start(struct dial *d, struct dialer *dialer, int *ret_fd)
 {
 	bool known = dialer_known(dialer);
-	int r;
+	int fd = -1, r;
 
 	d->dialer = dialer;
 	d->fd = -1;
 	d->lookup = NULL;
+	d->tries = NULL;
 	d->error = 0;
-	d->tried = 0;
-	d->resolving = d->cancelling = d->poll_open = d->timer_open = false;
+	d->peer = d->begun = d->under_way = 0;
+	d->resolving = d->cancelling = false;
 	if (known) {
 		dial_use_known(d);
-		r = dial_try(d);
-		if (r < 0)
+		r = dial_begin(d, &fd);
+		if (r < 0) {
 			dialer_forget(dialer);
-		if (r == 1) {
-			dial_remember(d);
-			*ret_fd = take_fd(&d->fd);
-		}
-		if (r != 0)
 			return r;
+		}
+		if (r == 1) {
+			d->peer = d->begun - 1;
+			dial_remember(d);
+			*ret_fd = fd;
+			return 1;
+		}
 	}
 	/* From here on there is a handle, so whatever comes is told by a callback. */
 	(void)uv_timer_init(dialer->loop, &d->timer);
-	d->timer_open = true;
-	r = known ? dial_wait(d) : dial_resolve(d);
+	d->handles = 1;
+	if (known) {
+		if (dial_watch(d, fd) == 0)
+			dial_arm(d);
+		else
+			dial_proceed(d);
+		return 0;
+	}
+	r = dial_resolve(d);
 	if (r < 0) {
 		d->error = r;
-		d->fd = fd_close(d->fd);
 		dial_settle(d);
 	}
 	return 0;
@@ -457,13 +438,8 @@ int dial_start(struct dial *d, struct dialer *dialer, int *ret_fd)
 
 void dial_cancel(struct dial *d)
 {
-	if (d->cancelling)
-		return;
 	d->cancelling = true;
 	dial_leave_lookup(d);
-	if (d->poll_open && !uv_is_closing((uv_handle_t *)&d->poll))
-		uv_close((uv_handle_t *)&d->poll, on_poll_closed);
 	d->fd = fd_close(d->fd);
-	if (!uv_is_closing((uv_handle_t *)&d->timer))
-		dial_settle(d);
+	dial_settle(d);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connecting out: a name or address, resolved off the loop, each address tried in turn until one
- * answers.
+ * Connecting out: a name or address, resolved off the loop. The addresses of a name are tried as
+ * RFC 8305 has it (Happy Eyeballs): IPv6 and IPv4 take turns, the next one is begun when the one
+ * before has failed or has been silent for DIAL_STAGGER_MS, the first that connects is taken, and
+ * the others are closed. `localhost`, and every name below it, is ::1 and 127.0.0.1 without a
+ * question to any resolver (RFC 6761, 6.3).
  *
  * A dialer is a destination with what is known of it (the addresses, and which one worked last); a
  * dial is one attempt. When the addresses are known and the connection is there at once, which is
@@ -18,6 +21,7 @@
 #include "net/local_ports.h"
 
 #define DIAL_ADDRS_MAX 16            /* addresses of one name that are tried */
+#define DIAL_STAGGER_MS 250          /* RFC 8305, 8: the recommended Connection Attempt Delay */
 #define DIAL_CONNECT_TIMEOUT_MS 3000 /* per address, as stock */
 #define DIAL_RESOLVE_TIMEOUT_MS 5000
 #define DIAL_CACHE_MS \
@@ -27,7 +31,7 @@ struct dialer {
 	uv_loop_t *loop;
 	char host[ADDR_HOST_MAX];
 	uint16_t port;
-	bool literal;            /* the host is an address: never resolved */
+	bool fixed;              /* the host is an address, or localhost: never resolved */
 	size_t count, preferred; /* addresses known; the index of the one that worked last */
 	struct addr addrs[DIAL_ADDRS_MAX];
 	uint64_t resolved_ms; /* monotonic */
@@ -36,11 +40,14 @@ struct dialer {
 
 struct dial;
 struct dial_lookup;
+struct dial_try;
 
 /*
  * The outcome. fd >= 0: connected, the callee owns it, `peer` is its address. Otherwise `error` is
  * a negative errno or, with `resolving`, a uv_getaddrinfo error (uv_strerror() names both), and
- * `peer` the last address tried, or NULL.
+ * `peer` the address that said so, or NULL. Of several addresses' errors the one is told that says
+ * most: what a host has answered, else silence, else that there is no way from here; and of the
+ * same kind that of the address tried first.
  */
 typedef void (*dial_fn)(struct dial *d, int fd, int error, bool resolving, const struct addr *peer);
 
@@ -52,14 +59,19 @@ struct dial {
 	void (*cancelled)(struct dial *d);
 	void *owner;
 	struct dial_lookup *lookup; /* under way, or NULL */
-	uv_poll_t poll;
+	struct dial_try *tries;     /* on the heap, one for each of addrs, once the first waits */
 	uv_timer_t timer;
-	bool poll_open, timer_open; /* the handle is not yet closed */
+	unsigned handles; /* of libuv's that are not yet closed */
 	bool resolving, cancelling;
-	int fd;
-	int error;
-	size_t count, first,
-		tried; /* the dialer's addresses as of the start, since others may learn new ones */
+	int fd;           /* of the connection that was made */
+	int error;        /* the one that will be told if no address connects, or 0 */
+	size_t peer;      /* of addrs: the one that connected, or that `error` is of */
+	size_t count;     /* of addrs */
+	size_t begun;     /* how many of them have been tried, or are under way */
+	size_t under_way; /* tries that wait for an answer */
+	uint64_t next_ms; /* monotonic; when the next one is begun */
+	/* The dialer's as of the start, since others may learn new ones, in the order in which they
+	 * are tried. */
 	struct addr addrs[DIAL_ADDRS_MAX];
 };
 
@@ -72,10 +84,8 @@ void dialer_forget(struct dialer *dialer);
 /*
  * Begins an attempt. 1: connected already, *ret_fd is the caller's and `done` will not be called;
  * 0: `done` will be called later (never from within); negative errno: it failed at once and `done`
- * will not be called. Sockets are non-blocking, CLOEXEC, TCP_NODELAY and, unless local, keepalive;
- * d->done, cancelled, owner are set by the caller before. When the ports of the machine are used up
- * by connections in TIME_WAIT (EADDRNOTAVAIL) one of those is taken over by an explicit bind (see
- * dial.c).
+ * will not be called. What the sockets are like is said in connect.h; d->done, cancelled, owner are
+ * set by the caller before.
  */
 int dial_start(struct dial *d, struct dialer *dialer, int *ret_fd);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Connecting over loopback: at once, refused, silent, cancelled, by name. */
+/* Connecting over loopback: at once, refused, silent, one of several, cancelled, by name. */
 #include "net/dial.h"
 
 #include <stdarg.h>
@@ -7,12 +7,14 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/err.h"
 #include "base/fd.h"
 
 #define DEADLINE_MS 30000
@@ -157,9 +159,26 @@ static void test_silence_ends_with_a_timeout(void **state)
 		close(filler[i]);
 }
 
-static void test_next_address_is_tried_and_remembered(void **state)
+static unsigned open_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+/*
+ * A name's first address dropped packets, and each visitor waited 3 s for it: the next address is
+ * begun while the first one may still answer, and what loses is closed.
+ */
+static void test_silent_address_does_not_hold_up_the_next(void **state)
 {
 	struct fixture *f = *state;
+	unsigned descriptors;
 	int filler[4], l;
 	struct addr good;
 
@@ -171,10 +190,14 @@ static void test_next_address_is_tried_and_remembered(void **state)
 	dialer_for(f, "127.0.0.1", addr_port(&f->listen_addr));
 	f->dialer.addrs[1] = good;
 	f->dialer.count = 2;
+	descriptors = open_descriptors();
 	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), 0);
 	await_done(f);
 	assert_true(f->fd >= 0);
 	assert_true(addr_equal(&f->peer, &good));
+	/* The first address had not yet run out of its time. */
+	assert_int_equal(f->dial.error, 0);
+	assert_int_equal(open_descriptors(), descriptors + 1);
 	assert_int_equal(f->dialer.preferred, 1);
 	f->fd = fd_close(f->fd);
 	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), 1);
@@ -183,17 +206,46 @@ static void test_next_address_is_tried_and_remembered(void **state)
 	close(l);
 }
 
-static void test_first_address_tells_the_error(void **state)
+/* The first connection is taken, also when it is that of the address that was begun first. */
+static void test_slow_first_address_may_still_win(void **state)
+{
+	struct fixture *f = *state;
+	int filler[4];
+
+	fill_queue(f, filler);
+	dialer_for(f, "127.0.0.1", addr_port(&f->listen_addr));
+	f->dialer.addrs[1] = f->dialer.addrs[0];
+	addr_set_port(&f->dialer.addrs[1], 9); /* refused, unless somebody discards there */
+	f->dialer.count = 2;
+	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), 0);
+	while (f->dial.begun < 2)
+		uv_run(&f->loop, UV_RUN_ONCE);
+	/* The kernel sends its SYN again after a second, and finds room. */
+	assert_int_equal(fcntl(f->listen_fd, F_SETFL, O_NONBLOCK), 0);
+	for (size_t i = 0; i < 4; i++)
+		close(filler[i]);
+	for (int i = 0; i < 4; i++)
+		fd_close(accept4(f->listen_fd, NULL, NULL, SOCK_CLOEXEC));
+	await_done(f);
+	assert_true(f->fd >= 0);
+	assert_true(addr_equal(&f->peer, &f->listen_addr));
+}
+
+/* Whatever the order: no way on any machine, and an answer. */
+static void test_the_error_that_says_most_is_told(void **state)
 {
 	struct fixture *f = *state;
 	uint16_t port = addr_port(&f->listen_addr);
 
 	f->listen_fd = fd_close(f->listen_fd);
-	dialer_for(f, "127.0.0.1", port);
-	/* No way there on any machine. */
-	assert_int_equal(addr_parse_ip("255.255.255.255", port, &f->dialer.addrs[1]), 0);
-	f->dialer.count = 2;
-	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), -ECONNREFUSED);
+	for (size_t at = 0; at < 2; at++) {
+		dialer_for(f, "127.0.0.1", port);
+		f->dialer.addrs[1] = f->dialer.addrs[0];
+		assert_int_equal(addr_parse_ip("255.255.255.255", port, &f->dialer.addrs[at]), 0);
+		f->dialer.count = 2;
+		assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), -ECONNREFUSED);
+		assert_int_equal(f->dial.peer, 1 - at);
+	}
 }
 
 /* A socket bound to the very port that nobody listens on would connect to itself (RFC 9293, 3.5).
@@ -229,12 +281,54 @@ static void test_cancel_while_connecting(void **state)
 		close(filler[i]);
 }
 
+/*
+ * Where no file and no DNS names localhost, or DNS says that there is none, the application could
+ * not be reached: these names are the loopback addresses, both, whatever a resolver says (RFC 6761,
+ * 6.3), and nobody is asked.
+ */
+static void test_localhost_is_both_loopback_addresses(void **state)
+{
+	static const struct {
+		const char *host;
+		bool local;
+	} names[] = {
+		{ "localhost", true },
+		{ "LocalHost.", true },
+		{ "app.localhost", true },
+		{ "a.b.localhost.", true },
+		{ "localhost.example", false },
+		{ "notlocalhost", false },
+		{ "localhos", false },
+		{ ".", false },
+	};
+	struct fixture *f = *state;
+
+	assert_int_equal(listen(f->listen_fd, 8), 0);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		dialer_for(f, names[i].host, addr_port(&f->listen_addr));
+		assert_int_equal(f->dialer.fixed, names[i].local);
+		assert_int_equal(f->dialer.count, names[i].local ? 2 : 0);
+		if (!names[i].local)
+			continue;
+		assert_true(addr_is_loopback(&f->dialer.addrs[0]));
+		assert_int_not_equal(
+			f->dialer.addrs[0].sa.sa_family, f->dialer.addrs[1].sa.sa_family);
+		assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), 1);
+		assert_true(addr_equal(&f->dial.addrs[f->dial.peer], &f->listen_addr));
+		f->fd = fd_close(f->fd);
+		/* A change of network changes nothing here. */
+		dialer_forget(&f->dialer);
+		assert_int_equal(f->dialer.count, 2);
+	}
+}
+
+/* Numbers as inet_aton(3) knows them need no server, but take the way of a name. */
 static void test_names(void **state)
 {
 	struct fixture *f = *state;
 
 	assert_int_equal(listen(f->listen_fd, 8), 0);
-	dialer_for(f, "localhost", addr_port(&f->listen_addr));
+	dialer_for(f, "127.1", addr_port(&f->listen_addr));
 	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), 0);
 	await_done(f);
 	assert_true(f->fd >= 0);
@@ -265,7 +359,7 @@ static void test_cancel_while_resolving(void **state)
 {
 	struct fixture *f = *state;
 
-	dialer_for(f, "localhost", addr_port(&f->listen_addr));
+	dialer_for(f, "127.1", addr_port(&f->listen_addr));
 	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), 0);
 	dial_cancel(&f->dial);
 	while (!f->cancels)
@@ -292,9 +386,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refusal_is_told_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_silence_ends_with_a_timeout, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			test_next_address_is_tried_and_remembered, setup, teardown),
+			test_silent_address_does_not_hold_up_the_next, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			test_first_address_tells_the_error, setup, teardown),
+			test_slow_first_address_may_still_win, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_error_that_says_most_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_localhost_is_both_loopback_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_port_is_never_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel_while_connecting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),

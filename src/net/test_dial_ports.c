@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * More connections a minute than there are ports, in a network namespace with sixteen of them. On
- * loopback addresses the kernel reuses ports in TIME_WAIT by itself (tcp_tw_reuse 2), so the
- * address is another one.
+ * Connecting where ports are few, in a network namespace with sixteen of them. On loopback
+ * addresses the kernel reuses ports in TIME_WAIT by itself (tcp_tw_reuse 2), so that more
+ * connections a minute than there are ports are tried with another address.
  */
 #include "net/dial.h"
 
@@ -89,10 +89,61 @@ static void test_ports_in_time_wait_are_taken_over(void **state)
 	fd_close(l);
 }
 
+/* An application that had ended seemed to be there, once for as many visitors as there are ports:
+ * the kernel had given the socket the port that it was to connect to. */
+static void test_nobody_is_not_ourselves(void **state)
+{
+	struct dialer dialer;
+	struct dial dial;
+	struct addr addr;
+	uv_loop_t loop;
+	int l, fd = -1;
+
+	if (!enter_namespace()) {
+		print_message("network namespaces are not allowed here\n");
+		skip();
+	}
+	assert_int_equal(uv_loop_init(&loop), 0);
+	assert_int_equal(dialer_init(&dialer, &loop, "127.0.0.1", 40004), 0);
+	for (int i = 0; i < CONNECTIONS; i++)
+		assert_int_equal(dial_start(&dial, &dialer, &fd), -ECONNREFUSED);
+	assert_int_equal(addr_parse_ip("127.0.0.1", 40004, &addr), 0);
+	l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(l, &addr.sa, addr_len(&addr)), 0);
+	assert_int_equal(listen(l, 8), 0);
+	assert_int_equal(dial_start(&dial, &dialer, &fd), 1);
+	fd_close(fd);
+	fd_close(l);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+/* Without IPv6 the kernel says EADDRNOTAVAIL of ::1: that is no lack of ports, and not what is told
+ * when nobody listens on localhost. */
+static void test_localhost_without_ipv6(void **state)
+{
+	struct dialer dialer;
+	struct dial dial;
+	uv_loop_t loop;
+	int fd = -1;
+
+	if (!enter_namespace()) {
+		print_message("network namespaces are not allowed here\n");
+		skip();
+	}
+	write_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
+	assert_int_equal(uv_loop_init(&loop), 0);
+	assert_int_equal(dialer_init(&dialer, &loop, "localhost", 9), 0);
+	assert_int_equal(dial_start(&dial, &dialer, &fd), -ECONNREFUSED);
+	assert_int_equal(dialer.ports.crowded_ms, 0);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ports_in_time_wait_are_taken_over),
+		cmocka_unit_test(test_nobody_is_not_ourselves),
+		cmocka_unit_test(test_localhost_without_ipv6),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
