@@ -167,7 +167,9 @@ int client_handshake_feed(struct client_handshake *hs, const uint8_t *data, size
 
 	assert(hs->step != STEP_END);
 	while (at < len && r == HANDSHAKE_MORE) {
-		bool json = data[at] == '{' || data[at] == '"';
+		/* Among lines, only a challenge is JSON. */
+		bool json = hs->dialect == DIALECT_BORE ? msg_begins_json(data[at])
+							: data[at] == '{' || data[at] == '"';
 		enum dialect dialect = json ? DIALECT_BORE : DIALECT_LINE;
 
 		hs->heard = true;

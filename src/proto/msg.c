@@ -43,6 +43,11 @@ static const struct tag {
 };
 static_assert(ARRAY_LEN(tags) == MSG_TYPES, "a tag per message type");
 
+bool msg_begins_json(uint8_t first)
+{
+	return memchr("{\" \t\r\n", first, 6) != NULL;
+}
+
 const char *msg_type_name(enum msg_type type)
 {
 	assert(type < MSG_TYPES);
@@ -86,7 +91,22 @@ static int text_decode(const json_t *value, struct msg *m)
 	return 0;
 }
 
-static int payload_decode(enum payload payload, const json_t *value, struct msg *m)
+/*
+ * A port as serde reads a u16. To jansson "-0" is the integer 0; serde takes it for a float. In a
+ * frame that is nothing but a port, only the sign of a number is a '-'.
+ */
+static int port_decode(const json_t *value, const char *frame, size_t len, uint16_t *ret_port)
+{
+	json_int_t port = json_integer_value(value);
+
+	if (!json_is_integer(value) || port < 0 || port > UINT16_MAX || memchr(frame, '-', len))
+		return -EBADMSG;
+	*ret_port = (uint16_t)port;
+	return 0;
+}
+
+static int payload_decode(
+	enum payload payload, const json_t *value, const char *frame, size_t len, struct msg *m)
 {
 	const json_t *why;
 
@@ -94,11 +114,7 @@ static int payload_decode(enum payload payload, const json_t *value, struct msg 
 	case NOTHING:
 		return !value || json_is_null(value) ? 0 : -EBADMSG;
 	case PORT:
-		if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-			json_integer_value(value) > UINT16_MAX)
-			return -EBADMSG;
-		m->port = (uint16_t)json_integer_value(value);
-		return 0;
+		return port_decode(value, frame, len, &m->port);
 	case TEXT:
 		return text_decode(value, m);
 	case ID:
@@ -111,7 +127,9 @@ static int payload_decode(enum payload payload, const json_t *value, struct msg 
 			return -EBADMSG;
 		return id_decode(json_object_get(value, "id"), &m->id);
 	case VISITOR:
-		if (text_decode(json_object_get(value, "from"), m) < 0)
+		/* An address is read as a C string. */
+		if (text_decode(json_object_get(value, "from"), m) < 0 ||
+			memchr(m->text, '\0', m->text_len))
 			return -EBADMSG;
 		return id_decode(json_object_get(value, "id"), &m->id);
 	}
@@ -121,7 +139,7 @@ static int payload_decode(enum payload payload, const json_t *value, struct msg 
 static int json_decode(enum role from, const char *s, size_t len, struct msg *m)
 {
 	_cleanup_(json_unrefp) json_t *root =
-		json_loadb(s, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+		json_loadb(s, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 	void *member = json_object_iter(root);
 	const char *name;
 
@@ -136,7 +154,8 @@ static int json_decode(enum role from, const char *s, size_t len, struct msg *m)
 		if (!(tags[type].from & 1U << from) || strcmp(name, tags[type].name) != 0)
 			continue;
 		m->type = type;
-		return payload_decode(tags[type].payload, json_object_iter_value(member), m);
+		return payload_decode(
+			tags[type].payload, json_object_iter_value(member), s, len, m);
 	}
 	return -EBADMSG;
 }

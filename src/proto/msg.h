@@ -9,6 +9,7 @@
 #ifndef PROTO_MSG_H
 #define PROTO_MSG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -83,6 +84,9 @@ int msg_encode(enum dialect dialect, enum role from, const struct msg *msg,
 
 /* Encodes straight into a queue. As msg_encode() and buf_append(). */
 int msg_append(enum dialect dialect, enum role from, const struct msg *msg, struct buf *out);
+
+/* Whether a JSON message can begin with this byte: with its value, or a blank in front of it. */
+bool msg_begins_json(uint8_t first);
 
 const char *msg_type_name(enum msg_type type);
 

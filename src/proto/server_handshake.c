@@ -179,7 +179,7 @@ static int take_first_byte(struct server_handshake *hs, uint8_t byte, struct buf
 		hs->step = STEP_GREETING;
 		return HANDSHAKE_MORE;
 	}
-	if (byte != '{' && byte != '"')
+	if (!msg_begins_json(byte))
 		return fail(hs, HANDSHAKE_NOT_BORE, NULL, out);
 	hs->step = hs->auth ? STEP_AUTH : STEP_REQUEST;
 	return hs->auth && !hs->challenged ? say_challenge(hs, out) : HANDSHAKE_MORE;

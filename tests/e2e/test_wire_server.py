@@ -256,6 +256,7 @@ BAD = {
     "two-keys": b'{"Hello":0,"Accept":"x"}\0',
     "text-port": b'{"Hello":"80"}\0',
     "negative": b'{"Hello":-1}\0',
+    "negative-zero": b'{"Hello":-0}\0',
     "too-great": b'{"Hello":65536}\0',
     "fraction": b'{"Hello":1.5}\0',
     "bad-uuid": b'{"Accept":"6ba7b810"}\0',
