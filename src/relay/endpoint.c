@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include "relay/internal.h"
 #include "relay/session.h"
@@ -151,6 +152,12 @@ bool endpoint_check_token(const struct endpoint *e, const uint8_t token[OPTIONS_
 	for (size_t i = 0; i < OPTIONS_TOKEN_LEN; i++)
 		difference |= e->token[i] ^ token[i];
 	return e->has_token && difference == 0;
+}
+
+void endpoint_void_token(struct endpoint *e)
+{
+	e->has_token = false;
+	explicit_bzero(e->token, sizeof(e->token));
 }
 
 void endpoint_ref(struct endpoint *e)

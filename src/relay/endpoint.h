@@ -67,6 +67,9 @@ int endpoint_renew_token(struct endpoint *e);
 /* In constant time. */
 bool endpoint_check_token(const struct endpoint *e, const uint8_t token[OPTIONS_TOKEN_LEN]);
 
+/* It has been used, and is good for nothing more. */
+void endpoint_void_token(struct endpoint *e);
+
 void endpoint_ref(struct endpoint *e);
 void endpoint_unref(struct endpoint *e);
 

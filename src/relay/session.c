@@ -260,6 +260,8 @@ static void session_take_over(struct session *s, struct endpoint *e)
 		session_refuse(s, ERROR_TOO_MANY_TUNNELS);
 		return;
 	}
+	/* Also where the client asks for no other. */
+	endpoint_void_token(e);
 	old->endpoint = NULL;
 	session_end(old, "taken over by a new connection of the client");
 	s->relay->counts.tunnels_resumed++;

@@ -124,6 +124,29 @@ def test_no_resume_without_the_token(relay, kind):
         assert stream.stream(1) == b"x"
 
 
+@pytest.mark.parametrize("resume_too", [True, False], ids=["with-resume", "without"])
+@pytest.mark.parametrize("others", [{}, {"beat": 5000, "refuse": True, "visitor": True}], ids=["alone", "with-others"])
+def test_token_is_good_for_one_use(relay, resume_too, others):
+    """Presented without `resume`, whose answer brings the next one, a token stayed valid: whoever had seen it could take the tunnel again."""
+    conn, granted = open_tunnel(relay)
+    options = frame({"Options": {**others, **({"resume": True} if resume_too else {}), "token": granted["token"]}})
+    with conn, RawClient(relay, relay.secret) as second, RawClient(relay, relay.secret) as third:
+        for claimant in (second, third):
+            claimant.authenticate()
+            claimant.send_raw(frame({"Hello": conn.port}) + options)
+            if claimant is second:
+                assert claimant.recv_but() == {"Hello": conn.port}
+                assert ("token" in claimant.recv_but()["Options"]) == resume_too
+        assert third.recv_but() == {"Error": "port already in use"}
+        second.port = conn.port
+        with connect(second.public) as visitor:
+            announced = second.recv_but()
+            id = announced["Visitor"]["id"] if "visitor" in others else announced["Connection"]
+            with second.accept(id) as stream:
+                visitor.sendall(b"x")
+                assert stream.stream(1) == b"x"
+
+
 def test_stock_client_waits_half_a_second_at_most_for_its_refusal(relay):
     conn, _ = open_tunnel(relay)
     with conn, RawClient(relay, relay.secret) as second:
