@@ -177,14 +177,12 @@ int chan_take_fd(struct chan *c)
 
 void chan_close(struct chan *c, bool reset)
 {
-	struct linger none = { .l_onoff = 1, .l_linger = 0 };
-
 	if (c->closing)
 		return;
 	c->closing = true;
 	uv_close((uv_handle_t *)&c->poll, on_closed);
 	if (reset) {
-		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+		sockopt_set_reset(c->fd);
 	} else {
 		chan_send(c);
 		/* tcp(7): MSG_TRUNC discards without copying. */

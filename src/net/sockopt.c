@@ -30,3 +30,10 @@ void sockopt_set_stream(int fd, bool remote)
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, SOCKOPT_KEEP_INTERVAL_S);
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, SOCKOPT_KEEP_COUNT);
 }
+
+void sockopt_set_reset(int fd)
+{
+	const struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}

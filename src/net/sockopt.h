@@ -27,4 +27,7 @@ void sockopt_set_local(int fd);
  */
 void sockopt_set_stream(int fd, bool remote);
 
+/* From now on close(2) resets the connection, and throws away what waits to be sent (socket(7)). */
+void sockopt_set_reset(int fd);
+
 #endif

@@ -143,6 +143,25 @@ static int take_error(struct client_handshake *hs, const struct msg *msg)
 	return fail(hs, handshake_failure_from_error(msg->text));
 }
 
+/*
+ * An Error that has come together with the challenge of a data connection is the relay's, which
+ * can't have had our answer: we were stopped, or too busy, for its patience. Later it couldn't be
+ * told from a visitor's bytes.
+ */
+static int take_error_behind_challenge(
+	struct client_handshake *hs, const uint8_t *data, size_t len, struct buf *out)
+{
+	struct msg msg;
+	size_t used;
+
+	if (hs->dialect != DIALECT_BORE ||
+		msg_decode(DIALECT_BORE, ROLE_SERVER, data, len, &msg, &used) != MSG_COMPLETE ||
+		msg.type != MSG_ERROR)
+		return HANDSHAKE_DONE;
+	buf_consume(out, buf_len(out));
+	return take_error(hs, &msg);
+}
+
 static int take(
 	struct client_handshake *hs, enum dialect dialect, const struct msg *msg, struct buf *out)
 {
@@ -189,6 +208,8 @@ int client_handshake_feed(struct client_handshake *hs, const uint8_t *data, size
 		}
 		at += used;
 		r = take(hs, dialect, &msg, out);
+		if (r == HANDSHAKE_DONE && msg.type == MSG_CHALLENGE)
+			r = take_error_behind_challenge(hs, data + at, len - at, out);
 	}
 	if (r >= 0)
 		*ret_used = at;

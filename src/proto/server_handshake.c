@@ -3,6 +3,10 @@
  * The relay's end. The client's first byte tells the dialect; a challenge that was sent before it
  * (stock clients with a secret wait for one) changes nothing for a client that speaks lines. What
  * may come when is one table; all else ends the handshake.
+ *
+ * A client says its Accept without waiting for an answer, and takes whatever comes behind it (in
+ * answer to a challenge: behind that) for its visitor's bytes. So the relay has words only for who
+ * can't have said one.
  */
 #include "proto/server_handshake.h"
 
@@ -28,7 +32,9 @@ static int say(const struct server_handshake *hs, const struct msg *msg, struct 
 	return msg_append(hs->dialect, ROLE_SERVER, msg, out);
 }
 
-/* With a text, the client is told; a peer that isn't one, or is out of step, gets none, as stock.
+/*
+ * With a text, the client is told; a peer that isn't one, or is out of step, gets none, as stock,
+ * nor does a data connection.
  */
 static int fail(struct server_handshake *hs, enum handshake_failure failure, const char *text,
 	struct buf *out)
@@ -38,10 +44,11 @@ static int fail(struct server_handshake *hs, enum handshake_failure failure, con
 
 	hs->failure = failure;
 	hs->step = STEP_END;
-	if (text) {
+	if (text && !hs->is_stream) {
 		error.text_len = strlen(text);
 		memcpy(error.text, text, error.text_len);
 		r = say(hs, &error, out);
+		hs->told = r == 0;
 	}
 	return r < 0 ? r : HANDSHAKE_FAILED;
 }
@@ -173,7 +180,6 @@ static int take_garbage(struct server_handshake *hs, int error, struct buf *out)
 
 static int take_first_byte(struct server_handshake *hs, uint8_t byte, struct buf *out)
 {
-	hs->heard = true;
 	if (byte == 'H' && hs->line_dialect) {
 		hs->dialect = DIALECT_LINE;
 		hs->step = STEP_GREETING;
@@ -182,7 +188,34 @@ static int take_first_byte(struct server_handshake *hs, uint8_t byte, struct buf
 	if (!msg_begins_json(byte))
 		return fail(hs, HANDSHAKE_NOT_BORE, NULL, out);
 	hs->step = hs->auth ? STEP_AUTH : STEP_REQUEST;
-	return hs->auth && !hs->challenged ? say_challenge(hs, out) : HANDSHAKE_MORE;
+	return HANDSHAKE_MORE;
+}
+
+/* Whether `msg`, or the message at `rest` behind it, is an Accept. */
+static bool ends_in_accept(
+	const struct server_handshake *hs, const struct msg *msg, const uint8_t *rest, size_t len)
+{
+	struct msg next;
+	size_t used;
+
+	if (msg->type == MSG_ACCEPT)
+		return true;
+	return msg_decode(hs->dialect, ROLE_CLIENT, rest, len, &next, &used) == MSG_COMPLETE &&
+	       next.type == MSG_ACCEPT;
+}
+
+/* A message, or what is none (a negative `error`). Who speaks JSON has been challenged, or is now.
+ */
+static int take_whole(
+	struct server_handshake *hs, int error, const struct msg *msg, struct buf *out)
+{
+	int r = 0;
+
+	if (hs->auth && hs->dialect == DIALECT_BORE && !hs->challenged && !hs->is_stream)
+		r = say_challenge(hs, out);
+	if (r < 0)
+		return r;
+	return error < 0 ? take_garbage(hs, error, out) : take(hs, msg, out);
 }
 
 int server_handshake_start(
@@ -203,7 +236,7 @@ int server_handshake_challenge(struct server_handshake *hs, struct buf *out)
 {
 	int r = 0;
 
-	if (hs->auth && !hs->heard && !hs->challenged)
+	if (hs->auth && hs->dialect == DIALECT_BORE && !hs->challenged)
 		r = say_challenge(hs, out);
 	return r < 0 ? r : HANDSHAKE_MORE;
 }
@@ -224,23 +257,23 @@ int server_handshake_feed(struct server_handshake *hs, const uint8_t *data, size
 			r = HANDSHAKE_MORE;
 			break;
 		}
-		if (r < 0) {
-			r = take_garbage(hs, r, out);
-			break;
+		if (r == MSG_COMPLETE) {
+			at += used;
+			hs->is_stream = ends_in_accept(hs, &msg, data + at, len - at);
 		}
-		at += used;
-		r = take(hs, &msg, out);
+		r = take_whole(hs, r, &msg, out);
 	}
 	if (r >= 0)
 		*ret_used = at;
 	return r;
 }
 
-int server_handshake_expire(struct server_handshake *hs, struct buf *out)
+int server_handshake_expire(struct server_handshake *hs, bool may_be_stream, struct buf *out)
 {
 	/* As with garbage: stock is silent once a secret is out of the way. */
 	bool told = hs->dialect == DIALECT_LINE ||
 		    (hs->auth && (hs->step == STEP_FIRST_BYTE || hs->step == STEP_AUTH));
 
+	hs->is_stream |= may_be_stream;
 	return fail(hs, HANDSHAKE_SILENT, told ? ERROR_TIMED_OUT : NULL, out);
 }

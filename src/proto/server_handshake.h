@@ -24,16 +24,17 @@ struct server_handshake {
 
 	/* Results. */
 	enum dialect dialect; /* known from the first byte on */
-	bool heard;           /* the client's first byte has come */
 	enum server_request request;
 	uint16_t port;
 	struct uuid id;
 	enum handshake_failure failure;
+	bool told; /* FAILED: an Error text is in `out`; if not, close with a reset */
 
 	/* Own. */
 	int step;
 	bool challenged;
 	bool auth_line; /* the client has sent one */
+	bool is_stream; /* an Accept was seen: what the client hears is its visitor's */
 	struct uuid challenge;
 };
 
@@ -45,19 +46,22 @@ struct server_handshake {
 int server_handshake_start(
 	struct server_handshake *hs, bool speaks_json, struct buf *out, bool *ret_wait);
 
-/* Sends the challenge unless the client has been heard or has it already. HANDSHAKE_MORE. */
+/* Sends the challenge unless the client speaks lines or has it already. HANDSHAKE_MORE. */
 int server_handshake_challenge(struct server_handshake *hs, struct buf *out);
 
 /*
  * Eats up to `len` bytes, *ret_used of them. DONE: `request` is to be answered by the caller
  * (msg_append() in `dialect`); what follows in `data` belongs to the tunnel or to the stream.
- * FAILED: the Error text, if there is one for this, is already in `out`. Not to be called again
- * after either.
+ * FAILED: the Error text, if there is one for this, is already in `out`; a data connection gets
+ * none. Not to be called again after either.
  */
 int server_handshake_feed(struct server_handshake *hs, const uint8_t *data, size_t len,
 	size_t *ret_used, struct buf *out);
 
-/* The deadline has passed: appends what stock says then. HANDSHAKE_FAILED. */
-int server_handshake_expire(struct server_handshake *hs, struct buf *out);
+/*
+ * The deadline has passed. HANDSHAKE_FAILED. `may_be_stream`: the client may have said its Accept,
+ * which is on its way yet; if not, appends what stock says then.
+ */
+int server_handshake_expire(struct server_handshake *hs, bool may_be_stream, struct buf *out);
 
 #endif

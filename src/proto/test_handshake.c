@@ -43,10 +43,11 @@
 
 enum turn_type {
 	END,
-	HEARS,  /* the peer's bytes come */
-	SAYS,   /* this is all that it has said since */
-	WAITS,  /* server: HANDSHAKE_CHALLENGE_WAIT_MS pass */
-	EXPIRES /* server: HANDSHAKE_TIMEOUT_MS pass */
+	HEARS,        /* the peer's bytes come */
+	SAYS,         /* this is all that it has said since */
+	WAITS,        /* server: HANDSHAKE_CHALLENGE_WAIT_MS pass */
+	EXPIRES,      /* server: HANDSHAKE_TIMEOUT_MS pass, and it has no tunnel */
+	EXPIRES_MUTE, /* the same, where it may be a data connection */
 };
 
 struct turn {
@@ -89,8 +90,8 @@ static const struct client_case {
 		{ { SAYS, ACCEPT }, { HEARS, "raw|bytes" } }, HANDSHAKE_DONE, .rest = "raw|bytes" },
 	{ "a stream with a secret; the visitor speaks first", "secret",
 		{ BORE, CLIENT_STREAM, .id = ID_BYTES },
-		{ { SAYS, "" }, { HEARS, CHALLENGE "raw|" }, { SAYS, TAG ACCEPT } }, HANDSHAKE_DONE,
-		.rest = "raw|" },
+		{ { SAYS, "" }, { HEARS, CHALLENGE }, { SAYS, TAG ACCEPT }, { HEARS, "raw|" } },
+		HANDSHAKE_DONE, .rest = "raw|" },
 
 	{ "wrong secret", "secret", { BORE, CLIENT_TUNNEL },
 		{ { HEARS, CHALLENGE }, { SAYS, TAG HELLO_0 }, { HEARS, ERROR("invalid secret") } },
@@ -202,6 +203,7 @@ static const struct server_case {
 	enum server_request request;
 	uint16_t port;
 	const char *rest;
+	bool mute; /* FAILED: it may be a data connection, and was told nothing */
 } server_cases[] = {
 	{ "a tunnel, any port", NULL, .turns = { { SAYS, "" }, { HEARS, HELLO_0 } },
 		.result = HANDSHAKE_DONE },
@@ -227,6 +229,15 @@ static const struct server_case {
 			{ SAYS, CHALLENGE ERROR("server requires secret, but no secret was "
 						"provided") } },
 		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_SECRET_REQUIRED },
+	{ "a data connection without the secret hears no word, which would be its visitor's",
+		"secret", .turns = { { SAYS, "" }, { HEARS, ACCEPT }, { SAYS, "" } },
+		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_SECRET_REQUIRED, .mute = true },
+	{ "nor behind a challenge that came too early", "secret", .no_lines = true,
+		.turns = { { SAYS, CHALLENGE }, { HEARS, ACCEPT }, { SAYS, "" } },
+		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_SECRET_REQUIRED, .mute = true },
+	{ "half a message before the challenge", "secret",
+		.turns = { { HEARS, "{\"Hello\"" }, { SAYS, "" }, { WAITS }, { SAYS, CHALLENGE } },
+		.result = HANDSHAKE_MORE, .rest = "{\"Hello\"" },
 	{ "blanks in front of a message, as serde takes them", NULL,
 		.turns = { { HEARS, " \t\r\n" HELLO_9000 } }, .result = HANDSHAKE_DONE,
 		.port = 9000 },
@@ -266,6 +277,14 @@ static const struct server_case {
 		.turns = { { WAITS }, { SAYS, CHALLENGE }, { EXPIRES },
 			{ SAYS, ERROR("timed out waiting for initial message") } },
 		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_SILENT },
+	{ "silence of what may be a data connection, whose answer is late", "secret",
+		.turns = { { WAITS }, { SAYS, CHALLENGE }, { EXPIRES_MUTE }, { SAYS, "" } },
+		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_SILENT, .mute = true },
+	{ "half an answer of what may be one", "secret",
+		.turns = { { WAITS }, { SAYS, CHALLENGE }, { HEARS, "{\"Auth" }, { EXPIRES_MUTE },
+			{ SAYS, "" } },
+		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_SILENT, .mute = true,
+		.rest = "{\"Auth" },
 	{ "silence behind the tag", "secret",
 		.turns = { { WAITS }, { SAYS, CHALLENGE }, { HEARS, TAG }, { EXPIRES },
 			{ SAYS, "" } },
@@ -322,10 +341,22 @@ static const struct server_case {
 		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_NOT_BORE, .dialect = LINE,
 		.rest = "what\n" },
 	{ "line: out of order", NULL,
-		.turns = { { HEARS, "HELLO 1\nPORT 9000\nACCEPT " ID "\n" },
+		.turns = { { HEARS, "HELLO 1\nPORT 9000\nPORT 9001\n" },
 			{ SAYS, "ERR unexpected message\n" } },
 		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_UNEXPECTED, .dialect = LINE,
 		.port = 9000 },
+	{ "line: out of order, and a data connection", NULL,
+		.turns = { { HEARS, "HELLO 1\nPORT 9000\nACCEPT " ID "\n" }, { SAYS, "" } },
+		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_UNEXPECTED, .dialect = LINE,
+		.port = 9000, .mute = true },
+	{ "line: a data connection without the secret", "s",
+		.turns = { { HEARS, "HELLO 1\nACCEPT " ID "\nraw" }, { SAYS, "" } },
+		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_SECRET_REQUIRED, .dialect = LINE,
+		.rest = "raw", .mute = true },
+	{ "line: what may be a data connection, and is late", NULL,
+		.turns = { { HEARS, "HELLO 1\nACC" }, { EXPIRES_MUTE }, { SAYS, "" } },
+		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_SILENT, .dialect = LINE,
+		.rest = "ACC", .mute = true },
 	{ "line: no end", NULL,
 		.turns = { { HEARS, "HELLO 1\nAUTH " LONG_256 },
 			{ SAYS, "ERR frame error, invalid byte length\n" } },
@@ -419,8 +450,9 @@ static void end_turn(struct end *end, const struct turn *turn, const char *name,
 		buf_consume(&end->out, buf_len(&end->out));
 	} else if (turn->type == WAITS) {
 		end->r = server_handshake_challenge(end->server, &end->out);
-	} else if (turn->type == EXPIRES) {
-		end->r = server_handshake_expire(end->server, &end->out);
+	} else if (turn->type == EXPIRES || turn->type == EXPIRES_MUTE) {
+		end->r =
+			server_handshake_expire(end->server, turn->type == EXPIRES_MUTE, &end->out);
 	}
 	buf_deinit(&wire);
 }
@@ -492,6 +524,8 @@ static void server_converse(const struct server_case *c, size_t chunk)
 	assert_int_equal(hs.failure, c->failure);
 	assert_int_equal(hs.dialect, c->dialect);
 	assert_int_equal(hs.port, c->port);
+	if (c->mute)
+		assert_false(hs.told);
 	if (end.r == HANDSHAKE_DONE) {
 		assert_int_equal(hs.request, c->request);
 		assert_int_equal(uuid_equal(&hs.id, &id), c->request == SERVER_STREAM);
@@ -531,6 +565,87 @@ static void converse(struct end *client, struct end *server)
 		end_feed(client, &wire, 1);
 		buf_deinit(&wire);
 	}
+}
+
+/*
+ * What the relay said to us before it can have read our answer was once taken for the visitor's:
+ * "timed out waiting for initial message", when the client had been stopped for some seconds.
+ */
+static void test_words_together_with_the_challenge(void **state)
+{
+	static const struct {
+		const char *rest;
+		enum handshake_failure failure;
+	} cases[] = {
+		{ ERROR("timed out waiting for initial message"), HANDSHAKE_REFUSED },
+		{ ERROR("too many") "more", HANDSHAKE_REFUSED },
+		{ "raw", HANDSHAKE_OK },
+		{ "", HANDSHAKE_OK },
+	};
+	static const struct uuid challenge = ID_BYTES;
+	struct auth *auth = auth_make("secret");
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct client_handshake hs = { BORE, CLIENT_STREAM, .id = ID_BYTES, .auth = auth };
+		bool good = cases[i].failure == HANDSHAKE_OK;
+		struct buf wire, rest;
+		struct end end;
+
+		end_init(&end, &hs, NULL);
+		end.r = client_handshake_start(&hs, &end.out);
+		expand(CHALLENGE, auth, &challenge, &wire);
+		expand(cases[i].rest, auth, &challenge, &rest);
+		assert_int_equal(buf_append(&wire, buf_head(&rest), buf_len(&rest)), 0);
+		end_feed(&end, &wire, SIZE_MAX / 2);
+		assert_int_equal(end.r, good ? HANDSHAKE_DONE : HANDSHAKE_FAILED);
+		assert_int_equal(hs.failure, cases[i].failure);
+		assert_int_equal(buf_len(&end.out) > 0, good);
+		buf_deinit(&wire);
+		buf_deinit(&rest);
+		buf_deinit(&end.in);
+		buf_deinit(&end.out);
+	}
+	auth_free(auth);
+}
+
+/*
+ * A relay that was started anew with another secret has a data connection's wrong answer before it:
+ * no words, if the Accept is there already. A control connection is told.
+ */
+static void test_wrong_answer_of_a_data_connection(void **state)
+{
+	static const struct {
+		bool no_lines, told;
+		const char *hears;
+	} cases[] = {
+		{ true, true, WRONG_TAG },
+		{ true, true, WRONG_TAG HELLO_0 },
+		{ true, false, WRONG_TAG ACCEPT "raw" },
+		{ false, true, "HELLO 1\nAUTH other\n80\n" },
+		{ false, false, "HELLO 1\nAUTH other\nACCEPT " ID "\n" },
+	};
+	struct auth *auth = auth_make("secret");
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct server_handshake hs = { .auth = auth, .line_dialect = !cases[i].no_lines };
+		struct buf wire;
+		struct end end;
+		bool wait;
+
+		end_init(&end, NULL, &hs);
+		end.r = server_handshake_start(&hs, false, &end.out, &wait);
+		buf_consume(&end.out, buf_len(&end.out));
+		expand(cases[i].hears, auth, &hs.challenge, &wire);
+		end_feed(&end, &wire, SIZE_MAX / 2);
+		assert_int_equal(end.r, HANDSHAKE_FAILED);
+		assert_int_equal(hs.failure, HANDSHAKE_WRONG_SECRET);
+		assert_int_equal(hs.told, cases[i].told);
+		assert_int_equal(buf_len(&end.out) > 0, cases[i].told);
+		buf_deinit(&wire);
+		buf_deinit(&end.in);
+		buf_deinit(&end.out);
+	}
+	auth_free(auth);
 }
 
 /* Our two ends with each other: every dialect, goal, secret and moment of the challenge. */
@@ -584,6 +699,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_client),
 		cmocka_unit_test(test_server),
+		cmocka_unit_test(test_words_together_with_the_challenge),
+		cmocka_unit_test(test_wrong_answer_of_a_data_connection),
 		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_failure_texts),
 	};

@@ -3,12 +3,17 @@
  * The first step is taken on the stack: without a secret the client's Accept has mostly come before
  * the connection is accepted, and then neither a session nor a handle of the loop is ever made for
  * it. What isn't done in one step becomes a session; the places for those are limited.
+ *
+ * Any newcomer may be a data connection, whose client takes what comes for its visitor's bytes, an
+ * ordinary end included. Until it is known to be none, it is closed with a reset, and hears no word
+ * that isn't an answer to its own.
  */
 #include "relay/greeting.h"
 
 #include <errno.h>
 #include <string.h>
 #include "base/fd.h"
+#include "net/sockopt.h"
 #include "relay/internal.h"
 #include "relay/session.h"
 #include "relay/stream.h"
@@ -89,6 +94,12 @@ bool greeting_read(struct session *s)
 }
 
 /* --- a new connection --- */
+
+static void hang_up(int fd)
+{
+	sockopt_set_reset(fd);
+	(void)fd_close(fd);
+}
 
 /*
  * Who makes room for a newcomer whose address has a tunnel: the oldest of that address, where it
@@ -174,12 +185,15 @@ static void first_step_continue(
 
 	if ((step->result == HANDSHAKE_MORE && !greeting_admit(relay, from)) ||
 		session_new(relay, fd, from, &step->hs, &s) < 0) {
-		(void)fd_close(fd);
+		hang_up(fd);
 		return;
 	}
-	/* Both fit: the queues of a new chan are empty, and larger. */
-	(void)buf_append(&s->chan.out, buf_head(&step->out), buf_len(&step->out));
-	(void)buf_append(&s->chan.in, step->data + step->used, step->len - step->used);
+	/* Both fit, if there is memory: the queues of a new chan are empty, and larger. */
+	if (buf_append(&s->chan.out, buf_head(&step->out), buf_len(&step->out)) < 0 ||
+		buf_append(&s->chan.in, step->data + step->used, step->len - step->used) < 0) {
+		session_end(s, "out of memory");
+		return;
+	}
 	if (step->wait_challenge)
 		timeouts_arm(&relay->challenges, &s->challenge);
 	greeting_step(s, step->result);
@@ -193,7 +207,7 @@ void greeting_accept(struct relay *relay, int fd, const struct addr *from)
 
 	relay->counts.handshakes++;
 	if (greeting_penalised(relay, from)) {
-		(void)fd_close(fd);
+		hang_up(fd);
 		return;
 	}
 	step.used = step.len = 0;
@@ -201,7 +215,7 @@ void greeting_accept(struct relay *relay, int fd, const struct addr *from)
 	buf_init(&step.out, GREETING_FIRST_OUT);
 	if (first_step_take(relay, &step, fd, from) < 0) {
 		relay->counts.handshakes_failed++;
-		(void)fd_close(fd);
+		hang_up(fd);
 	} else if (step.result == HANDSHAKE_DONE && step.hs.request == SERVER_STREAM &&
 		   !buf_len(&step.out)) {
 		stream_join(relay, &step.hs.id, fd, step.data + step.used, step.len - step.used);
@@ -217,7 +231,8 @@ void greeting_on_late(struct timeouts *q, struct timeout *t)
 {
 	struct session *s = container_of(t, struct session, timeout);
 
-	(void)server_handshake_expire(&s->hs, &s->chan.out);
+	/* Without a tunnel there is no visitor for whom it could be. */
+	(void)server_handshake_expire(&s->hs, s->relay->serving_count > 0, &s->chan.out);
 	chan_flush(&s->chan);
 	greeting_failed(s);
 }

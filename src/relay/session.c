@@ -83,13 +83,15 @@ static void on_chan_closed(struct chan *c)
 void session_end(struct session *s, const char *why)
 {
 	struct endpoint *e = s->endpoint;
+	/* It may be a data connection (greeting.c), and only our own words mustn't be lost. */
+	bool reset = s->state == SESSION_GREETING && !s->hs.told;
 
 	if (s->state == SESSION_ENDED)
 		return;
 	s->endpoint = NULL;
 	list_remove(&s->unsent);
 	session_set_state(s, SESSION_ENDED, why);
-	chan_close(&s->chan, false);
+	chan_close(&s->chan, reset);
 	if (e) {
 		limits_give_tunnel(&s->relay->limits, &e->client);
 		endpoint_close(e, why);
@@ -118,6 +120,7 @@ static void session_refuse(struct session *s, const char *text)
 				     .addr = &s->from,
 				     .why = text,
 			     });
+	s->hs.told = true;
 	session_say(s, &error);
 	session_end(s, text);
 }
@@ -349,7 +352,7 @@ void session_become_stream(struct session *s)
 	if (fd >= 0)
 		stream_join(s->relay, &s->hs.id, fd, buf_head(&c->in), buf_len(&c->in));
 	else
-		chan_close(c, false);
+		chan_close(c, true);
 }
 
 void session_read(struct session *s)

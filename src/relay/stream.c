@@ -11,6 +11,7 @@
 #include <string.h>
 #include "base/fd.h"
 #include "base/log.h"
+#include "net/sockopt.h"
 #include "relay/endpoint.h"
 #include "relay/internal.h"
 #include "relay/session.h"
@@ -173,6 +174,7 @@ void stream_join(
 
 	if (!entry) {
 		relay->counts.accepts_unknown++;
+		sockopt_set_reset(fd);
 		(void)fd_close(fd);
 		return;
 	}
@@ -187,6 +189,7 @@ void stream_join(
 
 	if (pump_pool_add(relay->pool, &job, &s->pump) < 0) {
 		relay->counts.visitors_no_memory++;
+		sockopt_set_reset(fd);
 		(void)fd_close(fd);
 		stream_drop(s, "out of memory");
 		return;

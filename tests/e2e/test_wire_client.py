@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What our client says and hears, byte for byte, against a relay played by hand: as stock, as ours, and as neither."""
 
+import contextlib
+import queue
 import re
 import socket
 import time
@@ -107,6 +109,32 @@ def test_bytes_behind_the_challenge_belong_to_the_stream(lab, fake):
             stream.send_raw(frame({"Challenge": CHALLENGE}) + data)
             stream.raw(), stream.raw()
             assert stream.stream(len(data)) == data
+
+
+def test_error_that_comes_with_the_challenge_is_no_visitor(lab, fake):
+    """A client that was stopped for some seconds found both in its socket, and gave "timed out" to the application."""
+    heard = queue.Queue()
+
+    def listen(sock):
+        with contextlib.suppress(ConnectionResetError):
+            while data := sock.recv(4096):
+                heard.put(data)
+        heard.put(None)
+
+    start(lab, fake, lab.app(listen), secret=SECRET)
+    with fake.accept() as conn:
+        greet(conn, SECRET)
+        conn.send({"Connection": VISITOR})
+        with fake.accept() as stream:
+            stream.send({"Challenge": CHALLENGE}, {"Error": "timed out waiting for initial message"})
+            assert stream.at_end()
+        assert heard.get(timeout=DEADLINE) is None
+        conn.send({"Connection": VISITOR})
+        with fake.accept() as stream:
+            stream.send({"Challenge": CHALLENGE})
+            stream.raw(), stream.raw()
+            stream.send({"Error": "of the visitor's own"})
+            assert heard.get(timeout=DEADLINE) == frame({"Error": "of the visitor's own"})
 
 
 def test_split_at_every_byte(lab, fake):
