@@ -304,6 +304,32 @@ static int server_configure(
 		&config->bind_tunnels_dual);
 }
 
+/* An open relay is a choice, and a secret that came out empty isn't one: both are told, once. */
+static void server_warn_open(const struct server_values *v, const struct option_set *set)
+{
+	const struct secret *secret = &v->common.secret;
+	const char *from = "the credential 'bore-secret'";
+
+	if (secret->set && secret->len)
+		return;
+	if (v->common.secret_file)
+		from = "the file of --secret-file";
+	else if (option_set_source(set, "secret") == OPTION_FROM_ENV)
+		from = "BORE_SECRET";
+	else if (option_set_source(set, "secret") == OPTION_FROM_ARG)
+		from = "--secret";
+	if (secret->set)
+		log_warn("server",
+			"the secret is empty: anyone who reaches the control port and gives an "
+			"empty one can open tunnels; put one into %s, such as 'openssl rand -hex "
+			"32' makes",
+			from);
+	else
+		log_warn("server",
+			"no secret is set: anyone who reaches the control port can open tunnels; "
+			"give one with --secret-file or BORE_SECRET");
+}
+
 static void server_show_address(struct server *s, const struct addr *addr)
 {
 	char text[ADDR_TEXT_MAX];
@@ -355,6 +381,7 @@ static int server_run(struct server *s, struct option_set *set)
 		code = runtime_open(&s->runtime, set, &s->values.common, &handlers);
 	if (code != EXIT_CODE_OK)
 		return code;
+	server_warn_open(&s->values, set);
 	s->code = server_open_relay(s, &config);
 	if (!s->relay)
 		runtime_close(&s->runtime);

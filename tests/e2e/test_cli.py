@@ -242,6 +242,35 @@ def test_secret_file(lab, tmp_path):
     assert not quiet.process.find("every user can read")
 
 
+OPEN = {
+    "none": (None, None, "no secret is set: .*--secret-file or BORE_SECRET"),
+    "option": (("--secret", ""), None, "the secret is empty: .*--secret"),
+    "variable": (None, {"BORE_SECRET": ""}, "the secret is empty: .*BORE_SECRET"),
+    "file": (b"", None, "the secret is empty: .*--secret-file"),
+    "newline": (b"\n", None, "the secret is empty: .*--secret-file"),
+    "file-before-variable": (b"", {"BORE_SECRET": "given"}, "the secret is empty: .*--secret-file"),
+    "given": (("--secret", "given"), None, None),
+    "given-blank": (("--secret", " "), None, None),
+    "given-in-a-file": (b"given\n", {"BORE_SECRET": ""}, None),
+}
+
+
+@pytest.mark.parametrize("way,env,warning", OPEN.values(), ids=OPEN.keys())
+def test_open_relay_says_so(lab, tmp_path, way, env, warning):
+    """An empty variable, or a file that came out empty, made an open relay in silence."""
+    args = way or ()
+    if isinstance(way, bytes):
+        file = tmp_path / "secret"
+        file.write_bytes(way)
+        file.chmod(0o600)
+        args = ("--secret-file", file)
+    relay = lab.relay(args=args, env=env)
+    relay.process.wait_line("loopback peers are exempt")  # said behind it
+    said = [line.text for line, _ in relay.process.find(r"\bwarn")]
+    assert len(said) == (1 if warning else 0)
+    assert not warning or re.search(warning, said[0])
+
+
 def test_secret_in_a_variable_does_not_reach_a_file_option(lab, tmp_path):
     """The file on the command line wins over the variable."""
     file = tmp_path / "secret"
