@@ -210,6 +210,9 @@ static void on_write_metrics(void *owner, FILE *out)
 		return;
 	tunnel_status(l->tunnel, &status);
 	fprintf(out,
+		"# HELP bore_build_info The version of this program.\n"
+		"# TYPE bore_build_info gauge\n"
+		"bore_build_info{version=\"" WASMRUN_VERSION "\"} 1\n"
 		"# HELP bore_tunnel_up Whether the tunnel is connected.\n"
 		"# TYPE bore_tunnel_up gauge\nbore_tunnel_up %d\n"
 		"# HELP bore_tunnel_reconnects_total Connections made again after a loss.\n"

@@ -48,6 +48,10 @@ static void metrics_write(struct api *api, FILE *out)
 		{ "wasmrun_event_readers", "gauge", "Readers of /api/events.", api->hub.count },
 	};
 
+	fputs("# HELP wasmrun_build_info The version of this program.\n"
+	      "# TYPE wasmrun_build_info gauge\n"
+	      "wasmrun_build_info{version=\"" WASMRUN_VERSION "\"} 1\n",
+		out);
 	for (size_t i = 0; i < ARRAY_LEN(metrics); i++)
 		fprintf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", metrics[i].name,
 			metrics[i].help, metrics[i].name, metrics[i].type, metrics[i].name,

@@ -13,17 +13,25 @@ static void write_metric(
 		help, name, type, name, value);
 }
 
+static void write_build_info(FILE *out)
+{
+	(void)fputs("# HELP bore_build_info the version of this program\n"
+		    "# TYPE bore_build_info gauge\n"
+		    "bore_build_info{version=\"" WASMRUN_VERSION "\"} 1\n",
+		out);
+}
+
 static void write_limits(const struct relay_config *config, FILE *out)
 {
 	const struct {
-		const char *name;
+		const char *name; /* of a count: its option's, with '_' for '-' */
 		uint64_t value;
 	} limits[] = {
 		{ "max_tunnels_per_addr", config->max_tunnels_per_addr },
-		{ "max_pending_per_tunnel", config->max_pending_per_tunnel },
-		{ "max_pending", config->max_pending },
-		{ "max_conns_per_tunnel", config->max_conns_per_tunnel },
-		{ "max_conns", config->max_conns },
+		{ "max_pending", config->max_pending_per_tunnel },
+		{ "max_pending_total", config->max_pending },
+		{ "max_conns", config->max_conns_per_tunnel },
+		{ "max_conns_total", config->max_conns },
 		{ "max_handshakes", config->max_handshakes },
 		{ "half_close_timeout_ms", config->half_close_timeout_ms },
 		{ "idle_timeout_ms", config->idle_timeout_ms },
@@ -100,6 +108,7 @@ static void write_streams(const struct relay *relay, FILE *out)
 
 void relay_write_metrics(const struct relay *relay, FILE *out)
 {
+	write_build_info(out);
 	write_limits(&relay->config, out);
 	write_gauges(relay, out);
 	write_counters(relay, out);

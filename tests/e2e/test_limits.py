@@ -2,12 +2,13 @@
 """Every limit of the relay's table: it holds, it shows in the metrics, and it gives way again."""
 
 import contextlib
+import subprocess
 import threading
 import time
 
 import pytest
 
-from harness.lab import Relay, read_metrics
+from harness.lab import OURS, Relay, read_metrics
 from harness.netns import unusable
 from harness.streams import connect, ended, ping, recv_exact, threads
 from harness.wait import DEADLINE, SANITIZER, SCALE, wait_for
@@ -321,6 +322,7 @@ def test_guesses_begun_at_once_are_one(lab, net):
 
 
 def test_metrics_name_every_limit(lab):
+    """By its option: bore_limit{name="max_pending"} was the value of --max-pending-total."""
     relay = lab.relay(
         metrics=True,
         args=(
@@ -329,8 +331,18 @@ def test_metrics_name_every_limit(lab):
         ),
     )  # fmt: skip
     values = relay.metrics()
-    limits = {name: value for name, value in values.items() if "limit" in name or "max" in name}
-    assert set(range(11, 17)) <= set(limits.values()), values
+    options = ("max_tunnels_per_addr", "max_pending", "max_pending_total", "max_conns", "max_conns_total", "max_handshakes")
+    limits = {name: value for name, value in values.items() if "max_" in name}
+    assert limits == {f'bore_limit{{name="{option}"}}': 11 + at for at, option in enumerate(options)}
+
+
+def test_metrics_tell_the_version(lab):
+    version = subprocess.run([OURS, "--version"], capture_output=True, text=True).stdout.split()[1]
+    relay = lab.relay(metrics=True)
+    client = lab.client(relay, lab.app(), args=("--metrics", "127.0.0.1:0"))
+    port = int(client.process.wait_line(r"http://\S+:(\d+)/metrics")[1][1])
+    for values in (relay.metrics(), read_metrics(port)):
+        assert values[f'bore_build_info{{version="{version}"}}'] == 1
 
 
 def test_metrics_count(lab):
