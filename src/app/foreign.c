@@ -7,6 +7,9 @@
 #include "base/err.h"
 
 #define SPIN "is a module of Spin 1, which is not supported; build it as a component"
+#define CANDIDATE(version)                                        \
+	"is a component for a release candidate of WASI " version \
+	", which no engine here runs; build it with the interfaces of " version ".0 itself"
 #define BINDGEN "was made by wasm-bindgen for the browser, and needs a page around it"
 
 static const struct {
@@ -25,6 +28,11 @@ static const struct {
 	{ FOREIGN_EXPORT, "handle-http-request", SPIN },
 	{ FOREIGN_COMPONENT_EXPORT, "fermyon:spin/",
 		"is a component for Spin alone, which is not supported; build it for wasi:http" },
+	/* Their interfaces changed from one to the next, and a version's own have no such end. */
+	{ FOREIGN_COMPONENT_EXPORT, "wasi:http/handler@0.3.0-", CANDIDATE("0.3") },
+	{ FOREIGN_COMPONENT_EXPORT, "wasi:cli/run@0.3.0-", CANDIDATE("0.3") },
+	{ FOREIGN_COMPONENT_EXPORT, "wasi:http/incoming-handler@0.2.0-", CANDIDATE("0.2") },
+	{ FOREIGN_COMPONENT_EXPORT, "wasi:cli/run@0.2.0-", CANDIDATE("0.2") },
 	{ FOREIGN_IMPORT, "wasi_experimental_http",
 		"uses WASI's first HTTP experiment, which is not supported; build it as a "
 		"component" },

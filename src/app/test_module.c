@@ -64,6 +64,15 @@ static const struct {
 	{ BYTES(COMPONENT "\x0b\x25\1\0\x1f"
 			  "fermyon:spin/inbound-http@0.0.0\5\0\0"),
 		"is a component for Spin alone, which is not supported; build it for wasi:http" },
+	/* It was taken for one of 0.3 itself, and the engine's words about it led nowhere. */
+	{ BYTES(COMPONENT "\x0b\x2b\1\0\x25"
+			  "wasi:http/handler@0.3.0-rc-2026-01-06\5\0\0"),
+		"is a component for a release candidate of WASI 0.3, which no engine here runs; "
+		"build it with the interfaces of 0.3.0 itself" },
+	{ BYTES(COMPONENT "\x0b\x26\1\0\x20"
+			  "wasi:cli/run@0.2.0-rc-2023-12-05\5\0\0"),
+		"is a component for a release candidate of WASI 0.2, which no engine here runs; "
+		"build it with the interfaces of 0.2.0 itself" },
 	{ BYTES(CORE "\2\x10\1\x0awasix_32v1\1f\0\0"),
 		"was made for WASIX, which is not supported; build it for wasm32-wasip1" },
 	{ BYTES(CORE "\2\x13\1\x0dwasi_unstable\1f\0\0"),

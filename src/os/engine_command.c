@@ -39,9 +39,10 @@ static const char *const reserved[] = { "BASH", "BASH_", "BASHOPTS", "BASHPID", 
  */
 static const char choose_wasmtime[] =
 	"WASMRUN_SAID=$(\"$1\" --version </dev/null)\n"
-	"WASMRUN_MAJOR=${WASMRUN_SAID#wasmtime }\n"
+	"WASMRUN_VERSION=${WASMRUN_SAID#wasmtime }\n"
 	"WASMRUN_ENGINE=$2\n"
-	"if [ \"${WASMRUN_MAJOR%%.*}\" -ge " WASMTIME_OLDEST " ] 2>/dev/null; then\n"
+	"case $WASMRUN_VERSION in " WASMTIME_BROKEN "*) WASMRUN_VERSION=0 ;; esac\n"
+	"if [ \"${WASMRUN_VERSION%%.*}\" -ge " WASMTIME_OLDEST_MAJOR " ] 2>/dev/null; then\n"
 	"WASMRUN_ENGINE=$1\n"
 	"elif [ -z \"$2\" ]; then\n"
 	"printf '%s\\n' \"$0\" >&2\n"

@@ -7,8 +7,11 @@
 
 #include "app/module.h"
 
-/* The first wasmtime that is known to have all that is used here. */
-#define WASMTIME_OLDEST "48"
+/* The first wasmtime that has all that is used here, and works: 48.0.0 sends HTTP requests of the
+ * component's own without Host. */
+#define WASMTIME_OLDEST_MAJOR "48"
+#define WASMTIME_OLDEST WASMTIME_OLDEST_MAJOR ".0.1"
+#define WASMTIME_BROKEN WASMTIME_OLDEST_MAJOR ".0.0"
 /* What script/setup-components builds. */
 #define WASMTIME_BUILT "48.0.8"
 

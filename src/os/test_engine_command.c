@@ -220,7 +220,9 @@ static void test_own(void **state)
 		{ "48.0.8", true, "own run " },
 		{ "50.1.0 (0123456 2027-01-01)", true, "own run " },
 		{ "100.0.0", false, "own run " },
+		{ "48.0.1 (0123456 2026-09-01)", true, "own run " },
 		{ "47.9.9", true, BUILT " run " },
+		{ "48.0.0 (0123456 2026-08-20)", true, BUILT " run " },
 		{ "dev", true, BUILT " run " },
 		{ "47.9.9", false,
 			"own/wasmtime' is older: script/setup --components builds it as '" },
@@ -267,9 +269,8 @@ static void test_refused(void **state)
 
 	f->config.interface = APP_HTTP;
 	assert_refused(f, -ENOENT,
-		"a component needs the command wasmtime, version 48 or newer, and 'wasmtime' is "
-		"not "
-		"on PATH: script/setup --components builds it as '/tmp/test_engine.");
+		"a component needs the command wasmtime, version 48.0.1 or newer, and 'wasmtime' "
+		"is not on PATH: script/setup --components builds it as '/tmp/test_engine.");
 	f->config.listen_fd = 3;
 	write_program(f, "own/wasmtime", header, sizeof header);
 	assert_refused(

@@ -148,10 +148,10 @@ def test_no_wasmtime(lab, tmp_path):
 def test_old_wasmtime(lab, tmp_path):
     need_wasmrun()
     old = tmp_path / "wasmtime"
-    old.write_text("#!/bin/sh\necho wasmtime 47.0.1\n")
+    old.write_text("#!/bin/sh\necho wasmtime 48.0.0\n")
     old.chmod(0o700)
     line = refused(lab, make(tmp_path, HTTP), tmp_path)
-    assert "exit code 203: a component needs the command wasmtime, version 48 or newer, and" in line
+    assert "exit code 203: a component needs the command wasmtime, version 48.0.1 or newer, and" in line
     assert f"{old}' is older: script/setup --components" in line.replace("\\'", "'")
 
 

@@ -15,7 +15,7 @@ from .lab import OURS
 
 LIBRARY = OURS.parent / "libwasmtime.so"
 BUILT = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache", "wasmrun", "wasmtime-cli-48.0.8")
-OLDEST = 48
+OLDEST = (48, 0, 1)
 
 
 class Bytes(ctypes.Structure):
@@ -47,9 +47,10 @@ def find_wasmtime():
     """What wasmrun would take: the user's own, else the one that script/setup --components has built."""
     own = shutil.which("wasmtime")
     said = subprocess.run([own, "--version"], capture_output=True, text=True).stdout if own else ""
-    version = re.match(r"wasmtime (\d+)\.", said)
-    if version and int(version[1]) >= OLDEST:
+    version = re.match(r"wasmtime (\d+)\.(\d+)\.(\d+)", said)
+    if version and tuple(map(int, version.groups())) >= OLDEST:
         return pathlib.Path(own)
     if (BUILT / "bin" / "wasmtime").exists():
         return BUILT / "bin" / "wasmtime"
-    pytest.skip(f"needs wasmtime ≥ {OLDEST} (script/setup --components), found {version[0] if version else 'none'}")
+    oldest = ".".join(map(str, OLDEST))
+    pytest.skip(f"needs wasmtime ≥ {oldest} (script/setup --components), found {version[0] if version else 'none'}")

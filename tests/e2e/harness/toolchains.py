@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from .components import find_wasmtime
 from .guests import DEBIAN_RUSTC, need_go
 from .lab import ROOT
 
@@ -50,11 +51,7 @@ def go():
 
 def wasmtime():
     """The engine of components. wasmrun looks for it in the cache folder, of which a test has one of its own."""
-    for program in (shutil.which("wasmtime"), *sorted(CACHE.glob("wasmtime-cli-*/bin/wasmtime"))):
-        version = re.match(r"wasmtime (\d+)", said(str(program), "--version")) if program else None
-        if version and int(version[1]) >= 48:
-            return pathlib.Path(program).parent
-    pytest.skip("needs wasmtime ≥ 48 (script/setup --components)")
+    return find_wasmtime().parent
 
 
 def js():
