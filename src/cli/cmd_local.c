@@ -19,7 +19,7 @@
 #include "cli/runtime.h"
 #include "cli/usage.h"
 #include "conf/option.h"
-#include "net/addr.h"
+#include "net/host.h"
 #include "net/pump_pool.h"
 #include "tunnel/tunnel.h"
 
@@ -72,6 +72,7 @@ static const struct option_def local_options[] = {
 		.type = OPTION_TEXT,
 		.value_name = "HOST",
 		.fallback = "localhost",
+		.check = host_check_alone,
 		.help = "The local host to expose",
 		.offset = offsetof(struct local_values, local_host) },
 	COMMON_METRICS,
@@ -117,6 +118,7 @@ static const struct option_def local_options[] = {
 		.value_name = "HOST[:PORT]",
 		.required = true,
 		.env = "BORE_SERVER",
+		.check = host_check_endpoint,
 		.help = "Address of the remote server to expose local ports to; an IPv6 address "
 			"with "
 			"a port stands in brackets",
@@ -137,9 +139,8 @@ struct local {
 	struct runtime runtime;
 	struct local_values values;
 	struct tunnel *tunnel;
-	char relay_host[ADDR_HOST_MAX];
-	uint16_t relay_port;
-	uint16_t shown_port; /* public, 0: none was shown yet */
+	struct host relay, target; /* of --to, with its port complete, and of --local-host */
+	uint16_t shown_port;       /* public, 0: none was shown yet */
 	bool closing;
 	int code; /* enum exit_code */
 };
@@ -232,16 +233,16 @@ static void on_write_metrics(void *owner, FILE *out)
 /* The line that scripts look for, on standard output. */
 static void local_show_address(struct local *l, uint16_t port)
 {
-	bool v6 = strchr(l->relay_host, ':'), first = !l->shown_port;
+	bool v6 = strchr(l->relay.name, ':'), first = !l->shown_port;
 	const char *open = v6 ? "[" : "", *close = v6 ? "]" : "";
 
 	if (port == l->shown_port)
 		return;
 	l->shown_port = port;
 	if (l->values.common.json)
-		event_write("listening", "{s:s, s:i}", "host", l->relay_host, "port", (int)port);
+		event_write("listening", "{s:s, s:i}", "host", l->relay.name, "port", (int)port);
 	else
-		printf("listening at %s%s%s:%u\n", open, l->relay_host, close, port);
+		printf("listening at %s%s%s:%u\n", open, l->relay.name, close, port);
 	if (!first)
 		return;
 	log_info("local", "anyone who knows this address can reach %s:%" PRIu64 ", without TLS",
@@ -285,18 +286,17 @@ static void on_visit(void *owner, const struct tunnel_visit *visit)
 			"why", visit->why);
 }
 
-/* The relay's host and port from --to and --control-port. An enum exit_code. */
-static int local_find_relay(struct local *l, struct option_set *set)
+/* The hosts, which the option table has judged, and the relay's port from --to and --control-port.
+ * An enum exit_code. */
+static int local_find_hosts(struct local *l, struct option_set *set)
 {
 	const struct local_values *v = &l->values;
+	char why[HOST_WHY_MAX];
 	uint16_t named;
 
-	if (addr_split(v->to, 0, l->relay_host, &named) < 0) {
-		option_set_bad_value(set, option_find(&local_table, "to"), v->to,
-			"it is no HOST or HOST:PORT, such as bore.pub, 192.0.2.1:7835 or "
-			"[2001:db8::1]:7835");
-		return usage_error(set);
-	}
+	(void)host_parse(HOST_ALONE, v->local_host, &l->target, why);
+	(void)host_parse(HOST_ENDPOINT, v->to, &l->relay, why);
+	named = l->relay.port;
 	if (named && option_set_source(set, "control-port") == OPTION_FROM_ARG &&
 		named != v->control_port) {
 		option_set_fail(set,
@@ -304,17 +304,18 @@ static int local_find_relay(struct local *l, struct option_set *set)
 			named, v->control_port);
 		return usage_error(set);
 	}
-	l->relay_port = named ? named : (uint16_t)v->control_port;
+	if (!named)
+		l->relay.port = (uint16_t)v->control_port;
 	return EXIT_CODE_OK;
 }
 
-static int local_open_tunnel(struct local *l, struct option_set *set)
+static int local_open_tunnel(struct local *l)
 {
 	const struct local_values *v = &l->values;
 	const struct tunnel_config config = {
-		.relay_host = l->relay_host,
-		.relay_port = l->relay_port,
-		.local_host = v->local_host,
+		.relay_host = l->relay.name,
+		.relay_port = l->relay.port,
+		.local_host = l->target.name,
 		.local_port = (uint16_t)v->local_port,
 		.port = (uint16_t)v->port,
 		.secret = v->common.secret.set ? &v->common.secret : NULL,
@@ -326,11 +327,6 @@ static int local_open_tunnel(struct local *l, struct option_set *set)
 	const struct tunnel_events events = { .state = on_state, .visit = on_visit, .owner = l };
 	int r = tunnel_new(&l->runtime.loop, l->runtime.pool, &config, &events, &l->tunnel);
 
-	if (r == -EINVAL) {
-		option_set_bad_value(set, option_find(&local_table, "local-host"), v->local_host,
-			"it is no host name or address");
-		return usage_error(set);
-	}
 	if (r < 0) {
 		log_error("local", "can't start the tunnel: %s", strerror(-r));
 		return EXIT_CODE_FAILED;
@@ -350,12 +346,12 @@ static int local_run(struct local *l, struct option_set *set)
 	int code = common_options_apply(set, &l->values.common);
 
 	if (code == EXIT_CODE_OK)
-		code = local_find_relay(l, set);
+		code = local_find_hosts(l, set);
 	if (code == EXIT_CODE_OK)
-		code = runtime_open(&l->runtime, set, &l->values.common, &handlers);
+		code = runtime_open(&l->runtime, &l->values.common, &handlers);
 	if (code != EXIT_CODE_OK)
 		return code;
-	l->code = local_open_tunnel(l, set);
+	l->code = local_open_tunnel(l);
 	/* The tunnel has a copy of its own. */
 	secret_clear(&l->values.common.secret);
 	if (l->tunnel)

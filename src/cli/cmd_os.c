@@ -424,7 +424,7 @@ static int instance_run(struct instance *i, struct option_set *set)
 	/* runtime_open() raises it, and the application gets what we were given. */
 	(void)getrlimit(RLIMIT_NOFILE, &files);
 	if (code == EXIT_CODE_OK)
-		code = runtime_open(&i->runtime, set, &values, &handlers);
+		code = runtime_open(&i->runtime, &values, &handlers);
 	if (code != EXIT_CODE_OK)
 		return code;
 	i->code = instance_open(i, files.rlim_cur);

@@ -15,12 +15,11 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/parse.h"
 #include "cli/runtime.h"
 #include "cli/usage.h"
 #include "cli/wasmrun_commands.h"
 #include "conf/option.h"
-#include "net/addr.h"
+#include "net/host.h"
 #include "os/engine_command.h"
 
 #define LISTEN_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
@@ -51,6 +50,7 @@ static const struct option_def run_options[] = {
 	{ .name = "listen",
 		.type = OPTION_TEXT,
 		.value_name = "ADDR:PORT",
+		.check = host_check_address_port,
 		.help = "Listen there, and hand a module the socket, as the first descriptor "
 			"behind its folders, a component as what it binds first or as what "
 			"wasi:http comes from; port 0 is any",
@@ -72,26 +72,8 @@ static int run_bad(struct option_set *set, const char *name, const char *text, c
 	return usage_error(set);
 }
 
-/* ADDR:PORT, where the port may be 0, which addr_split() is against. */
-static int parse_listen(const char *text, struct addr *ret_addr)
-{
-	const char *colon = strrchr(text, ':');
-	char host[ADDR_TEXT_MAX];
-	size_t len = colon ? (size_t)(colon - text) : 0;
-	uint16_t port;
-
-	if (!colon || len >= sizeof host || parse_u16(colon + 1, strlen(colon + 1), &port) < 0)
-		return -EINVAL;
-	memcpy(host, text, len);
-	host[len] = '\0';
-	/* Without brackets the last group of an IPv6 address would be taken for a port. */
-	if (*host != '[' && strchr(host, ':'))
-		return -EINVAL;
-	return addr_parse_ip(host, port, ret_addr);
-}
-
 /* What a value's type doesn't say. */
-static int run_check(const struct run_values *v, struct option_set *set, struct addr *ret_addr)
+static int run_check(const struct run_values *v, struct option_set *set)
 {
 	for (size_t i = 0; i < v->env.count; i++)
 		if (*v->env.items[i] == '=' || !strchr(v->env.items[i], '='))
@@ -102,9 +84,6 @@ static int run_check(const struct run_values *v, struct option_set *set, struct 
 		if (!middle || middle == v->dirs.items[i] || !middle[2])
 			return run_bad(set, "dir", v->dirs.items[i], "it is no HOST::GUEST");
 	}
-	if (v->listen && parse_listen(v->listen, ret_addr) < 0)
-		return run_bad(set, "listen", v->listen,
-			"it is no ADDR:PORT, such as 127.0.0.1:8000 or [::1]:8000");
 	return EXIT_CODE_OK;
 }
 
@@ -154,8 +133,8 @@ int cmd_run(int argc, char **argv)
 	struct run_values values = { 0 };
 	struct engine_config config;
 	struct option_set set;
-	struct addr addr = { 0 };
-	char why[APP_WHY_MAX], text[ADDR_TEXT_MAX];
+	struct host host = { 0 };
+	char why[APP_WHY_MAX], ignored[HOST_WHY_MAX], text[ADDR_TEXT_MAX];
 	int code;
 
 	if (!usage_parse(&set, &run_table, &values, argc, argv, &code))
@@ -166,7 +145,7 @@ int cmd_run(int argc, char **argv)
 		.args = (const char *const *)set.rest,
 		.status_fd = -1,
 		.addr = text };
-	code = run_check(&values, &set, &addr);
+	code = run_check(&values, &set);
 	/* What is wrong with a file wasmrun-guest says, too, and has an exit code for each. */
 	if (code == EXIT_CODE_OK && module_check(values.file, &config.interface, why) < 0)
 		config.interface = APP_LISTENER;
@@ -174,14 +153,15 @@ int cmd_run(int argc, char **argv)
 		(config.interface == APP_HTTP || config.interface == APP_FILES))
 		code = run_bad(
 			&set, "FILE", values.file, "it serves HTTP, and --listen says where");
-	if (code == EXIT_CODE_OK && values.listen)
-		code = run_listen(&addr, &listen_fd);
+	if (code == EXIT_CODE_OK && values.listen &&
+		host_parse(HOST_ADDRESS_PORT, values.listen, &host, ignored) == 0)
+		code = run_listen(&host.addr, &listen_fd);
 	if (code != EXIT_CODE_OK)
 		return code;
 	while (set.rest[config.arg_count])
 		config.arg_count++;
 	config.listen_fd = listen_fd;
 	if (values.listen)
-		addr_format(&addr, text);
+		addr_format(&host.addr, text);
 	return run_exec(&config);
 }

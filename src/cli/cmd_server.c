@@ -21,6 +21,7 @@
 #include "conf/option.h"
 #include "conf/option_value.h"
 #include "net/addr.h"
+#include "net/host.h"
 #include "net/pump_pool.h"
 #include "relay/conn_log.h"
 #include "relay/relay.h"
@@ -49,6 +50,7 @@ static const struct option_def server_options[] = {
 	{ .name = "bind-addr",
 		.type = OPTION_TEXT,
 		.value_name = "BIND_ADDR",
+		.check = host_check_address,
 		.help = "IP address to bind to, clients must reach this; default is every address, "
 			"IPv4 "
 			"and IPv6",
@@ -56,6 +58,7 @@ static const struct option_def server_options[] = {
 	{ .name = "bind-tunnels",
 		.type = OPTION_TEXT,
 		.value_name = "BIND_TUNNELS",
+		.check = host_check_address,
 		.help = "IP address where tunnels will listen on, defaults to --bind-addr",
 		.offset = offsetof(struct server_values, bind_tunnels) },
 	{ .name = "connection-log",
@@ -248,18 +251,18 @@ static int server_check_tunnels(const struct addr *addr)
 	return EXIT_CODE_OK;
 }
 
-/* An IP address of the option `name`. An enum exit_code. */
-static int server_parse_bind(struct option_set *set, const char *name, const char *text,
-	uint16_t port, struct addr *ret_addr, bool *ret_dual)
+/* A text that the option table has judged, or a default. */
+static void server_parse_bind(
+	const char *text, uint16_t port, struct addr *ret_addr, bool *ret_dual)
 {
-	if (addr_parse_ip(text, port, ret_addr) < 0) {
-		option_set_bad_value(set, option_find(&server_table, name), text,
-			"it is no IP address, such as 0.0.0.0 or ::1");
-		return usage_error(set);
-	}
+	char why[HOST_WHY_MAX];
+	struct host host;
+
+	(void)host_parse(HOST_ADDRESS, text, &host, why);
+	*ret_addr = host.addr;
+	addr_set_port(ret_addr, port);
 	/* "::" takes IPv4 too, as with stock bore. */
 	*ret_dual = ret_addr->sa.sa_family == AF_INET6 && addr_is_any(ret_addr);
-	return EXIT_CODE_OK;
 }
 
 static int server_configure(
@@ -268,7 +271,6 @@ static int server_configure(
 	const uint16_t port = (uint16_t)v->control_port;
 	const char *bind_addr = v->bind_addr ? v->bind_addr : "::";
 	const char *bind_tunnels = v->bind_tunnels ? v->bind_tunnels : bind_addr;
-	int code;
 
 	*config = (struct relay_config){
 		/* Port 0 stands for any, and is nobody's public port. */
@@ -296,12 +298,9 @@ static int server_configure(
 			"'--json' and '--connection-log -' both want standard output: name a file");
 		return usage_error(set);
 	}
-	code = server_parse_bind(
-		set, "bind-addr", bind_addr, port, &config->bind_addr, &config->bind_dual);
-	if (code != EXIT_CODE_OK)
-		return code;
-	return server_parse_bind(set, "bind-tunnels", bind_tunnels, 0, &config->bind_tunnels,
-		&config->bind_tunnels_dual);
+	server_parse_bind(bind_addr, port, &config->bind_addr, &config->bind_dual);
+	server_parse_bind(bind_tunnels, 0, &config->bind_tunnels, &config->bind_tunnels_dual);
+	return EXIT_CODE_OK;
 }
 
 /* An open relay is a choice, and a secret that came out empty isn't one: both are told, once. */
@@ -378,7 +377,7 @@ static int server_run(struct server *s, struct option_set *set)
 	if (code == EXIT_CODE_OK && s->values.bind_tunnels)
 		code = server_check_tunnels(&config.bind_tunnels);
 	if (code == EXIT_CODE_OK)
-		code = runtime_open(&s->runtime, set, &s->values.common, &handlers);
+		code = runtime_open(&s->runtime, &s->values.common, &handlers);
 	if (code != EXIT_CODE_OK)
 		return code;
 	server_warn_open(&s->values, set);

@@ -11,6 +11,7 @@
 #include "cli/usage.h"
 #include "cli/wasmrun_commands.h"
 #include "conf/option.h"
+#include "net/host.h"
 
 #define STATUS_ACCEPTED 202 /* the outcome is open */
 
@@ -76,6 +77,7 @@ static const struct option_def tunnel_options[] = {
 		.type = OPTION_TEXT,
 		.value_name = "HOST[:PORT]",
 		.env = "WASMRUN_TUNNEL_SERVER",
+		.check = host_check_endpoint,
 		.help = "For 'start': the bore server; default is what 'wasmrun os' was told, as "
 			"for the other settings",
 		.offset = offsetof(struct tunnel_values, server) },

@@ -8,10 +8,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/parse.h"
 #include "cli/usage.h"
 #include "conf/option.h"
-#include "net/addr.h"
 #include "net/pump_pool.h"
 
 #define CREDENTIAL "bore-secret"
@@ -96,24 +94,4 @@ void common_options_pool(const struct common_values *values, struct pump_pool_co
 		.half_close_timeout_ms = values->half_close_timeout_ms,
 		.idle_timeout_ms = values->idle_timeout_ms,
 	};
-}
-
-int common_options_endpoint(
-	struct option_set *set, const char *name, const char *text, struct addr *ret_addr)
-{
-	const char *colon = strrchr(text, ':');
-	size_t len = colon ? (size_t)(colon - text) : 0;
-	char host[ADDR_TEXT_MAX] = "";
-	uint16_t port;
-
-	/* addr_split() takes no port 0, which is the kernel's choice here. */
-	if (len < sizeof host && colon && parse_u16(colon + 1, strlen(colon + 1), &port) == 0) {
-		memcpy(host, text, len);
-		if ((*host == '[' || !strchr(host, ':')) &&
-			addr_parse_ip(host, port, ret_addr) == 0)
-			return EXIT_CODE_OK;
-	}
-	option_set_bad_value(set, option_find(set->table, name), text,
-		"it is no address with a port, such as 127.0.0.1:9100 or [::1]:9100");
-	return usage_error(set);
 }

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "base/secret.h"
+#include "net/host.h"
 
-struct addr;
 struct option_set;
 struct pump_pool_config;
 
@@ -63,6 +63,7 @@ extern const char *const common_data_paths[];
 		.help = "Print events to standard output, a JSON object per line")
 #define COMMON_METRICS                                                     \
 	COMMON("metrics", OPTION_TEXT, metrics, .value_name = "ADDR:PORT", \
+		.check = host_check_address_port,                          \
 		.help = "Serve metrics for Prometheus at http://ADDR:PORT/metrics")
 #define COMMON_QUIET COMMON("quiet", OPTION_FLAG, quiet, .letter = 'q', .help = "Log errors only")
 #define COMMON_SECRET                                                                  \
@@ -94,9 +95,5 @@ int common_options_read_secret(const char *path, struct secret *secret);
 int common_options_read_credential(const char *name, struct secret *secret);
 
 void common_options_pool(const struct common_values *values, struct pump_pool_config *ret_config);
-
-/* The option `name` holds "IP:PORT". An enum exit_code. */
-int common_options_endpoint(
-	struct option_set *set, const char *name, const char *text, struct addr *ret_addr);
 
 #endif

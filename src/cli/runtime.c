@@ -17,7 +17,7 @@
 #include "cli/event.h"
 #include "cli/exit_code.h"
 #include "cli/process.h"
-#include "net/addr.h"
+#include "net/host.h"
 #include "net/pump_pool.h"
 
 static const int signal_numbers[RUNTIME_SIGNALS] = {
@@ -91,24 +91,22 @@ static void on_metrics_closed(void *owner)
 {
 }
 
-static int runtime_open_metrics(
-	struct runtime *rt, struct option_set *set, const struct common_values *values)
+static int runtime_open_metrics(struct runtime *rt, const struct common_values *values)
 {
-	char text[ADDR_TEXT_MAX];
-	struct addr addr;
-	int code, r;
+	char text[ADDR_TEXT_MAX], why[HOST_WHY_MAX];
+	struct host host;
+	int r;
 
 	if (!values->metrics)
 		return EXIT_CODE_OK;
-	code = common_options_endpoint(set, "metrics", values->metrics, &addr);
-	if (code != EXIT_CODE_OK)
-		return code;
+	/* The option table has judged it. */
+	(void)host_parse(HOST_ADDRESS_PORT, values->metrics, &host, why);
 	rt->metrics.write = rt->handlers.write_metrics;
 	rt->metrics.closed = on_metrics_closed;
 	rt->metrics.owner = rt->handlers.owner;
-	r = metrics_server_open(&rt->metrics, &rt->loop, &addr);
+	r = metrics_server_open(&rt->metrics, &rt->loop, &host.addr);
 	if (r < 0)
-		return runtime_listen_error(r, &addr, "--metrics");
+		return runtime_listen_error(r, &host.addr, "--metrics");
 	rt->serves_metrics = true;
 	addr_format(&rt->metrics.listener.addr, text);
 	log_info("metrics", "serving at http://%s/metrics", text);
@@ -123,7 +121,7 @@ static int runtime_fail(const char *what, int error)
 	return EXIT_CODE_FAILED;
 }
 
-int runtime_open(struct runtime *rt, struct option_set *set, const struct common_values *values,
+int runtime_open(struct runtime *rt, const struct common_values *values,
 	const struct runtime_handlers *handlers)
 {
 	struct pump_pool_config pool;
@@ -135,7 +133,7 @@ int runtime_open(struct runtime *rt, struct option_set *set, const struct common
 	r = uv_loop_init(&rt->loop);
 	if (r < 0)
 		return runtime_fail("the event loop", r);
-	code = runtime_open_metrics(rt, set, values);
+	code = runtime_open_metrics(rt, values);
 	if (code == EXIT_CODE_OK) {
 		common_options_pool(values, &pool);
 		r = pump_pool_new(&rt->loop, &pool, &rt->pool);

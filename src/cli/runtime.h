@@ -15,7 +15,6 @@
 #include "cli/metrics_server.h"
 
 struct common_values;
-struct option_set;
 struct pump_pool;
 
 enum runtime_signal {
@@ -44,7 +43,7 @@ struct runtime {
 };
 
 /* An enum exit_code; not OK: why has been said, and nothing is to be closed. */
-int runtime_open(struct runtime *rt, struct option_set *set, const struct common_values *values,
+int runtime_open(struct runtime *rt, const struct common_values *values,
 	const struct runtime_handlers *handlers);
 
 /*

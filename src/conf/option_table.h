@@ -41,6 +41,9 @@ struct option_def {
 	const char *const *choices; /* OPTION_CHOICE: words, NULL at the end */
 	const char *help;           /* sentences without the last full stop */
 	uint64_t min, max;          /* OPTION_NUMBER, OPTION_DURATION; inclusive */
+	/* OPTION_TEXT: what more a value must be, or NULL. Negative errno: ret_why, of
+	 * OPTION_WHY_MAX bytes, says why not. */
+	int (*check)(const char *text, char *ret_why);
 	size_t offset;
 	enum option_type type;
 	char letter;     /* the short option, or 0 */

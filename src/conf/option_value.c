@@ -38,6 +38,8 @@ static int set_text(const struct option_def *def, const char *text, void *slot, 
 {
 	if (!*text)
 		return why(ret_why, -EINVAL, "it is empty");
+	if (def->check && def->check(text, ret_why) < 0)
+		return -EINVAL;
 	*(const char **)slot = text;
 	return 0;
 }

@@ -87,63 +87,6 @@ int addr_parse_ip(const char *text, uint16_t port, struct addr *ret_addr)
 	return addr_from_sockaddr(&addr.sa, ret_addr);
 }
 
-/* As written, with or without a zone, which this machine need not have. */
-static bool is_ipv6_text(const char *host)
-{
-	size_t len = strcspn(host, "%");
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr in6;
-
-	if (len >= sizeof(text))
-		return false;
-	memcpy(text, host, len);
-	text[len] = '\0';
-	return inet_pton(AF_INET6, text, &in6) == 1;
-}
-
-int addr_split(const char *text, uint16_t default_port, char *ret_host, uint16_t *ret_port)
-{
-	const char *host = text, *end, *colon;
-	uint16_t port = default_port;
-	size_t len;
-
-	if (text[0] == '[') {
-		host = text + 1;
-		end = strchr(host, ']');
-		if (!end || (end[1] != '\0' && end[1] != ':'))
-			return -EINVAL;
-		colon = end[1] ? end + 1 : NULL;
-	} else {
-		colon = strchr(text, ':');
-		/* More than one colon: an IPv6 address without brackets, and so without a port. */
-		if (colon && strchr(colon + 1, ':'))
-			colon = NULL;
-		end = colon ? colon : text + strlen(text);
-	}
-	len = (size_t)(end - host);
-	if (!len || len >= ADDR_HOST_MAX)
-		return -EINVAL;
-	if (colon && (parse_u16(colon + 1, strlen(colon + 1), &port) < 0 || !port))
-		return -EINVAL;
-	memcpy(ret_host, host, len);
-	ret_host[len] = '\0';
-	if ((text[0] == '[' || strchr(ret_host, ':')) && !is_ipv6_text(ret_host))
-		return -EINVAL;
-	*ret_port = port;
-	return 0;
-}
-
-int addr_parse(const char *text, struct addr *ret_addr)
-{
-	char host[ADDR_HOST_MAX];
-	uint16_t port;
-
-	/* A port of 0 is refused where one stands, so it means that there is none. */
-	if (strchr(text, '%') || addr_split(text, 0, host, &port) < 0 || !port)
-		return -EINVAL;
-	return addr_parse_ip(host, port, ret_addr);
-}
-
 socklen_t addr_len(const struct addr *addr)
 {
 	return addr->sa.sa_family == AF_INET ? sizeof(addr->in4) : sizeof(addr->in6);

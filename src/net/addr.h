@@ -34,15 +34,6 @@ int addr_from_sockaddr(const struct sockaddr *sa, struct addr *ret_addr);
 /* A literal address without port ("::1", "[::1]", "127.0.0.1"). -EINVAL. */
 int addr_parse_ip(const char *text, uint16_t port, struct addr *ret_addr);
 
-/*
- * A literal address with its port, as addr_format() writes it, from a peer: "192.0.2.1:80" or
- * "[2001:db8::1]:80". A zone is of no meaning on another machine, and refused. -EINVAL.
- */
-int addr_parse(const char *text, struct addr *ret_addr);
-
-/* HOST, HOST:PORT, [V6]:PORT, or a bare V6. -EINVAL. ret_host has ADDR_HOST_MAX bytes. */
-int addr_split(const char *text, uint16_t default_port, char *ret_host, uint16_t *ret_port);
-
 socklen_t addr_len(const struct addr *addr);
 uint16_t addr_port(const struct addr *addr);
 void addr_set_port(struct addr *addr, uint16_t port);

@@ -54,64 +54,6 @@ static void test_not_addresses(void **state)
 		assert_int_equal(addr_parse_ip(table[i], 1, &addr), -EINVAL);
 }
 
-static void test_split(void **state)
-{
-	static const struct {
-		const char *text, *host;
-		uint16_t port;
-	} table[] = {
-		{ "bore.pub", "bore.pub", 7835 },
-		{ "bore.pub:99", "bore.pub", 99 },
-		{ "10.0.0.1:65535", "10.0.0.1", 65535 },
-		{ "::1", "::1", 7835 },
-		{ "fe80::1%eth0", "fe80::1%eth0", 7835 },
-		{ "[::1]", "::1", 7835 },
-		{ "[::1]:99", "::1", 99 },
-	};
-	static const char *const bad[] = { "", ":99", "a:", "a:0", "a:65536", "a:x", "a:-1", "[::1",
-		"[::1]x", "[]:1", "[::1]:", "a:b:c", "1:2:3", "[a]:1", "[10.0.0.1]" };
-	char host[ADDR_HOST_MAX], longest[ADDR_HOST_MAX + 1];
-	uint16_t port;
-
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		assert_int_equal(addr_split(table[i].text, 7835, host, &port), 0);
-		assert_string_equal(host, table[i].host);
-		assert_int_equal(port, table[i].port);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		assert_int_equal(addr_split(bad[i], 7835, host, &port), -EINVAL);
-	memset(longest, 'a', ADDR_HOST_MAX);
-	longest[ADDR_HOST_MAX] = '\0';
-	assert_int_equal(addr_split(longest, 7835, host, &port), -EINVAL);
-	longest[ADDR_HOST_MAX - 1] = '\0';
-	assert_int_equal(addr_split(longest, 7835, host, &port), 0);
-}
-
-static void test_from_a_peer(void **state)
-{
-	static const struct {
-		const char *in, *out;
-	} table[] = {
-		{ "192.0.2.1:80", "192.0.2.1:80" },
-		{ "[2001:DB8::1]:65535", "[2001:db8::1]:65535" },
-		{ "[fe80::1]:1", "[fe80::1]:1" },
-		{ "[::ffff:192.0.2.1]:80", "192.0.2.1:80" },
-	};
-	static const char *const bad[] = { "", ":", "192.0.2.1", "192.0.2.1:", "192.0.2.1:0",
-		"192.0.2.1:65536", "192.0.2.1:80x", " 192.0.2.1:80", "192.0.2.1 :80",
-		"localhost:80", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]80", "[192.0.2.1]:80",
-		"[fe80::1%lo]:80", "192.0.2.1:80\n", "\033[2J:80" };
-	char text[ADDR_TEXT_MAX];
-	struct addr addr;
-
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		assert_int_equal(addr_parse(table[i].in, &addr), 0);
-		assert_string_equal(addr_format(&addr, text), table[i].out);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		assert_int_equal(addr_parse(bad[i], &addr), -EINVAL);
-}
-
 static void test_kinds(void **state)
 {
 	struct addr a;
@@ -167,8 +109,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_not_addresses),
-		cmocka_unit_test(test_split),
-		cmocka_unit_test(test_from_a_peer),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_limit_keys),
 		cmocka_unit_test(test_equality_and_other_families),

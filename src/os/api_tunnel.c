@@ -5,6 +5,7 @@
  * wait equally long, so the list is sorted by deadline.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,11 @@
 #include "base/secret.h"
 #include "http/request.h"
 #include "http/text.h"
+#include "net/host.h"
 #include "os/api_internal.h"
 #include "os/exposure.h"
+
+#define MISTAKE_MAX (HOST_WHY_MAX + 32)
 
 struct start_waiter {
 	struct list link; /* in api->waiters */
@@ -155,10 +159,19 @@ static void start_wait(struct api *api, struct http_request *request)
 
 /* --- its body --- */
 
-static const char *read_server(json_t *value, struct exposure_settings *settings)
+/* Each returns NULL, or what is wrong. */
+static const char *read_server(
+	json_t *value, struct exposure_settings *settings, char mistake[MISTAKE_MAX])
 {
+	char why[HOST_WHY_MAX];
+
 	settings->server = json_string_value(value);
-	return settings->server && settings->server[0] ? NULL : "is no HOST or HOST:PORT";
+	if (!settings->server)
+		return "is no text";
+	if (host_check_endpoint(settings->server, why) == 0)
+		return NULL;
+	(void)snprintf(mistake, MISTAKE_MAX, "is no HOST or HOST:PORT: %s", why);
+	return mistake;
 }
 
 static const char *read_port(json_t *value, struct exposure_settings *settings)
@@ -200,6 +213,7 @@ static bool read_settings(struct http_request *request, json_t *body,
 	struct exposure_settings *settings, struct secret *secret)
 {
 	const char *key, *mistake = NULL;
+	char text[MISTAKE_MAX];
 	json_t *value;
 
 	json_object_foreach(body, key, value)
@@ -207,7 +221,7 @@ static bool read_settings(struct http_request *request, json_t *body,
 		if (json_is_null(value))
 			continue;
 		if (strcmp(key, "server") == 0)
-			mistake = read_server(value, settings);
+			mistake = read_server(value, settings, text);
 		else if (strcmp(key, "port") == 0)
 			mistake = read_port(value, settings);
 		else if (strcmp(key, "protocol") == 0)
@@ -235,9 +249,6 @@ static void start_with(
 	switch (r) {
 	case 0:
 		break;
-	case EXPOSURE_BAD_SERVER:
-		http_reply_error(request, 400, "'server' is no HOST or HOST:PORT");
-		return;
 	case EXPOSURE_OTHER_SETTINGS:
 		http_reply_error(
 			request, 409, "the tunnel is active with other settings: stop it first");

@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 #include "base/secret.h"
-#include "net/addr.h"
+#include "net/host.h"
 #include "os/run_config.h"
 #include "os/supervisor.h"
 
@@ -25,8 +25,8 @@
 
 /* The settings of one start, complete. */
 struct exposure_wish {
-	char host[ADDR_HOST_MAX];
-	uint16_t control_port, port;
+	struct host server; /* with its port */
+	uint16_t port;      /* public */
 	enum tunnel_protocol protocol;
 	struct secret secret; /* owned */
 };
@@ -87,13 +87,21 @@ static bool secret_equal(const struct secret *a, const struct secret *b)
 	       (a->len == 0 || memcmp(a->text, b->text, a->len) == 0);
 }
 
-static bool wish_is_for(const struct exposure_wish *wish, const char *server)
+/* A text that has been judged where it came in. */
+static struct host server_parse(const char *text)
 {
-	char host[ADDR_HOST_MAX];
-	uint16_t port;
+	char why[HOST_WHY_MAX];
+	struct host server = { 0 };
 
-	return addr_split(server, CONTROL_PORT, host, &port) == 0 &&
-	       strcasecmp(host, wish->host) == 0 && port == wish->control_port;
+	(void)host_parse(HOST_ENDPOINT, text, &server, why);
+	if (!server.port)
+		server.port = CONTROL_PORT;
+	return server;
+}
+
+static bool server_equal(const struct host *a, const struct host *b)
+{
+	return strcasecmp(a->name, b->name) == 0 && a->port == b->port;
 }
 
 /* The settings, and from the configuration what they leave open. Its secret is for its own server:
@@ -106,13 +114,13 @@ static int exposure_complete(const struct exposure *e, const struct exposure_set
 	const struct os_run_config *config = e->config;
 	const char *server = settings->server ? settings->server : config->tunnel_server;
 	const struct secret *secret = settings->secret;
+	const struct host own = server_parse(config->tunnel_server);
 
-	if (addr_split(server, CONTROL_PORT, ret_wish->host, &ret_wish->control_port) < 0)
-		return EXPOSURE_BAD_SERVER;
+	ret_wish->server = server_parse(server);
 	ret_wish->port = settings->port_set ? settings->port : (uint16_t)config->tunnel_port;
 	ret_wish->protocol = settings->protocol_set ? settings->protocol
 						    : (enum tunnel_protocol)config->tunnel_protocol;
-	if (!secret && wish_is_for(ret_wish, config->tunnel_server))
+	if (!secret && server_equal(&ret_wish->server, &own))
 		secret = &config->tunnel_secret;
 	if (!secret || !secret->set)
 		return 0;
@@ -127,8 +135,7 @@ static bool exposure_fits(const struct exposure *e, const struct exposure_settin
 	struct tunnel_status status;
 
 	tunnel_status(e->tunnel, &status);
-	if (settings->server &&
-		(strcasecmp(wish->host, now->host) != 0 || wish->control_port != now->control_port))
+	if (settings->server && !server_equal(&wish->server, &now->server))
 		return false;
 	if (settings->port_set && wish->port != now->port &&
 		(!wish->port || wish->port != status.public_port))
@@ -192,8 +199,8 @@ static int exposure_replace(struct exposure *e, struct exposure_wish *wish)
 	supervisor_status(e->supervisor, &app);
 	r = tunnel_new(e->loop, e->pool,
 		&(struct tunnel_config){
-			.relay_host = wish->host,
-			.relay_port = wish->control_port,
+			.relay_host = wish->server.name,
+			.relay_port = wish->server.port,
 			.local_host = LOCAL_HOST,
 			.local_port = app.port,
 			.port = wish->port,
@@ -204,7 +211,7 @@ static int exposure_replace(struct exposure *e, struct exposure_wish *wish)
 		},
 		&events, &tunnel);
 	if (r < 0)
-		return r == -EINVAL ? EXPOSURE_BAD_SERVER : r;
+		return r;
 	if (e->tunnel)
 		tunnel_close(e->tunnel, on_tunnel_closed, e);
 	e->tunnel = tunnel;
@@ -274,7 +281,7 @@ void exposure_hurry(struct exposure *e)
 void exposure_status(struct exposure *e, struct exposure_status *ret_status)
 {
 	struct supervisor_status app;
-	bool v6 = strchr(e->wanted.host, ':') != NULL;
+	bool v6 = strchr(e->wanted.server.name, ':') != NULL;
 	const char *open = v6 ? "[" : "", *close = v6 ? "]" : "";
 	uint16_t port;
 
@@ -286,14 +293,14 @@ void exposure_status(struct exposure *e, struct exposure_status *ret_status)
 		return;
 	}
 	tunnel_status(e->tunnel, &ret_status->tunnel);
-	(void)snprintf(e->server, sizeof(e->server), "%s%s%s:%u", open, e->wanted.host, close,
-		e->wanted.control_port);
+	(void)snprintf(e->server, sizeof(e->server), "%s%s%s:%u", open, e->wanted.server.name,
+		close, e->wanted.server.port);
 	ret_status->server = e->server;
 	port = ret_status->tunnel.public_port;
 	if (!port)
 		return;
 	(void)snprintf(e->public_url, sizeof(e->public_url), "http://%s%s%s:%u", open,
-		e->wanted.host, close, port);
+		e->wanted.server.name, close, port);
 	ret_status->public_url = e->public_url;
 }
 

@@ -20,7 +20,7 @@ struct supervisor;
 
 /* Settings of one start; what is NULL, 0 or not `..._set` is that of the configuration. */
 struct exposure_settings {
-	const char *server; /* HOST[:PORT] */
+	const char *server; /* HOST[:PORT], as host_check_endpoint() takes it */
 	const struct secret *secret;
 	uint16_t port;
 	enum tunnel_protocol protocol;
@@ -36,9 +36,8 @@ struct exposure_status {
 /* The texts are valid until the next call into the exposure. */
 
 enum exposure_condition {
-	EXPOSURE_BAD_SERVER = 1, /* it is no HOST or HOST:PORT */
-	EXPOSURE_OTHER_SETTINGS, /* active with other settings: stop it first */
-	EXPOSURE_NO_APPLICATION, /* the supervisor is stopped, or failed, or about to stop */
+	EXPOSURE_OTHER_SETTINGS = 1, /* active with other settings: stop it first */
+	EXPOSURE_NO_APPLICATION,     /* the supervisor is stopped, or failed, or about to stop */
 };
 
 struct exposure_events {

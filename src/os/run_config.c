@@ -2,6 +2,7 @@
 /* The option table of `wasmrun os`, and the order of its sources. */
 #include "os/run_config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,12 +13,14 @@
 #include "base/log.h"
 #include "conf/option_file.h"
 #include "conf/toml.h"
-#include "net/addr.h"
+#include "net/host.h"
 #include "tunnel/tunnel.h"
 
 #define FILE_NAME "wasmrun.toml"
 #define SHOWN_MAX 256                                /* of a path in a message */
 #define EXPIRE_MAX (UINT64_C(30) * 24 * 3600 * 1000) /* a month: more is a mistake */
+
+static_assert(HOST_WHY_MAX <= OPTION_WHY_MAX, "an option says why a host is none");
 
 static const char *const protocols[] = {
 	[TUNNEL_AUTO] = "auto",
@@ -102,6 +105,7 @@ static const struct option_def os_options[] = {
 	{ .name = "listen",
 		.type = OPTION_TEXT,
 		.value_name = "ADDR",
+		.check = host_check_address,
 		.fallback = "127.0.0.1",
 		.key = "os.listen",
 		.help = "Address of the page and the API",
@@ -154,6 +158,7 @@ static const struct option_def os_options[] = {
 		.type = OPTION_TEXT,
 		.value_name = "HOST[:PORT]",
 		.env = "WASMRUN_TUNNEL_SERVER",
+		.check = host_check_endpoint,
 		.key = "os.tunnel_server",
 		.fallback = "bore.pub:7835",
 		.help = "The bore server that gives the public address",
@@ -225,17 +230,6 @@ static int run_config_bad(
 /* What a value's type doesn't say. */
 static int run_config_check(const struct os_run_config *c, struct option_set *set)
 {
-	char host[ADDR_HOST_MAX];
-	struct addr addr;
-	uint16_t port;
-
-	if (addr_split(c->tunnel_server, 0, host, &port) < 0)
-		return run_config_bad(set, "tunnel-server", c->tunnel_server,
-			"it is no HOST or HOST:PORT, such as bore.pub, 192.0.2.1:7835 or "
-			"[2001:db8::1]:7835");
-	if (addr_parse_ip(c->listen, 0, &addr) < 0)
-		return run_config_bad(
-			set, "listen", c->listen, "it is no address, such as 127.0.0.1 or ::1");
 	for (size_t i = 0; i < c->app.env.count; i++)
 		if (*c->app.env.items[i] == '=' || !strchr(c->app.env.items[i], '='))
 			return run_config_bad(

@@ -207,9 +207,10 @@ static const struct {
 	const char *args, *file, *error;
 } bad[] = {
 	{ "x", "", "'<PATH>' and '--path <PATH>' cannot be used together" },
-	{ "--tunnel-server a:b", "", "it is no HOST or HOST:PORT" },
-	{ "", "[os]\ntunnel_server = 'relay:99999'\n", "it is no HOST or HOST:PORT" },
-	{ "--listen localhost", "", "it is no address" },
+	{ "--tunnel-server a:b", "", "'b' is no port from 1 to 65535" },
+	{ "", "[os]\ntunnel_server = 'relay:99999'\n",
+		"wasmrun.toml:2: bad value of 'os.tunnel_server': '99999' is no port" },
+	{ "--listen localhost", "", "it is no IP address" },
 	{ "--env =x", "", "it is no NAME=VALUE" },
 	{ "--env x", "", "it is no NAME=VALUE" },
 	{ "--dir x", "", "it is no HOST::GUEST" },

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "net/host.h"
 #include "net/chan.h"
 
 #define LOG "tunnel"
@@ -52,7 +53,7 @@ static void control_take_visitor(struct control *c, const struct msg *msg)
 {
 	char text[4 * MSG_MAX + 1];
 	struct addr from;
-	bool known = addr_parse(msg->text, &from) == 0;
+	bool known = host_parse_peer(msg->text, &from) == 0;
 
 	if (!c->granted.visitor) {
 		log_debug(LOG, "the relay sent a Visitor, which was not agreed on");

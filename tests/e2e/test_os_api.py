@@ -47,6 +47,24 @@ def test_wrong_json(instance, body):
     assert instance.tunnel()["status"] == "Not started"
 
 
+@pytest.mark.parametrize(
+    "server,part",
+    [
+        ("http://x", "'http://' is no part of it: write 'x'"),
+        ("x/", "'/' is no part of it: write 'x'"),
+        ("x y", "a blank"),
+        ("\x1b[2Jx", "'\\x1b' is a control character"),
+        ("x\u009b2J", "punycode"),
+        ("x\u202e", "punycode"),
+    ],
+)
+def test_server_that_is_no_host(instance, server, part):
+    """A control character in a server's name reached the terminal and forged lines of the log; now the part that is
+    wrong is named, and a host is a host."""
+    assert part in says_why(instance.start(server=server), 400)
+    assert instance.tunnel()["status"] == "Not started"
+
+
 @pytest.mark.parametrize("body", [None, "", "{}", '{"server":null,"secret":null,"port":null,"protocol":null}'])
 def test_empty_wishes(instance, body):
     """The configured server, which refuses."""

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The texts by which a user names a host, wherever they come from: options, variables,
+ * wasmrun.toml, the API. One parser, so that what can't be a host is refused at once, with words
+ * that name the part that is wrong, and never becomes a question to a name server or a piece of a
+ * log line.
+ *
+ * A host is an IPv4 address in any form of inet_aton(3), an IPv6 address with or without brackets
+ * and zone (RFC 4007), or a name: labels of 1 to 63 letters, digits, '-' and '_', at most 253
+ * bytes, and the root's dot may follow (RFC 1035, 2.3.4; the underscore is in use).
+ */
+#ifndef NET_HOST_H
+#define NET_HOST_H
+
+#include <stdint.h>
+
+#include "net/addr.h"
+
+#define HOST_WHY_MAX 160 /* an explanation and its NUL; what it quotes is escaped */
+
+enum host_form {
+	HOST_ALONE,        /* HOST */
+	HOST_ENDPOINT,     /* HOST[:PORT], an IPv6 address with a port in brackets */
+	HOST_ADDRESS,      /* an IP address alone */
+	HOST_ADDRESS_PORT, /* IP:PORT, where 0 is the kernel's choice */
+};
+
+struct host {
+	char name[ADDR_HOST_MAX]; /* without brackets */
+	uint16_t port;            /* 0: none is named, but for HOST_ADDRESS_PORT */
+	struct addr addr;         /* with the port; HOST_ADDRESS and HOST_ADDRESS_PORT only */
+};
+
+/* -EINVAL: ret_why says why, as a clause ("it is empty"). */
+int host_parse(
+	enum host_form form, const char *text, struct host *ret_host, char ret_why[HOST_WHY_MAX]);
+
+/*
+ * A literal address with its port, as addr_format() writes it, from a peer: "192.0.2.1:80" or
+ * "[2001:db8::1]:80". A zone is of no meaning on another machine, and refused. -EINVAL.
+ */
+int host_parse_peer(const char *text, struct addr *ret_addr);
+
+/* The same as host_parse() for an option table, which asks for a yes or no: see struct option_def.
+ */
+int host_check_alone(const char *text, char ret_why[HOST_WHY_MAX]);
+int host_check_endpoint(const char *text, char ret_why[HOST_WHY_MAX]);
+int host_check_address(const char *text, char ret_why[HOST_WHY_MAX]);
+int host_check_address_port(const char *text, char ret_why[HOST_WHY_MAX]);
+
+#endif
