@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "net/addr.h"
-#include "relay/timeouts.h"
+#include "net/timeouts.h"
 
 struct relay;
 struct session;

@@ -15,13 +15,13 @@
 #include "net/listener.h"
 #include "net/pump_pool.h"
 #include "net/reserve.h"
+#include "net/timeouts.h"
 #include "proto/auth.h"
 #include "relay/conn_log.h"
 #include "relay/limits.h"
 #include "relay/pending.h"
 #include "relay/ports.h"
 #include "relay/relay.h"
-#include "relay/timeouts.h"
 
 #define RELAY_HEARTBEAT_MS 400 /* "at least every 500 ms", and timers are late now and then */
 #define RELAY_PENDING_MS 10000 /* an unclaimed visitor, as stock */

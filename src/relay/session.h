@@ -16,8 +16,8 @@
 #include "base/list.h"
 #include "net/addr.h"
 #include "net/chan.h"
+#include "net/timeouts.h"
 #include "proto/server_handshake.h"
-#include "relay/timeouts.h"
 
 struct endpoint;
 struct relay;

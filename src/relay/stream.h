@@ -11,7 +11,7 @@
 
 #include "base/uuid.h"
 #include "net/addr.h"
-#include "relay/timeouts.h"
+#include "net/timeouts.h"
 
 struct endpoint;
 struct relay;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A queue of deadlines on a loop: order, disarming, arming from within. */
-#include "relay/timeouts.h"
+#include "net/timeouts.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The invariant: the queue is in the order of at_ms, since the delay is the same for all. Owns
  * nothing but its timer. */
-#include "relay/timeouts.h"
+#include "net/timeouts.h"
 
 #include <assert.h>
 

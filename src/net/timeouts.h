@@ -4,8 +4,8 @@
  * of them. Arming and disarming cost a few stores, and thousands of waiting connections cost one
  * timer.
  */
-#ifndef RELAY_TIMEOUTS_H
-#define RELAY_TIMEOUTS_H
+#ifndef NET_TIMEOUTS_H
+#define NET_TIMEOUTS_H
 
 #include <stdint.h>
 #include <uv.h>
