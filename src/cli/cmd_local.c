@@ -36,13 +36,6 @@ struct local_values {
 
 static_assert(offsetof(struct local_values, common) == 0, "the shared entries' offsets");
 
-static const char *const protocols[] = {
-	[TUNNEL_AUTO] = "auto",
-	[TUNNEL_BORE] = "bore",
-	[TUNNEL_LINE] = "line",
-	NULL,
-};
-
 static const struct option_def local_options[] = {
 	{ .name = "LOCAL_PORT",
 		.type = OPTION_NUMBER,
@@ -91,7 +84,7 @@ static const struct option_def local_options[] = {
 	{ .name = "protocol",
 		.type = OPTION_CHOICE,
 		.value_name = "PROTOCOL",
-		.choices = protocols,
+		.choices = tunnel_protocol_names,
 		.fallback = "auto",
 		.help = "Dialect to speak: that of bore, or the older line dialect, which sends "
 			"the "

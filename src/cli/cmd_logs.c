@@ -13,10 +13,9 @@
 #include "cli/usage.h"
 #include "cli/wasmrun_commands.h"
 #include "conf/option.h"
+#include "os/log_ring.h"
 
 #define REQUEST_MAX 96 /* of its path */
-
-static const char *const streams[] = { "stdout", "stderr", "build", "supervisor", NULL };
 
 struct logs_values {
 	struct running_values running;
@@ -36,7 +35,7 @@ static const struct option_def logs_options[] = {
 	{ .name = "stream",
 		.type = OPTION_CHOICE,
 		.value_name = "STREAM",
-		.choices = streams,
+		.choices = log_stream_names,
 		.help = "Lines of this stream only",
 		.offset = offsetof(struct logs_values, stream) },
 };
@@ -132,7 +131,7 @@ int cmd_logs(int argc, char **argv)
 	if (!usage_parse(&set, &logs_table, &values, argc, argv, &code))
 		return code;
 	if (option_set_source(&set, "stream") != OPTION_UNSET)
-		logs.stream = streams[values.stream];
+		logs.stream = log_stream_names[values.stream];
 	logs.json = values.running.json;
 	code = running_open(&logs.running, &values.running);
 	if (code == EXIT_CODE_OK && values.follow) {

@@ -12,6 +12,7 @@
 #include "cli/wasmrun_commands.h"
 #include "conf/option.h"
 #include "net/host.h"
+#include "tunnel/tunnel.h"
 
 #define STATUS_ACCEPTED 202 /* the outcome is open */
 
@@ -27,9 +28,6 @@ static const char *const actions[] = {
 	[ACTION_STOP] = "stop",
 	NULL,
 };
-
-/* In the order of enum tunnel_protocol; these words are the API's. */
-static const char *const protocols[] = { "auto", "bore", "line", NULL };
 
 struct tunnel_values {
 	struct running_values running;
@@ -59,7 +57,7 @@ static const struct option_def tunnel_options[] = {
 	{ .name = "protocol",
 		.type = OPTION_CHOICE,
 		.value_name = "PROTOCOL",
-		.choices = protocols,
+		.choices = tunnel_protocol_names,
 		.help = "For 'start': dialect to speak with the server, see bore-local(1)",
 		.offset = offsetof(struct tunnel_values, protocol) },
 	{ .name = "secret",
@@ -127,7 +125,8 @@ static int make_body(struct option_set *set, struct tunnel_values *v, json_t *bo
 	if (option_set_source(set, "port") != OPTION_UNSET)
 		(void)json_object_set_new(body, "port", json_integer((json_int_t)v->port));
 	if (option_set_source(set, "protocol") != OPTION_UNSET)
-		(void)json_object_set_new(body, "protocol", json_string(protocols[v->protocol]));
+		(void)json_object_set_new(
+			body, "protocol", json_string(tunnel_protocol_names[v->protocol]));
 	return code;
 }
 

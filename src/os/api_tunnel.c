@@ -26,12 +26,6 @@ struct start_waiter {
 	uint64_t deadline_ms;
 };
 
-static const char *const protocols[] = {
-	[TUNNEL_AUTO] = "auto",
-	[TUNNEL_BORE] = "bore",
-	[TUNNEL_LINE] = "line",
-};
-
 /* --- what the status says --- */
 
 static json_t *port_json(uint16_t port)
@@ -189,8 +183,8 @@ static const char *read_protocol(json_t *value, struct exposure_settings *settin
 {
 	const char *name = json_string_value(value);
 
-	for (size_t i = 0; name && i < ARRAY_LEN(protocols); i++) {
-		if (strcmp(name, protocols[i]) != 0)
+	for (size_t i = 0; name && tunnel_protocol_names[i]; i++) {
+		if (strcmp(name, tunnel_protocol_names[i]) != 0)
 			continue;
 		settings->protocol = (enum tunnel_protocol)i;
 		settings->protocol_set = true;

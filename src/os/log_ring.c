@@ -29,24 +29,25 @@ struct log_ring {
 	struct slot slots[LOG_RING_LINES];
 };
 
-static const char *const stream_names[] = {
+const char *const log_stream_names[] = {
 	[LOG_STREAM_STDOUT] = "stdout",
 	[LOG_STREAM_STDERR] = "stderr",
 	[LOG_STREAM_BUILD] = "build",
 	[LOG_STREAM_SUPERVISOR] = "supervisor",
+	NULL,
 };
 
-static_assert(ARRAY_LEN(stream_names) == LOG_STREAMS, "every stream has a name");
+static_assert(ARRAY_LEN(log_stream_names) == LOG_STREAMS + 1, "every stream has a name");
 
 const char *log_stream_name(enum log_stream stream)
 {
-	return stream_names[stream];
+	return log_stream_names[stream];
 }
 
 int log_stream_parse(const char *name, enum log_stream *ret_stream)
 {
 	for (size_t i = 0; i < LOG_STREAMS; i++)
-		if (strcmp(name, stream_names[i]) == 0) {
+		if (strcmp(name, log_stream_names[i]) == 0) {
 			*ret_stream = (enum log_stream)i;
 			return 0;
 		}

@@ -39,7 +39,8 @@ struct log_line {
 /* A new line, from within the append: must not append itself. */
 typedef void (*log_ring_fn)(void *owner, const struct log_line *line);
 
-/* "stdout", "stderr", "build", "supervisor": the words of the API. */
+/* The words of the API and the command line, by number; NULL behind the last. */
+extern const char *const log_stream_names[];
 const char *log_stream_name(enum log_stream stream);
 /* -EINVAL: there is none of that name. */
 int log_stream_parse(const char *name, enum log_stream *ret_stream);

@@ -22,13 +22,6 @@
 
 static_assert(HOST_WHY_MAX <= OPTION_WHY_MAX, "an option says why a host is none");
 
-static const char *const protocols[] = {
-	[TUNNEL_AUTO] = "auto",
-	[TUNNEL_BORE] = "bore",
-	[TUNNEL_LINE] = "line",
-	NULL,
-};
-
 static const struct option_def os_options[] = {
 	{ .name = "PATH",
 		.type = OPTION_FILE,
@@ -137,7 +130,7 @@ static const struct option_def os_options[] = {
 	{ .name = "tunnel-protocol",
 		.type = OPTION_CHOICE,
 		.value_name = "PROTOCOL",
-		.choices = protocols,
+		.choices = tunnel_protocol_names,
 		.fallback = "auto",
 		.key = "os.tunnel_protocol",
 		.help = "Dialect to speak with the tunnel's server, see bore-local(1)",

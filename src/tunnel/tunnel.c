@@ -26,6 +26,13 @@
 #define NEVER UINT64_MAX
 #define RELAY_TEXT_MAX (ADDR_HOST_MAX + sizeof("[]:65535"))
 
+const char *const tunnel_protocol_names[] = {
+	[TUNNEL_AUTO] = "auto",
+	[TUNNEL_BORE] = "bore",
+	[TUNNEL_LINE] = "line",
+	NULL,
+};
+
 struct tunnel {
 	uv_loop_t *loop;
 	char relay[RELAY_TEXT_MAX]; /* HOST:PORT */

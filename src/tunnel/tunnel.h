@@ -24,6 +24,9 @@ enum tunnel_protocol {
 	TUNNEL_LINE, /* sends the secret in clear: must be asked for */
 };
 
+/* The words of the command line, wasmrun.toml and the API, by number; NULL behind the last. */
+extern const char *const tunnel_protocol_names[];
+
 /* Copied by tunnel_new(), texts and secret included. */
 struct tunnel_config {
 	const char *relay_host;
