@@ -4,6 +4,7 @@
  * and exit code are the module's own. It comes back only if that fails.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +21,9 @@
 #include "cli/wasmrun_commands.h"
 #include "conf/option.h"
 #include "net/host.h"
+#include "net/addr.h"
+#include "net/listener.h"
 #include "os/engine_command.h"
-
-#define LISTEN_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
 struct run_values {
 	const char *file, *listen;
@@ -90,16 +91,12 @@ static int run_check(const struct run_values *v, struct option_set *set)
 /* The socket is one for the next program, and so not CLOEXEC. */
 static int run_listen(struct addr *addr, int *ret_fd)
 {
-	_cleanup_(fd_closep) int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	_cleanup_(fd_closep) int fd = -1;
 	char text[ADDR_TEXT_MAX];
-	const int on = 1;
-	int r = 0;
+	int r = listener_socket(addr, LISTENER_BACKLOG, &fd);
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-		bind(fd, &addr->sa, addr_len(addr)) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
+	if (r == 0 && fcntl(fd, F_SETFD, 0) < 0)
 		r = -errno;
-	if (r == 0)
-		r = addr_of_socket(fd, addr);
 	if (r < 0)
 		return runtime_listen_error(r, addr, "--listen");
 	log_info("run", "listening at %s", addr_format(addr, text));

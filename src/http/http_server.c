@@ -21,6 +21,7 @@
 #include "http/internal.h"
 #include "http/request.h"
 #include "http/route.h"
+#include "net/listener.h"
 
 #define LOG "http"
 #define CONN_MEMORY 32768 /* libmicrohttpd's, per connection: head of the request and buffers */
@@ -337,20 +338,6 @@ void server_let_go(struct http_server *server)
 
 /* --- public --- */
 
-/* The socket is made here, and not by libmicrohttpd, for the sake of its errors. */
-static int listen_at(struct addr *addr)
-{
-	_cleanup_(fd_closep) int fd =
-		socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int on = 1, r;
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-		bind(fd, &addr->sa, addr_len(addr)) < 0 || listen(fd, HTTP_CONNS_MAX) < 0)
-		return -errno;
-	r = addr_of_socket(fd, addr);
-	return r < 0 ? r : take_fd(&fd);
-}
-
 static int server_start_daemon(struct http_server *server, int *fd)
 {
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
@@ -422,9 +409,10 @@ int http_server_new(
 	r = server_configure(server, config);
 	if (r < 0)
 		return r;
-	fd = listen_at(&server->addr);
-	if (fd < 0)
-		return fd;
+	/* Not by libmicrohttpd, for the sake of its errors. */
+	r = listener_socket(&server->addr, HTTP_CONNS_MAX, &fd);
+	if (r < 0)
+		return r;
 	r = server_start_daemon(server, &fd);
 	if (r == 0)
 		r = server_watch(server, loop, config->head_timeout_ms);

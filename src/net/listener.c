@@ -126,17 +126,41 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	listener_learn(l, n);
 }
 
+/* Not bound yet. */
+static int listener_make(const struct addr *addr, int *ret_fd)
+{
+	_cleanup_(fd_closep) int fd =
+		socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || sockopt_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int listener_socket(struct addr *addr, int backlog, int *ret_fd)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	int r = listener_make(addr, &fd);
+
+	if (r == 0 && (bind(fd, &addr->sa, addr_len(addr)) < 0 || listen(fd, backlog) < 0))
+		r = -errno;
+	if (r == 0)
+		r = addr_of_socket(fd, addr);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
+}
+
 static int listener_bind(const struct addr *addr, bool dual, bool defer, int *ret_fd)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	bool v6 = addr->sa.sa_family == AF_INET6;
+	int r = listener_make(addr, &fd);
 
-	fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	/* SO_REUSEADDR: connections in TIME_WAIT on the port don't keep us from listening on it. */
-	if (sockopt_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0 ||
-		(v6 && sockopt_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual) < 0) ||
+	if (r < 0)
+		return r;
+	if ((v6 && sockopt_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual) < 0) ||
 		(defer && sockopt_set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, LISTENER_DEFER_S) < 0))
 		return -errno;
 	sockopt_set_stream(fd, true);

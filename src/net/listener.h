@@ -39,6 +39,13 @@ struct listener {
 };
 
 /*
+ * A listening socket for whoever accepts by other means: an engine, libmicrohttpd. Non-blocking and
+ * CLOEXEC, with SO_REUSEADDR: connections in TIME_WAIT on the port keep nobody from listening on
+ * it. `addr` becomes the address that it has, where port 0 was the kernel's choice. Negative errno.
+ */
+int listener_socket(struct addr *addr, int backlog, int *ret_fd);
+
+/*
  * Binds and listens: SO_REUSEADDR, never SO_REUSEPORT; `dual`: an IPv6 wildcard takes IPv4 too.
  * `defer`: the peer speaks first, so it is accepted when it has (TCP_DEFER_ACCEPT). Negative errno;
  * nothing is to be closed then. l->reserve, admits, accepted, closed, owner are set by the caller

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/err.h"
 #include "base/fd.h"
 #include "net/reserve.h"
 #include "net/sockopt.h"
@@ -347,6 +348,23 @@ static void test_connections_are_shed_without_descriptors(void **state)
 	assert_false(f->reserve.shedding);
 }
 
+/* What engines and libmicrohttpd accept from: its own port is known, and taken from then on. */
+static void test_plain_socket(void **state)
+{
+	_cleanup_(fd_closep) int first = -1, second = -1;
+	struct addr addr;
+
+	assert_int_equal(addr_parse_ip("127.0.0.1", 0, &addr), 0);
+	assert_int_equal(listener_socket(&addr, 1, &first), 0);
+	assert_int_not_equal(addr_port(&addr), 0);
+	assert_int_equal(fcntl(first, F_GETFD), FD_CLOEXEC);
+	assert_true(fcntl(first, F_GETFL) & O_NONBLOCK);
+	assert_int_equal(listener_socket(&addr, 1, &second), -EADDRINUSE);
+	assert_int_equal(second, -1);
+	first = fd_close(first);
+	assert_int_equal(listener_socket(&addr, 1, &second), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +377,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_port_is_free_at_once_and_closing_within_a_batch_works, setup,
 			teardown),
+		cmocka_unit_test(test_plain_socket),
 		cmocka_unit_test_setup_teardown(test_busy_port_takes_more_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_owner_pauses_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_leave_nothing_behind, setup, teardown),

@@ -168,39 +168,20 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
-static int gate_listen(uint16_t port, int *ret_fd, uint16_t *ret_port)
+int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	struct addr addr;
 	int r = addr_parse_ip("127.0.0.1", port, &addr);
 
 	assert(r == 0);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	r = sockopt_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (r < 0)
-		return r;
-	if (bind(fd, &addr.sa, addr_len(&addr)) < 0 || listen(fd, LISTENER_BACKLOG) < 0)
-		return -errno;
-	r = addr_of_socket(fd, &addr);
-	if (r < 0)
-		return r;
-	*ret_port = addr_port(&addr);
-	*ret_fd = take_fd(&fd);
-	return 0;
-}
-
-int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port)
-{
-	_cleanup_(fd_closep) int fd = -1;
-	int r = gate_listen(port, &fd, &g->port);
-
+	r = listener_socket(&addr, LISTENER_BACKLOG, &fd);
 	if (r == 0)
 		r = uv_poll_init(loop, &g->poll, fd);
 	if (r < 0)
 		return r;
 	g->fd = take_fd(&fd);
+	g->port = addr_port(&addr);
 	(void)uv_timer_init(loop, &g->pause);
 	g->poll.data = g->pause.data = g;
 	list_init(&g->visitors);
