@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/prometheus.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
 #include "cli/event.h"
@@ -20,6 +21,7 @@
 #include "cli/usage.h"
 #include "conf/option.h"
 #include "net/host.h"
+#include "net/pump_metrics.h"
 #include "net/pump_pool.h"
 #include "tunnel/tunnel.h"
 
@@ -197,30 +199,29 @@ static void on_hup(void *owner)
 
 static void on_write_metrics(void *owner, FILE *out)
 {
+	const struct prometheus p = { .out = out, .prefix = "bore" };
 	struct local *l = owner;
 	struct tunnel_status status;
+	struct pump_stats pumps;
 
 	if (l->closing)
 		return;
 	tunnel_status(l->tunnel, &status);
-	fprintf(out,
-		"# HELP bore_build_info The version of this program.\n"
-		"# TYPE bore_build_info gauge\n"
-		"bore_build_info{version=\"" WASMRUN_VERSION "\"} 1\n"
-		"# HELP bore_tunnel_up Whether the tunnel is connected.\n"
-		"# TYPE bore_tunnel_up gauge\nbore_tunnel_up %d\n"
-		"# HELP bore_tunnel_reconnects_total Connections made again after a loss.\n"
-		"# TYPE bore_tunnel_reconnects_total counter\n"
-		"bore_tunnel_reconnects_total %" PRIu64 "\n"
-		"# HELP bore_connections Open connections of visitors.\n"
-		"# TYPE bore_connections gauge\nbore_connections %" PRIu64 "\n"
-		"# HELP bore_connections_total Connections of visitors since the start.\n"
-		"# TYPE bore_connections_total counter\nbore_connections_total %" PRIu64 "\n"
-		"# HELP bore_bytes_total Bytes from (in) and to (out) visitors.\n"
-		"# TYPE bore_bytes_total counter\nbore_bytes_total{direction=\"in\"} %" PRIu64
-		"\nbore_bytes_total{direction=\"out\"} %" PRIu64 "\n",
-		status.state == TUNNEL_CONNECTED, status.reconnects, status.conns_open,
-		status.conns_total, status.bytes_in, status.bytes_out);
+	pump_pool_stats(l->runtime.pool, &pumps);
+	prometheus_build_info(&p);
+	prometheus_metric(&p, "tunnel_up", PROMETHEUS_GAUGE, "Whether the tunnel is connected.",
+		status.state == TUNNEL_CONNECTED);
+	prometheus_metric(&p, "tunnel_reconnects_total", PROMETHEUS_COUNTER,
+		"Connections made again after a loss.", status.reconnects);
+	prometheus_metric(&p, "connections", PROMETHEUS_GAUGE, "Open connections of visitors.",
+		status.conns_open);
+	prometheus_metric(&p, "connections_total", PROMETHEUS_COUNTER,
+		"Connections of visitors since the start.", status.conns_total);
+	prometheus_family(
+		&p, "bytes_total", PROMETHEUS_COUNTER, "Bytes from (in) and to (out) visitors.");
+	prometheus_sample(&p, "bytes_total", "direction", "in", status.bytes_in);
+	prometheus_sample(&p, "bytes_total", "direction", "out", status.bytes_out);
+	pump_write_metrics(&pumps, &p);
 }
 
 /* The line that scripts look for, on standard output. */

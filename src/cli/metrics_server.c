@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/prometheus.h"
 #include "net/chan.h"
 
 struct metrics_conn {
@@ -27,7 +28,7 @@ static const struct {
 	int status;
 	const char *reason, *header;
 } answers[] = {
-	{ 200, "OK", "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n" },
+	{ 200, "OK", "Content-Type: " PROMETHEUS_TYPE "\r\n" },
 	{ 400, "Bad Request", "" },
 	{ 404, "Not Found", "" },
 	{ 405, "Method Not Allowed", "Allow: GET\r\n" },

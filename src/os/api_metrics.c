@@ -1,61 +1,54 @@
 /* SPDX-License-Identifier: MIT */
-/* What machines look at: Prometheus' text format 0.0.4, and a word for those that only ask. */
-#include <inttypes.h>
+/* What machines look at: figures, and a word for those that only ask. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/prometheus.h"
 #include "http/request.h"
+#include "net/pump_metrics.h"
+#include "net/pump_pool.h"
 #include "os/api_internal.h"
 #include "os/exposure.h"
 #include "os/log_ring.h"
 #include "os/supervisor.h"
 
-#define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
-
 static void metrics_write(struct api *api, FILE *out)
 {
+	const struct prometheus p = { .out = out, .prefix = "wasmrun" };
 	struct exposure_status exposure;
 	const struct tunnel_status *tunnel = &exposure.tunnel;
+	struct pump_stats pumps;
 	struct supervisor_status app;
 
 	exposure_status(api->config.exposure, &exposure);
 	supervisor_status(api->config.supervisor, &app);
-
-	const struct {
-		const char *name, *type, *help;
-		uint64_t value;
-	} metrics[] = {
-		{ "wasmrun_app_up", "gauge", "Whether the application takes connections.",
-			app.state == SUPERVISOR_RUNNING },
-		{ "wasmrun_app_restarts_total", "counter", "Restarts after crashes.",
-			app.restarts },
-		{ "wasmrun_app_memory_bytes", "gauge", "Resident memory of the application.",
-			app.memory_bytes },
-		{ "wasmrun_tunnel_up", "gauge", "Whether the tunnel is connected.",
-			tunnel->state == TUNNEL_CONNECTED },
-		{ "wasmrun_tunnel_reconnects_total", "counter",
-			"Connections to the relay made again after a loss.", tunnel->reconnects },
-		{ "wasmrun_connections", "gauge", "Open connections of visitors.",
-			tunnel->conns_open },
-		{ "wasmrun_connections_total", "counter", "Connections of visitors.",
-			tunnel->conns_total },
-		{ "wasmrun_bytes_in_total", "counter", "Bytes from visitors.", tunnel->bytes_in },
-		{ "wasmrun_bytes_out_total", "counter", "Bytes to visitors.", tunnel->bytes_out },
-		{ "wasmrun_log_lines_total", "counter", "Lines logged by the application.",
-			log_ring_next(api->config.ring) - 1 },
-		{ "wasmrun_event_readers", "gauge", "Readers of /api/events.", api->hub.count },
-	};
-
-	fputs("# HELP wasmrun_build_info The version of this program.\n"
-	      "# TYPE wasmrun_build_info gauge\n"
-	      "wasmrun_build_info{version=\"" WASMRUN_VERSION "\"} 1\n",
-		out);
-	for (size_t i = 0; i < ARRAY_LEN(metrics); i++)
-		fprintf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", metrics[i].name,
-			metrics[i].help, metrics[i].name, metrics[i].type, metrics[i].name,
-			metrics[i].value);
+	prometheus_build_info(&p);
+	prometheus_metric(&p, "app_up", PROMETHEUS_GAUGE,
+		"Whether the application takes connections.", app.state == SUPERVISOR_RUNNING);
+	prometheus_metric(&p, "app_restarts_total", PROMETHEUS_COUNTER, "Restarts after crashes.",
+		app.restarts);
+	prometheus_metric(&p, "app_memory_bytes", PROMETHEUS_GAUGE,
+		"Resident memory of the application.", app.memory_bytes);
+	prometheus_metric(&p, "tunnel_up", PROMETHEUS_GAUGE, "Whether the tunnel is connected.",
+		tunnel->state == TUNNEL_CONNECTED);
+	prometheus_metric(&p, "tunnel_reconnects_total", PROMETHEUS_COUNTER,
+		"Connections to the relay made again after a loss.", tunnel->reconnects);
+	prometheus_metric(&p, "connections", PROMETHEUS_GAUGE, "Open connections of visitors.",
+		tunnel->conns_open);
+	prometheus_metric(&p, "connections_total", PROMETHEUS_COUNTER, "Connections of visitors.",
+		tunnel->conns_total);
+	prometheus_metric(
+		&p, "bytes_in_total", PROMETHEUS_COUNTER, "Bytes from visitors.", tunnel->bytes_in);
+	prometheus_metric(
+		&p, "bytes_out_total", PROMETHEUS_COUNTER, "Bytes to visitors.", tunnel->bytes_out);
+	prometheus_metric(&p, "log_lines_total", PROMETHEUS_COUNTER,
+		"Lines logged by the application.", log_ring_next(api->config.ring) - 1);
+	prometheus_metric(
+		&p, "event_readers", PROMETHEUS_GAUGE, "Readers of /api/events.", api->hub.count);
+	exposure_pump_stats(api->config.exposure, &pumps);
+	pump_write_metrics(&pumps, &p);
 }
 
 void api_get_metrics(void *owner, struct http_request *request)
@@ -67,7 +60,7 @@ void api_get_metrics(void *owner, struct http_request *request)
 	if (out)
 		metrics_write(owner, out);
 	if (out && fclose(out) == 0)
-		http_reply_bytes(request, 200, TYPE_METRICS, text, len);
+		http_reply_bytes(request, 200, PROMETHEUS_TYPE, text, len);
 	else
 		http_reply_error(request, 500, "out of memory");
 	free(text);

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "net/host.h"
+#include "net/pump_pool.h"
 #include "os/run_config.h"
 #include "os/supervisor.h"
 
@@ -302,6 +303,11 @@ void exposure_status(struct exposure *e, struct exposure_status *ret_status)
 	(void)snprintf(e->public_url, sizeof(e->public_url), "http://%s%s%s:%u", open,
 		e->wanted.server.name, close, port);
 	ret_status->public_url = e->public_url;
+}
+
+void exposure_pump_stats(const struct exposure *e, struct pump_stats *ret_stats)
+{
+	pump_pool_stats(e->pool, ret_stats);
 }
 
 void exposure_visits(const struct exposure *e, tunnel_visit_fn fn, void *owner)

@@ -15,6 +15,7 @@
 struct exposure;
 struct os_run_config;
 struct pump_pool;
+struct pump_stats;
 struct secret;
 struct supervisor;
 
@@ -59,6 +60,9 @@ int exposure_start(struct exposure *e, const struct exposure_settings *settings)
 void exposure_stop(struct exposure *e);
 void exposure_hurry(struct exposure *e);
 void exposure_status(struct exposure *e, struct exposure_status *ret_status);
+
+/* How visitors' connections are moved. */
+void exposure_pump_stats(const struct exposure *e, struct pump_stats *ret_stats);
 
 /* Calls fn for each open connection of a visitor. */
 void exposure_visits(const struct exposure *e, tunnel_visit_fn fn, void *owner);

@@ -388,4 +388,5 @@ def test_metrics_of_the_client(lab):
     wait_for(lambda: read_metrics(port)["bore_connections"] == 0, "the connection is over")
     values = read_metrics(port)
     assert values["bore_connections_total"] == 1
+    assert (values["bore_held_bytes"], values['bore_pipes{size="large"}']) == (0, 0)
     assert values['bore_bytes_total{direction="in"}'] == 4 and values['bore_bytes_total{direction="out"}'] == 4

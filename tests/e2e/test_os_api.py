@@ -340,6 +340,7 @@ def test_metrics_and_health(instance):
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert (values["wasmrun_app_up"], values["wasmrun_tunnel_up"]) == ("1", "0")
     assert all(f"# TYPE {name.split('{')[0]} " in text for name in values)
+    assert values["wasmrun_spliced_bytes_total"] == "0"
     version = instance.get("/api/openapi.json")["info"]["version"]
     assert values[f'wasmrun_build_info{{version="{version}"}}'] == "1"
 
