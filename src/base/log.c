@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/printable.h"
 
 enum log_style {
 	LOG_STYLE_KNOWN = 1 << 0,
@@ -117,10 +118,26 @@ static void log_tell_lost(void)
 		atomic_fetch_add_explicit(&log_lost, lost, memory_order_relaxed);
 }
 
+/* As it is shown, as far as it fits; returns how much that is. */
+static size_t log_show(char *out, size_t size, const char *text, size_t len)
+{
+	struct printable_piece piece;
+	size_t n = 0;
+
+	for (size_t at = 0; at < len; at += piece.used) {
+		printable_next(text + at, len - at, &piece);
+		if (piece.len > size - n)
+			break;
+		memcpy(out + n, piece.text, piece.len);
+		n += piece.len;
+	}
+	return n;
+}
+
 void log_write(enum log_level level, const char *component, const char *fmt, ...)
 {
 	int saved = errno, n;
-	char line[LOG_LINE_MAX + 1]; /* the newline takes the place of the NUL at the latest */
+	char line[LOG_LINE_MAX + 1], text[LOG_LINE_MAX + 1];
 	size_t len;
 	va_list ap;
 
@@ -128,10 +145,11 @@ void log_write(enum log_level level, const char *component, const char *fmt, ...
 	len = log_format_head(line, level, component);
 	va_start(ap, fmt);
 	errno = saved; /* for %m */
-	n = vsnprintf(line + len, sizeof line - len, fmt, ap);
+	n = vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	if (n > 0)
-		len = min_u64(len + (size_t)n, LOG_LINE_MAX - 1);
+		len += log_show(line + len, LOG_LINE_MAX - 1 - len, text,
+			min_u64((size_t)n, sizeof text - 1));
 	line[len++] = '\n';
 	log_tell_lost();
 	if (!log_put(line, len))

@@ -6,7 +6,8 @@
  * call waits for a reader: lines that find no room are counted, and the next one that does is
  * preceded by one that says how many are missing.
  *
- * Text that came from a peer passes through log_escape() first. Secrets never get here.
+ * Whatever is in a message, a line stays a line and steers no terminal: base/printable.h. Text of a
+ * peer that stands in quotes passes through log_escape() first. Secrets never get here.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -73,6 +73,27 @@ static void test_long_line_is_cut(void **state)
 	assert_int_equal(line[LOG_LINE_MAX - 1], '\n');
 }
 
+/* A server's name with control characters forged lines of the log, and steered the terminal that
+ * showed them. */
+static void test_text_stays_in_its_line(void **state)
+{
+	char line[LOG_LINE_MAX * 2], text[LOG_LINE_MAX + 1];
+
+	CAPTURE(line, log_info("tunnel", "connecting to %s",
+			      "a\ninfo os: forged\033[2J\x9b"
+			      "1m"));
+	assert_string_equal(line, "info tunnel: connecting to a\\x0ainfo os: forged\\x1b[2J"
+				  "\\x9b1m\n");
+	CAPTURE(line, log_info("tunnel", "%s", "\xc3\xa4 'b'"));
+	assert_string_equal(line, "info tunnel: \xc3\xa4 'b'\n");
+	/* What is longer than a line when it is shown is cut between two characters. */
+	memset(text, '\n', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	CAPTURE(line, log_info("c", "%s", text));
+	assert_true(strlen(line) <= LOG_LINE_MAX);
+	assert_string_equal(line + strlen(line) - 5, "\\x0a\n");
+}
+
 /* A stopped terminal or pager once stopped the loop with it. */
 static void test_nobody_reads(void **state)
 {
@@ -131,6 +152,7 @@ int main(void)
 		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_level),
 		cmocka_unit_test(test_long_line_is_cut),
+		cmocka_unit_test(test_text_stays_in_its_line),
 		cmocka_unit_test(test_nobody_reads),
 		cmocka_unit_test(test_escape),
 	};

@@ -27,7 +27,7 @@ struct follower {
 static int client_fail(struct api_client *client, const char *why)
 {
 	if (!client->quiet)
-		fprintf(stderr, "error: wasmrun (pid %d) does not answer at %s: %s\n",
+		terminal_error("wasmrun (pid %d) does not answer at %s: %s",
 			(int)client->entry->pid, client->entry->url, why);
 	return EXIT_CODE_FAILED;
 }
@@ -111,11 +111,7 @@ static int client_read(
 	if (status >= 200 && status < 300)
 		return EXIT_CODE_OK;
 	why = json_string_value(json_object_get(*ret_answer, "error"));
-	if (!why)
-		why = "it was refused without a reason";
-	fputs("error: ", stderr);
-	terminal_write(stderr, why, strlen(why));
-	fputc('\n', stderr);
+	terminal_error("%s", why ? why : "it was refused without a reason");
 	return EXIT_CODE_FAILED;
 }
 

@@ -30,8 +30,10 @@ static const struct option_def logs_options[] = {
 		.help = "Go on with new lines, until the application's 'wasmrun os' ends",
 		.offset = offsetof(struct logs_values, follow) },
 	RUNNING_HELP,
+	RUNNING_HTTP_PORT,
 	RUNNING_JSON("Print a JSON object per line of the log"),
 	RUNNING_PATH,
+	RUNNING_PID,
 	{ .name = "stream",
 		.type = OPTION_CHOICE,
 		.value_name = "STREAM",
@@ -65,8 +67,10 @@ static void write_line(const struct logs *logs, json_t *line)
 		running_write_json(line);
 		return;
 	}
-	printf("%s | ", json_string_value(json_object_get(line, "stream")));
-	terminal_write(stdout, json_string_value(text), json_string_length(text));
+	running_write_text(json_object_get(line, "stream"));
+	fputs(" | ", stdout);
+	if (text)
+		terminal_write_line(stdout, json_string_value(text), json_string_length(text));
 	putchar('\n');
 }
 

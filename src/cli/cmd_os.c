@@ -169,7 +169,7 @@ static void show_line(void *owner, const struct log_line *line)
 	if (!instance_makes_room(i))
 		return;
 	fprintf(stderr, "%s | ", log_stream_name(line->stream));
-	terminal_write(stderr, line->text, line->len);
+	terminal_write_line(stderr, line->text, line->len);
 	fputc('\n', stderr);
 }
 

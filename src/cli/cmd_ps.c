@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* `wasmrun ps`: the instances of this user, each asked for its state. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "cli/running.h"
-#include "cli/terminal.h"
 #include "cli/usage.h"
 #include "cli/wasmrun_commands.h"
 #include "conf/option.h"
 
 #define UNKNOWN "-"
+#define CONNECTED "Connected" /* what the API calls it */
 
 static const struct option_def ps_options[] = {
 	RUNNING_HELP,
@@ -47,6 +48,15 @@ static json_t *member(json_t *object, const char *key)
 	return value ? json_incref(value) : json_null();
 }
 
+/* An address that can be visited now: while it reconnects the API says what it had. */
+static json_t *public_url(json_t *tunnel)
+{
+	const char *status = json_string_value(json_object_get(tunnel, "status"));
+
+	return status && strcmp(status, CONNECTED) == 0 ? member(tunnel, "public_url")
+							: json_null();
+}
+
 static json_t *describe(const struct run_entry *entry)
 {
 	json_auto_t *app = ask(entry, "/api/app");
@@ -55,25 +65,37 @@ static json_t *describe(const struct run_entry *entry)
 	return json_pack("{s:I, s:s, s:o, s:s, s:o, s:o, s:o}", "pid", (json_int_t)entry->pid,
 		"project", entry->project, "state", member(app, "state"), "page", entry->url, "url",
 		member(app, "url"), "tunnel", member(tunnel, "status"), "public_url",
-		member(tunnel, "public_url"));
+		public_url(tunnel));
 }
 
-static void write_column(json_t *instance, const char *key, int width)
+static void write_column(const json_t *value, int width)
 {
-	const char *text = json_string_value(json_object_get(instance, key));
+	size_t columns = running_write_text(value);
 
-	printf("%-*s  ", width, text ? text : UNKNOWN);
+	if (!columns)
+		columns = (size_t)printf("%s", UNKNOWN);
+	printf("%*s", columns < (size_t)width ? width - (int)columns + 2 : 2, "");
+}
+
+/* The address, or why there is none: who has never asked for one is told nothing. */
+static json_t *public_column(json_t *instance)
+{
+	json_t *tunnel = json_object_get(instance, "tunnel");
+	const char *status = json_string_value(tunnel);
+
+	if (!status || strcmp(status, "Not started") == 0 || strcmp(status, "Disconnected") == 0)
+		return NULL;
+	return strcmp(status, CONNECTED) == 0 ? json_object_get(instance, "public_url") : tunnel;
 }
 
 static void write_row(json_t *instance)
 {
-	json_t *project = json_object_get(instance, "project");
-
 	printf("%-8lld", (long long)json_integer_value(json_object_get(instance, "pid")));
-	write_column(instance, "state", 10);
-	write_column(instance, "page", 22);
-	write_column(instance, "public_url", 24);
-	terminal_write(stdout, json_string_value(project), json_string_length(project));
+	write_column(json_object_get(instance, "state"), 10);
+	write_column(json_object_get(instance, "url"), 22);
+	write_column(json_object_get(instance, "page"), 22);
+	write_column(public_column(instance), 24);
+	(void)running_write_text(json_object_get(instance, "project"));
 	putchar('\n');
 }
 
@@ -99,7 +121,8 @@ int cmd_ps(int argc, char **argv)
 		running_write_json(instances);
 		return EXIT_CODE_OK;
 	}
-	printf("%-8s%-10s  %-22s  %-24s  %s\n", "PID", "STATE", "PAGE", "PUBLIC", "PROJECT");
+	printf("%-8s%-10s  %-22s  %-22s  %-24s  %s\n", "PID", "STATE", "APPLICATION", "PAGE",
+		"PUBLIC", "PROJECT");
 	json_array_foreach(instances, i, instance)
 	{
 		write_row(instance);

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "cli/running.h"
+#include "cli/terminal.h"
 #include "cli/usage.h"
 #include "cli/wasmrun_commands.h"
 #include "conf/option.h"
@@ -20,7 +21,9 @@
 
 static const struct option_def stop_options[] = {
 	RUNNING_HELP,
+	RUNNING_HTTP_PORT,
 	RUNNING_PATH,
+	RUNNING_PID,
 };
 
 const struct option_table stop_table = {
@@ -73,7 +76,7 @@ int cmd_stop(int argc, char **argv)
 	if (code == EXIT_CODE_OK) {
 		r = end(&running);
 		if (r < 0) {
-			fprintf(stderr, "error: can't stop wasmrun (pid %d): %s\n",
+			terminal_error("can't stop wasmrun (pid %d): %s",
 				(int)running.list.entries[running.index].pid, strerror(-r));
 			code = EXIT_CODE_FAILED;
 		}

@@ -46,8 +46,10 @@ static const struct option_def tunnel_options[] = {
 		.help = "What to do; 'start' waits for the outcome and prints the public address",
 		.offset = offsetof(struct tunnel_values, action) },
 	RUNNING_HELP,
+	RUNNING_HTTP_PORT,
 	RUNNING_JSON("Print the API's answer, a JSON object"),
 	RUNNING_PATH,
+	RUNNING_PID,
 	{ .name = "port",
 		.type = OPTION_NUMBER,
 		.value_name = "PORT",
@@ -132,11 +134,12 @@ static int make_body(struct option_set *set, struct tunnel_values *v, json_t *bo
 
 static void write_started(json_t *answer)
 {
-	const char *url = json_string_value(json_object_get(answer, "public_url"));
+	json_t *url = json_object_get(answer, "public_url");
 
-	if (!url)
+	if (!json_is_string(url))
 		return;
-	printf("%s\n", url);
+	running_write_text(url);
+	putchar('\n');
 	fputs("anyone with this address can reach the application, and there is no TLS\n", stderr);
 }
 
@@ -147,7 +150,7 @@ static void write_text(const char *label, json_t *value)
 	if (!json_is_string(value))
 		return;
 	printf("%-12s ", label);
-	terminal_write(stdout, json_string_value(value), json_string_length(value));
+	running_write_text(value);
 	putchar('\n');
 }
 
@@ -162,8 +165,12 @@ static void write_pair(json_t *answer, const char *key, const char *first, const
 
 static void write_status(json_t *answer)
 {
-	write_text("status:", json_object_get(answer, "status"));
-	write_text("public:", json_object_get(answer, "public_url"));
+	json_t *status = json_object_get(answer, "status");
+	bool live = json_is_string(status) && strcmp(json_string_value(status), "Connected") == 0;
+
+	write_text("status:", status);
+	/* While it reconnects the API says what it had, which nobody can reach now. */
+	write_text(live ? "public:" : "was public:", json_object_get(answer, "public_url"));
 	write_text("server:", json_object_get(answer, "server"));
 	write_text("error:", json_object_get(answer, "error"));
 	write_pair(answer, "connections", "open", "total");
@@ -172,7 +179,8 @@ static void write_status(json_t *answer)
 
 static void write_stopped(json_t *answer)
 {
-	printf("%s\n", json_string_value(json_object_get(answer, "message")));
+	running_write_text(json_object_get(answer, "message"));
+	putchar('\n');
 }
 
 /* --- the command --- */
@@ -198,9 +206,8 @@ static int tunnel_call(struct running *running, const struct tunnel_values *v, j
 	else if (code == EXIT_CODE_OK)
 		calls[v->action].write(answer);
 	if (code == EXIT_CODE_OK && status == STATUS_ACCEPTED) {
-		fputs("error: the tunnel is not connected yet, it goes on trying: see 'wasmrun "
-		      "tunnel status'\n",
-			stderr);
+		terminal_error("the tunnel is not connected yet, it goes on trying: see 'wasmrun "
+			       "tunnel status'");
 		code = EXIT_CODE_FAILED;
 	}
 	return code;

@@ -26,7 +26,7 @@ static void decrefp(json_t **json)
  */
 static void event_put(const char *name, const json_t *event)
 {
-	char *text = json_dumps(event, JSON_COMPACT);
+	char *text = json_dumps(event, JSON_COMPACT | JSON_ENSURE_ASCII);
 	const struct iovec line[] = {
 		{ .iov_base = text, .iov_len = text ? strlen(text) : 0 },
 		{ .iov_base = (char[]){ '\n' }, .iov_len = 1 },

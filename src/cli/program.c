@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "cli/exit_code.h"
+#include "cli/terminal.h"
 #include "conf/option.h"
 
 #define SHOWN_MAX 128 /* of a user's text in a message */
@@ -32,7 +33,7 @@ int program_fail_unknown(const struct program *program, const char *name)
 {
 	char shown[SHOWN_MAX];
 
-	fprintf(stderr, "error: %s '%s'; see '%s --help'\n",
+	terminal_error("%s '%s'; see '%s --help'",
 		*name == '-' ? "unexpected argument" : "unrecognized subcommand",
 		log_escape(shown, sizeof shown, name, strlen(name)), program->name);
 	return EXIT_CODE_USAGE;

@@ -9,54 +9,78 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/parse.h"
+#include "base/printable.h"
 #include "cli/exit_code.h"
 #include "cli/terminal.h"
 
-static void write_path(const char *path)
+/* The port that the page and the API have; 0: it can't be read. */
+static uint16_t entry_port(const struct run_entry *entry)
 {
-	terminal_write(stderr, path, strlen(path));
+	const char *colon = strrchr(entry->url, ':');
+	uint16_t port = 0;
+
+	if (colon)
+		(void)parse_u16(colon + 1, strlen(colon + 1), &port);
+	return port;
 }
 
-static int fail_none(const char *path)
-{
-	if (!path) {
-		fputs("error: no application is running, start one with 'wasmrun os'\n", stderr);
-		return EXIT_CODE_NOT_RUNNING;
-	}
-	fputs("error: '", stderr);
-	write_path(path);
-	fputs("' is not running, start it with 'wasmrun os -p ", stderr);
-	write_path(path);
-	fputs("'\n", stderr);
-	return EXIT_CODE_NOT_RUNNING;
-}
-
-static int fail_several(const struct run_list *list)
-{
-	fputs("error: several applications are running, name one with --path:\n", stderr);
-	for (size_t i = 0; i < list->count; i++) {
-		fprintf(stderr, "  pid %d  ", (int)list->entries[i].pid);
-		write_path(list->entries[i].project);
-		fputc('\n', stderr);
-	}
-	return EXIT_CODE_NOT_RUNNING;
-}
-
-/* How many run `path`; *ret_index is the last of them. */
-static size_t count_of(const struct run_list *list, const char *path, size_t *ret_index)
+static bool entry_fits(const struct run_entry *entry, const struct running_values *values)
 {
 	char resolved[PATH_MAX];
-	size_t count = 0;
+	const char *path = values->path;
 
 	/* A folder that is gone may still be running. */
-	if (realpath(path, resolved))
+	if (path && realpath(path, resolved))
 		path = resolved;
+	return (!values->pid || (uint64_t)entry->pid == values->pid) &&
+	       (!values->http_port || entry_port(entry) == values->http_port) &&
+	       (!path || strcmp(entry->project, path) == 0);
+}
+
+/* How many are meant by `values`; *ret_index is the last of them. */
+static size_t count_fitting(
+	const struct run_list *list, const struct running_values *values, size_t *ret_index)
+{
+	size_t count = 0;
+
 	for (size_t i = 0; i < list->count; i++)
-		if (strcmp(list->entries[i].project, path) == 0) {
+		if (entry_fits(&list->entries[i], values)) {
 			*ret_index = i;
 			count++;
 		}
 	return count;
+}
+
+static int fail_none(const struct running_values *values)
+{
+	if (values->pid || values->http_port)
+		terminal_error("no running application is the one that is named: 'wasmrun ps' "
+			       "lists them all");
+	else if (values->path)
+		terminal_error("'%s' is not running, start it with 'wasmrun os -p %s'",
+			values->path, values->path);
+	else
+		terminal_error("no application is running, start one with 'wasmrun os'");
+	return EXIT_CODE_NOT_RUNNING;
+}
+
+/* Those that `values` doesn't tell apart, each with what does. */
+static int fail_several(const struct run_list *list, const struct running_values *values)
+{
+	terminal_error("several applications are running, name one with --http-port, --path or "
+		       "--pid:");
+	for (size_t i = 0; i < list->count; i++) {
+		const struct run_entry *entry = &list->entries[i];
+
+		if (!entry_fits(entry, values))
+			continue;
+		fprintf(stderr, "  --pid %d  --http-port %u  --path ", (int)entry->pid,
+			entry_port(entry));
+		(void)printable_write(stderr, entry->project, strlen(entry->project));
+		fputc('\n', stderr);
+	}
+	return EXIT_CODE_NOT_RUNNING;
 }
 
 int running_list(struct run_list *ret_list)
@@ -65,15 +89,14 @@ int running_list(struct run_list *ret_list)
 
 	if (r == 0)
 		return EXIT_CODE_OK;
-	fprintf(stderr,
-		"error: can't read $XDG_RUNTIME_DIR/wasmrun, or /tmp/wasmrun-UID without "
-		"it: %s\n",
+	terminal_error("can't read $XDG_RUNTIME_DIR/wasmrun, or /tmp/wasmrun-UID without it: %s",
 		r == -EPERM ? "it is no folder that is yours alone" : strerror(-r));
 	return EXIT_CODE_FILE;
 }
 
 int running_find(struct running *running, const struct running_values *values)
 {
+	const struct running_values here = { .path = "." };
 	const struct run_list *list = &running->list;
 	size_t count;
 	int code = running_list(&running->list);
@@ -81,12 +104,14 @@ int running_find(struct running *running, const struct running_values *values)
 	if (code != EXIT_CODE_OK)
 		return code;
 	running->index = 0;
-	if (!values->path && list->count < 2)
-		return list->count ? EXIT_CODE_OK : fail_none(NULL);
-	count = count_of(list, values->path ? values->path : ".", &running->index);
-	if (count == 1)
+	count = count_fitting(list, values, &running->index);
+	if (count == 0)
+		return fail_none(values);
+	/* Where nothing is named, of several the one of the current folder. */
+	if (count > 1 && !values->path && !values->pid && !values->http_port &&
+		count_fitting(list, &here, &running->index) == 1)
 		return EXIT_CODE_OK;
-	return count == 0 && values->path ? fail_none(values->path) : fail_several(list);
+	return count == 1 ? EXIT_CODE_OK : fail_several(list, values);
 }
 
 int running_open(struct running *running, const struct running_values *values)
@@ -106,6 +131,13 @@ void running_close(struct running *running)
 
 void running_write_json(json_t *value)
 {
-	(void)json_dumpf(value, stdout, JSON_COMPACT);
+	(void)json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	putchar('\n');
+}
+
+size_t running_write_text(const json_t *value)
+{
+	if (!json_is_string(value))
+		return 0;
+	return printable_write(stdout, json_string_value(value), json_string_length(value));
 }

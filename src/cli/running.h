@@ -1,25 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which running instance a command means: the only one, that of --path, or of several the one of
- * the current folder. The options of such commands stand at the beginning of each one's struct.
+ * Which running instance a command means: the one that --http-port, --path and --pid say, else the
+ * only one, else of several the one of the current folder. The options of such commands stand at
+ * the beginning of each one's struct.
  */
 #ifndef CLI_RUNNING_H
 #define CLI_RUNNING_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cli/api_client.h"
 #include "os/run_file.h"
 
 struct running_values {
 	const char *path;
+	uint64_t http_port, pid; /* 0: not given */
 	bool json;
 };
 
 #define RUNNING_HELP                                                                     \
 	{                                                                                \
 		.name = "help", .letter = 'h', .type = OPTION_HELP, .help = "Print help" \
+	}
+#define RUNNING_HTTP_PORT                                                                        \
+	{                                                                                        \
+		.name = "http-port", .letter = 'P', .type = OPTION_NUMBER, .value_name = "PORT", \
+		.min = 1, .max = UINT16_MAX,                                                     \
+		.help = "The application whose page has this port, of several of a path",        \
+		.offset = offsetof(struct running_values, http_port)                             \
 	}
 #define RUNNING_JSON(help_)                                         \
 	{                                                           \
@@ -32,6 +43,13 @@ struct running_values {
 		.help = "The application that is meant, as 'wasmrun os' was told; default " \
 			"is the one of the current folder, or the only one",                \
 		.offset = offsetof(struct running_values, path)                             \
+	}
+
+#define RUNNING_PID                                                                        \
+	{                                                                                  \
+		.name = "pid", .type = OPTION_NUMBER, .value_name = "PID", .min = 1,       \
+		.max = INT_MAX, .help = "The application whose 'wasmrun os' has this pid", \
+		.offset = offsetof(struct running_values, pid)                             \
 	}
 
 struct running {
@@ -52,5 +70,8 @@ void running_close(struct running *running);
 
 /* One object on one line of standard output. */
 void running_write_json(json_t *value);
+
+/* A text of the API for a person; what is none is left out. Returns how many columns it took. */
+size_t running_write_text(const json_t *value);
 
 #endif

@@ -1,18 +1,76 @@
 /* SPDX-License-Identifier: MIT */
-/* Control characters: the C0 set, DEL, and the C1 set, which terminals know in UTF-8 too. */
+/* Of all that a terminal can be told only colours are let through, and those end with their line.
+ */
 #include "cli/terminal.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-void terminal_write(FILE *out, const char *text, size_t len)
+#include "base/printable.h"
+
+#define COLOURS_OFF "\033[0m"
+
+/* How long the colour sequence at `text` is; 0: there is none. */
+static size_t colour_len(const char *text, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
-		unsigned char next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
-		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
+	size_t n = 2;
 
-		if (c1)
-			i++;
-		fputc(c1 || (c < 0x20 && c != '\t') || c == 0x7f ? '?' : c, out);
+	if (len < 3 || text[0] != '\033' || text[1] != '[')
+		return 0;
+	while (n < len && ((text[n] >= '0' && text[n] <= '9') || text[n] == ';' || text[n] == ':'))
+		n++;
+	return n < len && text[n] == 'm' ? n + 1 : 0;
+}
+
+static bool wants_colours(FILE *out)
+{
+	const char *no_color = getenv("NO_COLOR");
+	int fd = fileno(out);
+
+	return fd >= 0 && isatty(fd) && !(no_color && *no_color);
+}
+
+void terminal_write_line(FILE *out, const char *text, size_t len)
+{
+	struct printable_piece piece;
+	bool coloured = false;
+	size_t n;
+
+	if (len && text[len - 1] == '\r')
+		len--;
+	for (; len; text += n, len -= n) {
+		n = colour_len(text, len);
+		if (n && wants_colours(out)) {
+			coloured = true;
+			(void)fwrite(text, 1, n, out);
+		} else if (!n) {
+			printable_next(text, len, &piece);
+			(void)fwrite(piece.text, 1, piece.len, out);
+			n = piece.used;
+		}
 	}
+	if (coloured)
+		(void)fputs(COLOURS_OFF, out);
+}
+
+void terminal_error(const char *fmt, ...)
+{
+	_cleanup_(freep) char *text = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		text = NULL;
+	(void)fputs("error: ", stderr);
+	if (text)
+		(void)printable_write(stderr, text, (size_t)n);
+	else
+		(void)fputs("out of memory", stderr);
+	(void)fputc('\n', stderr);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What reaches the terminal of others' text. */
+/* What reaches the terminal of an application's lines. */
 #include "cli/terminal.h"
 
 #include <stdarg.h>
@@ -7,42 +7,96 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "base/err.h"
+#include "base/fd.h"
 
 static const struct {
-	const char *text, *shown;
+	const char *text;
+	const char *plain, *coloured; /* on no terminal, and on one */
 } cases[] = {
-	{ "plain text", "plain text" },
-	{ "a\ttab", "a\ttab" },
-	{ "\x1b[31mred\a\r\x7f", "?[31mred???" },
-	{ "a\nb", "a?b" },
-	{ "\xc3\xa4 \xe2\x82\xac \xc2\xa0", "\xc3\xa4 \xe2\x82\xac \xc2\xa0" },
-	{ "\xc2\x9b"
+	{ "plain \xc3\xa4", "plain \xc3\xa4", "plain \xc3\xa4" },
+	{ "of Windows\r", "of Windows", "of Windows" },
+	{ "\033[31mred\033[0m!", "red!", "\033[31mred\033[0m!\033[0m" },
+	{ "\033[1;38:5:9mred", "red", "\033[1;38:5:9mred\033[0m" },
+	{ "\033[mx", "x", "\033[mx\033[0m" },
+	/* Clears, moves, titles, answers, and what only begins like a colour. */
+	{ "\033[2J", "\\x1b[2J", "\\x1b[2J" },
+	{ "\033[3;1H", "\\x1b[3;1H", "\\x1b[3;1H" },
+	{ "\033[>4;1m", "\\x1b[>4;1m", "\\x1b[>4;1m" },
+	{ "\033]0;title\a", "\\x1b]0;title\\x07", "\\x1b]0;title\\x07" },
+	{ "\033[31", "\\x1b[31", "\\x1b[31" },
+	{ "\033", "\\x1b", "\\x1b" },
+	{ "\x9b"
 	  "31m",
-		"?31m" }, /* CSI as one character of the C1 set */
-	{ "\xc2", "\xc2" },
+		"\\x9b31m", "\\x9b31m" },
+	{ "a\rb", "a\\x0db", "a\\x0db" },
 };
 
-static void test_write(void **state)
+static void read_shown(int fd, char *shown, size_t size)
 {
-	char shown[64];
+	ssize_t n = read(fd, shown, size - 1);
 
+	assert_true(n >= 0);
+	shown[n] = '\0';
+	shown[strcspn(shown, "\n")] = '\0';
+}
+
+static void test_no_terminal(void **state)
+{
+	char shown[128];
+	int fds[2];
+	FILE *out;
+
+	assert_int_equal(pipe(fds), 0);
+	out = fdopen(fds[1], "w");
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		FILE *out = fmemopen(shown, sizeof shown, "w");
-
-		assert_non_null(out);
-		terminal_write(out, cases[i].text, strlen(cases[i].text));
-		assert_int_equal(fclose(out), 0);
-		assert_string_equal(shown, cases[i].shown);
+		terminal_write_line(out, cases[i].text, strlen(cases[i].text));
+		(void)fputc('\n', out);
+		(void)fflush(out);
+		read_shown(fds[0], shown, sizeof shown);
+		assert_string_equal(shown, cases[i].plain);
 	}
+	(void)fclose(out);
+	fd_close(fds[0]);
+}
+
+static void test_terminal(void **state)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
+	char shown[128];
+	FILE *out;
+
+	(void)unsetenv("NO_COLOR");
+	assert_true(master >= 0);
+	assert_int_equal(grantpt(master), 0);
+	assert_int_equal(unlockpt(master), 0);
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	out = fdopen(slave, "w");
+	assert_non_null(out);
+	for (int no_color = 0; no_color < 2; no_color++) {
+		for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+			terminal_write_line(out, cases[i].text, strlen(cases[i].text));
+			(void)fputc('\n', out);
+			(void)fflush(out);
+			read_shown(master, shown, sizeof shown);
+			shown[strcspn(shown, "\r")] = '\0'; /* of the terminal's newline */
+			assert_string_equal(shown, no_color ? cases[i].plain : cases[i].coloured);
+		}
+		assert_int_equal(setenv("NO_COLOR", "1", 1), 0);
+	}
+	(void)fclose(out);
+	fd_close(master);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_write),
+		cmocka_unit_test(test_no_terminal),
+		cmocka_unit_test(test_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

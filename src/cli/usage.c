@@ -6,12 +6,13 @@
 
 #include <stdio.h>
 
+#include "cli/terminal.h"
 #include "conf/option.h"
 #include "conf/option_help.h"
 
 int usage_error(const struct option_set *set)
 {
-	fprintf(stderr, "error: %s\n", set->error);
+	terminal_error("%s", set->error);
 	return EXIT_CODE_USAGE;
 }
 

@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "guest/cache.h"
 #include "guest/guest_exit.h"
 #include "guest/wasm_file.h"
@@ -107,9 +108,11 @@ static int compile(struct wasm_engine_t *engine, const char *path, const struct 
 	struct wasmtime_error *error;
 	bool announced = content->len > COMPILE_ANNOUNCED;
 
-	if (announced)
-		fprintf(stderr, "wasmrun-guest: compiling '%s', %.1f MB\n", path,
-			(double)content->len / 1e6);
+	if (announced) {
+		fputs("wasmrun-guest: compiling '", stderr);
+		(void)printable_write(stderr, path, strlen(path));
+		fprintf(stderr, "', %.1f MB\n", (double)content->len / 1e6);
+	}
 	error = wasmtime_module_new(engine, content->data, content->len, ret_module);
 	if (error)
 		return refuse_invalid(error, path);

@@ -160,6 +160,68 @@ def test_several(lab, project, instance, tmp_path):
     assert wasmrun(lab, "tunnel", "status")[0] == 0
 
 
+def test_two_of_one_project(lab, project, instance):
+    """`stop -p P` couldn't pick one of two instances of a project: the page's port and the pid tell them apart."""
+    second = run_os(lab, project)
+    third = run_os(lab, project)
+    code, _, err = wasmrun(lab, "stop", "-p", project)
+    assert code == NOT_RUNNING and "name one with --http-port, --path or --pid" in err
+    for one in (instance, second, third):
+        assert f"--pid {one.process.pid}  --http-port {one.port}  --path {project}\n" in err
+    assert wasmrun(lab, "stop", "-p", project, "-P", second.port) == (0, "", "")
+    assert second.process.wait_exit() == 0 and instance.process.alive() and third.process.alive()
+    fetch(f"http://127.0.0.1:{third.app()['port']}", "/third")
+    wait_for(lambda: "GET /third" in wasmrun(lab, "logs", "--pid", third.process.pid)[1], "the one that was asked")
+    assert "GET /third" not in wasmrun(lab, "logs", "--pid", instance.process.pid)[1]
+    assert wasmrun(lab, "tunnel", "status", "--http-port", third.port)[0] == 0
+    code, _, err = wasmrun(lab, "stop", "--pid", third.process.pid, "--http-port", instance.port)
+    assert code == NOT_RUNNING and "the one that is named" in err
+    assert wasmrun(lab, "stop", "--pid", third.process.pid)[0] == 0
+    assert third.process.wait_exit() == 0 and instance.process.alive()
+
+
+def test_ps_shows_what_can_be_visited(lab, instance):
+    """The application's own address was missing, and the public one looked alive while the relay was gone."""
+    relay = lab.relay()
+    url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
+    own = instance.app()["url"]
+    row = wasmrun(lab, "ps")[1].splitlines()[1]
+    assert own in row and url in row
+    relay.process.kill()
+    instance.wait_status("Reconnecting")
+    row = wasmrun(lab, "ps")[1].splitlines()[1]
+    assert own in row and url not in row and "Reconnecting" in row
+    (entry,) = json.loads(wasmrun(lab, "ps", "--json")[1])
+    assert entry["tunnel"] == "Reconnecting" and entry["public_url"] is None and entry["url"] == own
+    lines = wasmrun(lab, "tunnel", "status")[1].splitlines()
+    assert not [line for line in lines if line.startswith("public:")]
+    assert [line for line in lines if line.startswith("was public:") and url in line]
+
+
+def test_output_that_steers_the_terminal(lab, tmp_path):
+    """A build, or a folder's name, that clears the screen, sets the title, or turns the text round: it reached the
+    terminal by `wasmrun os`, `logs` and `ps`."""
+    folder = tmp_path / "a\x1b[2Jb\nc\u202e"
+    folder.mkdir()
+    (folder / "index.html").write_text("hello")
+    said = r"printf 'red \033[31mtext\033[m \033[2J\2332J \302\2332J \033]0;x\007 \342\200\256 \303\244\n'"
+    shown = r"red text \x1b[2J\x9b2J \xc2\x9b2J \x1b]0;x\x07 \xe2\x80\xae " + "\u00e4"
+    instance = run_os(lab, folder, "--kind", "static", "--build", said)
+    assert f"build | {shown}" in instance.process.text().splitlines()
+    env = {**os.environ, "XDG_RUNTIME_DIR": str(lab.folder)}
+    for command in (["ps"], ["logs"], ["ps", "--json"], ["logs", "--json"], ["tunnel", "status", "-p", f"{folder}/x\x1b"]):
+        done = subprocess.run([WASMRUN, *command], capture_output=True, timeout=4 * DEADLINE, env=env)
+        text = (done.stdout + done.stderr).decode()
+        assert text and not set(text) & {"\x1b", "\x9b", "\x07", "\u202e"}, text
+        if "--json" in command:
+            assert [json.loads(line) for line in text.splitlines()] and text.isascii()
+        elif command == ["logs"]:
+            in_json = shown.replace(r"\x9b", "\ufffd", 1)  # it has no other word for a byte
+            assert f"build | {in_json}" in text.splitlines()
+    (entry,) = json.loads(wasmrun(lab, "ps", "--json")[1])
+    assert entry["project"] == str(folder)
+
+
 def test_stop(lab, instance):
     """It is gone when the command returns."""
     assert wasmrun(lab, "stop") == (0, "", "")
