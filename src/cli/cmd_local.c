@@ -227,8 +227,8 @@ static void on_write_metrics(void *owner, FILE *out)
 /* The line that scripts look for, on standard output. */
 static void local_show_address(struct local *l, uint16_t port)
 {
-	bool v6 = strchr(l->relay.name, ':'), first = !l->shown_port;
-	const char *open = v6 ? "[" : "", *close = v6 ? "]" : "";
+	bool first = !l->shown_port;
+	char text[HOST_TEXT_MAX];
 
 	if (port == l->shown_port)
 		return;
@@ -236,7 +236,7 @@ static void local_show_address(struct local *l, uint16_t port)
 	if (l->values.common.json)
 		event_write("listening", "{s:s, s:i}", "host", l->relay.name, "port", (int)port);
 	else
-		printf("listening at %s%s%s:%u\n", open, l->relay.name, close, port);
+		printf("listening at %s\n", host_format(l->relay.name, port, text));
 	if (!first)
 		return;
 	log_info("local", "anyone who knows this address can reach %s:%" PRIu64 ", without TLS",

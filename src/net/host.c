@@ -247,6 +247,14 @@ int host_parse_peer(const char *text, struct addr *ret_addr)
 	return 0;
 }
 
+const char *host_format(const char *name, uint16_t port, char text[HOST_TEXT_MAX])
+{
+	bool v6 = strchr(name, ':') != NULL;
+
+	(void)snprintf(text, HOST_TEXT_MAX, "%s%s%s:%u", v6 ? "[" : "", name, v6 ? "]" : "", port);
+	return text;
+}
+
 int host_check_alone(const char *text, char ret_why[HOST_WHY_MAX])
 {
 	struct host host;

@@ -18,6 +18,9 @@
 
 #define HOST_WHY_MAX 160 /* an explanation and its NUL; what it quotes is escaped */
 
+/* Of HOST:PORT and its NUL. */
+#define HOST_TEXT_MAX (ADDR_HOST_MAX + (sizeof("[]:65535") - 1))
+
 enum host_form {
 	HOST_ALONE,        /* HOST */
 	HOST_ENDPOINT,     /* HOST[:PORT], an IPv6 address with a port in brackets */
@@ -40,6 +43,9 @@ int host_parse(
  * "[2001:db8::1]:80". A zone is of no meaning on another machine, and refused. -EINVAL.
  */
 int host_parse_peer(const char *text, struct addr *ret_addr);
+
+/* The way back: "name:port", an IPv6 address in brackets (RFC 3986, 3.2.2). Returns `text`. */
+const char *host_format(const char *name, uint16_t port, char text[HOST_TEXT_MAX]);
 
 /* The same as host_parse() for an option table, which asks for a yes or no: see struct option_def.
  */

@@ -193,6 +193,20 @@ static void test_from_a_peer(void **state)
 		assert_int_equal(host_parse_peer(refused[i], &addr), -EINVAL);
 }
 
+/* What is printed can be given again, as an address with a port. */
+static void test_format(void **state)
+{
+	static const char *const texts[] = { "bore.pub:7835", "192.0.2.1:1",
+		"[2001:db8::1]:65535" };
+	char text[HOST_TEXT_MAX], why[HOST_WHY_MAX];
+	struct host host;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		assert_int_equal(host_parse(HOST_ENDPOINT, texts[i], &host, why), 0);
+		assert_string_equal(host_format(host.name, host.port, text), texts[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_no_hosts),
 		cmocka_unit_test(test_longest_name),
 		cmocka_unit_test(test_from_a_peer),
+		cmocka_unit_test(test_format),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,8 +21,6 @@
 #define CONTROL_PORT 7835 /* where the server names none */
 #define LOCAL_HOST "127.0.0.1"
 #define RECONNECT_TIMEOUT_MS (3600U * 1000)
-#define SERVER_TEXT_MAX (ADDR_HOST_MAX + sizeof("[]:65535"))
-#define URL_TEXT_MAX (SERVER_TEXT_MAX + sizeof("http://"))
 
 /* The settings of one start, complete. */
 struct exposure_wish {
@@ -42,7 +40,7 @@ struct exposure {
 	struct tunnel *tunnel; /* NULL before the first start */
 	struct exposure_wish wanted;
 	unsigned tunnels; /* all that libuv knows of, and one for the exposure itself */
-	char server[SERVER_TEXT_MAX], public_url[URL_TEXT_MAX];
+	char server[HOST_TEXT_MAX], public_url[sizeof("http://") - 1 + HOST_TEXT_MAX];
 	bool closing;
 	uv_timer_t timer; /* its close is what makes `closed` come later */
 	void (*closed)(void *owner);
@@ -282,8 +280,7 @@ void exposure_hurry(struct exposure *e)
 void exposure_status(struct exposure *e, struct exposure_status *ret_status)
 {
 	struct supervisor_status app;
-	bool v6 = strchr(e->wanted.server.name, ':') != NULL;
-	const char *open = v6 ? "[" : "", *close = v6 ? "]" : "";
+	char public_host[HOST_TEXT_MAX];
 	uint16_t port;
 
 	*ret_status = (struct exposure_status){ .tunnel.state = TUNNEL_NOT_STARTED };
@@ -294,14 +291,12 @@ void exposure_status(struct exposure *e, struct exposure_status *ret_status)
 		return;
 	}
 	tunnel_status(e->tunnel, &ret_status->tunnel);
-	(void)snprintf(e->server, sizeof(e->server), "%s%s%s:%u", open, e->wanted.server.name,
-		close, e->wanted.server.port);
-	ret_status->server = e->server;
+	ret_status->server = host_format(e->wanted.server.name, e->wanted.server.port, e->server);
 	port = ret_status->tunnel.public_port;
 	if (!port)
 		return;
-	(void)snprintf(e->public_url, sizeof(e->public_url), "http://%s%s%s:%u", open,
-		e->wanted.server.name, close, port);
+	(void)snprintf(e->public_url, sizeof(e->public_url), "http://%s",
+		host_format(e->wanted.server.name, port, public_host));
 	ret_status->public_url = e->public_url;
 }
 

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "net/addr_watch.h"
 #include "net/dial.h"
+#include "net/host.h"
 #include "proto/auth.h"
 #include "tunnel/attempt.h"
 #include "tunnel/control.h"
@@ -24,7 +25,6 @@
 
 #define LOG "tunnel"
 #define NEVER UINT64_MAX
-#define RELAY_TEXT_MAX (ADDR_HOST_MAX + sizeof("[]:65535"))
 
 const char *const tunnel_protocol_names[] = {
 	[TUNNEL_AUTO] = "auto",
@@ -35,7 +35,7 @@ const char *const tunnel_protocol_names[] = {
 
 struct tunnel {
 	uv_loop_t *loop;
-	char relay[RELAY_TEXT_MAX]; /* HOST:PORT */
+	char relay[HOST_TEXT_MAX]; /* for messages */
 	enum tunnel_protocol protocol;
 	struct auth *auth; /* owned; NULL: no secret */
 	struct tunnel_events events;
@@ -379,7 +379,6 @@ static void on_visit(void *owner, const struct tunnel_visit *visit)
 
 static int tunnel_init_ends(struct tunnel *t, const struct tunnel_config *config)
 {
-	bool v6 = strchr(config->relay_host, ':') != NULL;
 	int r = dialer_init(&t->dialer, t->loop, config->relay_host, config->relay_port);
 
 	if (r == 0)
@@ -387,8 +386,7 @@ static int tunnel_init_ends(struct tunnel *t, const struct tunnel_config *config
 			&t->visitors.local, t->loop, config->local_host, config->local_port);
 	if (r == 0 && config->secret)
 		r = auth_new(config->secret, config->protocol == TUNNEL_LINE, &t->auth);
-	(void)snprintf(t->relay, sizeof(t->relay), "%s%s%s:%u", v6 ? "[" : "", t->dialer.host,
-		v6 ? "]" : "", config->relay_port);
+	(void)host_format(t->dialer.host, config->relay_port, t->relay);
 	return r;
 }
 
