@@ -217,6 +217,8 @@ static void on_write_metrics(void *owner, FILE *out)
 		status.conns_open);
 	prometheus_metric(&p, "connections_total", PROMETHEUS_COUNTER,
 		"Connections of visitors since the start.", status.conns_total);
+	prometheus_metric(&p, "visitors_turned_away_total", PROMETHEUS_COUNTER,
+		"Visitors that never reached the application.", status.turned_away);
 	prometheus_family(
 		&p, "bytes_total", PROMETHEUS_COUNTER, "Bytes from (in) and to (out) visitors.");
 	prometheus_sample(&p, "bytes_total", "direction", "in", status.bytes_in);
@@ -273,6 +275,11 @@ static void on_visit(void *owner, const struct tunnel_visit *visit)
 		return;
 	if (visit->opened)
 		event_write("visitor_opened", "{s:s, s:s?}", "id", visit->id, "from", visit->from);
+	else if (visit->turned_away)
+		event_write("visitor_closed", "{s:s, s:s?, s:I, s:I, s:I, s:s?, s:I}", "id",
+			visit->id, "from", visit->from, "bytes_in", (json_int_t)0, "bytes_out",
+			(json_int_t)0, "duration_ms", (json_int_t)visit->duration_ms, "why",
+			visit->why, "turned_away", (json_int_t)visit->turned_away);
 	else
 		event_write("visitor_closed", "{s:s, s:s?, s:I, s:I, s:I, s:s?}", "id", visit->id,
 			"from", visit->from, "bytes_in", (json_int_t)visit->bytes_in, "bytes_out",

@@ -39,6 +39,8 @@ static void metrics_write(struct api *api, FILE *out)
 		tunnel->conns_open);
 	prometheus_metric(&p, "connections_total", PROMETHEUS_COUNTER, "Connections of visitors.",
 		tunnel->conns_total);
+	prometheus_metric(&p, "visitors_turned_away_total", PROMETHEUS_COUNTER,
+		"Visitors that never reached the application.", tunnel->turned_away);
 	prometheus_metric(
 		&p, "bytes_in_total", PROMETHEUS_COUNTER, "Bytes from visitors.", tunnel->bytes_in);
 	prometheus_metric(

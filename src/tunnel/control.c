@@ -84,11 +84,9 @@ static void control_take(struct control *c, const struct msg *msg)
 		break;
 	case MSG_ERROR:
 		/* As stock: its end decides, and follows. */
-		if (c->complained)
-			break;
-		c->complained = true;
-		log_warn(LOG, "the relay says: '%s'",
-			log_escape(text, sizeof(text), msg->text, msg->text_len));
+		log_escape(text, sizeof(text), msg->text, msg->text_len);
+		if (episode_tells(&c->complaints, text, clock_now_ms()))
+			log_warn(LOG, "the relay says: '%s'", text);
 		break;
 	default:
 		log_debug(LOG, "the relay sent a %s without need", msg_type_name(msg->type));
@@ -151,7 +149,7 @@ void control_open(struct control *c, struct attempt_link *link)
 	c->chan = take_ptr(link->chan);
 	c->dialect = link->dialect;
 	c->granted = (struct options){ 0 };
-	c->complained = false;
+	(void)episode_end(&c->complaints);
 	c->beat_at_ms = CONTROL_NEVER;
 	c->chan->data = on_data;
 	c->chan->end = on_end;

@@ -12,6 +12,7 @@
 #include "net/addr.h"
 #include "proto/msg.h"
 #include "tunnel/attempt.h"
+#include "tunnel/episode.h"
 
 #define CONTROL_NEVER UINT64_MAX
 
@@ -34,8 +35,8 @@ struct control {
 	struct chan *chan; /* owned; NULL when there is none */
 	enum dialect dialect;
 	struct options granted;
-	bool complained;     /* an Error of the relay was logged */
-	uint64_t beat_at_ms; /* CONTROL_NEVER without the ability */
+	struct episode complaints; /* Errors of the relay, since it is connected */
+	uint64_t beat_at_ms;       /* CONTROL_NEVER without the ability */
 };
 
 void control_init(struct control *c, const struct control_events *events);

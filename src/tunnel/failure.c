@@ -33,8 +33,12 @@ static const struct handshake_words {
 	[HANDSHAKE_SECRET_UNFIT] = { TUNNEL_SECRET, MACHINE_FINAL,
 		"is to get the secret in a line, where it does not fit",
 		"use --protocol bore, or a secret of at most 250 bytes without a line break" },
+	/* Ours notices a dead client by RELAY_USER_TIMEOUT_MS; stock by its kernel's tcp_retries2.
+	 */
 	[HANDSHAKE_PORT_TAKEN] = { TUNNEL_PORT, MACHINE_PORT_TAKEN, "already uses the public port",
-		"ask for another with --port, or for any by leaving it away" },
+		"ask for another with --port, or for any by leaving it away; if a dead connection "
+		"of yours holds it, --retry goes on until it is free: some 15 s, 16 min at a "
+		"stock server" },
 	[HANDSHAKE_PORT_RANGE] = { TUNNEL_PORT, MACHINE_FINAL, "does not allow the public port",
 		"ask for another with --port, or for any by leaving it away" },
 	[HANDSHAKE_PORT_DENIED] = { TUNNEL_PORT, MACHINE_PASSING, "could not open the public port",

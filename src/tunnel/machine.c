@@ -66,6 +66,7 @@ void machine_start(struct machine *m, uint64_t now_ms)
 		m->state == TUNNEL_RECONNECTING)
 		return;
 	backoff_reset(&m->backoff);
+	(void)episode_end(&m->failures);
 	m->public_port = 0;
 	machine_forget_deadlines(m);
 	machine_begin_attempts(m, now_ms, 0);
@@ -89,6 +90,7 @@ void machine_up(struct machine *m, uint64_t now_ms, uint16_t public_port)
 		log_warn(LOG, "'%s': the public port is now %u: %u was still taken after %u s",
 			m->config.name, public_port, m->public_port, MACHINE_SAME_PORT_MS / 1000);
 	m->public_port = public_port;
+	(void)episode_end(&m->failures);
 	machine_forget_deadlines(m);
 	m->connected_ms = m->heard_ms = now_ms;
 	m->longest_ms = 0;
@@ -114,7 +116,9 @@ void machine_attempt_failed(
 	if (m->port_taken_ms != MACHINE_NEVER && now_ms < m->port_taken_ms + MACHINE_SAME_PORT_MS)
 		delay_ms = min_u64(delay_ms, m->port_taken_ms + MACHINE_SAME_PORT_MS - now_ms);
 	m->attempt_ms = now_ms + delay_ms;
-	log_info(LOG, "'%s': still %s (%s), next attempt in %.1f s", m->config.name,
+	/* A relay may be away for a night: its attempts are told when they fail in a new way. */
+	log_at(episode_tells(&m->failures, cause, now_ms) ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, LOG,
+		"'%s': still %s (%s), next attempt in %.1f s", m->config.name,
 		tunnel_state_name(m->state), cause, (double)delay_ms / 1000);
 	machine_set_state(m, MACHINE_RETRY, cause);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "tunnel/backoff.h"
+#include "tunnel/episode.h"
 #include "tunnel/state.h"
 
 #define MACHINE_NEVER UINT64_MAX
@@ -54,6 +55,7 @@ typedef void (*machine_changed_fn)(
 struct machine {
 	struct machine_config config;
 	struct backoff backoff;
+	struct episode failures; /* of attempts, since the last success */
 	machine_changed_fn changed;
 	void *owner;
 	enum tunnel_state state;

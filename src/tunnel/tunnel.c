@@ -513,6 +513,7 @@ void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status)
 		.reconnects = t->reconnects,
 		.conns_open = t->visitors.conns_open,
 		.conns_total = t->visitors.conns_total,
+		.turned_away = t->visitors.turned_away,
 		.resumes = t->has_token,
 		.secure_wire = t->control.dialect == DIALECT_BORE,
 	};

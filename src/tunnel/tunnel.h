@@ -62,15 +62,18 @@ struct tunnel_status {
 	uint64_t since_ms; /* wall clock of the last change of state */
 	uint64_t reconnects;
 	uint64_t conns_open, conns_total;
+	uint64_t turned_away;         /* visitors that never reached the application */
 	uint64_t bytes_in, bytes_out; /* from the visitors; to them */
 	bool resumes, secure_wire;    /* the relay granted `resume`; the dialect in use is JSON */
 };
 
 /* A visitor's connection, as told to the owner. */
 struct tunnel_visit {
-	const char *id;   /* UUID */
-	const char *from; /* "ip:port", NULL: the relay doesn't say */
-	bool opened;      /* false: closed, and `why` is filled */
+	const char *id;       /* UUID */
+	const char *from;     /* "ip:port", NULL: the relay doesn't say */
+	bool opened;          /* false: closed, and `why` is filled */
+	uint64_t turned_away; /* closed, never reached the application: its number among those; else
+				 0 */
 	uint64_t bytes_in, bytes_out;
 	uint64_t duration_ms; /* since the relay has announced it */
 	const char *why;      /* how it ended, or why it was refused */

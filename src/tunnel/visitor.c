@@ -24,7 +24,6 @@
 #include "proto/client_handshake.h"
 
 #define LOG "tunnel"
-#define VISITOR_QUIET_MS 2000 /* without a failure: the episode is over */
 
 /* A connection under way. */
 struct visitor_dial {
@@ -144,6 +143,7 @@ static void visitor_tell(struct visitor *v, const char *why, const struct pump_r
 		.id = id,
 		.from = visitor_from(v, from),
 		.opened = !why,
+		.turned_away = why && !result ? vs->turned_away : 0,
 		.duration_ms = clock_now_ms() - v->since_ms,
 		.why = why,
 	};
@@ -182,6 +182,7 @@ void visitor_end(struct visitor *v, const char *why)
 	}
 	visitor_leave_parts(v);
 	v->set->setup_count--;
+	v->set->turned_away++;
 	visitor_tell(v, why, NULL);
 	visitor_free(v);
 }
@@ -263,6 +264,27 @@ static void visitor_join(struct visitor *v)
 
 /* --- the relay's side --- */
 
+static void visitor_note_success(struct visitor *v, enum pump_side side)
+{
+	struct episode *failures = &v->set->failures[side];
+
+	if (episode_end(failures))
+		log_info(LOG, "%s can be connected again%s",
+			side == PUMP_OUTER ? "the relay" : "the local application",
+			failures->untold ? "; further visitors had been turned away" : "");
+}
+
+/* The relay has let us connect, and ends it all the same. */
+static void visitor_not_taken(struct visitor *v, const char *why)
+{
+	if (episode_tells(&v->set->failures[PUMP_OUTER], why, clock_now_ms()))
+		log_warn(LOG,
+			"the relay does not take a data connection: %s; visitors are turned away; "
+			"is the relay overloaded?",
+			why);
+	visitor_end(v, "the relay did not take the data connection");
+}
+
 static void on_wire_data(struct chan *chan)
 {
 	struct visitor_wire *w = container_of(chan, struct visitor_wire, chan);
@@ -281,11 +303,11 @@ static void on_wire_data(struct chan *chan)
 		r = chan_write(chan, buf_head(&out), buf_len(&out)) < 0 ? -ENOBUFS : r;
 	if (r == HANDSHAKE_DONE) {
 		v->accepted = true;
+		visitor_note_success(v, PUMP_OUTER);
 		visitor_join(v);
 	} else if (r != HANDSHAKE_MORE) {
-		log_warn(LOG, "the relay does not take a data connection: %s",
-			r < 0 ? uv_strerror(r) : handshake_failure_text(w->hs.failure));
-		visitor_end(v, "the relay did not take the data connection");
+		visitor_not_taken(
+			v, r < 0 ? uv_strerror(r) : handshake_failure_text(w->hs.failure));
 	}
 }
 
@@ -294,7 +316,9 @@ static void on_wire_end(struct chan *chan, int error)
 {
 	struct visitor *v = container_of(chan, struct visitor_wire, chan)->visitor;
 
-	if (v && (error || !v->accepted))
+	if (v && !v->accepted)
+		visitor_not_taken(v, error ? uv_strerror(error) : "it hangs up");
+	else if (v && error)
 		visitor_end(v, "the relay closed the data connection");
 }
 
@@ -355,16 +379,6 @@ static int visitor_accept(struct visitor *v)
 
 /* --- connections --- */
 
-static void visitor_note_success(struct visitor *v, enum pump_side side)
-{
-	/* Where it fails now and then, as without descriptors, one success is not the end of it. */
-	if (!v->set->failing[side] || clock_now_ms() - v->set->failed_ms[side] < VISITOR_QUIET_MS)
-		return;
-	v->set->failing[side] = false;
-	log_info(LOG, "%s can be connected again",
-		side == PUMP_OUTER ? "the relay" : "the local application");
-}
-
 static void visitor_note_failure(struct visitor *v, enum pump_side side, int error)
 {
 	const struct dialer *to = side == PUMP_OUTER ? &v->set->relay : &v->set->local;
@@ -373,11 +387,9 @@ static void visitor_note_failure(struct visitor *v, enum pump_side side, int err
 
 	if (error == -EMFILE || error == -ENFILE)
 		remedy = "raise the limit of open files (ulimit -n)";
-	v->set->failed_ms[side] = clock_now_ms();
-	/* Once per episode: visitors come as they like. */
-	if (v->set->failing[side])
+	/* Visitors come as they like. */
+	if (!episode_tells(&v->set->failures[side], uv_strerror(error), clock_now_ms()))
 		return;
-	v->set->failing[side] = true;
 	log_warn(LOG, "could not connect to %s at %s port %u: %s; visitors are turned away; %s",
 		side == PUMP_OUTER ? "the relay" : "the local application", to->host, to->port,
 		uv_strerror(error), remedy);
@@ -418,7 +430,8 @@ static void visitor_connected(struct visitor *v, enum pump_side side, int fd)
 		visitor_dial_failed(v, side, r);
 		return;
 	}
-	visitor_note_success(v, side);
+	if (side == PUMP_INNER || v->accepted)
+		visitor_note_success(v, side);
 	visitor_join(v);
 }
 
@@ -435,7 +448,7 @@ void visitor_start(struct visitor *v)
 	if (r == 1) {
 		v->fd[PUMP_OUTER] = fd;
 		r = visitor_accept(v);
-		if (r == 0)
+		if (v->accepted)
 			visitor_note_success(v, PUMP_OUTER);
 	}
 	if (r < 0) {

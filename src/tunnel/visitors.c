@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "tunnel/visitor.h"
 
 void visitors_init(struct visitors *vs)
@@ -15,22 +16,29 @@ void visitors_init(struct visitors *vs)
 	list_init(&vs->setup);
 	list_init(&vs->open);
 	vs->setup_count = vs->parts = 0;
-	vs->failing[PUMP_OUTER] = vs->failing[PUMP_INNER] = false;
-	vs->conns_open = vs->conns_total = vs->bytes_in = vs->bytes_out = 0;
+	vs->conns_open = vs->conns_total = vs->bytes_in = vs->bytes_out = vs->turned_away = 0;
 }
 
 void visitors_add(
 	struct visitors *vs, const struct uuid *id, const struct addr *from, const char *turn_away)
 {
-	struct visitor *v = NULL;
+	bool crowd = vs->setup_count >= VISITORS_SETUP_MAX;
+	const char *why = crowd ? "too many visitors at once" : "out of memory";
+	struct visitor *v = crowd ? NULL : calloc(1, sizeof(*v));
 
-	if (vs->setup_count < VISITORS_SETUP_MAX)
-		v = calloc(1, sizeof(*v));
 	if (!v) {
+		vs->turned_away++;
+		if (episode_tells(&vs->crowds, why, clock_now_ms()))
+			log_warn("tunnel",
+				"%s: %u wait for their connections already; further ones are "
+				"turned away",
+				why, vs->setup_count);
 		/* Where Refuse is not agreed on, the relay gives the visitor up by itself. */
-		(void)vs->events.refuse(vs->events.owner, id, "too many visitors at once");
+		(void)vs->events.refuse(vs->events.owner, id, why);
 		return;
 	}
+	if (vs->setup_count < VISITORS_SETUP_MAX / 2)
+		(void)episode_end(&vs->crowds);
 	v->set = vs;
 	v->id = *id;
 	if (from)

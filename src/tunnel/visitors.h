@@ -15,6 +15,7 @@
 #include "net/dial.h"
 #include "net/pump_pool.h"
 #include "proto/msg.h"
+#include "tunnel/episode.h"
 #include "tunnel/tunnel.h"
 
 /* Visitors that are not yet joined with the application. More than the relay's default for all
@@ -51,10 +52,11 @@ struct visitors {
 	struct list setup; /* oldest first */
 	struct list open;  /* with a pump */
 	unsigned setup_count;
-	unsigned parts;                 /* of visitors: dials and chans not yet gone */
-	bool failing[PUMP_SIDES];       /* connections to that side fail, which was logged */
-	uint64_t failed_ms[PUMP_SIDES]; /* monotonic; the last one that did */
+	unsigned parts;                      /* of visitors: dials and chans not yet gone */
+	struct episode failures[PUMP_SIDES]; /* of connections to that side */
+	struct episode crowds;               /* of more than VISITORS_SETUP_MAX */
 	uint64_t conns_open, conns_total;
+	uint64_t turned_away;         /* were announced, and never joined with the application */
 	uint64_t bytes_in, bytes_out; /* of the closed ones */
 };
 

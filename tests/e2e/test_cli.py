@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness.apps import free_port
+from harness.apps import free_port, listen
 from harness.lab import OURS, STOCK, listening_at, new_host
 from harness.streams import connect, ended, ping, recv_exact
 from harness.wait import DEADLINE, wait_for
@@ -110,6 +110,15 @@ def test_exit_codes_differ(lab, tmp_path):
             assert code == expected, (args, err)
             told = errors(err)
             assert len(told) == 1 and re.search(named, told[0]), (args, err)
+
+
+def test_port_of_a_dead_connection(lab):
+    """Exit code 6 says how to wait for it, and how long that may take."""
+    relay = lab.relay()
+    holder = lab.client(relay, lab.app())
+    code, _, err = bore("local", 80, "--to", relay.to, "--port", holder.port)
+    assert code == 6
+    assert re.search(rf"{holder.port}.*--retry .*15 s", errors(err)[0])
 
 
 def test_not_a_bore_server(lab):
@@ -293,6 +302,22 @@ def test_secret_in_a_variable_does_not_reach_a_file_option(lab, tmp_path):
 
 def events(process):
     return [json.loads(line.text) for line, _ in process.find(r"^\{")]
+
+
+def test_application_that_comes_and_goes(lab):
+    """Someone who was served within two seconds of a failure hid the failures that followed, for ever."""
+    relay = lab.relay()
+    port = free_port("127.0.0.1")
+    client = lab.client(relay, port)
+    for turn in range(1, 4):
+        for _ in range(3):
+            with connect(client.public) as visitor:
+                assert ended(visitor)
+        wait_for(lambda: len(client.process.find("visitors are turned away")) >= turn, "the failure is told")
+        with listen("127.0.0.1", port) as app, connect(client.public):
+            app.accept()[0].close()
+        wait_for(lambda: len(client.process.find("connected again")) == turn, "and that it is over")
+    assert len(client.process.find("visitors are turned away")) == 3
 
 
 def test_json_events(lab):

@@ -77,7 +77,7 @@ def test_relay_is_killed_and_comes_back(lab, kind, secret):
 def test_backoff(lab):
     """Each pause is within its bound, and the pauses grow: a relay that hangs up at once is not hammered."""
     with FakeRelay() as fake:
-        process = lab.start_client(fake, lab.app())
+        process = lab.start_client(fake, lab.app(), args=("-v",))
         with fake.accept() as conn:
             conn.recv()
             conn.send({"Hello": 54321}, "Heartbeat")
@@ -99,11 +99,29 @@ def test_backoff(lab):
     assert sum(gaps) > 0.2, gaps
 
 
+def test_a_line_for_each_new_reason(lab):
+    """A relay that was away for a night filled the log with a line per attempt."""
+    with FakeRelay() as fake:
+        process = lab.start_client(fake, lab.app())
+        with fake.accept() as conn:
+            conn.recv()
+            conn.send({"Hello": 54321}, "Heartbeat")
+            listening_at(process)
+        for _ in range(12):  # two connections make an attempt: with our Options, and without
+            fake.accept(10 * BACKOFF_MAX).close()
+        with fake.accept(10 * BACKOFF_MAX) as conn:
+            conn.send({"Error": "closed for repairs"})
+            process.wait_line("closed for repairs")
+    process.wait_line("still Reconnecting .*refused", 10 * BACKOFF_MAX)
+    told = [line.text for line, _ in process.find("still Reconnecting")]
+    assert len(told) == 3, told
+
+
 def test_waiting_long_is_no_work(lab):
     """The relay stays away for a while: few attempts, hardly any CPU."""
     start = fixed(lab)
     relay = start()
-    client = lab.client(relay, lab.app())
+    client = lab.client(relay, lab.app(), args=("-v",))
     relay.process.kill()
     client.wait_state("Reconnecting")
     mark = client.process.mark()
@@ -115,7 +133,7 @@ def test_waiting_long_is_no_work(lab):
 def test_hup_skips_the_wait(lab):
     start = fixed(lab)
     relay = start()
-    client = lab.client(relay, lab.app())
+    client = lab.client(relay, lab.app(), args=("-v",))
     mark = client.process.mark()
     relay.process.kill()
     client.process.wait_line(r"next attempt in ([2-9]|[1-3][0-9])\.", 10 * 60 * SCALE, after=mark)

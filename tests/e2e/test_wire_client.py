@@ -10,7 +10,7 @@ import time
 import pytest
 
 from harness.apps import echo, free_port
-from harness.lab import Client, listening_at
+from harness.lab import Client, listening_at, read_metrics
 from harness.streams import pattern, reset
 from harness.wait import DEADLINE, SCALE, SANITIZER
 from harness.wire import FakeRelay, encode, frame, tag
@@ -135,6 +135,38 @@ def test_error_that_comes_with_the_challenge_is_no_visitor(lab, fake):
             stream.raw(), stream.raw()
             stream.send({"Error": "of the visitor's own"})
             assert heard.get(timeout=DEADLINE) == frame({"Error": "of the visitor's own"})
+
+
+def test_data_connections_that_fail_are_told_by_reason(lab, fake):
+    """Each new reason once, however many visitors it costs; after one that was served, again. All of them are counted."""
+    process = start(lab, fake, secret=SECRET, args=("--json", "--metrics", "127.0.0.1:0"))
+    metrics = int(process.wait_line(r"http://\S+:(\d+)/metrics")[1][1])
+
+    def visit(conn, *words):
+        conn.send({"Connection": VISITOR})
+        with fake.accept() as stream:
+            stream.send(*words)
+            if words:
+                stream.drain()
+
+    with fake.accept() as conn:
+        greet(conn, SECRET)
+        for _ in range(3):
+            visit(conn)
+            visit(conn, {"Error": "invalid secret"})
+        process.wait_line('"turned_away": ?6')
+        told = [line.text for line, _ in process.find("does not take a data connection")]
+        assert len(told) == 2 and "hangs up" in told[0] and "invalid secret" in told[1], told
+        conn.send({"Connection": VISITOR})
+        with fake.accept() as stream:
+            stream.send({"Challenge": CHALLENGE})
+            stream.raw(), stream.raw()
+            process.wait_line("the relay can be connected again")
+        visit(conn)
+        process.wait_line('"turned_away": ?7')
+        assert len(process.find("does not take a data connection")) == 3
+        values = read_metrics(metrics)
+        assert values["bore_visitors_turned_away_total"] == 7 and values["bore_connections_total"] == 1
 
 
 def test_split_at_every_byte(lab, fake):

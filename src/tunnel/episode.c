@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* A set of reasons and a bucket of lines; a reason that found no line is new when it comes again.
+ */
+#include "tunnel/episode.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+
+bool episode_tells(struct episode *e, const char *reason, uint64_t now_ms)
+{
+	/* 0 stands for none. A relay that finds texts that collide hides its own from us. */
+	uint64_t hash = hash_bytes(0, reason, strlen(reason)) | 1;
+	bool told = false;
+
+	for (unsigned i = 0; i < EPISODE_REASONS; i++)
+		told |= e->told[i] == hash;
+	if (told || e->full_ms > now_ms + (EPISODE_BURST - 1) * EPISODE_LINE_MS) {
+		e->untold++;
+		return false;
+	}
+	e->told[e->next] = hash;
+	e->next = (e->next + 1) % EPISODE_REASONS;
+	e->full_ms = max_u64(e->full_ms, now_ms) + EPISODE_LINE_MS;
+	e->untold = 0;
+	return true;
+}
+
+bool episode_end(struct episode *e)
+{
+	bool told = e->next || e->told[0];
+
+	memset(e->told, 0, sizeof(e->told));
+	e->next = 0;
+	return told;
+}
