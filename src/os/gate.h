@@ -13,14 +13,17 @@
 
 #include "base/list.h"
 
-#define GATE_VISITORS_MAX 64 /* being turned away at a time; more are closed without a word */
-#define GATE_WORD_MS 2000    /* how long a visitor may take to speak, and to go */
+#define GATE_VISITORS_MAX 64 /* being turned away at a time; the oldest makes room for another */
+#define GATE_WORD_MS 5000    /* how long a visitor may take to say what he speaks */
+#define GATE_SILENCE_MS 5000 /* one who was answered, without a byte from him */
+#define GATE_LINGER_MS 30000 /* and at most, however much he still sends */
 #define GATE_PAUSE_MS 3000   /* how long visitors wait for the next instance */
 
 enum gate_state {
-	GATE_OPEN,   /* an instance takes the connections */
-	GATE_PAUSED, /* the next one is on its way: visitors wait, but not for long */
-	GATE_CLOSED, /* they are turned away */
+	GATE_OPEN,    /* an instance takes the connections */
+	GATE_WATCHED, /* nobody does: that a visitor waits is told once, by `wanted` */
+	GATE_PAUSED,  /* the next one is on its way: visitors wait, but not for long */
+	GATE_CLOSED,  /* they are turned away */
 };
 
 struct gate {
@@ -33,12 +36,13 @@ struct gate {
 	unsigned visitor_count;
 	bool said_short; /* of descriptors or memory; until the next one is taken */
 	bool closing;
+	void (*wanted)(struct gate *gate); /* NULL without GATE_WATCHED */
 	void (*closed)(struct gate *gate);
 	void *owner;
 };
 
-/* GATE_CLOSED at first. port 0: the kernel's choice. closed, owner are set by the caller before.
- * Negative errno: nothing is to be closed. */
+/* GATE_CLOSED at first. port 0: the kernel's choice. wanted, closed, owner are set by the caller
+ * before. Negative errno: nothing is to be closed. */
 int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port);
 
 /* A pause that goes on is the same pause. */

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/fd.h"
 #include "os/gate.h"
 #include "os/supervisor_fixture.h"
@@ -354,6 +355,98 @@ static void test_gate(void **state)
 	fd_close(waiting);
 }
 
+static void turn(struct fixture *f)
+{
+	for (int i = 0; i < 5; i++)
+		uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+static const struct {
+	const char *pieces[3];
+	bool http;
+} speeches[] = {
+	{ { "G", "ET / HTTP/1.1\r\n\r\n" }, true },
+	{ { "GE", "T", " / HTTP/1.1\r\n\r\n" }, true },
+	{ { "GET", " " }, true },
+	{ { "M", "-SEARCH * HTTP/1.1\r\n\r\n" }, true },
+	{ { "UPDATEREDIRECT", "REF /a HTTP/1.1\r\n\r\n" }, true },
+	{ { "g", "et / HTTP/1.1\r\n\r\n" }, false },
+	{ { "S", "SH-2.0-OpenSSH_9.2\r\n" }, false },
+	{ { "\x16", "\x03\x01" }, false },
+	{ { "A", " " }, false },
+	{ { "ABCDEFGHIJKL", "ABCDEFGHIJKLM", " " }, false },
+};
+
+/* A first read of "G" or "GE" was taken for all that the visitor says, who got no answer. */
+static void test_gate_pieces(void **state)
+{
+	struct fixture f = { 0 };
+	char text[TEXT_MAX];
+
+	fixture_open(&f, "");
+	for (size_t i = 0; i < ARRAY_LEN(speeches); i++) {
+		int visitor = visit(&f, speeches[i].pieces[0]);
+
+		turn(&f);
+		for (size_t k = 1; k < 3 && speeches[i].pieces[k]; k++) {
+			(void)send(visitor, speeches[i].pieces[k], strlen(speeches[i].pieces[k]),
+				MSG_NOSIGNAL);
+			turn(&f);
+		}
+		read_answer(&f, visitor, text);
+		assert_int_equal(strncmp(text, "HTTP/1.1 503 ", 13) == 0, speeches[i].http);
+		assert_int_equal(*text != '\0', speeches[i].http);
+		fd_close(visitor);
+	}
+	fixture_close(&f);
+}
+
+/* The answer was lost to a reset when the visitor still sent two seconds later. */
+static void test_gate_upload(void **state)
+{
+	struct fixture f = { 0 };
+	char text[TEXT_MAX];
+	int visitor;
+
+	fixture_open(&f, "");
+	visitor = visit(&f, "POST / HTTP/1.1\r\nContent-Length: 400000\r\n\r\n");
+	memset(text, 'x', sizeof text);
+	for (uint64_t end = uv_hrtime() + UINT64_C(2500000000); uv_hrtime() < end;) {
+		turn(&f);
+		assert_int_equal(send(visitor, text, 1000, MSG_NOSIGNAL), 1000);
+		(void)poll(NULL, 0, 50);
+	}
+	turn(&f);
+	read_answer(&f, visitor, text);
+	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
+	fd_close(visitor);
+	fixture_close(&f);
+}
+
+/* As many silent visitors as the gate looks at left it without a word for all others. */
+static void test_gate_is_full(void **state)
+{
+	int silent[GATE_VISITORS_MAX + 10], visitor;
+	struct fixture f = { 0 };
+	char text[TEXT_MAX];
+
+	fixture_open(&f, "");
+	for (size_t i = 0; i < ARRAY_LEN(silent); i++) {
+		silent[i] = visit(&f, "");
+		turn(&f);
+	}
+	visitor = visit(&f, "GET / HTTP/1.1\r\n\r\n");
+	read_answer(&f, visitor, text);
+	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
+	/* The oldest made room; the others are still listened to. */
+	assert_int_equal(recv(silent[0], text, 1, MSG_DONTWAIT), 0);
+	assert_int_equal(recv(silent[ARRAY_LEN(silent) - 1], text, 1, MSG_DONTWAIT), -1);
+	fd_close(visitor);
+	for (size_t i = 0; i < ARRAY_LEN(silent); i++)
+		fd_close(silent[i]);
+	fixture_close(&f);
+}
+
 /* A long build is no pause. */
 static void test_gate_while_building(void **state)
 {
@@ -477,6 +570,9 @@ int main(void)
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_gate),
+		cmocka_unit_test(test_gate_pieces),
+		cmocka_unit_test(test_gate_upload),
+		cmocka_unit_test(test_gate_is_full),
 		cmocka_unit_test(test_gate_while_building),
 		cmocka_unit_test(test_gate_without_descriptors),
 		cmocka_unit_test(test_gate_closed_in_a_pause),
