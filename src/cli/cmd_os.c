@@ -198,8 +198,6 @@ static void show_state(
 {
 	if (state == SUPERVISOR_BUILDING)
 		log_info("app", "building (%s)", cause);
-	else if (state == SUPERVISOR_RESTARTING)
-		log_warn("app", "crashed, starting it again: %s", app->exit_reason);
 	else if (state == SUPERVISOR_STOPPED)
 		log_info("app", "%s", cause);
 	else if (state == SUPERVISOR_FAILED)
@@ -229,6 +227,11 @@ static void on_app_state(
 	}
 	if (new_state == SUPERVISOR_RUNNING && i->config.expose && !i->exposed)
 		instance_expose(i);
+}
+
+static void on_app_crashed(void *owner, const char *line)
+{
+	log_warn("app", "%s", line);
 }
 
 static void on_app_next(void *owner, enum supervisor_next next, const char *cause)
@@ -310,7 +313,10 @@ static int instance_open_supervisor(struct instance *i, uint64_t open_files)
 {
 	const struct supervisor_config config = { .run = &i->config, .open_files = open_files };
 	const struct supervisor_events events = {
-		.state = on_app_state, .next = on_app_next, .owner = i
+		.state = on_app_state,
+		.next = on_app_next,
+		.crashed = on_app_crashed,
+		.owner = i,
 	};
 	struct addr addr;
 	int r;

@@ -60,7 +60,8 @@ static ssize_t move_write(int fd, struct call_move *move, struct iovec *iov, siz
 	return writev(fd, iov, (int)len);
 }
 
-/* Keeps what draining wants to know: n bytes were moved, or a negative number for none. */
+/* Keeps what draining and the supervisor want to know: n bytes were moved, or a negative number for
+ * none. */
 static void visitor_moved(struct streams *streams, struct stream *stream,
 	const struct call_move *move, const struct iovec *iov, size_t len, ssize_t n)
 {
@@ -69,6 +70,8 @@ static void visitor_moved(struct streams *streams, struct stream *stream,
 	if (n > 0 && !move->peek) {
 		stream->asked = move->in;
 		stream->moved_ms = streams->drain_ms ? clock_now_ms() : 0;
+		if (!move->in)
+			streams_tell_status(streams, STREAMS_ANSWERED);
 	}
 }
 

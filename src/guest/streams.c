@@ -51,11 +51,11 @@ void streams_set_listener(struct streams *s, int take_fd, uint32_t fd)
 	s->listener_fd = fd;
 }
 
-void streams_tell_status(struct streams *s)
+void streams_tell_status(struct streams *s, enum streams_step step)
 {
-	if (s->status_fd >= 0)
-		(void)!write(s->status_fd, "\n", 1);
-	s->status_fd = fd_close(s->status_fd);
+	for (; s->step < step; s->step++)
+		if (s->status_fd >= 0)
+			(void)!write(s->status_fd, "\n", 1);
 }
 
 bool streams_move_listener(struct streams *s, struct stream *to)
@@ -92,7 +92,7 @@ struct stream *streams_find(struct streams *s, uint32_t fd)
 	}
 	/* A program that was handed the listener shows by its first look that it serves. */
 	if (fd == s->listener_fd)
-		streams_tell_status(s);
+		streams_tell_status(s, STREAMS_LISTENING);
 	return stream;
 }
 
@@ -151,6 +151,7 @@ int streams_add_visitor(struct streams *s, int take_fd, bool nonblock, uint32_t 
 	stream->nonblock = nonblock;
 	stream->visitor = true;
 	s->n_visitors++;
+	streams_tell_status(s, STREAMS_VISITED);
 	*ret_fd = fd;
 	return 0;
 }

@@ -53,6 +53,14 @@ struct stream {
 	uint32_t next_free; /* of a free place: the index of the next one, or STREAMS_NO_FD */
 };
 
+/* How far the guest has got; each step is told by an empty line. */
+enum streams_step {
+	STREAMS_BEGUN,
+	STREAMS_LISTENING, /* it has turned to the listener: it takes connections */
+	STREAMS_VISITED,   /* it has taken one */
+	STREAMS_ANSWERED,  /* and said something to a visitor */
+};
+
 struct streams {
 	struct stream standard[3];
 	struct stream listener;
@@ -65,7 +73,8 @@ struct streams {
 	bool drained;        /* the guest is to end, with code 0 */
 	uint64_t
 		drain_ms; /* since when there is nobody to accept any more (drain.h); 0: there is */
-	int status_fd;    /* owned; where to tell that the guest turned to the listener; -1: told */
+	int status_fd;    /* owned; where to tell the steps; -1: nowhere */
+	enum streams_step step; /* the last that was told */
 };
 
 void streams_init(struct streams *s);
@@ -86,8 +95,8 @@ bool streams_is_socket_fd(const struct streams *s, uint32_t fd);
  */
 bool streams_move_listener(struct streams *s, struct stream *to);
 
-/* Tells who waits for it that the guest takes connections. */
-void streams_tell_status(struct streams *s);
+/* Tells who waits for it that the guest has got so far. */
+void streams_tell_status(struct streams *s, enum streams_step step);
 
 /* Takes over a socket of the guest's own; on failure (-EMFILE, -ENOMEM) it stays the caller's. */
 int streams_add_socket(struct streams *s, int take_fd, bool datagram, uint32_t *ret_fd);

@@ -98,10 +98,11 @@ static void test_sockets_are_limited(void **state)
 	streams_deinit(&s);
 }
 
-/* The supervisor hears of the first look at the listener, and of no other. */
+/* The supervisor hears of the first look at the listener, of the first visitor, and of no other. */
 static void test_status(void **state)
 {
 	struct streams s;
+	uint32_t number;
 	int ends[2];
 	char byte;
 
@@ -114,7 +115,11 @@ static void test_status(void **state)
 	assert_non_null(streams_find(&s, 3));
 	assert_non_null(streams_find(&s, 3));
 	assert_int_equal(read(ends[0], &byte, 1), 1);
-	assert_int_equal(read(ends[0], &byte, 1), 0);
+	assert_int_equal(read(ends[0], &byte, 1), -1);
+	assert_int_equal(streams_add_visitor(&s, some_fd(), false, &number), 0);
+	assert_int_equal(streams_add_visitor(&s, some_fd(), false, &number), 0);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(read(ends[0], &byte, 1), -1);
 	streams_deinit(&s);
 	close(ends[0]);
 }

@@ -99,7 +99,7 @@ int wasmedge_sock_listen(struct call *c)
 	if (r < 0)
 		return r;
 	if (stream->shared) {
-		streams_tell_status(c->streams);
+		streams_tell_status(c->streams, STREAMS_LISTENING);
 		return 0;
 	}
 	if (listen(stream->fd, (int)c->arg[1]) < 0)

@@ -73,7 +73,7 @@ static bool reader_read(struct child *c, struct child_reader *r)
 		return false;
 	}
 	if (r == &c->readers[CHILD_STATUS]) {
-		if (c->ready)
+		for (; n > 0 && c->ready; n--)
 			c->ready(c);
 		return true;
 	}

@@ -43,7 +43,7 @@ struct child {
 	char words[CHILD_WORDS_MAX]; /* the last line that went elsewhere than to LOG_STREAM_STDOUT,
 					escaped */
 	struct log_ring *ring;
-	/* The first byte has come on the status pipe. May be NULL. */
+	/* An empty line has come on the status pipe. May be NULL. */
 	void (*ready)(struct child *c);
 	/* All is over, and the memory may be used again. `status` as of waitpid(2). */
 	void (*ended)(struct child *c, int status);

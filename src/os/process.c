@@ -34,6 +34,8 @@ static void on_child_ready(struct child *child)
 {
 	struct process *p = child->owner;
 
+	if (p->stage < PROCESS_ANSWERED)
+		p->stage++;
 	if (p->state != PROCESS_STARTING)
 		return;
 	p->state = PROCESS_READY;
@@ -67,7 +69,10 @@ int process_start(uv_loop_t *loop, const struct process_config *config,
 	p->events = *events;
 	p->drain_signal = config->drain_signal;
 	p->child = (struct child){
-		.ring = config->ring, .ready = on_child_ready, .ended = on_child_ended, .owner = p
+		.ring = config->ring,
+		.ready = on_child_ready,
+		.ended = on_child_ended,
+		.owner = p,
 	};
 	r = child_start(&p->child, loop, &config->spawn, config->out, config->err);
 	if (r < 0) {

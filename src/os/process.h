@@ -26,6 +26,14 @@ enum process_state {
 	PROCESS_ENDING,   /* SIGTERM was sent */
 };
 
+/* How far an instance has got: each empty line on its status pipe is one step. */
+enum process_stage {
+	PROCESS_BEGUN,
+	PROCESS_LISTENING, /* takes connections: PROCESS_READY */
+	PROCESS_VISITED,   /* has taken one */
+	PROCESS_ANSWERED,  /* and said something to a visitor */
+};
+
 /* Never from within a call of the owner's. */
 struct process_events {
 	void (*ready)(void *owner, struct process *p); /* needs a status pipe */
@@ -52,7 +60,8 @@ struct process {
 	struct process_events events;
 	int drain_signal;
 	int status; /* of waitpid(2) */
-	bool late;  /* it has missed its deadline */
+	enum process_stage stage;
+	bool late; /* it has missed its deadline */
 };
 
 /* Negative errno: nothing runs, nothing follows. The config is not kept. */

@@ -11,35 +11,28 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/fd.h"
-#include "base/log.h"
 #include "conf/option_value.h"
-#include "net/addr.h"
-#include "net/listener.h"
 #include "os/builder.h"
 #include "os/gate.h"
 #include "os/launcher.h"
 #include "os/log_ring.h"
 #include "os/proc_usage.h"
 #include "os/process.h"
+#include "os/restarts.h"
 #include "os/run_config.h"
 #include "os/supervisor_state.h"
-#include "tunnel/backoff.h"
 
 #define START_TIMEOUT_MS (2U * 60 * 1000) /* compiling a large module takes a while */
 #define DRAIN_TIMEOUT_MS 10000
 #define OLD_MAX 3        /* that finish their connections at a time: each may be large */
-#define STEADY_MS 10000  /* running for so long: the next crash starts with short delays */
 #define GUEST_CANNOT 192 /* wasmrun-guest's own codes begin here: its last line says why */
 #define REASON_MAX BUILDER_WHY_MAX
 
@@ -58,10 +51,11 @@ struct supervisor {
 	struct gate gate; /* owns the listening socket */
 	struct builder builder;
 	struct launcher launcher;
-	struct backoff backoff;
+	struct restarts restarts;
+	uint64_t restart_ms;  /* how long to be RESTARTING */
 	const char *kind;     /* of `app`, one of app_interface_words; NULL: none was built yet */
 	struct app_plan plan; /* of `app`; that of `next` is still the builder's */
-	uint64_t restarts;
+	uint64_t restart_count;
 	bool wanted;   /* the last one to call was no stop */
 	bool stale;    /* what runs, or is on its way, is to be replaced */
 	bool ran;      /* this application has been running */
@@ -82,28 +76,35 @@ static uint64_t state_deadline_ms(struct supervisor *s)
 {
 	switch (s->state) {
 	case SUPERVISOR_RUNNING:
-		return STEADY_MS;
+		return RESTARTS_STEADY_MS;
 	case SUPERVISOR_RESTARTING:
-		return 1 + backoff_next_ms(&s->backoff); /* 0 would be no deadline */
+		return s->restart_ms;
 	default:
 		return 0; /* the processes have deadlines of their own */
 	}
 }
 
-/* Whether those who come are served soon. */
-static enum gate_state supervisor_gate_state(const struct supervisor *s, uint64_t deadline_ms)
+static void supervisor_tell_crashes(struct supervisor *s, bool end)
 {
-	switch (s->state) {
-	case SUPERVISOR_RUNNING:
-		return GATE_OPEN;
-	case SUPERVISOR_STOPPED:
-	case SUPERVISOR_FAILED:
-		return GATE_CLOSED;
-	case SUPERVISOR_RESTARTING:
-		return deadline_ms > GATE_PAUSE_MS ? GATE_CLOSED : GATE_PAUSED;
-	default:
-		return GATE_PAUSED;
-	}
+	char line[RESTARTS_LINE_MAX];
+
+	if (!restarts_tell(&s->restarts, end, clock_now_ms(), line))
+		return;
+	log_ring_append(s->ring, LOG_STREAM_SUPERVISOR, line, strlen(line));
+	s->events.crashed(s->events.owner, line);
+}
+
+static void supervisor_end_episode(struct supervisor *s)
+{
+	supervisor_tell_crashes(s, true);
+	restarts_settle(&s->restarts);
+}
+
+/* Around and around in these, an episode of crashes goes on. */
+static bool state_circles(enum supervisor_state state)
+{
+	return state == SUPERVISOR_RESTARTING || state == SUPERVISOR_STARTING ||
+	       state == SUPERVISOR_RUNNING;
 }
 
 static _printf_(3, 4) void supervisor_set_state(
@@ -119,17 +120,22 @@ static _printf_(3, 4) void supervisor_set_state(
 	va_start(ap, fmt);
 	(void)vsnprintf(cause, sizeof cause, fmt, ap);
 	va_end(ap);
+	if (!state_circles(state))
+		supervisor_end_episode(s);
 	s->state = state;
 	s->since_ms = clock_wall_ms();
 	n = snprintf(line, sizeof line, "%s -> %s (%s)", supervisor_state_name(old),
 		supervisor_state_name(state), cause);
-	log_ring_append(s->ring, LOG_STREAM_SUPERVISOR, line, (size_t)n);
+	/* What follows the second crash of an episode is told as a number. */
+	if (s->restarts.crashes < 2)
+		log_ring_append(s->ring, LOG_STREAM_SUPERVISOR, line, (size_t)n);
 	deadline_ms = state_deadline_ms(s);
 	if (deadline_ms)
 		(void)uv_timer_start(&s->timer, on_timer, deadline_ms, 0);
 	else
 		(void)uv_timer_stop(&s->timer);
-	gate_set(&s->gate, supervisor_gate_state(s, deadline_ms));
+	gate_set(&s->gate,
+		supervisor_gate_state(state, deadline_ms, restarts_for_visitors(&s->restarts)));
 	s->events.state(s->events.owner, old, state, cause);
 }
 
@@ -192,6 +198,7 @@ static void supervisor_launch(struct supervisor *s)
 	int r = supervisor_spawn(s, &s->plan, &s->app);
 
 	s->kind = s->launcher.kind;
+	restarts_started(&s->restarts, clock_now_ms());
 	if (r < 0)
 		supervisor_fail(s);
 	else
@@ -236,7 +243,8 @@ static void supervisor_begin(struct supervisor *s)
 	}
 	s->ran = s->again = s->hopeless = s->has_reason = false;
 	s->next_state = SUPERVISOR_NEXT_NONE;
-	backoff_reset(&s->backoff);
+	supervisor_end_episode(s);
+	restarts_reset(&s->restarts);
 	if (r < 0) {
 		supervisor_set_reason(s, "%s", builder_why(&s->builder));
 		supervisor_fail(s);
@@ -310,6 +318,9 @@ static void supervisor_promote(struct supervisor *s)
 {
 	s->app = take_ptr(s->next);
 	s->kind = s->launcher.kind;
+	supervisor_end_episode(s);
+	restarts_reset(&s->restarts);
+	restarts_started(&s->restarts, clock_now_ms());
 	s->next_state = SUPERVISOR_NEXT_NONE;
 	builder_take_plan(&s->builder, &s->plan);
 }
@@ -343,11 +354,11 @@ static void supervisor_describe_app_end(struct supervisor *s, const struct proce
 		supervisor_set_reason(s, "%s", end);
 }
 
-static void supervisor_app_ended(struct supervisor *s, int status)
+static void supervisor_app_ended(struct supervisor *s, enum process_stage stage, int status)
 {
 	s->app = NULL;
 	if (s->next && s->next->state == PROCESS_STARTING) {
-		s->restarts++;
+		s->restart_count++;
 		supervisor_promote(s);
 		supervisor_set_state(s, SUPERVISOR_STARTING, "%s", s->reason);
 	} else if (!s->ran) {
@@ -355,7 +366,9 @@ static void supervisor_app_ended(struct supervisor *s, int status)
 	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		supervisor_set_state(s, SUPERVISOR_STOPPED, "%s", s->reason);
 	} else {
-		s->restarts++;
+		s->restart_count++;
+		s->restart_ms = restarts_crashed(&s->restarts, stage, s->reason, clock_now_ms());
+		supervisor_tell_crashes(s, false);
 		supervisor_set_state(s, SUPERVISOR_RESTARTING, "%s", s->reason);
 	}
 }
@@ -449,7 +462,7 @@ static void on_process_ended(void *owner, struct process *p, int status)
 		supervisor_give_up_next(s);
 	} else if (p == s->app) {
 		supervisor_describe_app_end(s, p, status);
-		supervisor_app_ended(s, status);
+		supervisor_app_ended(s, p->stage, status);
 	}
 	supervisor_settle(s);
 }
@@ -506,9 +519,20 @@ static void on_timer(uv_timer_t *timer)
 	if (s->closing)
 		return;
 	if (s->state == SUPERVISOR_RUNNING)
-		backoff_reset(&s->backoff);
+		supervisor_end_episode(s);
 	else if (s->state == SUPERVISOR_RESTARTING)
 		supervisor_launch(s);
+}
+
+/* A visitor waits in RESTARTING. */
+static void on_gate_wanted(struct gate *gate)
+{
+	struct supervisor *s = gate->owner;
+	uint64_t wait_ms = restarts_visitor_ms(&s->restarts, clock_now_ms());
+
+	if (wait_ms < uv_timer_get_due_in(&s->timer))
+		(void)uv_timer_start(&s->timer, on_timer, wait_ms, 0);
+	gate_set(gate, GATE_PAUSED);
 }
 
 /* What builds and what starts the instances. */
@@ -550,14 +574,14 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 		s->config.drain_timeout_ms = DRAIN_TIMEOUT_MS;
 	s->since_ms = clock_wall_ms();
 	list_init(&s->old);
-	s->gate = (struct gate){ .closed = on_gate_closed, .owner = s };
+	s->gate = (struct gate){ .wanted = on_gate_wanted, .closed = on_gate_closed, .owner = s };
 	r = gate_open(&s->gate, loop, (uint16_t)config->run->app.port);
 	if (r < 0) {
 		free(s);
 		return r;
 	}
 	snprintf(s->url, sizeof s->url, "http://127.0.0.1:%u", s->gate.port);
-	backoff_init(&s->backoff, NULL);
+	restarts_reset(&s->restarts);
 	(void)uv_timer_init(loop, &s->timer);
 	s->timer.data = s;
 	supervisor_equip(s);
@@ -627,7 +651,7 @@ void supervisor_status(const struct supervisor *s, struct supervisor_status *ret
 		.url = s->url,
 		.memory_bytes = usage.memory_bytes,
 		.cpu_ms = usage.cpu_ms,
-		.restarts = s->restarts,
+		.restarts = s->restart_count,
 		.exit_reason = s->has_reason ? s->reason : NULL,
 		.since_ms = s->since_ms,
 	};
@@ -650,6 +674,7 @@ void supervisor_close(struct supervisor *s, void (*closed)(void *owner), void *o
 	}
 	s->closing = true;
 	s->again = false;
+	supervisor_end_episode(s);
 	s->closed = closed;
 	s->closed_owner = owner;
 	supervisor_end_all(s);

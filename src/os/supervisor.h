@@ -10,8 +10,9 @@
  *
  * The listening socket belongs to the supervisor and outlives every instance of the application:
  * visitors that come while it restarts wait in the socket's queue and are served by the next
- * instance. While none is to come soon (stopped, failed, a build or another pause of more than 3 s)
- * they are told so and closed.
+ * instance; they start it, if the one before has ended on a visitor and others were answered. While
+ * none is to come soon (stopped, failed, a build or another pause of more than 3 s) they are told
+ * so and closed.
  */
 #ifndef OS_SUPERVISOR_H
 #define OS_SUPERVISOR_H
@@ -82,6 +83,9 @@ struct supervisor_events {
 	/* `cause` is why the last one has come to nothing where it goes back to NONE; NULL where it
 	 * has replaced the application. */
 	void (*next)(void *owner, enum supervisor_next next, const char *cause);
+	/* A line about the first of several crashes that follow each other closely, then each
+	 * minute, and at their end, about their number. The owner doesn't call in from it. */
+	void (*crashed)(void *owner, const char *line);
 	void *owner;
 };
 

@@ -43,6 +43,13 @@ static void on_next(void *owner, enum supervisor_next next, const char *cause)
 			: "replaced");
 }
 
+static void on_crashed(void *owner, const char *line)
+{
+	struct fixture *f = owner;
+
+	f->crash_lines++;
+}
+
 static void on_closed(void *owner)
 {
 	struct fixture *f = owner;
@@ -70,7 +77,9 @@ void write_file(const char *path, const void *text, size_t len)
 void fixture_open_for(
 	struct fixture *f, const char *script, uint64_t start_timeout_ms, uint64_t drain_timeout_ms)
 {
-	const struct supervisor_events events = { .state = on_state, .next = on_next, .owner = f };
+	const struct supervisor_events events = {
+		.state = on_state, .next = on_next, .crashed = on_crashed, .owner = f
+	};
 	struct supervisor_config config = { .run = &f->run,
 		.guest_program = f->guest,
 		.start_timeout_ms = start_timeout_ms,

@@ -27,6 +27,7 @@ struct fixture {
 	struct log_ring *ring;
 	struct supervisor *supervisor;
 	char history[HISTORY_MAX]; /* the states, with a blank behind each */
+	unsigned crash_lines;      /* that were told */
 	bool closed;
 };
 

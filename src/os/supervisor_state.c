@@ -86,6 +86,24 @@ bool supervisor_edge(enum supervisor_state from, enum supervisor_state to)
 	return false;
 }
 
+enum gate_state supervisor_gate_state(
+	enum supervisor_state state, uint64_t wait_ms, bool for_visitors)
+{
+	switch (state) {
+	case SUPERVISOR_RUNNING:
+		return GATE_OPEN;
+	case SUPERVISOR_STOPPED:
+	case SUPERVISOR_FAILED:
+		return GATE_CLOSED;
+	case SUPERVISOR_RESTARTING:
+		if (for_visitors)
+			return GATE_WATCHED;
+		return wait_ms > GATE_PAUSE_MS ? GATE_CLOSED : GATE_PAUSED;
+	default:
+		return GATE_PAUSED;
+	}
+}
+
 char *supervisor_describe_end(int status, char *ret_text, size_t size)
 {
 	if (WIFSIGNALED(status))

@@ -6,11 +6,18 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "os/gate.h"
 #include "os/supervisor.h"
 
 /* Whether the table has the edge. */
 bool supervisor_edge(enum supervisor_state from, enum supervisor_state to);
+
+/* What visitors meet. wait_ms is how long SUPERVISOR_RESTARTING takes, unless it is for_visitors.
+ */
+enum gate_state supervisor_gate_state(
+	enum supervisor_state state, uint64_t wait_ms, bool for_visitors);
 
 /* "exit code 3", "killed by signal 9 (Killed)": from waitpid(2)'s status. Returns ret_text. */
 char *supervisor_describe_end(int status, char *ret_text, size_t size);

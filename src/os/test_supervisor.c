@@ -97,6 +97,48 @@ static void test_crash(void **state)
 	fixture_close(&f);
 }
 
+static unsigned count_lines(const struct fixture *f, const char *part)
+{
+	struct log_line line;
+	unsigned count = 0;
+
+	for (uint64_t seq = log_ring_first(f->ring); seq < log_ring_next(f->ring); seq++)
+		count += log_ring_get(f->ring, seq, &line) && strstr(line.text, part) != NULL;
+	return count;
+}
+
+/*
+ * Each instance but the first ends on a scanner's junk before it has answered anybody: who waits
+ * behind that waited for half a minute. Now each is started for him, and the log has two lines.
+ */
+static void test_ended_by_visitors(void **state)
+{
+	struct fixture f = { 0 };
+	char text[TEXT_MAX];
+	int visitor;
+
+	fixture_open(&f, "echo >>starts\necho >&4\necho >&4\n[ -e answered ] || echo >&4\n"
+			 "touch answered\n[ $(wc -l <starts) -lt 30 ] && exit 7\n"
+			 "exec sleep 1000");
+	supervisor_start(f.supervisor);
+	visitor = visit(&f, "GET / HTTP/1.1\r\n\r\n");
+	while (status_of(&f).restarts < 29)
+		uv_run(&f.loop, UV_RUN_ONCE);
+	await_state(&f, SUPERVISOR_RUNNING);
+	assert_int_equal(recv(visitor, text, sizeof text, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(f.crash_lines, 1);
+	assert_int_equal(count_lines(&f, "restarting ("), 1);
+	supervisor_stop(f.supervisor);
+	await_state(&f, SUPERVISOR_STOPPED);
+	assert_int_equal(f.crash_lines, 2);
+	assert_int_equal(count_lines(&f, "crashed 29 times in "), 1);
+	read_answer(&f, visitor, text);
+	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
+	fd_close(visitor);
+	fixture_close(&f);
+}
+
 static const struct {
 	const char *script, *history, *reason;
 } ends[] = {
@@ -557,6 +599,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_run_and_stop),
 		cmocka_unit_test(test_crash),
+		cmocka_unit_test(test_ended_by_visitors),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_while_restarting),
 		cmocka_unit_test(test_stubborn),

@@ -4,8 +4,8 @@
  * first TCP socket that it binds becomes the one that it inherits (LD_PRELOAD, ld.so(8)). The
  * socket's port therefore outlives the process, and another process can take over from it.
  *
- * WASMRUN_LISTEN_FD is the inherited socket, which listens already; WASMRUN_STATUS_FD is where a
- * byte is written once it is listened to, which is when connections are taken. On SIGUSR1 no more
+ * WASMRUN_LISTEN_FD is the inherited socket, which listens already; WASMRUN_STATUS_FD is told
+ * in empty lines how far the component has got (guest/streams.h). On SIGUSR1 no more
  * connections are taken: the bound descriptor becomes a socket that nobody connects to. What
  * becomes of the open ones is in visitors.h.
  *
@@ -26,16 +26,26 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "preload/preload.h"
 #include "preload/visitors.h"
 
 #define PATIENCE_S 2 /* a component that was compiled before listens sooner */
 #define EXPORT __attribute__((visibility("default")))
 
 static atomic_int listen_fd = -1; /* inherited; -1: there is none, and nothing is to be done */
-static atomic_int status_fd = -1; /* -1: none, or the byte is written */
+static int status_fd = -1;        /* -1: none */
+static atomic_int step;           /* the last that was told */
 static atomic_int bound_fd = -1;  /* what the inherited socket was put over */
 static int nobody_fd = -1;        /* a listening socket without a name to connect to */
 static pthread_mutex_t bind_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void preload_tell(enum preload_step to)
+{
+	int from = (int)to - 1;
+
+	if (atomic_compare_exchange_strong(&step, &from, (int)to) && status_fd >= 0)
+		(void)!write(status_fd, "\n", 1);
+}
 
 /* Without a variable there is none. It is ours, and so is a number. */
 static int fd_from_env(const char *name)
@@ -152,16 +162,10 @@ EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 
 EXPORT int listen(int fd, int n)
 {
-	int status;
-
 	/* The inherited one listens since before we were there, and its queue is not ours. */
 	if (!is_inherited(fd))
 		return (int)syscall(SYS_listen, fd, n);
-	status = atomic_exchange(&status_fd, -1);
-	if (status >= 0) {
-		(void)!write(status, "", 1);
-		(void)close(status);
-	}
+	preload_tell(PRELOAD_LISTENING);
 	return 0;
 }
 
@@ -171,7 +175,9 @@ EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 	bool visitor = is_inherited(fd);
 	int r = (int)syscall(SYS_accept4, fd, addr, len, flags);
 
-	if (r >= 0 && visitor)
+	if (r >= 0 && visitor) {
+		preload_tell(PRELOAD_VISITED);
 		visitors_add(r);
+	}
 	return r;
 }

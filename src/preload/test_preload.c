@@ -89,14 +89,23 @@ static void test_bind(void **state)
 	assert_no_status();
 	assert_int_equal(listen(first, 1), 0);
 	assert_int_equal(read(STATUS_READ_FD, &byte, 1), 1);
-	assert_int_equal(byte, 0);
-	/* Nobody holds the pipe any more. */
-	assert_int_equal(read(STATUS_READ_FD, &byte, 1), 0);
+	assert_int_equal(byte, '\n');
 	assert_int_equal(listen(first, 1), 0);
+	assert_no_status();
 
+	/* The first visitor, and the first answer to one, are told as well, and no other. */
 	visit(port);
-	fd = accept(first, NULL, NULL);
+	fd = accept4(first, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(fd >= 0);
+	assert_int_equal(read(STATUS_READ_FD, &byte, 1), 1);
+	assert_no_status();
+	assert_int_equal(send(fd, "a", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(read(STATUS_READ_FD, &byte, 1), 1);
+	close(fd);
+	visit(port);
+	fd = accept4(first, NULL, NULL, SOCK_CLOEXEC);
+	(void)send(fd, "a", 1, MSG_NOSIGNAL);
+	assert_no_status();
 	close(fd);
 	visit(name_of(second).sin_port);
 	close(second);

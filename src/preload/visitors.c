@@ -19,6 +19,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "preload/preload.h"
+
 #define VISITORS_MAX 65536 /* descriptors; wasmtime serves 1000 connections */
 #define PIECES_MAX 64      /* of one write; hyper's own limit */
 #define TICK_S 1           /* nothing moved from one to the next: quiet */
@@ -176,6 +178,7 @@ static ssize_t send_answer(int fd, const struct iovec *pieces, int count, int fl
 
 	if (n <= 0)
 		return n;
+	preload_tell(PRELOAD_ANSWERED);
 	streams = begins ? is_chunked(&pieces[0]) : visitors[fd] == VISITOR_STREAMED;
 	visitors[fd] =
 		streams && !is_last_chunk(&pieces[count - 1]) ? VISITOR_STREAMED : VISITOR_ANSWERED;

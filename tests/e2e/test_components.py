@@ -14,7 +14,7 @@ import pytest
 from harness.components import find_wasmtime, make
 from harness.process import Process
 from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import WASMRUN, fetch, need_nothing_left, need_wasmrun, run_os
+from harness.wasmrun import WASMRUN, fetch, need_answers_behind_junk, need_nothing_left, need_wasmrun, run_os
 
 HTTP, COMMAND = "http_component", "listen_component"
 HELLO = {HTTP: "hello from a component\n", COMMAND: "hello from a command\n"}
@@ -88,6 +88,10 @@ def test_trap(start):
     assert "134" in instance.app()["exit_reason"]
     instance.process.wait_line(r"wasm trap: wasm `unreachable` instruction executed")
     assert fetch(instance.app()["url"]) == (200, HELLO[COMMAND])
+
+
+def test_visitors_behind_a_scanner(start):
+    need_answers_behind_junk(start(COMMAND), KIND[COMMAND], (200, HELLO[COMMAND]))
 
 
 def test_drain(start):

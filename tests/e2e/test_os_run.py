@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -14,7 +15,8 @@ from harness.apps import free_port
 from harness.lab import refused
 from harness.streams import threads
 from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import WASMRUN, Instance, accepts, fetch, gone, need_nothing_left, need_wasmrun, run_os
+from harness.wasmrun import (
+    WASMRUN, Instance, accepts, fetch, gone, need_answers_behind_junk, need_nothing_left, need_wasmrun, run_os)
 
 VISITORS = 50
 SECRET = "a-secret-of-the-tunnel"
@@ -160,6 +162,15 @@ def test_visitors_of_a_crash(lab, instance):
     assert len(pages) == VISITORS
     assert all(status == 200 and "Hello from C" in text for status, text in pages)
     assert instance.app()["restarts"] == 1
+
+
+@pytest.mark.parametrize("kind", ["preview1", "preview1-sockets"])
+def test_visitors_behind_a_scanner(lab, guests, tmp_path, kind):
+    """Junk at ten a second, each of which ends an instance, left one of thirty good visitors an answer."""
+    need_wasmrun()
+    flags = [] if kind == "preview1" else ["-DWASMEDGE"]
+    shutil.copy(guests.c("fragile.c", f"fragile-{kind}", *flags), tmp_path)
+    need_answers_behind_junk(run_os(lab, tmp_path), kind, (200, "ok\n"))
 
 
 def test_visitors_of_a_stopped_application(lab, instance):

@@ -168,6 +168,24 @@ def need_nothing_left(lab, run_files=True):
     assert not run_files or not folder.exists() or not list(folder.glob("*.json"))
 
 
+def need_answers_behind_junk(instance, kind, expected):
+    """Whoever waits behind those that end an instance each is served; the log tells of them once, and their number."""
+    app = instance.app()
+    assert app["kind"] == kind
+    assert fetch(app["url"]) == expected  # it has answered somebody
+    for junk in (1, 3, 10, 0, 5):
+        crowd = [socket.create_connection(("127.0.0.1", app["port"]), DEADLINE) for _ in range(junk)]
+        for one in crowd:
+            one.sendall(b"XXXX")
+        assert fetch(app["url"]) == expected
+        for one in crowd:
+            one.close()
+    assert instance.app()["restarts"] == 19
+    instance.process.stop()
+    said = instance.process.text("stderr")
+    assert said.count("crashed, starting it again: ") == 1 and said.count("crashed 19 times in ") == 1, said
+
+
 def run_os(lab, project, *args, env=None, api_port=None, wait=True, deadline=DEADLINE):
     """`wasmrun os` on the project. Without `wait`, `api_port` is given, and the application may not run yet."""
     quiet = {

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What the library tells the supervisor, in empty lines, as guest/streams.h has it for modules. */
+#ifndef PRELOAD_PRELOAD_H
+#define PRELOAD_PRELOAD_H
+
+enum preload_step {
+	PRELOAD_BEGUN,
+	PRELOAD_LISTENING, /* connections are taken */
+	PRELOAD_VISITED,   /* one was */
+	PRELOAD_ANSWERED,  /* a visitor was sent something */
+};
+
+/* The component has got so far; it has got to the step before already. Each is told once. From any
+ * thread. */
+void preload_tell(enum preload_step to);
+
+#endif
