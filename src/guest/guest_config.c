@@ -13,6 +13,7 @@
 #include "base/parse.h"
 #include "guest/cgi.h"
 #include "guest/guest_exit.h"
+#include "serve/field.h"
 
 static int option_dir(struct guest_config *c, char *arg)
 {
@@ -94,6 +95,20 @@ static int option_files(struct guest_config *c, char *arg)
 	return 0;
 }
 
+static int option_fallback(struct guest_config *c, char *arg)
+{
+	c->fallback = arg;
+	return 0;
+}
+
+static int option_header(struct guest_config *c, char *arg)
+{
+	if (field_refusal(arg))
+		return -EINVAL;
+	c->fields[c->n_fields++] = field_split(arg);
+	return 0;
+}
+
 static int option_verbose(struct guest_config *c, char *arg)
 {
 	c->verbose = true;
@@ -109,7 +124,9 @@ static const struct {
 	{ "cgi", no_argument, option_cgi },
 	{ "dir", required_argument, option_dir },
 	{ "env", required_argument, option_env },
+	{ "fallback", required_argument, option_fallback },
 	{ "files", no_argument, option_files },
+	{ "header", required_argument, option_header },
 	{ "listen-fd", required_argument, option_listen_fd },
 	{ "memory-max", required_argument, option_memory_max },
 	{ "status-fd", required_argument, option_status_fd },
@@ -145,10 +162,11 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 	*c = (struct guest_config){
 		.dirs = calloc((size_t)argc, sizeof(*c->dirs)),
 		.env = calloc((size_t)argc, sizeof(*c->env)),
+		.fields = calloc((size_t)argc, sizeof(*c->fields)),
 		.listen_fd = -1,
 		.status_fd = -1,
 	};
-	if (!c->dirs || !c->env)
+	if (!c->dirs || !c->env || !c->fields)
 		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
 	while ((i = next_option(argc, argv)) >= 0) {
 		int r = options[i].fn(c, optarg);
@@ -163,7 +181,7 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 		return guest_fail(GUEST_EXIT_USAGE,
 			"usage: wasmrun-guest [--cgi|--files] [--dir HOST::GUEST]... "
 			"[--env NAME[=VALUE]]... [--listen-fd N] [--status-fd N] [--memory-max "
-			"BYTES] [--cache DIR] "
+			"BYTES] [--cache DIR] [--fallback FILE] [--header TEXT]... "
 			"[--timeout DURATION] [--verbose] MODULE [ARGUMENT...]");
 	if (c->memory_max == 0)
 		c->memory_max = c->mode == GUEST_CGI ? CGI_MEMORY_MAX : GUEST_MEMORY_MAX_DEFAULT;
@@ -182,6 +200,7 @@ void guest_config_deinit(struct guest_config *c)
 	}
 	free(c->dirs);
 	free(c->env);
+	free(c->fields);
 	c->listen_fd = fd_close(c->listen_fd);
 	c->status_fd = fd_close(c->status_fd);
 }

@@ -6,7 +6,9 @@
  *                 [--status-fd N] [--cache DIR] [--timeout DURATION] [--verbose] MODULE
  *                 [ARGUMENT...]
  *   wasmrun-guest --cgi (the same) --listen-fd N MODULE [ARGUMENT...]
- *   wasmrun-guest --files --listen-fd N [--status-fd N] [--verbose] FOLDER
+ *   wasmrun-guest --files --listen-fd N [--status-fd N] [--fallback FILE] [--header "NAME:
+ * VALUE"]...
+ *                 [--verbose] FOLDER
  */
 #ifndef GUEST_GUEST_CONFIG_H
 #define GUEST_GUEST_CONFIG_H
@@ -17,6 +19,8 @@
 
 /* Linear memory that a guest may have unless told otherwise. */
 #define GUEST_MEMORY_MAX_DEFAULT (1024ull << 20)
+
+struct field;
 
 struct guest_dir {
 	char *host, *guest; /* both owned */
@@ -39,6 +43,9 @@ struct guest_config {
 	bool listens;  /* a listening socket was given */
 	int listen_fd; /* that one; -1 for none, or once somebody has taken it over */
 	int status_fd; /* a byte is written to it when the guest turns to the listener; likewise */
+	const char *fallback; /* of GUEST_FILES: serve/files.h; NULL for none */
+	struct field *fields; /* of GUEST_FILES: of each answer; owned, their texts borrowed */
+	size_t n_fields;
 	uint64_t memory_max;
 	const char *cache;   /* NULL for none */
 	uint64_t timeout_ms; /* 0 is none */

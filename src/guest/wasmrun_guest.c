@@ -41,17 +41,23 @@ static int run_program(struct guest_config *config)
 
 static int serve_files(struct guest_config *config)
 {
-	struct files files = { .path = config->module };
+	struct files files = {
+		.path = config->module,
+		.fallback = config->fallback,
+		.fields = config->fields,
+		.field_count = config->n_fields,
+	};
 	struct serve_config serve = {
 		.listen_fd = config->listen_fd,
 		.handler = files_answer,
 		.owner = &files,
 	};
-	int r = files_check(&files);
+	const char *missing;
+	int r = files_check(&files, &missing);
 
 	if (r < 0)
-		return guest_fail(GUEST_EXIT_READ, "can't open the folder '%s': %s", config->module,
-			strerror(-r));
+		return guest_fail(GUEST_EXIT_READ, "can't open the %s '%s': %s",
+			missing == files.path ? "folder" : "fallback", missing, strerror(-r));
 	serve.status_fd = take_fd(&config->status_fd);
 	r = serve_run(&serve);
 	return r < 0 ? guest_fail(GUEST_EXIT_SETUP, "can't serve: %s", strerror(-r)) : 0;

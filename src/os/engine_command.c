@@ -151,6 +151,15 @@ static void add_module(struct engine_command *command, const struct engine_confi
 	add_all(&command->argv, config->args, config->arg_count);
 }
 
+static void add_files(struct engine_words *argv, const struct engine_config *config)
+{
+	add(argv, "--files");
+	if (config->fallback)
+		add(argv, "--fallback=%s", config->fallback);
+	for (size_t i = 0; config->headers && i < config->headers->count; i++)
+		add(argv, "--header=%s", config->headers->items[i]);
+}
+
 static int guest_command(
 	struct engine_command *command, const struct engine_config *config, char *ret_why)
 {
@@ -165,7 +174,7 @@ static int guest_command(
 	if (config->interface == APP_CGI && config->listen_fd >= 0)
 		add(argv, "--cgi");
 	if (config->interface == APP_FILES)
-		add(argv, "--files");
+		add_files(argv, config);
 	if (config->listen_fd >= 0)
 		add(argv, "--listen-fd=%d", config->listen_fd);
 	if (config->status_fd >= 0)

@@ -21,6 +21,8 @@ struct engine_config {
 	const char *guest_program; /* NULL: wasmrun-guest as it is found */
 	const char *cache_dir;     /* for compiled modules; NULL: none are kept */
 	const struct option_list *dirs, *env;
+	const char *fallback;              /* of APP_FILES, as serve/files.h has it; NULL: none */
+	const struct option_list *headers; /* likewise, "NAME: VALUE"; NULL: none */
 	const char *const *args;
 	size_t arg_count;
 	int listen_fd;    /* number in the engine; -1: it binds its own */

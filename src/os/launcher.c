@@ -2,6 +2,8 @@
 /* An instance sees nothing of our environment: what it is to know is in its command. */
 #include "os/launcher.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "app/build.h"
@@ -25,6 +27,12 @@ static int launcher_command(struct launcher *l, const char *module, struct engin
 	if (app->has_kind)
 		interface = (enum app_interface)app->kind;
 	l->kind = app_interface_words[interface];
+	if (interface != APP_FILES && (app->fallback || app->headers.count)) {
+		snprintf(ret_why, APP_WHY_MAX,
+			"--fallback and --header are for a folder of files (static), not for '%s'",
+			l->kind);
+		return -EINVAL;
+	}
 	const struct engine_config config = {
 		.interface = interface,
 		.module = module,
@@ -32,6 +40,8 @@ static int launcher_command(struct launcher *l, const char *module, struct engin
 		.cache_dir = l->module_dir,
 		.dirs = &app->dirs,
 		.env = &app->env,
+		.fallback = app->fallback,
+		.headers = &app->headers,
 		.args = app->args.items,
 		.arg_count = app->args.count,
 		.listen_fd = SPAWN_LISTEN_FD,

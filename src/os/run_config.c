@@ -14,6 +14,7 @@
 #include "conf/option_file.h"
 #include "conf/toml.h"
 #include "net/host.h"
+#include "serve/field.h"
 #include "tunnel/tunnel.h"
 
 #define FILE_NAME "wasmrun.toml"
@@ -77,6 +78,20 @@ static const struct option_def os_options[] = {
 		.key = "os.expose",
 		.help = "Give the application a public address at once",
 		.offset = offsetof(struct os_run_config, expose) },
+	{ .name = "fallback",
+		.type = OPTION_FILE,
+		.value_name = "FILE",
+		.key = "static.fallback",
+		.help = "For a folder of files: the page of a single-page application, shown to "
+			"who "
+			"opens an address that has no file; relative to that folder",
+		.offset = offsetof(struct os_run_config, app.fallback) },
+	{ .name = "header",
+		.type = OPTION_LIST,
+		.value_name = "NAME: VALUE",
+		.key = "static.headers",
+		.help = "For a folder of files: a header of all its answers; may be repeated",
+		.offset = offsetof(struct os_run_config, app.headers) },
 	{ .name = "help", .letter = 'h', .type = OPTION_HELP, .help = "Print help" },
 	{ .name = "http-port",
 		.letter = 'P',
@@ -220,6 +235,25 @@ static int run_config_bad(
 	return option_set_bad_value(set, option_find(&os_run_table, name), text, why);
 }
 
+static int run_config_check_static(const struct os_app_config *app, struct option_set *set)
+{
+	size_t len = 0;
+
+	if (app->fallback && (app->fallback[0] == '/' || strlen(app->fallback) >= PATH_MAX - 1))
+		return run_config_bad(
+			set, "fallback", app->fallback, "it is no path in the folder of files");
+	for (size_t i = 0; i < app->headers.count; i++) {
+		const char *text = app->headers.items[i], *why = field_refusal(text);
+
+		len += strlen(text);
+		if (!why && len > FIELDS_LEN_MAX)
+			why = "all together are longer than 16384 bytes";
+		if (why)
+			return run_config_bad(set, "header", text, why);
+	}
+	return 0;
+}
+
 /* What a value's type doesn't say. */
 static int run_config_check(const struct os_run_config *c, struct option_set *set)
 {
@@ -236,7 +270,7 @@ static int run_config_check(const struct os_run_config *c, struct option_set *se
 	if (c->tunnel_secret_file && option_set_source(set, "tunnel-secret") == OPTION_FROM_ARG)
 		return option_set_fail(set,
 			"'--tunnel-secret' and '--tunnel-secret-file' cannot be used together");
-	return 0;
+	return run_config_check_static(&c->app, set);
 }
 
 int os_run_config_read(

@@ -26,7 +26,7 @@
 
 struct fixture {
 	char dir[64];
-	struct option_list dirs, env;
+	struct option_list dirs, env, headers;
 	struct engine_config config;
 };
 
@@ -145,6 +145,19 @@ static void test_guest(void **state)
 	f->config.interface = APP_FILES;
 	assert_command(f,
 		"guest --files --listen-fd=3 --status-fd=4 "
+		"--dir a::b -- app.wasm -x y",
+		"");
+	f->headers = (struct option_list){ { "A: b", "C: d" }, 2 };
+	f->config.headers = &f->headers;
+	f->config.fallback = "index.html";
+	assert_command(f,
+		"guest --files --fallback=index.html --header=A: b --header=C: d --listen-fd=3 "
+		"--status-fd=4 --dir a::b -- app.wasm -x y",
+		"");
+	/* Of nobody else. */
+	f->config.interface = APP_CGI;
+	assert_command(f,
+		"guest --cgi --listen-fd=3 --status-fd=4 "
 		"--dir a::b -- app.wasm -x y",
 		"");
 }

@@ -14,7 +14,7 @@
 
 #include "app/module.h"
 
-#define ARGS_MAX 32
+#define ARGS_MAX 40
 #define LINE_MAX_LEN 512
 
 struct reading {
@@ -99,6 +99,8 @@ static void assert_configs_equal(const struct os_run_config *a, const struct os_
 	assert_lists_equal(&a->app.args, &b->app.args);
 	assert_lists_equal(&a->app.env, &b->app.env);
 	assert_lists_equal(&a->app.dirs, &b->app.dirs);
+	assert_texts_equal(a->app.fallback, b->app.fallback);
+	assert_lists_equal(&a->app.headers, &b->app.headers);
 	assert_int_equal(a->app.port, b->app.port);
 	assert_int_equal(a->app.has_kind, b->app.has_kind);
 	assert_int_equal(a->app.kind, b->app.kind);
@@ -168,7 +170,7 @@ static void test_equal_file(void **state)
 		read_args(&by_arg,
 			"--tunnel-port 7 --tunnel-protocol bore --listen ::1 -P 0 --expire 1h "
 			"--build make --wasm a.wasm --arg x --arg=-y --env A=1 --dir .::/ "
-			"--app-port 9 --kind cgi --open"),
+			"--app-port 9 --kind cgi --open --fallback a/b.html --header X:y"),
 		0);
 	reading_init(&by_file);
 	write_file(&by_file,
@@ -176,7 +178,7 @@ static void test_equal_file(void **state)
 		"expire = '1h'\nopen = true\n[app]\nbuild = 'make'\nwasm = 'a.wasm'\nargs = ['x', "
 		"'-y']\n"
 		"env = ['A=1']\ndirs = ['.::/']\nport = 9\n"
-		"kind = 'cgi'\n");
+		"kind = 'cgi'\n[static]\nfallback = 'a/b.html'\nheaders = ['X:y']\n");
 	assert_int_equal(read_args(&by_file, ""), 0);
 	assert_int_equal(by_arg.config.app.port, 9);
 	assert_true(by_arg.config.app.has_kind);
@@ -214,6 +216,11 @@ static const struct {
 	{ "--env =x", "", "it is no NAME=VALUE" },
 	{ "--env x", "", "it is no NAME=VALUE" },
 	{ "--dir x", "", "it is no HOST::GUEST" },
+	{ "--fallback /index.html", "", "it is no path in the folder of files" },
+	{ "--header X", "",
+		"invalid value 'X' for '--header <NAME: VALUE>': it is no NAME: VALUE" },
+	{ "--header Content-Length:3", "", "the server says that itself, of each connection" },
+	{ "", "[static]\nheaders = ['A: b', \"X: a\\r\\nY: b\"]\n", "it has a control character" },
 	{ "--build make", "", "'--build' needs '--wasm'" },
 	{ "--build make --kind cgi", "", "'--build' needs '--wasm'" },
 	{ "", "[app]\nkind = 'wagi'\n", "it is none of preview1, preview1-sockets, cgi, " },

@@ -13,21 +13,13 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "serve/field.h"
 
-/* Of one connection, or of how a reply is framed: the server's business (RFC 9110, 7.6.1). */
-static const char *const servers_own[] = {
-	"Connection",
-	"Content-Length",
-	"Date",
-	"Keep-Alive",
-	"Proxy-Authenticate",
-	"Proxy-Authentication-Info",
-	"Proxy-Connection",
-	"TE",
-	"Trailer",
-	"Transfer-Encoding",
-	"Upgrade",
-};
+/* What a program that prints its page alone is to print before it. */
+#define MUST_BEGIN \
+	"its output must begin with a head, such as 'Content-Type: text/html', and an empty line"
+
+#define SHOWN_MAX 64 /* of a line, escaped */
 
 /* The program's word to the server. One of them must be there, and none twice. */
 enum special { CONTENT_TYPE, LOCATION, STATUS, SPECIALS };
@@ -44,22 +36,12 @@ static _printf_(2, 3) int fail(char *ret_why, const char *fmt, ...)
 	return -EINVAL;
 }
 
-static int fail_line(char *ret_why, const char *what, const char *line, size_t len)
+static int fail_line(
+	char *ret_why, const char *what, const char *line, size_t len, const char *remedy)
 {
-	char text[CGI_WHY_MAX / 2];
+	char text[SHOWN_MAX];
 
-	return fail(ret_why, "%s: '%s'", what, log_escape(text, sizeof(text), line, len));
-}
-
-/* The characters of a token, RFC 9110, 5.6.2. */
-static size_t token_len(const char *text, size_t len)
-{
-	size_t n = 0;
-
-	while (n < len && text[n] > ' ' && text[n] < 0x7f &&
-		!strchr("\"(),/:;<=>?@[\\]{}", text[n]))
-		n++;
-	return n;
+	return fail(ret_why, "%s: '%s'%s", what, log_escape(text, sizeof(text), line, len), remedy);
 }
 
 static bool is_blank(char c)
@@ -68,12 +50,12 @@ static bool is_blank(char c)
 }
 
 /* Splits a line in place; what is behind the value is the line's end, which becomes a NUL. */
-static int parse_field(char *line, size_t len, struct cgi_field *ret_field, char *ret_why)
+static int parse_field(char *line, size_t len, struct field *ret_field, char *ret_why)
 {
-	size_t name_len = token_len(line, len), start = name_len + 1;
+	size_t name_len = field_token_len(line, len), start = name_len + 1;
 
 	if (name_len == 0 || name_len == len || line[name_len] != ':')
-		return fail_line(ret_why, "no field of a head", line, len);
+		return fail_line(ret_why, "no field of a head", line, len, "; " MUST_BEGIN);
 	while (start < len && is_blank(line[start]))
 		start++;
 	while (len > start && is_blank(line[len - 1]))
@@ -82,11 +64,11 @@ static int parse_field(char *line, size_t len, struct cgi_field *ret_field, char
 		if (line[i] == '\t')
 			line[i] = ' ';
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			return fail_line(ret_why, "a control character in", line, len);
+			return fail_line(ret_why, "a control character in", line, len, "");
 	}
 	line[name_len] = '\0';
 	line[len] = '\0';
-	*ret_field = (struct cgi_field){ .name = line, .value = line + start };
+	*ret_field = (struct field){ .name = line, .value = line + start };
 	return 0;
 }
 
@@ -98,24 +80,25 @@ static int parse_status(const char *value, unsigned *ret_status, char *ret_why)
 
 	/* 1xx is no end of a request. */
 	if (len != 3 || parse_u64(value, len, 200, 599, &status) < 0)
-		return fail_line(ret_why, "no status", value, strlen(value));
+		return fail_line(ret_why, "no status", value, strlen(value),
+			"; it is a number from 200 to 599");
 	*ret_status = (unsigned)status;
 	return 0;
 }
 
-static int find(const char *const *names, size_t count, const char *name)
+static int find_special(const char *name)
 {
-	for (size_t i = 0; i < count; i++)
-		if (strcasecmp(names[i], name) == 0)
-			return (int)i;
+	for (int i = 0; i < SPECIALS; i++)
+		if (strcasecmp(specials[i], name) == 0)
+			return i;
 	return -1;
 }
 
 /* Sorts a field: to the server, to the visitor, to nobody. */
-static int take_field(struct cgi_response *response, const struct cgi_field *field,
-	bool seen[SPECIALS], char *ret_why)
+static int take_field(struct cgi_response *response, const struct field *field, bool seen[SPECIALS],
+	char *ret_why)
 {
-	int special = find(specials, ARRAY_LEN(specials), field->name);
+	int special = find_special(field->name);
 
 	if (special >= 0 && seen[special])
 		return fail(ret_why, "'%s' is there twice", specials[special]);
@@ -123,7 +106,7 @@ static int take_field(struct cgi_response *response, const struct cgi_field *fie
 		seen[special] = true;
 	if (special == STATUS)
 		return parse_status(field->value, &response->status, ret_why);
-	if (find(servers_own, ARRAY_LEN(servers_own), field->name) >= 0 || !*field->value)
+	if (field_is_servers(field->name, strlen(field->name)) || !*field->value)
 		return 0;
 	if (response->count == CGI_FIELDS_MAX)
 		return fail(ret_why, "more than %d fields", CGI_FIELDS_MAX);
@@ -136,7 +119,7 @@ int cgi_response_parse(
 {
 	size_t max = len < CGI_HEAD_MAX ? len : CGI_HEAD_MAX;
 	bool seen[SPECIALS] = { false };
-	struct cgi_field field = { "", "" };
+	struct field field = { "", "" };
 	size_t at = 0;
 	int r;
 
@@ -147,10 +130,12 @@ int cgi_response_parse(
 		size_t line_len;
 
 		if (!end)
-			return len == 0    ? fail(ret_why, "it has written nothing")
-			       : len > max ? fail(ret_why, "its head is longer than %d bytes",
-						     CGI_HEAD_MAX)
-					   : fail(ret_why, "its head has no end");
+			return len == 0 ? fail(ret_why, "it has written nothing; " MUST_BEGIN)
+			       : len > max
+				       ? fail(ret_why,
+						 "its head is longer than %d bytes; " MUST_BEGIN,
+						 CGI_HEAD_MAX)
+				       : fail(ret_why, "its head has no end; " MUST_BEGIN);
 		line_len = (size_t)(end - head) - at;
 		if (line_len > 0 && end[-1] == '\r')
 			line_len--;
@@ -166,7 +151,9 @@ int cgi_response_parse(
 		at = (size_t)(end - head) + 1;
 	}
 	if (!seen[CONTENT_TYPE] && !seen[LOCATION] && !seen[STATUS])
-		return fail(ret_why, "its head has no Content-Type, Location or Status");
+		return fail(ret_why,
+			"its head has no Content-Type, Location or Status; it ends at the first "
+			"empty line");
 	if (ret_response->status == 0)
 		ret_response->status = seen[LOCATION] ? 302 : 200;
 	ret_response->body = at;

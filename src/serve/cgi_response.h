@@ -12,17 +12,15 @@
 
 #include <stddef.h>
 
+#include "serve/field.h"
+
 #define CGI_HEAD_MAX 32768 /* bytes up to the document */
 #define CGI_FIELDS_MAX 128
-#define CGI_WHY_MAX 128
-
-struct cgi_field {
-	const char *name, *value; /* in the head; neither has control characters */
-};
+#define CGI_WHY_MAX 256
 
 struct cgi_response {
-	unsigned status;                         /* 200 to 599 */
-	struct cgi_field fields[CGI_FIELDS_MAX]; /* to be given on; Status is not among them */
+	unsigned status;                     /* 200 to 599 */
+	struct field fields[CGI_FIELDS_MAX]; /* in the head; to be given on, without Status */
 	size_t count;
 	size_t body; /* where the document begins */
 };

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Path, file, condition, range, reply: one function each. */
+/*
+ * Path, file, condition, range, reply: one function each. A path without a slash at its end means
+ * the file of that name, else the page of that name (".html"), else the folder: sites are built
+ * with a page beside the folder of what is below it.
+ */
 #include "serve/files.h"
 
 #include <errno.h>
@@ -19,14 +23,21 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "serve/field.h"
 #include "serve/media_type.h"
+#include "serve/navigation.h"
 #include "serve/range.h"
 #include "serve/request.h"
 #include "serve/target.h"
 
 #define INDEX "index.html"
+#define PAGE ".html"
+#define NOT_FOUND "/404.html"
 #define ALLOWED "GET, HEAD"
 #define HEADER_MAX 96 /* of those made here, but Location */
+
+/* Hidden, and public all the same, where it is the folder's own (RFC 8615). */
+#define WELL_KNOWN "/.well-known/"
 
 /* The settings are the owner's alone: there may be a secret in them. */
 #define SETTINGS "wasmrun.toml"
@@ -41,7 +52,7 @@ struct file {
 
 static void file_close(struct file *f)
 {
-	fd_close(f->fd);
+	f->fd = fd_close(f->fd);
 }
 
 static int open_folder(const char *path)
@@ -51,14 +62,6 @@ static int open_folder(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-int files_check(const struct files *f)
-{
-	int fd = open_folder(f->path);
-
-	fd_close(fd);
-	return fd < 0 ? fd : 0;
-}
-
 /*
  * Whether all parts of a decoded path may be shown. Hidden files are not: they are those of tools
  * (".git", ".env"), and ".." is one of them. An empty part would make "//host" of a redirection,
@@ -66,6 +69,10 @@ int files_check(const struct files *f)
  */
 static bool path_is_public(const char *path)
 {
+	if (strncmp(path, WELL_KNOWN, strlen(WELL_KNOWN)) == 0)
+		path += strlen(WELL_KNOWN) - 1;
+	else if (strcmp(path, "/.well-known") == 0)
+		return true;
 	while (*path == '/') {
 		size_t len = strcspn(++path, "/");
 
@@ -136,6 +143,34 @@ static int file_open(struct file *f, const char *folder, const char *path)
 	return 0;
 }
 
+/* The same as file_open(), and -ENOENT for a page that can't be opened either. */
+static int file_find(struct file *f, const char *folder, const char *path)
+{
+	char page[PATH_MAX];
+	int r = file_open(f, folder, path);
+
+	if ((r != -ENOENT && r != -EISDIR) || path[strlen(path) - 1] == '/' ||
+		snprintf(page, sizeof(page), "%s" PAGE, path) >= (int)sizeof(page))
+		return r;
+	file_close(f);
+	return file_open(f, folder, page) == 0 ? 0 : r;
+}
+
+int files_check(const struct files *f, const char **ret_missing)
+{
+	_cleanup_(file_close) struct file fallback = { .fd = -1 };
+	char path[PATH_MAX];
+	int fd = open_folder(f->path);
+
+	*ret_missing = f->path;
+	fd_close(fd);
+	if (fd < 0 || !f->fallback)
+		return fd < 0 ? fd : 0;
+	*ret_missing = f->fallback;
+	snprintf(path, sizeof(path), "/%s", f->fallback);
+	return path_is_public(path) ? file_open(&fallback, f->path, path) : -EPERM;
+}
+
 /* To the same path with a slash, which is what relative links in the page count from. */
 static void reply_with_slash(struct serve_request *r)
 {
@@ -200,8 +235,6 @@ static void reply_file(struct serve_request *r, struct file *f)
 	serve_reply_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
 	serve_reply_header(r, MHD_HTTP_HEADER_ETAG, f->etag);
 	serve_reply_header(r, MHD_HTTP_HEADER_LAST_MODIFIED, f->modified);
-	/* To be asked for again each time, which is a 304: the folder is being worked on. */
-	serve_reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
 }
 
 static unsigned status_of(int r)
@@ -221,33 +254,83 @@ static unsigned status_of(int r)
 	}
 }
 
+static bool asks_for_page(const struct serve_request *r, const char *path)
+{
+	const struct navigation n = {
+		.path = path,
+		.accept = serve_request_header(r, MHD_HTTP_HEADER_ACCEPT),
+		.fetch_mode = serve_request_header(r, "Sec-Fetch-Mode"),
+	};
+
+	return navigation_is(&n);
+}
+
+/* There is no file. */
+static void reply_missing(struct serve_request *r, const struct files *files, const char *path)
+{
+	_cleanup_(file_close) struct file file = { .fd = -1 };
+	char fallback[PATH_MAX];
+
+	snprintf(fallback, sizeof(fallback), "/%s", files->fallback ? files->fallback : "");
+	if (files->fallback && asks_for_page(r, path) && path_is_public(path) &&
+		file_open(&file, files->path, fallback) == 0) {
+		reply_file(r, &file);
+	} else if (file_open(&file, files->path, NOT_FOUND) == 0) {
+		serve_reply_file(r, MHD_HTTP_NOT_FOUND, take_fd(&file.fd), 0, file.size);
+		serve_reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, file.type);
+	} else {
+		serve_reply_status(r, MHD_HTTP_NOT_FOUND);
+	}
+	if (files->fallback)
+		serve_reply_header(r, MHD_HTTP_HEADER_VARY, "Accept, Sec-Fetch-Mode");
+}
+
+static void reply_path(struct serve_request *r, const struct files *files, const char *path)
+{
+	_cleanup_(file_close) struct file file = { .fd = -1 };
+	int error = path_is_public(path) ? file_find(&file, files->path, path) : -ENOENT;
+	unsigned status = status_of(error);
+
+	if (error == 0)
+		reply_file(r, &file);
+	else if (error == -EISDIR)
+		reply_with_slash(r);
+	else if (status == MHD_HTTP_NOT_FOUND)
+		reply_missing(r, files, path);
+	else
+		serve_reply_status(r, status);
+}
+
+/* The user's, and what he doesn't say. */
+static void add_fields(struct serve_request *r, const struct files *files)
+{
+	bool caching = false;
+
+	for (size_t i = 0; i < files->field_count; i++) {
+		serve_reply_header(r, files->fields[i].name, files->fields[i].value);
+		caching |= strcasecmp(files->fields[i].name, MHD_HTTP_HEADER_CACHE_CONTROL) == 0;
+	}
+	/* To be asked for again each time, which is a 304: the folder is being worked on. */
+	if (!caching)
+		serve_reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
+}
+
 void files_answer(void *owner, struct serve_request *request)
 {
 	const struct files *files = owner;
 	const char *method = serve_request_method(request);
-	_cleanup_(file_close) struct file file = { .fd = -1 };
 	char path[PATH_MAX];
-	int r;
 
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
 		serve_reply_status(request, MHD_HTTP_METHOD_NOT_ALLOWED);
 		serve_reply_header(request, MHD_HTTP_HEADER_ALLOW, ALLOWED);
-		return;
-	}
-	r = snprintf(path, sizeof(path), "%s", serve_request_path(request));
-	if (r >= (int)sizeof(path)) {
+	} else if (snprintf(path, sizeof(path), "%s", serve_request_path(request)) >=
+		   (int)sizeof(path)) {
 		serve_reply_status(request, MHD_HTTP_URI_TOO_LONG);
 	} else if (target_decode(path) < 0) {
 		serve_reply_status(request, MHD_HTTP_BAD_REQUEST);
-	} else if (!path_is_public(path)) {
-		serve_reply_status(request, MHD_HTTP_NOT_FOUND);
 	} else {
-		r = file_open(&file, files->path, path);
-		if (r == 0)
-			reply_file(request, &file);
-		else if (r == -EISDIR)
-			reply_with_slash(request);
-		else
-			serve_reply_status(request, status_of(r));
+		reply_path(request, files, path);
 	}
+	add_fields(request, files);
 }

@@ -62,5 +62,5 @@ const char *media_type_of(const char *name)
 	for (size_t i = 0; dot && i < ARRAY_LEN(types); i++)
 		if (strcasecmp(types[i].extension, dot + 1) == 0)
 			return types[i].type;
-	return "application/octet-stream";
+	return MEDIA_TYPE_UNKNOWN;
 }

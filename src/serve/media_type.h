@@ -3,7 +3,8 @@
 #ifndef SERVE_MEDIA_TYPE_H
 #define SERVE_MEDIA_TYPE_H
 
-/* "application/octet-stream" for what is not known. */
+#define MEDIA_TYPE_UNKNOWN "application/octet-stream"
+
 const char *media_type_of(const char *name);
 
 #endif

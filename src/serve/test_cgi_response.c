@@ -88,12 +88,14 @@ static void test_refused(void **state)
 		size_t len; /* 0: to the NUL */
 		const char *why;
 	} cases[] = {
-		{ "", 0, "has written nothing" },
+		{ "", 0, "has written nothing; its output must begin with a head" },
 		{ "\n", 0, "no Content-Type, Location or Status" },
 		{ "X-A: b\n\n", 0, "no Content-Type, Location or Status" },
 		{ "Content-Type: a/b\n", 0, "has no end" },
-		{ "Content-Type: a/b", 0, "has no end" },
-		{ "<html>\n\n", 0, "no field of a head: '<html>'" },
+		{ "Content-Type: a/b", 0, "has no end; its output must begin" },
+		{ "<html>\n\n", 0,
+			"no field of a head: '<html>'; its output must begin with a head, such as "
+			"'Content-Type: text/html', and an empty line" },
 		{ "HTTP/1.1 200 OK\nContent-Type: a/b\n\n", 0, "no field of a head" },
 		{ ": x\n\n", 0, "no field" },
 		{ "Content-Type : a/b\n\n", 0, "no field" },

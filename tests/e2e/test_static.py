@@ -12,7 +12,7 @@ import pytest
 from harness.examples import copy_example
 from harness.guests import GUEST
 from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import fetch, need_wasmrun, run_os
+from harness.wasmrun import WASMRUN, fetch, need_wasmrun, run_os
 from harness.web import Web
 
 pytestmark = pytest.mark.skipif(not os.access(GUEST, os.X_OK), reason="wasmrun-guest is not built (script/setup-engine)")
@@ -38,15 +38,27 @@ FILES = {
 
 
 @pytest.fixture
-def site(tmp_path):
-    folder = tmp_path / "site"
-    for name, content in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    web = Web(tmp_path, "--files", folder).wait()
-    web.folder = folder
-    yield web
-    assert not web.close()
+def serve(tmp_path):
+    """Serves a folder that it makes."""
+    started = []
+
+    def start(files, *options):
+        folder = tmp_path / "site"
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        started.append(Web(tmp_path, "--files", folder, options=options).wait())
+        started[-1].folder = folder
+        return started[-1]
+
+    yield start
+    reports = [report for web in started for report in web.close() or ()]
+    assert not reports, "\n".join(reports)
+
+
+@pytest.fixture
+def site(serve):
+    return serve(FILES)
 
 
 def test_example(lab):
@@ -114,6 +126,108 @@ def test_refused(site, path, status):
     answer = site.ask(path)
     assert answer.status == status
     assert b"SECRET" not in answer.body and b"root:" not in answer.body
+
+
+def test_well_known(serve):
+    """What others look for at a fixed place (RFC 8615) was hidden with all else that begins with a dot."""
+    site = serve({
+        "index.html": b"home", ".well-known/security.txt": b"mail us", ".well-known/acme-challenge/token": b"key",
+        ".well-known/.hidden": b"SECRET", ".well-knownx/a": b"SECRET", "sub/.well-known/x": b"SECRET", ".env": b"SECRET"})
+    assert site.ask("/.well-known/security.txt").body == b"mail us"
+    assert site.ask("/%2ewell-known/acme-challenge/token").body == b"key"
+    assert site.ask("/.well-known").headers["Location"] == "/.well-known/"
+    for path in ("/.well-known/", "/.well-known/.hidden", "/.well-knownx/a", "/sub/.well-known/x", "/.well-known/../.env",
+                 "/.well-known//security.txt", "/.well-known/..%2f.env", "/.Well-Known/security.txt"):
+        answer = site.ask(path)
+        assert answer.status == 404 and b"SECRET" not in answer.body, path
+
+
+def test_pages(serve):
+    """A page has an address without ".html", also beside a folder of its name."""
+    site = serve({
+        "index.html": b"home", "about.html": b"about", "docs.html": b"docs", "docs/a.html": b"a", "blog/index.html": b"blog",
+        "both": b"file", "both.html": b"page", "up.html": b"up", "up/index.html": b"below"})
+    for path, body in (("/about", b"about"), ("/about.html", b"about"), ("/about?x=1", b"about"), ("/docs", b"docs"),
+                       ("/docs/a", b"a"), ("/blog/", b"blog"), ("/both", b"file"), ("/up", b"up"), ("/up/", b"below"), ("/index", b"home")):
+        answer = site.ask(path)
+        assert (answer.status, answer.body) == (200, body), path
+    assert site.ask("/about").headers["Content-Type"] == "text/html; charset=utf-8"
+    assert site.ask("/blog").headers["Location"] == "/blog/"
+    assert site.ask("/about/").status == site.ask("/abou").status == site.ask("/docs/").status == 404
+    assert site.ask("/" + "a" * 250).status == 404  # its page's name is longer than a name may be
+
+
+def test_own_404(serve):
+    """The user's words for what isn't there, but still a 404 that no cache takes for the file."""
+    site = serve({"index.html": b"home", "404.html": b"<h1>lost</h1>", ".env": b"SECRET"})
+    for path in ("/nothing", "/sub/nothing", "/.env", "/nothing.js"):
+        answer = site.ask(path, headers={"If-None-Match": "*", "Range": "bytes=0-1"})
+        assert (answer.status, answer.body, answer.headers["Content-Type"]) == (404, b"<h1>lost</h1>", "text/html; charset=utf-8"), path
+        assert not answer.headers["ETag"]
+    head = site.ask("/nothing", "HEAD")
+    assert (head.status, head.body, head.headers["Content-Length"]) == (404, b"", "13")
+    assert site.ask("/404.html").status == 200
+    (site.folder / "404.html").unlink()
+    assert site.ask("/nothing").body == b"404 Not Found\n"
+
+
+PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def test_fallback(serve):
+    """A page that makes its own addresses is there for all who open one, but not in place of an asset."""
+    site = serve({"index.html": b"home", "app/shell.html": b"<div id=app>", "app.js": b"1", "404.html": b"lost", ".env": b"SECRET"},
+                 "--fallback", "app/shell.html")
+    for path in ("/users/7", "/users/", "/users/john.doe", "/app/nothing"):
+        answer = site.ask(path, headers=PAGE)
+        assert (answer.status, answer.body) == (200, b"<div id=app>"), path
+        assert answer.headers["Vary"] == "Accept, Sec-Fetch-Mode"
+    assert site.ask("/users/7", headers={"Sec-Fetch-Mode": "navigate"}).status == site.ask("/users/7").status == 200
+    etag = site.ask("/users/7", headers=PAGE).headers["ETag"]
+    assert site.ask("/users/8", headers={**PAGE, "If-None-Match": etag}).status == 304
+    assert site.ask("/users/7", "HEAD", headers=PAGE).headers["Content-Length"] == "12"
+    for path, headers in (("/assets/old.js", PAGE), ("/photo.png", {}), ("/users/7", {"Sec-Fetch-Mode": "cors", "Accept": "*/*"}),
+                          ("/api/users", {"Accept": "application/json"}), ("/.env", PAGE), ("/.git/", PAGE)):
+        answer = site.ask(path, headers=headers)
+        assert (answer.status, answer.body) == (404, b"lost"), path
+    assert site.ask("/", headers=PAGE).body == b"home" and site.ask("/app.js", headers=PAGE).body == b"1"
+    assert site.ask("/users/7", "POST", b"x", headers=PAGE).status == 405
+    assert site.ask("/%zz", headers=PAGE).status == 400
+    (site.folder / "app" / "shell.html").unlink()
+    assert site.ask("/users/7", headers=PAGE).status == 404
+
+
+def test_own_headers(serve):
+    """Threads in WebAssembly need two headers, on every answer."""
+    own = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp", "Cache-Control": "max-age=60"}
+    site = serve({"index.html": b"home", "sub/index.html": b"sub"}, *(word for item in own.items() for word in ("--header", ": ".join(item))))
+    etag = site.ask("/").headers["ETag"]
+    for path, headers, status in (("/", {}, 200), ("/", {"If-None-Match": etag}, 304), ("/", {"Range": "bytes=0-0"}, 206),
+                                  ("/", {"Range": "bytes=9-"}, 416), ("/sub", {}, 301), ("/nothing", {}, 404)):
+        answer = site.ask(path, headers=headers)
+        assert answer.status == status
+        assert {name: answer.headers.get_all(name) for name in own} == {name: [value] for name, value in own.items()}
+
+
+def test_settings(lab):
+    """The settings of a folder reach it from wasmrun.toml, and no other kind takes them."""
+    need_wasmrun()
+    folder = lab.folder / "site"
+    folder.mkdir()
+    (folder / "index.html").write_text("home")
+    (folder / "wasmrun.toml").write_text('[static]\nfallback = "index.html"\nheaders = ["Cross-Origin-Opener-Policy: same-origin"]\n')
+    instance = run_os(lab, folder)
+    connection = http.client.HTTPConnection("127.0.0.1", instance.app()["port"], timeout=DEADLINE)
+    connection.request("GET", "/users/7", headers=PAGE)
+    answer = connection.getresponse()
+    assert (answer.read(), answer.headers["Cross-Origin-Opener-Policy"]) == (b"home", "same-origin")
+    for options, why in ((["--fallback", "none.html"], "can't open the fallback 'none.html': No such file"),
+                         (["--fallback", "../x"], "can't open the fallback"), (["--fallback", ".env"], "can't open the fallback"),
+                         (["--kind", "cgi", "--wasm", "x.wasm"], "--fallback and --header are for a folder of files (static), not for 'cgi'")):
+        (folder / "x.wasm").write_bytes(b"\0asm\1\0\0\0")
+        process = lab.process([WASMRUN, "os", "-P", 0, *options, folder], f"bad{len(why)}", env={"XDG_CACHE_HOME": str(lab.folder)})
+        assert process.wait_exit() == 12
+        assert why in process.text("stderr"), process.text()
 
 
 def test_links(site, tmp_path):
