@@ -206,6 +206,7 @@ static int exposure_replace(struct exposure *e, struct exposure_wish *wish)
 			.secret = wish->secret.set ? &wish->secret : NULL,
 			.protocol = wish->protocol,
 			.reconnect = true,
+			.retry = e->config->tunnel_retry,
 			.reconnect_timeout_ms = RECONNECT_TIMEOUT_MS,
 		},
 		&events, &tunnel);

@@ -39,6 +39,7 @@ struct os_run_config {
 	uint64_t expire_ms;       /* the tunnel ends by itself after so long; 0: never */
 	struct os_app_config app;
 	bool expose, open, quiet, verbose, watch; /* `open`: the page, in a browser */
+	bool tunnel_retry; /* a start goes on trying when its first attempt fails */
 
 	/* Beside the settings. */
 	const char *path_option, *path_word; /* --path and the plain word: one of them at most */

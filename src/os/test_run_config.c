@@ -27,6 +27,7 @@ struct reading {
 static void clear_env(void)
 {
 	unsetenv("WASMRUN_EXPOSE");
+	unsetenv("WASMRUN_TUNNEL_RETRY");
 	unsetenv("WASMRUN_TUNNEL_SERVER");
 	unsetenv("WASMRUN_TUNNEL_SECRET");
 }
@@ -86,6 +87,7 @@ static void assert_texts_equal(const char *a, const char *b)
 static void assert_configs_equal(const struct os_run_config *a, const struct os_run_config *b)
 {
 	assert_int_equal(a->expose, b->expose);
+	assert_int_equal(a->tunnel_retry, b->tunnel_retry);
 	assert_string_equal(a->tunnel_server, b->tunnel_server);
 	assert_int_equal(a->tunnel_secret.set, b->tunnel_secret.set);
 	assert_texts_equal(a->tunnel_secret.text, b->tunnel_secret.text);
@@ -117,6 +119,7 @@ static void test_defaults(void **state)
 	assert_int_equal(read_args(&r, ""), 0);
 	assert_string_equal(r.config.project_path, r.dir);
 	assert_false(r.config.expose);
+	assert_false(r.config.tunnel_retry);
 	assert_string_equal(r.config.tunnel_server, "bore.pub:7835");
 	assert_false(r.config.tunnel_secret.set);
 	assert_string_equal(r.config.listen, "127.0.0.1");
@@ -128,18 +131,19 @@ static void test_defaults(void **state)
 	reading_deinit(&r);
 }
 
-/* The three settings that have all three sources. */
+/* The settings that have all three sources. */
 static void test_equal_sources(void **state)
 {
 	struct reading by_arg, by_env, by_file;
 
 	reading_init(&by_arg);
-	assert_int_equal(
-		read_args(&by_arg,
-			"--expose --tunnel-server relay.example:7000 --tunnel-secret hush"),
+	assert_int_equal(read_args(&by_arg,
+				 "--expose --tunnel-server relay.example:7000 --tunnel-secret hush "
+				 "--tunnel-retry"),
 		0);
 	reading_init(&by_env);
 	setenv("WASMRUN_EXPOSE", "1", 1);
+	setenv("WASMRUN_TUNNEL_RETRY", "1", 1);
 	setenv("WASMRUN_TUNNEL_SERVER", "relay.example:7000", 1);
 	setenv("WASMRUN_TUNNEL_SECRET", "hush", 1);
 	assert_int_equal(read_args(&by_env, ""), 0);
@@ -147,10 +151,11 @@ static void test_equal_sources(void **state)
 	by_env.config.tunnel_server = strdup(by_env.config.tunnel_server);
 	reading_init(&by_file);
 	write_file(&by_file, "[os]\nexpose = true\ntunnel_server = 'relay.example:7000'\n"
-			     "tunnel_secret = 'hush'\n");
+			     "tunnel_secret = 'hush'\ntunnel_retry = true\n");
 	assert_int_equal(read_args(&by_file, ""), 0);
 
 	assert_true(by_arg.config.expose);
+	assert_true(by_arg.config.tunnel_retry);
 	assert_string_equal(by_arg.config.tunnel_secret.text, "hush");
 	assert_configs_equal(&by_arg.config, &by_env.config);
 	assert_configs_equal(&by_arg.config, &by_file.config);

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from harness.apps import free_port
-from harness.lab import refused
+from harness.lab import new_host, refused
 from harness.streams import threads
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import (
@@ -182,6 +182,28 @@ def test_visitors_of_a_stopped_application(lab, instance):
     instance.ask("POST", "/api/app/start")
     instance.wait_app("running")
     assert fetch(url)[0] == 200
+
+
+def test_relay_that_comes_later(lab, project):
+    """`--expose` gave up after its first failed attempt, though the relay was only about to start."""
+    host = new_host()
+    port = free_port(host)
+    options = ("--expose", "--tunnel-server", f"{host}:{port}")
+    patient, hasty = run_os(lab, project, *options, "--tunnel-retry"), run_os(lab, project, *options)
+    hasty.wait_status("Failed")
+    patient.process.wait_line("could not connect to")
+    assert patient.tunnel()["status"] == "Connecting"
+    lab.relay(host=host, control_port=port)
+    url = patient.process.wait_line(r"^public: +(\S+)$")[1][1]
+    assert "Hello from C" in fetch(url)[1] and hasty.tunnel()["status"] == "Failed"
+
+
+def test_wrong_secret_is_not_retried(lab, project):
+    """--tunnel-retry waits for what may pass."""
+    relay = lab.relay(secret="right")
+    to = ("--tunnel-server", f"{relay.host}:{relay.control_port}", "--tunnel-secret", "wrong")
+    instance = run_os(lab, project, "--expose", "--tunnel-retry", *to)
+    assert "secret" in instance.wait_status("Failed")["error"]
 
 
 def test_expire(lab, project):
