@@ -40,7 +40,7 @@ const struct option_def meta_completion_options[META_OPTIONS_COUNT] = {
 
 const struct option_def meta_help_options[META_OPTIONS_COUNT] = {
 	{ .name = "COMMAND",
-		.type = OPTION_TEXT,
+		.type = OPTION_COMMAND,
 		.positional = true,
 		.help = "The command to explain",
 		.offset = offsetof(struct name_values, command) },

@@ -34,6 +34,11 @@ bool option_takes_value(const struct option_def *def)
 	return def->type != OPTION_FLAG && def->type != OPTION_HELP;
 }
 
+bool option_is_list(const struct option_def *def)
+{
+	return def->type == OPTION_LIST || def->type == OPTION_FOLDERS;
+}
+
 const struct option_def *option_find(const struct option_table *table, const char *name)
 {
 	size_t i = 0;
@@ -119,7 +124,7 @@ static int option_set_store(
 
 static bool option_may_repeat(const struct option_def *def)
 {
-	return def->type == OPTION_FLAG || def->type == OPTION_LIST;
+	return def->type == OPTION_FLAG || option_is_list(def);
 }
 
 /* A word of the command line that `def` is given by; `text` is NULL for what takes no value. */

@@ -9,6 +9,11 @@
 
 #include "conf/option.h"
 
+struct commands {
+	const struct option_table *const *tables;
+	size_t count;
+};
+
 /* Inside '…': a quote ends it, stands escaped, and begins it again. */
 static void write_quoted(const char *text, const char *escaped, FILE *out)
 {
@@ -27,57 +32,92 @@ static void write_choices(const struct option_def *def, FILE *out)
 		fprintf(out, "%s%s", i ? " " : "", def->choices[i]);
 }
 
-/* One case of bash's inner switch: what may follow the option `def`. */
-static void bash_write_value(const struct option_def *def, FILE *out)
+static void write_commands(const struct commands *all, FILE *out)
 {
-	if (def->positional || !option_takes_value(def))
-		return;
-	fputs("\t\t", out);
-	if (def->letter)
-		fprintf(out, "-%c | ", def->letter);
-	fprintf(out, "--%s) ", def->name);
-	if (def->type == OPTION_CHOICE) {
-		fputs("words='", out);
-		write_choices(def, out);
-		fputs("' ;;\n", out);
-	} else {
-		fputs(def->type == OPTION_FILE ? "action=-f ;;\n" : "words='' ;;\n", out);
-	}
+	for (size_t i = 0; i < all->count; i++)
+		fprintf(out, "%s%s", i ? " " : "", all->tables[i]->command);
 }
 
-static void bash_write_command(const struct option_table *t, FILE *out)
+/* What a word of bash's is completed with, as an assignment: `words`, or compgen's `action`. */
+static void bash_write_value(const struct option_def *def, const struct commands *all, FILE *out)
 {
-	fprintf(out, "\t%s)\n\t\twords='", t->command);
+	static const char *const actions[OPTION_TYPES] = {
+		[OPTION_FILE] = "-f",
+		[OPTION_FOLDERS] = "-d",
+	};
+
+	if (actions[def->type]) {
+		fprintf(out, "action=%s", actions[def->type]);
+		return;
+	}
+	fputs("words='", out);
+	if (def->choices)
+		write_choices(def, out);
+	else if (def->type == OPTION_COMMAND)
+		write_commands(all, out);
+	fputc('\'', out);
+}
+
+/* Whatever is no option's value: an option where it begins like one, else what the command is
+ * about, as far as that can be told. */
+static void bash_write_default(const struct option_table *t, const struct commands *all, FILE *out)
+{
+	const struct option_def *first = t->count && t->defs[0].positional ? &t->defs[0] : NULL;
+
+	fputs("\t\t*)\n\t\t\twords='", out);
 	for (size_t i = 0; i < t->count; i++)
-		if (!t->defs[i].positional) {
+		if (!t->defs[i].positional)
 			fprintf(out, "--%s ", t->defs[i].name);
-		} else if (t->defs[i].choices) {
-			write_choices(&t->defs[i], out);
-			fputc(' ', out);
-		}
-	fputs("'\n\t\tcase $previous in\n", out);
-	for (size_t i = 0; i < t->count; i++)
-		bash_write_value(&t->defs[i], out);
+	fputs("'\n", out);
+	if (first &&
+		(first->choices || first->type == OPTION_FILE || first->type == OPTION_COMMAND)) {
+		fputs("\t\t\t[[ $current == -* ]] || ", out);
+		bash_write_value(first, all, out);
+		fputc('\n', out);
+	}
+	fputs("\t\t\t;;\n", out);
+}
+
+/* A case of the outer switch, with an inner one: what may follow the word before. */
+static void bash_write_command(const struct option_table *t, const struct commands *all, FILE *out)
+{
+	fprintf(out, "\t%s)\n\t\tcase $previous in\n", t->command);
+	for (size_t i = 0; i < t->count; i++) {
+		const struct option_def *def = &t->defs[i];
+
+		if (def->positional || !option_takes_value(def))
+			continue;
+		fputs("\t\t", out);
+		if (def->letter)
+			fprintf(out, "-%c | ", def->letter);
+		fprintf(out, "--%s) ", def->name);
+		bash_write_value(def, all, out);
+		fputs(" ;;\n", out);
+	}
+	bash_write_default(t, all, out);
 	fputs("\t\tesac\n\t\t;;\n", out);
 }
 
-static void bash_write(const struct option_table *const *tables, size_t count, FILE *out)
+static void bash_write(const struct commands *all, FILE *out)
 {
-	const char *program = tables[0]->program;
+	const char *program = all->tables[0]->program;
 
+	/* Of --option=value bash makes three words. */
 	fprintf(out,
 		"# bash completion for %s\n"
 		"_%s()\n{\n"
 		"\tlocal current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}\n"
 		"\tlocal words='' action=''\n"
 		"\tCOMPREPLY=()\n"
-		"\tif ((COMP_CWORD == 1)); then\n\t\twords='--help --version",
+		"\tif [[ $current == = ]]; then\n\t\tcurrent=''\n"
+		"\telif [[ $previous == = ]]; then\n"
+		"\t\tprevious=${COMP_WORDS[COMP_CWORD - 2]}\n\tfi\n"
+		"\tif ((COMP_CWORD == 1)); then\n\t\twords='--help --version ",
 		program, program);
-	for (size_t i = 0; i < count; i++)
-		fprintf(out, " %s", tables[i]->command);
+	write_commands(all, out);
 	fputs("'\n\telse\n\tcase ${COMP_WORDS[1]} in\n", out);
-	for (size_t i = 0; i < count; i++)
-		bash_write_command(tables[i], out);
+	for (size_t i = 0; i < all->count; i++)
+		bash_write_command(all->tables[i], all, out);
 	fprintf(out,
 		"\tesac\n\tfi\n"
 		"\tif [[ -n $action ]]; then\n\t\tcompopt -o filenames\n"
@@ -88,10 +128,9 @@ static void bash_write(const struct option_table *const *tables, size_t count, F
 		program, program);
 }
 
-static void fish_write_option(const struct option_table *t, const struct option_def *def, FILE *out)
+static void fish_write_option(const struct option_table *t, const struct option_def *def,
+	const struct commands *all, FILE *out)
 {
-	if (def->positional && !def->choices)
-		return;
 	fprintf(out, "complete -c %s -n '__fish_seen_subcommand_from %s'", t->program, t->command);
 	if (!def->positional)
 		fprintf(out, " -l %s", def->name);
@@ -101,8 +140,17 @@ static void fish_write_option(const struct option_table *t, const struct option_
 		fputs(" -xa '", out);
 		write_choices(def, out);
 		fputc('\'', out);
+	} else if (def->type == OPTION_COMMAND) {
+		fputs(" -xa '", out);
+		write_commands(all, out);
+		fputc('\'', out);
+	} else if (def->type == OPTION_FILE) {
+		/* -F undoes the -f of the whole program. */
+		fputs(def->positional ? " -F" : " -rF", out);
+	} else if (def->type == OPTION_FOLDERS) {
+		fputs(" -xa '(__fish_complete_directories)'", out);
 	} else if (option_takes_value(def)) {
-		fputs(def->type == OPTION_FILE ? " -rF" : " -x", out);
+		fputs(" -x", out);
 	}
 	/* fish knows the backslash inside single quotes, and \' too. */
 	fputs(" -d '", out);
@@ -110,28 +158,30 @@ static void fish_write_option(const struct option_table *t, const struct option_
 	fputs("'\n", out);
 }
 
-static void fish_write(const struct option_table *const *tables, size_t count, FILE *out)
+static void fish_write(const struct commands *all, FILE *out)
 {
-	const char *program = tables[0]->program;
+	const char *program = all->tables[0]->program;
 
 	fprintf(out, "# fish completion for %s\ncomplete -c %s -f\n", program, program);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < all->count; i++) {
 		fprintf(out, "complete -c %s -n __fish_use_subcommand -a %s -d '", program,
-			tables[i]->command);
-		write_quoted(tables[i]->summary, "\\", out);
+			all->tables[i]->command);
+		write_quoted(all->tables[i]->summary, "\\", out);
 		fputs("'\n", out);
 	}
-	for (size_t i = 0; i < count; i++)
-		for (size_t o = 0; o < tables[i]->count; o++)
-			fish_write_option(tables[i], &tables[i]->defs[o], out);
+	for (size_t i = 0; i < all->count; i++)
+		for (size_t o = 0; o < all->tables[i]->count; o++)
+			fish_write_option(all->tables[i], &all->tables[i]->defs[o], all, out);
 }
 
-static void zsh_write_option(const struct option_def *def, FILE *out)
+static void zsh_write_option(const struct option_def *def, const struct commands *all, FILE *out)
 {
 	fputs(" \\\n\t\t\t'", out);
 	if (def->positional) {
-		fprintf(out, ":%s:", def->name);
+		fprintf(out, "%s:%s:", def->required ? "" : ":", def->name);
 	} else {
+		if (option_is_list(def))
+			fputc('*', out); /* again and again */
 		/* The list in front excludes the other spelling once one has been given. */
 		if (def->letter)
 			fprintf(out, "(-%c --%s)'{-%c,--%s%s}'", def->letter, def->name,
@@ -141,38 +191,49 @@ static void zsh_write_option(const struct option_def *def, FILE *out)
 		fputc('[', out);
 		write_quoted(def->help, "[]\\:", out);
 		fputc(']', out);
-		if (option_takes_value(def))
-			fprintf(out, ":%s:", def->value_name);
+		if (option_takes_value(def)) {
+			fputc(':', out);
+			write_quoted(def->value_name, "\\:", out);
+			fputc(':', out);
+		}
 	}
 	if (def->choices) {
 		fputc('(', out);
 		write_choices(def, out);
 		fputc(')', out);
+	} else if (def->type == OPTION_COMMAND) {
+		fputc('(', out);
+		write_commands(all, out);
+		fputc(')', out);
 	} else if (def->type == OPTION_FILE) {
 		fputs("_files", out);
+	} else if (def->type == OPTION_FOLDERS) {
+		fputs("_files -/", out);
 	}
 	fputc('\'', out);
 }
 
-static void zsh_write(const struct option_table *const *tables, size_t count, FILE *out)
+static void zsh_write(const struct commands *all, FILE *out)
 {
-	const char *program = tables[0]->program;
+	const char *program = all->tables[0]->program;
 
 	fprintf(out, "#compdef %s\n_%s()\n{\n\tif ((CURRENT == 2)); then\n\t\tlocal -a commands\n",
 		program, program);
 	fputs("\t\tcommands=(", out);
-	for (size_t i = 0; i < count; i++) {
-		fprintf(out, "\n\t\t\t'%s:", tables[i]->command);
-		write_quoted(tables[i]->summary, "\\:", out);
+	for (size_t i = 0; i < all->count; i++) {
+		fprintf(out, "\n\t\t\t'%s:", all->tables[i]->command);
+		write_quoted(all->tables[i]->summary, "\\:", out);
 		fputc('\'', out);
 	}
 	fputs(")\n\t\t_describe command commands\n\t\treturn\n\tfi\n"
 	      "\tlocal command=$words[2]\n\tshift words\n\t((CURRENT--))\n\tcase $command in\n",
 		out);
-	for (size_t i = 0; i < count; i++) {
-		fprintf(out, "\t%s)\n\t\t_arguments", tables[i]->command);
-		for (size_t o = 0; o < tables[i]->count; o++)
-			zsh_write_option(&tables[i]->defs[o], out);
+	for (size_t i = 0; i < all->count; i++) {
+		fprintf(out, "\t%s)\n\t\t_arguments", all->tables[i]->command);
+		for (size_t o = 0; o < all->tables[i]->count; o++)
+			zsh_write_option(&all->tables[i]->defs[o], all, out);
+		if (all->tables[i]->rest)
+			fprintf(out, " \\\n\t\t\t'*:%s:_files'", all->tables[i]->rest);
 		fputs("\n\t\t;;\n", out);
 	}
 	fprintf(out, "\tesac\n}\n_%s \"$@\"\n", program);
@@ -181,12 +242,11 @@ static void zsh_write(const struct option_table *const *tables, size_t count, FI
 void option_write_completion(
 	enum option_shell shell, const struct option_table *const *tables, size_t count, FILE *out)
 {
-	static void (*const writers[OPTION_SHELLS])(
-		const struct option_table *const *, size_t, FILE *) = {
+	static void (*const writers[OPTION_SHELLS])(const struct commands *, FILE *) = {
 		[OPTION_SHELL_BASH] = bash_write,
 		[OPTION_SHELL_FISH] = fish_write,
 		[OPTION_SHELL_ZSH] = zsh_write,
 	};
 
-	writers[shell](tables, count, out);
+	writers[shell](&(struct commands){ tables, count }, out);
 }

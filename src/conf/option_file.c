@@ -65,7 +65,7 @@ static int option_set_entry(
 		why = "it is neither a text nor a whole number, true or false";
 	else if (strlen(entry->text) != entry->len)
 		why = "it holds a NUL character";
-	else if (entry->element != (def->type == OPTION_LIST))
+	else if (entry->element != option_is_list(def))
 		why = entry->element ? "one value is expected, not an array"
 				     : "an array of texts is expected";
 	else if (option_set_from_file(set, def, entry->text, reason) < 0)

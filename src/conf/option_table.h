@@ -15,15 +15,17 @@
 
 /* What a value is, and what stands at its offset. */
 enum option_type {
-	OPTION_FLAG,   /* bool; takes no value and may be repeated. Elsewhere: true, false, 1, 0 */
-	OPTION_HELP,   /* nothing is stored: ends the parsing */
-	OPTION_TEXT,   /* const char *, not empty; NULL: not given */
-	OPTION_FILE,   /* as OPTION_TEXT; completed with file names */
-	OPTION_SECRET, /* struct secret; wiped from argv and the environment, in no message */
-	OPTION_NUMBER, /* uint64_t in min..max */
+	OPTION_FLAG,    /* bool; takes no value and may be repeated. Elsewhere: true, false, 1, 0 */
+	OPTION_HELP,    /* nothing is stored: ends the parsing */
+	OPTION_TEXT,    /* const char *, not empty; NULL: not given */
+	OPTION_FILE,    /* as OPTION_TEXT; completed with names of files and folders */
+	OPTION_COMMAND, /* as OPTION_TEXT; completed with the names of the program's commands */
+	OPTION_SECRET,  /* struct secret; wiped from argv and the environment, in no message */
+	OPTION_NUMBER,  /* uint64_t in min..max */
 	OPTION_DURATION, /* uint64_t in ms, in min..max; "none" is 0 where min is 0 */
 	OPTION_CHOICE,   /* uint64_t: the index of the word in `choices` */
 	OPTION_LIST,     /* struct option_list; may be repeated, each time with one more text */
+	OPTION_FOLDERS,  /* as OPTION_LIST, texts that begin with a folder; completed with those */
 	OPTION_TYPES,
 };
 
@@ -64,7 +66,8 @@ struct option_table {
 /* "--name <VALUE>", "--name" or "<NAME>", as messages and usage lines show it. Returns buf. */
 const char *option_display(const struct option_def *def, char *buf, size_t size);
 
-/* Whether a value follows the option on the command line. */
+/* Whether a value follows the option on the command line, and whether there may be several. */
 bool option_takes_value(const struct option_def *def);
+bool option_is_list(const struct option_def *def);
 
 #endif

@@ -120,11 +120,13 @@ static const value_set_fn setters[OPTION_TYPES] = {
 	[OPTION_FLAG] = set_flag,
 	[OPTION_TEXT] = set_text,
 	[OPTION_FILE] = set_text,
+	[OPTION_COMMAND] = set_text,
 	[OPTION_SECRET] = set_secret,
 	[OPTION_NUMBER] = set_number,
 	[OPTION_DURATION] = set_duration,
 	[OPTION_CHOICE] = set_choice,
 	[OPTION_LIST] = set_list,
+	[OPTION_FOLDERS] = set_list,
 };
 
 int option_value_set(

@@ -52,7 +52,7 @@ static const struct option_def os_options[] = {
 			"folder",
 		.offset = offsetof(struct os_run_config, app.build) },
 	{ .name = "dir",
-		.type = OPTION_LIST,
+		.type = OPTION_FOLDERS,
 		.value_name = "HOST::GUEST",
 		.key = "app.dirs",
 		.help = "A folder of the project that the application may use, and its name "

@@ -259,3 +259,57 @@ def test_folder_of_others(lab, project):
 def test_completion(lab, shell):
     code, out, _ = wasmrun(lab, "completion", shell)
     assert code == 0 and "secret-file" in out and "tunnel-server" in out
+
+
+# The words of a line, and what the last one is completed to: exactly, or at least with "...".
+COMPLETIONS = [
+    (["os", ""], {"a.wasm", "sub", ...}),
+    (["os", "a."], {"a.wasm"}),
+    (["os", "--tunnel-r"], {"--tunnel-retry"}),
+    (["os", "--wasm", "a."], {"a.wasm"}),
+    (["os", "--wasm", "=", "a."], {"a.wasm"}),
+    (["os", "--dir", ""], {"sub"}),
+    (["os", "--http-port", ""], set()),
+    (["os", "--kind", "st"], {"static"}),
+    (["os", "--watch", "su"], {"sub"}),
+    (["run", "a."], {"a.wasm"}),
+    (["stop", "--path", "su"], {"sub"}),
+    (["logs", "-p", "su"], {"sub"}),
+    (["tunnel", "st"], {"start", "status", "stop"}),
+    (["tunnel", "start", "--secret-file", "se"], {"secret"}),
+    (["help", "o"], {"os"}),
+    (["help", ""], {"completion", "help", "logs", "os", "ps", "run", "stop", "tunnel"}),
+    (["completion", "z"], {"zsh"}),
+]
+BASH = """
+compopt() { :; }
+. ./completion
+COMP_WORDS=(wasmrun "$@") COMP_CWORD=$#
+_wasmrun
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+FISH = """
+source ./completion
+complete -C "$argv[1]"
+"""
+
+
+@pytest.mark.parametrize("words,expected", COMPLETIONS, ids=[" ".join(words) for words, _ in COMPLETIONS])
+@pytest.mark.parametrize("shell", ["bash", "fish"])
+def test_what_is_completed(lab, tmp_path, shell, words, expected):
+    """Bash completed no file for `wasmrun os`, and no command for `help`."""
+    if not shutil.which(shell):
+        pytest.skip(f"no {shell} here")
+    (tmp_path / "sub").mkdir()
+    for name, content in {"a.wasm": "", "secret": "", "completion": wasmrun(lab, "completion", shell)[1]}.items():
+        (tmp_path / name).write_text(content)
+    if shell == "bash":
+        argv = ["bash", "-c", BASH, "bash", *words]
+    else:
+        argv = ["fish", "--no-config", "-c", FISH, " ".join(["wasmrun", *words]).replace(" = ", "=")]
+    env = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "x"), "XDG_DATA_HOME": str(tmp_path / "x")}
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=4 * DEADLINE)
+    found = {line.split("\t")[0].rstrip("/") for line in done.stdout.splitlines()} - {"", "x"}
+    if shell == "fish":  # it completes the whole word
+        found = {word.removeprefix("--wasm=") for word in found}
+    assert done.stderr == "" and (found == expected if ... not in expected else found >= expected - {...})
