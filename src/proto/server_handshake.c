@@ -40,17 +40,16 @@ static int fail(struct server_handshake *hs, enum handshake_failure failure, con
 	struct buf *out)
 {
 	struct msg error = { .type = MSG_ERROR };
-	int r = 0;
 
 	hs->failure = failure;
 	hs->step = STEP_END;
 	if (text && !hs->is_stream) {
 		error.text_len = strlen(text);
 		memcpy(error.text, text, error.text_len);
-		r = say(hs, &error, out);
-		hs->told = r == 0;
+		/* Want of memory costs the words, not the failure, which has its price. */
+		hs->told = say(hs, &error, out) == 0;
 	}
-	return r < 0 ? r : HANDSHAKE_FAILED;
+	return HANDSHAKE_FAILED;
 }
 
 /* Always a JSON frame, also in front of lines. */

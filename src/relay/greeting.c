@@ -51,6 +51,7 @@ static void greeting_step(struct session *s, int r)
 		return;
 	}
 	if (r < 0) {
+		relay->counts.handshakes_failed++;
 		session_end(s, strerror(-r));
 		return;
 	}
@@ -183,14 +184,19 @@ static void first_step_continue(
 {
 	struct session *s;
 
-	if ((step->result == HANDSHAKE_MORE && !greeting_admit(relay, from)) ||
-		session_new(relay, fd, from, &step->hs, &s) < 0) {
+	if (step->result == HANDSHAKE_MORE && !greeting_admit(relay, from)) {
+		hang_up(fd);
+		return;
+	}
+	if (session_new(relay, fd, from, &step->hs, &s) < 0) {
+		relay->counts.handshakes_failed++;
 		hang_up(fd);
 		return;
 	}
 	/* Both fit, if there is memory: the queues of a new chan are empty, and larger. */
 	if (buf_append(&s->chan.out, buf_head(&step->out), buf_len(&step->out)) < 0 ||
 		buf_append(&s->chan.in, step->data + step->used, step->len - step->used) < 0) {
+		relay->counts.handshakes_failed++;
 		session_end(s, "out of memory");
 		return;
 	}

@@ -98,15 +98,19 @@ void session_end(struct session *s, const char *why)
 	}
 }
 
+static void session_end_unsaid(struct session *s, int error)
+{
+	session_end(s, error == -ENOBUFS ? "the client reads nothing" : strerror(-error));
+}
+
 static void session_say(struct session *s, const struct msg *msg)
 {
 	int r = msg_append(s->hs.dialect, ROLE_SERVER, msg, &s->chan.out);
 
-	if (r < 0) {
-		session_end(s, r == -ENOBUFS ? "the client reads nothing" : strerror(-r));
-		return;
-	}
-	chan_flush(&s->chan);
+	if (r < 0)
+		session_end_unsaid(s, r);
+	else
+		chan_flush(&s->chan);
 }
 
 static void session_refuse(struct session *s, const char *text)
@@ -148,8 +152,8 @@ void session_announce(struct session *s, const struct uuid *id, const struct add
 	}
 	if (list_empty(&s->unsent))
 		list_push_back(&s->relay->unsent, &s->unsent);
-	if (!s->chan.write_failed && msg_append(s->hs.dialect, ROLE_SERVER, &msg, &s->chan.out) < 0)
-		s->overflown = true;
+	if (!s->chan.write_failed && s->unsaid == 0)
+		s->unsaid = msg_append(s->hs.dialect, ROLE_SERVER, &msg, &s->chan.out);
 }
 
 void session_flush_all(struct relay *relay)
@@ -158,8 +162,8 @@ void session_flush_all(struct relay *relay)
 		struct session *s = list_entry(list_first(&relay->unsent), struct session, unsent);
 
 		list_remove(&s->unsent);
-		if (s->overflown)
-			session_end(s, "the client reads nothing");
+		if (s->unsaid < 0)
+			session_end_unsaid(s, s->unsaid);
 		else
 			chan_flush(&s->chan);
 	}

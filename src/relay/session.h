@@ -39,7 +39,7 @@ struct session {
 	struct endpoint *endpoint; /* while SERVING */
 	struct options offer;      /* the client's, once `offered` */
 	bool offered;
-	bool overflown;           /* the client reads nothing: ended at the end of this turn */
+	int unsaid; /* a visitor could not be announced: negative errno, ended with this turn */
 	uint64_t heard_ms;        /* when the last bytes came */
 	struct list link;         /* in relay->greeting or relay->serving */
 	struct list unsent;       /* in relay->unsent while something is queued */

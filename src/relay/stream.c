@@ -113,9 +113,15 @@ static bool stream_fits(struct endpoint *e, int fd)
 void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 {
 	struct relay *relay = e->relay;
-	struct stream *s = stream_fits(e, fd) ? calloc(1, sizeof(*s)) : NULL;
+	struct stream *s;
 
+	if (!stream_fits(e, fd)) {
+		(void)fd_close(fd);
+		return;
+	}
+	s = calloc(1, sizeof(*s));
 	if (!s || pending_add(&relay->pending, &s->entry) < 0) {
+		relay->counts.visitors_no_memory++;
 		free(s);
 		(void)fd_close(fd);
 		return;
