@@ -2,6 +2,7 @@
 """The toolchains that build the examples: each `need` gives what to add to the environment, or skips with the reason."""
 
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -57,7 +58,15 @@ def wasmtime():
 def js():
     need_version("Node", (20, 0), "node", "--version")
     need_version("npm", (9, 0), "npm", "--version")
-    return {"PATH": path_with(wasmtime())}
+    # The tests may run without a network: what its build downloads is in npm's cache, or there is no build.
+    packages = json.loads((ROOT / "examples" / "hello-js" / "package-lock.json").read_text())["packages"]
+    cached = said("npm", "cache", "ls")
+    for place, package in packages.items():
+        name = place.rpartition("node_modules/")[2]
+        file = f"/{name}/-/{name.rpartition('/')[2]}-{package.get('version')}.tgz"
+        if name and not package.get("optional") and file not in cached:
+            pytest.skip(f"needs npm's package {name} (script/setup --tests)")
+    return {"PATH": path_with(wasmtime()), "NPM_CONFIG_PREFER_OFFLINE": "true"}
 
 
 def python():
@@ -74,6 +83,10 @@ def rust():
     if not shutil.which("cargo") or not libraries or not os.path.isdir(libraries):
         found = re.search(r"\d[\d.]*", said("rustc", "--version"))
         pytest.skip(f"needs Rust ≥ 1.82 with its target wasm32-wasip2, found {found[0] if found else 'none'} without it")
+    manifest = ROOT / "examples" / "hello-rust" / "Cargo.toml"
+    fetch = ["cargo", "fetch", "--locked", "--offline", "--manifest-path", manifest]
+    if subprocess.run(fetch, capture_output=True).returncode:
+        pytest.skip("needs the crates of hello-rust (script/setup --tests)")
     return {"PATH": path_with(wasmtime())}
 
 
