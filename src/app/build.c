@@ -140,12 +140,18 @@ int app_build_check(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
 	return r;
 }
 
-int app_build_finish(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
+int app_build_finish(struct app_plan *plan, const atomic_bool *canceled, char **ret_made,
+	char ret_why[APP_WHY_MAX])
 {
+	_cleanup_(freep) char *made = NULL;
 	enum app_interface interface;
-	int r = plan->artefact ? artefact_take(plan, ret_why) : 0;
+	int r = plan->artefacts ? artefact_take(plan, canceled, &made, ret_why) : 0;
 
-	return r < 0 ? r : module_check(app_plan_file(plan), &interface, ret_why);
+	if (r == 0)
+		r = module_check(app_plan_file(plan), &interface, ret_why);
+	if (r == 0)
+		*ret_made = take_ptr(made);
+	return r;
 }
 
 /* mkdir -p: what is there is left as it is. */

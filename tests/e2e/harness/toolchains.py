@@ -44,6 +44,12 @@ def c():
     return {}
 
 
+def cxx():
+    if not shutil.which("clang++") or not os.path.isdir("/usr/include/wasm32-wasi/c++"):
+        pytest.skip("needs C++ for WASI: apt-get install libc++-14-dev-wasm32 libc++abi-14-dev-wasm32")
+    return c()
+
+
 def go():
     need_go()
     # The compiler's cache is the user's own: what is in it needn't be made again.
@@ -67,6 +73,12 @@ def js():
         if name and not package.get("optional") and file not in cached:
             pytest.skip(f"needs npm's package {name} (script/setup --tests)")
     return {"PATH": path_with(wasmtime()), "NPM_CONFIG_PREFER_OFFLINE": "true"}
+
+
+def npm():
+    if not shutil.which("npm"):
+        pytest.skip("needs npm")
+    return {}
 
 
 def python():
