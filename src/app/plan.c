@@ -3,6 +3,7 @@
 #include "app/plan.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -115,7 +116,11 @@ static int plan_set_output(struct app_plan *plan, const char *source, const char
 	plan->module = format("%s/%016" PRIx64 ".wasm", cache_dir, hash);
 	plan->output = format("%s/%016" PRIx64 ".%016" PRIx64 ".wasm", cache_dir, hash, unique);
 	plan->cache = format("%s/%016" PRIx64, cache_dir, hash);
-	return plan->module && plan->output && plan->cache ? 0 : -ENOMEM;
+	if (!plan->module || !plan->output || !plan->cache)
+		return -ENOMEM;
+	/* Its time says when it was last used, for app/build_cache.h; a tool writes below it. */
+	(void)utimensat(AT_FDCWD, plan->cache, NULL, 0);
+	return 0;
 }
 
 /* `wasm` of [app] takes the place of all artefacts in the project. */

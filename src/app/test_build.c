@@ -8,13 +8,16 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "app/build_cache.h"
 #include "app/plan.h"
 #include "app/rule.h"
 #include "base/err.h"
@@ -324,6 +327,45 @@ static void test_cache_dir(void **state)
 	unlink("file");
 }
 
+static void age(const char *path, long long days)
+{
+	const struct timespec times[2] = { { .tv_sec = time(NULL) - days * 86400 },
+		{ .tv_sec = time(NULL) - days * 86400 } };
+
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* The cache of builds grew for ever. */
+static void test_old_builds(void **state)
+{
+	int lock = -1, other = -1;
+
+	assert_int_equal(mkdir("old", 0700), 0);
+	assert_int_equal(mkdir("old/deep", 0700), 0);
+	assert_int_equal(mkdir("young", 0700), 0);
+	write_file("old/deep/a", "", 0, 0400);
+	write_file("old.wasm", "", 0, 0600);
+	age("old.wasm", 31);
+	age("old", 31);
+	age("young", 29);
+	/* Another one runs, which may start it again. */
+	assert_int_equal(build_cache_open(*state, &other), 0);
+	assert_int_equal(access("old", F_OK), -1);
+	assert_int_equal(access("young", F_OK), 0);
+	write_file("old.wasm", "", 0, 0600);
+	age("old.wasm", 31);
+	assert_int_equal(build_cache_open(*state, &lock), 0);
+	assert_int_equal(access("old.wasm", F_OK), 0);
+	close(lock);
+	close(other);
+	assert_int_equal(build_cache_open(*state, &lock), 0);
+	assert_int_equal(access("old.wasm", F_OK), -1);
+	build_cache_sweep(*state);
+	close(lock);
+	rmdir("young");
+	assert_int_equal(build_cache_open("none", &lock), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +376,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_artefact, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strange_artefact, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_site, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_builds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cache_dir, setup, teardown),
 	};
 

@@ -13,9 +13,11 @@
 #include <sys/wait.h>
 
 #include "app/build.h"
+#include "app/build_cache.h"
 #include "app/detect.h"
 #include "app/rule.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "conf/option_value.h"
 #include "os/process.h"
@@ -37,6 +39,47 @@ static _printf_(3, 4) int builder_fail(struct builder *b, int r, const char *fmt
 	return r;
 }
 
+/* What is too old in the cache is removed in a thread, whatever becomes of the builder. */
+struct sweep {
+	uv_work_t work;
+	char *dir; /* owned */
+};
+
+static void on_sweep(uv_work_t *work)
+{
+	build_cache_sweep(((struct sweep *)work->data)->dir);
+}
+
+static void on_swept(uv_work_t *work, int status)
+{
+	struct sweep *sweep = work->data;
+
+	free(sweep->dir);
+	free(sweep);
+}
+
+static void builder_sweep(struct builder *b)
+{
+	struct sweep *sweep = calloc(1, sizeof *sweep);
+
+	if (!sweep)
+		return;
+	sweep->work.data = sweep;
+	sweep->dir = strdup(b->cache_dir);
+	if (!sweep->dir || uv_queue_work(b->config.loop, &sweep->work, on_sweep, on_swept) < 0)
+		on_swept(&sweep->work, 0);
+}
+
+/* Once. A cache that can't be held is used all the same. */
+static int builder_open_cache(struct builder *b, char why[APP_WHY_MAX])
+{
+	int r = app_cache_dir("build", &b->cache_dir, why);
+
+	if (r == 0 && build_cache_open(b->cache_dir, &b->cache_lock) == 0)
+		builder_sweep(b);
+	return r;
+}
+
 static int builder_detect(struct builder *b)
 {
 	const struct os_app_config *app = &b->config.run->app;
@@ -50,7 +93,7 @@ static int builder_detect(struct builder *b)
 
 	app_plan_clear(&b->plan);
 	if (!b->cache_dir)
-		r = app_cache_dir("build", &b->cache_dir, why);
+		r = builder_open_cache(b, why);
 	if (r == 0)
 		r = app_detect(
 			b->config.run->project_path, &overrides, b->cache_dir, &b->plan, why);
@@ -110,7 +153,7 @@ void builder_init(
 {
 	int r = 0;
 
-	*b = (struct builder){ .config = *config, .events = *events };
+	*b = (struct builder){ .config = *config, .events = *events, .cache_lock = -1 };
 	if (config->run->watch)
 		r = watch_new(config->loop, on_changed, b, &b->watch);
 	if (r < 0)
@@ -281,6 +324,7 @@ void builder_close(struct builder *b, void (*closed)(void *owner))
 {
 	app_plan_clear(&b->plan);
 	free(take_ptr(b->cache_dir));
+	b->cache_lock = fd_close(b->cache_lock);
 	free(take_ptr(b->made));
 	if (b->watch)
 		watch_close(b->watch, closed, b->events.owner);

@@ -59,6 +59,7 @@ struct builder {
 	bool late;
 	char *made;          /* where the last build has left what it made; owned, may be NULL */
 	char *cache_dir;     /* owned; NULL until the first start */
+	int cache_lock;      /* holds that; -1: none */
 	struct watch *watch; /* NULL without --watch */
 	char why[BUILDER_WHY_MAX];
 };

@@ -14,8 +14,9 @@
 struct option_list;
 
 #define TREE_CONFIG_FILE "wasmrun.toml" /* of the project: it counts at the next start */
-#define TREE_CACHE_MARK "CACHEDIR.TAG"  /* bford.info/cachedir: what is in there can be made again \
-					 */
+#define TREE_CACHE_MARK                                                           \
+	"CACHEDIR.TAG" /* bford.info/cachedir: what is in there can be made again \
+			*/
 
 /* All paths are absolute. */
 struct tree {
