@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -13,6 +15,7 @@
 #include <unistd.h>
 
 #define PIPE_BYTES 65536
+#define PIPE_BIG_BYTES (1 << 20)
 #define SEGMENTS 200
 
 /* A user id that runs nothing else, so that no pipes are charged to it yet. */
@@ -81,14 +84,19 @@ static void test_capacity_is_not_bytes_and_eagain_is_ambiguous(void **state)
 	}
 }
 
-/* splice(2) never passes an urgent mark, and says EAGAIN in front of it; recv(2) passes. */
+/*
+ * splice(2) never passes an urgent mark, and says EAGAIN in front of it; recv(2) passes. With
+ * SO_OOBINLINE the urgent byte is what recv(2) reads first, in its place between the others.
+ */
 static void test_splice_stops_at_urgent_mark(void **state)
 {
 	int fd[2], pipe_fd[2];
+	const int one = 1;
 	char data[8];
 
 	(void)state;
 	tcp_pair(fd);
+	assert_int_equal(setsockopt(fd[1], SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one)), 0);
 	pipe_of(PIPE_BYTES, pipe_fd);
 	assert_int_equal(send(fd[0], "abc", 3, 0), 3);
 	assert_int_equal(send(fd[0], "!", 1, MSG_OOB), 1);
@@ -98,12 +106,65 @@ static void test_splice_stops_at_urgent_mark(void **state)
 	assert_int_equal(fcntl(fd[1], F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(splice_all(fd[1], pipe_fd[1]), -1);
 	assert_int_equal(errno, EAGAIN);
-	assert_int_equal(recv(fd[1], data, sizeof(data), 0), 3);
-	assert_memory_equal(data, "def", 3);
+	assert_int_equal(recv(fd[1], data, sizeof(data), 0), 4);
+	assert_memory_equal(data, "!def", 4);
 	for (int i = 0; i < 2; i++) {
 		close(fd[i]);
 		close(pipe_fd[i]);
 	}
+}
+
+struct splicer {
+	int from, to;
+	ssize_t n;
+};
+
+static void *splice_main(void *arg)
+{
+	struct splicer *s = arg;
+
+	s->n = splice(s->from, NULL, s->to, NULL, PIPE_BIG_BYTES, 0);
+	return NULL;
+}
+
+/*
+ * A reset that comes in the middle of a splice(2) from a pipe to a socket leaves no error: the call
+ * returns what it had moved, has taken the error for itself, and the next read says 0, as behind a
+ * FIN. Only the socket's state tells, which no FIN alone makes TCP_CLOSE.
+ */
+static void test_partial_splice_swallows_the_error(void **state)
+{
+	static const char data[PIPE_BIG_BYTES];
+	int fd[2], pipe_fd[2], queued = 0, error = -1, buffer_bytes = 16384;
+	socklen_t len = sizeof(error);
+	struct tcp_info info;
+	pthread_t thread;
+	char byte;
+
+	(void)state;
+	tcp_pair(fd);
+	assert_int_equal(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof(int)), 0);
+	pipe_of(PIPE_BIG_BYTES, pipe_fd);
+	assert_int_equal(write(pipe_fd[1], data, sizeof(data)), sizeof(data));
+
+	struct splicer splicer = { .from = pipe_fd[0], .to = fd[0] };
+
+	assert_int_equal(pthread_create(&thread, NULL, splice_main, &splicer), 0);
+	/* The peer doesn't read, so the call waits in its middle. */
+	while (queued == 0)
+		assert_int_equal(ioctl(fd[0], SIOCOUTQ, &queued), 0);
+	tcp_reset(fd[1]);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_in_range(splicer.n, 1, PIPE_BIG_BYTES - 1);
+	assert_int_equal(recv(fd[0], &byte, 1, 0), 0);
+	assert_int_equal(getsockopt(fd[0], SOL_SOCKET, SO_ERROR, &error, &len), 0);
+	assert_int_equal(error, 0);
+	len = sizeof(info);
+	assert_int_equal(getsockopt(fd[0], IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	assert_int_equal(info.tcpi_state, TCP_CLOSE);
+	close(fd[0]);
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
 }
 
 /* Opens pipes of 1 MiB until the kernel refuses one, and looks at those that come after. */
@@ -155,6 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_capacity_is_not_bytes_and_eagain_is_ambiguous),
 		cmocka_unit_test(test_splice_stops_at_urgent_mark),
+		cmocka_unit_test(test_partial_splice_swallows_the_error),
 		cmocka_unit_test(test_pipes_beyond_the_limit_are_tiny),
 	};
 

@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LEN 50000
@@ -138,6 +141,96 @@ static void test_close_with_unread_input_resets(void **state)
 	close(fd[1]);
 }
 
+/*
+ * A reset behind a FIN is told apart from one without: its error is EPIPE, and who reads gets the
+ * bytes and the end, not the error, which stays where it is.
+ */
+static void test_reset_behind_a_fin_leaves_the_end(void **state)
+{
+	int fd[2], error;
+	socklen_t len = sizeof(error);
+	char byte;
+
+	(void)state;
+	tcp_pair(fd);
+	send_all(fd[0], 'x');
+	assert_int_equal(shutdown(fd[0], SHUT_WR), 0);
+	tcp_wait_events(fd[1], EPOLLIN | EPOLLRDHUP);
+	tcp_reset(fd[0]);
+	tcp_wait_events(fd[1], EPOLLERR | EPOLLHUP);
+	recv_all(fd[1]);
+	assert_int_equal(recv(fd[1], &byte, 1, 0), 0);
+	assert_int_equal(getsockopt(fd[1], SOL_SOCKET, SO_ERROR, &error, &len), 0);
+	assert_int_equal(error, EPIPE);
+	assert_int_equal(recv(fd[1], &byte, 1, 0), 0);
+	close(fd[1]);
+}
+
+/* Sends, and dies with the socket as it is. */
+static void die_in_a_child(int fd[2], bool linger_0)
+{
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(fd[1]);
+		if (send(fd[0], "x", 1, 0) == 1 &&
+			(!linger_0 || setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &reset,
+					      sizeof(reset)) == 0))
+			raise(SIGKILL);
+		_exit(1);
+	}
+	close(fd[0]);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* A process that is killed ends its connections like one that closes them: with a FIN, unless a
+ * linger of 0 says otherwise. */
+static void test_linger_0_makes_a_reset_of_a_death(void **state)
+{
+	char data[2];
+	int fd[2];
+
+	(void)state;
+	tcp_pair(fd);
+	die_in_a_child(fd, false);
+	assert_int_equal(recv(fd[1], data, 2, MSG_WAITALL), 1);
+	assert_int_equal(recv(fd[1], data, 1, 0), 0);
+	close(fd[1]);
+
+	tcp_pair(fd);
+	die_in_a_child(fd, true);
+	assert_int_equal(recv(fd[1], data, 1, 0), 1);
+	assert_int_equal(recv(fd[1], data, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	close(fd[1]);
+}
+
+/* Once it is lifted, close(2) delivers what is queued, as if it had never been set. */
+static void test_lifted_linger_0_delivers_the_queue(void **state)
+{
+	struct linger linger = { .l_onoff = 1, .l_linger = 0 };
+	size_t sent = 0, received = 0;
+	char data[LEN] = { 0 };
+	int fd[2];
+	ssize_t n;
+
+	(void)state;
+	tcp_pair(fd);
+	assert_int_equal(setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	while ((n = send(fd[0], data, sizeof(data), MSG_DONTWAIT)) > 0)
+		sent += (size_t)n;
+	linger.l_onoff = 0;
+	assert_int_equal(setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	close(fd[0]);
+	while ((n = recv(fd[1], data, sizeof(data), 0)) > 0)
+		received += (size_t)n;
+	assert_int_equal(n, 0);
+	assert_int_equal(received, sent);
+	close(fd[1]);
+}
+
 /* A reset drops the sender's own queue: that is why one waits for SIOCOUTQ 0 before resetting. */
 static void test_reset_drops_the_send_queue(void **state)
 {
@@ -168,6 +261,9 @@ int main(void)
 		cmocka_unit_test(test_so_error_leaves_the_queue),
 		cmocka_unit_test(test_queue_is_spliced_after_reset),
 		cmocka_unit_test(test_close_with_unread_input_resets),
+		cmocka_unit_test(test_reset_behind_a_fin_leaves_the_end),
+		cmocka_unit_test(test_linger_0_makes_a_reset_of_a_death),
+		cmocka_unit_test(test_lifted_linger_0_delivers_the_queue),
 		cmocka_unit_test(test_reset_drops_the_send_queue),
 	};
 
