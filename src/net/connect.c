@@ -53,12 +53,11 @@ int connect_error(int fd)
  */
 static bool is_own_end(int fd, const struct addr *addr)
 {
-	const struct linger reset = { .l_onoff = 1 };
 	struct addr own;
 
 	if (addr_of_socket(fd, &own) < 0 || !addr_equal(&own, addr))
 		return false;
-	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	sockopt_set_reset(fd);
 	return true;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connecting to one address, without a wait. Sockets are non-blocking, CLOEXEC, TCP_NODELAY and,
- * unless the address is loopback's, keepalive. When the ports of the machine are used up by
+ * Connecting to one address, without a wait. Sockets are non-blocking, CLOEXEC and as
+ * sockopt_set_stream() makes them. When the ports of the machine are used up by
  * connections in TIME_WAIT (EADDRNOTAVAIL) one of those is taken over by an explicit bind.
  */
 #ifndef NET_CONNECT_H

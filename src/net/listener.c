@@ -7,8 +7,8 @@
  * While paused, the queue's length (LISTENER_BACKLOG) is the bound: the kernel completes no further
  * handshakes when it is full, and the peers' SYNs are sent again.
  *
- * On Linux an accepted socket starts as a copy of the listening one, so TCP_NODELAY and keepalive
- * are set once, on the listener (tests/kernel and test_listener.c hold the kernel to it). That
+ * On Linux an accepted socket starts as a copy of the listening one, so sockopt_set_stream() is
+ * called once, on the listener (tests/kernel and test_listener.c hold the kernel to it). That
  * saves five calls a connection.
  */
 #include "net/listener.h"

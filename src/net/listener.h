@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A listening TCP socket on the control loop. Connections come as plain descriptors (non-blocking,
- * CLOEXEC, TCP_NODELAY, keepalive), up to LISTENER_BATCH per turn so that a storm on one port
+ * CLOEXEC, sockopt_set_stream()), up to LISTENER_BATCH per turn so that a storm on one port
  * doesn't starve the others. An owner that has no room for more leaves them in the kernel's queue.
  */
 #ifndef NET_LISTENER_H

@@ -3,9 +3,11 @@
 #include "net/sockopt.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 int sockopt_set_int(int fd, int level, int name, int value)
@@ -18,9 +20,18 @@ void sockopt_set_local(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
 }
 
+uint64_t sockopt_queued(int fd)
+{
+	int queued;
+
+	return ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (uint64_t)queued : 0;
+}
+
 void sockopt_set_stream(int fd, bool remote)
 {
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	/* Before the first urgent byte comes: a second one makes the kernel drop it (tcp_urg()). */
+	(void)sockopt_set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 	if (!remote) {
 		sockopt_set_local(fd);
 		return;
@@ -36,4 +47,11 @@ void sockopt_set_reset(int fd)
 	const struct linger none = { .l_onoff = 1, .l_linger = 0 };
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
+void sockopt_lift_reset(int fd)
+{
+	const struct linger off = { .l_onoff = 0 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
 }

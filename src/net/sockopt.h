@@ -4,6 +4,7 @@
 #define NET_SOCKOPT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Quiet for this long: the kernel asks whether the peer is there. */
 #define SOCKOPT_KEEP_IDLE_S 60
@@ -20,14 +21,23 @@ int sockopt_set_int(int fd, int level, int name, int value);
  */
 void sockopt_set_local(int fd);
 
+/* What the peer has not acknowledged yet: bytes, and a FIN as one. */
+uint64_t sockopt_queued(int fd);
+
 /*
- * No Nagle; `remote`: keepalive with the times above, in place of the kernel's two hours. A peer on
+ * No Nagle; urgent data stays in its place in the stream (SO_OOBINLINE), so that none of it is
+ * lost; `remote`: keepalive with the times above, in place of the kernel's two hours. A peer on
  * this machine can't vanish without its kernel closing for it; sockopt_set_local() then. A socket
  * without them works as well, so failures are passed over.
  */
 void sockopt_set_stream(int fd, bool remote);
 
-/* From now on close(2) resets the connection, and throws away what waits to be sent (socket(7)). */
+/*
+ * From now on close(2), and so the process' death of whatever, resets the connection and throws
+ * away what the peer has not acknowledged (socket(7), SO_LINGER with 0). Lift it before an ordinary
+ * close.
+ */
 void sockopt_set_reset(int fd);
+void sockopt_lift_reset(int fd);
 
 #endif

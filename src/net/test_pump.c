@@ -200,10 +200,23 @@ static void test_slow_reader(void **state)
 }
 
 /*
- * A read stops at the urgent mark although there is more behind it, and no second edge tells of
- * that. The urgent byte itself is not part of the stream.
+ * FTP's ABOR and telnet's Synch lost the byte that they send as urgent data. It stays where it is
+ * in the stream: behind what was sent before, the second of two urgent bytes as well as the first.
+ * A read stops at the mark although there is more behind it, and no second edge tells of that.
  */
-static void test_urgent_data_does_not_stall(void **state)
+static void send_urgent(int from, int to)
+{
+	char buf[16];
+
+	assert_int_equal(send(from, "abc", 3, 0), 3);
+	assert_int_equal(send(from, "!", 1, MSG_OOB), 1);
+	assert_int_equal(send(from, "?", 1, MSG_OOB), 1);
+	assert_int_equal(send(from, "def", 3, 0), 3);
+	assert_int_equal(recv(to, buf, 8, MSG_WAITALL), 8);
+	assert_memory_equal(buf, "abc!?def", 8);
+}
+
+static void test_urgent_data_stays_in_its_place(void **state)
 {
 	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
 	struct fixture *f = fixture_new(&config);
@@ -211,12 +224,21 @@ static void test_urgent_data_does_not_stall(void **state)
 	char buf[8];
 
 	link_open(f, &l, 0);
-	assert_int_equal(send(l.visitor, "abc", 3, 0), 3);
-	assert_int_equal(send(l.visitor, "!", 1, MSG_OOB), 1);
-	assert_int_equal(send(l.visitor, "def", 3, 0), 3);
+	/* Before the pump has the socket, too. */
+	assert_int_equal(send(l.visitor, "1", 1, MSG_OOB), 1);
+	assert_int_equal(send(l.visitor, "2", 1, MSG_OOB), 1);
 	link_add(&l, NULL, NULL);
-	assert_int_equal(recv(l.app, buf, 6, MSG_WAITALL), 6);
-	assert_memory_equal(buf, "abcdef", 6);
+	assert_int_equal(recv(l.app, buf, 2, MSG_WAITALL), 2);
+	assert_memory_equal(buf, "12", 2);
+	for (int round = 0; round < 20; round++) {
+		send_urgent(l.visitor, l.app);
+		send_urgent(l.app, l.visitor);
+	}
+	/* The last byte of a stream. */
+	assert_int_equal(send(l.visitor, "!", 1, MSG_OOB), 1);
+	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
+	assert_int_equal(recv(l.app, buf, sizeof(buf), MSG_WAITALL), 1);
+	assert_int_equal(buf[0], '!');
 	link_close(&l);
 	link_wait(&l);
 	fixture_free(f);
@@ -231,7 +253,7 @@ int main(void)
 		test_in_modes(test_half_close_by_visitor),
 		test_in_modes(test_half_close_by_app),
 		test_in_modes(test_slow_reader),
-		test_in_modes(test_urgent_data_does_not_stall),
+		test_in_modes(test_urgent_data_stays_in_its_place),
 	};
 
 	return cmocka_run_group_tests_name("net/pump", tests, NULL, NULL);

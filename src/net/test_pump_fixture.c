@@ -5,16 +5,22 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "net/sockopt.h"
 
 #define STREAM_CHUNK 16384
 
@@ -81,10 +87,10 @@ static void tcp_pair(int buffer_bytes, int *ret_peer, int *ret_pump)
 	struct sockaddr_in addr = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(addr);
-	const int one = 1;
 
 	assert_true(listener >= 0);
 	set_buffers(listener, buffer_bytes);
+	sockopt_set_stream(listener, false);
 	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(listener, 1), 0);
 	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
@@ -95,7 +101,6 @@ static void tcp_pair(int buffer_bytes, int *ret_peer, int *ret_pump)
 	*ret_pump = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	assert_true(*ret_pump >= 0);
 	set_timeout(*ret_peer);
-	assert_int_equal(setsockopt(*ret_pump, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), 0);
 }
 
 void link_open(struct fixture *f, struct link *l, int buffer_bytes)
@@ -145,6 +150,17 @@ void link_wait_bytes(struct link *l, enum pump_side side, uint64_t bytes)
 		if (!l->done)
 			pump_bytes(l->pump, moved);
 		sched_yield();
+	}
+}
+
+void link_pause(struct link *l, uint64_t ms)
+{
+	uint64_t end_ms = clock_now_ms() + ms;
+
+	while (clock_now_ms() < end_ms) {
+		uv_run(&l->fixture->loop, UV_RUN_NOWAIT);
+		assert_false(l->done);
+		(void)poll(NULL, 0, 1);
 	}
 }
 
@@ -228,10 +244,27 @@ bool flow_join(struct flow *flow)
 	return flow->ok;
 }
 
+void wait_acknowledged(int fd)
+{
+	int queued;
+
+	do {
+		assert_int_equal(ioctl(fd, SIOCOUTQ, &queued), 0);
+		sched_yield();
+	} while (queued > 0);
+}
+
 void reset_fd(int *fd)
 {
-	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-
-	assert_int_equal(setsockopt(*fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+	sockopt_set_reset(*fd);
 	*fd = fd_close(*fd);
+}
+
+void vanish_fd(int fd)
+{
+	struct sock_filter drop = { .code = BPF_RET | BPF_K, .k = 0 };
+	const struct sock_fprog program = { .len = 1, .filter = &drop };
+
+	assert_int_equal(
+		setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
 }

@@ -59,6 +59,8 @@ void link_add(struct link *l, const char *early_outer, const char *early_inner);
 void link_wait(struct link *l);
 /* Runs the loop until the pump has moved so many bytes from that side. */
 void link_wait_bytes(struct link *l, enum pump_side side, uint64_t bytes);
+/* Runs the loop for so long, in which nothing may end it: for what a deadline must not do. */
+void link_pause(struct link *l, uint64_t ms);
 void link_close(struct link *l);
 
 void flow_start(struct flow *flow);
@@ -68,8 +70,15 @@ bool flow_join(struct flow *flow);
 bool stream_write(int fd, uint64_t seed, size_t len);
 bool stream_read(int fd, uint64_t seed, size_t len);
 
+/* Until the peer's kernel has acknowledged all, a FIN included: what it hasn't is lost in a reset,
+ * tunnel or no tunnel. */
+void wait_acknowledged(int fd);
+
 /* Closes with a reset. */
 void reset_fd(int *fd);
+
+/* No packet reaches the socket any more: to its peer it has vanished. */
+void vanish_fd(int fd);
 
 /* Runs the test once in each mode; `state` is a mode that *state points to. */
 extern const enum pump_mode test_modes[3];
