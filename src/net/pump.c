@@ -2,23 +2,61 @@
 /*
  * One forwarded connection. Invariant: what was read from a side is delivered before that side's
  * end is passed on, a FIN as a FIN and a reset as a reset.
+ *
+ * A side ends in one of four ways. A FIN: its direction is done once that was passed on, the other
+ * one goes on. A reset: nothing reaches it any more; what it had sent is delivered within
+ * PUMP_DRAIN_TIMEOUT_MS without progress, and the other side is reset. A FIN and then an error: the
+ * same, but it had said all it had to say, so the FIN is passed on and nobody hurries the reader;
+ * the reset follows when the reader's kernel has acknowledged the FIN. It vanishes: as a reset,
+ * with ETIMEDOUT, found by pump_check().
  */
 #include "net/pump.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "net/sockopt.h"
 
 /* How long a failed connection's last bytes may stay undelivered without any progress. */
 #define PUMP_DRAIN_TIMEOUT_MS 5000U
+
+/*
+ * How often the kernel must have asked a silent peer. The probes of a reader that has paused for
+ * long are two minutes apart (TCP_RTO_MAX), and a lost one is no proof.
+ */
+#define PUMP_VANISHED_ASKED 3U
+
+static bool side_info(const struct pump *p, enum pump_side side, struct tcp_info *ret_info)
+{
+	socklen_t len = sizeof(*ret_info);
+
+	return getsockopt(p->fd[side], IPPROTO_TCP, TCP_INFO, ret_info, &len) == 0;
+}
+
+bool pump_side_dead(const struct pump *p, enum pump_side side)
+{
+	struct tcp_info info;
+
+	return side_info(p, side, &info) && info.tcpi_state == TCP_CLOSE;
+}
+
+/* Takes it from the socket. */
+static int side_error(const struct pump *p, enum pump_side side)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (getsockopt(p->fd[side], SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error == 0)
+		return ECONNRESET;
+	return error;
+}
 
 void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *io)
 {
@@ -26,6 +64,8 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 
 	if (p->failed[side])
 		return;
+	if (error == 0)
+		error = side_error(p, side);
 	p->failed[side] = true;
 	if (p->failed[other]) {
 		pump_set_end(p, PUMP_END_RESET);
@@ -33,19 +73,12 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 	}
 	p->result.side = side;
 	p->result.error = error;
+	/* The kernel's word for a reset that came behind a FIN (tcp_reset()). */
+	p->dir[side].fin |= error == EPIPE;
 	p->dir[side].hup = true;
-	p->dir[side].fin = false;
 	p->dir[side].readable = !p->dir[side].eof;
 	p->dir[other].done = true;
 	pump_dir_drop(&p->dir[other], io);
-}
-
-/* Bytes that the side's peer has not acknowledged yet. */
-static uint64_t side_queued(const struct pump *p, enum pump_side side)
-{
-	int queued;
-
-	return ioctl(p->fd[side], SIOCOUTQ, &queued) == 0 && queued > 0 ? (uint64_t)queued : 0;
 }
 
 static enum pump_side failed_side(const struct pump *p)
@@ -63,7 +96,7 @@ static bool pump_over(const struct pump *p)
 		return false;
 	if (!p->failed[PUMP_OUTER] && !p->failed[PUMP_INNER])
 		return true;
-	return side_queued(p, pump_other_side(failed_side(p))) == 0;
+	return sockopt_queued(p->fd[pump_other_side(failed_side(p))]) == 0;
 }
 
 struct pump *pump_new(const struct pump_job *job, uint64_t now_ms)
@@ -75,8 +108,11 @@ struct pump *pump_new(const struct pump_job *job, uint64_t now_ms)
 	list_init(&p->link);
 	list_init(&p->abort_link);
 	list_init(&p->run_link);
-	list_init(&p->watch_link);
-	p->fd[PUMP_OUTER] = p->fd[PUMP_INNER] = -1;
+	list_init(&p->drain_link);
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		p->fd[side] = -1;
+		p->dir[side].pipe = PIPE_NONE;
+	}
 	p->start_ms = now_ms;
 	p->done = job->done;
 	p->owner = job->owner;
@@ -111,14 +147,10 @@ uint32_t pump_held(const struct pump *p)
 	return bytes;
 }
 
-static int side_error(const struct pump *p, enum pump_side side)
+void pump_start(struct pump *p)
 {
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	if (getsockopt(p->fd[side], SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error == 0)
-		return ECONNRESET;
-	return error;
+	for (int side = 0; side < PUMP_SIDES; side++)
+		sockopt_set_reset(p->fd[side]);
 }
 
 void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pump_io *io)
@@ -135,8 +167,8 @@ void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pum
 		p->dir[other].blocked = false;
 	/* HUP is both directions shut. If ours to that side isn't, the side was reset. */
 	if ((events & EPOLLERR) || ((events & EPOLLHUP) && !p->dir[other].done))
-		pump_fail(p, side, side_error(p, side), io);
-	else if (events & EPOLLRDHUP)
+		pump_fail(p, side, 0, io);
+	else if ((events & EPOLLRDHUP) && !p->failed[side])
 		p->dir[side].fin = true;
 }
 
@@ -170,28 +202,23 @@ void pump_set_end(struct pump *p, enum pump_end end)
 	p->result.end = end;
 }
 
-static bool end_is_reset(enum pump_end end)
-{
-	return end != PUMP_END_CLOSED && end != PUMP_END_HALF_CLOSED;
-}
-
 void pump_close(struct pump *p, struct pump_io *io)
 {
-	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		pump_dir_drop(&p->dir[side], io);
-		if (end_is_reset(p->result.end))
-			(void)setsockopt(p->fd[side], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		if (p->result.end == PUMP_END_CLOSED)
+			sockopt_lift_reset(p->fd[side]);
 		p->fd[side] = fd_close(p->fd[side]);
 	}
 }
 
 enum pump_watch pump_wants_watch(const struct pump *p, const struct pump_io *io)
 {
-	if (p->failed[PUMP_OUTER] || p->failed[PUMP_INNER])
-		return PUMP_WATCH_DRAIN;
-	if (io->half_close_timeout_ms && p->dir[PUMP_OUTER].done != p->dir[PUMP_INNER].done)
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		if (p->failed[side] && !p->dir[side].fin)
+			return PUMP_WATCH_DRAIN;
+	}
+	if (io->half_close_timeout_ms && (p->dir[PUMP_OUTER].done || p->dir[PUMP_INNER].done))
 		return PUMP_WATCH_HALF_CLOSED;
 	return io->idle_timeout_ms ? PUMP_WATCH_IDLE : PUMP_WATCH_NONE;
 }
@@ -200,41 +227,81 @@ enum pump_watch pump_wants_watch(const struct pump *p, const struct pump_io *io)
  * Changes with every byte moved, and with every byte acknowledged: a slow reader can empty a full
  * send queue for minutes before it takes another byte from us.
  */
-static uint64_t pump_mark(const struct pump *p)
+static uint64_t pump_mark(const struct pump *p, const uint64_t queued[PUMP_SIDES])
 {
 	uint64_t mark = 0;
 
 	for (int side = 0; side < PUMP_SIDES; side++)
 		mark += atomic_load_explicit(&p->dir[side].bytes, memory_order_relaxed) -
-			side_queued(p, (enum pump_side)side);
+			queued[side];
 	return mark;
 }
 
-enum pump_next pump_check_watch(struct pump *p, const struct pump_io *io, uint64_t now_ms)
+/*
+ * Whether something is queued for the side and the kernel has asked in vain for
+ * vanished_timeout_ms. TCP_USER_TIMEOUT would say so, too, of a reader that pauses and answers
+ * each probe.
+ */
+static bool side_vanished(struct pump *p, enum pump_side side, uint64_t queued,
+	const struct pump_io *io, uint64_t now_ms)
+{
+	uint64_t silent_ms = now_ms - p->silent_since_ms[side];
+	struct tcp_info info = { 0 };
+	unsigned asked;
+
+	if (!io->vanished_timeout_ms || p->failed[side])
+		return false;
+	if (queued)
+		(void)side_info(p, side, &info);
+	asked = (unsigned)info.tcpi_retransmits + info.tcpi_probes;
+	if (!asked || info.tcpi_last_ack_recv < silent_ms) {
+		p->silent_since_ms[side] = now_ms;
+		return false;
+	}
+	return silent_ms >= io->vanished_timeout_ms && asked >= PUMP_VANISHED_ASKED;
+}
+
+/* Whether nothing has moved for the deadline that applies. */
+static bool pump_is_late(struct pump *p, const uint64_t queued[PUMP_SIDES],
+	const struct pump_io *io, uint64_t now_ms)
+{
+	const uint64_t timeout_of[] = {
+		[PUMP_WATCH_NONE] = UINT64_MAX,
+		[PUMP_WATCH_IDLE] = io->idle_timeout_ms,
+		[PUMP_WATCH_HALF_CLOSED] = io->half_close_timeout_ms,
+		[PUMP_WATCH_DRAIN] = PUMP_DRAIN_TIMEOUT_MS,
+	};
+	uint64_t mark = pump_mark(p, queued);
+	/* A reader that pauses has not had all yet: that it is half closed is no reason to cut. */
+	bool undelivered = (queued[PUMP_OUTER] && !p->failed[PUMP_OUTER]) ||
+			   (queued[PUMP_INNER] && !p->failed[PUMP_INNER]);
+
+	if (mark != p->watch_mark || (p->watch == PUMP_WATCH_HALF_CLOSED && undelivered)) {
+		p->watch_mark = mark;
+		p->watch_since_ms = now_ms;
+	}
+	return now_ms - p->watch_since_ms >= timeout_of[p->watch];
+}
+
+enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms)
 {
 	static const enum pump_end end_of[] = {
 		[PUMP_WATCH_IDLE] = PUMP_END_IDLE,
 		[PUMP_WATCH_HALF_CLOSED] = PUMP_END_HALF_CLOSED,
 		[PUMP_WATCH_DRAIN] = PUMP_END_RESET,
 	};
-	const uint64_t timeout_of[] = {
-		[PUMP_WATCH_IDLE] = io->idle_timeout_ms,
-		[PUMP_WATCH_HALF_CLOSED] = io->half_close_timeout_ms,
-		[PUMP_WATCH_DRAIN] = PUMP_DRAIN_TIMEOUT_MS,
-	};
-	uint64_t mark;
+	uint64_t queued[PUMP_SIDES];
 
-	if (pump_over(p)) {
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		queued[side] = sockopt_queued(p->fd[side]);
+		if (!side_vanished(p, (enum pump_side)side, queued[side], io, now_ms))
+			continue;
+		pump_fail(p, (enum pump_side)side, ETIMEDOUT, io);
+		return PUMP_MORE;
+	}
+	if (pump_over(p))
 		pump_set_end(p, PUMP_END_RESET);
-		return PUMP_FINISHED;
-	}
-	mark = pump_mark(p);
-	if (mark != p->watch_mark) {
-		p->watch_mark = mark;
-		p->watch_since_ms = now_ms;
-	}
-	if (now_ms - p->watch_since_ms < timeout_of[p->watch])
-		return PUMP_WAIT;
-	pump_set_end(p, end_of[p->watch]);
-	return PUMP_FINISHED;
+	else if (pump_is_late(p, queued, io, now_ms))
+		pump_set_end(p, end_of[p->watch]);
+	return p->ended ? PUMP_FINISHED : PUMP_WAIT;
 }

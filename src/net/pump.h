@@ -4,7 +4,9 @@
  * the byte counts are read by other threads. It knows neither threads nor epoll: the worker tells
  * it what a socket is ready for and runs it until it has nothing to do.
  *
- * The sockets come with TCP_NODELAY and keepalive set by whoever made them.
+ * The sockets come with sockopt_set_stream() called by whoever made them. As long as the pump has
+ * them, closing them is a reset (sockopt_set_reset()): if the process dies, nobody takes what
+ * was cut for whole.
  */
 #ifndef NET_PUMP_H
 #define NET_PUMP_H
@@ -24,12 +26,12 @@ enum pump_next {
 	PUMP_FINISHED, /* `result` says why */
 };
 
-/* What a pump waits for with a deadline, most urgent last. */
+/* What a pump's deadline is for, most urgent last. */
 enum pump_watch {
 	PUMP_WATCH_NONE,
 	PUMP_WATCH_IDLE,
 	PUMP_WATCH_HALF_CLOSED,
-	PUMP_WATCH_DRAIN, /* a side failed; what had been read from it is being delivered */
+	PUMP_WATCH_DRAIN, /* a side was reset; what had come from it is being delivered */
 };
 
 struct pump {
@@ -44,10 +46,13 @@ struct pump {
 	struct list link;       /* of the worker: incoming, open, finished or done */
 	struct list abort_link; /* of the worker's aborts, under its lock */
 	struct list run_link;   /* of its run queue */
-	struct list watch_link; /* of one of its watch lists */
+	struct list drain_link; /* of its drained list */
 	enum pump_watch watch;
 	uint64_t watch_mark;     /* what was seen last; as long as it changes there is progress */
 	uint64_t watch_since_ms; /* when it changed */
+	/* Since when nothing came from it that the kernel has asked for; only seen by the checks.
+	 */
+	uint64_t silent_since_ms[PUMP_SIDES];
 
 	uint64_t start_ms;
 	pump_done_fn done;
@@ -63,9 +68,15 @@ uint32_t pump_held(const struct pump *p);
 
 /*
  * The side is dead: nothing more reaches it, but what it had sent is still read and delivered
- * before the other side is reset.
+ * before the other side is reset, its FIN included if there was one. `error` 0: the socket knows.
  */
 void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *io);
+
+/* Whether the side's connection is over for the kernel, whatever reads and writes said. */
+bool pump_side_dead(const struct pump *p, enum pump_side side);
+
+/* Begins, on the worker's thread. */
+void pump_start(struct pump *p);
 
 /* A socket's epoll events. */
 void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pump_io *io);
@@ -75,13 +86,16 @@ enum pump_next pump_run(struct pump *p, struct pump_io *io);
 /* Records how it ends, if that isn't known yet. */
 void pump_set_end(struct pump *p, enum pump_end end);
 
-/* Closes both sockets, with a reset where the end calls for it, and frees all but the pump. */
+/* Closes both sockets, with a reset unless it was closed in order, and frees all but the pump. */
 void pump_close(struct pump *p, struct pump_io *io);
 
 /* Which deadline applies now. */
 enum pump_watch pump_wants_watch(const struct pump *p, const struct pump_io *io);
 
-/* Looks at a watched pump: PUMP_FINISHED when it is over, by its deadline or all delivered. */
-enum pump_next pump_check_watch(struct pump *p, const struct pump_io *io, uint64_t now_ms);
+/*
+ * Looks for what no event tells: a deadline that is over, the last byte acknowledged, a peer that
+ * has vanished. PUMP_FINISHED: it is over; PUMP_MORE: a side has failed; else PUMP_WAIT.
+ */
+enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms);
 
 #endif

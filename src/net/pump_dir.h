@@ -25,7 +25,8 @@ struct pump_dir {
 	struct pipe pipe; /* only during a turn, or while bytes are stuck in it */
 	uint32_t streak;  /* bytes of large reads in a row: bulk is spliced */
 	bool readable;    /* the source may have bytes */
-	bool fin;         /* the source's FIN has arrived, behind what is still to be read */
+	bool fin;         /* the source's FIN has arrived, behind what is still to be read: no error
+			   * that follows takes anything of it away */
 	bool hup;     /* its end may have been told: a short read does not mean an empty queue */
 	bool urgent;  /* it has urgent data: a read stops at the mark, splice(2) never passes it */
 	bool blocked; /* the destination takes no more until EPOLLOUT */
@@ -38,7 +39,7 @@ struct pump_io {
 	uint8_t *buffer; /* PUMP_BUFFER_BYTES */
 	struct pipe_cache pipes;
 	enum pump_mode mode;
-	uint64_t half_close_timeout_ms, idle_timeout_ms;
+	uint64_t half_close_timeout_ms, idle_timeout_ms, vanished_timeout_ms; /* 0: none */
 	_Atomic uint64_t held_bytes; /* on the heap now, all pumps of the worker */
 	_Atomic uint64_t bytes[PUMP_SIDES];
 	_Atomic uint64_t spliced_bytes;
@@ -49,7 +50,8 @@ static inline enum pump_side pump_other_side(enum pump_side side)
 	return side == PUMP_OUTER ? PUMP_INNER : PUMP_OUTER;
 }
 
-/* Copies the early bytes, len < 4 GiB. 0 or -ENOMEM. */
+/* Copies the early bytes, len < 4 GiB; all else is as calloc() left it, `pipe` is PIPE_NONE. 0 or
+ * -ENOMEM. */
 int pump_dir_init(struct pump_dir *d, const void *early, size_t len);
 
 /* Whether a turn would do anything. */

@@ -30,8 +30,8 @@ enum pump_side {
 /* How a connection ended. */
 enum pump_end {
 	PUMP_END_CLOSED, /* both directions reached EOF and everything was delivered */
-	PUMP_END_RESET,  /* a side was reset or failed; what had been read from it was delivered */
-	PUMP_END_HALF_CLOSED, /* half closed and without traffic for the half-close timeout */
+	PUMP_END_RESET,  /* a side was reset, failed or vanished; what came from it was delivered */
+	PUMP_END_HALF_CLOSED, /* half closed, all delivered, and quiet for the half-close timeout */
 	PUMP_END_IDLE,        /* without traffic for the idle timeout */
 	PUMP_END_ABORTED,     /* pump_abort() or the pool's end */
 	PUMP_END_NO_MEMORY,   /* it could not be set up */
@@ -43,11 +43,20 @@ enum pump_mode {
 	PUMP_SPLICE, /* splice from the first byte where a pipe is to be had (for tests) */
 };
 
+/*
+ * Bytes wait for a peer that has acknowledged nothing for so long, while the kernel sends them
+ * again or probes a closed window: it is gone. The kernel itself tries for 15 minutes and more
+ * (tcp(7), tcp_retries2), and sends no keepalive meanwhile. As long as keepalive allows where
+ * nothing waits (sockopt.h). A reader that only pauses acknowledges each probe.
+ */
+#define PUMP_VANISHED_MS 120000U
+
 struct pump_pool_config {
 	unsigned workers; /* threads; 0: one per online core */
 	enum pump_mode mode;
 	uint64_t half_close_timeout_ms; /* 0: none */
 	uint64_t idle_timeout_ms;       /* 0: none */
+	uint64_t vanished_timeout_ms;   /* PUMP_VANISHED_MS; 0: none */
 	uint32_t pipe_pages; /* the budget for pipes; 0: half of what the kernel allows a user */
 };
 
@@ -56,7 +65,7 @@ struct pump_result {
 	uint64_t duration_ms;
 	enum pump_end end;
 	enum pump_side side; /* of the side that was reset, for PUMP_END_RESET */
-	int error;           /* positive errno of that side, 0 where there is none */
+	int error; /* positive errno of that side, ETIMEDOUT if it has vanished; 0: there is none */
 };
 
 /* Runs once per pump_pool_add() that returned 0, on the control loop; `result` lives as long as the

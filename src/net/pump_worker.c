@@ -5,7 +5,7 @@
  * and is handed back at the end of the round, when no event of the batch refers to it any more.
  *
  * The path of a message is epoll_wait, recv, send: no clock, no lock, no timer. Deadlines are
- * looked at from a timer that is armed only while some pump has one, and progress is seen from the
+ * looked at from a timer that is armed only while there is a pump, and progress is seen from the
  * byte counts.
  */
 #include "net/pump_worker.h"
@@ -54,9 +54,16 @@ static void list_append_all(struct list *to, struct list *from)
 
 static uint64_t tick_of(const struct pump_pool_config *config)
 {
-	uint64_t half = config->half_close_timeout_ms, idle = config->idle_timeout_ms;
-	uint64_t shortest = half && idle ? min_u64(half, idle) : max_u64(half, idle);
+	const uint64_t timeouts[] = { config->half_close_timeout_ms, config->idle_timeout_ms,
+		config->vanished_timeout_ms };
+	uint64_t shortest = UINT64_MAX;
 
+	for (size_t i = 0; i < ARRAY_LEN(timeouts); i++) {
+		if (timeouts[i])
+			shortest = min_u64(shortest, timeouts[i]);
+	}
+	if (shortest == UINT64_MAX)
+		return 0;
 	return max_u64(shortest / WORKER_TICK_PARTS, WORKER_TICK_MIN_MS);
 }
 
@@ -101,12 +108,12 @@ int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *confi
 	list_init(&w->open);
 	list_init(&w->run_queue);
 	list_init(&w->finished);
-	list_init(&w->watched);
 	list_init(&w->drained);
 	pipe_cache_init(&w->io.pipes, pipes);
 	w->io.mode = config->mode;
 	w->io.half_close_timeout_ms = config->half_close_timeout_ms;
 	w->io.idle_timeout_ms = config->idle_timeout_ms;
+	w->io.vanished_timeout_ms = config->vanished_timeout_ms;
 	w->io.buffer = malloc(PUMP_BUFFER_BYTES);
 	r = w->io.buffer ? worker_open_fds(w) : -ENOMEM;
 	if (r < 0)
@@ -136,7 +143,7 @@ static void worker_finish(struct pump_worker *w, struct pump *p)
 	}
 	pump_close(p, &w->io);
 	list_remove(&p->run_link);
-	list_remove(&p->watch_link);
+	list_remove(&p->drain_link);
 	list_remove(&p->link);
 	list_push_back(&w->finished, &p->link);
 }
@@ -148,7 +155,7 @@ static void worker_arm(struct pump_worker *w)
 
 	if (!list_empty(&w->drained))
 		ms = WORKER_DRAIN_TICK_MS;
-	else if (!list_empty(&w->watched))
+	else if (!list_empty(&w->open))
 		ms = w->tick_ms;
 	if (ms == 0 || (w->armed_ms > 0 && w->armed_ms <= ms))
 		return;
@@ -166,10 +173,9 @@ static void worker_set_watch(struct pump_worker *w, struct pump *p)
 		return;
 	p->watch = watch;
 	p->watch_since_ms = clock_now_ms();
-	list_remove(&p->watch_link);
-	if (watch != PUMP_WATCH_NONE)
-		list_push_back(
-			watch == PUMP_WATCH_DRAIN ? &w->drained : &w->watched, &p->watch_link);
+	list_remove(&p->drain_link);
+	if (watch == PUMP_WATCH_DRAIN)
+		list_push_back(&w->drained, &p->drain_link);
 	worker_arm(w);
 }
 
@@ -179,14 +185,23 @@ static void worker_queue(struct pump_worker *w, struct pump *p)
 		list_push_back(&w->run_queue, &p->run_link);
 }
 
-static void worker_sweep(struct pump_worker *w, struct list *watched, uint64_t now_ms)
+/* Something outside of its turn has happened to the pump. */
+static void worker_note(struct pump_worker *w, struct pump *p)
 {
-	list_for_each_safe(link, watched) {
-		struct pump *p = list_entry(link, struct pump, watch_link);
+	worker_queue(w, p);
+	/* A side has failed, and the other one takes nothing: that has a deadline. */
+	if (list_empty(&p->run_link))
+		worker_set_watch(w, p);
+}
 
-		if (pump_check_watch(p, &w->io, now_ms) == PUMP_FINISHED)
-			worker_finish(w, p);
-	}
+static void worker_check(struct pump_worker *w, struct pump *p, uint64_t now_ms)
+{
+	enum pump_next next = pump_check(p, &w->io, now_ms);
+
+	if (next == PUMP_FINISHED)
+		worker_finish(w, p);
+	else if (next == PUMP_MORE)
+		worker_note(w, p);
 }
 
 static void worker_tick(struct pump_worker *w)
@@ -194,10 +209,12 @@ static void worker_tick(struct pump_worker *w)
 	uint64_t now_ms = clock_now_ms();
 
 	w->armed_ms = 0;
-	worker_sweep(w, &w->drained, now_ms);
-	if (now_ms - w->swept_ms >= w->tick_ms) {
+	list_for_each_safe(link, &w->drained)
+		worker_check(w, list_entry(link, struct pump, drain_link), now_ms);
+	if (w->tick_ms && now_ms - w->swept_ms >= w->tick_ms) {
 		w->swept_ms = now_ms;
-		worker_sweep(w, &w->watched, now_ms);
+		list_for_each_safe(link, &w->open)
+			worker_check(w, list_entry(link, struct pump, link), now_ms);
 	}
 	worker_arm(w);
 }
@@ -213,7 +230,9 @@ static void worker_take(struct pump_worker *w, struct pump *p)
 		if (worker_watch_fd(w, p->fd[side], WORKER_SOCKET_EVENTS, token) < 0)
 			pump_set_end(p, PUMP_END_NO_MEMORY);
 	}
+	pump_start(p);
 	worker_set_watch(w, p);
+	worker_arm(w);
 	worker_queue(w, p);
 }
 
@@ -315,10 +334,7 @@ static bool worker_round(struct pump_worker *w)
 		if (!p)
 			continue;
 		pump_ready(p, (enum pump_side)(token & 1), events[i].events, &w->io);
-		worker_queue(w, p);
-		/* A side has failed, and the other one takes nothing: that has a deadline. */
-		if (list_empty(&p->run_link))
-			worker_set_watch(w, p);
+		worker_note(w, p);
 	}
 	if (wake)
 		go_on = worker_take_messages(w);

@@ -23,7 +23,7 @@ struct pump_worker {
 	bool started;
 	int epoll_fd, wake_fd, timer_fd;
 	uv_async_t *notify; /* of the pool: sent when `done` was empty, and at the thread's end */
-	uint64_t tick_ms;   /* how often idle and half-closed pumps are looked at */
+	uint64_t tick_ms;   /* how often all pumps are looked at; 0: never */
 
 	pthread_mutex_t lock;
 	struct list incoming, aborts, done; /* under lock */
@@ -31,12 +31,12 @@ struct pump_worker {
 
 	/* The thread's own. */
 	struct pump_io io;
-	struct list open;             /* every pump that it has */
-	struct list run_queue;        /* those with something to do now */
-	struct list finished;         /* to be moved to `done` at the end of the round */
-	struct list watched, drained; /* those with a deadline, by how soon */
-	uint64_t armed_ms;            /* what the timer was set to; 0: not armed */
-	uint64_t swept_ms;            /* when `watched` was last looked through */
+	struct list open;      /* every pump that it has */
+	struct list run_queue; /* those with something to do now */
+	struct list finished;  /* to be moved to `done` at the end of the round */
+	struct list drained;   /* those that are looked at every 20 ms */
+	uint64_t armed_ms;     /* what the timer was set to; 0: not armed */
+	uint64_t swept_ms;     /* when `open` was last looked through */
 
 	unsigned load; /* the control loop's own: pumps handed over and not yet completed */
 };

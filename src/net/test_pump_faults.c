@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel and the heap do rarely, made to happen: the linker puts us in front of them. */
+#include "net/test_pump_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "net/pump.h"
+
+#define QUESTION_BYTES 300000U
+
+static int reset_in_splice = -1; /* a peer to reset in the middle of the next splice to a socket */
+static bool swallowed;           /* that was done, and its error is gone */
+static size_t malloc_refuses;    /* blocks of that size */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+ssize_t __real_splice(
+	int from, off_t *from_off, int to, off_t *to_off, size_t len, unsigned int flags);
+ssize_t __wrap_splice(
+	int from, off_t *from_off, int to, off_t *to_off, size_t len, unsigned int flags);
+
+void *__wrap_malloc(size_t size)
+{
+	return malloc_refuses && size == malloc_refuses ? NULL : __real_malloc(size);
+}
+
+/*
+ * As the kernel's own, when a reset comes in its middle (tests/kernel/test_splice.c): it returns
+ * what it had moved, and the error is gone.
+ */
+ssize_t __wrap_splice(
+	int from, off_t *from_off, int to, off_t *to_off, size_t len, unsigned int flags)
+{
+	int type, error;
+	socklen_t size = sizeof(type);
+	ssize_t n;
+
+	if (reset_in_splice < 0 || len < QUESTION_BYTES / 4 ||
+		getsockopt(to, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
+		return __real_splice(from, from_off, to, to_off, len, flags);
+	n = __real_splice(from, from_off, to, to_off, len / 2, flags);
+	if (n > 0) {
+		reset_fd(&reset_in_splice);
+		size = sizeof(error);
+		swallowed = getsockopt(to, SOL_SOCKET, SO_ERROR, &error, &size) == 0 &&
+			    error == ECONNRESET;
+	}
+	return n;
+}
+
+/*
+ * An application's reset reached the visitor as a clean end: the splice that it interrupted had
+ * taken the error for itself, and the next read from the application said 0.
+ */
+static void test_reset_in_the_middle_of_a_splice_is_no_end(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = PUMP_SPLICE };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+	char byte;
+
+	(void)state;
+	link_open(f, &l, 0);
+	assert_int_equal(send(l.app, "answ", 4, 0), 4);
+	assert_true(stream_write(l.visitor, 1, QUESTION_BYTES));
+	reset_in_splice = l.app;
+	link_add(&l, NULL, NULL);
+	link_wait(&l);
+	assert_true(swallowed);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(recv(l.visitor, &byte, 1, 0), 1);
+	assert_int_equal(recv(l.visitor, &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	assert_int_equal(l.result.end, PUMP_END_RESET);
+	assert_int_equal(l.result.side, PUMP_INNER);
+	l.app = -1;
+	link_close(&l);
+	fixture_free(f);
+}
+
+/* Without memory for a visitor's early bytes the whole process ended, by an assertion. */
+static void test_no_memory_for_early_bytes(void **state)
+{
+	static const char early[12345];
+	struct pump_job job = { .fd = { -1, -1 } };
+
+	(void)state;
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		job.early[side] = early;
+		job.early_len[side] = sizeof(early) - (size_t)side;
+	}
+	for (size_t i = 0; i < PUMP_SIDES; i++) {
+		malloc_refuses = job.early_len[i];
+		assert_null(pump_new(&job, 0));
+	}
+	malloc_refuses = 0;
+	pump_free(pump_new(&job, 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reset_in_the_middle_of_a_splice_is_no_end),
+		cmocka_unit_test(test_no_memory_for_early_bytes),
+	};
+
+	return cmocka_run_group_tests_name("net/pump_faults", tests, NULL, NULL);
+}
