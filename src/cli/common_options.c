@@ -93,5 +93,6 @@ void common_options_pool(const struct common_values *values, struct pump_pool_co
 		.mode = (enum pump_mode)values->data_path,
 		.half_close_timeout_ms = values->half_close_timeout_ms,
 		.idle_timeout_ms = values->idle_timeout_ms,
+		.vanished_timeout_ms = PUMP_VANISHED_MS,
 	};
 }

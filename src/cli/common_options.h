@@ -49,15 +49,15 @@ extern const char *const common_data_paths[];
 	COMMON_DURATION(       \
 		"grace", grace_ms, default_, "How long open connections may go on after SIGTERM")
 #define COMMON_HALF_CLOSE_TIMEOUT                                           \
-	COMMON_DURATION("half-close-timeout", half_close_timeout_ms, "60s", \
-		"End a connection that one side has closed after so long without traffic")
+	COMMON_DURATION("half-close-timeout", half_close_timeout_ms, "10m", \
+		"Reset a connection that one side has closed after so long without traffic")
 #define COMMON_HELP                                                                      \
 	{                                                                                \
 		.name = "help", .letter = 'h', .type = OPTION_HELP, .help = "Print help" \
 	}
 #define COMMON_IDLE_TIMEOUT                                      \
 	COMMON_DURATION("idle-timeout", idle_timeout_ms, "none", \
-		"End a connection after so long without traffic")
+		"Reset a connection after so long without traffic")
 #define COMMON_JSON                       \
 	COMMON("json", OPTION_FLAG, json, \
 		.help = "Print events to standard output, a JSON object per line")

@@ -2,11 +2,13 @@
 /*
  * The invariant: a stream is either waiting (in relay->pending and relay->waiting, with a
  * descriptor of its own and a deadline) or joined (in relay->joined, its descriptor owned by the
- * pump). It holds a reference on its endpoint.
+ * pump). It holds a reference on its endpoint. If we die, a
+ * visitor is reset from the moment that he waits.
  */
 #include "relay/stream.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/fd.h"
@@ -74,6 +76,7 @@ static void stream_drop(struct stream *s, const char *why)
 	struct relay *relay = s->endpoint->relay;
 
 	stream_unwait(s);
+	sockopt_lift_reset(s->fd);
 	s->fd = fd_close(s->fd);
 	stream_tell(s, RELAY_VISITOR_CLOSED, NULL, why);
 	stream_free(s);
@@ -128,6 +131,7 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 	}
 	s->endpoint = e;
 	s->fd = fd;
+	sockopt_set_reset(fd);
 	s->from = *from;
 	s->opened_ms = uv_now(relay->loop);
 	timeout_init(&s->timeout);
@@ -145,16 +149,18 @@ static const char *end_text(const struct pump_result *result)
 {
 	static const char *const texts[] = {
 		[PUMP_END_CLOSED] = "closed",
-		[PUMP_END_RESET] = "reset by the visitor",
 		[PUMP_END_HALF_CLOSED] = "half closed for too long",
 		[PUMP_END_IDLE] = "idle for too long",
 		[PUMP_END_ABORTED] = "ended by the relay",
 		[PUMP_END_NO_MEMORY] = "out of memory",
 	};
 
-	if (result->end == PUMP_END_RESET && result->side == PUMP_INNER)
-		return "reset by the client";
-	return texts[result->end];
+	if (result->end != PUMP_END_RESET)
+		return texts[result->end];
+	if (result->error == ETIMEDOUT)
+		return result->side == PUMP_OUTER ? "the visitor has vanished"
+						  : "the client has vanished";
+	return result->side == PUMP_OUTER ? "reset by the visitor" : "reset by the client";
 }
 
 static void on_pump_done(void *owner, const struct pump_result *result)

@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "net/chan.h"
+#include "net/sockopt.h"
 #include "proto/client_handshake.h"
 
 #define LOG "tunnel"
@@ -159,8 +160,19 @@ static void visitor_tell(struct visitor *v, const char *why, const struct pump_r
 	vs->events.visit(vs->events.owner, &visit);
 }
 
+/* The data connection is the visitor's stream now: if we die, it must not look like an empty one.
+ */
+static void visitor_take_stream(struct visitor *v, int fd)
+{
+	sockopt_set_reset(fd);
+	v->accepted = true;
+}
+
 static void visitor_leave_parts(struct visitor *v)
 {
+	/* A reset would drop an Accept that is still on its way, and leave the visitor waiting. */
+	if (v->accepted)
+		sockopt_lift_reset(v->wire ? v->wire->chan.fd : v->fd[PUMP_OUTER]);
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		v->fd[side] = fd_close(v->fd[side]);
 		if (!v->dial[side])
@@ -189,7 +201,6 @@ void visitor_end(struct visitor *v, const char *why)
 
 static const char *const pump_ends[] = {
 	[PUMP_END_CLOSED] = "closed",
-	[PUMP_END_RESET] = "reset",
 	[PUMP_END_HALF_CLOSED] = "half-close timeout",
 	[PUMP_END_IDLE] = "idle timeout",
 	[PUMP_END_ABORTED] = "the tunnel was stopped",
@@ -202,7 +213,10 @@ static void on_pump_done(void *owner, const struct pump_result *result)
 	struct visitors *vs = v->set;
 	const char *why = pump_ends[result->end];
 
-	if (result->end == PUMP_END_RESET)
+	if (result->end == PUMP_END_RESET && result->error == ETIMEDOUT)
+		why = result->side == PUMP_OUTER ? "the relay has vanished"
+						 : "the application has vanished";
+	else if (result->end == PUMP_END_RESET)
 		why = result->side == PUMP_OUTER ? "reset by the visitor or the relay"
 						 : "reset by the application";
 	vs->conns_open--;
@@ -302,7 +316,7 @@ static void on_wire_data(struct chan *chan)
 	if (r >= 0 && buf_len(&out))
 		r = chan_write(chan, buf_head(&out), buf_len(&out)) < 0 ? -ENOBUFS : r;
 	if (r == HANDSHAKE_DONE) {
-		v->accepted = true;
+		visitor_take_stream(v, chan->fd);
 		visitor_note_success(v, PUMP_OUTER);
 		visitor_join(v);
 	} else if (r != HANDSHAKE_MORE) {
@@ -373,7 +387,7 @@ static int visitor_accept(struct visitor *v)
 		return -errno;
 	if ((size_t)n < buf_len(&out))
 		return -EAGAIN;
-	v->accepted = true;
+	visitor_take_stream(v, v->fd[PUMP_OUTER]);
 	return 0;
 }
 

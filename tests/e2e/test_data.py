@@ -13,6 +13,7 @@ from harness.apps import echo, sink
 from harness.lab import pairs
 from harness.streams import connect, duplex, ended, pattern, ping, recv_all, recv_exact, reset, threads
 from harness.wait import DEADLINE, SANITIZER, wait_for
+from harness.wire import RawClient
 
 ALL = pytest.mark.parametrize("pair", pairs())
 OURS = pytest.mark.parametrize("pair", pairs("ours/ours"))
@@ -226,6 +227,141 @@ def test_reset_is_passed_on_to_the_visitor(lab, pair):
             visitor.recv(1)
 
 
+def how_it_ends(sock):
+    """Reads on: the bytes up to the end, and whether that was a reset."""
+    parts = []
+    try:
+        while part := sock.recv(65536):
+            parts.append(part)
+        return b"".join(parts), "end"
+    except ConnectionResetError:
+        return b"".join(parts), "reset"
+
+
+@OURS
+@pytest.mark.parametrize("victim", ["relay", "client"])
+def test_death_of_a_process_is_no_ordinary_end(lab, pair, victim):
+    """The kernel closes the connections of a process that is killed: what that cut must not look whole to anybody."""
+    ends = []
+
+    def app(sock):
+        sock.sendall(recv_exact(sock, SOME))
+        ends.append(how_it_ends(sock))
+
+    _, relay, client = lab.tunnel(pair, app)
+    data = pattern("death", SOME)
+    with connect(client.public) as visitor:
+        assert duplex(visitor, data, SOME, finish=False) == data
+        {"relay": relay, "client": client}[victim].process.kill()
+        assert how_it_ends(visitor) == (b"", "reset")
+        wait_for(lambda: ends, "the application hears of the end")
+    assert ends == [(b"", "reset")]
+
+
+def test_death_of_the_relay_resets_a_visitor_who_waits(lab):
+    """A visitor whose data connection is still to come took the relay's death for an empty answer."""
+    relay = lab.relay()
+    with RawClient(relay) as raw:
+        raw.hello()
+        with connect(raw.public) as visitor:
+            raw.visitor()
+            relay.process.kill()
+            assert how_it_ends(visitor) == (b"", "reset")
+
+
+@OURS
+def test_ordinary_ends_stay_ordinary(lab, pair):
+    """What would make a reset of our death doesn't cut an end that both sides have wanted, however much is under way."""
+    data = pattern("whole", SOME)
+
+    def app(sock):
+        assert recv_all(sock) == data
+        sock.sendall(data)
+
+    application, _, client = lab.tunnel(pair, app)
+
+    def visit():
+        with connect(client.public, rcvbuf=4096) as visitor:
+            visitor.sendall(data)
+            visitor.shutdown(socket.SHUT_WR)
+            assert how_it_ends(visitor) == (data, "end")
+
+    with threads(4 * DEADLINE) as group:
+        for _ in range(30):
+            group.start(visit)
+    application.threads.join()
+
+
+@ALL
+def test_reset_behind_the_end_of_an_answer(lab, pair):
+    """The application says all, closes, and is sent more, which its kernel answers with a reset: the answer is whole."""
+    answer = pattern("answer", 2 * SOME)
+    closed = threading.Event()
+
+    def app(sock):
+        assert recv_exact(sock, 1) == b"g"
+        sock.sendall(answer)
+        wait_for(lambda: unsent(sock) == 0, "the answer has left the application")
+        sock.close()
+        closed.set()
+
+    _, _, client = lab.tunnel(pair, app)
+    with connect(client.public, rcvbuf=4096) as visitor:
+        visitor.sendall(b"g")
+        assert closed.wait(DEADLINE)
+        visitor.sendall(b"more")
+        assert how_it_ends(visitor) == (answer, "end")
+
+
+@OURS
+@pytest.mark.parametrize("side", ["relay", "client"])
+def test_half_close_timeout_spares_a_reader_who_pauses(lab, pair, side):
+    """The application has ended, the visitor pauses for longer than the half-close timeout: a download was cut so."""
+    data = pattern("paused", 4 * MIB)
+
+    def app(sock):
+        assert recv_exact(sock, 1) == b"g"
+        sock.sendall(data)
+
+    _, _, client = lab.tunnel(pair, app, **{f"{side}_args": ("--half-close-timeout", "500ms")})
+    with connect(client.public, 4 * DEADLINE, rcvbuf=65536) as visitor:
+        visitor.sendall(b"g")
+        assert recv_exact(visitor, 1000) == data[:1000]
+        threading.Event().wait(3)  # the pause itself is what is tried
+        assert how_it_ends(visitor) == (data[1000:], "end")
+
+
+@OURS
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_urgent_data_stays_in_the_stream(lab, pair, direction):
+    """FTP's ABOR and telnet's Synch: the byte sent as urgent data was dropped. It arrives in its place."""
+    interrupt, said = b"\xff\xf4\xff", (b"ABOR\r\n", b"more")
+    expected = 3 * (interrupt + b"\xf2" + said[0]) + said[1]
+
+    def speak(sock):
+        for _ in range(3):
+            sock.sendall(interrupt)
+            sock.send(b"\xf2", socket.MSG_OOB)
+            sock.sendall(said[0])
+        sock.sendall(said[1])
+        sock.shutdown(socket.SHUT_WR)
+
+    heard = []
+
+    def app(sock):
+        speak(sock) if direction == "down" else heard.append(recv_all(sock))
+
+    _, _, client = lab.tunnel(pair, app)
+    with connect(client.public) as visitor:
+        if direction == "down":
+            visitor.sendall(b"x")
+            heard.append(recv_all(visitor))
+        else:
+            speak(visitor)
+            wait_for(lambda: heard, "the application has read all")
+    assert heard == [expected]
+
+
 @OURS
 def test_visitor_leaves_before_the_application_is_reached(lab, pair):
     """Connect and close, a hundred times: the tunnel goes on, and nothing is left behind."""
@@ -267,16 +403,17 @@ def test_idle_connection_stays(lab, pair):
 @OURS
 @pytest.mark.parametrize("side", ["relay", "client"])
 def test_half_close_timeout(lab, pair, side):
-    """A half-closed connection without traffic ends; one with traffic does not."""
+    """A half-closed connection without traffic is reset: what was cut must not look whole."""
     limit = ("--half-close-timeout", "1s")
     how = {f"{side}_args": limit}
     _, _, client = lab.tunnel(pair, sink_then_hold, **how)
     with connect(client.public) as visitor:
         visitor.shutdown(socket.SHUT_WR)
-        assert ended(visitor)
+        assert how_it_ends(visitor) == (b"half of an answer", "reset")
 
 
 def sink_then_hold(sock):
+    sock.sendall(b"half of an answer")
     sink(sock)
     # Its own direction stays open until the other side ends it.
     while True:
