@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -43,12 +44,30 @@ struct cgi {
 	struct program program;
 	uint16_t port; /* the listener's */
 	int null;      /* the input of a request without a body */
+	int err;       /* standard error of the programs */
 };
 
 static void cgi_close(struct cgi *c)
 {
 	program_close(&c->program);
 	c->null = fd_close(c->null);
+	c->err = fd_close(c->err);
+}
+
+/*
+ * Standard error once more, non-blocking: a pipe whose reader is slow would hold up a program in
+ * the middle of a call, beyond its time. The mode belongs to what was opened, and that of
+ * descriptor 2 is shared with whoever has given it to us; so a pipe is opened anew (proc(5),
+ * /proc/self/fd). Anything else doesn't block for long.
+ */
+static int open_error(void)
+{
+	struct stat st;
+	int fd = -1;
+
+	if (fstat(STDERR_FILENO, &st) == 0 && S_ISFIFO(st.st_mode))
+		fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	return fd >= 0 ? fd : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 }
 
 static int open_output(void)
@@ -183,7 +202,7 @@ static void cgi_answer(void *owner, struct serve_request *request)
 	struct cgi *c = owner;
 	_cleanup_(cgi_env_clear) struct cgi_env env = { 0 };
 	_cleanup_(fd_closep) int out = -1;
-	struct instance_io io = { .in = c->null };
+	struct instance_io io = { .in = c->null, .err = c->err };
 	uint64_t body_len;
 	int r = make_env(c, request, &env);
 
@@ -221,7 +240,7 @@ static uint16_t port_of(int fd)
 
 int cgi_run(struct guest_config *config)
 {
-	_cleanup_(cgi_close) struct cgi c = { .null = -1 };
+	_cleanup_(cgi_close) struct cgi c = { .null = -1, .err = -1 };
 	struct serve_config serve = {
 		.listen_fd = config->listen_fd,
 		.handler = cgi_answer,
@@ -232,6 +251,7 @@ int cgi_run(struct guest_config *config)
 
 	c.port = port_of(config->listen_fd);
 	c.null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	c.err = open_error();
 	r = program_open(&c.program, config);
 	if (r == 0)
 		r = instance_check(&c.program);

@@ -196,7 +196,7 @@ static int check(struct instance *i)
 int instance_check(const struct program *p)
 {
 	_cleanup_(instance_deinit) struct instance i = { .program = p, .config = p->config };
-	static const struct instance_io none = { .in = -1, .out = -1 };
+	static const struct instance_io none = { .in = -1, .out = -1, .err = -1 };
 	int r;
 
 	streams_init(&i.streams);
@@ -226,6 +226,7 @@ int instance_run(struct program *p, const struct instance_io *io)
 	if (io) {
 		i.streams.standard[0].fd = io->in;
 		i.streams.standard[1].fd = io->out;
+		i.streams.standard[2].fd = io->err;
 	}
 	r = io ? 0 : take_listener(&i);
 	if (r == 0)

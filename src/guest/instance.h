@@ -9,7 +9,9 @@ struct program;
 
 /* What an instance has instead of the process's own. */
 struct instance_io {
-	int in, out;      /* standard input and output, borrowed */
+	/* Standard input, output and error, borrowed. One that may block is non-blocking: the
+	 * program is waited for, up to its time. */
+	int in, out, err;
 	char *const *env; /* NAME=VALUE, over those of the config */
 	size_t n_env;
 };

@@ -153,8 +153,8 @@ int wasi_setup(const struct guest_config *config, const struct instance_io *io,
 	if (!io) {
 		wasi_config_inherit_stdin(wasi);
 		wasi_config_inherit_stdout(wasi);
+		wasi_config_inherit_stderr(wasi);
 	}
-	wasi_config_inherit_stderr(wasi);
 	r = set_args(wasi, config);
 	if (r == 0)
 		r = set_env(wasi, config, io);

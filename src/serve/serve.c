@@ -42,7 +42,7 @@ struct serve {
 	struct workers workers;
 	atomic_ullong held;
 	int signal_fd;          /* SIGUSR1 */
-	int wake_fd;            /* a connection has ended */
+	int wake_fd;            /* a connection has begun, or ended */
 	atomic_ullong drain_ms; /* when it began; 0: it hasn't */
 	pthread_mutex_t lock;   /* of what follows */
 	struct list conns;
@@ -75,9 +75,10 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
 			request_free(c->request);
 		}
 		free(c);
-		(void)eventfd_write(s->wake_fd, 1);
 	}
 	pthread_mutex_unlock(&s->lock);
+	/* Who waits without a time limit while there is none looks at the deadlines from now on. */
+	(void)eventfd_write(s->wake_fd, 1);
 }
 
 /* A request's first line. What is returned is on_access()'s and on_completed()'s. */
@@ -145,12 +146,26 @@ static void on_job(void *owner, struct list *link)
 	struct serve *s = owner;
 	struct serve_request *r = list_entry(link, struct serve_request, link);
 
-	if (clock_now_ms() - r->queued_ms > SERVE_QUEUE_MS)
-		serve_reply_status(r, MHD_HTTP_SERVICE_UNAVAILABLE);
-	else
-		s->config->handler(s->config->owner, r);
+	s->config->handler(s->config->owner, r);
 	assert(r->status);
 	MHD_resume_connection(r->connection);
+}
+
+static bool job_is_late(const struct list *link)
+{
+	return clock_now_ms() - list_entry(link, struct serve_request, link)->queued_ms >
+	       SERVE_QUEUE_MS;
+}
+
+/* Answers those whose turn doesn't come in time: all the workers may be busy for longer. */
+static void serve_turn_away(struct serve *s)
+{
+	for (struct list *job; (job = workers_take_back(&s->workers, job_is_late));) {
+		struct serve_request *r = list_entry(job, struct serve_request, link);
+
+		serve_reply_status(r, MHD_HTTP_SERVICE_UNAVAILABLE);
+		MHD_resume_connection(r->connection);
+	}
 }
 
 /* Called at the head of a request, for each piece of its body, at its end, and when it was resumed.
@@ -241,13 +256,13 @@ static void serve_sweep(struct serve *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Returns how many connections there are, and takes note of those that have ended. */
+/* Returns how many connections there are, and takes note that it has changed. */
 static size_t serve_count(struct serve *s)
 {
-	eventfd_t ended;
+	eventfd_t changes;
 	size_t count;
 
-	(void)eventfd_read(s->wake_fd, &ended);
+	(void)eventfd_read(s->wake_fd, &changes);
 	pthread_mutex_lock(&s->lock);
 	count = s->conn_count;
 	pthread_mutex_unlock(&s->lock);
@@ -294,6 +309,7 @@ static void serve_loop(struct serve *s)
 			return;
 		if (s->drain_ms || now_ms - swept_ms >= SWEEP_MS) {
 			serve_sweep(s);
+			serve_turn_away(s);
 			swept_ms = now_ms;
 		}
 		fds[2].fd = s->drain_ms || pause_ms || count >= SERVE_CONNS_MAX

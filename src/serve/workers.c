@@ -71,3 +71,19 @@ void workers_push(struct workers *w, struct list *job)
 	pthread_cond_signal(&w->more);
 	pthread_mutex_unlock(&w->lock);
 }
+
+struct list *workers_take_back(struct workers *w, bool (*wanted)(const struct list *job))
+{
+	struct list *job;
+
+	if (!w->threads)
+		return NULL;
+	pthread_mutex_lock(&w->lock);
+	job = list_first(&w->queue);
+	if (job && wanted(job))
+		list_remove(job);
+	else
+		job = NULL;
+	pthread_mutex_unlock(&w->lock);
+	return job;
+}

@@ -29,4 +29,9 @@ void workers_stop(struct workers *w);
 
 void workers_push(struct workers *w, struct list *job);
 
+/* Takes the oldest job back that no thread has taken, if `wanted` says so of it. NULL: there is
+ * none.
+ */
+struct list *workers_take_back(struct workers *w, bool (*wanted)(const struct list *job));
+
 #endif

@@ -2,8 +2,11 @@
 """Modules without sockets, an instance for each request: `wasmrun os` on the example, and wasmrun-guest --cgi."""
 
 import concurrent.futures
+import contextlib
 import http.client
 import os
+import socket
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -234,6 +237,53 @@ def test_time(serve, path):
         assert {one.result().status for one in stuck} == {504}
     assert set(answers) == {200}
     web.process.wait_line("was ended after 2000 ms")
+
+
+@pytest.fixture(scope="module")
+def slow_log(guests):
+    """A server whose standard error is read at 200 kB a second: its address."""
+    module, stop = guests.c("cgi.c"), threading.Event()
+    reading, writing = os.pipe()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fds = listener.fileno(), writing
+        argv = [GUEST, "--cgi", "--timeout", "1s", "--cache", module.parent / "cache", "--listen-fd", fds[0], "--status-fd", fds[1], module]
+        process = subprocess.Popen(list(map(str, argv)), pass_fds=fds, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        address = listener.getsockname()
+        os.close(writing)
+
+        def read():
+            while os.read(process.stderr.fileno(), 4096):
+                stop.wait(0.02)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert os.read(reading, 1) == b"\n"
+    yield address
+    process.kill()
+    stop.set()
+    reader.join(DEADLINE)
+    assert process.wait() == -9
+    process.stderr.close()
+    os.close(reading)
+
+
+@pytest.mark.parametrize("path", [
+    "/flood?2,50000000", "/flood?2,1", "/gather", "/moved", "/flood?1,1000", "/read", "/clocks", "/yield", "/random"])
+def test_time_whatever_it_does(slow_log, path):
+    """A write to standard error waited for whoever reads that, and the 30 s of a request had no end."""
+    connection = http.client.HTTPConnection(*slow_log, timeout=DEADLINE)
+    connection.request("GET", path)
+    assert connection.getresponse().status == 504
+
+
+def test_queue(serve):
+    """Who waits for a worker is told after 10 s, also when all of them are busy for longer."""
+    web = serve(options=["--timeout", "1h"])
+    with contextlib.ExitStack() as stack:
+        for _ in range(16):
+            stack.enter_context(web.connect()).sendall(b"GET /sleep HTTP/1.1\r\nHost: a\r\n\r\n")
+        answers = iter(lambda: web.ask("/").status, 503)
+        assert set(answers) <= {200}  # those that were faster than the sixteen
 
 
 def test_parallel(serve):

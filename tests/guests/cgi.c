@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A CGI program that does what its path says: the good, the bad and the endless. */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+#include <wasi/api.h>
 
 static const char text[] = "Content-Type: text/plain\n\n";
 
@@ -83,6 +86,72 @@ static void do_exit(const char *query)
 	exit(atoi(query));
 }
 
+/* To a descriptor of the query's, so many bytes at a time, whatever is said of it. */
+static void do_flood(const char *query)
+{
+	size_t len = (size_t)atol(strchr(query, ',') + 1);
+	char *block = malloc(len);
+
+	memset(block, 'x', len);
+	block[len - 1] = '\n';
+	for (;;)
+		(void)!write(atoi(query), block, len);
+}
+
+/* The same buffer many times in one call: more than any pipe takes in the time that there is. */
+static void do_gather(const char *query)
+{
+	size_t len = 100 << 20;
+	char *block = malloc(len);
+	__wasi_ciovec_t many[64];
+	__wasi_size_t n;
+
+	memset(block, '\n', len);
+	for (size_t i = 0; i < 64; i++)
+		many[i] = (__wasi_ciovec_t){ .buf = (const uint8_t *)block, .buf_len = len };
+	for (;;)
+		(void)!__wasi_fd_write(STDERR_FILENO, many, 64, &n);
+}
+
+static void do_read(const char *query)
+{
+	char byte;
+
+	for (;;)
+		(void)!read(STDIN_FILENO, &byte, 1);
+}
+
+static void do_clocks(const char *query)
+{
+	struct timespec now, moment = { .tv_nsec = 1 };
+
+	for (;;) {
+		(void)clock_gettime(CLOCK_MONOTONIC, &now);
+		(void)nanosleep(&moment, NULL);
+	}
+}
+
+static void do_yield(const char *query)
+{
+	for (;;)
+		(void)sched_yield();
+}
+
+static void do_random(const char *query)
+{
+	static char block[1 << 16];
+
+	for (;;)
+		(void)__wasi_random_get((uint8_t *)block, sizeof(block));
+}
+
+/* Standard error under another number is standard error still. */
+static void do_moved(const char *query)
+{
+	(void)__wasi_fd_renumber(STDERR_FILENO, STDOUT_FILENO);
+	do_flood("1,1000000");
+}
+
 static void do_sleep(const char *query)
 {
 	sleep(3600);
@@ -106,16 +175,23 @@ static const struct {
 	void (*fn)(const char *query);
 } actions[] = {
 	{ "/args", do_args },
+	{ "/clocks", do_clocks },
 	{ "/echo", do_echo },
 	{ "/env", do_env },
 	{ "/exit", do_exit },
 	{ "/fill", do_fill },
+	{ "/flood", do_flood },
+	{ "/gather", do_gather },
 	{ "/head", do_head },
 	{ "/long", do_long },
+	{ "/moved", do_moved },
+	{ "/random", do_random },
+	{ "/read", do_read },
 	{ "/sleep", do_sleep },
 	{ "/spin", do_spin },
 	{ "/trap", do_trap },
 	{ "/write", do_write },
+	{ "/yield", do_yield },
 };
 
 int main(int argc, char **argv)
