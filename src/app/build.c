@@ -3,6 +3,7 @@
 #include "app/build.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +16,8 @@
 #include "app/plan.h"
 #include "app/rule.h"
 #include "base/err.h"
+#include "base/fd.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/parse.h"
 
@@ -54,6 +57,7 @@ bool app_program_find(const char *program, char *ret_path)
 /* The first line of a file beside the program, whatever links lead to that. */
 static bool version_read(const char *program, const char *file, char ret_line[VERSION_MAX])
 {
+	_cleanup_(fd_closep) int fd = -1;
 	char real[PATH_MAX], path[PATH_MAX];
 	FILE *in;
 	bool whole;
@@ -65,9 +69,12 @@ static bool version_read(const char *program, const char *file, char ret_line[VE
 	n = snprintf(path, sizeof path, "%s/%s", real, file);
 	if (n < 0 || (size_t)n >= sizeof path)
 		return false;
-	in = fopen(path, "re");
+	if (file_open(path, O_RDONLY, 0, FILE_ALONE, &fd) < 0)
+		return false;
+	in = fdopen(fd, "r");
 	if (!in)
 		return false;
+	(void)take_fd(&fd);
 	whole = fgets(ret_line, VERSION_MAX, in) != NULL;
 	(void)fclose(in);
 	if (!whole)
@@ -133,12 +140,18 @@ int app_build_check(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
 	return r;
 }
 
-int app_build_finish(const struct app_plan *plan, char ret_why[APP_WHY_MAX])
+int app_build_finish(struct app_plan *plan, const atomic_bool *canceled, char **ret_made,
+	char ret_why[APP_WHY_MAX])
 {
+	_cleanup_(freep) char *made = NULL;
 	enum app_interface interface;
-	int r = plan->artefact ? artefact_take(plan, ret_why) : 0;
+	int r = plan->artefacts ? artefact_take(plan, canceled, &made, ret_why) : 0;
 
-	return r < 0 ? r : module_check(app_plan_file(plan), &interface, ret_why);
+	if (r == 0)
+		r = module_check(app_plan_file(plan), &interface, ret_why);
+	if (r == 0)
+		*ret_made = take_ptr(made);
+	return r;
 }
 
 /* mkdir -p: what is there is left as it is. */

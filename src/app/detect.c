@@ -14,27 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "app/find.h"
 #include "app/rule.h"
 #include "base/err.h"
 #include "base/log.h"
 
 #define SHOWN_MAX 256 /* of a path in a message */
-
-/* File names, owned and sorted. */
-struct names {
-	char **items;
-	size_t count;
-};
-
-static void names_clear(struct names *names)
-{
-	for (size_t i = 0; i < names->count; i++)
-		free(names->items[i]);
-	free(names->items);
-	*names = (struct names){ 0 };
-}
+#define NAME_SHOWN_MAX 40
+#define NAMES_SHOWN 3
 
 static _printf_(3, 4) int fail(char *ret_why, int r, const char *fmt, ...)
 {
@@ -51,63 +39,20 @@ static int fail_plan(int r, char *ret_why)
 	return r < 0 ? fail(ret_why, r, "can't look at the project: %s", strerror(-r)) : 0;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int names_add(struct names *names, const char *name)
-{
-	if (names->count == APP_SOURCES_MAX)
-		return -E2BIG;
-	if (!names->items)
-		names->items = calloc(APP_SOURCES_MAX, sizeof *names->items);
-	if (!names->items || !(names->items[names->count] = strdup(name)))
-		return -ENOMEM;
-	names->count++;
-	return 0;
-}
-
-static void closedirp(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
-/* The names in the folder that match; hidden files are none of the project's. */
-static int names_find(const char *folder, const char *pattern, struct names *ret_names)
-{
-	_cleanup_(names_clear) struct names names = { 0 };
-	_cleanup_(closedirp) DIR *dir = opendir(folder);
-	const struct dirent *entry;
-	int r = 0;
-
-	if (!dir)
-		return -errno;
-	while (r == 0 && (entry = readdir(dir)))
-		if (fnmatch(pattern, entry->d_name, FNM_PERIOD) == 0)
-			r = names_add(&names, entry->d_name);
-	if (r < 0)
-		return r;
-	if (names.count)
-		qsort(names.items, names.count, sizeof *names.items, compare_names);
-	*ret_names = names;
-	names = (struct names){ 0 };
-	return 0;
-}
-
 static int plan_take_rule(struct app_plan *plan, const struct app_rule *rule,
-	const struct names *found, const struct app_overrides *overrides, const char *cache_dir,
+	const struct found *found, const struct app_overrides *overrides, const char *cache_dir,
 	char *ret_why)
 {
 	char first[SHOWN_MAX], second[SHOWN_MAX];
 	const char *const *name = (const char *const *)found->items;
 
+	log_escape(first, sizeof first, name[0], strlen(name[0]));
+	if (rule->refusal)
+		return fail(ret_why, -ENOENT, "'%s' is %s: %s", first, rule->kind, rule->refusal);
 	if (!rule->build && !rule->folder && found->count > 1)
 		return fail(ret_why, -EINVAL,
 			"there are %zu of '%s' ('%s', '%s', ...): name the one that is to run",
-			found->count, rule->marker,
-			log_escape(first, sizeof first, name[0], strlen(name[0])),
+			found->count, rule->marker, first,
 			log_escape(second, sizeof second, name[1], strlen(name[1])));
 	return fail_plan(
 		app_plan_take_rule(plan, rule, found->items, found->count, overrides, cache_dir),
@@ -121,44 +66,127 @@ static int plan_take_overrides(
 	return fail_plan(app_plan_take_overrides(plan, overrides), ret_why);
 }
 
+static void closedirp(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+/* The first names that the folder has, for people. */
+static void list_names(const char *folder, char *buf, size_t size)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(folder);
+	const struct dirent *entry;
+	char shown[NAME_SHOWN_MAX];
+	size_t count = 0, len = 0;
+
+	while (dir && (entry = readdir(dir)))
+		if (*entry->d_name != '.' && ++count <= NAMES_SHOWN)
+			len += (size_t)snprintf(buf + len, size - len, "%s'%s'", len ? ", " : "",
+				log_escape(
+					shown, sizeof shown, entry->d_name, strlen(entry->d_name)));
+	if (count > NAMES_SHOWN)
+		(void)snprintf(buf + len, size - len, " and %zu more", count - NAMES_SHOWN);
+	else if (count == 0)
+		(void)snprintf(buf, size, "nothing");
+}
+
+/* Whether a folder in it has what could be run; ret_why says which. */
+static bool fail_below(const char *folder, char *ret_why)
+{
+	for (size_t i = 0; i < app_rule_count; i++) {
+		_cleanup_(found_clear) struct found found = { 0 };
+		char pattern[SHOWN_MAX], first[SHOWN_MAX];
+
+		if (!app_rules[i].shown)
+			continue;
+		(void)snprintf(pattern, sizeof pattern, "*/%s", app_rules[i].marker);
+		if (find_files(folder, pattern, &found) < 0 || !found.count)
+			continue;
+		log_escape(first, sizeof first, found.items[0], strlen(found.items[0]));
+		(void)fail(ret_why, 0,
+			"there is nothing to run in the folder itself; below it, '%s' is %s: "
+			"name the folder to run, as in 'wasmrun os %.*s'",
+			first, app_rules[i].kind, (int)strcspn(first, "/"), first);
+		return true;
+	}
+	return false;
+}
+
 static int fail_nothing(const char *folder, char *ret_why)
 {
-	char shown[SHOWN_MAX], looked[SHOWN_MAX] = "";
+	char shown[SHOWN_MAX / 2], looked[SHOWN_MAX] = "", names[SHOWN_MAX];
 	size_t len = 0;
 
-	for (size_t i = 0; i < app_rule_count && len < sizeof looked; i++) {
-		const struct app_rule *rule = &app_rules[i];
-
-		/* The next row is the same without it. */
-		if (rule->beside && i + 1 < app_rule_count &&
-			strcmp(rule->marker, app_rules[i + 1].marker) == 0)
-			continue;
-		len += (size_t)snprintf(looked + len, sizeof looked - len, "%s%s%s%s (%s)",
-			len ? ", " : "", rule->marker, rule->beside ? " with " : "",
-			rule->beside ? rule->beside : "", rule->kind);
-	}
+	if (fail_below(folder, ret_why))
+		return -ENOENT;
+	for (size_t i = 0; i < app_rule_count && len < sizeof looked; i++)
+		if (app_rules[i].shown)
+			len += (size_t)snprintf(looked + len, sizeof looked - len, "%s%s (%s)",
+				len ? ", " : "", app_rules[i].shown, app_rules[i].kind);
+	list_names(folder, names, sizeof names);
 	return fail(ret_why, -ENOENT,
-		"there is nothing to run in '%s': looked for %s; name a file, or set 'wasm' in "
-		"[app] of wasmrun.toml",
-		log_escape(shown, sizeof shown, folder, strlen(folder)), looked);
+		"there is nothing to run in '%s': looked for %s; found %s; name a file, or say "
+		"--build COMMAND and --wasm FILE, or --kind static",
+		log_escape(shown, sizeof shown, folder, strlen(folder)), looked, names);
 }
 
 static bool rule_has_beside(const struct app_rule *rule, const char *folder)
 {
-	char path[PATH_MAX];
-	int n;
+	for (size_t i = 0; i < APP_RULE_BESIDE_MAX && rule->beside[i]; i++)
+		if (!find_any(folder, rule->beside[i]))
+			return false;
+	return true;
+}
 
-	if (!rule->beside)
-		return true;
-	n = snprintf(path, sizeof path, "%s/%s", folder, rule->beside);
-	return n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
+/* The files that match, if all that the row asks for is there; else none. */
+static int rule_find(const struct app_rule *rule, const char *folder, struct found *found)
+{
+	int r = find_files(folder, rule->marker, found);
+
+	if (r == 0 && found->count > 0 &&
+		(!rule_has_beside(rule, folder) ||
+			(rule->says && !find_says(folder, found->items[0], rule->says))))
+		found_clear(found);
+	return r;
+}
+
+static bool name_is_test(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+	return fnmatch("test_*", name, 0) == 0 || fnmatch("*_test.*", name, 0) == 0 ||
+	       fnmatch("*_tests.*", name, 0) == 0;
+}
+
+/* Tests beside the program have a main function of their own, or another use for it. */
+static void found_drop_tests(struct found *found)
+{
+	size_t kept = 0, tests = 0;
+
+	for (size_t i = 0; i < found->count; i++)
+		tests += name_is_test(found->items[i]);
+	for (size_t i = 0; tests < found->count && i < found->count; i++) {
+		if (name_is_test(found->items[i]))
+			free(found->items[i]);
+		else
+			found->items[kept++] = found->items[i];
+	}
+	found->count = kept ? kept : found->count;
 }
 
 /* Whether the row's build makes what `wasm` of [app] names: else that is the whole plan. */
 static bool rule_makes_named(const struct app_rule *rule)
 {
-	return rule->artefact &&
-	       strncmp(rule->artefact, APP_WORD_CACHE, strlen(APP_WORD_CACHE)) != 0;
+	return rule->artefacts &&
+	       strncmp(rule->artefacts[0], APP_WORD_CACHE, strlen(APP_WORD_CACHE)) != 0;
+}
+
+static int fail_find(const char *marker, int r, char *ret_why)
+{
+	if (r == -E2BIG)
+		return fail(ret_why, r, "there are more than %d of '%s'", FIND_FILES_MAX, marker);
+	return fail(ret_why, r, "can't look into the project: %s", strerror(-r));
 }
 
 static int detect_in_folder(struct app_plan *plan, const struct app_overrides *overrides,
@@ -167,23 +195,33 @@ static int detect_in_folder(struct app_plan *plan, const struct app_overrides *o
 	int r;
 
 	for (size_t i = 0; i < app_rule_count; i++) {
-		_cleanup_(names_clear) struct names found = { 0 };
+		_cleanup_(found_clear) struct found found = { 0 };
 		const struct app_rule *rule = &app_rules[i];
 
-		r = names_find(plan->folder, rule->marker, &found);
-		if (r == -E2BIG)
-			return fail(ret_why, r, "there are more than %d of '%s'", APP_SOURCES_MAX,
-				rule->marker);
+		if (overrides->files && !rule->folder)
+			continue;
+		r = rule_find(rule, plan->folder, &found);
+		if (r == 0 && found.count && rule->more)
+			r = find_files(plan->folder, rule->more, &found);
 		if (r < 0)
-			return fail(ret_why, r, "can't look into the project: %s", strerror(-r));
-		if (!found.count || !rule_has_beside(rule, plan->folder))
+			return fail_find(rule->marker, r, ret_why);
+		if (!found.count)
 			continue;
 		if (overrides->wasm && !rule_makes_named(rule))
-			return plan_take_overrides(plan, overrides, ret_why);
+			break;
+		found_drop_tests(&found);
 		return plan_take_rule(plan, rule, &found, overrides, cache_dir, ret_why);
 	}
-	return overrides->wasm ? plan_take_overrides(plan, overrides, ret_why)
-			       : fail_nothing(plan->folder, ret_why);
+	return overrides->wasm || overrides->files ? plan_take_overrides(plan, overrides, ret_why)
+						   : fail_nothing(plan->folder, ret_why);
+}
+
+static bool found_has(const struct found *found, const char *name)
+{
+	for (size_t i = 0; i < found->count; i++)
+		if (strcmp(found->items[i], name) == 0)
+			return true;
+	return false;
 }
 
 /* The file is what its name says, and a module where the name says nothing. */
@@ -191,16 +229,19 @@ static int detect_file(struct app_plan *plan, const char *name,
 	const struct app_overrides *overrides, const char *cache_dir, char *ret_why)
 {
 	static const struct app_rule module = { .marker = "*", .kind = "module" };
-	const struct names found = { .items = (char *[]){ (char *)name }, .count = 1 };
+	const struct found one = { .items = (char *[]){ (char *)name }, .count = 1 };
 	const struct app_rule *rule = &module;
 
-	for (size_t i = 0; i < app_rule_count; i++)
-		if (fnmatch(app_rules[i].marker, name, 0) == 0 &&
-			rule_has_beside(&app_rules[i], plan->folder)) {
+	for (size_t i = 0; i < app_rule_count && rule == &module; i++) {
+		_cleanup_(found_clear) struct found found = { 0 };
+		int r = rule_find(&app_rules[i], plan->folder, &found);
+
+		if (r < 0 && r != -EACCES)
+			return fail_find(app_rules[i].marker, r, ret_why);
+		if (found_has(&found, name))
 			rule = &app_rules[i];
-			break;
-		}
-	return plan_take_rule(plan, rule, &found, overrides, cache_dir, ret_why);
+	}
+	return plan_take_rule(plan, rule, &one, overrides, cache_dir, ret_why);
 }
 
 static int detect_path(struct app_plan *plan, const struct app_overrides *overrides,
@@ -213,7 +254,7 @@ static int detect_path(struct app_plan *plan, const struct app_overrides *overri
 	if (stat(plan->folder, &st) < 0)
 		return fail(ret_why, -errno, "can't look into the project: %s", strerror(errno));
 	if (S_ISDIR(st.st_mode)) {
-		if (overrides->build || overrides->files)
+		if (overrides->build || (overrides->files && overrides->wasm))
 			return plan_take_overrides(plan, overrides, ret_why);
 		return detect_in_folder(plan, overrides, cache_dir, ret_why);
 	}

@@ -9,8 +9,6 @@
 #include "app/module.h"
 #include "app/plan.h"
 
-#define APP_SOURCES_MAX 1024 /* files that one row may take */
-
 /*
  * `path` is a folder or a file. Built modules go to `cache_dir`, a folder of the user's own which
  * exists. 0, or a negative errno, and ret_why says in one line what is wrong or what was looked

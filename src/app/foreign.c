@@ -10,7 +10,8 @@
 #define CANDIDATE(version)                                        \
 	"is a component for a release candidate of WASI " version \
 	", which no engine here runs; build it with the interfaces of " version ".0 itself"
-#define BINDGEN "was made by wasm-bindgen for the browser, and needs a page around it"
+#define BINDGEN \
+	"was made by wasm-bindgen for the browser: serve the folder of its page (--kind static)"
 
 static const struct {
 	enum foreign_place place;

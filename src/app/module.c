@@ -24,10 +24,12 @@
 #include "base/log.h"
 
 #define HEADER_LEN 8
-#define SECTION_HEADER_MAX 6       /* identifier, and 32 bits in LEB128 */
-#define SECTIONS_MAX 16384         /* a module has a dozen, a component many small ones */
-#define SECTION_READ_MAX (4 << 20) /* what is looked at of one section */
-#define SHOWN_MAX 256              /* of a path in a message */
+#define SECTION_HEADER_MAX 6      /* identifier, and 32 bits in LEB128 */
+#define SECTIONS_MAX 16384        /* a module has a dozen, a component many small ones */
+#define NAMES_READ_MAX (4U << 20) /* what is looked at of all sections with names */
+#define SHOWN_MAX 256             /* of a path in a message */
+
+#define START "_start" /* preview 1's name for the function main */
 
 #define SECTION_IMPORT 2
 #define SECTION_EXPORT 7
@@ -64,6 +66,9 @@ static const struct {
 struct scan {
 	int fd;
 	bool component;
+	size_t left;         /* bytes that may still be looked at; 0: something was not */
+	bool exports;        /* something */
+	bool starts;         /* what is called first, too */
 	size_t mark;         /* the strongest, or their number */
 	const char *foreign; /* what is wrong with it, or NULL */
 };
@@ -83,6 +88,9 @@ static void on_name(void *arg, const struct name *module, const struct name *nam
 					: foreign_find(scan->component ? FOREIGN_COMPONENT_EXPORT
 								       : FOREIGN_EXPORT,
 						  name->text, name->len);
+	scan->exports = scan->exports || !module->len;
+	if (!module->len && name->len == strlen(START) && name_starts(name, START))
+		scan->starts = true;
 	/* A component's core exports the same names before it is made into one. */
 	if (!module->len && !scan->component)
 		return;
@@ -95,13 +103,14 @@ static void on_name(void *arg, const struct name *module, const struct name *nam
 /* What can't be read, or isn't sound, the engine will complain about. */
 static int scan_section(struct scan *scan, uint8_t id, uint64_t at, uint32_t len)
 {
-	size_t size = len < SECTION_READ_MAX ? len : SECTION_READ_MAX;
+	size_t size = len < scan->left ? len : scan->left;
 	uint8_t *bytes;
 	ssize_t n;
 
 	if (scan->component ? id != SECTION_COMPONENT_EXPORT
 			    : id != SECTION_IMPORT && id != SECTION_EXPORT)
 		return 0;
+	scan->left -= size;
 	bytes = malloc(size ? size : 1);
 	if (!bytes)
 		return -ENOMEM;
@@ -203,13 +212,19 @@ static const char *scan_result(const struct scan *scan, enum app_interface *ret_
 		       "wasi:http/incoming-handler@0.2, wasi:http/handler@0.3 nor wasi:cli/run";
 	else
 		*ret_interface = APP_CGI;
+	if (!scan->component && scan->exports && !scan->starts && scan->left > 0)
+		return "is a library, not a program: it exports no " START " function; one for "
+		       "a page is served with that page's folder (--kind static), others need a "
+		       "program around them";
 	return NULL;
 }
 
 static int check_folder(int fd, const char *path, enum app_interface *ret_interface, char *ret_why)
 {
 	if (faccessat(fd, "index.html", R_OK, 0) < 0)
-		return module_fail(path, -EINVAL, "is a folder without an index.html", ret_why);
+		return module_fail(path, -EINVAL,
+			"is a folder without an index.html: name a module with --wasm FILE",
+			ret_why);
 	*ret_interface = APP_FILES;
 	return 0;
 }
@@ -217,7 +232,7 @@ static int check_folder(int fd, const char *path, enum app_interface *ret_interf
 int module_check(const char *path, enum app_interface *ret_interface, char ret_why[APP_WHY_MAX])
 {
 	_cleanup_(fd_closep) int fd = -1;
-	struct scan scan = { .mark = ARRAY_LEN(marks) };
+	struct scan scan = { .mark = ARRAY_LEN(marks), .left = NAMES_READ_MAX };
 	uint8_t header[HEADER_LEN];
 	const char *wrong;
 	struct stat st;
@@ -230,7 +245,9 @@ int module_check(const char *path, enum app_interface *ret_interface, char ret_w
 	if (S_ISDIR(st.st_mode))
 		return check_folder(fd, path, ret_interface, ret_why);
 	if (!S_ISREG(st.st_mode))
-		return module_fail(path, -EINVAL, "is no file", ret_why);
+		return module_fail(path, -EINVAL, "is no regular file", ret_why);
+	if (st.st_size > MODULE_SIZE_MAX)
+		return module_fail(path, -EFBIG, "is larger than " MODULE_SIZE_TEXT, ret_why);
 	n = pread(fd, header, sizeof header, 0);
 	if (n < 0)
 		return module_unread(path, ret_why);

@@ -5,6 +5,11 @@
 
 #define APP_WHY_MAX 512 /* a line for people, and its NUL */
 
+/* A larger file is taken for a mistake: the largest modules, with a language's runtime and all that
+ * they serve in them, have a tenth of that. */
+#define MODULE_SIZE_MAX (512LL << 20)
+#define MODULE_SIZE_TEXT "512 MiB"
+
 /* How an application takes its visitors. */
 enum app_interface {
 	APP_LISTENER, /* preview 1: accepts from a listening socket that it is given */

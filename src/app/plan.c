@@ -3,6 +3,7 @@
 #include "app/plan.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -14,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/find.h"
 #include "app/rule.h"
 #include "base/err.h"
 #include "base/hash.h"
@@ -75,26 +77,10 @@ static _printf_(1, 2) char *format(const char *fmt, ...)
 	return n < 0 ? NULL : text;
 }
 
-/* With a backslash before what glob(7) would take for a pattern. */
-static char *glob_escape(const char *path)
-{
-	char *escaped = malloc(2 * strlen(path) + 1), *out = escaped;
-
-	if (!escaped)
-		return NULL;
-	for (; *path; path++) {
-		if (strchr("*?[\\", *path))
-			*out++ = '\\';
-		*out++ = *path;
-	}
-	*out = '\0';
-	return escaped;
-}
-
 /* What other instances have left that were killed during a build. */
 static void remove_leftovers(const char *cache_dir, uint64_t hash)
 {
-	_cleanup_(freep) char *dir = glob_escape(cache_dir), *pattern = NULL;
+	_cleanup_(freep) char *dir = find_escape(cache_dir), *pattern = NULL;
 	time_t now = time(NULL);
 	glob_t found = { 0 };
 	struct stat st;
@@ -130,44 +116,68 @@ static int plan_set_output(struct app_plan *plan, const char *source, const char
 	plan->module = format("%s/%016" PRIx64 ".wasm", cache_dir, hash);
 	plan->output = format("%s/%016" PRIx64 ".%016" PRIx64 ".wasm", cache_dir, hash, unique);
 	plan->cache = format("%s/%016" PRIx64, cache_dir, hash);
-	return plan->module && plan->output && plan->cache ? 0 : -ENOMEM;
+	if (!plan->module || !plan->output || !plan->cache)
+		return -ENOMEM;
+	/* Its time says when it was last used, for app/build_cache.h; a tool writes below it. */
+	(void)utimensat(AT_FDCWD, plan->cache, NULL, 0);
+	return 0;
 }
 
-/* `wasm` of [app] takes the place of an artefact in the project. */
-static int plan_set_artefact(struct app_plan *plan, const char *artefact, const char *wasm)
+/* `wasm` of [app] takes the place of all artefacts in the project. */
+static char *plan_artefact(const struct app_plan *plan, const char *artefact, const char *wasm)
 {
 	size_t cache_len = strlen(APP_WORD_CACHE);
 	bool cached = strncmp(artefact, APP_WORD_CACHE, cache_len) == 0;
-	_cleanup_(freep) char *dir = glob_escape(cached ? plan->cache : plan->folder);
-	_cleanup_(freep) char *named = wasm && !cached ? glob_escape(wasm) : NULL;
+	_cleanup_(freep) char *dir = find_escape(cached ? plan->cache : plan->folder);
+	_cleanup_(freep) char *named = wasm && !cached ? find_escape(wasm) : NULL;
 
 	if (!dir)
-		return -ENOMEM;
+		return NULL;
 	if (cached)
-		plan->artefact = format("%s%s", dir, artefact + cache_len);
-	else if (named && *named == '/')
-		plan->artefact = strdup(named);
-	else
-		plan->artefact = format("%s/%s", dir, named ? named : artefact);
-	return plan->artefact ? 0 : -ENOMEM;
+		return format("%s%s", dir, artefact + cache_len);
+	if (named && *named == '/')
+		return strdup(named);
+	return format("%s/%s", dir, named ? named : artefact);
+}
+
+static int plan_set_artefacts(struct app_plan *plan, const struct app_rule *rule, const char *wasm)
+{
+	size_t count = 0;
+
+	while (rule->artefacts[count])
+		count++;
+	plan->lead = rule->lead;
+	plan->pick = rule->pick;
+	plan->artefacts = calloc(count + 1, sizeof *plan->artefacts);
+	for (size_t i = 0; plan->artefacts && i < (wasm ? 1 : count); i++)
+		if (!(plan->artefacts[i] = plan_artefact(plan, rule->artefacts[i], wasm)))
+			return -ENOMEM;
+	return plan->artefacts ? 0 : -ENOMEM;
 }
 
 int app_plan_take_rule(struct app_plan *plan, const struct app_rule *rule, char *const *names,
 	size_t name_count, const struct app_overrides *overrides, const char *cache_dir)
 {
 	const struct sources sources = { .items = names, .count = name_count };
+	const char *slash = strrchr(names[0], '/');
 	int r;
 
 	plan->kind = rule->kind;
 	plan->tools = rule->tools;
 	if (!rule->build) {
-		plan->module = rule->folder ? strdup(plan->folder)
-					    : format("%s/%s", plan->folder, names[0]);
+		if (!rule->folder)
+			plan->module = format("%s/%s", plan->folder, names[0]);
+		else if (slash)
+			plan->module =
+				format("%s/%.*s", plan->folder, (int)(slash - names[0]), names[0]);
+		else
+			plan->module = strdup(plan->folder);
 		return plan->module ? 0 : -ENOMEM;
 	}
+	plan->root = find_root(plan->folder, rule->roots);
 	r = plan_set_output(plan, name_count == 1 ? names[0] : "", cache_dir);
-	if (r == 0 && rule->artefact)
-		r = plan_set_artefact(plan, rule->artefact, overrides->wasm);
+	if (r == 0 && rule->artefacts)
+		r = plan_set_artefacts(plan, rule, overrides->wasm);
 	return r == 0 ? plan_add_build(plan, rule, &sources) : r;
 }
 
@@ -210,17 +220,23 @@ void app_plan_settle(struct app_plan *plan)
 		free(take_ptr(plan->output));
 }
 
+static void free_words(char **words)
+{
+	for (size_t i = 0; words && words[i]; i++)
+		free(words[i]);
+	free(words);
+}
+
 void app_plan_clear(struct app_plan *plan)
 {
 	if (plan->output)
 		(void)unlink(plan->output);
-	for (size_t i = 0; plan->build && plan->build[i]; i++)
-		free(plan->build[i]);
-	free(plan->build);
+	free_words(plan->build);
+	free_words(plan->artefacts);
 	free(plan->folder);
+	free(plan->root);
 	free(plan->module);
 	free(plan->output);
-	free(plan->artefact);
 	free(plan->cache);
 	*plan = (struct app_plan){ 0 };
 }

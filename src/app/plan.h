@@ -19,15 +19,17 @@ struct app_plan {
 	const char *kind;
 	const struct app_tool *tools; /* of the build; may be NULL */
 	char *folder;                 /* the project's: where the build runs */
+	char *root;                   /* around it, where more of its sources are; NULL: no such */
 	char *module;                 /* what is run: a file, or a folder of files */
 	char **build;                 /* argv; NULL: nothing is to be built */
 	/* What the build writes, of this plan alone: app_plan_settle() moves it to `module`. NULL:
 	 * that was done, or the build writes `module` itself. */
 	char *output;
-	/* Where the build leaves the module instead, as of glob(7): it is copied to `output`. NULL:
-	 * it writes `output`. */
-	char *artefact;
-	char *cache; /* the project's folder in the cache; NULL: it has none */
+	/* Where the build leaves it instead, as struct app_rule has them; NULL: it writes `output`.
+	 */
+	char **artefacts;
+	const char *lead, *pick; /* as struct app_rule has them */
+	char *cache;             /* the project's folder in the cache; NULL: it has none */
 };
 
 /*

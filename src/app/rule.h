@@ -21,24 +21,49 @@ struct app_tool {
 	uint16_t major, minor;
 };
 
+/* A folder above the project's whose files the build reads as well. */
+struct app_root {
+	const char *marker; /* name of a file in it; NULL at the end of a list */
+	const char *says;   /* as in struct app_rule */
+};
+
+#define APP_RULE_BESIDE_MAX 3
+
+/*
+ * Patterns are those of glob(7) with {a,b}, from the project's folder. A file counts only if it is
+ * a regular one, or a link to such: what else has its name would hold up whoever reads it.
+ */
 struct app_rule {
-	const char *marker; /* pattern of a file name, as of fnmatch(3) */
-	const char *beside; /* what must be in the same folder; NULL: nothing */
-	const char *kind;   /* the word for it in messages */
+	const char *marker; /* pattern of files */
+	/* Extended regular expression that the first of them holds, to which line ends are
+	 * characters like others; NULL: it isn't looked into. */
+	const char *says;
+	const char *beside[APP_RULE_BESIDE_MAX]; /* patterns of what must be there as well */
+	const char *kind;                        /* the word for it in messages */
+	const char *shown; /* what is looked for, in messages; NULL: another row says it */
+	/* It can't be run as it stands: what to say instead, all else is NULL. */
+	const char *refusal;
 	/* The build's words, NULL at the end; those below stand for others. NULL: the file itself
 	 * is what runs, or its folder. */
 	const char *const *build;
+	const char *more; /* pattern of sources beside those that match; may be NULL */
 	bool folder;
-	/* Where the build leaves the module, as of glob(7) and from the project's folder: exactly
-	 * one file. NULL: it writes APP_WORD_OUT. */
-	const char *artefact;
+	/*
+	 * Where the build leaves what runs, from the project's folder, NULL at the end: the first
+	 * pattern with a match counts. It is one module, which is copied, or the index.html of a
+	 * folder that is served. NULL: the build writes APP_WORD_OUT.
+	 */
+	const char *const *artefacts;
+	const char *lead; /* what to do where there is none; NULL: nothing more is known */
+	const char *pick; /* where there are several */
+	const struct app_root *roots; /* looked for upwards, in this order; may be NULL */
 	const struct app_tool *tools; /* `program` NULL at the end */
 };
 
 #define APP_WORD_OUT "{out}"         /* the module */
-#define APP_WORD_SOURCES "{sources}" /* the files that match, one word each */
+#define APP_WORD_SOURCES "{sources}" /* the files that match, one word each, but for tests */
 #define APP_WORD_CACHE \
-	"{cache}" /* a folder in the cache for this project; `artefact` may begin so */
+	"{cache}" /* a folder in the cache for this project; an artefact may begin so */
 
 /* A build that ends so has found its toolchain wanting: its last line says what is missing, and
  * what brings it. It is EX_UNAVAILABLE of sysexits.h. */

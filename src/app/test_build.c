@@ -8,15 +8,22 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "app/build_cache.h"
 #include "app/plan.h"
 #include "app/rule.h"
+#include "base/err.h"
+
+/* The smallest that exports a function _start. */
+#define PROGRAM "\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\12\1\6_start\0\0\12\4\1\2\0\13"
 
 static const struct app_tool tools[] = {
 	{ .program = "first-tool", .install = "get first" },
@@ -161,6 +168,17 @@ static void test_old_tool(void **state)
 	assert_int_equal(rmdir("root"), 0);
 }
 
+static void finish(struct app_plan *plan, int r, const char *expected)
+{
+	_cleanup_(freep) char *made = NULL;
+	const atomic_bool canceled = false;
+	char why[APP_WHY_MAX] = "";
+
+	assert_int_equal(app_build_finish(plan, &canceled, &made, why), r);
+	if (strncmp(why, expected, strlen(expected)) != 0)
+		fail_msg("'%s' instead of '%s'", why, expected);
+}
+
 /* A bad artefact never takes the place of a good one. */
 static void test_finish(void **state)
 {
@@ -168,14 +186,13 @@ static void test_finish(void **state)
 	enum app_interface interface;
 	char why[APP_WHY_MAX];
 
-	assert_int_equal(app_build_finish(&plan, why), -ENOENT);
-	write_file("module", "\0asm\1\0\0\0\0\0", 10, 0600);
+	finish(&plan, -ENOENT, "can't read 'new': No such file or directory");
+	write_file("module", PROGRAM "\0\0", sizeof PROGRAM + 1, 0600);
 	write_file("new", "nonsense", 8, 0600);
-	assert_int_equal(app_build_finish(&plan, why), -EINVAL);
-	assert_string_equal(why, "'new' is no WebAssembly module");
+	finish(&plan, -EINVAL, "'new' is no WebAssembly module");
 	assert_int_equal(module_check("module", &interface, why), 0);
-	write_file("new", "\0asm\1\0\0\0", 8, 0600);
-	assert_int_equal(app_build_finish(&plan, why), 0);
+	write_file("new", PROGRAM, sizeof PROGRAM - 1, 0600);
+	finish(&plan, 0, "");
 	assert_string_equal(app_plan_file(&plan), "new");
 	plan.output = strdup("new");
 	app_plan_settle(&plan);
@@ -184,47 +201,90 @@ static void test_finish(void **state)
 	assert_int_equal(access("new", F_OK), -1);
 	struct stat st;
 	assert_int_equal(stat("module", &st), 0);
-	assert_int_equal(st.st_size, 8);
-	assert_int_equal(app_build_finish(&plan, why), 0);
+	assert_int_equal(st.st_size, sizeof PROGRAM - 1);
+	finish(&plan, 0, "");
 	unlink("module");
-}
-
-static void finish(const struct app_plan *plan, int r, const char *expected)
-{
-	char why[APP_WHY_MAX] = "";
-
-	assert_int_equal(app_build_finish(plan, why), r);
-	if (strncmp(why, expected, strlen(expected)) != 0)
-		fail_msg("'%s' instead of '%s'", why, expected);
 }
 
 /* The one module that is left is copied. */
 static void test_artefact(void **state)
 {
 	char pattern[128];
-	struct app_plan plan = {
-		.output = (char[]){ "new" }, .module = (char[]){ "module" }, .artefact = pattern
-	};
+	struct app_plan plan = { .output = (char[]){ "new" },
+		.module = (char[]){ "module" },
+		.artefacts = (char *[]){ pattern, NULL },
+		.pick = "do something" };
 	struct stat st;
 
 	snprintf(pattern, sizeof pattern, "%s/dist/*.wasm", (char *)*state);
 	finish(&plan, -ENOENT, "there is no '");
 	assert_int_equal(mkdir("dist", 0700), 0);
 	finish(&plan, -ENOENT, "there is no '");
-	write_file("dist/a.wasm", "\0asm\1\0\0\0", 8, 0600);
+	write_file("dist/a.wasm", PROGRAM, sizeof PROGRAM - 1, 0600);
 	write_file("dist/a.js", "", 0, 0600);
 	finish(&plan, 0, "");
 	assert_int_equal(stat("new", &st), 0);
-	assert_int_equal(st.st_size, 8);
+	assert_int_equal(st.st_size, sizeof PROGRAM - 1);
 	assert_int_equal(access("dist/a.wasm", F_OK), 0);
 	write_file("dist/b.wasm", "", 0, 0600);
-	finish(&plan, -ENOENT, "there are 2 modules ('a.wasm', 'b.wasm'): set 'build' and 'wasm'");
+	finish(&plan, -ENOENT, "there are 2 modules ('a.wasm', 'b.wasm'): do something");
 
 	unlink("new");
 	unlink("dist/a.js");
 	unlink("dist/a.wasm");
 	unlink("dist/b.wasm");
 	assert_int_equal(rmdir("dist"), 0);
+}
+
+/* A module that was a link to /dev/zero was copied for ever. */
+static void test_strange_artefact(void **state)
+{
+	char pattern[128];
+	struct app_plan plan = { .output = (char[]){ "new" },
+		.module = (char[]){ "module" },
+		.artefacts = (char *[]){ pattern, NULL } };
+	const atomic_bool canceled = true;
+	char *made = NULL, why[APP_WHY_MAX];
+	const char *const strange[] = { "/dev/zero", "/dev/full", "fifo" };
+
+	snprintf(pattern, sizeof pattern, "%s/*.wasm", (char *)*state);
+	assert_int_equal(mkfifo("fifo", 0600), 0);
+	for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
+		assert_int_equal(symlink(strange[i], "a.wasm"), 0);
+		finish(&plan, -EBADF, "'");
+		assert_int_equal(access("new", F_OK), -1);
+		unlink("a.wasm");
+	}
+	write_file("a.wasm", PROGRAM, sizeof PROGRAM - 1, 0600);
+	finish(&plan, 0, "");
+	assert_int_equal(app_build_finish(&plan, &canceled, &made, why), -ECANCELED);
+	assert_int_equal(truncate("a.wasm", MODULE_SIZE_MAX + 1), 0);
+	finish(&plan, -EFBIG, "'");
+	unlink("new");
+	unlink("a.wasm");
+	unlink("fifo");
+}
+
+/* What a site's build leaves is served where it is. */
+static void test_site(void **state)
+{
+	char pattern[128], site[128];
+	struct app_plan plan = { .output = strdup("new"),
+		.module = strdup("module"),
+		.artefacts = (char *[]){ pattern, NULL } };
+
+	snprintf(pattern, sizeof pattern, "%s/{dist,dist/*}/index.html", (char *)*state);
+	snprintf(site, sizeof site, "%s/dist/browser", (char *)*state);
+	assert_int_equal(mkdir("dist", 0700), 0);
+	assert_int_equal(mkdir("dist/browser", 0700), 0);
+	finish(&plan, -ENOENT, "there is no '");
+	write_file("dist/browser/index.html", "", 0, 0600);
+	finish(&plan, 0, "");
+	assert_string_equal(app_plan_file(&plan), site);
+	free(plan.module);
+	unlink("dist/browser/index.html");
+	rmdir("dist/browser");
+	rmdir("dist");
 }
 
 static void test_cache_dir(void **state)
@@ -267,6 +327,45 @@ static void test_cache_dir(void **state)
 	unlink("file");
 }
 
+static void age(const char *path, long long days)
+{
+	const struct timespec times[2] = { { .tv_sec = time(NULL) - days * 86400 },
+		{ .tv_sec = time(NULL) - days * 86400 } };
+
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* The cache of builds grew for ever. */
+static void test_old_builds(void **state)
+{
+	int lock = -1, other = -1;
+
+	assert_int_equal(mkdir("old", 0700), 0);
+	assert_int_equal(mkdir("old/deep", 0700), 0);
+	assert_int_equal(mkdir("young", 0700), 0);
+	write_file("old/deep/a", "", 0, 0400);
+	write_file("old.wasm", "", 0, 0600);
+	age("old.wasm", 31);
+	age("old", 31);
+	age("young", 29);
+	/* Another one runs, which may start it again. */
+	assert_int_equal(build_cache_open(*state, &other), 0);
+	assert_int_equal(access("old", F_OK), -1);
+	assert_int_equal(access("young", F_OK), 0);
+	write_file("old.wasm", "", 0, 0600);
+	age("old.wasm", 31);
+	assert_int_equal(build_cache_open(*state, &lock), 0);
+	assert_int_equal(access("old.wasm", F_OK), 0);
+	close(lock);
+	close(other);
+	assert_int_equal(build_cache_open(*state, &lock), 0);
+	assert_int_equal(access("old.wasm", F_OK), -1);
+	build_cache_sweep(*state);
+	close(lock);
+	rmdir("young");
+	assert_int_equal(build_cache_open("none", &lock), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +374,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_old_tool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_finish, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_artefact, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_strange_artefact, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_site, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_builds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cache_dir, setup, teardown),
 	};
 

@@ -22,14 +22,18 @@
 
 #define FILES_MAX 5
 #define CACHE "/cache"
-#define GO_BUILD "env GOOS=wasip1 GOARCH=wasm go build -v -o OUT ."
-#define C_BUILD "clang --target=wasm32-wasi -O2 -o OUT"
+#define GO_BUILD "sh -c ... sh OUT"
+#define C_BUILD "sh -c ... sh clang OUT"
+#define CXX_BUILD "sh -c ... sh clang++ OUT"
+#define JS_BUILD "sh -c ... sh build"
+#define BUILDS "{\"scripts\": {\"build\": \"make\"}}"
 
 /* OUT stands for the output, DIR for the folder, CACHE for the project's in the cache. "sh -c ..."
  * is cut off behind its second word. */
 static const struct {
-	const char *files[FILES_MAX]; /* one that ends in a slash is a folder */
-	const char *run;              /* behind the folder's path */
+	/* One that ends in a slash is a folder; behind a colon, what is in it. */
+	const char *files[FILES_MAX];
+	const char *run; /* behind the folder's path */
 	struct app_overrides overrides;
 	const char *kind, *module, *build; /* NULL: no such plan, no build */
 	const char *artefact, *why;
@@ -50,31 +54,39 @@ static const struct {
 	{ .files = { "Cargo.toml", "index.html" },
 		.kind = "Rust",
 		.build = "sh -c ... sh CACHE",
-		.artefact = "CACHE/wasm32-wasip2/release/*.wasm" },
-	{ .files = { "Cargo.toml", ".cargo/", ".cargo/config.toml" },
-		.kind = "Rust",
-		.build = "sh -c ... sh CACHE",
 		.artefact = "CACHE/*/release/*.wasm" },
-	{ .files = { "Cargo.toml", ".cargo/", ".cargo/config.toml" },
+	{ .files = { "Cargo.toml" },
 		.run = "/Cargo.toml",
 		.kind = "Rust",
 		.build = "sh -c ... sh CACHE",
 		.artefact = "CACHE/*/release/*.wasm" },
-	{ .files = { "package.json", "index.html" },
+	{ .files = { "Cargo.toml:[lib]\ncrate-type = ['cdylib']\n[dependencies]\nwasm-bindgen = "
+		     "'0.2'",
+		  "index.html", "pkg/", "pkg/game.js" },
+		.kind = "files",
+		.module = "DIR" },
+	{ .files = { "Cargo.toml:[lib]\ncrate-type = ['cdylib']\n[dependencies]\nwasm-bindgen = "
+		     "'0.2'" },
+		.why = "'Cargo.toml' is a library for a page (wasm-bindgen): build it with" },
+	{ .files = { "Cargo.toml:[dependencies]\nwasm-bindgen-futures = '0.2'\n# cdylib" },
+		.kind = "Rust",
+		.build = "sh -c ... sh CACHE",
+		.artefact = "CACHE/*/release/*.wasm" },
+	{ .files = { "package.json:" BUILDS, "index.html" },
 		.kind = "JavaScript",
-		.build = "sh -c ...",
-		.artefact = "DIR/dist/*.wasm" },
-	{ .files = { "package.json" },
+		.build = JS_BUILD,
+		.artefact = "DIR/dist/index.html" },
+	{ .files = { "package.json:" BUILDS },
 		.overrides = { .wasm = "out/[x].wasm" },
 		.kind = "JavaScript",
-		.build = "sh -c ...",
+		.build = JS_BUILD,
 		.artefact = "DIR/out/\\[x].wasm" },
-	{ .files = { "package.json" },
+	{ .files = { "package.json:" BUILDS },
 		.overrides = { .wasm = "/elsewhere/x.wasm" },
 		.kind = "JavaScript",
-		.build = "sh -c ...",
+		.build = JS_BUILD,
 		.artefact = "/elsewhere/x.wasm" },
-	{ .files = { "package.json" },
+	{ .files = { "package.json:" BUILDS },
 		.overrides = { .build = "make", .wasm = "x.wasm" },
 		.kind = "module",
 		.build = "sh -c ...",
@@ -83,8 +95,47 @@ static const struct {
 		.overrides = { .wasm = "x.wasm" },
 		.kind = "module",
 		.module = "DIR/x.wasm" },
-	{ .files = { "app.py", "wit/" }, .kind = "Python", .build = "sh -c ... sh OUT" },
-	{ .files = { "app.py" }, .why = "there is nothing to run in 'DIR'" },
+	{ .files = { "package.json:{}", "index.html" }, .kind = "files", .module = "DIR" },
+	{ .files = { "package.json:{}", "index.html", "build/", "build/index.html" },
+		.kind = "files",
+		.module = "DIR/build" },
+	{ .files = { "package.json:{\"scripts\": {\"builds\": \"x\"}}" },
+		.why = "'package.json' is JavaScript without a script 'build': a server for Node" },
+	{ .files = { "app.py", "wit/" }, .kind = "Python", .build = "sh -c ... sh OUT ./app.py" },
+	{ .files = { "main.py", "x/", "x/wit/" },
+		.kind = "Python",
+		.build = "sh -c ... sh OUT ./main.py" },
+	{ .files = { "app.py" }, .why = "'app.py' is Python without a folder 'wit': it runs as" },
+	{ .files = { "main.go", "main_test.go", "a.c" },
+		.kind = "Go",
+		.build = GO_BUILD " ./main.go" },
+	{ .files = { "a.cpp", "b.cc", "c.c" },
+		.kind = "C++",
+		.build = CXX_BUILD " ./a.cpp ./b.cc ./c.c" },
+	{ .files = { "main.c", "test_main.c", "main_test.c" },
+		.kind = "C",
+		.build = C_BUILD " ./main.c" },
+	{ .files = { "test_main.c" }, .kind = "C", .build = C_BUILD " ./test_main.c" },
+	{ .files = { "src/", "src/main.c", "lib/", "lib/x.c" },
+		.kind = "C",
+		.build = C_BUILD " ./src/main.c ./lib/x.c" },
+	{ .files = { "src/", "src/main.c", "Makefile:app.wasm: src/main.c" },
+		.kind = "make",
+		.build = "make",
+		.artefact = "DIR/*.wasm" },
+	{ .files = { "src/", "src/main.c", "Makefile:all:" },
+		.kind = "C",
+		.build = C_BUILD " ./src/main.c" },
+	{ .files = { "dist/", "dist/index.html" }, .kind = "files", .module = "DIR/dist" },
+	/* A site that is built needs no more than the word. */
+	{ .files = { "package.json:" BUILDS, "index.html", "dist/", "dist/index.html" },
+		.overrides = { .files = true },
+		.kind = "files",
+		.module = "DIR/dist" },
+	{ .files = { "main.zig" }, .why = "'main.zig' is Zig: say --build 'zig build" },
+	{ .files = { "x/", "x/go.mod" },
+		.why = "there is nothing to run in the folder itself; below it, 'x/go.mod' is Go: "
+		       "name the folder to run, as in 'wasmrun os x'" },
 	{ .files = { "index.html", "app.wasm", "b.wasm" }, .kind = "files", .module = "DIR" },
 	{ .files = { "index.html" }, .run = "/index.html", .kind = "files", .module = "DIR" },
 	{ .files = { "a.c", "public/" },
@@ -109,9 +160,9 @@ static const struct {
 		.module = "/elsewhere/x.wasm" },
 	{ .files = { NULL },
 		.why = "there is nothing to run in 'DIR': looked for Cargo.toml (Rust), go.mod "
-		       "(Go), package.json (JavaScript), app.py with wit (Python), *.c (C), "
-		       "index.html (files), *.wasm (module); name a file, or set 'wasm' in [app] "
-		       "of wasmrun.toml" },
+		       "(Go), package.json (JavaScript), app.py with wit (Python), *.cpp (C++), "
+		       "*.c (C), index.html (files), *.wasm (module); found nothing; name a file, "
+		       "or say --build COMMAND and --wasm FILE, or --kind static" },
 	{ .files = { "README.md", ".hidden.c", "c" }, .why = "there is nothing to run in 'DIR'" },
 	{ .files = { "b.wasm", "a.wasm", "c.wasm" },
 		.why = "there are 3 of '*.wasm' ('a.wasm', 'b.wasm', ...): name the one that is "
@@ -121,18 +172,27 @@ static const struct {
 		.why = "can't run 'DIR/b.c': No such file or directory" },
 };
 
+static const char *path_of(const char *dir, const char *file, char path[128])
+{
+	snprintf(path, 128, "%s/%.*s", dir, (int)strcspn(file, ":"), file);
+	return path;
+}
+
 static void make_files(const char *dir, const char *const files[FILES_MAX])
 {
 	char path[128];
 
 	for (size_t i = 0; i < FILES_MAX && files[i]; i++) {
-		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+		const char *text = strchr(files[i], ':');
+
+		path_of(dir, files[i], path);
 		if (path[strlen(path) - 1] == '/') {
 			assert_int_equal(mkdir(path, 0700), 0);
 			continue;
 		}
 		FILE *out = fopen(path, "w");
 		assert_non_null(out);
+		fputs(text ? text + 1 : "", out);
 		fclose(out);
 	}
 }
@@ -144,8 +204,7 @@ static void remove_files(const char *dir, const char *const files[FILES_MAX])
 	for (size_t i = FILES_MAX; i-- > 0;) {
 		if (!files[i])
 			continue;
-		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
-		assert_int_equal(remove(path), 0);
+		assert_int_equal(remove(path_of(dir, files[i], path)), 0);
 	}
 	assert_int_equal(rmdir(dir), 0);
 }
@@ -194,6 +253,7 @@ static void check_plan(size_t i, const struct app_plan *plan, const char *dir)
 	char words[4096] = "", text[4096];
 
 	assert_string_equal(plan->folder, dir);
+	assert_string_equal(plan->root ? plan->root : dir, dir);
 	assert_string_equal(plan->kind, cases[i].kind);
 	assert_int_equal(!plan->build, !cases[i].build);
 	if (plan->build) {
@@ -203,10 +263,10 @@ static void check_plan(size_t i, const struct app_plan *plan, const char *dir)
 	if (cases[i].module)
 		assert_string_equal(
 			normal(text, sizeof text, plan->module, places, 3), cases[i].module);
-	assert_int_equal(!plan->artefact, !cases[i].artefact);
-	if (plan->artefact)
-		assert_string_equal(
-			normal(text, sizeof text, plan->artefact, places, 3), cases[i].artefact);
+	assert_int_equal(!plan->artefacts, !cases[i].artefact);
+	if (plan->artefacts)
+		assert_string_equal(normal(text, sizeof text, plan->artefacts[0], places, 3),
+			cases[i].artefact);
 	/* What the table builds never lands in the project. */
 	if (plan->output) {
 		assert_int_equal(strncmp(plan->output, CACHE "/", strlen(CACHE) + 1), 0);
@@ -316,8 +376,9 @@ static void test_rules(void **state)
 	for (size_t i = 0; i < app_rule_count; i++) {
 		const struct app_rule *rule = &app_rules[i];
 
-		assert_true(rule->build || !rule->artefact);
+		assert_true(rule->build || !rule->artefacts);
 		assert_int_equal(!rule->build, !rule->tools);
+		assert_true(!rule->refusal || !rule->build);
 		for (const struct app_tool *t = rule->tools; t && t->program; t++)
 			assert_non_null(t->install);
 	}

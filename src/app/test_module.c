@@ -52,7 +52,18 @@ static const struct {
 	{ BYTES(COMPONENT RUN), NULL, APP_COMMAND },
 	{ BYTES(COMPONENT RUN HTTP), NULL, APP_HTTP },
 	/* What a component's core exports makes no component of it. */
-	{ BYTES(CORE "\7\x24\1\x20wasi:http/incoming-handler@0.2.3\0\0"), NULL, APP_CGI },
+	{ BYTES(CORE "\7\x2d\2\x20wasi:http/incoming-handler@0.2.3\0\0\6_start\0\1"), NULL,
+		APP_CGI },
+	{ BYTES(WRITE "\7\x0a\1\6_start\0\0"), NULL, APP_CGI },
+	/* AssemblyScript's, for a page. */
+	{ BYTES(CORE "\7\7\1\3add\0\0"),
+		"is a library, not a program: it exports no _start function; one for a page is "
+		"served with that page's folder (--kind static), others need a program around "
+		"them" },
+	{ BYTES(WRITE "\7\x0b\1\7_starts\0\0"),
+		"is a library, not a program: it exports no _start function; one for a page is "
+		"served with that page's folder (--kind static), others need a program around "
+		"them" },
 	{ BYTES(""), "is no WebAssembly module" },
 	{ BYTES("#!/bin/sh\n"), "is no WebAssembly module" },
 	{ BYTES("\0as"), "is truncated" },
@@ -154,7 +165,8 @@ static void test_no_file(void **state)
 	char why[APP_WHY_MAX];
 
 	assert_int_equal(module_check("/proc/self/fd", &interface, why), -EINVAL);
-	assert_string_equal(why, "'/proc/self/fd' is a folder without an index.html");
+	assert_string_equal(why, "'/proc/self/fd' is a folder without an index.html: name a module "
+				 "with --wasm FILE");
 	unlink(*state);
 	assert_int_equal(module_check(*state, &interface, why), -ENOENT);
 	assert_memory_equal(why, "can't read '/", 13);
@@ -162,7 +174,24 @@ static void test_no_file(void **state)
 	/* Opening it would wait for a writer. */
 	assert_int_equal(mkfifo(*state, 0600), 0);
 	assert_int_equal(module_check(*state, &interface, why), -EINVAL);
-	assert_non_null(strstr(why, "is no file"));
+	assert_non_null(strstr(why, "is no regular file"));
+	assert_int_equal(module_check("/dev/zero", &interface, why), -EINVAL);
+	assert_string_equal(why, "'/dev/zero' is no regular file");
+}
+
+/* A file of the largest size is looked at, a larger one is not, whatever is in it. */
+static void test_large_file(void **state)
+{
+	enum app_interface interface;
+	char why[APP_WHY_MAX];
+
+	write_file(*state, BYTES(CORE));
+	assert_int_equal(truncate(*state, MODULE_SIZE_MAX), 0);
+	assert_int_equal(module_check(*state, &interface, why), -EINVAL);
+	assert_non_null(strstr(why, "too many sections"));
+	assert_int_equal(truncate(*state, MODULE_SIZE_MAX + 1), 0);
+	assert_int_equal(module_check(*state, &interface, why), -EFBIG);
+	assert_non_null(strstr(why, "is larger than 512 MiB"));
 }
 
 static void test_folder(void **state)
@@ -187,6 +216,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_sections, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_folder, setup, teardown),
 	};
 

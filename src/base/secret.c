@@ -6,12 +6,15 @@
  */
 #include "base/secret.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +24,11 @@
 
 /* Room for the longest secret and its NUL, or for one byte too many while reading. */
 #define SECRET_MAP_SIZE (SECRET_MAX_LEN + 2)
+
+/* How long a pipe may be without a writer, and how long its writer may take, who may be asking a
+ * person for a passphrase. */
+#define SECRET_WRITER_MS 2000
+#define SECRET_TEXT_MS 30000
 
 static int secret_map(char **ret_text)
 {
@@ -73,6 +81,43 @@ void secret_clear(struct secret *s)
 	*s = (struct secret){ 0 };
 }
 
+/*
+ * A file, or a pipe to its end (`--secret-file <(pass show relay)`). Whether a pipe has a writer is
+ * told by read(2): 0, where there is none, and EAGAIN where there is one that is silent.
+ */
+static ssize_t read_whole(int fd, char *text, size_t max)
+{
+	uint64_t end_ms = clock_now_ms() + SECRET_WRITER_MS, now_ms;
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	struct stat st;
+	bool writer = fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode);
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < max) {
+		n = read(fd, text + len, max - len);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (n == 0 && writer)
+			break;
+		if (n != 0 && !writer) {
+			writer = true;
+			end_ms = clock_now_ms() + SECRET_TEXT_MS;
+		}
+		if (n > 0) {
+			len += (size_t)n;
+			continue;
+		}
+		now_ms = clock_now_ms();
+		if (now_ms >= end_ms)
+			return -ETIMEDOUT;
+		/* POLLHUP: a writer has come and gone. */
+		if (poll(&poll_fd, 1, (int)(end_ms - now_ms)) > 0)
+			writer = true;
+	}
+	return (ssize_t)len;
+}
+
 int secret_read_file(struct secret *s, const char *path, const char **ret_why)
 {
 	_cleanup_(secret_unmapp) char *text = NULL;
@@ -80,16 +125,13 @@ int secret_read_file(struct secret *s, const char *path, const char **ret_why)
 	ssize_t len;
 	int r;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0) {
-		r = -errno;
-		*ret_why = strerror(-r);
-		return r;
-	}
-	r = secret_map(&text);
-	len = r < 0 ? r : fd_read_full(fd, text, SECRET_MAX_LEN + 1);
+	r = file_open(path, O_RDONLY, 0, FILE_OR_PIPE, &fd);
+	if (r == 0)
+		r = secret_map(&text);
+	len = r < 0 ? r : read_whole(fd, text, SECRET_MAX_LEN + 1);
 	if (len < 0) {
-		*ret_why = strerror((int)-len);
+		*ret_why = len == -ETIMEDOUT ? "it is a pipe, and nothing has come through it"
+					     : file_why((int)len);
 		return (int)len;
 	}
 	if (len > SECRET_MAX_LEN) {

@@ -8,10 +8,12 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "base/err.h"
 
@@ -140,6 +142,42 @@ static void test_bad_file(void **state)
 	assert_false(s.set);
 }
 
+static pid_t write_later(const char *path, const char *text)
+{
+	pid_t pid = fork();
+	int fd;
+
+	if (pid != 0)
+		return pid;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	_exit(fd < 0 || write(fd, text, strlen(text)) < 0);
+}
+
+/* A pipe without a writer held up the start for good; one with a writer, as the shell's <(pass show
+ * relay) is, is read to its end. */
+static void test_pipe(void **state)
+{
+	struct secret s = { 0 };
+	const char *why = NULL;
+	char path[64];
+	pid_t writer;
+	int status = -1;
+
+	path_of(path, sizeof path, state, "s");
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(secret_read_file(&s, path, &why), -ETIMEDOUT);
+	assert_string_equal(why, "it is a pipe, and nothing has come through it");
+	writer = write_later(path, "from a pipe\n");
+	assert_true(writer > 0);
+	assert_int_equal(secret_read_file(&s, path, &why), 0);
+	assert_string_equal(s.text, "from a pipe");
+	assert_int_equal(waitpid(writer, &status, 0), writer);
+	assert_int_equal(status, 0);
+	secret_clear(&s);
+	assert_int_equal(secret_read_file(&s, "/dev/zero", &why), -ENODEV);
+	assert_string_equal(why, "it is a device");
+}
+
 static void test_credential(void **state)
 {
 	struct secret s = { 0 };
@@ -186,6 +224,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_set_and_clear, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pipe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_credential, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_exposed_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hidden_arg, setup, teardown),

@@ -48,6 +48,7 @@ struct instance {
 	uv_timer_t expire;
 	bool expire_open;
 	bool ran;            /* the application has been running */
+	bool page_shown;     /* before it has */
 	bool exposed;        /* --expose was seen to */
 	uint64_t unshown;    /* lines that standard error had no room for */
 	bool closing, hurry; /* `hurry`: the application is given no time to end */
@@ -173,10 +174,24 @@ static void show_line(void *owner, const struct log_line *line)
 	fputc('\n', stderr);
 }
 
+static void instance_show_page(struct instance *i)
+{
+	printf("page:        %s\n", api_url(i->api));
+}
+
+/* With --watch a first start that fails is no end. */
+static void instance_wait_for_change(struct instance *i)
+{
+	if (!i->page_shown)
+		instance_show_page(i);
+	i->page_shown = true;
+	log_info("app", "waiting for a change (--watch)");
+}
+
 static void instance_show_app(struct instance *i, const struct supervisor_status *app)
 {
 	printf("application: %s (%s)\n", app->url, app->kind);
-	printf("page:        %s\n", api_url(i->api));
+	instance_show_page(i);
 	/* Not from the network: components and modules for WasmEdge connect where they like. */
 	log_warn("os", "the application is not isolated yet: it runs with your rights, and only "
 		       "the engine keeps it from your files");
@@ -216,7 +231,9 @@ static void on_app_state(
 		api_app_changed(i->api, cause);
 	supervisor_status(i->supervisor, &app);
 	show_state(new_state, cause, &app);
-	if (new_state == SUPERVISOR_FAILED && !i->ran && !i->config.watch) {
+	if (new_state == SUPERVISOR_FAILED && !i->ran && i->config.watch) {
+		instance_wait_for_change(i);
+	} else if (new_state == SUPERVISOR_FAILED && !i->ran) {
 		/* It has never been running: there is nothing to wait for but a change. */
 		i->code = EXIT_CODE_APP;
 		instance_close(i);

@@ -158,6 +158,9 @@ int cmd_run(int argc, char **argv)
 	while (set.rest[config.arg_count])
 		config.arg_count++;
 	config.listen_fd = listen_fd;
+	/* One of a component may end the whole, and nobody is there to start it again. */
+	if (config.interface == APP_CGI)
+		config.request_timeout_ms = ENGINE_REQUEST_TIMEOUT_MS;
 	if (values.listen)
 		addr_format(&host.addr, text);
 	return run_exec(&config);

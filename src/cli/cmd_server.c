@@ -4,13 +4,13 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/common_options.h"
@@ -187,7 +187,7 @@ static void on_hup(void *owner)
 
 	if (r < 0)
 		log_warn("server", "can't open the connection log anew, the old file goes on: %s",
-			strerror(-r));
+			file_why(r));
 }
 
 static void on_write_metrics(void *owner, FILE *out)
@@ -225,20 +225,14 @@ static void on_event(void *owner, const struct relay_event *event)
 static int server_check_log(const char *path)
 {
 	char shown[256];
-	int fd;
+	int r = path ? conn_log_check(path) : 0;
 
-	if (!path || strcmp(path, "-") == 0)
+	if (r == 0)
 		return EXIT_CODE_OK;
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-	if (fd < 0) {
-		log_error("server",
-			"can't write the connection log '%s': %m; name a file that can "
-			"be created",
-			log_escape(shown, sizeof shown, path, strlen(path)));
-		return EXIT_CODE_FILE;
-	}
-	fd_close(fd);
-	return EXIT_CODE_OK;
+	log_error("server",
+		"can't write the connection log '%s': %s; name a file that can be created",
+		log_escape(shown, sizeof shown, path, strlen(path)), file_why(r));
+	return EXIT_CODE_FILE;
 }
 
 /* Tries --bind-tunnels now: its ports are opened only when clients come. An enum exit_code. */

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "conf/toml.h"
 
@@ -29,11 +30,11 @@ static int read_whole(const char *path, char **ret_text, size_t *ret_len)
 	_cleanup_(freep) char *text = NULL;
 	size_t len = 0;
 	ssize_t n = 1;
+	int r;
 
-	/* Not blocking: a pipe in the project's folder must not hold us up. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
+	r = file_open(path, O_RDONLY, 0, FILE_ALONE, &fd);
+	if (r < 0)
+		return r;
 	text = malloc(OPTION_FILE_MAX + 1);
 	if (!text)
 		return -ENOMEM;
@@ -90,7 +91,7 @@ int option_set_read_file(struct option_set *set, const char *path, struct toml_f
 		return 0;
 	}
 	if (r < 0)
-		return option_set_fail(set, "can't read '%s': %s", path, strerror(-r));
+		return option_set_fail(set, "can't read '%s': %s", path, file_why(r));
 	r = toml_file_parse(text, len, &file, &line, why);
 	if (r < 0)
 		return option_set_fail(set, "%s:%" PRIu32 ": %s", path, line,

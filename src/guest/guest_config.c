@@ -80,7 +80,9 @@ static int option_cache(struct guest_config *c, char *arg)
 
 static int option_timeout(struct guest_config *c, char *arg)
 {
-	return parse_duration_ms(arg, &c->timeout_ms);
+	c->has_timeout = true;
+	c->timeout_ms = 0;
+	return strcmp(arg, "none") == 0 ? 0 : parse_duration_ms(arg, &c->timeout_ms);
 }
 
 static int option_cgi(struct guest_config *c, char *arg)
@@ -185,7 +187,7 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 			"[--timeout DURATION] [--verbose] MODULE [ARGUMENT...]");
 	if (c->memory_max == 0)
 		c->memory_max = c->mode == GUEST_CGI ? CGI_MEMORY_MAX : GUEST_MEMORY_MAX_DEFAULT;
-	if (c->timeout_ms == 0 && c->mode == GUEST_CGI)
+	if (!c->has_timeout && c->mode == GUEST_CGI)
 		c->timeout_ms = CGI_TIMEOUT_MS;
 	c->module = argv[optind];
 	c->args = argv + optind + 1;

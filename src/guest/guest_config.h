@@ -49,6 +49,7 @@ struct guest_config {
 	uint64_t memory_max;
 	const char *cache;   /* NULL for none */
 	uint64_t timeout_ms; /* 0 is none */
+	bool has_timeout;    /* it was given */
 	bool verbose;
 };
 

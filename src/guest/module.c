@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/printable.h"
 #include "guest/cache.h"
@@ -37,14 +38,15 @@ static void content_deinit(struct content *c)
 
 static int content_read(struct content *c, const char *path)
 {
-	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_(fd_closep) int fd = -1;
 	struct stat st;
 	ssize_t n;
+	int r = file_open(path, O_RDONLY, 0, FILE_ALONE, &fd);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	if (st.st_size > MODULE_FILE_MAX)
 		return -EFBIG;
 	c->data = malloc((size_t)st.st_size + 1);
@@ -166,7 +168,7 @@ int module_load(struct wasm_engine_t *engine, const char *path, const char *fold
 
 	r = content_read(&content, path);
 	if (r < 0)
-		return guest_fail(GUEST_EXIT_READ, "can't read '%s': %s", path, strerror(-r));
+		return guest_fail(GUEST_EXIT_READ, "can't read '%s': %s", path, file_why(r));
 	r = refuse_kind(wasm_file_check(content.data, content.len), path);
 	if (r != 0)
 		return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One timer for all deadlines. It fires no later than the first of them; one that has moved on is
- * found out then, which costs less than moving the timer.
+ * One timer looks at all connections from time to time, while there are any. What is shut down on
+ * both sides, libmicrohttpd closes; a connection that it closes is read from for a while longer.
  */
 #include "http/conns.h"
 
@@ -11,48 +11,80 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "http/http_server.h"
+#include "mhd/mhd.h"
 
 #define NEVER UINT64_MAX
 
-static void on_timer(uv_timer_t *timer);
-
-static void conns_arm(struct http_conns *set, uint64_t deadline_ms)
+static void conn_end(struct http_conn *conn)
 {
-	uint64_t now = clock_now_ms();
-
-	if (deadline_ms >= set->armed_ms)
-		return;
-	set->armed_ms = deadline_ms;
-	uv_update_time(set->timer.loop);
-	(void)uv_timer_start(&set->timer, on_timer, deadline_ms > now ? deadline_ms - now : 0, 0);
+	conn->deadline_ms = NEVER;
+	(void)shutdown(conn->fd, SHUT_RDWR);
 }
 
-/* libmicrohttpd sees the end of what it reads, and closes. */
+/* An end that has come is made an event of its own: libmicrohttpd reads it then. A request that is
+ * whole is answered all the same. */
+static void conn_look_for_end(struct http_conn *conn)
+{
+	if (conn->peer_ended || !lingering_peer_has_ended(conn->fd))
+		return;
+	conn->peer_ended = true;
+	(void)shutdown(conn->fd, SHUT_RD);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void conns_arm(struct http_conns *set)
+{
+	uint64_t now_ms = clock_now_ms(), next_ms = NEVER, sweep_ms;
+
+	if (set->count == 0 && set->linger.count == 0)
+		return;
+	list_for_each(pos, &set->open)
+		next_ms = min_u64(next_ms, list_entry(pos, struct http_conn, link)->deadline_ms);
+	sweep_ms = set->count >= HTTP_CONNS_MAX / 2 ? HTTP_SWEEP_CROWDED_MS : HTTP_SWEEP_MS;
+	if (next_ms != NEVER)
+		sweep_ms = min_u64(sweep_ms, next_ms > now_ms ? next_ms - now_ms : 1);
+	uv_update_time(set->timer.loop);
+	(void)uv_timer_start(&set->timer, on_timer, sweep_ms, 0);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct http_conns *set = container_of(timer, struct http_conns, timer);
-	uint64_t now = clock_now_ms(), next = NEVER;
+	uint64_t now_ms = clock_now_ms();
 
-	set->armed_ms = NEVER;
 	list_for_each(pos, &set->open) {
 		struct http_conn *conn = list_entry(pos, struct http_conn, link);
 
-		if (conn->deadline_ms <= now) {
-			conn->deadline_ms = NEVER;
-			(void)shutdown(conn->fd, SHUT_RDWR);
-		}
-		next = min_u64(next, conn->deadline_ms);
+		if (conn->deadline_ms <= now_ms)
+			conn_end(conn);
+		else
+			conn_look_for_end(conn);
 	}
-	conns_arm(set, next);
+	lingering_run(&set->linger);
+	conns_arm(set);
 }
 
-void http_conns_init(struct http_conns *set, uv_loop_t *loop, uint64_t head_timeout_ms)
+int http_conns_init(
+	struct http_conns *set, uv_loop_t *loop, uint64_t head_timeout_ms, uint64_t idle_timeout_ms)
 {
+	int r = lingering_init(&set->linger);
+
+	if (r < 0)
+		return r;
 	list_init(&set->open);
+	set->count = 0;
 	(void)uv_timer_init(loop, &set->timer);
-	set->armed_ms = NEVER;
-	set->head_timeout_ms = head_timeout_ms ? head_timeout_ms : HTTP_HEAD_TIMEOUT_MS;
+	set->head_timeout_ms = head_timeout_ms ? head_timeout_ms : MHD_HEAD_MS;
+	set->idle_timeout_ms = idle_timeout_ms ? idle_timeout_ms : MHD_IDLE_S * 1000;
+	return 0;
+}
+
+void http_conns_deinit(struct http_conns *set)
+{
+	lingering_deinit(&set->linger);
 }
 
 bool http_conns_admit(const struct http_conns *set, const struct addr *addr)
@@ -68,6 +100,15 @@ bool http_conns_admit(const struct http_conns *set, const struct addr *addr)
 		count += memcmp(&other, &key, sizeof(key)) == 0;
 	}
 	return count < HTTP_CONNS_PER_ADDR_MAX;
+}
+
+static void conn_await(struct http_conn *conn, uint64_t timeout_ms)
+{
+	conn->turns = 0;
+	conn->deadline_ms = clock_now_ms() + timeout_ms;
+	if (!uv_is_active((uv_handle_t *)&conn->set->timer) ||
+		timeout_ms < uv_timer_get_due_in(&conn->set->timer))
+		conns_arm(conn->set);
 }
 
 static void conn_open(
@@ -87,13 +128,15 @@ static void conn_open(
 	conn->set = set;
 	conn->fd = fd;
 	list_push_back(&set->open, &conn->link);
+	set->count++;
 	*ret_conn = conn;
-	http_conn_await_head(conn);
+	conn_await(conn, set->head_timeout_ms);
 }
 
 void http_conns_notify(void *set, struct MHD_Connection *connection, void **ret_conn,
 	enum MHD_ConnectionNotificationCode code)
 {
+	struct http_conns *conns = set;
 	struct http_conn *conn = *ret_conn;
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
@@ -101,7 +144,9 @@ void http_conns_notify(void *set, struct MHD_Connection *connection, void **ret_
 		*ret_conn = conn;
 	} else if (conn) {
 		*ret_conn = NULL;
+		lingering_add(&conns->linger, conn->fd);
 		list_remove(&conn->link);
+		conns->count--;
 		free(conn);
 	}
 }
@@ -112,26 +157,38 @@ struct http_conn *http_conn_of(struct MHD_Connection *connection)
 		->socket_context;
 }
 
-static void conn_await(struct http_conn *conn, uint64_t timeout_ms)
-{
-	conn->deadline_ms = clock_now_ms() + timeout_ms;
-	conns_arm(conn->set, conn->deadline_ms);
-}
-
-void http_conn_await_head(struct http_conn *conn)
+void http_conn_await_next(struct http_conn *conn)
 {
 	if (conn)
-		conn_await(conn, conn->set->head_timeout_ms);
+		conn_await(conn, conn->set->idle_timeout_ms + conn->set->head_timeout_ms);
 }
 
 void http_conn_await_body(struct http_conn *conn)
 {
 	if (conn)
-		conn_await(conn, HTTP_BODY_TIMEOUT_MS);
+		conn_await(conn, MHD_BODY_MS);
 }
 
 void http_conn_await_nothing(struct http_conn *conn)
 {
 	if (conn)
 		conn->deadline_ms = NEVER;
+}
+
+void http_conn_heard(struct http_conn *conn)
+{
+	if (conn)
+		conn->turns = 0;
+}
+
+void http_conns_turn(struct http_conns *set)
+{
+	list_for_each(pos, &set->open) {
+		struct http_conn *conn = list_entry(pos, struct http_conn, link);
+
+		if (conn->deadline_ms == NEVER || ++conn->turns < HTTP_TURNS_MAX)
+			continue;
+		log_warn("http", "a request that can't be read to its end is given up");
+		conn_end(conn);
+	}
 }

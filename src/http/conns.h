@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is connected, and until when a request must have come: libmicrohttpd only ends connections
- * that are silent, so that a byte now and then would hold one for ever.
+ * Who is connected, and what libmicrohttpd doesn't look after: a byte now and then would hold a
+ * connection for ever; one whose peer has ended behind half a request stays until it has been
+ * silent for long enough; and there are requests that it neither reads on nor gives up, see
+ * http_conns_turn().
  */
 #ifndef HTTP_CONNS_H
 #define HTTP_CONNS_H
@@ -13,6 +15,7 @@
 
 #include "base/list.h"
 #include "net/addr.h"
+#include "net/lingering.h"
 
 /* The socket context of a connection; lives as long as that. */
 struct http_conn {
@@ -21,18 +24,30 @@ struct http_conn {
 	struct addr addr;
 	int fd;               /* libmicrohttpd's */
 	uint64_t deadline_ms; /* monotonic; of the request that is coming */
-	bool zero_byte; /* one stands in the path or the query of the request that came last */
+	unsigned turns;       /* at once, since it was last heard of */
+	bool peer_ended;      /* libmicrohttpd has been told */
+	bool long_query; /* the request that came last has more parameters than HTTP_QUERY_MAX */
+	bool zero_byte;  /* one stands in the path or the query of the request that came last */
 };
 
 struct http_conns {
 	struct list open;
-	uv_timer_t timer;  /* closed by the owner */
-	uint64_t armed_ms; /* when it fires */
-	uint64_t head_timeout_ms;
+	uv_timer_t timer; /* closed by the owner */
+	struct lingering linger;
+	size_t count;
+	uint64_t head_timeout_ms, idle_timeout_ms;
 };
 
-/* `head_timeout_ms` 0: HTTP_HEAD_TIMEOUT_MS. */
-void http_conns_init(struct http_conns *set, uv_loop_t *loop, uint64_t head_timeout_ms);
+/* How often ended peers and deadlines are looked for; and where half of all places are taken. */
+#define HTTP_SWEEP_MS 1000
+#define HTTP_SWEEP_CROWDED_MS 100
+
+/* 0 or negative errno; then the timer is the loop's, too. A time that is 0 is the default. */
+int http_conns_init(struct http_conns *set, uv_loop_t *loop, uint64_t head_timeout_ms,
+	uint64_t idle_timeout_ms);
+
+/* The timer has been closed, and the connections are gone. */
+void http_conns_deinit(struct http_conns *set);
 
 /* Whether one more from this address gets in. */
 bool http_conns_admit(const struct http_conns *set, const struct addr *addr);
@@ -45,9 +60,21 @@ void http_conns_notify(void *set, struct MHD_Connection *connection, void **ret_
 /* NULL: there was no memory for it, and the connection is about to be closed. */
 struct http_conn *http_conn_of(struct MHD_Connection *connection);
 
-/* What it waits for now; takes NULL. */
-void http_conn_await_head(struct http_conn *conn);
+/* What it waits for now; takes NULL. A body is awaited from each piece of it on. */
+void http_conn_await_next(struct http_conn *conn); /* behind an answer */
 void http_conn_await_body(struct http_conn *conn);
 void http_conn_await_nothing(struct http_conn *conn);
+
+/* Something of the body has come; takes NULL. */
+void http_conn_heard(struct http_conn *conn);
+
+/*
+ * libmicrohttpd wants to run at once. Up to 0.9.75 it wants that for ever, at all of a core, when a
+ * line that begins a chunk doesn't fit into its memory of the connection: it can't read on, and
+ * under a loop of others it doesn't give up. Whoever is waited for through HTTP_TURNS_MAX such
+ * turns is shut out.
+ */
+#define HTTP_TURNS_MAX 4000
+void http_conns_turn(struct http_conns *set);
 
 #endif

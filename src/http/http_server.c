@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libmicrohttpd under the control loop. Its epoll descriptor is edge-triggered inside, so one
- * MHD_run() may leave work behind: MHD_get_timeout() says so with 0, and the timer runs it again in
- * the next turn of the loop, behind everybody else's events.
+ * MHD_run() may leave work behind: MHD_get_timeout() says so with 0, and the idle handle runs it
+ * again in the next turn of the loop, behind everybody else's events. (A timer of 0 ms that starts
+ * itself anew would not: libuv 1.44 runs that again in the same turn, without an end.)
  */
 #include "http/http_server.h"
 
@@ -21,10 +22,14 @@
 #include "http/internal.h"
 #include "http/request.h"
 #include "http/route.h"
+#include "mhd/mhd.h"
+#include "net/lingering.h"
 #include "net/listener.h"
 
 #define LOG "http"
-#define CONN_MEMORY 32768 /* libmicrohttpd's, per connection: head of the request and buffers */
+/* libmicrohttpd's, per connection: head of the request and buffers. Beyond 32 KiB it is a mapping
+ * of its own, which is gone with the connection, and with it any secret that was posted. */
+#define CONN_MEMORY 49152
 /* Enough for a reply that waits to be taken up, written and closed. */
 #define LAST_RUNS 3
 
@@ -36,10 +41,12 @@ struct http_server {
 	void *owner;
 
 	struct MHD_Daemon *daemon;
-	uv_poll_t poll; /* of the daemon's epoll descriptor */
-	uv_timer_t timer;
+	uv_poll_t poll;        /* of the daemon's epoll descriptor */
+	uv_poll_t linger_poll; /* of conns.linger */
+	uv_timer_t timer;      /* libmicrohttpd's next time-out */
+	uv_idle_t idle;        /* runs while libmicrohttpd is to be run at once */
 	struct http_conns conns;
-	unsigned handles;    /* poll and both timers, while the loop knows them */
+	unsigned handles;    /* these and the connections' timer, while the loop knows them */
 	unsigned kept;       /* requests without an answer */
 	unsigned conn_count; /* after the last MHD_run() */
 	bool again;          /* MHD_run() has something to do that it doesn't tell of */
@@ -75,12 +82,10 @@ static bool request_is_allowed(struct http_request *request, const struct http_r
 	return false;
 }
 
-/* Texts end there, so what stands behind it would not be seen. */
-static bool request_has_zero_byte(const struct http_request *request)
+static void request_refuse_length(struct http_request *request)
 {
-	const struct http_conn *conn = http_conn_of(request->connection);
-
-	return conn && conn->zero_byte;
+	http_reply_error(request, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than %zu bytes",
+		request->body.max);
 }
 
 static void request_refuse_ending(struct http_request *request)
@@ -88,51 +93,78 @@ static void request_refuse_ending(struct http_request *request)
 	http_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is ending");
 }
 
-/* Finds its route, or gives it the reply that says why there is none. */
+static void request_refuse_path(struct http_request *request, const char *allow)
+{
+	if (!allow[0]) {
+		http_reply_error(request, MHD_HTTP_NOT_FOUND,
+			"there is nothing at this path; /api/openapi.json lists what there is");
+		return;
+	}
+	http_reply_error(
+		request, MHD_HTTP_METHOD_NOT_ALLOWED, "this path has another method: %s", allow);
+	if (request->response)
+		response_add(request->response, MHD_HTTP_HEADER_ALLOW, allow);
+}
+
+/* Finds its route, or gives it the reply that says why there is none, or why it can't be read. */
 static void request_begin(struct http_request *request, const char *method, const char *path)
 {
 	struct http_server *server = request->server;
+	const struct http_conn *conn = http_conn_of(request->connection);
 	char allow[HTTP_ALLOW_MAX];
 	const struct http_route *route =
 		http_route_find(server->routes, server->route_count, method, path, allow);
+	enum mhd_body framing = mhd_body_of(request->connection, &request->body_len);
 
 	buf_init(&request->body, route && route->body_max ? route->body_max : HTTP_BODY_IGNORED);
+	request->is_short = framing == MHD_BODY_NONE ||
+			    (framing == MHD_BODY_LENGTH && request->body_len <= HTTP_BODY_IGNORED);
 	if (!request_is_allowed(request, route))
 		return;
-	if (request_has_zero_byte(request)) {
+	/* Texts end at a zero byte, so what stands behind it would not be seen. */
+	if (conn && conn->zero_byte)
 		http_reply_error(
 			request, MHD_HTTP_BAD_REQUEST, "a zero byte (%%00) in the address");
-		return;
-	}
-	if (server->closing) {
+	else if (conn && conn->long_query)
+		http_reply_error(request, MHD_HTTP_URI_TOO_LONG,
+			"there are more than %d parameters in the query", HTTP_QUERY_MAX);
+	else if (framing == MHD_BODY_TWICE)
+		http_reply_error(request, MHD_HTTP_BAD_REQUEST,
+			"more than one header Content-Length or Transfer-Encoding");
+	else if (framing == MHD_BODY_UNKNOWN)
+		http_reply_error(request, MHD_HTTP_NOT_IMPLEMENTED,
+			"the only Transfer-Encoding that is understood is 'chunked'");
+	else if (server->closing)
 		request_refuse_ending(request);
-	} else if (route) {
+	else if (!route)
+		request_refuse_path(request, allow);
+	else if (framing == MHD_BODY_CHUNKED && !route->body_max)
+		http_reply_error(request, MHD_HTTP_LENGTH_REQUIRED,
+			"no body is wanted here: send none, or one with a Content-Length");
+	else if (request->body_len > request->body.max)
+		request_refuse_length(request);
+	else
 		request->route = route;
-	} else if (allow[0]) {
-		http_reply_error(request, MHD_HTTP_METHOD_NOT_ALLOWED,
-			"this path has another method: %s", allow);
-		if (request->response)
-			response_add(request->response, MHD_HTTP_HEADER_ALLOW, allow);
-	} else {
-		http_reply_error(request, MHD_HTTP_NOT_FOUND,
-			"there is nothing at this path; /api/openapi.json lists what there is");
-	}
 }
 
-/* False: it is too much to be worth reading on. */
+/* False: it is too much to be worth reading on. Shut down, it isn't lingered on either. */
 static bool request_take_body(struct http_request *request, const void *data, size_t len)
 {
 	int r;
 
 	request->body_seen += len;
-	if (request->body_seen > HTTP_BODY_DRAIN_MAX)
+	if (request->body_seen > MHD_DROP_MAX) {
+		const struct http_conn *conn = http_conn_of(request->connection);
+
+		if (conn)
+			(void)shutdown(conn->fd, SHUT_RDWR);
 		return false;
+	}
 	if (request->replied)
 		return true;
 	r = buf_append(&request->body, data, len);
 	if (r == -ENOBUFS)
-		http_reply_error(request, MHD_HTTP_CONTENT_TOO_LARGE,
-			"the body is longer than %zu bytes", request->body.max);
+		request_refuse_length(request);
 	return r == 0 || r == -ENOBUFS;
 }
 
@@ -184,8 +216,12 @@ static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection,
 		*ret_request = request;
 		http_conn_await_body(http_conn_of(connection));
 		request_begin(request, method, url);
-		return MHD_YES;
+		/* Queued before its end, a reply ends the connection, and the body isn't even
+		 * parsed. */
+		return request->replied && !request->is_short ? request_queue_reply(request)
+							      : MHD_YES;
 	}
+	http_conn_heard(http_conn_of(connection));
 	if (*len) {
 		bool more = request_take_body(request, data, *len);
 
@@ -210,8 +246,8 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 	free(request);
 	conn = http_conn_of(connection);
 	if (conn)
-		conn->zero_byte = false;
-	http_conn_await_head(conn);
+		conn->zero_byte = conn->long_query = false;
+	http_conn_await_next(conn);
 }
 
 static enum MHD_Result on_accept(void *owner, const struct sockaddr *sa, socklen_t len)
@@ -222,6 +258,17 @@ static enum MHD_Result on_accept(void *owner, const struct sockaddr *sa, socklen
 	return addr_from_sockaddr(sa, &addr) == 0 && http_conns_admit(&server->conns, &addr)
 		       ? MHD_YES
 		       : MHD_NO;
+}
+
+/* A request's first line. What is returned is *ret_request of on_access(). */
+static void *on_target(void *owner, const char *target, struct MHD_Connection *connection)
+{
+	struct http_conn *conn = http_conn_of(connection);
+	bool long_query = mhd_query_cut(target, HTTP_QUERY_MAX);
+
+	if (conn)
+		conn->long_query = long_query;
+	return NULL;
 }
 
 /* Called for the path, and for each name and value in the query, before on_access(). */
@@ -235,16 +282,6 @@ static size_t on_unescape(void *owner, struct MHD_Connection *connection, char *
 	return len;
 }
 
-static _printf_(2, 0) void on_log(void *owner, const char *fmt, va_list args)
-{
-	char text[256], escaped[512];
-	int n = vsnprintf(text, sizeof(text), fmt, args);
-
-	if (n > 0)
-		log_debug(LOG, "libmicrohttpd: '%s'",
-			log_escape(escaped, sizeof(escaped), text, strcspn(text, "\r\n")));
-}
-
 /* --- the end --- */
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -255,6 +292,7 @@ static void on_handle_closed(uv_handle_t *handle)
 
 	if (--server->handles)
 		return;
+	http_conns_deinit(&server->conns);
 	free(server->token);
 	free(server);
 	closed(owner);
@@ -266,7 +304,9 @@ static void server_end(struct http_server *server)
 	for (int i = 0; i < LAST_RUNS; i++)
 		(void)MHD_run(server->daemon);
 	uv_close((uv_handle_t *)&server->poll, on_handle_closed);
+	uv_close((uv_handle_t *)&server->linger_poll, on_handle_closed);
 	uv_close((uv_handle_t *)&server->timer, on_handle_closed);
+	uv_close((uv_handle_t *)&server->idle, on_handle_closed);
 	uv_close((uv_handle_t *)&server->conns.timer, on_handle_closed);
 	MHD_stop_daemon(take_ptr(server->daemon));
 }
@@ -274,18 +314,19 @@ static void server_end(struct http_server *server)
 /* --- the loop --- */
 
 static void on_timer(uv_timer_t *timer);
+static void on_idle(uv_idle_t *idle);
 
 /* When libmicrohttpd wants to run again without an event. */
 static void server_arm(struct http_server *server)
 {
 	MHD_UNSIGNED_LONG_LONG timeout_ms;
+	bool waits = MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES;
 
-	if (server->again || (server->closing && !server->kept))
-		(void)uv_timer_start(&server->timer, on_timer, 0, 0);
-	else if (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES)
+	(void)uv_timer_stop(&server->timer);
+	if (server->again || (server->closing && !server->kept) || (waits && timeout_ms == 0))
+		(void)uv_idle_start(&server->idle, on_idle);
+	else if (waits)
 		(void)uv_timer_start(&server->timer, on_timer, timeout_ms, 0);
-	else
-		(void)uv_timer_stop(&server->timer);
 }
 
 /* At its limit of connections, or out of descriptors, libmicrohttpd stops listening, and goes on at
@@ -310,13 +351,27 @@ static void server_run(struct http_server *server)
 
 static void on_timer(uv_timer_t *timer)
 {
-	struct http_server *server = timer->data;
+	server_run(timer->data);
+}
 
+static void on_idle(uv_idle_t *idle)
+{
+	struct http_server *server = idle->data;
+
+	(void)uv_idle_stop(idle);
 	if (server->closing && !server->kept) {
 		server_end(server);
 		return;
 	}
+	http_conns_turn(&server->conns);
 	server_run(server);
+}
+
+static void on_linger(uv_poll_t *poll, int status, int events)
+{
+	struct http_server *server = poll->data;
+
+	lingering_run(&server->conns.linger);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -327,7 +382,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 void server_run_soon(struct http_server *server)
 {
 	server->again = true;
-	(void)uv_timer_start(&server->timer, on_timer, 0, 0);
+	(void)uv_idle_start(&server->idle, on_idle);
 }
 
 void server_let_go(struct http_server *server)
@@ -346,11 +401,12 @@ static int server_start_daemon(struct http_server *server, int *fd)
 		flags |= MHD_USE_IPv6;
 	server->daemon = MHD_start_daemon(flags, 0, on_accept, server, on_access, server,
 		/* First, so that it is used from the start. */
-		MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, *fd,
-		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-		http_conns_notify, &server->conns, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNS_MAX,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_CONN_TIMEOUT_S,
+		MHD_OPTION_EXTERNAL_LOGGER, mhd_log, (void *)(uintptr_t)LOG,
+		MHD_OPTION_LISTEN_SOCKET, *fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+		MHD_OPTION_NOTIFY_CONNECTION, http_conns_notify, &server->conns,
+		MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_URI_LOG_CALLBACK,
+		on_target, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)MHD_IDLE_S,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONN_MEMORY,
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 	if (!server->daemon)
@@ -359,19 +415,26 @@ static int server_start_daemon(struct http_server *server, int *fd)
 	return 0;
 }
 
-static int server_watch(struct http_server *server, uv_loop_t *loop, uint64_t head_timeout_ms)
+static int server_watch(
+	struct http_server *server, uv_loop_t *loop, const struct http_server_config *config)
 {
 	const union MHD_DaemonInfo *info =
 		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	int r = info ? uv_poll_init(loop, &server->poll, info->epoll_fd) : -ENOTSUP;
+	int r = http_conns_init(
+		&server->conns, loop, config->head_timeout_ms, config->idle_timeout_ms);
 
 	if (r < 0)
 		return r;
+	/* Neither fails with a descriptor of epoll(7). */
+	(void)uv_poll_init(loop, &server->poll, info->epoll_fd);
+	(void)uv_poll_init(loop, &server->linger_poll, server->conns.linger.epoll_fd);
 	(void)uv_timer_init(loop, &server->timer);
-	http_conns_init(&server->conns, loop, head_timeout_ms);
-	server->poll.data = server->timer.data = server->conns.timer.data = server;
-	server->handles = 3;
+	(void)uv_idle_init(loop, &server->idle);
+	server->poll.data = server->linger_poll.data = server->timer.data = server->idle.data =
+		server->conns.timer.data = server;
+	server->handles = 5;
 	(void)uv_poll_start(&server->poll, UV_READABLE, on_poll);
+	(void)uv_poll_start(&server->linger_poll, UV_READABLE, on_linger);
 	return 0;
 }
 
@@ -415,7 +478,7 @@ int http_server_new(
 		return r;
 	r = server_start_daemon(server, &fd);
 	if (r == 0)
-		r = server_watch(server, loop, config->head_timeout_ms);
+		r = server_watch(server, loop, config);
 	if (r == 0)
 		*ret_server = take_ptr(server);
 	return r;

@@ -4,7 +4,8 @@
  * its epoll descriptor under the loop, no thread of its own.
  *
  * What may ask at all is decided before a handler sees the request, see http/access.h. Bodies are
- * read whole, up to the limit of their route.
+ * read whole, up to the limit of their route. What is refused for its head is answered at once, and
+ * closed, unless its body is short; the peer may go on sending for a while, see net/lingering.h.
  */
 #ifndef HTTP_HTTP_SERVER_H
 #define HTTP_HTTP_SERVER_H
@@ -16,13 +17,8 @@
 #include "net/addr.h"
 
 #define HTTP_CONNS_MAX 128         /* at once; more are closed unheard */
+#define HTTP_QUERY_MAX 32          /* parameters; 414 beyond it */
 #define HTTP_CONNS_PER_ADDR_MAX 32 /* IPv4 /32, IPv6 /64; loopback is exempt */
-#define HTTP_CONN_TIMEOUT_S 30     /* without a byte, unless a request waits for its answer */
-/* From the connection, or the last answer, to the end of a request's head; from there to that of
- * its body. However little comes meanwhile. */
-#define HTTP_HEAD_TIMEOUT_MS 30000
-#define HTTP_BODY_TIMEOUT_MS 120000
-#define HTTP_BODY_DRAIN_MAX 16777216 /* read and dropped, so that the 413 is seen; more: closed */
 
 struct http_route;
 struct http_server;
@@ -35,7 +31,8 @@ struct http_server_config {
 	const struct http_route *routes; /* not copied */
 	size_t route_count;
 	void *owner;              /* of the handlers */
-	uint64_t head_timeout_ms; /* 0: HTTP_HEAD_TIMEOUT_MS */
+	uint64_t head_timeout_ms; /* 0: MHD_HEAD_MS, see mhd/mhd.h */
+	uint64_t idle_timeout_ms; /* 0: MHD_IDLE_S */
 };
 
 /* Listens. 0, or a negative errno: that of the socket, mostly. */

@@ -13,12 +13,14 @@
 /*
  * Made at the request's first line, freed when libmicrohttpd is through with it. It runs: body,
  * then the handler, then the reply; a request that is refused is given its reply at once, and its
- * body is dropped.
+ * body is dropped where it isn't left unread.
  */
 struct http_request {
 	struct http_server *server;
 	struct MHD_Connection *connection;
 	const struct http_route *route; /* NULL: refused */
+	uint64_t body_len; /* as announced; 0 where nothing, or nothing in numbers, is */
+	bool is_short;     /* the body is read to its end though the reply stands */
 	struct buf body;
 	uint64_t body_seen; /* bytes, dropped ones included */
 	bool handled;       /* the handler has been called */

@@ -40,7 +40,7 @@ struct fixture {
 	struct addr addr;
 	const char *requests; /* sent in one write, */
 	bool drips;           /* or byte by byte, for ever */
-	uint64_t head_timeout_ms, late_ms;
+	uint64_t head_timeout_ms, idle_timeout_ms, late_ms;
 	unsigned answers; /* to be read: up to as many times `until` */
 	const char *until;
 	char *text; /* what came */
@@ -179,6 +179,7 @@ static char *talk(struct fixture *f, const char *token)
 		.route_count = ARRAY_LEN(routes),
 		.owner = f,
 		.head_timeout_ms = f->head_timeout_ms,
+		.idle_timeout_ms = f->idle_timeout_ms,
 	};
 
 	f->text = calloc(1, ANSWER_MAX);
@@ -317,6 +318,7 @@ static void test_slow_requests(void **state)
 		struct fixture f = { .requests = beginnings[i],
 			.drips = true,
 			.head_timeout_ms = 100,
+			.idle_timeout_ms = 100,
 			.until = "" };
 
 		/* Returns when the server has closed. */

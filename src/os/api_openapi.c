@@ -14,6 +14,9 @@ static const struct http_answer common_answers[] = {
 	{ .status = 400, .schema = "Error", .help = "A zero byte in the address" },
 	{ .status = 401, .schema = "Error", .help = "The token is missing (not on loopback)" },
 	{ .status = 403, .schema = "Error", .help = "A foreign Host or Origin" },
+	{ .status = 413, .schema = "Error", .help = "The body is too long" },
+	{ .status = 414, .schema = "Error", .help = "Too many parameters in the query" },
+	{ .status = 501, .schema = "Error", .help = "An unknown Transfer-Encoding" },
 };
 
 /* {TYPE: {"schema": ...}} */

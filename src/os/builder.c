@@ -13,9 +13,11 @@
 #include <sys/wait.h>
 
 #include "app/build.h"
+#include "app/build_cache.h"
 #include "app/detect.h"
 #include "app/rule.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "conf/option_value.h"
 #include "os/process.h"
@@ -23,6 +25,8 @@
 #include "os/supervisor_state.h"
 #include "os/watch.h"
 
+#define SHELL_NOT_FOUND \
+	127 /* exit code of a shell whose last command isn't there: POSIX, XCU 2.8.2 */
 #define BUILD_TIMEOUT_MS (30U * 60 * 1000) /* a first build fetches and compiles everything */
 
 static _printf_(3, 4) int builder_fail(struct builder *b, int r, const char *fmt, ...)
@@ -32,6 +36,47 @@ static _printf_(3, 4) int builder_fail(struct builder *b, int r, const char *fmt
 	va_start(ap, fmt);
 	(void)vsnprintf(b->why, sizeof b->why, fmt, ap);
 	va_end(ap);
+	return r;
+}
+
+/* What is too old in the cache is removed in a thread, whatever becomes of the builder. */
+struct sweep {
+	uv_work_t work;
+	char *dir; /* owned */
+};
+
+static void on_sweep(uv_work_t *work)
+{
+	build_cache_sweep(((struct sweep *)work->data)->dir);
+}
+
+static void on_swept(uv_work_t *work, int status)
+{
+	struct sweep *sweep = work->data;
+
+	free(sweep->dir);
+	free(sweep);
+}
+
+static void builder_sweep(struct builder *b)
+{
+	struct sweep *sweep = calloc(1, sizeof *sweep);
+
+	if (!sweep)
+		return;
+	sweep->work.data = sweep;
+	sweep->dir = strdup(b->cache_dir);
+	if (!sweep->dir || uv_queue_work(b->config.loop, &sweep->work, on_sweep, on_swept) < 0)
+		on_swept(&sweep->work, 0);
+}
+
+/* Once. A cache that can't be held is used all the same. */
+static int builder_open_cache(struct builder *b, char why[APP_WHY_MAX])
+{
+	int r = app_cache_dir("build", &b->cache_dir, why);
+
+	if (r == 0 && build_cache_open(b->cache_dir, &b->cache_lock) == 0)
+		builder_sweep(b);
 	return r;
 }
 
@@ -48,7 +93,7 @@ static int builder_detect(struct builder *b)
 
 	app_plan_clear(&b->plan);
 	if (!b->cache_dir)
-		r = app_cache_dir("build", &b->cache_dir, why);
+		r = builder_open_cache(b, why);
 	if (r == 0)
 		r = app_detect(
 			b->config.run->project_path, &overrides, b->cache_dir, &b->plan, why);
@@ -69,7 +114,10 @@ static void builder_aim_at_file(struct builder *b, const char *path)
 static void builder_aim_at_folder(struct builder *b, const char *folder)
 {
 	const struct watch_target target = {
-		.folder = folder, .made = b->plan.module, .dirs = &b->config.run->app.dirs
+		.folder = b->plan.root ? b->plan.root : folder,
+		.project = folder,
+		.made = b->made ? b->made : b->plan.module,
+		.dirs = &b->config.run->app.dirs,
 	};
 
 	(void)watch_set(b->watch, &target);
@@ -105,7 +153,7 @@ void builder_init(
 {
 	int r = 0;
 
-	*b = (struct builder){ .config = *config, .events = *events };
+	*b = (struct builder){ .config = *config, .events = *events, .cache_lock = -1 };
 	if (config->run->watch)
 		r = watch_new(config->loop, on_changed, b, &b->watch);
 	if (r < 0)
@@ -114,11 +162,10 @@ void builder_init(
 				     : strerror(-r));
 }
 
-/* The line of an end that is not content. */
+/* 0: it has ended well. Else the line of its end. */
 static int builder_judge(struct builder *b, const struct process *p, int status)
 {
-	char end[BUILDER_WHY_MAX / 4], why[APP_WHY_MAX], text[OPTION_DURATION_TEXT_MAX];
-	const char *program = app_plan_builder(&b->plan);
+	char end[BUILDER_WHY_MAX / 4], text[OPTION_DURATION_TEXT_MAX];
 
 	if (b->canceled)
 		return builder_fail(b, -ECANCELED, "the build was stopped");
@@ -128,13 +175,48 @@ static int builder_judge(struct builder *b, const struct process *p, int status)
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == APP_BUILD_LACKS && b->plan.tools)
 		return builder_fail(b, -ENOENT, "%s", process_last_words(p));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == SHELL_NOT_FOUND)
+		return builder_fail(b, -ENOENT,
+			"the build with '%s' needs a program that is not there: %s; install it "
+			"first, and "
+			"where it is in .venv or node_modules, make that",
+			app_plan_builder(&b->plan), process_last_words(p));
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return builder_fail(b, -EINVAL, "the build with '%s' has failed: %s", program,
+		return builder_fail(b, -EINVAL, "the build with '%s' has failed: %s",
+			app_plan_builder(&b->plan),
 			supervisor_describe_end(status, end, sizeof end));
-	if (app_build_finish(&b->plan, why) < 0)
-		return builder_fail(
-			b, -EINVAL, "the build with '%s' made nothing to run: %s", program, why);
 	return 0;
+}
+
+static void builder_done(struct builder *b, int r)
+{
+	if (b->watch)
+		watch_build_ended(b->watch);
+	b->events.done(b->events.owner, r);
+}
+
+/* In a thread. */
+static void on_finish(uv_work_t *work)
+{
+	struct builder *b = work->data;
+
+	b->finish_result = app_build_finish(&b->plan, &b->canceled, &b->finish_made, b->finish_why);
+}
+
+static void on_finished(uv_work_t *work, int status)
+{
+	struct builder *b = work->data;
+	int r = b->finish_result;
+
+	b->finishing = false;
+	free(b->made);
+	b->made = take_ptr(b->finish_made);
+	if (b->canceled)
+		r = builder_fail(b, -ECANCELED, "the build was stopped");
+	else if (r < 0)
+		r = builder_fail(b, -EINVAL, "the build with '%s' made nothing to run: %s",
+			app_plan_builder(&b->plan), b->finish_why);
+	builder_done(b, r);
 }
 
 static void on_process_ended(void *owner, struct process *p, int status)
@@ -143,9 +225,15 @@ static void on_process_ended(void *owner, struct process *p, int status)
 	int r = builder_judge(b, p, status);
 
 	b->process = NULL;
-	if (b->watch)
-		watch_build_ended(b->watch);
-	b->events.done(b->events.owner, r);
+	if (r == 0) {
+		b->finish.data = b;
+		r = uv_queue_work(b->config.loop, &b->finish, on_finish, on_finished);
+		b->finishing = r == 0;
+		if (r < 0)
+			(void)builder_fail(b, r, "can't look at what was built: %s", strerror(-r));
+	}
+	if (!b->finishing)
+		builder_done(b, r);
 }
 
 static void on_process_late(void *owner, struct process *p)
@@ -186,9 +274,10 @@ static int builder_spawn(struct builder *b)
 int builder_start(struct builder *b)
 {
 	char why[APP_WHY_MAX];
-	int r = builder_detect(b);
+	int r;
 
-	assert(!b->process);
+	assert(!builder_runs(b));
+	r = builder_detect(b);
 	b->canceled = b->late = false;
 	builder_aim(b, r == 0);
 	if (r < 0 || !b->plan.build)
@@ -199,19 +288,19 @@ int builder_start(struct builder *b)
 
 void builder_end(struct builder *b)
 {
-	b->canceled = b->process != NULL;
+	b->canceled = builder_runs(b);
 	process_end(b->process);
 }
 
 void builder_kill(struct builder *b)
 {
-	b->canceled = b->process != NULL;
+	b->canceled = builder_runs(b);
 	process_kill(b->process);
 }
 
 bool builder_runs(const struct builder *b)
 {
-	return b->process != NULL;
+	return b->process || b->finishing;
 }
 
 const struct app_plan *builder_plan(const struct builder *b)
@@ -235,6 +324,8 @@ void builder_close(struct builder *b, void (*closed)(void *owner))
 {
 	app_plan_clear(&b->plan);
 	free(take_ptr(b->cache_dir));
+	b->cache_lock = fd_close(b->cache_lock);
+	free(take_ptr(b->made));
 	if (b->watch)
 		watch_close(b->watch, closed, b->events.owner);
 	else

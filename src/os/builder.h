@@ -6,10 +6,12 @@
 #ifndef OS_BUILDER_H
 #define OS_BUILDER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
+#include "app/module.h"
 #include "app/plan.h"
 
 struct builder;
@@ -46,9 +48,19 @@ struct builder {
 	struct builder_events events;
 	struct app_plan plan;    /* the last one that was made, until it is taken */
 	struct process *process; /* the build; NULL: none runs */
-	bool canceled, late;     /* of that one */
-	char *cache_dir;         /* owned; NULL until the first start */
-	struct watch *watch;     /* NULL without --watch */
+	/* What it has made is fetched and looked at in a thread, which may be a while; the plan is
+	 * that thread's meanwhile. */
+	uv_work_t finish;
+	bool finishing;
+	int finish_result;
+	char *finish_made; /* owned */
+	char finish_why[APP_WHY_MAX];
+	atomic_bool canceled; /* of the build and of that */
+	bool late;
+	char *made;          /* where the last build has left what it made; owned, may be NULL */
+	char *cache_dir;     /* owned; NULL until the first start */
+	int cache_lock;      /* holds that; -1: none */
+	struct watch *watch; /* NULL without --watch */
 	char why[BUILDER_WHY_MAX];
 };
 

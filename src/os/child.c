@@ -21,7 +21,7 @@
 static void reader_say(struct child *c, const struct child_reader *r, const char *text, size_t len)
 {
 	log_ring_append(c->ring, r->stream, text, len);
-	if (r->stream != LOG_STREAM_STDOUT)
+	if (r->stream != LOG_STREAM_STDOUT && len > 0)
 		(void)log_escape(c->words, sizeof c->words, text, len);
 }
 

@@ -40,8 +40,8 @@ struct child {
 	uv_poll_t exit;
 	unsigned handles;            /* not yet closed */
 	int status;                  /* of waitpid(2), for `ended` */
-	char words[CHILD_WORDS_MAX]; /* the last line that went elsewhere than to LOG_STREAM_STDOUT,
-					escaped */
+	char words[CHILD_WORDS_MAX]; /* the last line that is not empty and went elsewhere than to
+					LOG_STREAM_STDOUT, escaped */
 	struct log_ring *ring;
 	/* An empty line has come on the status pipe. May be NULL. */
 	void (*ready)(struct child *c);

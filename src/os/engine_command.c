@@ -6,6 +6,7 @@
 #include "os/engine_command.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,10 +15,18 @@
 
 #include "base/err.h"
 #include "conf/option.h"
+#include "conf/option_value.h"
 #include "os/engine_program.h"
 
 /* Linear memory of a component: as much as wasmrun-guest gives a module. */
 #define MEMORY_MAX "1073741824"
+
+/*
+ * Requests that a component computes at a time: each has a thread, and the kernel shares the
+ * processors among them. With one for each processor, as is Tokio's way, so many requests that
+ * compute for ever would keep all others out. CGI has as many (guest/cgi.h).
+ */
+#define HTTP_THREADS "16"
 
 /*
  * Variables that a loader, an engine or the shell below reads for itself: those of the application
@@ -164,15 +173,20 @@ static int guest_command(
 	struct engine_command *command, const struct engine_config *config, char *ret_why)
 {
 	struct engine_words *argv = &command->argv;
-	char *found = NULL;
+	char *found = NULL, timeout[OPTION_DURATION_TEXT_MAX];
 	int r = config->guest_program ? 0 : engine_file_find("wasmrun-guest", &found, ret_why);
 
 	if (r < 0)
 		return r;
 	add(argv, "%s", found ? found : config->guest_program);
 	free(found);
-	if (config->interface == APP_CGI && config->listen_fd >= 0)
+	if (config->interface == APP_CGI && config->listen_fd >= 0) {
 		add(argv, "--cgi");
+		add(argv, "--timeout=%s",
+			config->request_timeout_ms
+				? option_format_duration(config->request_timeout_ms, timeout)
+				: "none");
+	}
 	if (config->interface == APP_FILES)
 		add_files(argv, config);
 	if (config->listen_fd >= 0)
@@ -242,6 +256,8 @@ static int wasmtime_command(
 		add(argv, "--addr=%s", config->addr);
 		add(argv, "--no-logging-prefix");
 		add(argv, "-Scli");
+		add(&command->env, "TOKIO_WORKER_THREADS=" HTTP_THREADS);
+		add(&command->env, "WASMRUN_REQUEST_TIMEOUT=%" PRIu64, config->request_timeout_ms);
 	} else {
 		add(argv, "-Sinherit-network,allow-ip-name-lookup,tcp,udp,http");
 	}

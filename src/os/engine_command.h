@@ -9,10 +9,13 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "app/module.h"
 
 struct option_list;
+
+#define ENGINE_REQUEST_TIMEOUT_MS 30000 /* unless the user says otherwise */
 
 /* All borrowed. */
 struct engine_config {
@@ -28,6 +31,8 @@ struct engine_config {
 	int listen_fd;    /* number in the engine; -1: it binds its own */
 	int status_fd;    /* gets a byte when the application listens; -1: nobody wants to know */
 	const char *addr; /* ADDR:PORT of listen_fd, which wasi:http is told */
+	/* Of the kinds that answer requests: how long one may go without an answer; 0: for ever. */
+	uint64_t request_timeout_ms;
 };
 
 /* Words or variables, NULL at the end; owned. */

@@ -17,6 +17,7 @@
 #include "app/build.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #define SHOWN_MAX 192 /* of a path in a message */
@@ -52,12 +53,13 @@ int engine_file_find(const char *name, char **ret_path, char ret_why[APP_WHY_MAX
 /* An ELF program that names no interpreter (elf(5), PT_INTERP). A script may lead anywhere. */
 static bool is_static(const char *path)
 {
-	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	_cleanup_(fd_closep) int fd = -1;
 	Elf64_Phdr segments[SEGMENTS_MAX];
 	Elf64_Ehdr header;
 	ssize_t n;
 
-	if (fd < 0 || pread(fd, &header, sizeof header, 0) != sizeof header ||
+	if (file_open(path, O_RDONLY, 0, FILE_ALONE, &fd) < 0 ||
+		pread(fd, &header, sizeof header, 0) != sizeof header ||
 		memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
 		header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phentsize != sizeof *segments)
 		return false;

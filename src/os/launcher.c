@@ -47,6 +47,7 @@ static int launcher_command(struct launcher *l, const char *module, struct engin
 		.listen_fd = SPAWN_LISTEN_FD,
 		.status_fd = SPAWN_STATUS_FD,
 		.addr = l->config.listen_addr,
+		.request_timeout_ms = app->request_timeout_ms,
 	};
 	return engine_command_init(command, &config, ret_why);
 }

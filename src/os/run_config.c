@@ -18,8 +18,9 @@
 #include "tunnel/tunnel.h"
 
 #define FILE_NAME "wasmrun.toml"
-#define SHOWN_MAX 256                                /* of a path in a message */
-#define EXPIRE_MAX (UINT64_C(30) * 24 * 3600 * 1000) /* a month: more is a mistake */
+#define SHOWN_MAX 256                                    /* of a path in a message */
+#define REQUEST_TIMEOUT_MAX (UINT64_C(24) * 3600 * 1000) /* likewise */
+#define EXPIRE_MAX (UINT64_C(30) * 24 * 3600 * 1000)     /* a month: more is a mistake */
 
 static_assert(HOST_WHY_MAX <= OPTION_WHY_MAX, "an option says why a host is none");
 
@@ -134,6 +135,15 @@ static const struct option_def os_options[] = {
 		.type = OPTION_FLAG,
 		.help = "Log errors only",
 		.offset = offsetof(struct os_run_config, quiet) },
+	{ .name = "request-timeout",
+		.type = OPTION_DURATION,
+		.value_name = "DURATION",
+		.max = REQUEST_TIMEOUT_MAX,
+		.fallback = "30s", /* ENGINE_REQUEST_TIMEOUT_MS */
+		.key = "app.request_timeout",
+		.help = "How long a request may go without an answer, for the kinds cgi and "
+			"component-http; one that has begun has no limit",
+		.offset = offsetof(struct os_run_config, app.request_timeout_ms) },
 	{ .name = "tunnel-port",
 		.type = OPTION_NUMBER,
 		.value_name = "PORT",

@@ -22,9 +22,10 @@ struct os_app_config {
 	struct option_list env;  /* K=V */
 	struct option_list dirs; /* HOST::GUEST that it may see */
 	const char *fallback;    /* of a folder of files: serve/files.h; NULL: none */
-	struct option_list headers; /* of each of its answers, "NAME: VALUE" */
-	uint64_t port;              /* on 127.0.0.1; 0: the kernel's choice */
-	uint64_t kind;              /* enum app_interface, if has_kind: else as found out */
+	struct option_list headers;  /* of each of its answers, "NAME: VALUE" */
+	uint64_t request_timeout_ms; /* without an answer; 0: for ever */
+	uint64_t port;               /* on 127.0.0.1; 0: the kernel's choice */
+	uint64_t kind;               /* enum app_interface, if has_kind: else as found out */
 	bool has_kind;
 };
 

@@ -336,12 +336,29 @@ static void supervisor_set_late(struct supervisor *s)
 		text);
 }
 
+/* The wasmtime command tells all by exit code 1; the last line of its reasons ("    1: ...") is the
+ * first cause. */
+static void add_engine_words(const char *words, char *end, size_t size)
+{
+	size_t len = strlen(end), number = strspn(words, " 0123456789");
+
+	if (number > 0 && strncmp(words + number, ": ", 2) == 0)
+		words += number + 2;
+	words += strspn(words, " ");
+	if (*words)
+		(void)snprintf(end + len, size - len, ": %s", words);
+}
+
 static void supervisor_describe_app_end(struct supervisor *s, const struct process *p, int status)
 {
+	const char *kind = p == s->app ? s->kind : s->launcher.kind;
 	const char *words = process_last_words(p);
-	char end[REASON_MAX / 4];
+	char end[REASON_MAX - 64];
 
 	supervisor_describe_end(status, end, sizeof end);
+	if (kind && strncmp(kind, "component", strlen("component")) == 0 && WIFEXITED(status) &&
+		WEXITSTATUS(status) != 0)
+		add_engine_words(words, end, sizeof end);
 	if (p->late)
 		supervisor_set_late(s);
 	else if (WIFEXITED(status) && WEXITSTATUS(status) >= GUEST_CANNOT && *words)

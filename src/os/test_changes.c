@@ -100,6 +100,68 @@ static void test_many(void **state)
 	assert_false(changes_any(&c));
 }
 
+/* As the watch does it: what has changed is told, and the build begins. Whether it does. */
+static bool build_again(struct changes *c)
+{
+	if (!changes_any(c))
+		return false;
+	changes_forget(c);
+	changes_build_began(c);
+	return true;
+}
+
+/* A build that took away its last file and made one of a new name each time was begun for ever. */
+static void test_new_names(void **state)
+{
+	struct changes c = { 0 };
+	uint64_t name = 100;
+	unsigned builds, said = 0;
+
+	for (unsigned round = 0; round < 3; round++) {
+		(void)changes_note(&c, SOURCE, CHANGE_WRITTEN);
+		for (builds = 0; build_again(&c); builds++) {
+			said += changes_circle(&c);
+			(void)changes_note(&c, name++, CHANGE_GONE);
+			(void)changes_note(&c, name, CHANGE_MADE);
+			(void)changes_note(&c, name, CHANGE_WRITTEN);
+			changes_build_ended(&c);
+		}
+		/* It is learned once. */
+		assert_int_equal(builds, round ? 1 : 1 + CHANGES_CIRCLES / CHANGES_CIRCLE_WEIGHT);
+	}
+	assert_int_equal(said, 1);
+	/* Who saves a file meanwhile, in place or by a new one, is still heard. */
+	(void)changes_note(&c, SOURCE, CHANGE_WRITTEN);
+	assert_true(build_again(&c));
+	(void)changes_note(&c, SOURCE, CHANGE_WRITTEN);
+	changes_build_ended(&c);
+	assert_true(build_again(&c));
+	(void)changes_note(&c, OUTPUT, CHANGE_GONE);
+	(void)changes_note(&c, OUTPUT, CHANGE_MADE);
+	changes_build_ended(&c);
+	assert_true(build_again(&c));
+	changes_build_ended(&c);
+	assert_false(build_again(&c));
+}
+
+/* New names that are moved there look like files that are saved. */
+static void test_moved_names(void **state)
+{
+	struct changes c = { 0 };
+	uint64_t name = 100;
+	unsigned builds;
+
+	for (unsigned round = 0; round < 3; round++) {
+		(void)changes_note(&c, SOURCE, CHANGE_WRITTEN);
+		for (builds = 0; build_again(&c); builds++) {
+			(void)changes_circle(&c);
+			(void)changes_note(&c, name++, CHANGE_WRITTEN);
+			changes_build_ended(&c);
+		}
+		assert_int_equal(builds, 1 + CHANGES_CIRCLES / (round ? CHANGES_CIRCLE_WEIGHT : 1));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +169,8 @@ int main(void)
 		cmocka_unit_test(test_temporary),
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_new_names),
+		cmocka_unit_test(test_moved_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

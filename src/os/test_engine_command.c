@@ -139,7 +139,12 @@ static void test_guest(void **state)
 	f->config.interface = APP_CGI;
 	f->config.cache_dir = NULL;
 	assert_command(f,
-		"guest --cgi --listen-fd=3 --status-fd=4 "
+		"guest --cgi --timeout=none --listen-fd=3 --status-fd=4 "
+		"--dir a::b -- app.wasm -x y",
+		"");
+	f->config.request_timeout_ms = 90000;
+	assert_command(f,
+		"guest --cgi --timeout=90s --listen-fd=3 --status-fd=4 "
 		"--dir a::b -- app.wasm -x y",
 		"");
 	f->config.interface = APP_FILES;
@@ -157,7 +162,7 @@ static void test_guest(void **state)
 	/* Of nobody else. */
 	f->config.interface = APP_CGI;
 	assert_command(f,
-		"guest --cgi --listen-fd=3 --status-fd=4 "
+		"guest --cgi --timeout=90s --listen-fd=3 --status-fd=4 "
 		"--dir a::b -- app.wasm -x y",
 		"");
 }
@@ -188,7 +193,7 @@ static void test_built(void **state)
 		"%s/" BUILT "/wasmtime serve --addr=127.0.0.1:80 --no-logging-prefix -Scli "
 		"-Wmax-memory-size=1073741824 -- app.wasm",
 		f->dir);
-	assert_command(f, argv, "HOME=/cache");
+	assert_command(f, argv, "TOKIO_WORKER_THREADS=16 WASMRUN_REQUEST_TIMEOUT=0 HOME=/cache");
 	f->config.interface = APP_COMMAND;
 	f->config.cache_dir = NULL;
 	snprintf(argv, sizeof argv,

@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "app/module.h"
+#include "os/engine_command.h"
 
-#define ARGS_MAX 40
+#define ARGS_MAX 48
 #define LINE_MAX_LEN 512
 
 struct reading {
@@ -104,6 +105,7 @@ static void assert_configs_equal(const struct os_run_config *a, const struct os_
 	assert_texts_equal(a->app.fallback, b->app.fallback);
 	assert_lists_equal(&a->app.headers, &b->app.headers);
 	assert_int_equal(a->app.port, b->app.port);
+	assert_int_equal(a->app.request_timeout_ms, b->app.request_timeout_ms);
 	assert_int_equal(a->app.has_kind, b->app.has_kind);
 	assert_int_equal(a->app.kind, b->app.kind);
 	assert_int_equal(a->open, b->open);
@@ -127,6 +129,7 @@ static void test_defaults(void **state)
 	assert_int_equal(r.config.expire_ms, 0);
 	assert_int_equal(r.config.app.args.count, 0);
 	assert_false(r.config.app.has_kind);
+	assert_int_equal(r.config.app.request_timeout_ms, ENGINE_REQUEST_TIMEOUT_MS);
 	assert_false(r.config.open);
 	reading_deinit(&r);
 }
@@ -175,7 +178,8 @@ static void test_equal_file(void **state)
 		read_args(&by_arg,
 			"--tunnel-port 7 --tunnel-protocol bore --listen ::1 -P 0 --expire 1h "
 			"--build make --wasm a.wasm --arg x --arg=-y --env A=1 --dir .::/ "
-			"--app-port 9 --kind cgi --open --fallback a/b.html --header X:y"),
+			"--app-port 9 --kind cgi --open --fallback a/b.html --header X:y "
+			"--request-timeout none"),
 		0);
 	reading_init(&by_file);
 	write_file(&by_file,
@@ -183,11 +187,13 @@ static void test_equal_file(void **state)
 		"expire = '1h'\nopen = true\n[app]\nbuild = 'make'\nwasm = 'a.wasm'\nargs = ['x', "
 		"'-y']\n"
 		"env = ['A=1']\ndirs = ['.::/']\nport = 9\n"
-		"kind = 'cgi'\n[static]\nfallback = 'a/b.html'\nheaders = ['X:y']\n");
+		"kind = 'cgi'\nrequest_timeout = 'none'\n[static]\nfallback = 'a/b.html'\nheaders "
+		"= ['X:y']\n");
 	assert_int_equal(read_args(&by_file, ""), 0);
 	assert_int_equal(by_arg.config.app.port, 9);
 	assert_true(by_arg.config.app.has_kind);
 	assert_int_equal(by_arg.config.app.kind, APP_CGI);
+	assert_int_equal(by_arg.config.app.request_timeout_ms, 0);
 	assert_true(by_arg.config.open);
 	assert_int_equal(by_arg.config.app.args.count, 2);
 	assert_configs_equal(&by_arg.config, &by_file.config);

@@ -59,7 +59,8 @@ static void test_run_and_stop(void **state)
 	assert_string_equal(status.kind, "cgi");
 	char expected[TEXT_MAX];
 	snprintf(expected, sizeof expected,
-		"--cgi --listen-fd=3 --status-fd=4 --cache=%s/wasmrun/modules --env A -- %s -x a b "
+		"--cgi --timeout=none --listen-fd=3 --status-fd=4 --cache=%s/wasmrun/modules --env "
+		"A -- %s -x a b "
 		"1",
 		f.dir, f.module);
 	assert_true(has_line(&f, LOG_STREAM_STDOUT, expected));

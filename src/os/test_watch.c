@@ -278,6 +278,127 @@ static void test_one_file(void **state)
 	fixture_close(&f);
 }
 
+static void write_text(struct fixture *f, const char *name, const char *text)
+{
+	FILE *out = fopen(at(f, name), "w");
+
+	assert_non_null(out);
+	assert_true(fputs(text, out) >= 0);
+	assert_int_equal(fclose(out), 0);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	static unsigned number;
+	struct fixture *f = timer->data;
+	char name[PATH_SIZE];
+
+	snprintf(name, sizeof name, "project/tick%u", number++);
+	touch(f, name);
+}
+
+/* What is there at the first look is no change, and nobody tells when that was. */
+static void await_first_look(struct fixture *f)
+{
+	uv_timer_t tick = { .data = f };
+	unsigned seen = f->changes;
+
+	assert_int_equal(uv_timer_init(&f->loop, &tick), 0);
+	assert_int_equal(uv_timer_start(&tick, on_tick, 0, 100), 0);
+	while (f->changes == seen)
+		uv_run(&f->loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&tick, NULL);
+	/* A file of the last tick may be told of once more. */
+	watch_build_began(f->watch);
+	watch_build_ended(f->watch);
+	uv_run(&f->loop, UV_RUN_ONCE);
+}
+
+/* Where the kernel tells of nothing, the files are looked at: no change of another machine on NFS,
+ * or of Docker Desktop's host, was ever seen. */
+static void test_looks(void **state)
+{
+	struct fixture f = { 0 };
+	const struct watch_target target = { .folder = f.project, .looks = true };
+
+	fixture_open(&f);
+	assert_int_equal(watch_set(f.watch, &target), 0);
+	await_first_look(&f);
+	write_text(&f, "project/src/deep/a.c", "1");
+	await_change(&f);
+	write_text(&f, "project/src/deep/a.c", "22");
+	await_change(&f);
+	move(&f, "project/src/deep/a.c", "project/b.c");
+	await_change(&f);
+	make_dir(&f, "project/new");
+	touch(&f, "project/new/c.c");
+	await_change(&f);
+	assert_int_equal(unlink(at(&f, "project/new/c.c")), 0);
+	await_change(&f);
+	/* What changes during a build is told when it has ended. */
+	watch_build_began(f.watch);
+	write_text(&f, "project/b.c", "333");
+	watch_build_ended(f.watch);
+	await_change(&f);
+	/* Nothing is told of what doesn't count; the next change is told alone. */
+	touch(&f, "project/.hidden");
+	touch(&f, "project/a.c~");
+	write_text(&f, "project/b.c", "4444");
+	await_change(&f);
+	/* Gone for a while. */
+	move(&f, "project", "gone");
+	uv_run(&f.loop, UV_RUN_ONCE);
+	move(&f, "gone", "project");
+	await_change(&f);
+	fixture_close(&f);
+}
+
+/* The watch may be closed while a look is under way. */
+static void test_closed_while_it_looks(void **state)
+{
+	struct fixture f = { 0 };
+	const struct watch_target target = { .folder = f.project, .looks = true };
+
+	fixture_open(&f);
+	assert_int_equal(watch_set(f.watch, &target), 0);
+	fixture_close(&f);
+	fixture_open(&f);
+	assert_int_equal(watch_set(f.watch, &target), 0);
+	watch_build_began(f.watch);
+	watch_build_ended(f.watch);
+	uv_run(&f.loop, UV_RUN_ONCE);
+	watch_build_ended(f.watch);
+	f.closed = false;
+	fixture_close(&f);
+}
+
+/* The module above a project that is a part of it; the project's settings and folders stay its own.
+ */
+static void test_folder_above(void **state)
+{
+	struct fixture f = { .dirs = { .items = { "data::/data" }, .count = 1 } };
+	char project[PATH_SIZE];
+	const struct watch_target target = {
+		.folder = f.project, .project = project, .dirs = &f.dirs
+	};
+
+	fixture_open(&f);
+	snprintf(project, sizeof project, "%s/src", f.project);
+	make_dir(&f, "project/data");
+	make_dir(&f, "project/src/data");
+	assert_int_equal(watch_set(f.watch, &target), 0);
+	touch(&f, "project/src/data/a");
+	touch(&f, "project/src/wasmrun.toml");
+	assert_silent(&f);
+	touch(&f, "project/data/a");
+	await_change(&f);
+	touch(&f, "project/wasmrun.toml");
+	await_change(&f);
+	touch(&f, "project/a.c");
+	await_change(&f);
+	fixture_close(&f);
+}
+
 /* More events than the kernel keeps: nobody knows which, so something has changed. */
 static void test_overflow(void **state)
 {
@@ -325,6 +446,9 @@ int main(void)
 		cmocka_unit_test(test_project_replaced),
 		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_one_file),
+		cmocka_unit_test(test_looks),
+		cmocka_unit_test(test_closed_while_it_looks),
+		cmocka_unit_test(test_folder_above),
 		cmocka_unit_test(test_overflow),
 		cmocka_unit_test(test_closed_with_a_change),
 	};

@@ -7,8 +7,6 @@
 #include "os/watch.h"
 
 #include <errno.h>
-#include <fts.h>
-#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,17 +17,15 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/hash.h"
 #include "base/log.h"
-#include "conf/option_table.h"
 #include "os/changes.h"
+#include "os/survey.h"
+#include "os/tree.h"
 
 #define RETRY_MS 1000      /* a folder that is gone is looked for so often */
 #define EVENTS_BYTES 16384 /* of events that are read at a time */
 #define READS_AT_ONCE 64   /* more than that is left for the next turn of the loop */
 #define SHOWN_MAX 256      /* of a path in a message */
-#define CONFIG_FILE "wasmrun.toml"
-#define CACHE_MARK "CACHEDIR.TAG" /* bford.info/cachedir: what is in there can be made again */
 
 /* A file that is still being written is told when it is closed. */
 #define FOLDER_EVENTS                                                                            \
@@ -46,11 +42,13 @@ struct watch {
 	int fd; /* of inotify; owned */
 	uv_poll_t poll;
 	uv_timer_t timer;
-	char *folder, *file, *made; /* owned, as in watch_target */
-	const struct option_list *dirs;
+	struct tree tree; /* empty: nothing is watched */
 	struct watch_folder folders[WATCH_FOLDERS_MAX];
 	size_t folder_count;
 	struct changes changes;
+	struct survey survey;
+	bool looks;  /* the survey tells, and the kernel only of the folder itself */
+	bool ending; /* a build has ended, and the look at what it has changed has not */
 	bool gone;   /* the folder itself */
 	bool walk;   /* folders may have come */
 	bool rewind; /* folders have gone elsewhere: all are to be watched anew */
@@ -66,99 +64,54 @@ static void watch_freep(struct watch **w)
 	free(*w);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-/* Names that are no sources: hidden ones, and what editors keep beside a file. */
-static bool name_is_noise(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len == 0 || *name == '.' || *name == '#' || name[len - 1] == '~';
-}
-
-/* Folders that tools make. Cargo marks its own, the others are known by name. */
-static bool folder_is_made(const char *path, const char *name)
-{
-	static const char *const names[] = { "__pycache__", "dist", "node_modules", "target" };
-	char mark[PATH_MAX];
-	int n;
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	n = snprintf(mark, sizeof mark, "%s/" CACHE_MARK, path);
-	return n < 0 || (size_t)n >= sizeof mark || access(mark, F_OK) == 0;
-}
-
-/* A file is the same one after its folder was watched anew. */
-static uint64_t file_hash(uint64_t folder, const char *name)
-{
-	return hash_bytes(folder, name, strlen(name));
-}
-
-static uint64_t folder_hash(const char *path, size_t len)
-{
-	return hash_bytes(0, path, len);
-}
-
-/* One that the application itself may write. The project's own folder can't be left out. */
-static bool watch_is_given(const struct watch *w, const char *path)
-{
-	char given[PATH_MAX], real[PATH_MAX];
-
-	for (size_t i = 0; w->dirs && i < w->dirs->count; i++) {
-		const char *dir = w->dirs->items[i], *end = strstr(dir, "::");
-		int len = (int)(end ? end - dir : (ptrdiff_t)strlen(dir));
-		int n = *dir == '/' ? snprintf(given, sizeof given, "%.*s", len, dir)
-				    : snprintf(given, sizeof given, "%s/%.*s", w->folder, len, dir);
-
-		if (n > 0 && (size_t)n < sizeof given && realpath(given, real) &&
-			strcmp(real, path) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void watch_say_full(struct watch *w, int error)
+/* The kernel tells not enough: each file is looked at, again and again. */
+static void watch_look(struct watch *w, const char *why)
 {
 	char shown[SHOWN_MAX];
 
-	if (w->said_full)
-		return;
-	w->said_full = true;
-	log_escape(shown, sizeof shown, w->folder, strlen(w->folder));
-	if (error == ENOSPC)
-		log_warn("watch",
-			"not all folders of '%s' are watched: raise "
-			"fs.inotify.max_user_watches (sysctl)",
-			shown);
-	else
-		log_warn("watch", "only %d folders of '%s' are watched", WATCH_FOLDERS_MAX, shown);
+	log_warn("watch", "%s: the files of '%s' are looked at every %u s instead", why,
+		log_escape(shown, sizeof shown, w->tree.folder, strlen(w->tree.folder)),
+		SURVEY_MS / 1000);
+	w->looks = true;
+	survey_set(&w->survey, &w->tree);
 }
 
 static void watch_add_folder(struct watch *w, const char *path)
 {
-	int wd;
+	int wd = inotify_add_watch(w->fd, path, FOLDER_EVENTS);
 
-	if (w->folder_count == WATCH_FOLDERS_MAX) {
-		watch_say_full(w, 0);
+	if (wd < 0 && errno == ENOSPC && !w->looks)
+		watch_look(w, "the kernel watches no more folders, raise "
+			      "fs.inotify.max_user_watches (sysctl)");
+	if (wd < 0)
 		return;
-	}
-	wd = inotify_add_watch(w->fd, path, FOLDER_EVENTS);
-	if (wd < 0) {
-		if (errno == ENOSPC)
-			watch_say_full(w, errno);
-		return;
-	}
 	/* The kernel gives the number again for a folder that it already watches. */
 	for (size_t i = 0; i < w->folder_count; i++)
 		if (w->folders[i].wd == wd)
 			return;
 	w->folders[w->folder_count++] =
-		(struct watch_folder){ .wd = wd, .hash = folder_hash(path, strlen(path)) };
+		(struct watch_folder){ .wd = wd, .hash = tree_folder_hash(path) };
+}
+
+/* Of one that looks, the first folder tells when it is gone. */
+static void on_folder(void *arg, const char *path)
+{
+	struct watch *w = arg;
+	char why[SHOWN_MAX];
+	const char *name;
+
+	if (w->folder_count == WATCH_FOLDERS_MAX && !w->said_full)
+		log_warn("watch", "only %d folders of the project are watched", WATCH_FOLDERS_MAX);
+	w->said_full = w->said_full || w->folder_count == WATCH_FOLDERS_MAX;
+	if (w->folder_count == WATCH_FOLDERS_MAX || (w->looks && w->folder_count > 0))
+		return;
+	name = w->looks ? NULL : survey_file_system(path);
+	if (name) {
+		(void)snprintf(why, sizeof why,
+			"what others change on this file system, %s, isn't told", name);
+		watch_look(w, why);
+	}
+	watch_add_folder(w, path);
 }
 
 /* Numbers are not given twice: what still comes for the old ones belongs to nobody. */
@@ -173,30 +126,15 @@ static void watch_rewind(struct watch *w)
 
 static void watch_walk(struct watch *w)
 {
-	char *const roots[] = { w->folder, NULL };
-	FTS *fts;
+	const struct tree_visitor visitor = { .folder = on_folder, .arg = w };
 
-	watch_add_folder(w, w->folder);
-	w->gone = w->folder_count == 0;
+	w->gone = !tree_walk(&w->tree, &visitor) || (w->folder_count == 0 && !w->looks);
 	w->walk = w->gone;
-	fts = w->file || w->gone ? NULL : fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-	if (!fts)
-		return;
-	for (FTSENT *e; (e = fts_read(fts));) {
-		if (e->fts_info != FTS_D || e->fts_level == 0)
-			continue;
-		if (name_is_noise(e->fts_name) || folder_is_made(e->fts_path, e->fts_name) ||
-			same_text(e->fts_path, w->made) || watch_is_given(w, e->fts_path))
-			(void)fts_set(fts, e, FTS_SKIP);
-		else
-			watch_add_folder(w, e->fts_path);
-	}
-	(void)fts_close(fts);
 }
 
 static void watch_follow_folders(struct watch *w)
 {
-	if (!w->folder)
+	if (!w->tree.folder)
 		return;
 	if (w->rewind)
 		watch_rewind(w);
@@ -232,11 +170,8 @@ static void watch_arm(struct watch *w)
 }
 
 /* hash 0: something has changed. */
-static void watch_note(struct watch *w, uint64_t hash, const char *name, uint32_t mask)
+static void watch_note(struct watch *w, uint64_t hash, const char *name, enum change change)
 {
-	enum change change = mask & IN_CREATE                     ? CHANGE_MADE
-			     : mask & (IN_DELETE | IN_MOVED_FROM) ? CHANGE_GONE
-								  : CHANGE_WRITTEN;
 	char shown[SHOWN_MAX];
 
 	if (changes_note(&w->changes, hash, change))
@@ -254,17 +189,6 @@ static struct watch_folder *watch_find_folder(struct watch *w, int wd)
 	return NULL;
 }
 
-static bool watch_cares(const struct watch *w, uint64_t hash, const char *name)
-{
-	const char *made = w->made ? strrchr(w->made, '/') : NULL;
-
-	if (w->file)
-		return strcmp(name, w->file) == 0;
-	if (made && hash == file_hash(folder_hash(w->made, (size_t)(made - w->made)), made + 1))
-		return false;
-	return !name_is_noise(name);
-}
-
 static void watch_take_folder_event(struct watch *w, uint32_t mask)
 {
 	if (mask & (IN_CREATE | IN_MOVED_TO))
@@ -273,15 +197,21 @@ static void watch_take_folder_event(struct watch *w, uint32_t mask)
 		w->rewind = true;
 }
 
+static enum change change_of(uint32_t mask)
+{
+	if (mask & IN_CREATE)
+		return CHANGE_MADE;
+	return mask & (IN_DELETE | IN_MOVED_FROM) ? CHANGE_GONE : CHANGE_WRITTEN;
+}
+
 static void watch_take_event(struct watch *w, const struct inotify_event *event)
 {
 	struct watch_folder *folder = watch_find_folder(w, event->wd);
-	bool own = folder && folder->hash == folder_hash(w->folder, strlen(w->folder));
-	uint64_t hash;
+	bool own = folder && folder->hash == tree_folder_hash(w->tree.folder);
 
 	if (event->mask & IN_Q_OVERFLOW) {
 		w->rewind = true;
-		watch_note(w, 0, "...", 0);
+		watch_note(w, 0, "...", CHANGE_WRITTEN);
 	} else if (!folder) {
 		return;
 	} else if (event->mask & IN_IGNORED) {
@@ -290,17 +220,19 @@ static void watch_take_event(struct watch *w, const struct inotify_event *event)
 		/* Of another one, the folder above tells more. */
 		w->rewind = w->rewind || own;
 		if (own)
-			watch_note(w, 0, "...", 0);
-	} else if (event->len > 0) {
-		hash = file_hash(folder->hash, event->name);
-		if (own && strcmp(event->name, CONFIG_FILE) == 0) {
+			watch_note(w, 0, "...", CHANGE_WRITTEN);
+	} else if (event->len > 0 && !w->looks) {
+		if (strcmp(event->name, TREE_CONFIG_FILE) == 0 &&
+			folder->hash == tree_folder_hash(w->tree.project)) {
 			if (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO))
-				log_info("watch", "'" CONFIG_FILE "' has changed: that counts from "
-						  "the next start of 'wasmrun os'");
-		} else if (watch_cares(w, hash, event->name)) {
+				log_info("watch",
+					"'" TREE_CONFIG_FILE "' has changed: that counts from "
+					"the next start of 'wasmrun os'");
+		} else if (tree_cares(&w->tree, folder->hash, event->name)) {
 			if (event->mask & IN_ISDIR)
 				watch_take_folder_event(w, event->mask);
-			watch_note(w, hash, event->name, event->mask);
+			watch_note(w, tree_file_hash(folder->hash, event->name), event->name,
+				change_of(event->mask));
 		}
 	}
 }
@@ -332,15 +264,38 @@ static void watch_catch_up(struct watch *w)
 	watch_follow_folders(w);
 }
 
+static void on_surveyed(void *owner, uint64_t hash, enum change change)
+{
+	watch_note(owner, hash, "a file", change);
+}
+
+static void watch_end_build(struct watch *w)
+{
+	w->ending = false;
+	changes_build_ended(&w->changes);
+	w->first_ms = 0;
+	if (changes_any(&w->changes))
+		watch_arm(w);
+}
+
+static void on_looked(void *owner)
+{
+	struct watch *w = owner;
+
+	if (w->ending)
+		watch_end_build(w);
+}
+
 int watch_new(uv_loop_t *loop, void (*changed)(void *owner), void *owner, struct watch **ret_watch)
 {
 	_cleanup_(fd_closep) int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	_cleanup_(watch_freep) struct watch *w = NULL;
+	struct survey_events events = { .changed = on_surveyed, .looked = on_looked };
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	w = calloc(1, sizeof *w);
+	events.owner = w = calloc(1, sizeof *w);
 	if (!w)
 		return -ENOMEM;
 	r = uv_poll_init(loop, &w->poll, fd);
@@ -351,35 +306,33 @@ int watch_new(uv_loop_t *loop, void (*changed)(void *owner), void *owner, struct
 	w->fd = take_fd(&fd);
 	(void)uv_poll_start(&w->poll, UV_READABLE, on_readable);
 	(void)uv_timer_init(loop, &w->timer);
+	survey_init(&w->survey, loop, &events);
 	w->poll.data = w->timer.data = w;
 	*ret_watch = take_ptr(w);
 	return 0;
 }
 
-static void watch_clear_target(struct watch *w)
-{
-	free(take_ptr(w->folder));
-	free(take_ptr(w->file));
-	free(take_ptr(w->made));
-}
-
 int watch_set(struct watch *w, const struct watch_target *target)
 {
-	if (same_text(w->folder, target->folder) && same_text(w->file, target->file) &&
-		same_text(w->made, target->made))
+	/* It is only read. */
+	const struct tree wanted = {
+		.folder = (char *)target->folder,
+		.project = (char *)(target->project ? target->project : target->folder),
+		.file = (char *)target->file,
+		.made = (char *)target->made,
+		.dirs = target->dirs,
+	};
+
+	if (tree_same(&w->tree, &wanted))
 		return 0;
-	watch_clear_target(w);
-	w->dirs = target->dirs;
-	w->folder = strdup(target->folder);
-	w->file = target->file ? strdup(target->file) : NULL;
-	w->made = target->made ? strdup(target->made) : NULL;
-	if (!w->folder || (target->file && !w->file) || (target->made && !w->made)) {
-		watch_rewind(w);
-		watch_clear_target(w);
+	tree_clear(&w->tree);
+	survey_set(&w->survey, NULL);
+	w->looks = w->said_full = false;
+	watch_rewind(w);
+	if (tree_copy(&wanted, &w->tree) < 0)
 		return -ENOMEM;
-	}
-	w->said_full = false;
-	w->rewind = true;
+	if (target->looks)
+		watch_look(w, "as it was asked for");
 	watch_follow_folders(w);
 	changes_forget(&w->changes);
 	if (w->gone)
@@ -390,29 +343,43 @@ int watch_set(struct watch *w, const struct watch_target *target)
 void watch_build_began(struct watch *w)
 {
 	watch_catch_up(w);
+	w->ending = false;
 	changes_build_began(&w->changes);
+	if (changes_circle(&w->changes))
+		log_warn("watch",
+			"each build changes files of the project: what changes during one starts "
+			"no other one any more; leave them out by a hidden folder, or one with "
+			"a " TREE_CACHE_MARK);
 	w->first_ms = 0;
 }
 
 void watch_build_ended(struct watch *w)
 {
 	watch_catch_up(w);
-	changes_build_ended(&w->changes);
-	w->first_ms = 0;
-	if (changes_any(&w->changes))
-		watch_arm(w);
+	w->ending = w->looks;
+	if (w->ending)
+		survey_now(&w->survey);
+	else
+		watch_end_build(w);
+}
+
+static void on_survey_closed(void *owner)
+{
+	struct watch *w = owner;
+	void (*closed)(void *owner) = w->closed;
+
+	owner = w->owner;
+	w->fd = fd_close(w->fd);
+	tree_clear(&w->tree);
+	free(w);
+	closed(owner);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
 	struct watch *w = handle->data;
-	void (*closed)(void *owner) = w->closed;
-	void *owner = w->owner;
 
-	w->fd = fd_close(w->fd);
-	watch_clear_target(w);
-	free(w);
-	closed(owner);
+	survey_close(&w->survey, on_survey_closed);
 }
 
 static void on_poll_closed(uv_handle_t *handle)

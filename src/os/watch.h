@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tells when a project's files have changed, some time after the last change. Its truth is the
- * kernel's, see inotify(7).
+ * kernel's, see inotify(7), and where that isn't told what others change, a look at the files every
+ * now and then (os/survey.h).
  *
  * Hidden files, backups, and folders that tools make don't count, nor what the build or the
  * application writes, as far as that can be told (os/changes.h).
@@ -23,11 +24,15 @@ struct watch;
 /* What counts. The texts are copied. */
 struct watch_target {
 	const char *folder; /* absolute */
-	const char *file;   /* the only name in it that counts; NULL: all, and what is below */
-	const char *made;   /* an absolute path that never counts, file or folder; may be NULL */
+	/* Absolute, the folder or one below it: that of wasmrun.toml and of `dirs`. NULL: `folder`.
+	 */
+	const char *project;
+	const char *file; /* the only name in it that counts; NULL: all, and what is below */
+	const char *made; /* an absolute path that never counts, file or folder; may be NULL */
 	/* HOST::GUEST, of folders that the application may write: they don't count. Outlives the
 	 * watch. */
 	const struct option_list *dirs;
+	bool looks; /* at the files, though the kernel tells */
 };
 
 /* `changed` comes from the loop. Negative errno. */

@@ -7,18 +7,21 @@
  * WASMRUN_LISTEN_FD is the inherited socket, which listens already; WASMRUN_STATUS_FD is told
  * in empty lines how far the component has got (guest/streams.h). On SIGUSR1 no more
  * connections are taken: the bound descriptor becomes a socket that nobody connects to. What
- * becomes of the open ones is in visitors.h.
+ * becomes of the open ones is in visitors.h. WASMRUN_REQUEST_TIMEOUT stands where the component
+ * serves wasi:http: the limit of a request in milliseconds, 0 for none (limits.h).
  *
  * All other sockets are left alone. The bound one is known again by its inode: its number may have
  * been closed and used for another.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "preload/limits.h"
 #include "preload/preload.h"
 #include "preload/visitors.h"
 
@@ -47,17 +51,17 @@ void preload_tell(enum preload_step to)
 		(void)!write(status_fd, "\n", 1);
 }
 
-/* Without a variable there is none. It is ours, and so is a number. */
-static int fd_from_env(const char *name)
+/* Without a variable -1. It is ours, and so is a number. */
+static int number_from_env(const char *name)
 {
 	const char *text = getenv(name);
-	int fd = 0;
+	int number = 0;
 
 	if (!text)
 		return -1;
-	for (; *text >= '0' && *text <= '9' && fd < 1 << 20; text++)
-		fd = 10 * fd + (*text - '0');
-	return fd;
+	for (; *text >= '0' && *text <= '9' && number < INT_MAX / 10 - 1; text++)
+		number = 10 * number + (*text - '0');
+	return number;
 }
 
 static void *watch_start(void *arg)
@@ -73,9 +77,14 @@ static void *watch_start(void *arg)
 	return NULL;
 }
 
-/* The command is silent while it compiles, which takes up to a minute. The thread has all signals
+static void take_no_more(void)
+{
+	(void)kill(getpid(), SIGUSR1);
+}
+
+/* The command is silent while it compiles, which takes up to a minute. The threads have all signals
  * blocked, so that they go to those who expect them. */
-static void start_watch(void)
+static void start_threads(int request_timeout_ms)
 {
 	pthread_t thread;
 	sigset_t all, old;
@@ -84,15 +93,17 @@ static void start_watch(void)
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	if (pthread_create(&thread, NULL, watch_start, NULL) == 0)
 		(void)pthread_detach(thread);
+	if (request_timeout_ms >= 0)
+		limits_start((uint64_t)request_timeout_ms, take_no_more);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 __attribute__((constructor)) static void preload_init(void)
 {
-	listen_fd = fd_from_env("WASMRUN_LISTEN_FD");
-	status_fd = fd_from_env("WASMRUN_STATUS_FD");
+	listen_fd = number_from_env("WASMRUN_LISTEN_FD");
+	status_fd = number_from_env("WASMRUN_STATUS_FD");
 	if (listen_fd >= 0)
-		start_watch();
+		start_threads(number_from_env("WASMRUN_REQUEST_TIMEOUT"));
 }
 
 /* fstat(2) is among the calls that a signal handler may make. */

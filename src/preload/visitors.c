@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is known of a connection is which way its last bytes went. It stands in a table by the
- * descriptor's number, from accept4(2) to close(2), and changes with the calls that the Rust
+ * What is known of a connection is which way its last bytes went, and when. It stands in a table by
+ * the descriptor's number, from accept4(2) to close(2), and changes with the calls that the Rust
  * standard library makes. Before the drain nothing but the table is touched. The handler of a
  * signal works on it too: all of it is atomic, and only system calls are made.
+ *
+ * A visitor who is turned away has two writers, the thread that watches and the one that may have
+ * an answer at last: who changes VISITOR_ASKED first is the only one to write. Before his
+ * descriptor is closed, and its number may be another's, the watcher has let go of it (turn_lock).
  */
 #include "preload/visitors.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,35 +22,62 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "preload/answer.h"
 #include "preload/preload.h"
+#include "preload/workers.h"
 
-#define VISITORS_MAX 65536 /* descriptors; wasmtime serves 1000 connections */
+#define VISITORS_MAX 65536 /* descriptors */
+#define VISITORS_MANY 500  /* of the 1000 connections that wasmtime serves */
 #define PIECES_MAX 64      /* of one write; hyper's own limit */
 #define TICK_S 1           /* nothing moved from one to the next: quiet */
 #define EXPORT __attribute__((visibility("default")))
 
 enum visitor {
 	VISITOR_NONE,
-	VISITOR_ASKED,    /* a request, or a part of one, came */
-	VISITOR_STREAMED, /* an answer in chunks has begun */
+	VISITOR_ASKING,   /* a part of a request's head has come */
+	VISITOR_ASKED,    /* a request, or a part of its body */
+	VISITOR_LATE,     /* was told that there is no answer, or no request */
+	VISITOR_STREAMED, /* an answer has begun */
 	VISITOR_ANSWERED, /* or is new, and has not said anything */
 	VISITOR_QUIET,    /* the same, a tick ago */
 };
 
 static atomic_uchar visitors[VISITORS_MAX];
+static atomic_uint moved_ms[VISITORS_MAX];  /* when the last byte did; the clock's lower half */
+static atomic_uint left[VISITORS_MAX];      /* of an answer that has begun, as of answer_len() */
+static atomic_bool head_only[VISITORS_MAX]; /* the last request was HEAD */
+static atomic_int visitors_end;             /* behind the highest descriptor that was one */
 static atomic_bool draining;
+static pthread_mutex_t turn_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Says the last answer, in the head of one that may say something else further on: "close" holds.
  */
 static const char last[] = "Connection: close\r\n";
 #define LAST_LEN ((ssize_t)(sizeof last - 1))
 
+/* Some milliseconds late, and no system call. */
+static void visitor_move(int fd)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	moved_ms[fd] = (unsigned)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+}
+
 void visitors_add(int fd)
 {
-	if (fd < VISITORS_MAX)
-		visitors[fd] = VISITOR_ANSWERED;
+	int end = visitors_end;
+
+	if (fd >= VISITORS_MAX)
+		return;
+	while (end <= fd && !atomic_compare_exchange_weak(&visitors_end, &end, fd + 1))
+		;
+	visitor_move(fd);
+	left[fd] = 0;
+	visitors[fd] = VISITOR_ANSWERED;
 }
 
 static bool is_visitor(int fd)
@@ -90,7 +122,7 @@ static void on_tick(int signal)
 {
 	int saved = errno, open = 0;
 
-	for (int fd = 0; fd < VISITORS_MAX; fd++)
+	for (int fd = 0; fd < visitors_end; fd++)
 		open += look_at(fd);
 	if (open > 0)
 		(void)alarm(TICK_S);
@@ -110,20 +142,6 @@ void visitors_drain(void)
 {
 	draining = true;
 	(void)alarm(TICK_S);
-}
-
-/* The length of an answer's first line, which comes with the first bytes after a request. One that
- * is provisional (1xx) is none. 0: these bytes are something else. */
-static size_t status_line_len(const struct iovec *first)
-{
-	static const char version[] = "HTTP/1.1 ";
-	const size_t len = sizeof version - 1;
-	const char *text = first->iov_base, *end;
-
-	if (first->iov_len <= len || memcmp(text, version, len) != 0 || text[len] < '2')
-		return 0;
-	end = memchr(text, '\n', first->iov_len);
-	return end ? (size_t)(end - text) + 1 : 0;
 }
 
 /* The caller knows nothing of the line that is put in. Where no more than a part of it could be
@@ -150,45 +168,125 @@ static ssize_t send_last(int fd, const struct iovec *pieces, int count, size_t l
 	return -1;
 }
 
-static bool is_chunked(const struct iovec *first)
+/* What n bytes of an answer mean, of which `len` is what was left of it, or is known of it. */
+static enum visitor after_write(int fd, unsigned len, size_t n, const struct iovec *last_piece)
 {
-	static const char field[] = "transfer-encoding: chunked\r\n"; /* as hyper writes it */
-
-	return memmem(first->iov_base, first->iov_len, field, sizeof field - 1) != NULL;
-}
-
-/* RFC 9112 section 7.1. A piece of text that looks the same counts for the end too. */
-static bool is_last_chunk(const struct iovec *piece)
-{
-	static const char end[] = "0\r\n\r\n";
-	const size_t len = sizeof end - 1;
-
-	return piece->iov_len >= len &&
-	       memcmp((char *)piece->iov_base + piece->iov_len - len, end, len) == 0;
+	if (len == ANSWER_PROVISIONAL)
+		return VISITOR_ASKED;
+	if (len == ANSWER_CHUNKS && answer_is_last_chunk(last_piece->iov_base, last_piece->iov_len))
+		len = 0;
+	else if (len <= ANSWER_LONG)
+		len -= n < len ? (unsigned)n : len;
+	left[fd] = len;
+	return len > 0 ? VISITOR_STREAMED : VISITOR_ANSWERED;
 }
 
 static ssize_t send_answer(int fd, const struct iovec *pieces, int count, int flags)
 {
 	const struct msghdr plain = { .msg_iov = (struct iovec *)pieces,
 		.msg_iovlen = (size_t)count };
-	bool begins = visitors[fd] == VISITOR_ASKED, streams;
-	size_t line_len = draining && begins ? status_line_len(&pieces[0]) : 0;
-	ssize_t n = line_len > 0 ? send_last(fd, pieces, count, line_len)
-				 : syscall(SYS_sendmsg, fd, &plain, flags);
+	const char *text = pieces[0].iov_base;
+	const size_t len = pieces[0].iov_len;
+	unsigned char was = visitors[fd];
+	bool begins;
+	size_t line_len;
+	ssize_t n;
 
-	if (n <= 0)
+	while (was != VISITOR_LATE &&
+		!atomic_compare_exchange_weak(&visitors[fd], &was, VISITOR_STREAMED))
+		;
+	if (was == VISITOR_LATE) {
+		errno = EPIPE;
+		return -1;
+	}
+	begins = was == VISITOR_ASKED || was == VISITOR_ASKING;
+	line_len = draining && begins ? answer_line_len(text, len) : 0;
+	n = line_len > 0 ? send_last(fd, pieces, count, line_len)
+			 : syscall(SYS_sendmsg, fd, &plain, flags);
+	if (n <= 0) {
+		visitors[fd] = was;
 		return n;
+	}
 	preload_tell(PRELOAD_ANSWERED);
-	streams = begins ? is_chunked(&pieces[0]) : visitors[fd] == VISITOR_STREAMED;
-	visitors[fd] =
-		streams && !is_last_chunk(&pieces[count - 1]) ? VISITOR_STREAMED : VISITOR_ANSWERED;
+	visitor_move(fd);
+	visitors[fd] = after_write(fd, begins ? answer_len(text, len, head_only[fd]) : left[fd],
+		(size_t)n, &pieces[count - 1]);
 	return n;
+}
+
+/* RFC 9110 sections 15.6.5 and 15.5.9. The server reads an end then, and closes. */
+static void turn_away(int fd, bool asked)
+{
+	static const char no_answer[] = "HTTP/1.1 504 Gateway Timeout\r\n"
+					"Connection: close\r\nContent-Length: 0\r\n\r\n";
+	static const char no_request[] = "HTTP/1.1 408 Request Timeout\r\n"
+					 "Connection: close\r\nContent-Length: 0\r\n\r\n";
+
+	(void)syscall(SYS_sendto, fd, asked ? no_answer : no_request,
+		asked ? sizeof no_answer - 1 : sizeof no_request - 1, MSG_NOSIGNAL | MSG_DONTWAIT,
+		NULL, 0);
+	(void)syscall(SYS_shutdown, fd, SHUT_RDWR);
+}
+
+/* The last move may be later than now_ms. */
+static bool is_still(int fd, uint64_t now_ms, uint64_t ms)
+{
+	return (int)((unsigned)now_ms - moved_ms[fd]) >= (int)ms;
+}
+
+unsigned visitors_turn_away(uint64_t now_ms, uint64_t limit_ms)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < visitors_end; fd++) {
+		unsigned char was = visitors[fd];
+
+		if ((was != VISITOR_ASKED && was != VISITOR_ASKING) ||
+			!is_still(fd, now_ms, limit_ms))
+			continue;
+		(void)pthread_mutex_lock(&turn_lock);
+		if (atomic_compare_exchange_strong(&visitors[fd], &was, VISITOR_LATE)) {
+			turn_away(fd, was == VISITOR_ASKED);
+			count += was == VISITOR_ASKED;
+		}
+		(void)pthread_mutex_unlock(&turn_lock);
+	}
+	return count;
+}
+
+unsigned visitors_open(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < visitors_end; fd++)
+		count += visitors[fd] != VISITOR_NONE && visitors[fd] != VISITOR_LATE;
+	return count;
+}
+
+void visitors_make_room(uint64_t now_ms, uint64_t idle_ms)
+{
+	if (visitors_open() < VISITORS_MANY)
+		return;
+	for (int fd = 0; fd < visitors_end; fd++)
+		if (visitors[fd] == VISITOR_ANSWERED && is_still(fd, now_ms, idle_ms) &&
+			is_quiet(fd))
+			(void)syscall(SYS_shutdown, fd, SHUT_RD);
+}
+
+void visitors_cut(void)
+{
+	const struct linger now = { .l_onoff = 1 };
+
+	for (int fd = 0; fd < visitors_end; fd++)
+		if (visitors[fd] != VISITOR_NONE && visitors[fd] != VISITOR_LATE)
+			(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
 EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 {
 	const struct iovec piece = { (void *)buf, n };
 
+	workers_return();
 	if (!is_visitor(fd))
 		return syscall(SYS_sendto, fd, buf, n, flags, NULL, 0);
 	return send_answer(fd, &piece, 1, flags);
@@ -196,24 +294,46 @@ EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 
 EXPORT ssize_t writev(int fd, const struct iovec *iovec, int count)
 {
+	workers_return();
 	if (!is_visitor(fd) || count < 1 || count > PIECES_MAX)
 		return syscall(SYS_writev, fd, iovec, count);
 	return send_answer(fd, iovec, count, 0);
+}
+
+/* A head's end that comes in two parts isn't seen: it counts as one that goes on. While an answer
+ * is under way it is the rest of its request that comes. */
+static void visitor_asks(int fd, const void *bytes, size_t len)
+{
+	static const char method[] = "HEAD ", end[] = "\r\n\r\n";
+	unsigned char was = visitors[fd], now;
+
+	visitor_move(fd);
+	if (was == VISITOR_ANSWERED || was == VISITOR_QUIET)
+		head_only[fd] =
+			len >= sizeof method - 1 && memcmp(bytes, method, sizeof method - 1) == 0;
+	now = was == VISITOR_ASKED || memmem(bytes, len, end, sizeof end - 1) ? VISITOR_ASKED
+									      : VISITOR_ASKING;
+	while (was != VISITOR_LATE && was != VISITOR_STREAMED &&
+		!atomic_compare_exchange_weak(&visitors[fd], &was, now))
+		;
 }
 
 EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
 	ssize_t len = syscall(SYS_recvfrom, fd, buf, n, flags, NULL, NULL);
 
+	workers_return();
 	if (len > 0 && is_visitor(fd))
-		visitors[fd] = VISITOR_ASKED;
+		visitor_asks(fd, buf, (size_t)len);
 	return len;
 }
 
 /* From then on the number may be another's. */
 EXPORT int close(int fd)
 {
-	if (is_visitor(fd))
-		visitors[fd] = VISITOR_NONE;
+	if (is_visitor(fd) && atomic_exchange(&visitors[fd], VISITOR_NONE) == VISITOR_LATE) {
+		(void)pthread_mutex_lock(&turn_lock);
+		(void)pthread_mutex_unlock(&turn_lock);
+	}
 	return (int)syscall(SYS_close, fd);
 }

@@ -6,6 +6,8 @@
 #ifndef PRELOAD_VISITORS_H
 #define PRELOAD_VISITORS_H
 
+#include <stdint.h>
+
 /* Accepted from the inherited socket. */
 void visitors_add(int fd);
 
@@ -18,5 +20,21 @@ void visitors_prepare(void);
  * the server. Once there is none the process is asked to end (SIGINT), if it listens to that.
  */
 void visitors_drain(void);
+
+/*
+ * Whoever has waited for limit_ms for the first byte of an answer gets a 504 in its place, or a 408
+ * where it is his request that doesn't come; both end his connection. Returns how many were told
+ * the first: of them the component may still be at work.
+ */
+unsigned visitors_turn_away(uint64_t now_ms, uint64_t limit_ms);
+
+/* Where connections become scarce, those on which nothing has moved for idle_ms see their end. */
+void visitors_make_room(uint64_t now_ms, uint64_t idle_ms);
+
+/* How many are open, without those who were turned away. */
+unsigned visitors_open(void);
+
+/* What is open ends in a reset, when the process ends, so that it doesn't look whole. */
+void visitors_cut(void);
 
 #endif

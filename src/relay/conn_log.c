@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #define CONN_LOG_BUFFER 16384 /* about a hundred lines a write */
@@ -44,19 +45,26 @@ const char *relay_event_name(enum relay_event_type type)
 	return names[type];
 }
 
+/* A pipe whose reader sleeps costs lines, and nobody waits for it. */
 static int open_file(const char *path, int *ret_fd)
 {
-	int fd = strcmp(path, "-") == 0
-			 ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
-			 : open(path,
-				   O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY |
-					   O_NONBLOCK, /* a pipe whose reader sleeps costs lines */
-				   0640);
+	int fd;
 
+	if (strcmp(path, "-") != 0)
+		return file_open(path, O_WRONLY | O_APPEND | O_CREAT, 0640,
+			FILE_OR_PIPE | FILE_OR_DEVICE, ret_fd);
+	fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	*ret_fd = fd;
 	return 0;
+}
+
+int conn_log_check(const char *path)
+{
+	_cleanup_(fd_closep) int fd = -1;
+
+	return open_file(path, &fd);
 }
 
 int conn_log_open(const char *path, struct conn_log **ret_log)

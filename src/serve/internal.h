@@ -15,10 +15,13 @@ struct serve_request;
 /* A connection, from libmicrohttpd's first word about it to its last. */
 struct conn {
 	struct list link;
-	int fd;                  /* libmicrohttpd's */
-	bool busy;               /* a request has begun and is not through */
-	uint64_t waits_since_ms; /* for a whole request from the visitor; 0: it is our turn */
-	uint64_t ended_ms; /* draining: since when the visitor has seen the end; 0: he hasn't */
+	int fd;           /* libmicrohttpd's */
+	bool busy;        /* a request has begun and is not through */
+	bool peer_ended;  /* libmicrohttpd has been told */
+	uint64_t idle_ms; /* since when it is about to have a request: its begin, or an answer's end
+			   */
+	uint64_t deadline_ms; /* of what the visitor has to send; UINT64_MAX: it is our turn */
+	uint64_t ended_ms;    /* draining: since when the visitor has seen the end; 0: he hasn't */
 	/* Owned; its daemon's thread alone looks at it. libmicrohttpd doesn't tell of the end of a
 	 * request that fails before its head is through: then it lasts as long as the connection.
 	 */
@@ -41,7 +44,8 @@ struct serve_request {
 	bool begun;  /* its head was looked at */
 	int body_fd; /* owned; -1: nothing has come */
 	uint64_t body_len;
-	unsigned status; /* of the reply; 0: there is none yet */
+	uint64_t body_seen; /* dropped bytes included */
+	unsigned status;    /* of the reply; 0: there is none yet */
 	uint64_t reply_len;
 	struct MHD_Response *response; /* owned; NULL with a status: out of memory */
 };

@@ -10,14 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/parse.h"
+#include "mhd/mhd.h"
 #include "serve/internal.h"
 #include "serve/serve.h"
 #include "serve/target.h"
@@ -72,40 +71,33 @@ bool serve_request_hold(struct serve_request *r, uint64_t len)
 	return true;
 }
 
-/* Headers that say where the body ends: who reads two of them can read it in two ways. */
-static enum MHD_Result count_framing(
-	void *owner, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-	unsigned *count = owner;
-
-	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
-		strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
-		(*count)++;
-	return MHD_YES;
-}
-
 void request_begin(struct serve_request *r, const char *method, const char *version)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-	const char *length = serve_request_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
-	unsigned framing = 0;
 	uint64_t len;
+	enum mhd_body body = mhd_body_of(r->connection, &len);
 
 	r->begun = true;
 	r->method = method;
 	r->version = version;
-	(void)MHD_get_connection_values(r->connection, MHD_HEADER_KIND, count_framing, &framing);
-	if (target_split(r->parts, &r->path, &r->query) < 0 || framing > 1)
+	if (target_split(r->parts, &r->path, &r->query) < 0 || body == MHD_BODY_TWICE)
 		serve_reply_status(r, MHD_HTTP_BAD_REQUEST);
+	else if (body == MHD_BODY_UNKNOWN)
+		serve_reply_status(r, MHD_HTTP_NOT_IMPLEMENTED);
 	else if (info && info->header_size > SERVE_HEAD_MAX)
 		serve_reply_status(r, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE);
-	else if (length && parse_u64(length, strlen(length), 0, SERVE_BODY_MAX, &len) < 0)
+	else if (len > SERVE_BODY_MAX)
 		serve_reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE);
 }
 
 bool request_take_body(struct serve_request *r, const void *data, size_t len)
 {
+	r->body_seen += len;
+	if (r->body_seen > MHD_DROP_MAX) {
+		(void)shutdown(r->conn->fd, SHUT_RDWR);
+		return false;
+	}
 	if (r->status)
 		return true;
 	if (r->body_len + len > SERVE_BODY_MAX) {

@@ -24,6 +24,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "mhd/mhd.h"
+#include "net/lingering.h"
 #include "serve/internal.h"
 #include "serve/request.h"
 #include "serve/workers.h"
@@ -32,7 +34,7 @@
 #define DAEMONS 2             /* threads that read and write */
 #define CONN_MEMORY 131072    /* libmicrohttpd's, per connection: both heads and the buffers */
 #define SWEEP_MS 1000         /* between two looks at the connections' deadlines */
-#define DRAIN_TURN_MS 100     /* the same, once they are to end */
+#define SWEEP_SOON_MS 100     /* the same, once they are to end, or half of all places are taken */
 #define SHORTAGE_PAUSE_MS 100 /* without accepting, when there are no descriptors */
 
 struct serve {
@@ -42,11 +44,12 @@ struct serve {
 	struct workers workers;
 	atomic_ullong held;
 	int signal_fd;          /* SIGUSR1 */
-	int wake_fd;            /* a connection has begun, or ended */
+	int wake_fd;            /* a connection has ended, or is the only one */
 	atomic_ullong drain_ms; /* when it began; 0: it hasn't */
 	pthread_mutex_t lock;   /* of what follows */
 	struct list conns;
 	size_t conn_count;
+	struct lingering lingering;
 };
 
 /* --- connections, on libmicrohttpd's threads --- */
@@ -59,26 +62,29 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
 
 	pthread_mutex_lock(&s->lock);
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		s->conn_count++;
+		/* The loop was asleep without a time to wake up at. */
+		if (s->conn_count++ == 0)
+			(void)eventfd_write(s->wake_fd, 1);
 		c = *context = calloc(1, sizeof(*c));
 		if (c) {
 			c->fd = MHD_get_connection_info(
 				connection, MHD_CONNECTION_INFO_CONNECTION_FD)
 					->connect_fd;
-			c->waits_since_ms = clock_now_ms();
+			c->idle_ms = clock_now_ms();
+			c->deadline_ms = c->idle_ms + MHD_HEAD_MS;
 			list_push_back(&s->conns, &c->link);
 		}
 	} else {
 		s->conn_count--;
 		if (c) {
+			lingering_add(&s->lingering, c->fd);
 			list_remove(&c->link);
 			request_free(c->request);
 		}
 		free(c);
+		(void)eventfd_write(s->wake_fd, 1);
 	}
 	pthread_mutex_unlock(&s->lock);
-	/* Who waits without a time limit while there is none looks at the deadlines from now on. */
-	(void)eventfd_write(s->wake_fd, 1);
 }
 
 /* A request's first line. What is returned is on_access()'s and on_completed()'s. */
@@ -89,6 +95,8 @@ static void *on_target(void *owner, const char *target, struct MHD_Connection *c
 				 ->socket_context;
 	struct serve_request *r = c ? request_new(connection, target, &s->held) : NULL;
 
+	/* It is read from our own copy. */
+	(void)mhd_query_cut(target, 0);
 	if (!r)
 		return NULL;
 	r->conn = c;
@@ -114,16 +122,16 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 		request_log(r);
 	pthread_mutex_lock(&s->lock);
 	r->conn->busy = false;
-	r->conn->waits_since_ms = clock_now_ms();
+	r->conn->idle_ms = clock_now_ms();
+	r->conn->deadline_ms = r->conn->idle_ms + MHD_IDLE_S * 1000 + MHD_HEAD_MS;
 	pthread_mutex_unlock(&s->lock);
 	request_free(r);
 }
 
-/* The request is whole. */
-static void request_is_ours(struct serve *s, struct serve_request *r)
+static void request_set_deadline(struct serve *s, struct serve_request *r, uint64_t deadline_ms)
 {
 	pthread_mutex_lock(&s->lock);
-	r->conn->waits_since_ms = 0;
+	r->conn->deadline_ms = deadline_ms;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -179,8 +187,10 @@ static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection,
 	if (!r)
 		return MHD_NO;
 	if (!r->begun) {
+		request_set_deadline(s, r, clock_now_ms() + MHD_BODY_MS);
 		request_begin(r, method, version);
-		/* Answered so early, the connection ends with the answer and the body stays out. */
+		/* Answered so early, the connection ends with the answer and the body isn't parsed.
+		 */
 		return r->status ? request_queue_reply(s, r) : MHD_YES;
 	}
 	if (*len) {
@@ -191,7 +201,7 @@ static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection,
 	}
 	if (r->status)
 		return request_queue_reply(s, r);
-	request_is_ours(s, r);
+	request_set_deadline(s, r, UINT64_MAX);
 	if (s->config->workers == 0) {
 		s->config->handler(s->config->owner, r);
 		assert(r->status);
@@ -201,16 +211,6 @@ static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection,
 	MHD_suspend_connection(connection);
 	workers_push(&s->workers, &r->link);
 	return MHD_YES;
-}
-
-static _printf_(2, 0) void on_log(void *owner, const char *fmt, va_list args)
-{
-	char text[256], escaped[512];
-	int n = vsnprintf(text, sizeof(text), fmt, args);
-
-	if (n > 0)
-		log_debug(LOG, "libmicrohttpd: '%s'",
-			log_escape(escaped, sizeof(escaped), text, strcspn(text, "\r\n")));
 }
 
 /* --- the calling thread --- */
@@ -229,13 +229,14 @@ static void serve_begin_drain(struct serve *s)
 static bool conn_is_idle(const struct serve *s, const struct conn *c, uint64_t now_ms)
 {
 	return s->drain_ms && !c->busy &&
-	       now_ms - max_u64(s->drain_ms, c->waits_since_ms) >= SERVE_DRAIN_IDLE_MS;
+	       now_ms - max_u64(s->drain_ms, c->idle_ms) >= SERVE_DRAIN_IDLE_MS;
 }
 
 /*
  * Ends what waits for too long. In a drain the visitor is told first, and has some time to end it
  * himself: a request that comes to a closed socket would be answered by a reset. What is shut down
- * on both sides, libmicrohttpd closes.
+ * on both sides, libmicrohttpd closes. A visitor's own end is made an event of its own, for it
+ * misses one that comes with his last bytes; a request that is whole is answered all the same.
  */
 static void serve_sweep(struct serve *s)
 {
@@ -244,8 +245,12 @@ static void serve_sweep(struct serve *s)
 	pthread_mutex_lock(&s->lock);
 	list_for_each(link, &s->conns) {
 		struct conn *c = list_entry(link, struct conn, link);
-		bool late = c->waits_since_ms && now_ms - c->waits_since_ms > SERVE_REQUEST_MS;
+		bool late = now_ms >= c->deadline_ms;
 
+		if (!c->peer_ended && lingering_peer_has_ended(c->fd)) {
+			c->peer_ended = true;
+			(void)shutdown(c->fd, SHUT_RD);
+		}
 		if (late || (c->ended_ms && now_ms - c->ended_ms >= SERVE_DRAIN_IDLE_MS)) {
 			(void)shutdown(c->fd, SHUT_RDWR);
 		} else if (!c->ended_ms && conn_is_idle(s, c, now_ms)) {
@@ -253,20 +258,37 @@ static void serve_sweep(struct serve *s)
 			c->ended_ms = now_ms;
 		}
 	}
+	lingering_run(&s->lingering);
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Returns how many connections there are, and takes note that it has changed. */
-static size_t serve_count(struct serve *s)
+/* Returns how many connections there are, and takes note of those that have ended. */
+static size_t serve_count(struct serve *s, size_t *ret_lingering)
 {
-	eventfd_t changes;
+	eventfd_t ended;
 	size_t count;
 
-	(void)eventfd_read(s->wake_fd, &changes);
+	(void)eventfd_read(s->wake_fd, &ended);
 	pthread_mutex_lock(&s->lock);
 	count = s->conn_count;
+	*ret_lingering = s->lingering.count;
 	pthread_mutex_unlock(&s->lock);
 	return count;
+}
+
+static void serve_run_lingering(struct serve *s)
+{
+	pthread_mutex_lock(&s->lock);
+	lingering_run(&s->lingering);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* How long the loop may sleep: until the next sweep, where there is something to look at. */
+static int sweep_ms(const struct serve *s, size_t count, size_t lingering)
+{
+	if (s->drain_ms || count >= SERVE_CONNS_MAX / 2)
+		return SWEEP_SOON_MS;
+	return count || lingering ? SWEEP_MS : -1;
 }
 
 /* Takes one connection. Returns how long not to take another, in ms. */
@@ -296,18 +318,21 @@ static void serve_loop(struct serve *s)
 		{ .fd = s->signal_fd, .events = POLLIN },
 		{ .fd = s->wake_fd, .events = POLLIN },
 		{ .events = POLLIN },
+		{ .fd = s->lingering.epoll_fd, .events = POLLIN },
 	};
 	uint64_t swept_ms = clock_now_ms();
 	int pause_ms = 0;
 
 	for (;;) {
-		size_t count = serve_count(s);
+		size_t lingering, count = serve_count(s, &lingering);
 		uint64_t now_ms = clock_now_ms();
+		int turn_ms = sweep_ms(s, count, lingering);
 
 		/* A connection that was accepted just before is counted by then. */
-		if (s->drain_ms && count == 0 && now_ms - s->drain_ms >= SERVE_DRAIN_IDLE_MS)
+		if (s->drain_ms && count + lingering == 0 &&
+			now_ms - s->drain_ms >= SERVE_DRAIN_IDLE_MS)
 			return;
-		if (s->drain_ms || now_ms - swept_ms >= SWEEP_MS) {
+		if (turn_ms >= 0 && now_ms - swept_ms >= (uint64_t)turn_ms) {
 			serve_sweep(s);
 			serve_turn_away(s);
 			swept_ms = now_ms;
@@ -316,12 +341,14 @@ static void serve_loop(struct serve *s)
 				    ? -1
 				    : s->config->listen_fd;
 		if (!pause_ms)
-			pause_ms = s->drain_ms ? DRAIN_TURN_MS : count ? SWEEP_MS : -1;
+			pause_ms = turn_ms;
 		if (poll(fds, ARRAY_LEN(fds), pause_ms) < 0)
 			continue;
 		pause_ms = 0;
 		if (fds[0].revents)
 			serve_begin_drain(s);
+		if (fds[3].revents)
+			serve_run_lingering(s);
 		if (fds[2].fd >= 0 && fds[2].revents)
 			pause_ms = serve_accept(s);
 	}
@@ -334,13 +361,14 @@ static int serve_start_daemon(struct serve *s, struct MHD_Daemon **ret_daemon)
 					 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
 			0, NULL, NULL, on_access, s,
 			/* First, so that it is used from the start. */
-			MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-			on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-			MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_CONNECTION_LIMIT,
-			(unsigned)SERVE_CONNS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-			(unsigned)SERVE_SILENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-			(size_t)CONN_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-			MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+			MHD_OPTION_EXTERNAL_LOGGER, mhd_log, (void *)(uintptr_t)LOG,
+			MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_NOTIFY_COMPLETED,
+			on_completed, s, MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
+			MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVE_CONNS_MAX,
+			MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)MHD_IDLE_S,
+			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONN_MEMORY,
+			MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+			MHD_OPTION_END);
 
 	if (!daemon)
 		return -ENOMEM;
@@ -380,7 +408,8 @@ static int serve_open(struct serve *s)
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->signal_fd < 0 || s->wake_fd < 0)
 		return -errno;
-	if (s->config->workers)
+	r = lingering_init(&s->lingering);
+	if (r == 0 && s->config->workers)
 		r = workers_start(&s->workers, s->config->workers, on_job, s);
 	for (size_t i = 0; i < DAEMONS && r == 0; i++)
 		r = serve_start_daemon(s, &s->daemons[i]);
@@ -394,6 +423,7 @@ static void serve_close(struct serve *s)
 			MHD_stop_daemon(s->daemons[i]);
 	workers_stop(&s->workers);
 	assert(s->held == 0 && list_empty(&s->conns));
+	lingering_deinit(&s->lingering);
 	fd_close(s->signal_fd);
 	fd_close(s->wake_fd);
 	pthread_mutex_destroy(&s->lock);
@@ -401,12 +431,14 @@ static void serve_close(struct serve *s)
 
 int serve_run(const struct serve_config *config)
 {
-	_cleanup_(
-		serve_close) struct serve s = { .config = config, .signal_fd = -1, .wake_fd = -1 };
+	_cleanup_(serve_close) struct serve s = {
+		.config = config, .signal_fd = -1, .wake_fd = -1, .lingering.epoll_fd = -1
+	};
 	int r;
 
 	pthread_mutex_init(&s.lock, NULL);
 	list_init(&s.conns);
+	list_init(&s.lingering.sockets);
 	r = serve_open(&s);
 	if (r < 0)
 		return r;

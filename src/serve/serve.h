@@ -7,6 +7,9 @@
  * SIGUSR1 drains it: no more connections are taken, requests that have begun are answered, and it
  * is over. The listening socket is neither closed nor shut down by that, so that connections in its
  * queue are another process's. SIGTERM ends the process as it does by default.
+ *
+ * How long a connection may wait is said in mhd/mhd.h. An answer that is given before all of its
+ * request has come ends the connection, and is followed by a lingering close (net/lingering.h).
  */
 #ifndef SERVE_SERVE_H
 #define SERVE_SERVE_H
@@ -20,8 +23,6 @@
 #define SERVE_HELD_MAX                                                                        \
 	(512u << 20)             /* bodies and replies in memory, all together; 503 beyond it \
 				  */
-#define SERVE_SILENCE_S 30       /* a connection without a byte */
-#define SERVE_REQUEST_MS 120000  /* from a connection's turn to a whole request on it */
 #define SERVE_QUEUE_MS 10000     /* how long a request waits for a worker; then 503 */
 #define SERVE_DRAIN_IDLE_MS 1000 /* how long a connection that is kept alive goes on in a drain */
 

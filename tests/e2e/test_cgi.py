@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -291,6 +292,18 @@ def test_parallel(serve):
     with concurrent.futures.ThreadPoolExecutor(50) as visitors:
         answers = list(visitors.map(lambda i: web.ask("/echo", "POST", b"%d" % i), range(200)))
     assert [answer.body for answer in answers] == [b"%d" % i for i in range(200)]
+
+
+def test_request_timeout(lab, guests, tmp_path):
+    """The limit of a request has one name in all kinds, and its visitor and the log are told of it."""
+    need_wasmrun()
+    project = tmp_path / "project"
+    project.mkdir()
+    shutil.copy(guests.c("cgi.c"), project)
+    instance = run_os(lab, project, "--request-timeout", "1s")
+    assert fetch(instance.app()["url"])[0] == 200
+    assert fetch(instance.app()["url"], "/spin")[0] == 504
+    instance.process.wait_line("was ended after 1000 ms")
 
 
 def test_visitor_goes_away(serve):

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 
@@ -386,6 +387,56 @@ def test_connection_log(lab, tmp_path):
     wait_for(lambda: "tunnel_closed" in log.read_text(), "the tunnel's end is in the new log")
     assert "tunnel_opened" in moved.read_text()
     assert stat.S_IMODE(log.stat().st_mode) & 0o007 == 0, "other users can't read who connects"
+
+
+def test_files_that_are_none(tmp_path):
+    """`--connection-log` with a pipe that nobody reads held up the start for good: whatever stands at a path that a
+    user names, the start goes on or ends at once with a line that says what it is."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "socket"))
+    server = ["server", "--bind-addr", "127.0.0.1", "--control-port", 0]
+    client = ["local", 80, "--to", "127.0.0.1:1"]
+    cases = [
+        ([*server, "--connection-log", pipe], "a pipe that nobody reads"),
+        ([*server, "--connection-log", tmp_path / "socket"], "it is a socket"),
+        ([*server, "--connection-log", tmp_path], "it is a folder"),
+        ([*server, "--secret-file", pipe], "it is a pipe, and nothing has come through it"),
+        ([*client, "--secret-file", "/dev/zero"], "it is a device"),
+        ([*client, "--secret-file", tmp_path], "it is a folder"),
+    ]
+    for args, why in cases:
+        code, _, err = bore(*args)
+        assert code == 11 and why in err and len(err.splitlines()) == 1, (args, err)
+
+
+def test_secret_through_a_pipe(lab, tmp_path):
+    """--secret-file <(pass show relay)"""
+    relay = lab.relay(secret="right")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = lab.start_client(relay, lab.app(), args=("--secret-file", pipe))
+    with open(pipe, "w", encoding="utf-8") as writer:
+        writer.write("right\n")
+    process.wait_line("^listening at")
+
+
+def test_connection_log_in_a_pipe(lab, tmp_path):
+    """While somebody reads, lines come through; when it can't be opened anew at SIGHUP, the old one goes on."""
+    pipe, log = tmp_path / "pipe", tmp_path / "log"
+    os.mkfifo(pipe)
+    with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as reader:
+        relay = lab.relay(args=("--connection-log", pipe))
+        lab.client(relay, lab.app())
+        wait_for(lambda: "tunnel_opened" in reader.read(), "the tunnel is in the pipe")
+    relay = lab.relay(args=("--connection-log", log))
+    moved = log.rename(tmp_path / "log.1")
+    os.mkfifo(log)
+    relay.process.signal(signal.SIGHUP)
+    relay.process.wait_line("the old file goes on: .*a pipe that nobody reads")
+    lab.client(relay, lab.app())
+    wait_for(lambda: "tunnel_opened" in moved.read_text(), "the tunnel is in the old file")
 
 
 def test_connection_log_names_the_end(lab, tmp_path):

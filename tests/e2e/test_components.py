@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Components, which run in the stock wasmtime command: behind `wasmrun os`, and with `wasmrun run`."""
 
+import concurrent.futures
 import os
 import pathlib
 import signal
@@ -14,7 +15,7 @@ import pytest
 from harness.components import find_wasmtime, make
 from harness.process import Process
 from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import WASMRUN, fetch, need_answers_behind_junk, need_nothing_left, need_wasmrun, run_os
+from harness.wasmrun import WASMRUN, fetch, gone, need_answers_behind_junk, need_nothing_left, need_wasmrun, run_os
 
 HTTP, COMMAND = "http_component", "listen_component"
 HELLO = {HTTP: "hello from a component\n", COMMAND: "hello from a command\n"}
@@ -85,13 +86,94 @@ def test_trap(start):
         visitor.sendall(b"X")
         assert visitor.recv(1) == b""
     wait_for(lambda: instance.app()["restarts"] == 1, "it is started again")
-    assert "134" in instance.app()["exit_reason"]
+    assert instance.app()["exit_reason"] == "trapped (exit code 134): wasm trap: wasm `unreachable` instruction executed"
     instance.process.wait_line(r"wasm trap: wasm `unreachable` instruction executed")
     assert fetch(instance.app()["url"]) == (200, HELLO[COMMAND])
 
 
 def test_visitors_behind_a_scanner(start):
     need_answers_behind_junk(start(COMMAND), KIND[COMMAND], (200, HELLO[COMMAND]))
+
+
+def keep_busy(app):
+    """Three requests that compute for ever, whose visitors have gone."""
+    url = urllib.parse.urlsplit(app["url"])
+    visitors = [socket.create_connection((url.hostname, url.port), DEADLINE) for _ in range(3)]
+    for visitor in visitors:
+        visitor.sendall(b"GET /compute HTTP/1.1\r\nHost: a\r\n\r\n")
+    wait_for(lambda: cpu_seconds(app["pid"]) > 0.5, "they compute")
+    for visitor in visitors:
+        visitor.close()
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_requests_that_compute_for_ever(start):
+    """Three of them, from visitors who had gone, silenced the application for good, at all the processor that there was."""
+    instance = start(HTTP, "--request-timeout", "2s")
+    app = instance.app()
+    keep_busy(app)
+    # Others are served meanwhile, and a stream that has begun doesn't count as one of them.
+    assert fetch(app["url"]) == (200, HELLO[HTTP])
+    assert fetch(app["url"], "/late") == (200, HELLO[HTTP])
+    wait_for(lambda: instance.app()["restarts"] == 1, "they are ended")
+    assert "a request computes without end (--request-timeout 2 s)" in instance.app()["exit_reason"]
+    assert fetch(app["url"]) == (200, HELLO[HTTP])
+    pid = instance.wait_app("running")["pid"]
+    assert pid != app["pid"] and cpu_seconds(pid) < 2
+
+
+@pytest.mark.parametrize("how", ["stop", "restart", "end"])
+def test_computing_holds_up_nothing(start, how):
+    instance = start(HTTP, "--request-timeout", "none")
+    app = instance.app()
+    keep_busy(app)
+    if how == "end":
+        instance.process.signal(signal.SIGTERM)
+        assert instance.process.wait_exit() == 0
+    else:
+        assert instance.ask("POST", f"/api/app/{how}").status == 200
+    wait_for(lambda: gone(app["pid"]), "it has ended")
+    if how == "restart":
+        assert fetch(app["url"]) == (200, HELLO[HTTP])
+
+
+def test_visitor_who_waits_for_ever(start):
+    """He and the log are told when the time is up, and his connection ends; others don't notice."""
+    instance = start(HTTP, "--request-timeout", "1s")
+    app = instance.app()
+    assert fetch(app["url"], "/wait") == (504, "")
+    instance.process.wait_line(r"wasmrun: no answer to 1 request in 1 s \(--request-timeout\): told so with 504$")
+    assert fetch(app["url"]) == (200, HELLO[HTTP])
+    assert instance.app()["pid"] == app["pid"]
+
+
+def test_half_a_request(start):
+    """One that never comes whole kept its connection, of which there are 1000, for good."""
+    url = urllib.parse.urlsplit(start(HTTP, "--request-timeout", "1s").app()["url"])
+    with socket.create_connection((url.hostname, url.port), DEADLINE) as visitor:
+        visitor.sendall(b"GET / HTTP/1.1\r\nHost")
+        assert b"".join(iter(lambda: visitor.recv(1000), b"")).startswith(b"HTTP/1.1 408 ")
+
+
+def test_stream_has_no_limit(start):
+    """An answer that has begun may take its time: two seconds of it, with a limit of one."""
+    instance = start(HTTP, "--request-timeout", "1s")
+    assert fetch(instance.app()["url"], "/stream") == (200, 5 * HELLO[HTTP])
+
+
+def test_too_many_requests_wait_for_ever(start):
+    """The component keeps what it waits with, and would have no room for others in the end."""
+    instance = start(HTTP, "--request-timeout", "1s")
+    app = instance.app()
+    with concurrent.futures.ThreadPoolExecutor(100) as visitors:
+        assert {status for status, _ in visitors.map(lambda _: fetch(app["url"], "/wait"), range(100))} == {504}
+    wait_for(lambda: instance.app()["restarts"] == 1, "it is started again")
+    assert "too many requests wait" in instance.app()["exit_reason"]
+    assert fetch(app["url"]) == (200, HELLO[HTTP])
 
 
 def test_drain(start):
@@ -139,7 +221,7 @@ def test_bad_component(lab, tmp_path, change, says):
 def test_missing_import(lab, tmp_path, wasmtime):
     """The engine's own words are in the log."""
     module = make(tmp_path, COMMAND, lambda text: text.replace("wasi:sockets/tcp-create-socket@0.2.0", "a:b/c@0.1.0"))
-    refused(lab, module, wasmtime.parent)
+    assert refused(lab, module, wasmtime.parent).endswith(": exit code 1: function implementation is missing")
     assert "component imports instance `a:b/c@0.1.0`" in lab.processes[-1].text()
 
 

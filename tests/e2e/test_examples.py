@@ -127,13 +127,16 @@ MISSING = {
 }
 
 
+BUILDS = '{"scripts": {"build": "true"}}'
+
+
 def make_project(folder, names):
     for name in names:
         if name.endswith("/"):
             (folder / name).mkdir(parents=True)
         else:
             folder.mkdir(exist_ok=True)
-            (folder / name).write_text("")
+            (folder / name).write_text(BUILDS if name == "package.json" else "")
     return folder
 
 
@@ -172,7 +175,7 @@ def test_old_rust(lab, tmp_path, name):
     """Rust is asked for its target by the build itself, and its last line is the reason."""
     program(tmp_path / "bin", "cargo")
     program(tmp_path / "bin", name, '[ "$1" = --version ] && echo "rustc 1.63.0 (4b91a6ea7 2022-08-08)"', "exit 1")
-    for tool in ("sh", "cut"):
+    for tool in ("sh", "cut", "grep"):
         os.symlink(shutil.which(tool), tmp_path / "bin" / tool)
     said = refuse(lab, make_project(tmp_path / "project", ["Cargo.toml"]), tmp_path / "bin")
     found = "1.63.0" if name == "rustc" else "none"
@@ -184,7 +187,7 @@ def test_build_that_makes_nothing(lab, tmp_path):
     os.symlink(shutil.which("sh"), tmp_path / "bin" / "sh")
     project = make_project(tmp_path / "project", ["package.json", "dist/"])
     said = refuse(lab, project, tmp_path / "bin")
-    assert f"the build with 'npm' made nothing to run: there is no '{project}/dist/*.wasm'" in said
+    assert f"the build with 'npm' made nothing to run: there is no '{project}/dist/index.html'" in said
     for name in ("a.wasm", "b.wasm"):
         (project / "dist" / name).write_bytes(b"\0asm\1\0\0\0")
     assert "made nothing to run: there are 2 modules ('a.wasm', 'b.wasm')" in refuse(lab, project, tmp_path / "bin")

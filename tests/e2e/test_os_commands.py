@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -220,6 +221,37 @@ def test_output_that_steers_the_terminal(lab, tmp_path):
             assert f"build | {in_json}" in text.splitlines()
     (entry,) = json.loads(wasmrun(lab, "ps", "--json")[1])
     assert entry["project"] == str(folder)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device"])
+def test_files_that_are_none(lab, tmp_path, kind):
+    """As those of `bore`, for every file that `wasmrun` is told of or finds."""
+    thing, folder = tmp_path / "thing", tmp_path / "project"
+    folder.mkdir()
+    (folder / "index.html").write_text("hello")
+    if kind == "pipe":
+        os.mkfifo(thing)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(str(thing))
+    elif kind == "folder":
+        thing.mkdir()
+    else:
+        thing.symlink_to("/dev/zero")
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    cases = [
+        (["tunnel", "start", "--secret-file", thing], kind),
+        (["os", folder, "-P", 0, "--tunnel-secret-file", thing], kind),
+        (["run", thing], kind),
+    ]
+    if kind != "folder":  # what is in one may be run
+        cases += [(["os", thing, "-P", 0], "'"), (["os", folder, "-P", 0, "--wasm", thing], "'")]
+    for args, why in cases:
+        code, _, err = wasmrun(lab, *args, env=env)
+        assert code not in (0, -9) and why in err, (args, err)
+    (folder / "wasmrun.toml").symlink_to(thing)
+    code, _, err = wasmrun(lab, "os", folder, "-P", 0, env=env)
+    assert code == 2 and f"wasmrun.toml': it is a {kind}" in err, err
 
 
 def test_stop(lab, instance):

@@ -6,12 +6,13 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import threading
+import time
 import urllib.parse
 
 import pytest
 
+from harness import toolchains
 from harness.components import find_wasmtime, make
 from harness.examples import copy_example
 from harness.guests import COMPILE_DEADLINE, need_go
@@ -410,12 +411,70 @@ def test_toml_and_unrelated_files(lab, sources):
 
 
 def test_failed_start_waits_for_a_change(lab, sources):
-    """Without --watch it would end; with it the next change may be the remedy."""
+    """Without --watch it would end; with it the next change may be the remedy. It says that it waits, and where its
+    page is."""
     sources.write(1, start="nonsense;")
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port = sock.getsockname()[1]
-    instance = run_os(lab, sources.folder, "--watch", api_port=port, wait=False)
+    instance = run_os(lab, sources.folder, "--watch")
     instance.wait_app("failed")
+    instance.process.wait_line(r"info app: waiting for a change \(--watch\)")
+    assert not instance.process.find(r"^application:")
     sources.write(2)
     app = instance.wait_app("running")
     assert version_at(app["url"]) == 2
+    instance.process.wait_line(r"^application: ")
+
+
+def builds_of(instance):
+    return [line["text"] for line in instance.get("/api/logs?stream=build")["lines"]].count("BUILD")
+
+
+NAMES = {
+    "made": "rm -f static/app-*; date > static/app-$(date +%N).js",
+    "moved": "date > .new; mv .new static/app-$(date +%N).js",
+    "written": "date +%N > static/stamp",
+}
+
+
+@pytest.mark.parametrize("how", NAMES)
+def test_build_that_changes_the_project(lab, tmp_path, how):
+    """A build that made a file of a new name each time was begun again for ever."""
+    need_c()
+    folder = tmp_path / "project"
+    sources = Sources(folder, "c")
+    sources.write(1)
+    make = f"echo BUILD; mkdir -p static; {NAMES[how]}; clang --target=wasm32-wasi -O1 -o app.wasm hello.c; touch .built"
+    instance, url = serve(lab, sources, "--watch", "--wasm", "app.wasm", "--build", make)
+
+    def rests():
+        """The last build has left its mark and is followed by none: what it has changed was told before it ended."""
+        before = builds_of(instance)
+        time.sleep(1)
+        return instance.app()["next"] is None and builds_of(instance) == before
+
+    wait_for(rests, "it builds no more", 4 * DEADLINE)
+    first = builds_of(instance)
+    assert first <= 13
+    sources.write(2)
+    wait_for(lambda: version_at(url) == 2, "version 2 serves")
+    wait_for(rests, "it builds no more", 4 * DEADLINE)
+    assert 1 <= builds_of(instance) - first <= 4
+
+
+def test_sources_around_the_project(lab, tmp_path):
+    """What the build reads from the module above the named folder is watched, too."""
+    need_go()
+    folder = tmp_path / "project"
+    (folder / "cmd" / "server").mkdir(parents=True)
+    (folder / "page").mkdir()
+    (folder / "go.mod").write_text("module example.com/x\n\ngo 1.21\n")
+    (folder / "cmd" / "server" / "main.go").write_text(
+        'package main\n\nimport (\n\t"fmt"\n\n\t"example.com/x/page"\n)\n\n'
+        'func main() { fmt.Printf("Content-Type: text/plain\\r\\n\\r\\nVersion %d \\n", page.Number) }\n'
+    )
+    replace_file(folder / "page" / "page.go", "package page\n\nconst Number = 1\n")
+    env = {"GOCACHE": toolchains.said("go", "env", "GOCACHE")}
+    instance = run_os(lab, folder / "cmd" / "server", "--watch", env=env, deadline=COMPILE_DEADLINE)
+    url = instance.app()["url"]
+    assert version_at(url) == 1
+    replace_file(folder / "page" / "page.go", "package page\n\nconst Number = 2\n")
+    wait_for(lambda: version_at(url) == 2, "version 2 serves", COMPILE_DEADLINE)

@@ -2,6 +2,7 @@
 """The toolchains that build the examples: each `need` gives what to add to the environment, or skips with the reason."""
 
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -43,6 +44,12 @@ def c():
     return {}
 
 
+def cxx():
+    if not shutil.which("clang++") or not os.path.isdir("/usr/include/wasm32-wasi/c++"):
+        pytest.skip("needs C++ for WASI: apt-get install libc++-14-dev-wasm32 libc++abi-14-dev-wasm32")
+    return c()
+
+
 def go():
     need_go()
     # The compiler's cache is the user's own: what is in it needn't be made again.
@@ -57,7 +64,21 @@ def wasmtime():
 def js():
     need_version("Node", (20, 0), "node", "--version")
     need_version("npm", (9, 0), "npm", "--version")
-    return {"PATH": path_with(wasmtime())}
+    # The tests may run without a network: what its build downloads is in npm's cache, or there is no build.
+    packages = json.loads((ROOT / "examples" / "hello-js" / "package-lock.json").read_text())["packages"]
+    cached = said("npm", "cache", "ls")
+    for place, package in packages.items():
+        name = place.rpartition("node_modules/")[2]
+        file = f"/{name}/-/{name.rpartition('/')[2]}-{package.get('version')}.tgz"
+        if name and not package.get("optional") and file not in cached:
+            pytest.skip(f"needs npm's package {name} (script/setup --tests)")
+    return {"PATH": path_with(wasmtime()), "NPM_CONFIG_PREFER_OFFLINE": "true"}
+
+
+def npm():
+    if not shutil.which("npm"):
+        pytest.skip("needs npm")
+    return {}
 
 
 def python():
@@ -74,6 +95,10 @@ def rust():
     if not shutil.which("cargo") or not libraries or not os.path.isdir(libraries):
         found = re.search(r"\d[\d.]*", said("rustc", "--version"))
         pytest.skip(f"needs Rust ≥ 1.82 with its target wasm32-wasip2, found {found[0] if found else 'none'} without it")
+    manifest = ROOT / "examples" / "hello-rust" / "Cargo.toml"
+    fetch = ["cargo", "fetch", "--locked", "--offline", "--manifest-path", manifest]
+    if subprocess.run(fetch, capture_output=True).returncode:
+        pytest.skip("needs the crates of hello-rust (script/setup --tests)")
     return {"PATH": path_with(wasmtime())}
 
 

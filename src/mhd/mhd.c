@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What a head says is RFC 9112, 6.3, without its indulgences. */
+#include "mhd/mhd.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+
+static enum MHD_Result count_framing(
+	void *owner, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	unsigned *count = owner;
+
+	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
+		strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
+		(*count)++;
+	return MHD_YES;
+}
+
+static const char *header_of(struct MHD_Connection *connection, const char *name)
+{
+	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+enum mhd_body mhd_body_of(struct MHD_Connection *connection, uint64_t *ret_len)
+{
+	const char *length = header_of(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const char *coding = header_of(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+	unsigned framing = 0;
+
+	*ret_len = 0;
+	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_framing, &framing);
+	if (framing > 1)
+		return MHD_BODY_TWICE;
+	if (framing == 0)
+		return MHD_BODY_NONE;
+	if (!length)
+		return coding && strcasecmp(coding, "chunked") == 0 ? MHD_BODY_CHUNKED
+								    : MHD_BODY_UNKNOWN;
+	if (parse_u64(length, strlen(length), 0, UINT64_MAX, ret_len) < 0)
+		*ret_len = UINT64_MAX;
+	return *ret_len ? MHD_BODY_LENGTH : MHD_BODY_NONE;
+}
+
+bool mhd_query_cut(const char *target, size_t max)
+{
+	/* The memory is the connection's, and writable: libmicrohttpd itself cuts it up next. */
+	char *query = strchr((char *)(uintptr_t)target, '?');
+	size_t count = 1;
+
+	if (!query || !query[1])
+		return false;
+	for (const char *c = query; *c; c++)
+		count += *c == '&';
+	if (count <= max)
+		return false;
+	query[1] = '\0';
+	return true;
+}
+
+void mhd_log(void *component, const char *fmt, va_list args)
+{
+	char text[256], escaped[512];
+	int n = vsnprintf(text, sizeof(text), fmt, args);
+
+	if (n > 0)
+		log_debug(component, "libmicrohttpd: '%s'",
+			log_escape(escaped, sizeof(escaped), text, strcspn(text, "\r\n")));
+}
