@@ -119,6 +119,7 @@ struct pump *pump_new(const struct pump_job *job, uint64_t now_ms)
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		if (pump_dir_init(&p->dir[side], job->early[side], job->early_len[side]) < 0)
 			return pump_free(p);
+		p->dir[side].awaits_ack = job->answers[side] && !job->early_len[side];
 	}
 	for (int side = 0; side < PUMP_SIDES; side++)
 		p->fd[side] = job->fd[side];

@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 
 #include "net/pump.h"
+#include "net/sockopt.h"
 
 /* Fairness: what a direction may move before the next one has its turn. */
 #define PUMP_TURN_BYTES (1024U * 1024U)
@@ -167,15 +168,38 @@ static void dir_hold(
 	counter_add(&io->held_bytes, len);
 }
 
+/*
+ * Whether the source had acknowledged our handshake when it said its first word: all that it sends
+ * after it has read that acknowledges it, too (RFC 9293, 3.8.6). What isn't acknowledged is the end
+ * of what was sent, and may be the other direction's bytes and FIN.
+ */
+static bool dir_is_answer(const struct pump *p, enum pump_side side)
+{
+	const struct pump_dir *other = &p->dir[pump_other_side(side)];
+	uint64_t own = atomic_load_explicit(&other->bytes, memory_order_relaxed) + other->done;
+
+	return sockopt_queued(p->fd[side]) <= own;
+}
+
 /* One read and one write. Returns the bytes read. */
 static uint32_t dir_copy(struct pump *p, enum pump_side side, struct pump_io *io)
 {
 	struct pump_dir *d = &p->dir[side];
 	ssize_t n = recv(p->fd[side], io->buffer, PUMP_BUFFER_BYTES, MSG_DONTWAIT);
+	int error = n < 0 ? errno : 0;
 	uint32_t len, sent;
 
+	if (d->awaits_ack && n >= 0) {
+		d->awaits_ack = false;
+		if (!dir_is_answer(p, side)) {
+			p->result.side = side;
+			p->result.error = EPROTO;
+			pump_set_end(p, PUMP_END_RESET);
+			return 0;
+		}
+	}
 	if (n <= 0) {
-		dir_read_end(p, side, n < 0 ? errno : 0, io);
+		dir_read_end(p, side, error, io);
 		return 0;
 	}
 	len = (uint32_t)n;
@@ -211,7 +235,7 @@ static uint32_t dir_splice(struct pump *p, enum pump_side side, struct pump_io *
 
 static bool dir_wants_pipe(const struct pump_dir *d, enum pump_mode mode)
 {
-	if (d->urgent)
+	if (d->urgent || d->awaits_ack)
 		return false;
 	return mode == PUMP_SPLICE || (mode == PUMP_AUTO && d->streak >= PUMP_SPLICE_AFTER);
 }

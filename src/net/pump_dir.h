@@ -31,7 +31,8 @@ struct pump_dir {
 	bool urgent;  /* it has urgent data: a read stops at the mark, splice(2) never passes it */
 	bool blocked; /* the destination takes no more until EPOLLOUT */
 	bool eof;     /* the source gives no more */
-	bool done;    /* the end was passed on, or the destination is dead */
+	bool awaits_ack; /* as pump_job's `answers`; nothing was read from the source yet */
+	bool done;       /* the end was passed on, or the destination is dead */
 };
 
 /* What a worker lends to the pump that it runs, and the counts that it keeps. */

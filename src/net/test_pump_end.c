@@ -239,6 +239,46 @@ static void test_abort(void **state)
 	fixture_free(f);
 }
 
+/*
+ * A relay said "timed out" while our Accept was lost on its way, and the application received that
+ * as a visitor's bytes. What comes before all that we had sent is acknowledged answers nothing.
+ */
+static void test_word_that_is_no_answer(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
+	struct fixture *f = fixture_new(&config);
+
+	for (int lost = 0; lost < 2; lost++) {
+		struct pollfd writable = { .events = POLLOUT };
+		char byte = 0;
+		struct link l;
+
+		link_open(f, &l, 4096);
+		l.answers = true;
+		/* More than the window, which stays shut: the peer reads nothing. */
+		writable.fd = l.pump_fd[PUMP_OUTER];
+		while (lost && poll(&writable, 1, 100) == 1)
+			(void)send(writable.fd, &l, sizeof(l), MSG_NOSIGNAL);
+		assert_int_equal(send(l.visitor, "x", 1, MSG_NOSIGNAL), 1);
+		link_add(&l, NULL, NULL);
+		if (lost) {
+			link_wait(&l);
+			assert_int_equal(l.result.end, PUMP_END_RESET);
+			assert_int_equal(l.result.side, PUMP_OUTER);
+			assert_int_equal(recv(l.app, &byte, 1, 0), -1);
+			assert_int_equal(errno, ECONNRESET);
+		} else {
+			link_wait_bytes(&l, PUMP_OUTER, 1);
+			assert_int_equal(recv(l.app, &byte, 1, 0), 1);
+			assert_int_equal(byte, 'x');
+			reset_fd(&l.visitor);
+			link_wait(&l);
+		}
+		link_close(&l);
+	}
+	fixture_free(f);
+}
+
 /* The worker may not have seen it yet, and may already be done with it: both in a row, many times.
  */
 static void test_abort_races(void **state)
@@ -278,6 +318,7 @@ int main(void)
 		test_in_modes(test_idle_timeout),
 		test_in_modes(test_abort),
 		test_in_modes(test_abort_races),
+		test_in_modes(test_word_that_is_no_answer),
 	};
 
 	return cmocka_run_group_tests_name("net/pump_end", tests, NULL, NULL);

@@ -128,6 +128,7 @@ void link_add(struct link *l, const char *early_outer, const char *early_inner)
 		.early = { early_outer, early_inner },
 		.early_len = { early_outer ? strlen(early_outer) : 0,
 			early_inner ? strlen(early_inner) : 0 },
+		.answers = { [PUMP_OUTER] = l->answers },
 		.done = on_done,
 		.owner = l,
 	};

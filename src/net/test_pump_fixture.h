@@ -32,6 +32,7 @@ struct link {
 	struct fixture *fixture;
 	int visitor, app;        /* the test's ends, blocking, with a time limit */
 	int pump_fd[PUMP_SIDES]; /* the pump's ends until link_add() */
+	bool answers;            /* the visitor's side is to answer what was sent to it before */
 	struct pump *pump;
 	bool done;
 	struct pump_result result;

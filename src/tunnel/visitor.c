@@ -246,7 +246,15 @@ static int visitor_join_wire(struct visitor *v, struct pump_job *job)
 static void visitor_join(struct visitor *v)
 {
 	struct visitors *vs = v->set;
-	struct pump_job job = { .done = on_pump_done, .owner = v };
+	/*
+	 * What a relay says that hasn't read our Accept is its own: stock says an Error when that
+	 * is 3 s late.
+	 */
+	struct pump_job job = {
+		.answers = { [PUMP_OUTER] = true },
+		.done = on_pump_done,
+		.owner = v,
+	};
 	int r = 0;
 
 	if (!v->accepted)
@@ -307,9 +315,15 @@ static void on_wire_data(struct chan *chan)
 	size_t used = 0;
 	int r;
 
-	/* Behind the handshake: the stream's, waits for the application. */
-	if (!v || v->accepted)
+	if (!v)
 		return;
+	if (v->accepted) {
+		/* Behind the handshake: the stream's, waits for the application. If the relay has
+		 * read our answer. */
+		if (sockopt_queued(chan->fd))
+			visitor_not_taken(v, "it gave up before it had our answer");
+		return;
+	}
 	buf_init(&out, MSG_WIRE_MAX * 2);
 	r = client_handshake_feed(&w->hs, buf_head(&chan->in), buf_len(&chan->in), &used, &out);
 	buf_consume(&chan->in, used);

@@ -12,7 +12,7 @@ import pytest
 from harness.apps import echo, free_port
 from harness.lab import Client, listening_at, read_metrics
 from harness.streams import pattern, reset
-from harness.wait import DEADLINE, SCALE, SANITIZER
+from harness.wait import DEADLINE, SCALE, SANITIZER, wait_for
 from harness.wire import FakeRelay, encode, frame, tag
 
 SECRET = "s3cret"
@@ -142,6 +142,12 @@ def test_data_connections_that_fail_are_told_by_reason(lab, fake):
     process = start(lab, fake, secret=SECRET, args=("--json", "--metrics", "127.0.0.1:0"))
     metrics = int(process.wait_line(r"http://\S+:(\d+)/metrics")[1][1])
 
+    def told_after(count):
+        told = lambda: [line.text for line, _ in process.find("does not take a data connection")]
+        wait_for(lambda: len(told()) >= count, f"{count} lines are there")
+        assert len(told()) == count
+        return told()
+
     def visit(conn, *words):
         conn.send({"Connection": VISITOR})
         with fake.accept() as stream:
@@ -155,8 +161,8 @@ def test_data_connections_that_fail_are_told_by_reason(lab, fake):
             visit(conn)
             visit(conn, {"Error": "invalid secret"})
         process.wait_line('"turned_away": ?6')
-        told = [line.text for line, _ in process.find("does not take a data connection")]
-        assert len(told) == 2 and "hangs up" in told[0] and "invalid secret" in told[1], told
+        told = told_after(2)
+        assert "hangs up" in told[0] and "invalid secret" in told[1], told
         conn.send({"Connection": VISITOR})
         with fake.accept() as stream:
             stream.send({"Challenge": CHALLENGE})
@@ -164,7 +170,7 @@ def test_data_connections_that_fail_are_told_by_reason(lab, fake):
             process.wait_line("the relay can be connected again")
         visit(conn)
         process.wait_line('"turned_away": ?7')
-        assert len(process.find("does not take a data connection")) == 3
+        told_after(3)
         values = read_metrics(metrics)
         assert values["bore_visitors_turned_away_total"] == 7 and values["bore_connections_total"] == 1
 
