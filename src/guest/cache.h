@@ -8,6 +8,7 @@
 #ifndef GUEST_CACHE_H
 #define GUEST_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,8 +29,9 @@ struct cache {
 int cache_open(struct cache *c, const char *path);
 void cache_close(struct cache *c);
 
-/* The file's name for a module. -EIO when hashing fails. */
-int cache_name(const uint8_t *module, size_t len, char ret_name[CACHE_NAME_SIZE]);
+/* The file's name for a module, of which a quick engine makes another one. -EIO when hashing fails.
+ */
+int cache_name(const uint8_t *module, size_t len, bool quick, char ret_name[CACHE_NAME_SIZE]);
 
 /* Says that the module is used now. -ENOENT when it is not there. */
 int cache_touch(const struct cache *c, const char *name);

@@ -111,6 +111,12 @@ static int option_header(struct guest_config *c, char *arg)
 	return 0;
 }
 
+static int option_quick(struct guest_config *c, char *arg)
+{
+	c->quick = true;
+	return 0;
+}
+
 static int option_verbose(struct guest_config *c, char *arg)
 {
 	c->verbose = true;
@@ -131,6 +137,7 @@ static const struct {
 	{ "header", required_argument, option_header },
 	{ "listen-fd", required_argument, option_listen_fd },
 	{ "memory-max", required_argument, option_memory_max },
+	{ "quick", no_argument, option_quick },
 	{ "status-fd", required_argument, option_status_fd },
 	{ "timeout", required_argument, option_timeout },
 	{ "verbose", no_argument, option_verbose },
@@ -184,7 +191,7 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 			"usage: wasmrun-guest [--cgi|--files] [--dir HOST::GUEST]... "
 			"[--env NAME[=VALUE]]... [--listen-fd N] [--status-fd N] [--memory-max "
 			"BYTES] [--cache DIR] [--fallback FILE] [--header TEXT]... "
-			"[--timeout DURATION] [--verbose] MODULE [ARGUMENT...]");
+			"[--timeout DURATION] [--quick] [--verbose] MODULE [ARGUMENT...]");
 	if (c->memory_max == 0)
 		c->memory_max = c->mode == GUEST_CGI ? CGI_MEMORY_MAX : GUEST_MEMORY_MAX_DEFAULT;
 	if (!c->has_timeout && c->mode == GUEST_CGI)

@@ -3,7 +3,7 @@
  * The command line of wasmrun-guest, which wasmrun writes and people rarely see:
  *
  *   wasmrun-guest [--dir HOST::GUEST]... [--env NAME=VALUE]... [--listen-fd N] [--memory-max BYTES]
- *                 [--status-fd N] [--cache DIR] [--timeout DURATION] [--verbose] MODULE
+ *                 [--status-fd N] [--cache DIR] [--timeout DURATION] [--quick] [--verbose] MODULE
  *                 [ARGUMENT...]
  *   wasmrun-guest --cgi (the same) --listen-fd N MODULE [ARGUMENT...]
  *   wasmrun-guest --files --listen-fd N [--status-fd N] [--fallback FILE] [--header "NAME:
@@ -50,6 +50,7 @@ struct guest_config {
 	const char *cache;   /* NULL for none */
 	uint64_t timeout_ms; /* 0 is none */
 	bool has_timeout;    /* it was given */
+	bool quick;          /* to compile rather than to run */
 	bool verbose;
 };
 

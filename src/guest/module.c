@@ -104,7 +104,7 @@ static int refuse_invalid(struct wasmtime_error *error, const char *path)
 }
 
 static int compile(struct wasm_engine_t *engine, const char *path, const struct content *content,
-	struct wasmtime_module **ret_module)
+	bool quick, struct wasmtime_module **ret_module)
 {
 	uint64_t start_ms = clock_now_ms();
 	struct wasmtime_error *error;
@@ -116,6 +116,10 @@ static int compile(struct wasm_engine_t *engine, const char *path, const struct 
 		fprintf(stderr, "', %.1f MB\n", (double)content->len / 1e6);
 	}
 	error = wasmtime_module_new(engine, content->data, content->len, ret_module);
+	if (error && quick) {
+		wasmtime_error_delete(error);
+		return MODULE_NOT_QUICK;
+	}
 	if (error)
 		return refuse_invalid(error, path);
 	if (announced)
@@ -158,7 +162,7 @@ static void cache_save(const struct cache *cache, const char *name, struct wasmt
 	wasm_byte_vec_delete(&bytes);
 }
 
-int module_load(struct wasm_engine_t *engine, const char *path, const char *folder,
+int module_load(struct wasm_engine_t *engine, const char *path, const char *folder, bool quick,
 	struct wasmtime_module **ret_module)
 {
 	_cleanup_(content_deinit) struct content content = { 0 };
@@ -173,22 +177,22 @@ int module_load(struct wasm_engine_t *engine, const char *path, const char *fold
 	if (r != 0)
 		return r;
 	if (!folder)
-		return compile(engine, path, &content, ret_module);
+		return compile(engine, path, &content, quick, ret_module);
 
 	r = cache_open(&cache, folder);
 	if (r == 0)
-		r = cache_name(content.data, content.len, name);
+		r = cache_name(content.data, content.len, quick, name);
 	if (r < 0) {
 		log_warn("cache", "'%s' can't be used: %s", folder,
 			r == -EPERM ? "it is not private to this user" : strerror(-r));
-		return compile(engine, path, &content, ret_module);
+		return compile(engine, path, &content, quick, ret_module);
 	}
 	if (cache_load(&cache, folder, name, engine, ret_module)) {
 		log_debug("cache", "hit key=%s", name);
 		return 0;
 	}
 	log_debug("cache", "miss key=%s", name);
-	r = compile(engine, path, &content, ret_module);
+	r = compile(engine, path, &content, quick, ret_module);
 	if (r == 0)
 		cache_save(&cache, name, *ret_module);
 	return r;

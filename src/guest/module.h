@@ -6,6 +6,7 @@
 #ifndef GUEST_MODULE_H
 #define GUEST_MODULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct wasm_engine_t;
@@ -16,12 +17,15 @@ struct wasmtime_module;
 /* The largest file that is read, in bytes: some ten times the largest known. */
 #define MODULE_FILE_MAX (1024u << 20)
 
+/* Only for a quick engine, and nothing was said: it can't compile this one. */
+#define MODULE_NOT_QUICK (-1)
+
 /*
  * Loads the module; folder is that of compiled modules, NULL for none. Compiling a large
  * module is announced on standard error. Returns 0, or after one line on standard error an enum
- * guest_exit.
+ * guest_exit. `quick` is the engine.
  */
-int module_load(struct wasm_engine_t *engine, const char *path, const char *folder,
+int module_load(struct wasm_engine_t *engine, const char *path, const char *folder, bool quick,
 	struct wasmtime_module **ret_module);
 
 /*

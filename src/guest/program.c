@@ -7,27 +7,53 @@
 #include <string.h>
 #include <wasmtime.h>
 
+#include "base/err.h"
 #include "guest/guest_config.h"
 #include "guest/guest_exit.h"
 #include "guest/module.h"
 #include "guest/shim.h"
 
-static int start_engine(struct program *p)
+/* Of wasmtime's C header, whose names of values don't reach ours. */
+enum strategy { STRATEGY_CRANELIFT = 1, STRATEGY_WINCH = 2 };
+
+static int start_engine(struct program *p, enum strategy strategy)
 {
 	struct wasm_config_t *config;
-	int r;
 
 	/* Backtraces with files and lines: the configuration reads this, and knows no other way. */
 	(void)setenv("WASMTIME_BACKTRACE_DETAILS", "1", 0);
 	config = wasm_config_new();
 	if (config) {
 		wasmtime_config_epoch_interruption_set(config, true);
+		wasmtime_config_strategy_set(config, (uint8_t)strategy);
 		p->engine = wasm_engine_new_with_config(config);
 	}
-	if (!p->engine)
-		return guest_fail(GUEST_EXIT_SETUP, "the engine can't be started");
-	r = p->config->timeout_ms ? ticker_start(&p->ticker, p->engine) : 0;
-	return r < 0 ? guest_fail(GUEST_EXIT_SETUP, "can't start a thread: %s", strerror(-r)) : 0;
+	return p->engine ? 0 : guest_fail(GUEST_EXIT_SETUP, "the engine can't be started");
+}
+
+/*
+ * Winch compiles in a fifth of Cranelift's time code that is some times slower, and not all of
+ * WebAssembly: what it refuses is Cranelift's. Only on x86-64 it is as well kept as that.
+ */
+static int load(struct program *p)
+{
+	struct guest_config *config = p->config;
+	int r = MODULE_NOT_QUICK;
+
+#ifdef __x86_64__
+	if (config->quick) {
+		r = start_engine(p, STRATEGY_WINCH);
+		if (r == 0)
+			r = module_load(p->engine, config->module, config->cache, true, &p->module);
+		if (r == MODULE_NOT_QUICK)
+			wasm_engine_delete(take_ptr(p->engine));
+	}
+#endif
+	if (r == MODULE_NOT_QUICK)
+		r = start_engine(p, STRATEGY_CRANELIFT);
+	if (r == 0 && !p->module)
+		r = module_load(p->engine, config->module, config->cache, false, &p->module);
+	return r;
 }
 
 int program_open(struct program *p, struct guest_config *config)
@@ -36,11 +62,12 @@ int program_open(struct program *p, struct guest_config *config)
 	int r;
 
 	*p = (struct program){ .config = config };
-	r = start_engine(p);
-	if (r == 0)
-		r = module_load(p->engine, config->module, config->cache, &p->module);
+	r = load(p);
 	if (r != 0)
 		return r;
+	r = config->timeout_ms ? ticker_start(&p->ticker, p->engine) : 0;
+	if (r < 0)
+		return guest_fail(GUEST_EXIT_SETUP, "can't start a thread: %s", strerror(-r));
 	error = shim_trampoline_new(p->engine, &p->trampoline);
 	return error ? guest_fail_engine(error, "the trampoline can't be made") : 0;
 }

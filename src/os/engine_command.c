@@ -195,6 +195,8 @@ static int guest_command(
 		add(argv, "--status-fd=%d", config->status_fd);
 	if (config->cache_dir)
 		add(argv, "--cache=%s", config->cache_dir);
+	if (config->quick)
+		add(argv, "--quick");
 	add_module(command, config);
 	return 0;
 }

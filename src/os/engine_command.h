@@ -7,6 +7,7 @@
 #ifndef OS_ENGINE_COMMAND_H
 #define OS_ENGINE_COMMAND_H
 
+#include <stdbool.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,7 @@ struct engine_config {
 	enum app_interface interface;
 	const char *module;        /* file, or the folder of APP_FILES */
 	const char *guest_program; /* NULL: wasmrun-guest as it is found */
+	bool quick;                /* wasmrun-guest compiles quickly rather than well */
 	const char *cache_dir;     /* for compiled modules; NULL: none are kept */
 	const struct option_list *dirs, *env;
 	const char *fallback;              /* of APP_FILES, as serve/files.h has it; NULL: none */

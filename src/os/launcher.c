@@ -38,6 +38,7 @@ static int launcher_command(struct launcher *l, const char *module, struct engin
 		.module = module,
 		.guest_program = l->config.guest_program,
 		.cache_dir = l->module_dir,
+		.quick = l->config.run->watch,
 		.dirs = &app->dirs,
 		.env = &app->env,
 		.fallback = app->fallback,

@@ -127,6 +127,9 @@ static void test_guest(void **state)
 
 	f->config.interface = APP_LISTENER;
 	assert_command(f, "guest --cache=/cache -- app.wasm", "");
+	f->config.quick = true;
+	assert_command(f, "guest --cache=/cache --quick -- app.wasm", "");
+	f->config.quick = false;
 	f->dirs = (struct option_list){ { "a::b" }, 1 };
 	f->config.args = args;
 	f->config.arg_count = 2;

@@ -57,6 +57,32 @@ def test_hello_c_pipelining_and_limits(guests, run):
             assert visitor.recv(100).startswith(b"HTTP/1.1 " + status)
 
 
+TAIL_CALL = """
+#include <stdio.h>
+static volatile int left = 1000;
+__attribute__((noinline)) static int down(int n)
+{
+	if (n == 0)
+		return printf("down\\n");
+	__attribute__((musttail)) return down(n - left / 1000);
+}
+int main(void) { return down(left) != 5; }
+"""
+
+
+def test_quick(guests, run, tmp_path):
+    """What the quick compiler takes runs the same, and what it refuses is compiled by the other one, without a word."""
+    (tmp_path / "tail.c").write_text(TAIL_CALL)
+    tail = guests.c(tmp_path / "tail.c", "tail", "-mtail-call")
+    hello = guests.c(ROOT / "examples" / "hello-c" / "hello.c")
+    for options in ((), ("--quick",), ("--quick",)):  # the last one finds it in the cache
+        assert end(run, tail, options=options) == (0, "down", "")
+        server = run(hello, options=options)
+        assert get(server, "/")[0] == 200
+    names = os.listdir(tmp_path / "cache")
+    assert len(names) == 3, names  # hello of both compilers
+
+
 def test_go_serves(guests, run):
     """Go takes the listener only when its status says that it is non-blocking."""
     server = run(guests.go("http_go"))
