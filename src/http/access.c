@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The rules of access.h. The invariant: an Origin, where there is one, is always that of the page
- * that this server has sent, with or without a token.
+ * that this server has sent, with or without a token: over https only with one, for on loopback
+ * that would be another server's page.
  */
 #include "http/access.h"
 
@@ -14,6 +15,7 @@
 #include "base/parse.h"
 
 #define SCHEME "http://"
+#define SCHEME_TLS "https://"
 #define BEARER "Bearer "
 
 static const char *const loopback_names[] = { "localhost", "127.0.0.1", "[::1]" };
@@ -21,8 +23,14 @@ static const char *const loopback_names[] = { "localhost", "127.0.0.1", "[::1]" 
 static const char *const texts[] = {
 	[ACCESS_OK] = "",
 	[ACCESS_BAD_HOST] = "this server is asked for as localhost, 127.0.0.1 or [::1] only "
-			    "(header Host)",
-	[ACCESS_BAD_ORIGIN] = "pages of other sites may not use this server (header Origin)",
+			    "(header Host): from elsewhere forward its port (ssh -L), or start it "
+			    "with --listen ADDRESS, which makes it ask for a token",
+	[ACCESS_BAD_ORIGIN] =
+		"pages of other sites may not use this server (header Origin): a front must pass "
+		"the header Host on as the browser sends it, and one with TLS needs a token "
+		"(--listen ADDRESS)",
+	[ACCESS_BAD_SITE] = "pages of other sites may not use this server (header "
+			    "Sec-Fetch-Site): open its own page",
 	[ACCESS_BAD_TOKEN] = "send the token of the address that was printed at the start "
 			     "(header Authorization: Bearer TOKEN)",
 };
@@ -45,11 +53,17 @@ static bool host_is_loopback(const char *host)
 	return false;
 }
 
-static bool origin_is_host(const char *origin, const char *host)
+static bool origin_is(const char *origin, const char *scheme, const char *host)
 {
-	size_t len = strlen(SCHEME);
+	size_t len = strlen(scheme);
 
-	return host && strncasecmp(origin, SCHEME, len) == 0 && strcasecmp(origin + len, host) == 0;
+	return host && strncasecmp(origin, scheme, len) == 0 && strcasecmp(origin + len, host) == 0;
+}
+
+/* "none" is the user himself: an address that was typed, or a bookmark. */
+static bool site_is_own(const char *fetch_site)
+{
+	return strcmp(fetch_site, "same-origin") == 0 || strcmp(fetch_site, "none") == 0;
 }
 
 /* Looks at every byte whatever the first ones are, so that time tells nothing of them. */
@@ -77,8 +91,11 @@ enum access_verdict access_check(const struct access_headers *headers, const cha
 {
 	if (!token && (!headers->host || !host_is_loopback(headers->host)))
 		return ACCESS_BAD_HOST;
-	if (headers->origin && !origin_is_host(headers->origin, headers->host))
+	if (headers->origin && !origin_is(headers->origin, SCHEME, headers->host) &&
+		!(token && origin_is(headers->origin, SCHEME_TLS, headers->host)))
 		return ACCESS_BAD_ORIGIN;
+	if (headers->fetch_site && !site_is_own(headers->fetch_site))
+		return ACCESS_BAD_SITE;
 	if (token && !open && !token_is_given(headers->authorization, token))
 		return ACCESS_BAD_TOKEN;
 	return ACCESS_OK;

@@ -27,6 +27,12 @@
 #include "net/listener.h"
 
 #define LOG "http"
+#define GUARDED "/api/" /* from requests that other sites' pages make */
+/* The reason, and twice the server's own address. */
+#define REFUSAL_HTML                                                                              \
+	"<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>wasmrun</title>\n" \
+	"<h1>Not here</h1>\n<p>%s.</p>\n<p>On the machine where it runs, the page is at "         \
+	"<a href=\"http://%s/\">http://%s/</a>.</p>\n"
 /* libmicrohttpd's, per connection: head of the request and buffers. Beyond 32 KiB it is a mapping
  * of its own, which is gone with the connection, and with it any secret that was posted. */
 #define CONN_MEMORY 49152
@@ -62,24 +68,44 @@ static const char *header_of(const struct http_request *request, const char *nam
 	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
-static bool request_is_allowed(struct http_request *request, const struct http_route *route)
+/* In words of HTML for a browser that shows it, and JSON for programs. The verdict's text and the
+ * address have nothing to be escaped. */
+static void request_refuse_access(struct http_request *request, enum access_verdict verdict)
 {
+	const char *accept = header_of(request, MHD_HTTP_HEADER_ACCEPT);
+	unsigned status = verdict == ACCESS_BAD_TOKEN ? MHD_HTTP_UNAUTHORIZED : MHD_HTTP_FORBIDDEN;
+	char own[ADDR_TEXT_MAX], text[HTTP_ERROR_TEXT_MAX];
+	int n;
+
+	(void)addr_format(&request->server->addr, own);
+	if (accept && strstr(accept, "text/html")) {
+		n = snprintf(
+			text, sizeof(text), REFUSAL_HTML, access_verdict_text(verdict), own, own);
+		http_reply_bytes(request, status, "text/html; charset=utf-8", text, (size_t)n);
+	} else {
+		http_reply_error(request, status, "%s", access_verdict_text(verdict));
+	}
+	if (verdict == ACCESS_BAD_TOKEN && request->response)
+		response_add(request->response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+}
+
+/* Other sites may lead to the page, but to nothing of the API. */
+static bool request_is_allowed(
+	struct http_request *request, const struct http_route *route, const char *path)
+{
+	bool guarded = strncmp(path, GUARDED, strlen(GUARDED)) == 0;
 	const struct access_headers headers = {
 		.host = header_of(request, MHD_HTTP_HEADER_HOST),
 		.origin = header_of(request, MHD_HTTP_HEADER_ORIGIN),
 		.authorization = header_of(request, MHD_HTTP_HEADER_AUTHORIZATION),
+		.fetch_site = guarded ? header_of(request, "Sec-Fetch-Site") : NULL,
 	};
 	enum access_verdict verdict =
 		access_check(&headers, request->server->token, route && route->open);
 
-	if (verdict == ACCESS_OK)
-		return true;
-	http_reply_error(request,
-		verdict == ACCESS_BAD_TOKEN ? MHD_HTTP_UNAUTHORIZED : MHD_HTTP_FORBIDDEN, "%s",
-		access_verdict_text(verdict));
-	if (verdict == ACCESS_BAD_TOKEN && request->response)
-		response_add(request->response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
-	return false;
+	if (verdict != ACCESS_OK)
+		request_refuse_access(request, verdict);
+	return verdict == ACCESS_OK;
 }
 
 static void request_refuse_length(struct http_request *request)
@@ -119,7 +145,7 @@ static void request_begin(struct http_request *request, const char *method, cons
 	buf_init(&request->body, route && route->body_max ? route->body_max : HTTP_BODY_IGNORED);
 	request->is_short = framing == MHD_BODY_NONE ||
 			    (framing == MHD_BODY_LENGTH && request->body_len <= HTTP_BODY_IGNORED);
-	if (!request_is_allowed(request, route))
+	if (!request_is_allowed(request, route, path))
 		return;
 	/* Texts end at a zero byte, so what stands behind it would not be seen. */
 	if (conn && conn->zero_byte)

@@ -14,6 +14,7 @@ static const struct {
 	const char *token, *host, *origin, *authorization;
 	bool open;
 	enum access_verdict verdict;
+	const char *fetch_site;
 } cases[] = {
 	/* Bound to loopback. */
 	{ NULL, "localhost", NULL, NULL, false, ACCESS_OK },
@@ -54,6 +55,21 @@ static const struct {
 	{ TOKEN, "192.0.2.1", "http://evil.example", "Bearer " TOKEN, false, ACCESS_BAD_ORIGIN },
 	{ TOKEN, "192.0.2.1", "http://192.0.2.1", "Bearer " TOKEN, false, ACCESS_OK },
 	{ TOKEN, NULL, "http://192.0.2.1", "Bearer " TOKEN, false, ACCESS_BAD_ORIGIN },
+	/* Behind a front with TLS. */
+	{ TOKEN, "box.example", "https://box.example", "Bearer " TOKEN, false, ACCESS_OK },
+	{ TOKEN, "box.example", "https://box.example", NULL, false, ACCESS_BAD_TOKEN },
+	{ TOKEN, "box.example", "https://evil.example", "Bearer " TOKEN, false, ACCESS_BAD_ORIGIN },
+	{ TOKEN, "box.example", "https://box.example:80", "Bearer " TOKEN, false,
+		ACCESS_BAD_ORIGIN },
+	/* What comes without an Origin, as images do. */
+	{ NULL, "localhost", NULL, NULL, false, ACCESS_OK, "same-origin" },
+	{ NULL, "localhost", NULL, NULL, false, ACCESS_OK, "none" },
+	{ NULL, "localhost", NULL, NULL, false, ACCESS_BAD_SITE, "cross-site" },
+	{ NULL, "localhost", NULL, NULL, false, ACCESS_BAD_SITE, "same-site" },
+	{ NULL, "localhost", NULL, NULL, false, ACCESS_BAD_SITE, "" },
+	{ NULL, "evil.example", NULL, NULL, false, ACCESS_BAD_HOST, "none" },
+	{ TOKEN, "box.example", NULL, "Bearer " TOKEN, false, ACCESS_BAD_SITE, "cross-site" },
+	{ TOKEN, "box.example", NULL, NULL, false, ACCESS_BAD_TOKEN, "none" },
 };
 
 static void test_rules(void **state)
@@ -63,6 +79,7 @@ static void test_rules(void **state)
 			.host = cases[i].host,
 			.origin = cases[i].origin,
 			.authorization = cases[i].authorization,
+			.fetch_site = cases[i].fetch_site,
 		};
 		enum access_verdict verdict = access_check(&headers, cases[i].token, cases[i].open);
 

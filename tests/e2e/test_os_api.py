@@ -253,6 +253,37 @@ def test_too_many_readers(instance):
         reader.__exit__()
 
 
+def test_readers_of_other_sites(instance):
+    """Thirty-two images of a page of another site, which come without an Origin, took all places there are."""
+    conns = [http.client.HTTPConnection("127.0.0.1", instance.port, timeout=DEADLINE) for _ in range(32)]
+    for conn in conns:
+        conn.request("GET", "/api/events", headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"})
+        assert conn.getresponse().status == 403
+    with instance.events() as reader:
+        assert reader.status == 200
+    for site in ("same-origin", "none"):
+        assert instance.ask("GET", "/api/app", headers={"Sec-Fetch-Site": site}).status == 200
+    assert instance.ask("GET", "/", headers={"Sec-Fetch-Site": "cross-site"}).status == 200  # a link in a chat
+
+
+def test_foreign_host_in_a_browser(instance):
+    """It shows what is said, so that is a page, and says what to do."""
+    answer = instance.ask("GET", "/", headers={"Host": "box.example", "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert answer.status == 403 and answer.headers["Content-Type"].startswith("text/html")
+    assert f'href="http://127.0.0.1:{instance.port}/"'.encode() in answer.body and b"--listen" in answer.body
+    says_why(instance.ask("GET", "/", headers={"Host": "box.example", "Accept": "*/*"}), 403)
+
+
+def test_front_with_tls(lab, project):
+    """The page's requests have an Origin of https there; with the token they are the page's own."""
+    instance = run_os(lab, project, "--listen", "0.0.0.0")
+    headers = {"Host": "box.example", "Origin": "https://box.example"}
+    assert instance.ask("POST", "/api/tunnel/stop", headers=headers).status == 200
+    says_why(instance.ask("POST", "/api/tunnel/stop", headers={**headers, "Origin": "https://evil.example"}), 403)
+    instance.token = None
+    says_why(instance.ask("POST", "/api/tunnel/stop", headers=headers), 401)
+
+
 def test_files(instance, project):
     text = b"any bytes \xff\0\n" * 1000
     (project / "sub").mkdir()
