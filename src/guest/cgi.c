@@ -157,6 +157,7 @@ static void reply_output(
 	else
 		serve_reply_file(
 			request, response.status, take_fd(fd), response.body, len - response.body);
+	serve_reply_reason(request, response.reason);
 	for (size_t i = 0; i < response.count; i++)
 		serve_reply_header(request, response.fields[i].name, response.fields[i].value);
 }

@@ -72,8 +72,8 @@ static int parse_field(char *line, size_t len, struct field *ret_field, char *re
 	return 0;
 }
 
-/* "404 Not Found"; the words are HTTP's own in the reply. */
-static int parse_status(const char *value, unsigned *ret_status, char *ret_why)
+/* "404 Not Found". */
+static int parse_status(const char *value, struct cgi_response *response, char *ret_why)
 {
 	size_t len = strcspn(value, " \t");
 	uint64_t status;
@@ -82,7 +82,8 @@ static int parse_status(const char *value, unsigned *ret_status, char *ret_why)
 	if (len != 3 || parse_u64(value, len, 200, 599, &status) < 0)
 		return fail_line(ret_why, "no status", value, strlen(value),
 			"; it is a number from 200 to 599");
-	*ret_status = (unsigned)status;
+	response->status = (unsigned)status;
+	response->reason = value + len + strspn(value + len, " \t");
 	return 0;
 }
 
@@ -105,8 +106,8 @@ static int take_field(struct cgi_response *response, const struct field *field, 
 	if (special >= 0)
 		seen[special] = true;
 	if (special == STATUS)
-		return parse_status(field->value, &response->status, ret_why);
-	if (field_is_servers(field->name, strlen(field->name)) || !*field->value)
+		return parse_status(field->value, response, ret_why);
+	if (field_is_servers(field->name, strlen(field->name)))
 		return 0;
 	if (response->count == CGI_FIELDS_MAX)
 		return fail(ret_why, "more than %d fields", CGI_FIELDS_MAX);
@@ -124,6 +125,7 @@ int cgi_response_parse(
 	int r;
 
 	ret_response->status = 0;
+	ret_response->reason = "";
 	ret_response->count = 0;
 	for (;;) {
 		char *end = memchr(head + at, '\n', max - at);

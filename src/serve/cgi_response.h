@@ -19,7 +19,8 @@
 #define CGI_WHY_MAX 256
 
 struct cgi_response {
-	unsigned status;                     /* 200 to 599 */
+	unsigned status;    /* 200 to 599 */
+	const char *reason; /* in the head, without control characters; "": none was said */
 	struct field fields[CGI_FIELDS_MAX]; /* in the head; to be given on, without Status */
 	size_t count;
 	size_t body; /* where the document begins */

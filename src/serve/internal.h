@@ -47,6 +47,7 @@ struct serve_request {
 	uint64_t body_seen; /* dropped bytes included */
 	unsigned status;    /* of the reply; 0: there is none yet */
 	uint64_t reply_len;
+	char *reason;                  /* owned: the status in words; NULL: the usual ones */
 	struct MHD_Response *response; /* owned; NULL with a status: out of memory */
 };
 

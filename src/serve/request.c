@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "mhd/mhd.h"
+#include "mhd/reason.h"
 #include "serve/internal.h"
 #include "serve/serve.h"
 #include "serve/target.h"
@@ -54,6 +55,9 @@ struct serve_request *request_free(struct serve_request *r)
 		MHD_destroy_response(r->response);
 	atomic_fetch_sub(r->held_total, r->held);
 	fd_close(r->body_fd);
+	if (r->reason)
+		mhd_reason_forget(r->reason);
+	free(r->reason);
 	free(r->target);
 	free(r->parts);
 	free(r);
@@ -250,6 +254,14 @@ void serve_reply_status(struct serve_request *r, unsigned status)
 
 void serve_reply_header(struct serve_request *r, const char *name, const char *value)
 {
+	/* libmicrohttpd takes no empty value; white space around one is none of it (RFC 9110, 5.5).
+	 */
 	if (r->response)
-		(void)MHD_add_response_header(r->response, name, value);
+		(void)MHD_add_response_header(r->response, name, *value ? value : " ");
+}
+
+void serve_reply_reason(struct serve_request *r, const char *reason)
+{
+	free(r->reason);
+	r->reason = *reason ? strdup(reason) : NULL;
 }

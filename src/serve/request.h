@@ -44,7 +44,10 @@ void serve_reply_file(
 	struct serve_request *r, unsigned status, int take_fd, uint64_t offset, uint64_t len);
 void serve_reply_status(struct serve_request *r, unsigned status);
 
-/* Neither may hold control characters. */
+/* The words behind the status, for a reply that stands; "": the usual ones. */
+void serve_reply_reason(struct serve_request *r, const char *reason);
+
+/* Neither may hold control characters; the value may be empty. */
 void serve_reply_header(struct serve_request *r, const char *name, const char *value);
 
 #endif

@@ -25,6 +25,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "mhd/mhd.h"
+#include "mhd/reason.h"
 #include "net/lingering.h"
 #include "serve/internal.h"
 #include "serve/request.h"
@@ -143,6 +144,7 @@ static enum MHD_Result request_queue_reply(struct serve *s, struct serve_request
 		return MHD_NO;
 	if (s->drain_ms)
 		serve_reply_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+	mhd_reason_set(r->reason);
 	result = MHD_queue_response(r->connection, r->status, r->response);
 	MHD_destroy_response(take_ptr(r->response));
 	return result;

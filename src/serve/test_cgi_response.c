@@ -61,12 +61,36 @@ static void test_forms(void **state)
 		  "connection: close\nKeep-Alive: 1\nTE: x\nTrailer: x\nUpgrade: h2c\n"
 		  "Date: x\nProxy-Connection: x\n\nz",
 			200, "Content-Type: a/b", "z" },
-		{ "Content-Type: a/b\nX-Empty:\n\n", 200, "Content-Type: a/b", "" },
+		{ "Content-Type: a/b\nX-Empty:\n\n", 200, "Content-Type: a/b|X-Empty: ", "" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		check(cases[i].text, strlen(cases[i].text), cases[i].status, cases[i].fields,
 			cases[i].body);
+}
+
+/* The words behind a status are the program's, and may be none. */
+static void test_reasons(void **state)
+{
+	static const struct {
+		const char *text, *reason;
+	} cases[] = {
+		{ "Status: 418 I'm a teapot\n\n", "I'm a teapot" },
+		{ "Status: 299 \t Gone  Fishing \n\n", "Gone  Fishing" },
+		{ "Status: 404\n\n", "" },
+		{ "Status: 404 \r\n\r\n", "" },
+		{ "Content-Type: a/b\n\n", "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct cgi_response response;
+		char head[64], why[CGI_WHY_MAX];
+
+		memcpy(head, cases[i].text, strlen(cases[i].text));
+		assert_int_equal(
+			cgi_response_parse(head, strlen(cases[i].text), &response, why), 0);
+		assert_string_equal(response.reason, cases[i].reason);
+	}
 }
 
 static void refuse(const char *text, size_t len, const char *why)
@@ -144,6 +168,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_limits),
 	};

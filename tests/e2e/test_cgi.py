@@ -154,10 +154,13 @@ def test_huge_bodies(serve):
     assert web.ask("/").status == 200
 
 
+def quoted(text):
+    return "".join(chr(c) if c < 128 and chr(c).isalnum() else f"~{c:02x}" for c in text.encode())
+
+
 def write(web, text, **kwargs):
     """The reply to a program that writes this text."""
-    query = "".join(c if c.isalnum() else f"~{ord(c):02x}" for c in text)
-    return web.ask(f"/write?{query}", **kwargs)
+    return web.ask(f"/write?{quoted(text)}", **kwargs)
 
 
 def test_responses(serve):
@@ -173,6 +176,24 @@ def test_responses(serve):
     assert (answer.status, answer.body) == (204, b"")
     answer = write(web, "Content-Type: text/plain\n\n12345", method="HEAD")
     assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "5", b"")
+
+
+def test_what_is_legal_is_passed_on(serve):
+    """A teapot became "Non-Standard Status", and an empty value no header at all."""
+    web = serve()
+    for status, line in (
+        ("418 I'm a teapot", "418 I'm a teapot"), ("404 Gone  Fishing", "404 Gone  Fishing"), ("299 \xe4", "299 \xe4"), ("404", "404 Not Found"), ("418", "418 I'm a teapot"),
+    ):  # fmt: skip
+        text = quoted(f"Status: {status}\nX-Empty:\nX-A: b\n\n")
+        answer = web.raw(f"GET /write?{text} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        assert answer.startswith(f"HTTP/1.1 {line}\r\n".encode()), answer
+        assert b"\r\nX-Empty:" in answer and b"\r\nX-A: b\r\n" in answer
+    # The next one's words are its own, on the same connection.
+    connection = http.client.HTTPConnection(*web.address, timeout=DEADLINE)
+    for status, reason in (("200 Fine", "Fine"), ("200", "OK"), ("503 Busy", "Busy"), ("404", "Not Found")):
+        connection.request("GET", f"/write?{quoted(f'Status: {status}' + chr(10) * 2)}")
+        answer = connection.getresponse()
+        assert answer.read() == b"" and answer.reason == reason
 
 
 @pytest.mark.parametrize("text", [

@@ -26,6 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(head, data, size);
 	if (cgi_response_parse(head, size, &response, why) == 0) {
 		assert(response.status >= 200 && response.status <= 599);
+		if (*response.reason)
+			check_text(response.reason, head, size);
 		assert(response.body > 0 && response.body <= size);
 		for (size_t i = 0; i < response.count; i++) {
 			check_text(response.fields[i].name, head, size);
