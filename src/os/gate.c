@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A visitor who is turned away is read from until his end, or for a while if he goes on: closing
- * with unread bytes would send a reset, which takes the answer with it (RFC 9112, 9.6).
- *
- * TCP has no messages: what he speaks is decided on as many bytes as it takes, however they come.
+ * TCP has no messages: what a visitor speaks is decided on as many bytes as it takes, however they
+ * come. Who was answered then lingers (net/lingering.h).
  */
 #include "os/gate.h"
 
@@ -20,9 +18,9 @@
 #include "net/listener.h"
 #include "net/sockopt.h"
 
-#define READ_MAX 4096
-#define READS_PER_TURN 16
+#define READ_MAX 64  /* more than a method has letters */
 #define RETRY_MS 100 /* until something may have given a descriptor back */
+#define LINGER_TURN_MS 1000
 
 /* Letters of a method. "GET" is the shortest, "UPDATEREDIRECTREF" the longest that is registered.
  */
@@ -44,8 +42,6 @@ struct gate_visitor {
 	unsigned handles; /* not yet closed */
 	int fd;
 	unsigned method_len; /* letters that have come so far */
-	bool answered;
-	uint64_t until_ms; /* of the loop's clock: how long one who was answered may go on */
 };
 
 static void gate_end(struct gate *g)
@@ -77,6 +73,22 @@ static void visitor_close(struct gate_visitor *v)
 	uv_close((uv_handle_t *)&v->timer, on_visitor_closed);
 }
 
+static void on_linger_readable(uv_poll_t *poll, int status, int events)
+{
+	struct gate *g = poll->data;
+
+	lingering_run(&g->lingering);
+}
+
+static void on_linger_turn(uv_timer_t *timer)
+{
+	struct gate *g = timer->data;
+
+	lingering_run(&g->lingering);
+	if (g->lingering.count == 0)
+		(void)uv_timer_stop(timer);
+}
+
 static void on_visitor_late(uv_timer_t *timer)
 {
 	visitor_close(timer->data);
@@ -99,46 +111,37 @@ static enum speech visitor_listen(struct gate_visitor *v, const char *bytes, siz
 
 static void visitor_answer(struct gate_visitor *v, enum speech speech)
 {
-	v->answered = true;
-	v->until_ms = uv_now(v->timer.loop) + GATE_LINGER_MS;
+	struct gate *g = v->gate;
+
 	if (speech == SPEAKS_HTTP)
 		(void)!send(v->fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	(void)shutdown(v->fd, SHUT_WR);
+	if (g->lingers) {
+		lingering_add(&g->lingering, v->fd);
+		if (!uv_is_active((uv_handle_t *)&g->linger_turn))
+			(void)uv_timer_start(
+				&g->linger_turn, on_linger_turn, LINGER_TURN_MS, LINGER_TURN_MS);
+	}
+	visitor_close(v);
 }
 
 static void on_visitor_readable(uv_poll_t *poll, int status, int events)
 {
 	struct gate_visitor *v = poll->data;
 	char bytes[READ_MAX];
-	ssize_t n = 1;
+	ssize_t n = recv(v->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	enum speech speech = n > 0 ? visitor_listen(v, bytes, (size_t)n) : SPEAKS_ON;
 
-	for (unsigned i = 0; i < READS_PER_TURN && n > 0; i++) {
-		n = recv(v->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-			visitor_close(v);
-			return;
-		}
-		if (n > 0 && !v->answered) {
-			enum speech speech = visitor_listen(v, bytes, (size_t)n);
-
-			if (speech != SPEAKS_ON)
-				visitor_answer(v, speech);
-		}
-	}
-	if (v->answered) {
-		uint64_t now_ms = uv_now(poll->loop);
-		uint64_t left_ms = v->until_ms > now_ms ? v->until_ms - now_ms : 0;
-
-		(void)uv_timer_start(
-			&v->timer, on_visitor_late, min_u64(left_ms, GATE_SILENCE_MS), 0);
-	}
+	if (speech != SPEAKS_ON)
+		visitor_answer(v, speech);
+	else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		visitor_close(v);
 }
 
 static void gate_take(struct gate *g, uv_loop_t *loop, int fd)
 {
 	struct gate_visitor *v = calloc(1, sizeof *v);
 
-	/* Who came first has had his answer, or doesn't speak. */
+	/* Who came first has been silent for longest. */
 	if (g->visitor_count >= GATE_VISITORS_MAX && !list_empty(&g->visitors))
 		visitor_close(list_entry(list_first(&g->visitors), struct gate_visitor, link));
 	if (!v || uv_poll_init(loop, &v->poll, fd) < 0) {
@@ -203,6 +206,21 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
+/* Without memory for it nobody lingers. */
+static void gate_open_lingering(struct gate *g, uv_loop_t *loop)
+{
+	if (lingering_init(&g->lingering) < 0 ||
+		uv_poll_init(loop, &g->linger_poll, g->lingering.epoll_fd) < 0) {
+		lingering_deinit(&g->lingering);
+		return;
+	}
+	g->lingers = true;
+	g->handles += 2;
+	g->linger_poll.data = g->linger_turn.data = g;
+	(void)uv_timer_init(loop, &g->linger_turn);
+	(void)uv_poll_start(&g->linger_poll, UV_READABLE, on_linger_readable);
+}
+
 int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port)
 {
 	_cleanup_(fd_closep) int fd = -1;
@@ -219,6 +237,9 @@ int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port)
 	g->port = addr_port(&addr);
 	(void)uv_timer_init(loop, &g->pause);
 	g->poll.data = g->pause.data = g;
+	g->handles = 2;
+	g->lingers = false;
+	gate_open_lingering(g, loop);
 	list_init(&g->visitors);
 	g->visitor_count = 0;
 	g->closing = false;
@@ -240,26 +261,27 @@ void gate_set(struct gate *g, enum gate_state state)
 		(void)uv_timer_start(&g->pause, on_pause_over, GATE_PAUSE_MS, 0);
 }
 
-static void on_pause_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
 	struct gate *g = handle->data;
 
+	if (--g->handles > 0)
+		return;
+	if (g->lingers)
+		lingering_deinit(&g->lingering);
 	g->fd = fd_close(g->fd);
 	gate_end(g);
-}
-
-static void on_poll_closed(uv_handle_t *handle)
-{
-	struct gate *g = handle->data;
-
-	uv_close((uv_handle_t *)&g->pause, on_pause_closed);
 }
 
 void gate_close(struct gate *g)
 {
 	g->closing = true;
-	(void)uv_timer_stop(&g->pause);
 	list_for_each_safe(link, &g->visitors)
 		visitor_close(list_entry(link, struct gate_visitor, link));
-	uv_close((uv_handle_t *)&g->poll, on_poll_closed);
+	uv_close((uv_handle_t *)&g->poll, on_handle_closed);
+	uv_close((uv_handle_t *)&g->pause, on_handle_closed);
+	if (g->lingers) {
+		uv_close((uv_handle_t *)&g->linger_poll, on_handle_closed);
+		uv_close((uv_handle_t *)&g->linger_turn, on_handle_closed);
+	}
 }

@@ -12,11 +12,10 @@
 #include <uv.h>
 
 #include "base/list.h"
+#include "net/lingering.h"
 
-#define GATE_VISITORS_MAX 64 /* being turned away at a time; the oldest makes room for another */
+#define GATE_VISITORS_MAX 64 /* who were not answered yet; the oldest makes room for another */
 #define GATE_WORD_MS 5000    /* how long a visitor may take to say what he speaks */
-#define GATE_SILENCE_MS 5000 /* one who was answered, without a byte from him */
-#define GATE_LINGER_MS 30000 /* and at most, however much he still sends */
 #define GATE_PAUSE_MS 3000   /* how long visitors wait for the next instance */
 
 enum gate_state {
@@ -34,7 +33,12 @@ struct gate {
 	uint16_t port;
 	struct list visitors;
 	unsigned visitor_count;
-	bool said_short; /* of descriptors or memory; until the next one is taken */
+	struct lingering lingering; /* those who were answered */
+	uv_poll_t linger_poll;
+	uv_timer_t linger_turn;
+	bool lingers;     /* the three above are open */
+	unsigned handles; /* not yet closed */
+	bool said_short;  /* of descriptors or memory; until the next one is taken */
 	bool closing;
 	void (*wanted)(struct gate *gate); /* NULL without GATE_WATCHED */
 	void (*closed)(struct gate *gate);
