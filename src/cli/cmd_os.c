@@ -26,6 +26,7 @@
 #include "cli/wasmrun_commands.h"
 #include "conf/option_help.h"
 #include "net/addr.h"
+#include "net/pump_pool.h"
 #include "os/api.h"
 #include "os/exposure.h"
 #include "os/log_ring.h"
@@ -438,7 +439,7 @@ static int instance_run(struct instance *i, struct option_set *set)
 	const struct runtime_handlers handlers = {
 		.end = on_end, .end_now = on_end_now, .hup = on_hup, .owner = i
 	};
-	struct common_values values = { 0 };
+	struct common_values values = { .half_close_timeout_ms = PUMP_HALF_CLOSE_MS };
 	struct rlimit files = { 0 };
 	int code = common_options_log_level(set, i->config.quiet, i->config.verbose);
 

@@ -81,21 +81,28 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 	pump_dir_drop(&p->dir[other], io);
 }
 
+static bool pump_failed(const struct pump *p)
+{
+	return p->failed[PUMP_OUTER] || p->failed[PUMP_INNER];
+}
+
 static enum pump_side failed_side(const struct pump *p)
 {
 	return p->failed[PUMP_OUTER] ? PUMP_OUTER : PUMP_INNER;
 }
 
 /*
- * Once both directions are done the connection is over, but for one that failed: a reset makes the
- * kernel drop what the peer hasn't acknowledged, so it must wait for that.
+ * Once both directions are done the connection is over, but for two things. A closed socket is on
+ * its own, and the kernel gives it up when its reader pauses for some three minutes (tcp(7),
+ * tcp_orphan_retries): it is ours until all was sent. And where a side has failed, a reset makes
+ * the kernel drop what the other one hasn't acknowledged.
  */
 static bool pump_over(const struct pump *p)
 {
 	if (!p->dir[PUMP_OUTER].done || !p->dir[PUMP_INNER].done)
 		return false;
-	if (!p->failed[PUMP_OUTER] && !p->failed[PUMP_INNER])
-		return true;
+	if (!pump_failed(p))
+		return !sockopt_unsent(p->fd[PUMP_OUTER]) && !sockopt_unsent(p->fd[PUMP_INNER]);
 	return sockopt_queued(p->fd[pump_other_side(failed_side(p))]) == 0;
 }
 
@@ -187,7 +194,7 @@ enum pump_next pump_run(struct pump *p, struct pump_io *io)
 			pump_dir_run(p, (enum pump_side)side, io);
 	}
 	if (!p->ended && pump_over(p))
-		pump_set_end(p, p->failed[0] || p->failed[1] ? PUMP_END_RESET : PUMP_END_CLOSED);
+		pump_set_end(p, pump_failed(p) ? PUMP_END_RESET : PUMP_END_CLOSED);
 	if (p->ended)
 		return PUMP_FINISHED;
 	if (pump_dir_can_run(&p->dir[PUMP_OUTER]) || pump_dir_can_run(&p->dir[PUMP_INNER]))
@@ -301,7 +308,7 @@ enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms)
 		return PUMP_MORE;
 	}
 	if (pump_over(p))
-		pump_set_end(p, PUMP_END_RESET);
+		pump_set_end(p, pump_failed(p) ? PUMP_END_RESET : PUMP_END_CLOSED);
 	else if (pump_is_late(p, queued, io, now_ms))
 		pump_set_end(p, end_of[p->watch]);
 	return p->ended ? PUMP_FINISHED : PUMP_WAIT;

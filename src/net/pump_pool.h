@@ -51,6 +51,9 @@ enum pump_mode {
  */
 #define PUMP_VANISHED_MS 120000U
 
+/* Where no option says otherwise: nc -N, old SOAP clients and rsync wait for slow answers. */
+#define PUMP_HALF_CLOSE_MS 600000U
+
 struct pump_pool_config {
 	unsigned workers; /* threads; 0: one per online core */
 	enum pump_mode mode;

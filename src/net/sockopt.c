@@ -20,11 +20,21 @@ void sockopt_set_local(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
 }
 
+static uint64_t socket_count(int fd, unsigned long what)
+{
+	int count;
+
+	return ioctl(fd, what, &count) == 0 && count > 0 ? (uint64_t)count : 0;
+}
+
 uint64_t sockopt_queued(int fd)
 {
-	int queued;
+	return socket_count(fd, SIOCOUTQ);
+}
 
-	return ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (uint64_t)queued : 0;
+uint64_t sockopt_unsent(int fd)
+{
+	return socket_count(fd, SIOCOUTQNSD);
 }
 
 void sockopt_set_stream(int fd, bool remote)

@@ -21,8 +21,10 @@ int sockopt_set_int(int fd, int level, int name, int value);
  */
 void sockopt_set_local(int fd);
 
-/* What the peer has not acknowledged yet: bytes, and a FIN as one. */
+/* What the peer has not acknowledged yet, and what of it was not even sent: bytes, and a FIN as
+ * one. */
 uint64_t sockopt_queued(int fd);
+uint64_t sockopt_unsent(int fd);
 
 /*
  * No Nagle; urgent data stays in its place in the stream (SO_OOBINLINE), so that none of it is

@@ -2,8 +2,8 @@
 /*
  * The invariant: a stream is either waiting (in relay->pending and relay->waiting, with a
  * descriptor of its own and a deadline) or joined (in relay->joined, its descriptor owned by the
- * pump). It holds a reference on its endpoint. If we die, a
- * visitor is reset from the moment that he waits.
+ * pump). It holds a reference on its endpoint. From the moment that a visitor waits, our death is a
+ * reset to him.
  */
 #include "relay/stream.h"
 
