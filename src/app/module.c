@@ -27,10 +27,12 @@
 #define SECTION_HEADER_MAX 6      /* identifier, and 32 bits in LEB128 */
 #define SECTIONS_MAX 16384        /* a module has a dozen, a component many small ones */
 #define NAMES_READ_MAX (4U << 20) /* what is looked at of all sections with names */
+#define CUSTOM_READ_MAX 4096U     /* of each custom one: those of debuggers are large */
 #define SHOWN_MAX 256             /* of a path in a message */
 
 #define START "_start" /* preview 1's name for the function main */
 
+#define SECTION_CUSTOM 0
 #define SECTION_IMPORT 2
 #define SECTION_EXPORT 7
 #define SECTION_COMPONENT_EXPORT 11
@@ -62,6 +64,17 @@ static const struct {
 	{ "", "wasi:cli/run@0.", APP_COMMAND },
 };
 
+/* The strongest first: Rust's library is partly C. */
+static const struct {
+	const char *section, *prefix; /* of a custom section, and of a value in it */
+	enum app_language language;
+} languages[] = {
+	{ "producers", "Rust", LANGUAGE_RUST },
+	{ "go:buildid", "", LANGUAGE_GO },
+	{ "producers", "C", LANGUAGE_C }, /* C11, C_plus_plus_14, ... */
+	{ "producers", "clang", LANGUAGE_C },
+};
+
 /* What has been found out so far. */
 struct scan {
 	int fd;
@@ -70,12 +83,18 @@ struct scan {
 	bool exports;        /* something */
 	bool starts;         /* what is called first, too */
 	size_t mark;         /* the strongest, or their number */
+	size_t language;     /* likewise; 0: nobody wants to know */
 	const char *foreign; /* what is wrong with it, or NULL */
 };
 
 static bool name_starts(const struct name *name, const char *prefix)
 {
 	return name->len >= strlen(prefix) && memcmp(name->text, prefix, strlen(prefix)) == 0;
+}
+
+static bool name_is(const struct name *name, const char *text)
+{
+	return name->len == strlen(text) && name_starts(name, text);
 }
 
 static void on_name(void *arg, const struct name *module, const struct name *name)
@@ -95,32 +114,59 @@ static void on_name(void *arg, const struct name *module, const struct name *nam
 	if (!module->len && !scan->component)
 		return;
 	for (size_t i = 0; i < scan->mark; i++)
-		if (module->len == strlen(marks[i].module) &&
-			name_starts(module, marks[i].module) && name_starts(name, marks[i].prefix))
+		if (name_is(module, marks[i].module) && name_starts(name, marks[i].prefix))
 			scan->mark = i;
 }
+
+static void on_custom(void *arg, const struct name *section, const struct name *value)
+{
+	struct scan *scan = arg;
+
+	for (size_t i = 0; i < scan->language; i++)
+		if (name_is(section, languages[i].section) &&
+			name_starts(value, languages[i].prefix))
+			scan->language = i;
+}
+
+/* Which sections are looked at. */
+static const struct section {
+	bool component;
+	uint8_t id;
+	size_t max; /* of each, in bytes; 0: of all together */
+	void (*read)(const uint8_t *bytes, size_t len, name_fn fn, void *arg);
+	name_fn fn;
+} sections[] = {
+	{ false, SECTION_CUSTOM, CUSTOM_READ_MAX, names_read_custom, on_custom },
+	{ false, SECTION_IMPORT, 0, names_read_imports, on_name },
+	{ false, SECTION_EXPORT, 0, names_read_exports, on_name },
+	{ true, SECTION_COMPONENT_EXPORT, 0, names_read_component_exports, on_name },
+};
 
 /* What can't be read, or isn't sound, the engine will complain about. */
 static int scan_section(struct scan *scan, uint8_t id, uint64_t at, uint32_t len)
 {
-	size_t size = len < scan->left ? len : scan->left;
+	const struct section *section = NULL;
 	uint8_t *bytes;
+	size_t size;
 	ssize_t n;
 
-	if (scan->component ? id != SECTION_COMPONENT_EXPORT
-			    : id != SECTION_IMPORT && id != SECTION_EXPORT)
+	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+		if (sections[i].component == scan->component && sections[i].id == id)
+			section = &sections[i];
+	if (!section || (id == SECTION_CUSTOM && scan->language == 0))
 		return 0;
-	scan->left -= size;
+	if (section->max) {
+		size = min_u64(len, section->max);
+	} else {
+		size = min_u64(len, scan->left);
+		scan->left -= size;
+	}
 	bytes = malloc(size ? size : 1);
 	if (!bytes)
 		return -ENOMEM;
 	n = pread(scan->fd, bytes, size, (off_t)at);
-	if (n > 0 && scan->component)
-		names_read_component_exports(bytes, (size_t)n, on_name, scan);
-	else if (n > 0 && id == SECTION_IMPORT)
-		names_read_imports(bytes, (size_t)n, on_name, scan);
-	else if (n > 0)
-		names_read_exports(bytes, (size_t)n, on_name, scan);
+	if (n > 0)
+		section->read(bytes, (size_t)n, section->fn, scan);
 	free(bytes);
 	return 0;
 }
@@ -259,4 +305,44 @@ int module_check(const char *path, enum app_interface *ret_interface, char ret_w
 	if (!wrong)
 		wrong = scan_result(&scan, ret_interface);
 	return wrong ? module_fail(path, -EINVAL, wrong, ret_why) : 0;
+}
+
+/* By what its compiler has left in it, which others may have taken out. */
+static enum app_language module_language(const char *path)
+{
+	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct scan scan = { .fd = fd, .language = ARRAY_LEN(languages) };
+	uint8_t header[HEADER_LEN];
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+		pread(fd, header, sizeof header, 0) != sizeof header ||
+		check_header(header, sizeof header) || header[6] == component_layer[0])
+		return LANGUAGE_OTHER;
+	(void)check_sections(&scan, (uint64_t)st.st_size);
+	return scan.language < ARRAY_LEN(languages) ? languages[scan.language].language
+						    : LANGUAGE_OTHER;
+}
+
+const char *module_hint(const char *path, unsigned fd, char ret_hint[MODULE_HINT_MAX])
+{
+	enum app_interface interface = APP_LISTENER;
+	char hint[LANGUAGE_HINT_MAX], why[APP_WHY_MAX];
+
+	(void)module_check(path, &interface, why);
+	(void)language_hint(module_language(path), fd, hint);
+	if (interface == APP_LISTENER)
+		(void)snprintf(ret_hint, MODULE_HINT_MAX,
+			"%s; a program that answers one request on standard output is run with "
+			"wasmrun os --kind cgi",
+			hint);
+	else if (interface == APP_CGI)
+		(void)snprintf(ret_hint, MODULE_HINT_MAX,
+			"it has no call to take connections with, so it is run for each request "
+			"(CGI); %s",
+			hint);
+	else
+		(void)snprintf(ret_hint, MODULE_HINT_MAX,
+			"a server takes its connections from the first port that it binds");
+	return ret_hint;
 }

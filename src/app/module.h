@@ -3,12 +3,16 @@
 #ifndef APP_MODULE_H
 #define APP_MODULE_H
 
+#include "app/language.h"
+
 #define APP_WHY_MAX 512 /* a line for people, and its NUL */
 
 /* A larger file is taken for a mistake: the largest modules, with a language's runtime and all that
  * they serve in them, have a tenth of that. */
 #define MODULE_SIZE_MAX (512LL << 20)
 #define MODULE_SIZE_TEXT "512 MiB"
+
+#define MODULE_HINT_MAX 320
 
 /* How an application takes its visitors. */
 enum app_interface {
@@ -30,5 +34,13 @@ extern const char *const app_interface_words[APP_INTERFACES + 1];
  * of files. 0, or a negative errno, and ret_why names the file and what is wrong.
  */
 int module_check(const char *path, enum app_interface *ret_interface, char ret_why[APP_WHY_MAX]);
+
+/*
+ * What is to be said of a module that doesn't take connections: where a server of its kind finds
+ * them. Compilers know that Rust's bind() fails, so that one that listens by itself may be left
+ * without any call for sockets, and is APP_CGI. `fd` is the listener's number in the module. Returns
+ * ret_hint, one line.
+ */
+const char *module_hint(const char *path, unsigned fd, char ret_hint[MODULE_HINT_MAX]);
 
 #endif

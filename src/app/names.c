@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * WebAssembly core specification, "Binary Format", 5.5.5 and 5.5.10, and the component model's
- * Binary.md, "Import and Export Definitions". A reader that meets something unknown becomes empty,
- * which ends every loop over it.
+ * WebAssembly core specification, "Binary Format", 5.5.3, 5.5.5 and 5.5.10, the tool conventions'
+ * ProducersSection.md, and the component model's Binary.md, "Import and Export Definitions". A
+ * reader that meets something unknown becomes empty, which ends every loop over it.
  */
 #include "app/names.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 struct reader {
 	const uint8_t *at, *end;
@@ -124,6 +125,31 @@ void names_read_exports(const uint8_t *bytes, size_t len, name_fn fn, void *arg)
 		(void)reader_byte(&r);
 		(void)reader_number(&r);
 	}
+}
+
+/* Fields ("language", "processed-by", ...) of values, each with a version. */
+static void read_producers(struct reader *r, const struct name *section, name_fn fn, void *arg)
+{
+	uint32_t fields = reader_number(r);
+	struct name field, value, version;
+
+	while (fields-- > 0 && r->at < r->end && reader_name(r, &field))
+		for (uint32_t left = reader_number(r); left > 0 && r->at < r->end; left--)
+			if (reader_name(r, &value) && reader_name(r, &version))
+				fn(arg, section, &value);
+}
+
+void names_read_custom(const uint8_t *bytes, size_t len, name_fn fn, void *arg)
+{
+	static const char producers[] = "producers";
+	struct reader r = { .at = bytes, .end = bytes + len };
+	struct name none = { "", 0 }, section;
+
+	if (!reader_name(&r, &section))
+		return;
+	fn(arg, &section, &none);
+	if (section.len == strlen(producers) && memcmp(section.text, producers, section.len) == 0)
+		read_producers(&r, &section, fn, arg);
 }
 
 /* Forms 0 and 1 are the name alone, 2 has options behind it, each a byte and a text. */

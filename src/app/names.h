@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The names in the import and export sections of a module, and in the export section of a
+ * The names in the import, export and custom sections of a module, and in the export section of a
  * component. Reads bytes that nobody has checked: it ends at what it doesn't know, and never
  * beyond `len`.
  */
@@ -16,12 +16,14 @@ struct name {
 	size_t len;
 };
 
-/* `module` is empty but for imports. */
+/* `module` is empty but for imports, and for a custom section, whose name it is. */
 typedef void (*name_fn)(void *arg, const struct name *module, const struct name *name);
 
 /* `bytes` are the contents of one section. */
 void names_read_imports(const uint8_t *bytes, size_t len, name_fn fn, void *arg);
 void names_read_exports(const uint8_t *bytes, size_t len, name_fn fn, void *arg);
+/* Once for the section itself, with an empty name, then for each value in "producers". */
+void names_read_custom(const uint8_t *bytes, size_t len, name_fn fn, void *arg);
 void names_read_component_exports(const uint8_t *bytes, size_t len, name_fn fn, void *arg);
 
 #endif

@@ -147,6 +147,43 @@ static void test_files(void **state)
 	}
 }
 
+#define PRODUCERS(len, values) "\0" len "\x09producers\1\x08language" values
+#define INSTEAD "a server doesn't listen by itself, but takes its connections from descriptor 5, "
+#define CALL "it has no call to take connections with, so it is run for each request (CGI); "
+#define CGI                                                                                      \
+	"; a program that answers one request on standard output is run with wasmrun os --kind " \
+	"cgi"
+
+/* A server that listened by itself was told an exit code, and nothing that leads on. */
+static void test_hints(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		const char *hint;
+	} hints[] = {
+		{ BYTES(CORE), CALL INSTEAD "by sock_accept(5, ...)" },
+		{ BYTES(ACCEPT), INSTEAD "by sock_accept(5, ...)" CGI },
+		{ BYTES(ACCEPT "\0\x0d\x0ago:buildidxx"),
+			INSTEAD "in Go by net.FileListener(os.NewFile(5, \"\"))" CGI },
+		{ BYTES(ACCEPT PRODUCERS("\x1a", "\1\3C11\0")),
+			INSTEAD "in C by accept(5, NULL, NULL)" CGI },
+		/* Rust's library is partly C. */
+		{ BYTES(CORE PRODUCERS("\x20", "\2\3C11\0\4Rust\0")),
+			CALL INSTEAD "in Rust by unsafe { TcpListener::from_raw_fd(5) }" },
+		{ BYTES(BOTH), "a server takes its connections from the first port that it binds" },
+		{ BYTES(COMPONENT RUN),
+			"a server takes its connections from the first port that it binds" },
+		{ BYTES("junk"), INSTEAD "by sock_accept(5, ...)" CGI },
+	};
+	char hint[MODULE_HINT_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(hints); i++) {
+		write_file(*state, hints[i].bytes, hints[i].len);
+		assert_string_equal(module_hint(*state, 5, hint), hints[i].hint);
+	}
+}
+
 /* A file of sections without contents must not keep us for long. */
 static void test_many_sections(void **state)
 {
@@ -214,6 +251,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hints, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_sections, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large_file, setup, teardown),

@@ -39,6 +39,14 @@ static const struct {
 	{ names_read_imports, BYTES("\2\1m\1f\x09\5\1m\1t\0\0"), "m.f " },
 	{ names_read_imports, BYTES("\1\xff\xff\xff\xff\x0fm\1f\0\0"), "" },
 	{ names_read_exports, BYTES("\2\6memory\2\0\6_start\0\x80\1"), ".memory ._start " },
+	{ names_read_custom, BYTES("\4namexyz"), "name. " },
+	{ names_read_custom,
+		BYTES("\x09producers\2"
+		      "\x08language\2\4Rust\0\3C11\0"
+		      "\x0cprocessed-by\1\5rustc\0061.95.0"),
+		"producers. producers.Rust producers.C11 producers.rustc " },
+	{ names_read_custom, BYTES("\x09producers\1\1f\xff\xff\xff\xff\x0f\1a\1v\2b"),
+		"producers. producers.a " },
 	/* An instance, a function with its type, a core module, and a name with options. */
 	{ names_read_component_exports,
 		BYTES("\6\0\3a:b\5\0\0"

@@ -29,10 +29,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	if (*data % 3 == 0)
+	if (*data % 4 == 0)
 		names_read_imports(s.bytes, size - 1, on_name, &s);
-	else if (*data % 3 == 1)
+	else if (*data % 4 == 1)
 		names_read_exports(s.bytes, size - 1, on_name, &s);
+	else if (*data % 4 == 3)
+		names_read_custom(s.bytes, size - 1, on_name, &s);
 	else
 		names_read_component_exports(s.bytes, size - 1, on_name, &s);
 	return 0;
