@@ -15,14 +15,14 @@
 
 const struct call_entry call_table[] = {
 	{ "clock_time_get", "iIi", call_clock_time_get },
-	{ "fd_close", "i", call_fd_close },
+	{ "fd_close", "i", call_fd_close, .after = call_fd_closed },
 	{ "fd_fdstat_get", "ii", call_fd_fdstat_get },
 	{ "fd_fdstat_set_flags", "ii", call_fd_fdstat_set_flags },
 	{ "fd_filestat_get", "ii", call_fd_filestat_get },
 	{ "fd_prestat_dir_name", "iii", call_fd_prestat },
 	{ "fd_prestat_get", "ii", call_fd_prestat },
 	{ "fd_read", "iiii", call_fd_read },
-	{ "fd_renumber", "ii", call_fd_renumber },
+	{ "fd_renumber", "ii", call_fd_renumber, .after = call_fd_renumbered },
 	{ "fd_write", "iiii", call_fd_write },
 	{ "poll_oneoff", "iiii", call_poll_oneoff },
 	{ "sock_accept", "iii", call_sock_accept },

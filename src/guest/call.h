@@ -45,6 +45,9 @@ struct call_entry {
 	const char *name;
 	const char *params; /* 'i' for 32 bits, 'I' for 64 */
 	call_fn fn;
+	/* After the engine has done what was forwarded, and not before: what it refuses changes
+	 * nothing here. NULL: nothing is to be kept. */
+	void (*after)(const struct call *c);
 };
 
 /* The calls that are answered here, and their number. */
@@ -100,7 +103,9 @@ int call_sock_shutdown(struct call *c);
 int call_fd_read(struct call *c);
 int call_fd_write(struct call *c);
 int call_fd_close(struct call *c);
+void call_fd_closed(const struct call *c);
 int call_fd_renumber(struct call *c);
+void call_fd_renumbered(const struct call *c);
 int call_fd_prestat(struct call *c);
 int call_fd_fdstat_get(struct call *c);
 int call_fd_fdstat_set_flags(struct call *c);

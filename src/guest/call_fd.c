@@ -3,9 +3,11 @@
  * The calls about a descriptor: status, flags, closing, numbers. The engine answers them for its
  * own descriptors and for the standard streams.
  *
- * The preopened listener says that it is non-blocking, since Go takes no other; but Rust and C
- * programs call accept without asking and expect it to block. So it blocks until its status was
- * asked for: who knows that it doesn't block copes with EAGAIN.
+ * The preopened listener blocks, as C and Rust programs expect, until the module makes it
+ * non-blocking. Go takes none that blocks (os.NewFile() asks for the flag) and never sets it; but
+ * at its start it makes all three standard streams non-blocking, to say that nothing may hold up
+ * its goroutines. So who does that has a non-blocking listener, too. To be asked what the listener
+ * is changes nothing.
  */
 #include <errno.h>
 #include <time.h>
@@ -48,10 +50,6 @@ int call_fd_fdstat_get(struct call *c)
 	r = guest_mem_at(&c->mem, c->arg[1], 1, WASI_FDSTAT_SIZE, &stat);
 	if (r < 0)
 		return r;
-	if (s->untouched) {
-		s->untouched = false;
-		s->nonblock = true;
-	}
 	memset(stat, 0, WASI_FDSTAT_SIZE);
 	stat[WASI_FDSTAT_FILETYPE] = filetype_of(s);
 	guest_store_u16(stat + WASI_FDSTAT_FLAGS, s->nonblock ? WASI_FDFLAG_NONBLOCK : 0);
@@ -70,13 +68,14 @@ int call_fd_fdstat_set_flags(struct call *c)
 	struct stream *s;
 	int r;
 
+	if (c->arg[1] & WASI_FDFLAG_NONBLOCK)
+		streams_never_hold_up(c->streams, c->arg[0]);
 	r = find_socket(c, &s);
 	if (r != 0)
 		return r;
 	if (c->arg[1] & ~(uint32_t)WASI_FDFLAG_NONBLOCK)
 		return -EINVAL;
 	s->nonblock = c->arg[1] & WASI_FDFLAG_NONBLOCK;
-	s->untouched = false;
 	return 0;
 }
 
@@ -115,8 +114,14 @@ int call_fd_close(struct call *c)
 
 	if (r < 0)
 		return r;
-	streams_drop(c->streams, c->arg[0]);
+	if (r == 0)
+		streams_drop(c->streams, c->arg[0]);
 	return drain_check(c->streams) && drain_is_over(c->streams) ? CALL_DRAINED : r;
+}
+
+void call_fd_closed(const struct call *c)
+{
+	streams_drop(c->streams, c->arg[0]);
 }
 
 /* fd_renumber(from, to): a socket keeps the number that it has. */
@@ -125,9 +130,12 @@ int call_fd_renumber(struct call *c)
 	if (streams_is_socket_fd(c->streams, c->arg[0]) ||
 		streams_is_socket_fd(c->streams, c->arg[1]))
 		return -EOPNOTSUPP;
-	streams_drop(c->streams, c->arg[0]);
-	streams_drop(c->streams, c->arg[1]);
 	return CALL_FORWARD;
+}
+
+void call_fd_renumbered(const struct call *c)
+{
+	streams_renumber(c->streams, c->arg[0], c->arg[1]);
 }
 
 /*

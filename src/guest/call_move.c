@@ -65,7 +65,7 @@ static ssize_t move_write(int fd, struct call_move *move, struct iovec *iov, siz
 static void visitor_moved(struct streams *streams, struct stream *stream,
 	const struct call_move *move, const struct iovec *iov, size_t len, ssize_t n)
 {
-	if (move->in)
+	if (move->in && len > 0)
 		stream->watched = len == 1 && iov->iov_len == 1;
 	if (n > 0 && !move->peek) {
 		stream->asked = move->in;
@@ -86,7 +86,11 @@ static int stream_wait(const struct call *c, const struct stream *stream,
 		at_ms > INT64_MAX / NS_PER_MS ? INT64_MAX : (int64_t)at_ms * NS_PER_MS);
 }
 
-/* Moves once, waiting first or again where the guest expects to block. */
+/*
+ * Moves once, waiting first or again where the guest expects to block. There is nothing to wait for
+ * where no byte is asked for, but for a datagram, which may have none: a stream is asked once all
+ * the same, since it may be broken or not connected.
+ */
 static ssize_t stream_move(const struct call *c, struct stream *stream, struct call_move *move,
 	struct iovec *iov, size_t len)
 {
@@ -97,7 +101,7 @@ static ssize_t stream_move(const struct call *c, struct stream *stream, struct c
 
 	for (;;) {
 		/* A terminal or pipe blocks in the call itself, out of the deadline's reach. */
-		while (stream->kind == STREAM_INPUT && r == 0)
+		while (stream->kind == STREAM_INPUT && len > 0 && r == 0)
 			r = call_wait_fd(c, stream->fd, POLLIN, INT64_MAX);
 		if (r < 0)
 			return r;
@@ -110,6 +114,8 @@ static ssize_t stream_move(const struct call *c, struct stream *stream, struct c
 			continue;
 		if (errno != EAGAIN)
 			return -errno;
+		if (len == 0 && !stream->datagram)
+			return 0;
 		if (c->streams->drain_ms && move->in && drain_is_idle(c->streams, stream)) {
 			stream->ended = true;
 			return 0;

@@ -146,7 +146,7 @@ static struct wasm_trap_t *trap_from_error(struct wasmtime_error *error)
 	return trap;
 }
 
-/* Has the engine answer; the result is in values[0]. */
+/* Has the engine answer; the result is in values[0], and taken note of if it is success. */
 static struct wasm_trap_t *forward(
 	struct shim_call *c, struct binding *b, union wasmtime_val_raw *values, size_t len)
 {
@@ -157,6 +157,8 @@ static struct wasm_trap_t *forward(
 		error = trampoline_start(c->shim, c->context);
 	if (!error)
 		error = wasmtime_func_call_unchecked(c->context, &b->forward, values, len, &trap);
+	if (!error && !trap && b->entry->after && values[0].i32 == WASI_ESUCCESS)
+		b->entry->after(&c->call);
 	return error ? trap_from_error(error) : trap;
 }
 

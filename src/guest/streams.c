@@ -21,9 +21,9 @@ void streams_init(struct streams *s)
 {
 	*s = (struct streams){
 		.standard = {
-			{ .kind = STREAM_INPUT, .fd = STDIN_FILENO },
-			{ .kind = STREAM_OUTPUT, .fd = STDOUT_FILENO },
-			{ .kind = STREAM_OUTPUT, .fd = STDERR_FILENO },
+			{ .kind = STREAM_INPUT, .fd = STDIN_FILENO, .number = 0 },
+			{ .kind = STREAM_OUTPUT, .fd = STDOUT_FILENO, .number = 1 },
+			{ .kind = STREAM_OUTPUT, .fd = STDERR_FILENO, .number = 2 },
 		},
 		.listener = stream_none,
 		.listener_fd = STREAMS_NO_FD,
@@ -45,9 +45,7 @@ void streams_deinit(struct streams *s)
 void streams_set_listener(struct streams *s, int take_fd, uint32_t fd)
 {
 	assert(s->listener_fd == STREAMS_NO_FD && fd < STREAMS_SOCKET_BASE);
-	s->listener = (struct stream){
-		.kind = STREAM_LISTENER, .fd = take_fd, .untouched = true, .shared = true
-	};
+	s->listener = (struct stream){ .kind = STREAM_LISTENER, .fd = take_fd, .shared = true };
 	s->listener_fd = fd;
 }
 
@@ -70,13 +68,21 @@ bool streams_move_listener(struct streams *s, struct stream *to)
 	return true;
 }
 
+static struct stream *standard_find(struct streams *s, uint32_t fd)
+{
+	for (size_t i = 0; i < ARRAY_LEN(s->standard); i++)
+		if (s->standard[i].kind != STREAM_NONE && s->standard[i].number == fd)
+			return &s->standard[i];
+	return NULL;
+}
+
 struct stream *streams_find(struct streams *s, uint32_t fd)
 {
-	struct stream *stream;
+	struct stream *stream = standard_find(s, fd);
 
-	if (fd < ARRAY_LEN(s->standard))
-		stream = &s->standard[fd];
-	else if (fd == s->listener_fd && fd != STREAMS_NO_FD)
+	if (stream)
+		return stream;
+	if (fd == s->listener_fd && fd != STREAMS_NO_FD)
 		stream = &s->listener;
 	else if (fd >= STREAMS_SOCKET_BASE && fd - STREAMS_SOCKET_BASE < s->n_sockets)
 		stream = &s->sockets[fd - STREAMS_SOCKET_BASE];
@@ -175,4 +181,23 @@ void streams_drop(struct streams *s, uint32_t fd)
 		stream->next_free = s->free;
 		s->free = fd - STREAMS_SOCKET_BASE;
 	}
+}
+
+void streams_renumber(struct streams *s, uint32_t from, uint32_t to)
+{
+	struct stream *stream = standard_find(s, from);
+
+	if (from == to)
+		return;
+	streams_drop(s, to);
+	if (stream)
+		stream->number = to;
+}
+
+void streams_never_hold_up(struct streams *s, uint32_t fd)
+{
+	if (fd < ARRAY_LEN(s->standard))
+		s->unblocked |= 1u << fd;
+	if (s->unblocked == (1u << ARRAY_LEN(s->standard)) - 1)
+		s->listener.nonblock = true;
 }

@@ -38,12 +38,12 @@ enum stream_kind {
 
 struct stream {
 	enum stream_kind kind;
-	int fd;         /* owned for sockets, borrowed for standard streams; -1 when free */
-	bool nonblock;  /* the guest is told EAGAIN rather than waited for */
-	bool announced; /* a listener: poll_oneoff() has said that there is a connection */
-	bool untouched; /* the preopened listener, whose status nobody has asked for yet */
-	bool datagram;  /* a socket that moves datagrams */
-	bool shared;    /* the listening socket that other processes have too */
+	int fd;          /* owned for sockets, borrowed for standard streams; -1 when free */
+	uint32_t number; /* the guest's, of a standard stream, which it may change */
+	bool nonblock;   /* the guest is told EAGAIN rather than waited for */
+	bool announced;  /* a listener: poll_oneoff() has said that there is a connection */
+	bool datagram;   /* a socket that moves datagrams */
+	bool shared;     /* the listening socket that other processes have too */
 	uint64_t recv_timeout_ms, send_timeout_ms; /* of one call that blocks; 0 is none */
 	bool visitor;                              /* a connection that was accepted here */
 	bool asked;                                /* bytes were read, and none was written since */
@@ -70,6 +70,7 @@ struct streams {
 	uint32_t free;       /* the head of the free places */
 	uint32_t n_visitors; /* connections that were accepted and are open */
 	uint32_t n_returned; /* those in STREAM_RETURNED */
+	unsigned unblocked;  /* bit i: the guest has made standard stream i non-blocking */
 	bool drained;        /* the guest is to end, with code 0 */
 	uint64_t
 		drain_ms; /* since when there is nobody to accept any more (drain.h); 0: there is */
@@ -106,5 +107,13 @@ int streams_add_visitor(struct streams *s, int take_fd, bool nonblock, uint32_t 
 
 /* Closes a socket; lets go of a standard stream, whose number is the engine's from now on. */
 void streams_drop(struct streams *s, uint32_t fd);
+
+/* The engine has given the number `to` what had `from`; neither is a socket's. A standard stream
+ * goes along. */
+void streams_renumber(struct streams *s, uint32_t from, uint32_t to);
+
+/* The guest has made a descriptor non-blocking. The last of the standard streams takes the
+ * preopened listener along. */
+void streams_never_hold_up(struct streams *s, uint32_t fd);
 
 #endif

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -116,7 +117,7 @@ static void test_accept(void **state)
 	assert_int_equal(CALL(call_sock_accept, LISTENER, 1, RET), -EINVAL);
 	assert_int_equal(CALL(call_sock_accept, LISTENER, 0, RET), 0);
 	assert_true(guest_load_u32(f.memory + RET) > f.fd);
-	assert_int_equal(CALL(call_fd_fdstat_get, LISTENER, RET), 0);
+	assert_int_equal(CALL(call_fd_fdstat_set_flags, LISTENER, WASI_FDFLAG_NONBLOCK), 0);
 	assert_int_equal(CALL(call_sock_accept, LISTENER, 0, RET), -EAGAIN);
 	assert_int_equal(CALL(call_sock_accept, f.fd, 0, RET), -EINVAL);
 	assert_int_equal(CALL(call_sock_accept, 0, 0, RET), -ENOTSOCK);
@@ -125,9 +126,14 @@ static void test_accept(void **state)
 	close(visitor);
 }
 
-/* Before its status was asked for, the listener blocks, here up to the guest's deadline. */
+/* A program that had only asked what descriptor 3 is was told EAGAIN by its accept, and crashed in
+ * a circle. The listener blocks, here up to the guest's deadline, until the program says otherwise.
+ */
 static void test_accept_waits(void **state)
 {
+	assert_int_equal(CALL(call_fd_fdstat_get, LISTENER, RET), 0);
+	assert_int_equal(guest_load_u16(f.memory + RET + WASI_FDSTAT_FLAGS), 0);
+	assert_int_equal(CALL(call_fd_filestat_get, LISTENER, RET), 0);
 	f.call.deadline_ms = clock_now_ms() + 20;
 	assert_int_equal(CALL(call_sock_accept, LISTENER, 0, RET), CALL_EXPIRED);
 	assert_true(clock_now_ms() >= f.call.deadline_ms);
@@ -137,6 +143,76 @@ static void test_accept_waits(void **state)
 	assert_int_equal(CALL(call_fd_fdstat_get, LISTENER, RET), 0);
 	assert_int_equal(guest_load_u16(f.memory + RET + WASI_FDSTAT_FLAGS), 0);
 	assert_int_equal(CALL(call_sock_accept, LISTENER, 0, RET), CALL_EXPIRED);
+}
+
+/* Go takes no listener that blocks, and makes its standard streams non-blocking at its start. */
+static void test_a_program_that_never_blocks(void **state)
+{
+	for (uint32_t fd = 0; fd < 3; fd++) {
+		assert_int_equal(CALL(call_fd_fdstat_get, LISTENER, RET), 0);
+		assert_int_equal(guest_load_u16(f.memory + RET + WASI_FDSTAT_FLAGS), 0);
+		assert_int_equal(
+			CALL(call_fd_fdstat_set_flags, fd, WASI_FDFLAG_NONBLOCK), CALL_FORWARD);
+	}
+	assert_int_equal(CALL(call_fd_fdstat_get, LISTENER, RET), 0);
+	assert_int_equal(guest_load_u16(f.memory + RET + WASI_FDSTAT_FLAGS), WASI_FDFLAG_NONBLOCK);
+	assert_int_equal(CALL(call_sock_accept, LISTENER, 0, RET), -EAGAIN);
+}
+
+/* A read of no bytes waited for some. Nothing is there, and nothing is asked for. */
+static void test_no_bytes(void **state)
+{
+	static const call_fn fns[] = { call_fd_read, call_fd_write, call_sock_send };
+	int pipe_ends[2];
+
+	assert_int_equal(pipe2(pipe_ends, O_CLOEXEC), 0);
+	f.streams.standard[0].fd = pipe_ends[0];
+	f.call.deadline_ms = clock_now_ms() + 20;
+	assert_int_equal(CALL(call_fd_fdstat_set_flags, f.fd, 0), 0);
+	for (uint32_t count = 0; count <= 1; count++) {
+		put_buffer(DATA, 0);
+		for (size_t i = 0; i < ARRAY_LEN(fns); i++) {
+			guest_store_u32(f.memory + RET, 77);
+			assert_int_equal(CALL(fns[i], f.fd, VEC, count,
+						 fns[i] == call_sock_send ? 0 : RET, RET),
+				0);
+			assert_int_equal(guest_load_u32(f.memory + RET), 0);
+		}
+		for (uint32_t flags = 0; flags <= WASI_RECV_WAITALL; flags++)
+			assert_int_equal(
+				CALL(call_sock_recv, f.fd, VEC, count, flags, RET, RET + 8), 0);
+		assert_int_equal(CALL(call_fd_read, 0, VEC, count, RET), 0);
+	}
+	assert_int_equal(CALL(call_fd_read, LISTENER, VEC, 0, RET), -ENOTCONN);
+	put_buffer(DATA, 1);
+	assert_int_equal(CALL(call_fd_read, 0, VEC, 1, RET), CALL_EXPIRED);
+	assert_int_equal(CALL(call_fd_read, f.fd, VEC, 1, RET), CALL_EXPIRED);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+}
+
+static const struct call_entry *entry_of(call_fn fn)
+{
+	for (size_t i = 0; i < call_table_len; i++)
+		if (call_table[i].fn == fn)
+			return &call_table[i];
+	return NULL;
+}
+
+/* An fd_renumber() that the engine refused lost all that the program printed from then on. */
+static void test_the_engine_says_yes_first(void **state)
+{
+	assert_int_equal(CALL(call_fd_renumber, 77, 1), CALL_FORWARD);
+	assert_int_equal(CALL(call_fd_close, 1), CALL_FORWARD);
+	put_buffer(DATA, 0);
+	assert_int_equal(CALL(call_fd_write, 1, VEC, 1, RET), 0);
+	assert_int_equal(CALL(call_fd_renumber, 1, 9), CALL_FORWARD);
+	entry_of(call_fd_renumber)->after(&f.call);
+	assert_int_equal(CALL(call_fd_write, 1, VEC, 1, RET), CALL_FORWARD);
+	assert_int_equal(CALL(call_fd_write, 9, VEC, 1, RET), 0);
+	assert_int_equal(CALL(call_fd_close, 9), CALL_FORWARD);
+	entry_of(call_fd_close)->after(&f.call);
+	assert_int_equal(CALL(call_fd_write, 9, VEC, 1, RET), CALL_FORWARD);
 }
 
 static void test_the_engine_answers_for_files(void **state)
@@ -150,7 +226,6 @@ static void test_the_engine_answers_for_files(void **state)
 	assert_int_equal(CALL(call_clock_time_get, WASI_CLOCK_PROCESS_CPU, 0, RET), CALL_FORWARD);
 	assert_int_equal(CALL(call_fd_renumber, 7, f.fd), -EOPNOTSUPP);
 	assert_int_equal(CALL(call_fd_renumber, 7, 1), CALL_FORWARD);
-	assert_int_equal(CALL(call_fd_write, 1, VEC, 1, RET), CALL_FORWARD);
 }
 
 static void test_closed_sockets(void **state)
@@ -291,6 +366,9 @@ int main(void)
 		TEST(test_bad_pointers_lose_nothing),
 		TEST(test_accept),
 		TEST(test_accept_waits),
+		TEST(test_a_program_that_never_blocks),
+		TEST(test_no_bytes),
+		TEST(test_the_engine_says_yes_first),
 		TEST(test_the_engine_answers_for_files),
 		TEST(test_closed_sockets),
 		TEST(test_poll),

@@ -50,7 +50,7 @@ static void test_listener(void **state)
 	streams_init(&s);
 	streams_set_listener(&s, fd, 5);
 	assert_int_equal(streams_find(&s, 5)->kind, STREAM_LISTENER);
-	assert_true(streams_find(&s, 5)->untouched);
+	assert_false(streams_find(&s, 5)->nonblock);
 	streams_drop(&s, 5);
 	assert_false(is_open(fd));
 	assert_null(streams_find(&s, 5));
@@ -98,6 +98,32 @@ static void test_sockets_are_limited(void **state)
 	streams_deinit(&s);
 }
 
+/* The program's number for standard output changes, and what it writes to it goes on to the same
+ * place. */
+static void test_renumbered(void **state)
+{
+	struct streams s;
+	int listener = some_fd();
+
+	streams_init(&s);
+	streams_set_listener(&s, listener, 3);
+	streams_renumber(&s, 1, 1);
+	assert_ptr_equal(streams_find(&s, 1), &s.standard[1]);
+	streams_renumber(&s, 1, 9);
+	assert_null(streams_find(&s, 1));
+	assert_ptr_equal(streams_find(&s, 9), &s.standard[1]);
+	/* Over another one, which is gone. */
+	streams_renumber(&s, 9, 0);
+	assert_ptr_equal(streams_find(&s, 0), &s.standard[1]);
+	assert_int_equal(s.standard[0].kind, STREAM_NONE);
+	/* A file over it. */
+	streams_renumber(&s, 7, 0);
+	assert_null(streams_find(&s, 0));
+	assert_ptr_equal(streams_find(&s, 2), &s.standard[2]);
+	assert_int_equal(streams_find(&s, 3)->fd, listener);
+	streams_deinit(&s);
+}
+
 /* The supervisor hears of the first look at the listener, of the first visitor, and of no other. */
 static void test_status(void **state)
 {
@@ -131,6 +157,7 @@ int main(void)
 		cmocka_unit_test(test_listener),
 		cmocka_unit_test(test_sockets_come_and_go),
 		cmocka_unit_test(test_sockets_are_limited),
+		cmocka_unit_test(test_renumbered),
 		cmocka_unit_test(test_status),
 	};
 

@@ -236,6 +236,12 @@ def test_exit_code(serve):
     web.process.wait_line("ended with code 3")
 
 
+def test_renumbered_output(serve):
+    """An fd_renumber() that failed lost what the program printed from then on, and so did one that moved its output."""
+    web = serve()
+    assert web.ask("/renumber").body == b"8 moved"
+
+
 def test_traps_hurt_nobody(serve):
     web = serve(options=["--memory-max", str(32 << 20)])
     with concurrent.futures.ThreadPoolExecutor(20) as visitors:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accepts on descriptor 3 without asking for its status first, as plain C programs do: accept must
- * wait. Then puts each call on sockets to the test, and says what failed.
+ * Asks what descriptor 3 is, in all ways that there are, and accepts: that must wait, as it does
+ * for programs that ask nothing. Then puts each call on sockets to the test, and says what failed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,18 @@ static int failures;
 			failures++;                                \
 		}                                                  \
 	} while (0)
+
+static void check_questions(void)
+{
+	socklen_t len = sizeof(int);
+	struct stat st;
+	int type;
+
+	CHECK(getsockopt(LISTENER, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM);
+	CHECK(fcntl(LISTENER, F_GETFL) >= 0);
+	CHECK(!isatty(LISTENER));
+	CHECK(fstat(LISTENER, &st) == 0);
+}
 
 static void check_status(int fd)
 {
@@ -48,6 +60,7 @@ static void check_receive(int fd)
 	CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
 	CHECK(read(fd, text, 1) < 0 && errno == EAGAIN);
 	CHECK(fcntl(fd, F_SETFL, 0) == 0);
+	CHECK(read(fd, text, 0) == 0);
 	CHECK(send(fd, "next", 4, 0) == 4);
 	CHECK(read(fd, text, sizeof(text)) == 4 && memcmp(text, "last", 4) == 0);
 	CHECK(read(fd, text, sizeof(text)) == 0);
@@ -59,7 +72,8 @@ static void check_listener(void)
 	__wasi_fdstat_t stat;
 
 	CHECK(__wasi_fd_fdstat_get(LISTENER, &stat) == 0);
-	CHECK(stat.fs_flags == __WASI_FDFLAGS_NONBLOCK);
+	CHECK(stat.fs_flags == 0);
+	CHECK(fcntl(LISTENER, F_SETFL, O_NONBLOCK) == 0);
 	CHECK(__wasi_sock_accept(LISTENER, 0, &fd) == __WASI_ERRNO_AGAIN);
 	CHECK(read(LISTENER, &fd, 1) < 0 && errno == ENOTCONN);
 	CHECK(openat(LISTENER, "file", O_CREAT | O_RDWR, 0600) < 0);
@@ -71,8 +85,10 @@ static void check_listener(void)
 
 int main(void)
 {
-	int fd = accept(LISTENER, NULL, NULL);
+	int fd;
 
+	check_questions();
+	fd = accept(LISTENER, NULL, NULL);
 	CHECK(fd > LISTENER);
 	check_status(fd);
 	check_receive(fd);

@@ -163,6 +163,16 @@ static void do_spin(const char *query)
 		;
 }
 
+/* One that fails, and standard output to another number. */
+static void do_renumber(const char *query)
+{
+	fputs(text, stdout);
+	printf("%d", __wasi_fd_renumber(77, 1));
+	fflush(stdout);
+	if (__wasi_fd_renumber(1, 0) == 0)
+		write(0, " moved", 6);
+}
+
 static void do_trap(const char *query)
 {
 	printf("%shalf a page", text);
@@ -187,6 +197,7 @@ static const struct {
 	{ "/moved", do_moved },
 	{ "/random", do_random },
 	{ "/read", do_read },
+	{ "/renumber", do_renumber },
 	{ "/sleep", do_sleep },
 	{ "/spin", do_spin },
 	{ "/trap", do_trap },
