@@ -25,6 +25,7 @@ const struct call_entry call_table[] = {
 	{ "fd_renumber", "ii", call_fd_renumber, .after = call_fd_renumbered },
 	{ "fd_write", "iiii", call_fd_write },
 	{ "poll_oneoff", "iiii", call_poll_oneoff },
+	{ "proc_exit", "i", call_proc_exit, .no_result = true },
 	{ "sock_accept", "iii", call_sock_accept },
 	{ "sock_recv", "iiiiii", call_sock_recv },
 	{ "sock_send", "iiiii", call_sock_send },
@@ -89,4 +90,15 @@ int call_failed(int error)
 	if (error == -ETIME)
 		return CALL_EXPIRED;
 	return error == -ESHUTDOWN ? CALL_DRAINED : error;
+}
+
+/*
+ * proc_exit(code): here, because the engine takes codes from 126 on for errors. Preview 1 leaves
+ * the meaning of all 32 bits to the host.
+ */
+int call_proc_exit(struct call *c)
+{
+	c->streams->exited = true;
+	c->streams->exit_code = c->arg[0];
+	return CALL_EXITED;
 }

@@ -25,6 +25,7 @@ enum call_result {
 	CALL_FORWARD = 1, /* the engine answers this one */
 	CALL_EXPIRED,     /* the guest's time is over: it ends here */
 	CALL_DRAINED,     /* the guest's last visitor has left (drain.h): it ends here */
+	CALL_EXITED,      /* the guest ends itself; streams has its code */
 	CALL_CODE = 1000, /* with one of WASI's codes added, which no errno stands for */
 };
 
@@ -48,6 +49,7 @@ struct call_entry {
 	/* After the engine has done what was forwarded, and not before: what it refuses changes
 	 * nothing here. NULL: nothing is to be kept. */
 	void (*after)(const struct call *c);
+	bool no_result; /* the guest is told no code */
 };
 
 /* The calls that are answered here, and their number. */
@@ -112,5 +114,6 @@ int call_fd_fdstat_set_flags(struct call *c);
 int call_fd_filestat_get(struct call *c);
 int call_clock_time_get(struct call *c);
 int call_poll_oneoff(struct call *c);
+int call_proc_exit(struct call *c);
 
 #endif

@@ -182,19 +182,23 @@ static void answer_from(struct serve_request *request, int *fd)
 	free(head);
 }
 
-/* What an end means for the visitor. The instance has told why, where it didn't end by itself. */
-static void answer_after(struct serve_request *request, int code, int *fd)
+/* What an end means for the visitor. */
+static void answer_after(struct serve_request *request, const struct guest_end *end, int *fd)
 {
-	if (code == GUEST_EXIT_DEADLINE) {
-		serve_reply_status(request, LATE);
-	} else if (code == GUEST_EXIT_TRAP) {
-		serve_reply_status(request, BAD_GATEWAY);
-	} else if (code >= GUEST_EXIT_USAGE) {
-		serve_reply_status(request, BROKEN);
-	} else {
-		if (code != 0)
-			log_warn(LOG, "the program has ended with code %d", code);
+	switch (end->reason) {
+	case GUEST_EXIT_OWN:
+		if (end->code != 0)
+			log_warn(LOG, "the program has ended with code %" PRIu32, end->code);
 		answer_from(request, fd);
+		break;
+	case GUEST_EXIT_DEADLINE:
+		refuse(request, LATE, end->why);
+		break;
+	case GUEST_EXIT_TRAP:
+		refuse(request, BAD_GATEWAY, end->why);
+		break;
+	default:
+		refuse(request, BROKEN, end->why);
 	}
 }
 
@@ -204,6 +208,7 @@ static void cgi_answer(void *owner, struct serve_request *request)
 	_cleanup_(cgi_env_clear) struct cgi_env env = { 0 };
 	_cleanup_(fd_closep) int out = -1;
 	struct instance_io io = { .in = c->null, .err = c->err };
+	struct guest_end end;
 	uint64_t body_len;
 	int r = make_env(c, request, &env);
 
@@ -223,7 +228,8 @@ static void cgi_answer(void *owner, struct serve_request *request)
 		io.in = serve_request_body(request, &body_len);
 		(void)lseek(io.in, 0, SEEK_SET);
 	}
-	answer_after(request, instance_run(&c->program, &io), &out);
+	instance_run(&c->program, &io, &end);
+	answer_after(request, &end, &out);
 }
 
 static uint16_t port_of(int fd)
@@ -258,7 +264,8 @@ int cgi_run(struct guest_config *config)
 		r = instance_check(&c.program);
 	if (r != 0)
 		return r;
-	serve.status_fd = take_fd(&config->status_fd);
+	serve.status_fd = config->status_fd;
 	r = serve_run(&serve);
-	return r < 0 ? guest_fail(GUEST_EXIT_SETUP, "can't serve: %s", strerror(-r)) : 0;
+	return r < 0 ? guest_fail(&config->end, GUEST_EXIT_SETUP, "can't serve: %s", strerror(-r))
+		     : 0;
 }

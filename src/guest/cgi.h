@@ -14,7 +14,7 @@ struct guest_config;
 #define CGI_MEMORY_MAX (256 << 20) /* of an instance, likewise */
 #define CGI_OUTPUT_MAX (32 << 20)  /* of a response */
 
-/* Serves until a drain. Returns 0, or after one line on standard error an enum guest_exit. */
+/* Serves until a drain. Returns 0, or an enum guest_exit, and the config's end says why. */
 int cgi_run(struct guest_config *config);
 
 #endif

@@ -38,7 +38,8 @@ static int option_env(struct guest_config *c, char *arg)
 		if (strncmp(*own, arg, len) == 0 && (*own)[len] == '=')
 			arg = *own;
 	if (!strchr(arg, '='))
-		return guest_fail(GUEST_EXIT_USAGE, "--env '%s': it has no value here", arg);
+		return guest_fail(
+			&c->end, GUEST_EXIT_USAGE, "--env '%s': it has no value here", arg);
 	if (arg[0] == '=')
 		return -EINVAL;
 	c->env[c->n_env++] = arg;
@@ -176,18 +177,18 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 		.status_fd = -1,
 	};
 	if (!c->dirs || !c->env || !c->fields)
-		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
+		return guest_fail(&c->end, GUEST_EXIT_SETUP, "out of memory");
 	while ((i = next_option(argc, argv)) >= 0) {
 		int r = options[i].fn(c, optarg);
 
 		if (r > 0)
 			return r;
 		if (r < 0)
-			return guest_fail(GUEST_EXIT_USAGE, "--%s '%s': %s", options[i].name,
-				optarg, strerror(-r));
+			return guest_fail(&c->end, GUEST_EXIT_USAGE, "--%s '%s': %s",
+				options[i].name, optarg, strerror(-r));
 	}
 	if (i == -2 || optind >= argc || (c->mode != GUEST_PROGRAM && !c->listens))
-		return guest_fail(GUEST_EXIT_USAGE,
+		return guest_fail(&c->end, GUEST_EXIT_USAGE,
 			"usage: wasmrun-guest [--cgi|--files] [--dir HOST::GUEST]... "
 			"[--env NAME[=VALUE]]... [--listen-fd N] [--status-fd N] [--memory-max "
 			"BYTES] [--cache DIR] [--fallback FILE] [--header TEXT]... "

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guest/guest_exit.h"
+
 /* Linear memory that a guest may have unless told otherwise. */
 #define GUEST_MEMORY_MAX_DEFAULT (1024ull << 20)
 
@@ -42,7 +44,8 @@ struct guest_config {
 	size_t n_env;
 	bool listens;  /* a listening socket was given */
 	int listen_fd; /* that one; -1 for none, or once somebody has taken it over */
-	int status_fd; /* a byte is written to it when the guest turns to the listener; likewise */
+	int status_fd; /* owned; gets an empty line for each step of streams.h, and why it has
+			  ended; -1 for none */
 	const char *fallback; /* of GUEST_FILES: serve/files.h; NULL for none */
 	struct field *fields; /* of GUEST_FILES: of each answer; owned, their texts borrowed */
 	size_t n_fields;
@@ -52,9 +55,10 @@ struct guest_config {
 	bool has_timeout;    /* it was given */
 	bool quick;          /* to compile rather than to run */
 	bool verbose;
+	struct guest_end end; /* the process's */
 };
 
-/* Returns 0, or after one line on standard error an enum guest_exit. */
+/* Returns 0, or an enum guest_exit, and c->end says why. */
 int guest_config_parse(struct guest_config *c, int argc, char **argv);
 void guest_config_deinit(struct guest_config *c);
 

@@ -1,56 +1,59 @@
 /* SPDX-License-Identifier: MIT */
-/* The one line on standard error that goes with an exit code. */
+/* What is known of an end, and what is said of it. */
 #include "guest/guest_exit.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <wasmtime.h>
 
-#include "base/err.h"
 #include "base/printable.h"
 
-/* A trap's backtrace has several, with names that a module gave to its functions. */
-static void write_lines(const char *text)
+int guest_fail(struct guest_end *end, enum guest_exit reason, const char *fmt, ...)
 {
-	size_t len;
+	va_list args;
 
-	do {
-		len = strcspn(text, "\n");
-		(void)printable_write(stderr, text, len);
-		fputc('\n', stderr);
-		text += len;
-	} while (*text++);
+	end->reason = reason;
+	va_start(args, fmt);
+	(void)vsnprintf(end->why, sizeof(end->why), fmt, args);
+	va_end(args);
+	for (char *c = end->why; (c = strchr(c, '\n'));)
+		*c = ' ';
+	return reason;
 }
 
-int guest_fail(enum guest_exit code, const char *fmt, ...)
+int guest_fail_engine(struct guest_end *end, struct wasmtime_error *error, const char *what)
 {
-	_cleanup_(freep) char *text = NULL;
-	va_list args;
-	int n;
+	struct wasm_byte_vec_t text;
+	int r;
 
-	va_start(args, fmt);
-	n = vasprintf(&text, fmt, args);
-	va_end(args);
-	if (n < 0)
-		text = NULL;
+	wasmtime_error_message(error, &text);
+	r = guest_fail(end, GUEST_EXIT_SETUP, "%s: %.*s", what, (int)text.size, (char *)text.data);
+	wasm_byte_vec_delete(&text);
+	wasmtime_error_delete(error);
+	return r;
+}
+
+void guest_say(const char *text, size_t len)
+{
+	const char *end = text + len;
+
 	/* Lines of several threads don't mix. */
 	flockfile(stderr);
 	fputs("wasmrun-guest: ", stderr);
-	write_lines(text ? text : "out of memory");
+	for (const char *next; text < end; text = next + 1) {
+		next = memchr(text, '\n', (size_t)(end - text)) ?: end;
+		(void)printable_write(stderr, text, (size_t)(next - text));
+		fputc('\n', stderr);
+	}
 	funlockfile(stderr);
-	return code;
 }
 
-int guest_fail_engine(struct wasmtime_error *error, const char *what)
+int guest_end_tell(const struct guest_end *end, int status_fd)
 {
-	struct wasm_byte_vec_t text;
-	int code;
-
-	wasmtime_error_message(error, &text);
-	code = guest_fail(GUEST_EXIT_SETUP, "%s: %.*s", what, (int)text.size, (char *)text.data);
-	wasm_byte_vec_delete(&text);
-	wasmtime_error_delete(error);
-	return code;
+	if (*end->why && status_fd >= 0)
+		(void)!dprintf(status_fd, "%s\n", end->why);
+	else if (*end->why)
+		guest_say(end->why, strlen(end->why));
+	return end->reason ? (int)end->reason : (int)(end->code & 0xff);
 }

@@ -7,11 +7,13 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <wasmtime.h>
 
+#include "app/module.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "guest/guest_config.h"
@@ -36,6 +38,7 @@
 struct instance {
 	const struct program *program;
 	struct guest_config *config; /* the program's */
+	struct guest_end *end;       /* the caller's */
 	struct wasmtime_store *store;
 	struct wasmtime_context *context; /* the store's */
 	struct wasmtime_linker *linker;
@@ -64,13 +67,13 @@ static int instance_open(struct instance *i, const struct instance_io *io)
 	i->store = wasmtime_store_new(i->program->engine, NULL, NULL);
 	i->linker = wasmtime_linker_new(i->program->engine);
 	if (!i->store || !i->linker)
-		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
+		return guest_fail(i->end, GUEST_EXIT_SETUP, "out of memory");
 	i->context = wasmtime_store_context(i->store);
 	wasmtime_store_limiter(i->store, (int64_t)i->config->memory_max, TABLE_ELEMENTS_MAX,
 		INSTANCES_MAX, TABLES_MAX, MEMORIES_MAX);
 	wasmtime_context_set_epoch_deadline(i->context, ticker_epochs(timeout_ms));
 
-	r = wasi_setup(i->config, io, &wasi);
+	r = wasi_setup(i->config, io, i->end, &wasi);
 	if (r != 0)
 		return r;
 	error = wasmtime_context_set_wasi(i->context, wasi);
@@ -81,7 +84,7 @@ static int instance_open(struct instance *i, const struct instance_io *io)
 			timeout_ms ? clock_now_ms() + timeout_ms : 0, &i->shim);
 	if (!error)
 		error = shim_add_sockets(i->shim, i->program->module, i->linker);
-	return error ? guest_fail_engine(error, "WASI can't be set up") : 0;
+	return error ? guest_fail_engine(i->end, error, "WASI can't be set up") : 0;
 }
 
 /* Takes the listening socket over, as the descriptor behind the directories. */
@@ -98,104 +101,121 @@ static int take_listener(struct instance *i)
 		getsockopt(config->listen_fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 ||
 		!listening || fcntl(config->listen_fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
 		fcntl(config->listen_fd, F_SETFD, FD_CLOEXEC) < 0)
-		return guest_fail(GUEST_EXIT_SETUP, "descriptor %d is no listening socket",
+		return guest_fail(i->end, GUEST_EXIT_SETUP, "descriptor %d is no listening socket",
 			config->listen_fd);
 	streams_set_listener(&i->streams, take_fd(&config->listen_fd), wasi_listener_fd(config));
-	i->streams.status_fd = take_fd(&config->status_fd);
+	i->streams.status_fd = config->status_fd;
 	return 0;
 }
 
 /* What a program that ran short would like to know with its trap. */
-static void tell_memory(struct instance *i, struct wasmtime_instance *instance)
+static void add_memory(struct instance *i, struct wasmtime_instance *instance)
 {
 	static const char name[] = "memory";
 	uint64_t max = i->config->memory_max, size;
+	size_t len = strlen(i->end->why);
 	struct wasmtime_extern memory;
 
 	if (!wasmtime_instance_export_get(i->context, instance, name, strlen(name), &memory))
 		return;
 	size = wasmtime_memory_data_size(i->context, &memory.of.memory);
 	if (size >= max / 2)
-		fprintf(stderr,
-			"wasmrun-guest: it had %" PRIu64 " of %" PRIu64
-			" MiB of memory (--memory-max)\n",
-			size >> 20, max >> 20);
+		(void)snprintf(i->end->why + len, sizeof(i->end->why) - len,
+			", with %" PRIu64 " of %" PRIu64 " MiB of memory in use", size >> 20,
+			max >> 20);
+}
+
+/* What the engine says, of which the last line is the cause and the others the way there. */
+static void fail_by_text(
+	struct instance *i, const char *what, const struct wasm_byte_vec_t *message)
+{
+	static const char trap[] = "wasm trap: ";
+	const char *text = (const char *)message->data;
+	size_t len = strnlen(text, message->size), start;
+
+	while (len > 0 && text[len - 1] == '\n')
+		len--;
+	for (start = len; start > 0 && text[start - 1] != '\n';)
+		start--;
+	if (start > 0)
+		guest_say(text, len);
+	while (start < len && text[start] == ' ')
+		start++;
+	if (len - start > strlen(trap) && memcmp(text + start, trap, strlen(trap)) == 0)
+		start += strlen(trap);
+	guest_fail(i->end, GUEST_EXIT_TRAP, "it %s: %.*s", what, (int)(len - start), text + start);
 }
 
 /* The end by a trap: its message has the backtrace. Drops the trap. */
-static int tell_trap(struct instance *i, struct wasm_trap_t *trap)
+static void end_by_trap(struct instance *i, struct wasm_trap_t *trap)
 {
 	struct wasm_byte_vec_t text;
 	uint8_t trap_code;
-	int code;
 
 	if (wasmtime_trap_code(trap, &trap_code) && trap_code == WASMTIME_TRAP_CODE_INTERRUPT) {
-		wasm_trap_delete(trap);
-		return guest_fail(GUEST_EXIT_DEADLINE, "'%s' was ended after %" PRIu64 " ms",
-			i->config->module, i->config->timeout_ms);
+		guest_fail(i->end, GUEST_EXIT_DEADLINE, "it was ended after %" PRIu64 " ms",
+			i->config->timeout_ms);
+	} else {
+		wasm_trap_message(trap, &text);
+		fail_by_text(i, "trapped", &text);
+		wasm_byte_vec_delete(&text);
 	}
-	wasm_trap_message(trap, &text);
-	code = guest_fail(GUEST_EXIT_TRAP, "'%s' trapped: %.*s", i->config->module, (int)text.size,
-		(char *)text.data);
-	wasm_byte_vec_delete(&text);
 	wasm_trap_delete(trap);
-	return code;
 }
 
 /* The end by an error of the engine's: proc_exit() is one, and so is the end of draining. */
-static int tell_error(struct instance *i, struct wasmtime_error *error)
+static void end_by_error(struct instance *i, struct wasmtime_error *error)
 {
 	struct wasm_byte_vec_t text;
-	int32_t status = 0;
 
-	if (i->streams.drained || wasmtime_error_exit_status(error, &status)) {
-		wasmtime_error_delete(error);
-		return status;
+	if (i->streams.exited) {
+		i->end->code = i->streams.exit_code;
+	} else {
+		wasmtime_error_message(error, &text);
+		fail_by_text(i, "failed", &text);
+		wasm_byte_vec_delete(&text);
 	}
-	wasmtime_error_message(error, &text);
-	guest_fail(GUEST_EXIT_TRAP, "'%s' failed: %.*s", i->config->module, (int)text.size,
-		(char *)text.data);
-	wasm_byte_vec_delete(&text);
 	wasmtime_error_delete(error);
-	return GUEST_EXIT_TRAP;
 }
 
-static int run_start(struct instance *i)
+static void run_start(struct instance *i)
 {
 	static const char name[] = "_start";
 	struct wasmtime_instance instance = { 0 };
 	struct wasm_trap_t *trap = NULL;
 	struct wasmtime_extern start;
 	struct wasmtime_error *error;
-	int r = 0;
+	bool linked;
 
 	error = wasmtime_linker_instantiate(
 		i->linker, i->context, i->program->module, &instance, &trap);
+	linked = !error && !trap;
+	if (linked &&
+		!wasmtime_instance_export_get(i->context, &instance, name, strlen(name), &start)) {
+		guest_fail(i->end, GUEST_EXIT_NO_PROGRAM, "'%s' has no _start", i->config->module);
+		return;
+	}
+	if (linked)
+		error = wasmtime_func_call(i->context, &start.of.func, NULL, 0, NULL, 0, &trap);
 	if (error)
-		return tell_error(i, error);
-	if (trap)
-		return tell_trap(i, trap);
-	if (!wasmtime_instance_export_get(i->context, &instance, name, strlen(name), &start))
-		return guest_fail(GUEST_EXIT_NO_PROGRAM, "'%s' has no _start", i->config->module);
-	error = wasmtime_func_call(i->context, &start.of.func, NULL, 0, NULL, 0, &trap);
-	if (error)
-		r = tell_error(i, error);
+		end_by_error(i, error);
 	else if (trap)
-		r = tell_trap(i, trap);
-	if (r == GUEST_EXIT_TRAP)
-		tell_memory(i, &instance);
-	return r;
+		end_by_trap(i, trap);
+	if (linked && i->end->reason == GUEST_EXIT_TRAP)
+		add_memory(i, &instance);
 }
 
 static int check(struct instance *i)
 {
-	return module_check(i->program->module, i->context, i->linker, i->config->module,
-		i->config->memory_max);
+	return module_vet(i->program->module, i->context, i->linker, i->config->module,
+		i->config->memory_max, i->end);
 }
 
 int instance_check(const struct program *p)
 {
-	_cleanup_(instance_deinit) struct instance i = { .program = p, .config = p->config };
+	_cleanup_(instance_deinit) struct instance i = {
+		.program = p, .config = p->config, .end = &p->config->end
+	};
 	static const struct instance_io none = { .in = -1, .out = -1, .err = -1 };
 	int r;
 
@@ -205,23 +225,40 @@ int instance_check(const struct program *p)
 }
 
 /* The time runs from here. */
-static int run_in_time(struct instance *i, struct ticker *ticker)
+static void run_in_time(struct instance *i, struct ticker *ticker)
 {
-	int r;
-
 	if (i->config->timeout_ms)
 		ticker_hold(ticker);
-	r = run_start(i);
+	run_start(i);
 	if (i->config->timeout_ms)
 		ticker_release(ticker);
-	return r;
 }
 
-int instance_run(struct program *p, const struct instance_io *io)
+/*
+ * A program that was given a listener and has never turned to it serves nobody, whatever it has
+ * meant to do. What that was can't be known: Go's net.Listen() is a network inside the program,
+ * Rust's bind() fails before any call, and php-cgi has another way to be asked.
+ */
+static void end_unheard(struct instance *i)
 {
-	_cleanup_(instance_deinit) struct instance i = { .program = p, .config = p->config };
+	char what[GUEST_WHY_MAX], hint[MODULE_HINT_MAX];
+
+	if (i->end->reason == GUEST_EXIT_OWN)
+		(void)snprintf(what, sizeof(what), "exit code %" PRIu32, i->end->code);
+	else
+		(void)snprintf(what, sizeof(what), "%s", i->end->why);
+	guest_fail(i->end, i->end->reason, "it ended before it took a connection: %s; %s", what,
+		module_hint(i->config->module, wasi_listener_fd(i->config), hint));
+}
+
+void instance_run(struct program *p, const struct instance_io *io, struct guest_end *ret_end)
+{
+	_cleanup_(instance_deinit) struct instance i = {
+		.program = p, .config = p->config, .end = ret_end
+	};
 	int r;
 
+	*ret_end = (struct guest_end){ 0 };
 	streams_init(&i.streams);
 	if (io) {
 		i.streams.standard[0].fd = io->in;
@@ -234,5 +271,9 @@ int instance_run(struct program *p, const struct instance_io *io)
 	/* Who runs it again and again has checked it once. */
 	if (r == 0 && !io)
 		r = check(&i);
-	return r != 0 ? r : run_in_time(&i, &p->ticker);
+	if (r != 0)
+		return;
+	run_in_time(&i, &p->ticker);
+	if (i.config->listens && !io && i.streams.step == STREAMS_BEGUN && !i.streams.drain_ms)
+		end_unheard(&i);
 }

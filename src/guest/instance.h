@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* One run of a preview 1 module, from an empty store to the exit code. */
+/* One run of a preview 1 module, from an empty store to its end. */
 #ifndef GUEST_INSTANCE_H
 #define GUEST_INSTANCE_H
 
 #include <stddef.h>
 
+struct guest_end;
 struct program;
 
 /* What an instance has instead of the process's own. */
@@ -16,14 +17,14 @@ struct instance_io {
 	size_t n_env;
 };
 
-/* Whether the program can be run: what it wants is held against what is here. */
+/* What the program wants is held against what is here. Returns 0, or an enum guest_exit, and the
+ * config's end says why. */
 int instance_check(const struct program *p);
 
 /*
  * Runs it; without io with the process's own streams and the listener of the config, and checked
- * before. Returns the program's exit code, or an enum guest_exit after its line. With io on
- * several threads at a time.
+ * before. With io on several threads at a time. Tells standard error where a trap has come from.
  */
-int instance_run(struct program *p, const struct instance_io *io);
+void instance_run(struct program *p, const struct instance_io *io, struct guest_end *ret_end);
 
 #endif

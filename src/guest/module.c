@@ -59,23 +59,23 @@ static int content_read(struct content *c, const char *path)
 	return 0;
 }
 
-static int refuse_kind(enum wasm_file_kind kind, const char *path)
+static int refuse_kind(enum wasm_file_kind kind, const char *path, struct guest_end *end)
 {
 	switch (kind) {
 	case WASM_FILE_COMPONENT:
-		return guest_fail(GUEST_EXIT_COMPONENT,
+		return guest_fail(end, GUEST_EXIT_COMPONENT,
 			"'%s' is a component; those that export wasi:cli/run or wasi:http run in "
 			"the wasmtime command",
 			path);
 	case WASM_FILE_TRUNCATED:
-		return guest_fail(GUEST_EXIT_TRUNCATED,
+		return guest_fail(end, GUEST_EXIT_TRUNCATED,
 			"'%s' is cut off: it ends before its sections do; build or copy it again",
 			path);
 	case WASM_FILE_OTHER_VERSION:
-		return guest_fail(GUEST_EXIT_INVALID,
+		return guest_fail(end, GUEST_EXIT_INVALID,
 			"'%s' is in a version of WebAssembly that is not known", path);
 	case WASM_FILE_NOT_WASM:
-		return guest_fail(GUEST_EXIT_NOT_WASM, "'%s' is not a WebAssembly file", path);
+		return guest_fail(end, GUEST_EXIT_NOT_WASM, "'%s' is not a WebAssembly file", path);
 	case WASM_FILE_MODULE:
 		break;
 	}
@@ -83,7 +83,7 @@ static int refuse_kind(enum wasm_file_kind kind, const char *path)
 }
 
 /* Tells what the engine says, on one line. Drops the error. */
-static int refuse_invalid(struct wasmtime_error *error, const char *path)
+static int refuse_invalid(struct wasmtime_error *error, const char *path, struct guest_end *end)
 {
 	struct wasm_byte_vec_t text;
 	size_t len = 0;
@@ -96,15 +96,15 @@ static int refuse_invalid(struct wasmtime_error *error, const char *path)
 		if (c != ' ' || (len > 0 && text.data[len - 1] != ' '))
 			text.data[len++] = c;
 	}
-	code = guest_fail(
-		GUEST_EXIT_INVALID, "'%s' is not valid: %.*s", path, (int)len, (char *)text.data);
+	code = guest_fail(end, GUEST_EXIT_INVALID, "'%s' is not valid: %.*s", path, (int)len,
+		(char *)text.data);
 	wasm_byte_vec_delete(&text);
 	wasmtime_error_delete(error);
 	return code;
 }
 
 static int compile(struct wasm_engine_t *engine, const char *path, const struct content *content,
-	bool quick, struct wasmtime_module **ret_module)
+	bool quick, struct guest_end *end, struct wasmtime_module **ret_module)
 {
 	uint64_t start_ms = clock_now_ms();
 	struct wasmtime_error *error;
@@ -121,7 +121,7 @@ static int compile(struct wasm_engine_t *engine, const char *path, const struct 
 		return MODULE_NOT_QUICK;
 	}
 	if (error)
-		return refuse_invalid(error, path);
+		return refuse_invalid(error, path, end);
 	if (announced)
 		fprintf(stderr, "wasmrun-guest: compiled in %.1f s\n",
 			(double)(clock_now_ms() - start_ms) / 1e3);
@@ -163,7 +163,7 @@ static void cache_save(const struct cache *cache, const char *name, struct wasmt
 }
 
 int module_load(struct wasm_engine_t *engine, const char *path, const char *folder, bool quick,
-	struct wasmtime_module **ret_module)
+	struct guest_end *end, struct wasmtime_module **ret_module)
 {
 	_cleanup_(content_deinit) struct content content = { 0 };
 	_cleanup_(cache_close) struct cache cache = { .dir = -1 };
@@ -172,12 +172,12 @@ int module_load(struct wasm_engine_t *engine, const char *path, const char *fold
 
 	r = content_read(&content, path);
 	if (r < 0)
-		return guest_fail(GUEST_EXIT_READ, "can't read '%s': %s", path, file_why(r));
-	r = refuse_kind(wasm_file_check(content.data, content.len), path);
+		return guest_fail(end, GUEST_EXIT_READ, "can't read '%s': %s", path, file_why(r));
+	r = refuse_kind(wasm_file_check(content.data, content.len), path, end);
 	if (r != 0)
 		return r;
 	if (!folder)
-		return compile(engine, path, &content, quick, ret_module);
+		return compile(engine, path, &content, quick, end, ret_module);
 
 	r = cache_open(&cache, folder);
 	if (r == 0)
@@ -185,14 +185,14 @@ int module_load(struct wasm_engine_t *engine, const char *path, const char *fold
 	if (r < 0) {
 		log_warn("cache", "'%s' can't be used: %s", folder,
 			r == -EPERM ? "it is not private to this user" : strerror(-r));
-		return compile(engine, path, &content, quick, ret_module);
+		return compile(engine, path, &content, quick, end, ret_module);
 	}
 	if (cache_load(&cache, folder, name, engine, ret_module)) {
 		log_debug("cache", "hit key=%s", name);
 		return 0;
 	}
 	log_debug("cache", "miss key=%s", name);
-	r = compile(engine, path, &content, quick, ret_module);
+	r = compile(engine, path, &content, quick, end, ret_module);
 	if (r == 0)
 		cache_save(&cache, name, *ret_module);
 	return r;

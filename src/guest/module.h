@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct guest_end;
 struct wasm_engine_t;
 struct wasmtime_context;
 struct wasmtime_linker;
@@ -22,17 +23,18 @@ struct wasmtime_module;
 
 /*
  * Loads the module; folder is that of compiled modules, NULL for none. Compiling a large
- * module is announced on standard error. Returns 0, or after one line on standard error an enum
- * guest_exit. `quick` is the engine.
+ * module is announced on standard error. Returns 0, or an enum guest_exit, and end says why.
+ * `quick` is the engine.
  */
 int module_load(struct wasm_engine_t *engine, const char *path, const char *folder, bool quick,
-	struct wasmtime_module **ret_module);
+	struct guest_end *end, struct wasmtime_module **ret_module);
 
 /*
  * Refuses by name what could not run: made for another host, imports that the linker doesn't have,
  * no _start, no memory or more than memory_max bytes of it. Returns as module_load().
  */
-int module_check(struct wasmtime_module *module, struct wasmtime_context *context,
-	struct wasmtime_linker *linker, const char *path, uint64_t memory_max);
+int module_vet(struct wasmtime_module *module, struct wasmtime_context *context,
+	struct wasmtime_linker *linker, const char *path, uint64_t memory_max,
+	struct guest_end *end);
 
 #endif

@@ -28,7 +28,9 @@ static int start_engine(struct program *p, enum strategy strategy)
 		wasmtime_config_strategy_set(config, (uint8_t)strategy);
 		p->engine = wasm_engine_new_with_config(config);
 	}
-	return p->engine ? 0 : guest_fail(GUEST_EXIT_SETUP, "the engine can't be started");
+	return p->engine ? 0
+			 : guest_fail(&p->config->end, GUEST_EXIT_SETUP,
+				   "the engine can't be started");
 }
 
 /*
@@ -44,7 +46,8 @@ static int load(struct program *p)
 	if (config->quick) {
 		r = start_engine(p, STRATEGY_WINCH);
 		if (r == 0)
-			r = module_load(p->engine, config->module, config->cache, true, &p->module);
+			r = module_load(p->engine, config->module, config->cache, true,
+				&config->end, &p->module);
 		if (r == MODULE_NOT_QUICK)
 			wasm_engine_delete(take_ptr(p->engine));
 	}
@@ -52,7 +55,8 @@ static int load(struct program *p)
 	if (r == MODULE_NOT_QUICK)
 		r = start_engine(p, STRATEGY_CRANELIFT);
 	if (r == 0 && !p->module)
-		r = module_load(p->engine, config->module, config->cache, false, &p->module);
+		r = module_load(
+			p->engine, config->module, config->cache, false, &config->end, &p->module);
 	return r;
 }
 
@@ -67,9 +71,11 @@ int program_open(struct program *p, struct guest_config *config)
 		return r;
 	r = config->timeout_ms ? ticker_start(&p->ticker, p->engine) : 0;
 	if (r < 0)
-		return guest_fail(GUEST_EXIT_SETUP, "can't start a thread: %s", strerror(-r));
+		return guest_fail(
+			&config->end, GUEST_EXIT_SETUP, "can't start a thread: %s", strerror(-r));
 	error = shim_trampoline_new(p->engine, &p->trampoline);
-	return error ? guest_fail_engine(error, "the trampoline can't be made") : 0;
+	return error ? guest_fail_engine(&p->config->end, error, "the trampoline can't be made")
+		     : 0;
 }
 
 void program_close(struct program *p)

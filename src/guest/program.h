@@ -17,8 +17,8 @@ struct program {
 };
 
 /*
- * Loads and compiles what the config names. Returns 0, or after one line on standard error an enum
- * guest_exit; to be closed in either case.
+ * Loads and compiles what the config names. Returns 0, or an enum guest_exit, and the config's end
+ * says why; to be closed in either case.
  */
 int program_open(struct program *p, struct guest_config *config);
 void program_close(struct program *p);

@@ -48,12 +48,12 @@ struct shim_call {
 	struct wasmtime_context *context;
 };
 
-static void write_type(FILE *out, const char *params)
+static void write_type(FILE *out, const struct call_entry *entry)
 {
 	fputs("(param", out);
-	for (; *params; params++)
-		fputs(*params == 'I' ? " i64" : " i32", out);
-	fputs(") (result i32)", out);
+	for (const char *param = entry->params; *param; param++)
+		fputs(*param == 'I' ? " i64" : " i32", out);
+	fputs(entry->no_result ? ")" : ") (result i32)", out);
 }
 
 /* The trampoline in WASM's text format; -ENOMEM is told as NULL. */
@@ -67,13 +67,13 @@ static char *trampoline_text(size_t *ret_len)
 	fputs("(module", out);
 	for (size_t i = 0; i < call_table_len; i++) {
 		fprintf(out, "(import \"wasi\" \"%s\" (func ", call_table[i].name);
-		write_type(out, call_table[i].params);
+		write_type(out, &call_table[i]);
 		fputs("))", out);
 	}
 	fputs("(import \"guest\" \"memory\" (memory 0)) (export \"memory\" (memory 0))", out);
 	for (size_t i = 0; i < call_table_len; i++) {
 		fprintf(out, "(func (export \"%s\") ", call_table[i].name);
-		write_type(out, call_table[i].params);
+		write_type(out, &call_table[i]);
 		for (size_t j = 0; call_table[i].params[j]; j++)
 			fprintf(out, " local.get %zu", j);
 		fprintf(out, " call %zu)", i);
@@ -201,7 +201,7 @@ static void *shim_enter(
 	void *env, struct wasmtime_caller *caller, union wasmtime_val_raw *values, size_t len)
 {
 	static const char no_memory[] = "the module exports no memory";
-	static const char drained[] = "the last visitor has left";
+	static const char exited[] = "exited";
 	struct binding *b = env;
 	struct shim *s = b->shim;
 	struct shim_call c = {
@@ -227,9 +227,11 @@ static void *shim_enter(
 		return wasmtime_trap_new_code(WASMTIME_TRAP_CODE_INTERRUPT);
 	if (r == CALL_DRAINED) {
 		drain_end(s->streams);
-		s->streams->drained = true;
-		return wasmtime_trap_new(drained, strlen(drained));
+		s->streams->exited = true;
 	}
+	/* A trap is how a host function ends the guest's run; streams tells the two apart. */
+	if (r == CALL_DRAINED || r == CALL_EXITED)
+		return wasmtime_trap_new(exited, strlen(exited));
 	if (r >= CALL_CODE)
 		values[0].i32 = r - CALL_CODE;
 	else
@@ -237,23 +239,24 @@ static void *shim_enter(
 	return NULL;
 }
 
-static struct wasm_functype_t *make_type(const char *params)
+static struct wasm_functype_t *make_type(const struct call_entry *entry)
 {
-	struct wasm_valtype_t *kinds[CALL_ARGS_MAX], *result = wasm_valtype_new(WASM_I32);
+	struct wasm_valtype_t *kinds[CALL_ARGS_MAX], *result;
 	struct wasm_valtype_vec_t in, out;
 	size_t n = 0;
 
-	for (; params[n]; n++)
-		kinds[n] = wasm_valtype_new(params[n] == 'I' ? WASM_I64 : WASM_I32);
+	for (; entry->params[n]; n++)
+		kinds[n] = wasm_valtype_new(entry->params[n] == 'I' ? WASM_I64 : WASM_I32);
 	wasm_valtype_vec_new(&in, n, kinds);
-	wasm_valtype_vec_new(&out, 1, &result);
+	result = entry->no_result ? NULL : wasm_valtype_new(WASM_I32);
+	wasm_valtype_vec_new(&out, entry->no_result ? 0 : 1, &result);
 	return wasm_functype_new(&in, &out);
 }
 
 /* Puts our function into the linker. */
 static struct wasmtime_error *binding_define(struct binding *b, struct wasmtime_linker *linker)
 {
-	struct wasm_functype_t *type = make_type(b->entry->params);
+	struct wasm_functype_t *type = make_type(b->entry);
 	const char *name = b->entry->name;
 	struct wasmtime_error *error;
 

@@ -35,7 +35,6 @@ void streams_init(struct streams *s)
 void streams_deinit(struct streams *s)
 {
 	fd_close(s->listener.fd);
-	fd_close(s->status_fd);
 	for (uint32_t i = 0; i < s->n_sockets; i++)
 		fd_close(s->sockets[i].fd);
 	free(s->sockets);

@@ -71,10 +71,11 @@ struct streams {
 	uint32_t n_visitors; /* connections that were accepted and are open */
 	uint32_t n_returned; /* those in STREAM_RETURNED */
 	unsigned unblocked;  /* bit i: the guest has made standard stream i non-blocking */
-	bool drained;        /* the guest is to end, with code 0 */
+	bool exited;         /* the guest has ended itself, or has no visitor left in a drain */
+	uint32_t exit_code;  /* as it says; 0 after a drain */
 	uint64_t
 		drain_ms; /* since when there is nobody to accept any more (drain.h); 0: there is */
-	int status_fd;    /* owned; where to tell the steps; -1: nowhere */
+	int status_fd;    /* borrowed; where to tell the steps; -1: nowhere */
 	enum streams_step step; /* the last that was told */
 };
 

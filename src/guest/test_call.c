@@ -215,6 +215,13 @@ static void test_the_engine_says_yes_first(void **state)
 	assert_int_equal(CALL(call_fd_write, 9, VEC, 1, RET), CALL_FORWARD);
 }
 
+static void test_exit(void **state)
+{
+	assert_int_equal(CALL(call_proc_exit, 0xdeadbeef), CALL_EXITED);
+	assert_true(f.streams.exited);
+	assert_int_equal(f.streams.exit_code, 0xdeadbeef);
+}
+
 static void test_the_engine_answers_for_files(void **state)
 {
 	assert_int_equal(CALL(call_fd_read, 7, VEC, 1, RET), CALL_FORWARD);
@@ -369,6 +376,7 @@ int main(void)
 		TEST(test_a_program_that_never_blocks),
 		TEST(test_no_bytes),
 		TEST(test_the_engine_says_yes_first),
+		TEST(test_exit),
 		TEST(test_the_engine_answers_for_files),
 		TEST(test_closed_sockets),
 		TEST(test_poll),

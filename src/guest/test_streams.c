@@ -141,6 +141,7 @@ static void test_status(void **state)
 	assert_non_null(streams_find(&s, 3));
 	assert_non_null(streams_find(&s, 3));
 	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(byte, '\n');
 	assert_int_equal(read(ends[0], &byte, 1), -1);
 	assert_int_equal(streams_add_visitor(&s, some_fd(), false, &number), 0);
 	assert_int_equal(streams_add_visitor(&s, some_fd(), false, &number), 0);
@@ -148,6 +149,7 @@ static void test_status(void **state)
 	assert_int_equal(read(ends[0], &byte, 1), -1);
 	streams_deinit(&s);
 	close(ends[0]);
+	close(ends[1]);
 }
 
 int main(void)

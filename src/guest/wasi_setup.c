@@ -25,7 +25,8 @@ uint32_t wasi_listener_fd(const struct guest_config *config)
 	return FIRST_DIR_FD + (uint32_t)config->n_dirs;
 }
 
-static int set_args(struct wasi_config_t *wasi, const struct guest_config *config)
+static int set_args(
+	struct wasi_config_t *wasi, const struct guest_config *config, struct guest_end *end)
 {
 	const char *slash = strrchr(config->module, '/'), **argv;
 	size_t n = 0;
@@ -35,13 +36,13 @@ static int set_args(struct wasi_config_t *wasi, const struct guest_config *confi
 		n++;
 	argv = calloc(n + 1, sizeof(*argv));
 	if (!argv)
-		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
+		return guest_fail(end, GUEST_EXIT_SETUP, "out of memory");
 	argv[0] = slash ? slash + 1 : config->module;
 	for (size_t i = 0; i < n; i++)
 		argv[i + 1] = config->args[i];
 	ok = wasi_config_set_argv(wasi, n + 1, argv);
 	free(argv);
-	return ok ? 0 : guest_fail(GUEST_EXIT_SETUP, "an argument is not in UTF-8");
+	return ok ? 0 : guest_fail(end, GUEST_EXIT_SETUP, "an argument is not in UTF-8");
 }
 
 /* Whether a later variable of the list has the same name. */
@@ -82,8 +83,8 @@ static bool give_env(struct wasi_config_t *wasi, char **env, size_t len)
  * The listener is told the three ways that are in use: systemd's number of sockets, Enarx's number
  * of all descriptors, and ours, which is simply its number.
  */
-static int set_env(
-	struct wasi_config_t *wasi, const struct guest_config *config, const struct instance_io *io)
+static int set_env(struct wasi_config_t *wasi, const struct guest_config *config,
+	const struct instance_io *io, struct guest_end *end)
 {
 	uint32_t fd = wasi_listener_fd(config);
 	size_t n = 0, n_more = io ? io->n_env : 0;
@@ -103,19 +104,21 @@ static int set_env(
 	for (size_t i = 0; env && i < n; i++)
 		free(env[i]);
 	free(env);
-	return ok ? 0 : guest_fail(GUEST_EXIT_SETUP, "an environment variable is not in UTF-8");
+	return ok ? 0
+		  : guest_fail(end, GUEST_EXIT_SETUP, "an environment variable is not in UTF-8");
 }
 
-static int add_stand_in(struct wasi_config_t *wasi)
+static int add_stand_in(struct wasi_config_t *wasi, struct guest_end *end)
 {
 	const char *tmp = getenv("TMPDIR");
 	char *path = NULL;
 	bool ok;
 
 	if (asprintf(&path, "%s/wasmrun.XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0)
-		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
+		return guest_fail(end, GUEST_EXIT_SETUP, "out of memory");
 	if (!mkdtemp(path)) {
-		int r = guest_fail(GUEST_EXIT_SETUP, "can't make '%s': %s", path, strerror(errno));
+		int r = guest_fail(
+			end, GUEST_EXIT_SETUP, "can't make '%s': %s", path, strerror(errno));
 
 		free(path);
 		return r;
@@ -123,31 +126,32 @@ static int add_stand_in(struct wasi_config_t *wasi)
 	ok = wasi_config_preopen_dir(wasi, path, "", false);
 	(void)rmdir(path);
 	free(path);
-	return ok ? 0 : guest_fail(GUEST_EXIT_SETUP, "the listener has no number");
+	return ok ? 0 : guest_fail(end, GUEST_EXIT_SETUP, "the listener has no number");
 }
 
-static int add_dirs(
-	struct wasi_config_t *wasi, const struct guest_config *config, const struct instance_io *io)
+static int add_dirs(struct wasi_config_t *wasi, const struct guest_config *config,
+	const struct instance_io *io, struct guest_end *end)
 {
 	for (size_t i = 0; i < config->n_dirs; i++) {
 		const struct guest_dir *dir = &config->dirs[i];
 
 		errno = 0;
 		if (!wasi_config_preopen_dir(wasi, dir->host, dir->guest, true))
-			return guest_fail(GUEST_EXIT_SETUP, "can't open the directory '%s'%s%s",
-				dir->host, errno ? ": " : "", errno ? strerror(errno) : "");
+			return guest_fail(end, GUEST_EXIT_SETUP,
+				"can't open the directory '%s'%s%s", dir->host, errno ? ": " : "",
+				errno ? strerror(errno) : "");
 	}
-	return config->listens && !io ? add_stand_in(wasi) : 0;
+	return config->listens && !io ? add_stand_in(wasi, end) : 0;
 }
 
 int wasi_setup(const struct guest_config *config, const struct instance_io *io,
-	struct wasi_config_t **ret_wasi)
+	struct guest_end *end, struct wasi_config_t **ret_wasi)
 {
 	struct wasi_config_t *wasi = wasi_config_new();
 	int r;
 
 	if (!wasi)
-		return guest_fail(GUEST_EXIT_SETUP, "out of memory");
+		return guest_fail(end, GUEST_EXIT_SETUP, "out of memory");
 	/* The streams are ours to read and write; the engine's are those that a program gets by
 	 * renumbering one, and with io it gets nothing by that. */
 	if (!io) {
@@ -155,11 +159,11 @@ int wasi_setup(const struct guest_config *config, const struct instance_io *io,
 		wasi_config_inherit_stdout(wasi);
 		wasi_config_inherit_stderr(wasi);
 	}
-	r = set_args(wasi, config);
+	r = set_args(wasi, config, end);
 	if (r == 0)
-		r = set_env(wasi, config, io);
+		r = set_env(wasi, config, io, end);
 	if (r == 0)
-		r = add_dirs(wasi, config, io);
+		r = add_dirs(wasi, config, io, end);
 	if (r != 0) {
 		wasi_config_delete(wasi);
 		return r;

@@ -36,7 +36,9 @@ static int run_program(struct guest_config *config)
 	_cleanup_(program_close) struct program program = { 0 };
 	int r = program_open(&program, config);
 
-	return r != 0 ? r : instance_run(&program, NULL);
+	if (r == 0)
+		instance_run(&program, NULL, &config->end);
+	return r;
 }
 
 static int serve_files(struct guest_config *config)
@@ -56,40 +58,50 @@ static int serve_files(struct guest_config *config)
 	int r = files_check(&files, &missing);
 
 	if (r < 0)
-		return guest_fail(GUEST_EXIT_READ, "can't open the %s '%s': %s",
+		return guest_fail(&config->end, GUEST_EXIT_READ, "can't open the %s '%s': %s",
 			missing == files.path ? "folder" : "fallback", missing, strerror(-r));
-	serve.status_fd = take_fd(&config->status_fd);
+	serve.status_fd = config->status_fd;
 	r = serve_run(&serve);
-	return r < 0 ? guest_fail(GUEST_EXIT_SETUP, "can't serve: %s", strerror(-r)) : 0;
+	return r < 0 ? guest_fail(&config->end, GUEST_EXIT_SETUP, "can't serve: %s", strerror(-r))
+		     : 0;
 }
 
+/* Returns 0, or an enum guest_exit, and the config's end says how it was. */
 static int (*const runs[])(struct guest_config *config) = {
 	[GUEST_PROGRAM] = run_program,
 	[GUEST_CGI] = cgi_run,
 	[GUEST_FILES] = serve_files,
 };
 
+static void run(struct guest_config *config)
+{
+	int r = 0;
+
+	if (config->verbose)
+		log_set_level(LOG_LEVEL_DEBUG);
+	/* Before anything that takes long or starts a thread: the signal would end the process. */
+	if (config->mode == GUEST_PROGRAM)
+		r = drain_open();
+	else
+		serve_init();
+	if (r < 0) {
+		guest_fail(
+			&config->end, GUEST_EXIT_SETUP, "can't wait for signals: %s", strerror(-r));
+		return;
+	}
+	/* A line of the log is seen when it is written. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	(void)runs[config->mode](config);
+}
+
 int main(int argc, char **argv)
 {
 	_cleanup_(guest_config_deinit) struct guest_config config = { 0 };
-	int r;
 
 	/* A reader that went away is an error code of the guest's call. */
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit();
-	r = guest_config_parse(&config, argc, argv);
-	if (r != 0)
-		return r;
-	if (config.verbose)
-		log_set_level(LOG_LEVEL_DEBUG);
-	/* Before anything that takes long or starts a thread: the signal would end the process. */
-	if (config.mode == GUEST_PROGRAM)
-		r = drain_open();
-	else
-		serve_init();
-	if (r < 0)
-		return guest_fail(GUEST_EXIT_SETUP, "can't wait for signals: %s", strerror(-r));
-	/* A line of the log is seen when it is written. */
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	return runs[config.mode](&config);
+	if (guest_config_parse(&config, argc, argv) == 0)
+		run(&config);
+	return guest_end_tell(&config.end, config.status_fd);
 }

@@ -9,20 +9,33 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/log.h"
 
 #define READS_AT_END 256 /* a pipe holds 64 KiB, and nobody is there to fill it again */
 
+/* Keeps the beginning of a line for a sentence of ours. */
+static void keep_line(char *out, size_t size, const char *text, size_t len)
+{
+	(void)snprintf(out, size, "%.*s", (int)len, text);
+}
+
 static void reader_say(struct child *c, const struct child_reader *r, const char *text, size_t len)
 {
+	if (r == &c->readers[CHILD_STATUS]) {
+		if (len > 0)
+			keep_line(c->why, sizeof c->why, text, len);
+		else if (c->ready)
+			c->ready(c);
+		return;
+	}
 	log_ring_append(c->ring, r->stream, text, len);
 	if (r->stream != LOG_STREAM_STDOUT && len > 0)
-		(void)log_escape(c->words, sizeof c->words, text, len);
+		keep_line(c->words, sizeof c->words, text, len);
 }
 
 static void reader_flush(struct child *c, struct child_reader *r)
@@ -71,11 +84,6 @@ static bool reader_read(struct child *c, struct child_reader *r)
 	if (n == 0) {
 		(void)uv_poll_stop(&r->poll);
 		return false;
-	}
-	if (r == &c->readers[CHILD_STATUS]) {
-		for (; n > 0 && c->ready; n--)
-			c->ready(c);
-		return true;
 	}
 	r->len += (size_t)n;
 	reader_split(c, r);
@@ -160,6 +168,7 @@ int child_start(struct child *c, uv_loop_t *loop, const struct spawn_config *con
 	if (r < 0)
 		return r;
 	c->handles = 0;
+	*c->words = *c->why = '\0';
 	r = child_poll(c, loop, &c->exit, c->proc.pidfd, on_exit_readable);
 	if (r < 0) {
 		child_abandon(c);

@@ -2,6 +2,10 @@
 /*
  * A child process on the loop: its output goes to the log line by line, its end is told when all of
  * it has been read.
+ *
+ * On the status pipe (SPAWN_STATUS_FD) it says what its exit code can't: an empty line for each
+ * step that it gets on (process.h), and before an end that is not the application's own doing, or
+ * that wants explaining, a line that says why, for people.
  */
 #ifndef OS_CHILD_H
 #define OS_CHILD_H
@@ -16,6 +20,7 @@
 struct child;
 
 #define CHILD_WORDS_MAX 320 /* of the last line that is kept */
+#define CHILD_WHY_MAX 640   /* of what it says of its end */
 
 enum child_pipe {
 	CHILD_OUT,
@@ -38,10 +43,12 @@ struct child {
 	struct spawn_child proc; /* proc.pid 0: none runs */
 	struct child_reader readers[CHILD_PIPES];
 	uv_poll_t exit;
-	unsigned handles;            /* not yet closed */
-	int status;                  /* of waitpid(2), for `ended` */
+	unsigned handles; /* not yet closed */
+	int status;       /* of waitpid(2), for `ended` */
+	/* The bytes as they came: who prints them sees to the terminal. */
 	char words[CHILD_WORDS_MAX]; /* the last line that is not empty and went elsewhere than to
-					LOG_STREAM_STDOUT, escaped */
+					LOG_STREAM_STDOUT */
+	char why[CHILD_WHY_MAX];     /* the last line on the status pipe; "": it has said none */
 	struct log_ring *ring;
 	/* An empty line has come on the status pipe. May be NULL. */
 	void (*ready)(struct child *c);

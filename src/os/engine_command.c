@@ -42,8 +42,8 @@ static const char *const reserved[] = { "BASH", "BASH_", "BASHOPTS", "BASHPID", 
 
 /*
  * The child becomes the user's own wasmtime ($1) if that is new enough, else ours ($2, which may
- * be empty, and then $0 says what is missing). 203 is wasmrun-guest's code for an engine that
- * fails. To ask here costs nobody's time but the child's. A variable that the shell has from its
+ * be empty, and then $0 says what is missing, to the supervisor if there is one). To ask here costs
+ * nobody's time but the child's. A variable that the shell has from its
  * environment would be passed on with another value, hence the names.
  */
 static const char choose_wasmtime[] =
@@ -54,8 +54,8 @@ static const char choose_wasmtime[] =
 	"if [ \"${WASMRUN_VERSION%%.*}\" -ge " WASMTIME_OLDEST_MAJOR " ] 2>/dev/null; then\n"
 	"WASMRUN_ENGINE=$1\n"
 	"elif [ -z \"$2\" ]; then\n"
-	"printf '%s\\n' \"$0\" >&2\n"
-	"exit 203\n"
+	"printf '%s\\n' \"$0\" >&${WASMRUN_STATUS_FD:-2}\n"
+	"exit 1\n"
 	"fi\n"
 	"shift 2\n"
 	"exec \"$WASMRUN_ENGINE\" \"$@\"";

@@ -140,6 +140,11 @@ pid_t process_pid(const struct process *p)
 	return p ? p->child.proc.pid : 0;
 }
 
+const char *process_why(const struct process *p)
+{
+	return p->child.why;
+}
+
 const char *process_last_words(const struct process *p)
 {
 	return p->child.words;

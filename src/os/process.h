@@ -81,6 +81,9 @@ void process_kill(struct process *p);
 /* 0: it is gone, `ended` is to follow. NULL: none. */
 pid_t process_pid(const struct process *p);
 
+/* Why it has ended, as it says itself on the status pipe; "": it doesn't. */
+const char *process_why(const struct process *p);
+
 /* The last line that it has written to another stream than LOG_STREAM_STDOUT; "" without one. */
 const char *process_last_words(const struct process *p);
 

@@ -32,8 +32,7 @@
 
 #define START_TIMEOUT_MS (2U * 60 * 1000) /* compiling a large module takes a while */
 #define DRAIN_TIMEOUT_MS 10000
-#define OLD_MAX 3        /* that finish their connections at a time: each may be large */
-#define GUEST_CANNOT 192 /* wasmrun-guest's own codes begin here: its last line says why */
+#define OLD_MAX 3 /* that finish their connections at a time: each may be large */
 #define REASON_MAX BUILDER_WHY_MAX
 
 struct supervisor {
@@ -325,15 +324,15 @@ static void supervisor_promote(struct supervisor *s)
 	builder_take_plan(&s->builder, &s->plan);
 }
 
-static void supervisor_set_late(struct supervisor *s)
+static void supervisor_set_late(struct supervisor *s, const struct process *p)
 {
-	char text[OPTION_DURATION_TEXT_MAX];
+	const struct app_plan *plan = p == s->app ? &s->plan : builder_plan(&s->builder);
+	char text[OPTION_DURATION_TEXT_MAX], hint[MODULE_HINT_MAX];
 
 	option_format_duration(s->config.start_timeout_ms, text);
-	supervisor_set_reason(s,
-		"it has not turned to its listening socket in %s: a server takes connections from "
-		"the one that it is given",
-		text);
+	supervisor_set_reason(s, "it has not turned to its listening socket in %s: %s", text,
+		module_hint(app_plan_file(plan),
+			SPAWN_LISTEN_FD + (unsigned)s->config.run->app.dirs.count, hint));
 }
 
 /* The wasmtime command tells all by exit code 1; the last line of its reasons ("    1: ...") is the
@@ -360,9 +359,9 @@ static void supervisor_describe_app_end(struct supervisor *s, const struct proce
 		WEXITSTATUS(status) != 0)
 		add_engine_words(words, end, sizeof end);
 	if (p->late)
-		supervisor_set_late(s);
-	else if (WIFEXITED(status) && WEXITSTATUS(status) >= GUEST_CANNOT && *words)
-		supervisor_set_reason(s, "%s: %s", end, words);
+		supervisor_set_late(s, p);
+	else if (*process_why(p))
+		supervisor_set_reason(s, "%s", process_why(p));
 	else if (p != s->app || !s->ran)
 		supervisor_set_reason(s, "it ended before it took a connection: %s", end);
 	else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -498,7 +497,7 @@ static void on_process_late(void *owner, struct process *p)
 	/* The end of the next one is told, and changes nothing. */
 	if (p != s->app || s->closing || s->state == SUPERVISOR_STOPPING)
 		return;
-	supervisor_set_late(s);
+	supervisor_set_late(s, p);
 	s->hopeless = true;
 	supervisor_stop_all(s, s->reason);
 }

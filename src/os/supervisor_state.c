@@ -10,8 +10,6 @@
 
 #include "base/err.h"
 
-#define GUEST_TRAP 134 /* a trap of the module, as guest/guest_exit.h has it */
-
 static const char *const names[] = {
 	[SUPERVISOR_STOPPED] = "stopped",
 	[SUPERVISOR_BUILDING] = "building",
@@ -109,8 +107,6 @@ char *supervisor_describe_end(int status, char *ret_text, size_t size)
 	if (WIFSIGNALED(status))
 		snprintf(ret_text, size, "killed by signal %d (%s)", WTERMSIG(status),
 			strsignal(WTERMSIG(status)));
-	else if (WEXITSTATUS(status) == GUEST_TRAP)
-		snprintf(ret_text, size, "trapped (exit code %d)", GUEST_TRAP);
 	else
 		snprintf(ret_text, size, "exit code %d", WEXITSTATUS(status));
 	return ret_text;

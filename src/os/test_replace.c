@@ -125,11 +125,13 @@ static void test_kept(void **state)
 	} cases[] = {
 		{ "exit 3", "it ended before it took a connection: exit code 3" },
 		{ "exit 0", "it ended before it took a connection: exit code 0" },
-		{ "exit 134", "it ended before it took a connection: trapped (exit code 134)" },
-		{ "echo 'no \"memory\"' >&2; exit 199", "exit code 199: no \"memory\"" },
-		{ "exec sleep 1000",
-			"it has not turned to its listening socket in 5s: a server takes "
-			"connections from the one that it is given" },
+		{ "exit 134", "it ended before it took a connection: exit code 134" },
+		{ "echo 'no \"memory\"' >&4; exit 199", "no \"memory\"" },
+		{ "exec sleep 1000", "it has not turned to its listening socket in 5s: it has no "
+				     "call to take connections with, so it is run for each request "
+				     "(CGI); a server doesn't listen "
+				     "by itself, but takes its connections from descriptor 3, by "
+				     "sock_accept(3, ...)" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -145,12 +145,15 @@ static const struct {
 } ends[] = {
 	{ "exit 3", "starting failed ", "it ended before it took a connection: exit code 3" },
 	{ "exit 0", "starting failed ", "it ended before it took a connection: exit code 0" },
-	{ "exit 134", "starting failed ",
-		"it ended before it took a connection: trapped (exit code 134)" },
+	{ "exit 134", "starting failed ", "it ended before it took a connection: exit code 134" },
 	{ "kill -ABRT $$", "starting failed ",
 		"it ended before it took a connection: killed by signal 6 (Aborted)" },
-	{ "echo first >&2; echo 'no \"memory\"' >&2; exit 199", "starting failed ",
-		"exit code 199: no \"memory\"" },
+	{ "echo first >&2; exit 199", "starting failed ",
+		"it ended before it took a connection: exit code 199" },
+	{ "echo first >&4; echo \"'a' has no \\\"memory\\\"\" >&4; echo last >&2; exit 199",
+		"starting failed ", "'a' has no \"memory\"" },
+	{ "echo >&4; printf 'cut \\303\\244 short' >&4; exit 0", "starting running stopped ",
+		"cut \303\244 short" },
 	{ "ready; exit 0", "starting running stopped ", "it ended by itself: exit code 0" },
 };
 
@@ -267,8 +270,9 @@ static void test_never_listens(void **state)
 	supervisor_start(f.supervisor);
 	await_history(&f, "starting stopping failed ");
 	assert_string_equal(status_of(&f).exit_reason,
-		"it has not turned to its listening socket in 10ms: a server takes connections "
-		"from the one that it is given");
+		"it has not turned to its listening socket in 10ms: it has no call to take "
+		"connections with, so it is run for each request (CGI); a server doesn't listen by "
+		"itself, but takes its connections from descriptor 3, by sock_accept(3, ...)");
 	fixture_close(&f);
 }
 

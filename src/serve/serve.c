@@ -446,7 +446,6 @@ int serve_run(const struct serve_config *config)
 		return r;
 	if (config->status_fd >= 0)
 		(void)!write(config->status_fd, "\n", 1);
-	fd_close(config->status_fd);
 	serve_loop(&s);
 	return 0;
 }

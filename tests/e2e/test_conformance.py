@@ -58,7 +58,7 @@ def test_process(run, build):
     assert run(build("process"), "first", "", 'the "third", ü', env=env, stdin=b"input") == (0, "passed", "error")
 
 
-@pytest.mark.parametrize("code", [0, 1, 125])
+@pytest.mark.parametrize("code", [0, 1, 125, 126, 255])
 def test_exit_code(run, guests, code):
     assert run(guests.c("ends.c"), str(code)) == (code, "", "")
 

@@ -139,7 +139,7 @@ def test_poll_waits_for_everything(guests, run, tmp_path):
     assert process.wait_exit() == 0
 
 
-@pytest.mark.parametrize("code", [0, 1, 42, 125])
+@pytest.mark.parametrize("code", [0, 1, 42, 125, 126, 134, 192, 203, 255])
 def test_exit_code(guests, run, code):
     assert end(run, guests.c("ends.c"), str(code)) == (code, "", "")
 

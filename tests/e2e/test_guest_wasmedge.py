@@ -28,7 +28,7 @@ def test_its_port_is_the_listener_it_was_given(build, run):
     server = run(build("wasmedge_http.c"), options=["--status-fd", str(writer), "--env", "PORT=1"], pass_fds=(writer,))
     os.close(writer)
     with os.fdopen(reader, "rb") as status:
-        assert status.read() == b"\n"
+        assert status.readline() == b"\n"
     url = "http://{}:{}".format(*server.address)
     assert [fetch(url, f"/{i}") for i in range(3)] == [(200, f"wasmedge GET /{i} HTTP/1.1\n") for i in range(3)]
     with server.connect(DEADLINE) as visitor:

@@ -57,7 +57,7 @@ BAD = {
     "empty": ({"a.wasm": b""}, "", 12, r"'.*/a\.wasm' is no WebAssembly module"),
     "WASIX": ({"a.wasm": importing(b"wasix_32v1", b"thread_spawn")}, "", 12, r"/a\.wasm\\?' was made for WASIX, which is not supported"),
     "old Spin": ({"a.wasm": importing(b"wasi-outbound-http", b"request")}, "", 12, r"/a\.wasm\\?' is a module of Spin 1, which is not supported"),
-    "no program": ({"a.wasm": CORE}, "", 12, r"exit code 199: .*a\.wasm"),
+    "no program": ({"a.wasm": CORE}, "", 12, r"error app: '.*/a\.wasm' is a library, not a program: it exports no _start function$"),
     "wrong key": ({"wasmrun.toml": b"[os]\n\nexpos = true\n"}, "", 2, r"wasmrun\.toml:3: there is no key 'os\.expos'"),
     "wrong value": ({"wasmrun.toml": b"[app]\nport = 'x'\n"}, "", 2, r"wasmrun\.toml:2: bad value of 'app\.port'"),
     "no TOML": ({"wasmrun.toml": b"[app\n"}, "", 2, r"wasmrun\.toml:1: "),

@@ -45,14 +45,20 @@ def end(run, *args, **kwargs):
     return code, process.text("stdout"), process.text("stderr")
 
 
-@pytest.mark.parametrize("code", [0, 1, 42, 125])
+@pytest.mark.parametrize("code", [0, 1, 42, 125, 126, 134, 192, 203, 255])
 def test_exit_code(run, ends, code):
     assert end(run, ends, code) == (code, "", "")
+
+
+def test_exit_code_beyond_a_byte(run, ends):
+    """As of any program, the lower eight bits."""
+    assert end(run, ends, -1) == (255, "", "") and end(run, ends, 0x103) == (3, "", "")
 
 
 def test_trap(run, ends):
     code, out, errors = end(run, ends, "trap")
     assert (code, out) == (TRAP, "")
+    assert errors.splitlines()[-1] == "wasmrun-guest: it trapped: wasm `unreachable` instruction executed"
     assert "unreachable" in errors and re.search(r"ends\.c:\d+", errors)
 
 
@@ -98,6 +104,16 @@ def test_signal(run, ends, number):
     process.wait_line("^x$")
     process.signal(number)
     assert process.wait_exit() == -number
+
+
+def test_listens_by_itself(run, guests):
+    """It is told what to write instead; one that never was a server isn't."""
+    module = guests.c("misbehaves.c")
+    code, _, errors = end(run, "--listen", "127.0.0.1:0", module, "exit")
+    assert code == 42 and errors.splitlines()[-1].startswith(
+        "wasmrun-guest: it ended before it took a connection: exit code 42; a server doesn't listen by itself, but takes its "
+        "connections from descriptor 3, in C by accept(3, NULL, NULL); ")
+    assert "a server" not in end(run, module, "exit")[2]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])

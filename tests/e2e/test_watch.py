@@ -302,7 +302,7 @@ def test_kept(lab, sources):
     instance.process.wait_line(r"error app: not replaced, the old one goes on: the build with 'clang' has failed")
     assert version_at(url) == 1
     sources.write(3, start=f"{PERHAPS} __builtin_trap();")
-    wait_kept(instance, "trapped (exit code 134)")
+    wait_kept(instance, "it trapped: wasm `unreachable` instruction executed")
     assert version_at(url) == 1
     sources.write(4, start=f"{PERHAPS} return 0;")
     wait_kept(instance, "it ended before it took a connection: exit code 0")

@@ -18,7 +18,7 @@ static bool name_is(const struct wasm_byte_vec_t *name, const char *text)
 }
 
 static int check_import(struct wasm_importtype_t *import, struct wasmtime_context *context,
-	struct wasmtime_linker *linker, const char *path)
+	struct wasmtime_linker *linker, const char *path, struct guest_end *end)
 {
 	const struct wasm_byte_vec_t *module = wasm_importtype_module(import);
 	const struct wasm_byte_vec_t *name = wasm_importtype_name(import);
@@ -33,37 +33,37 @@ static int check_import(struct wasm_importtype_t *import, struct wasmtime_contex
 	}
 	foreign = foreign_find(FOREIGN_IMPORT, (char *)module->data, module->size);
 	if (foreign)
-		return guest_fail(GUEST_EXIT_FOREIGN, "'%s' %s", path, foreign);
+		return guest_fail(end, GUEST_EXIT_FOREIGN, "'%s' %s", path, foreign);
 	log_escape(module_text, sizeof(module_text), module->data, module->size);
 	log_escape(name_text, sizeof(name_text), name->data, name->size);
-	return guest_fail(GUEST_EXIT_IMPORT, "'%s' imports '%s' of '%s', which is not there", path,
-		name_text, module_text);
+	return guest_fail(end, GUEST_EXIT_IMPORT, "'%s' imports '%s' of '%s', which is not there",
+		path, name_text, module_text);
 }
 
 /* WASI moves everything through the memory; a module that doesn't use it needs none. */
-static int check_memory(
-	struct wasm_memorytype_t *memory, bool uses_wasi, const char *path, uint64_t max)
+static int check_memory(struct wasm_memorytype_t *memory, bool uses_wasi, const char *path,
+	uint64_t max, struct guest_end *end)
 {
 	uint64_t pages;
 
 	if (!memory)
-		return uses_wasi ? guest_fail(GUEST_EXIT_NO_PROGRAM,
+		return uses_wasi ? guest_fail(end, GUEST_EXIT_NO_PROGRAM,
 					   "'%s' exports no memory, which WASI needs", path)
 				 : 0;
 	if (wasmtime_memorytype_is64(memory) || wasmtime_memorytype_isshared(memory))
-		return guest_fail(GUEST_EXIT_NO_PROGRAM,
+		return guest_fail(end, GUEST_EXIT_NO_PROGRAM,
 			"'%s' has a 64-bit or shared memory, which preview 1 does not know", path);
 	pages = wasmtime_memorytype_minimum(memory);
 	if (pages > max >> 16)
-		return guest_fail(GUEST_EXIT_MEMORY,
+		return guest_fail(end, GUEST_EXIT_MEMORY,
 			"'%s' needs %" PRIu64 " KiB of memory to start, and may have %" PRIu64
 			" (--memory-max)",
 			path, pages << 6, max >> 10);
 	return 0;
 }
 
-static int check_exports(
-	const struct wasm_exporttype_vec_t *exports, bool uses_wasi, const char *path, uint64_t max)
+static int check_exports(const struct wasm_exporttype_vec_t *exports, bool uses_wasi,
+	const char *path, uint64_t max, struct guest_end *end)
 {
 	struct wasm_memorytype_t *memory = NULL;
 	const char *foreign = NULL;
@@ -80,15 +80,16 @@ static int check_exports(
 			foreign = foreign_find(FOREIGN_EXPORT, (char *)name->data, name->size);
 	}
 	if (foreign)
-		return guest_fail(GUEST_EXIT_FOREIGN, "'%s' %s", path, foreign);
+		return guest_fail(end, GUEST_EXIT_FOREIGN, "'%s' %s", path, foreign);
 	if (!start)
-		return guest_fail(GUEST_EXIT_NO_PROGRAM,
+		return guest_fail(end, GUEST_EXIT_NO_PROGRAM,
 			"'%s' is a library, not a program: it exports no _start function", path);
-	return check_memory(memory, uses_wasi, path, max);
+	return check_memory(memory, uses_wasi, path, max, end);
 }
 
-int module_check(struct wasmtime_module *module, struct wasmtime_context *context,
-	struct wasmtime_linker *linker, const char *path, uint64_t memory_max)
+int module_vet(struct wasmtime_module *module, struct wasmtime_context *context,
+	struct wasmtime_linker *linker, const char *path, uint64_t memory_max,
+	struct guest_end *end)
 {
 	struct wasm_importtype_vec_t imports;
 	struct wasm_exporttype_vec_t exports;
@@ -98,13 +99,13 @@ int module_check(struct wasmtime_module *module, struct wasmtime_context *contex
 	wasmtime_module_imports(module, &imports);
 	for (size_t i = 0; i < imports.size && r == 0; i++) {
 		uses_wasi |= name_is(wasm_importtype_module(imports.data[i]), WASI_MODULE);
-		r = check_import(imports.data[i], context, linker, path);
+		r = check_import(imports.data[i], context, linker, path, end);
 	}
 	wasm_importtype_vec_delete(&imports);
 	if (r != 0)
 		return r;
 	wasmtime_module_exports(module, &exports);
-	r = check_exports(&exports, uses_wasi, path, memory_max);
+	r = check_exports(&exports, uses_wasi, path, memory_max, end);
 	wasm_exporttype_vec_delete(&exports);
 	return r;
 }
