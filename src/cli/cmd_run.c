@@ -25,6 +25,8 @@
 #include "net/listener.h"
 #include "os/engine_command.h"
 
+#define RUN_LISTENER 3 /* the module's number for it, without folders */
+
 struct run_values {
 	const char *file, *listen;
 	struct option_list dirs, env;
@@ -108,11 +110,15 @@ static int run_exec(struct engine_config *config)
 {
 	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
 	_cleanup_(freep) char *cache = NULL;
-	char why[APP_WHY_MAX];
+	char why[APP_WHY_MAX], hint[MODULE_HINT_MAX];
 	int r;
 
 	if (app_cache_dir("modules", &cache, why) < 0)
 		log_warn("run", "%s: the module is compiled each time", why);
+	if (config->interface == APP_CGI && config->listen_fd >= 0)
+		log_info("run", "%s",
+			module_hint(config->module, RUN_LISTENER + (unsigned)config->dirs->count,
+				hint));
 	config->cache_dir = cache;
 	r = engine_command_init(&command, config, why);
 	if (r < 0) {

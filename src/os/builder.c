@@ -20,6 +20,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "conf/option_value.h"
+#include "os/log_ring.h"
 #include "os/process.h"
 #include "os/run_config.h"
 #include "os/supervisor_state.h"
@@ -162,10 +163,27 @@ void builder_init(
 				     : strerror(-r));
 }
 
+/* What is to be said behind a failure, for what the build itself has said. */
+static const char *builder_hint(const struct builder *b, char ret_hint[LANGUAGE_HINT_MAX])
+{
+	const struct log_ring *ring = b->config.ring;
+	uint64_t seq = max_u64(b->first_line, log_ring_first(ring));
+	struct log_line line;
+
+	for (; log_ring_get(ring, seq, &line); seq++)
+		if (line.stream == LOG_STREAM_BUILD && language_lacks_sockets(line.text))
+			return language_hint(LANGUAGE_C,
+				SPAWN_LISTEN_FD + (unsigned)b->config.run->app.dirs.count,
+				ret_hint);
+	return NULL;
+}
+
 /* 0: it has ended well. Else the line of its end. */
 static int builder_judge(struct builder *b, const struct process *p, int status)
 {
 	char end[BUILDER_WHY_MAX / 4], text[OPTION_DURATION_TEXT_MAX];
+	char hint_text[LANGUAGE_HINT_MAX];
+	const char *hint;
 
 	if (b->canceled)
 		return builder_fail(b, -ECANCELED, "the build was stopped");
@@ -181,10 +199,13 @@ static int builder_judge(struct builder *b, const struct process *p, int status)
 			"first, and "
 			"where it is in .venv or node_modules, make that",
 			app_plan_builder(&b->plan), process_last_words(p));
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return builder_fail(b, -EINVAL, "the build with '%s' has failed: %s",
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		hint = builder_hint(b, hint_text);
+		return builder_fail(b, -EINVAL, "the build with '%s' has failed: %s%s%s",
 			app_plan_builder(&b->plan),
-			supervisor_describe_end(status, end, sizeof end));
+			supervisor_describe_end(status, end, sizeof end), hint ? "; " : "",
+			hint ? hint : "");
+	}
 	return 0;
 }
 
@@ -260,8 +281,10 @@ static int builder_spawn(struct builder *b)
 	const struct process_events events = {
 		.late = on_process_late, .ended = on_process_ended, .owner = b
 	};
-	int r = process_start(b->config.loop, &config, &events, &b->process);
+	int r;
 
+	b->first_line = log_ring_next(b->config.ring);
+	r = process_start(b->config.loop, &config, &events, &b->process);
 	if (r < 0) {
 		process_explain(&config.spawn, r, b->why, sizeof b->why);
 		return r;

@@ -61,6 +61,7 @@ struct builder {
 	char *cache_dir;     /* owned; NULL until the first start */
 	int cache_lock;      /* holds that; -1: none */
 	struct watch *watch; /* NULL without --watch */
+	uint64_t first_line; /* of what the build says, in the log */
 	char why[BUILDER_WHY_MAX];
 };
 

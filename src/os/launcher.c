@@ -9,9 +9,22 @@
 #include "app/build.h"
 #include "app/plan.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "os/engine_command.h"
 #include "os/process.h"
 #include "os/run_config.h"
+
+/* Once: what a change makes of it is of the same kind. */
+static void launcher_tell_cgi(struct launcher *l, const char *module)
+{
+	char hint[MODULE_HINT_MAX];
+
+	if (!l->told_cgi)
+		log_info("app", "%s",
+			module_hint(module,
+				SPAWN_LISTEN_FD + (unsigned)l->config.run->app.dirs.count, hint));
+	l->told_cgi = true;
+}
 
 static int launcher_command(struct launcher *l, const char *module, struct engine_command *command,
 	char ret_why[APP_WHY_MAX])
@@ -26,6 +39,8 @@ static int launcher_command(struct launcher *l, const char *module, struct engin
 		return r;
 	if (app->has_kind)
 		interface = (enum app_interface)app->kind;
+	else if (interface == APP_CGI)
+		launcher_tell_cgi(l, module);
 	l->kind = app_interface_words[interface];
 	if (interface != APP_FILES && (app->fallback || app->headers.count)) {
 		snprintf(ret_why, APP_WHY_MAX,

@@ -3,6 +3,7 @@
 #ifndef OS_LAUNCHER_H
 #define OS_LAUNCHER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -28,6 +29,7 @@ struct launcher_config {
 /* Embedded in its owner, zeroed but for `config` at first. */
 struct launcher {
 	struct launcher_config config;
+	bool told_cgi;    /* that modules are taken for CGI */
 	char *module_dir; /* owned; NULL until the first start */
 	const char *kind; /* one of app_interface_words, of the last start; NULL: none of them */
 };

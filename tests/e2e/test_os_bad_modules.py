@@ -6,15 +6,15 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 
 import pytest
 
 from harness.apps import free_port
+from harness.guests import COMPILE_DEADLINE, need_go
 from harness.lab import refused
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import WASMRUN, fetch, gone, need_nothing_left, need_wasmrun, run_os
-
-TRAP = 134
 
 
 @pytest.fixture
@@ -33,16 +33,55 @@ def bad(guests, tmp_path):
     return make
 
 
-@pytest.mark.parametrize("how, said", [("trap", f"exit code {TRAP}"), ("memory", "exit code 3"), ("exit", "exit code 42")])
+@pytest.mark.parametrize("how, said", [("trap", "it trapped: wasm `unreachable` instruction executed"), ("memory", "exit code 3"), ("exit", "exit code 42")])
 def test_ends_at_the_start(lab, bad, how, said):
     env = {"XDG_CACHE_HOME": str(lab.folder), "XDG_RUNTIME_DIR": str(lab.folder)}
     process = lab.process([WASMRUN, "os", "-P", "0", bad(how)], "wasmrun", env=env)
     assert process.wait_exit() == 12
     ((line, _),) = process.find(r" error app: ")
-    assert said in line.text and "before it took a connection" in line.text
+    assert f"it ended before it took a connection: {said}; " in line.text and "in C by accept(3, NULL, NULL); " in line.text
     assert process.text("stdout") == "" and process.find("it has begun")
     assert bool(process.find(r"wasm trap|wasm backtrace")) == (how == "trap")
     need_nothing_left(lab)
+
+
+LISTENS = {
+    "c": ({"main.c": """
+#include <sys/socket.h>
+int socket(int family, int type, int protocol);
+int main(void) { return socket(AF_INET, SOCK_STREAM, 0); }
+"""}, r"error app: the build with 'clang' has failed: exit code 1; a server .* from descriptor 3, in C by accept\(3, NULL, NULL\)$"),
+    "go": ({"go.mod": "module x\n\ngo 1.21\n", "main.go": """
+package main
+
+import ("log"; "net")
+
+func main() {
+	l, err := net.Listen("tcp", ":8080")
+	if err != nil { log.Fatal(err) }
+	log.Println(l.Accept())
+}
+"""}, r"error app: it ended before it took a connection: exit code 2; .*, in Go by net\.FileListener\(os\.NewFile\(3, \"\"\)\); .*--kind cgi$"),
+}
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("language", LISTENS)
+def test_listens_by_itself(lab, guests, language, monkeypatch):
+    """It was told an exit code, behind twenty lines of its runtime."""
+    need_wasmrun()
+    files, said = LISTENS[language]
+    guests.c("ends.c") if language == "c" else need_go()
+    if language == "go":
+        monkeypatch.setenv("GOCACHE", subprocess.run(["go", "env", "GOCACHE"], capture_output=True, text=True, check=True).stdout.strip())
+    folder = lab.folder / "listens"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    env = {"XDG_CACHE_HOME": str(lab.folder), "XDG_RUNTIME_DIR": str(lab.folder)}
+    process = lab.process([WASMRUN, "os", "-P", "0", folder], "wasmrun", env=env)
+    process.wait_line(said, deadline=COMPILE_DEADLINE)
+    assert process.wait_exit() == 12
 
 
 @pytest.mark.parametrize("how", ["sleep", "spin"])
@@ -70,7 +109,7 @@ def visit(url):
         return None
 
 
-@pytest.mark.parametrize("how, said", [("trap", f"exit code {TRAP}"), ("memory", "exit code 3"), ("exit", "exit code 42")])
+@pytest.mark.parametrize("how, said", [("trap", "it trapped: wasm `unreachable` instruction executed"), ("memory", "exit code 3"), ("exit", "exit code 42")])
 def test_ends_later(lab, bad, how, said):
     """The one who asked for it sees the connection end; the tunnel stays, and the next visitor is served."""
     relay = lab.relay()
