@@ -38,8 +38,8 @@ int module_check(const char *path, enum app_interface *ret_interface, char ret_w
 /*
  * What is to be said of a module that doesn't take connections: where a server of its kind finds
  * them. Compilers know that Rust's bind() fails, so that one that listens by itself may be left
- * without any call for sockets, and is APP_CGI. `fd` is the listener's number in the module. Returns
- * ret_hint, one line.
+ * without any call for sockets, and is APP_CGI. `fd` is the listener's number in the module.
+ * Returns ret_hint, one line.
  */
 const char *module_hint(const char *path, unsigned fd, char ret_hint[MODULE_HINT_MAX]);
 

@@ -96,8 +96,8 @@ int wasmtime_find(bool dynamic, struct wasmtime_programs *ret_programs, char ret
 	}
 	if (asprintf(&p->needs,
 		    "a component needs the command wasmtime, version " WASMTIME_OLDEST
-		    " or newer, and '%s' %s: script/setup --components "
-		    "builds it as '%s'",
+		    " or newer, and '%s' %s: the installer of wasmtime.dev brings it in a "
+		    "minute, or script/setup --components builds it in half an hour, as '%s'",
 		    own, cause, built) < 0) {
 		p->needs = NULL;
 		return -ENOMEM;

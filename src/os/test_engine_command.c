@@ -246,7 +246,8 @@ static void test_own(void **state)
 		{ "48.0.0 (0123456 2026-08-20)", true, BUILT " run " },
 		{ "dev", true, BUILT " run " },
 		{ "47.9.9", false,
-			"own/wasmtime' is older: script/setup --components builds it as '" },
+			"own/wasmtime' is older: the installer of wasmtime.dev brings it in a "
+			"minute, or script/setup --components builds it in half an hour, as '" },
 	};
 	struct fixture *f = *state;
 
@@ -265,7 +266,7 @@ static void test_own(void **state)
 		assert_int_equal(engine_command_init(&command, &f->config, why), 0);
 		code = run(&command, text, sizeof text);
 		assert_non_null(strstr(text, cases[i].says));
-		assert_int_equal(code, strstr(cases[i].says, "run") ? 0 : 203);
+		assert_int_equal(code, strstr(cases[i].says, " run") ? 0 : 1);
 		if (code == 0)
 			assert_non_null(strstr(text, "v=1"));
 	}
@@ -291,7 +292,9 @@ static void test_refused(void **state)
 	f->config.interface = APP_HTTP;
 	assert_refused(f, -ENOENT,
 		"a component needs the command wasmtime, version 48.0.1 or newer, and 'wasmtime' "
-		"is not on PATH: script/setup --components builds it as '/tmp/test_engine.");
+		"is "
+		"not on PATH: the installer of wasmtime.dev brings it in a minute, or script/setup "
+		"--components builds it in half an hour, as '/tmp/test_engine.");
 	f->config.listen_fd = 3;
 	write_program(f, "own/wasmtime", header, sizeof header);
 	assert_refused(
