@@ -79,11 +79,7 @@ struct pump_job {
 	int fd[PUMP_SIDES];            /* connected, non-blocking; the pool owns them on success */
 	const void *early[PUMP_SIDES]; /* bytes already read from that side, copied by the call */
 	size_t early_len[PUMP_SIDES];
-	/*
-	 * The side's peer must have acknowledged all that was sent to it before this call when its
-	 * first byte or its end comes; what comes earlier was meant for somebody else, and ends the
-	 * connection with PUMP_END_RESET.
-	 */
+	/* A first word or end that comes while what was sent before isn't acknowledged: reset. */
 	bool answers[PUMP_SIDES];
 	pump_done_fn done;
 	void *owner;
