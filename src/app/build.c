@@ -113,7 +113,7 @@ static bool tool_find(const struct app_tool *tool, const char *project, char ret
 static int tool_check(const struct app_tool *tool, const char *project, char *ret_why)
 {
 	char path[PATH_MAX], line[VERSION_MAX], shown[VERSION_MAX];
-	size_t prefix_len = tool->prefix ? strlen(tool->prefix) : 0;
+	size_t prefix_len;
 
 	if (!tool_find(tool, project, path)) {
 		snprintf(ret_why, APP_WHY_MAX,
@@ -121,8 +121,10 @@ static int tool_check(const struct app_tool *tool, const char *project, char *re
 			tool->program, tool->install);
 		return -ENOENT;
 	}
-	if (!tool->version_file || !version_read(path, tool->version_file, line) ||
-		strncmp(line, tool->prefix, prefix_len) != 0 ||
+	if (!tool->version_file || !version_read(path, tool->version_file, line))
+		return 0;
+	prefix_len = strlen(tool->prefix);
+	if (strncmp(line, tool->prefix, prefix_len) != 0 ||
 		!version_is_old(tool, line + prefix_len))
 		return 0;
 	log_escape(shown, sizeof shown, line + prefix_len, strlen(line + prefix_len));

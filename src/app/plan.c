@@ -149,7 +149,7 @@ static int plan_set_artefacts(struct app_plan *plan, const struct app_rule *rule
 	plan->lead = rule->lead;
 	plan->pick = rule->pick;
 	plan->artefacts = calloc(count + 1, sizeof *plan->artefacts);
-	for (size_t i = 0; plan->artefacts && i < (wasm ? 1 : count); i++)
+	for (size_t i = 0; plan->artefacts && rule->artefacts[i] && (i == 0 || !wasm); i++)
 		if (!(plan->artefacts[i] = plan_artefact(plan, rule->artefacts[i], wasm)))
 			return -ENOMEM;
 	return plan->artefacts ? 0 : -ENOMEM;

@@ -205,7 +205,8 @@ static const char c_build[] =
 /* Where the frameworks leave a site: Vite, Astro, Vue, Parcel and Trunk in dist, Angular below it;
  * Create React App, SvelteKit and Docusaurus in build, React Router below it; Next in out, Nuxt in
  * .output, Eleventy in _site. In public stands what they take, but for Gatsby and Hugo. */
-#define SITE_FOLDERS "{dist,dist/*/browser,dist/*,build,build/client,out,.output/public,_site}"
+#define SITE_PAGES \
+	"{dist,dist/*/browser,dist/*,build,build/client,out,.output/public,_site}/index.html"
 
 #define C_FILES "*.c"
 #define CXX_FILES "*.{cpp,cc,cxx}"
@@ -263,8 +264,8 @@ const struct app_rule app_rules[] = {
 		.kind = "JavaScript",
 		.shown = "package.json",
 		.build = SHELL(js_build, "build"),
-		.artefacts = LIST("dist/index.html", "dist/*.wasm", SITE_FOLDERS "/index.html",
-			"{build,out}/*.wasm"),
+		.artefacts =
+			LIST("dist/index.html", "dist/*.wasm", SITE_PAGES, "{build,out}/*.wasm"),
 		.lead = SITE_LEAD,
 		.roots = js_roots,
 		.tools = js_tools },
@@ -296,10 +297,7 @@ const struct app_rule app_rules[] = {
 		.build = SHELL(c_build, "clang", APP_WORD_OUT, APP_WORD_SOURCES),
 		.tools = c_tools },
 	/* A site that is built, with its sources around it. */
-	{ .marker = SITE_FOLDERS "/index.html",
-		.beside = { "package.json" },
-		.kind = "files",
-		.folder = true },
+	{ .marker = SITE_PAGES, .beside = { "package.json" }, .kind = "files", .folder = true },
 	/* Before the modules, which are a part of it: wasm-bindgen, Emscripten, Go's js/wasm. */
 	{ .marker = "index.html", .kind = "files", .shown = "index.html", .folder = true },
 	{ .marker = "{GNUmakefile,makefile,Makefile}",

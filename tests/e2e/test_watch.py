@@ -6,6 +6,7 @@ import http.client
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -19,7 +20,7 @@ from harness.guests import COMPILE_DEADLINE, need_go
 from harness.lab import ROOT
 from harness.streams import connect, recv_all, threads
 from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import fetch, need_wasmrun, run_os
+from harness.wasmrun import WASMRUN, fetch, need_wasmrun, run_os
 
 HELLO_C, HELLO_GO = ROOT / "examples" / "hello-c" / "hello.c", ROOT / "examples" / "hello-go"
 VISITORS = 20
@@ -478,3 +479,27 @@ def test_sources_around_the_project(lab, tmp_path):
     assert version_at(url) == 1
     replace_file(folder / "page" / "page.go", "package page\n\nconst Number = 2\n")
     wait_for(lambda: version_at(url) == 2, "version 2 serves", COMPILE_DEADLINE)
+
+
+def test_changes_that_the_kernel_tells_of_to_nobody(lab, tmp_path, sources):
+    """Below an overlay, as on NFS or in Docker Desktop, a file changes without an event: the files are looked at."""
+    need_wasmrun()
+    layers = {name: tmp_path / name for name in ("upper", "work", "seen")}
+    for folder in layers.values():
+        folder.mkdir()
+    mount = (
+        f"mount -t overlay overlay -o lowerdir={sources.folder},upperdir={layers['upper']},workdir={layers['work']} "
+        f"{layers['seen']}"
+    )
+    wrap = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+    if subprocess.run([*wrap, "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount an overlay")
+    env = {"XDG_CACHE_HOME": str(lab.folder / "cache"), "XDG_RUNTIME_DIR": str(lab.folder)}
+    process = lab.process([WASMRUN, "os", "-P", "0", "--watch", layers["seen"]], "wasmrun", env=env, wrap=wrap)
+    url = process.wait_line(r"^application: (\S+)", deadline=4 * DEADLINE)[1][1]
+    process.wait_line(r"warn watch: what others change on this file system, overlay, isn't told: the files of .* every 1 s")
+    text = (sources.folder / "hello.c").read_text()
+    for version in (2, 3):
+        # In place: the overlay keeps to the file that it knows, and another one of its name isn't seen.
+        (sources.folder / "hello.c").write_text(text.replace("Version 1 ", f"Version {version} "))
+        wait_for(lambda version=version: version_at(url) == version, f"version {version} serves", 4 * DEADLINE)
