@@ -101,7 +101,7 @@ def keep_busy(app):
     visitors = [socket.create_connection((url.hostname, url.port), DEADLINE) for _ in range(3)]
     for visitor in visitors:
         visitor.sendall(b"GET /compute HTTP/1.1\r\nHost: a\r\n\r\n")
-    wait_for(lambda: cpu_seconds(app["pid"]) > 0.5, "they compute")
+    wait_for(lambda: cpu_seconds(app["pid"]) > 0.1, "they compute")
     for visitor in visitors:
         visitor.close()
 
@@ -113,17 +113,17 @@ def cpu_seconds(pid):
 
 def test_requests_that_compute_for_ever(start):
     """Three of them, from visitors who had gone, silenced the application for good, at all the processor that there was."""
-    instance = start(HTTP, "--request-timeout", "2s")
+    instance = start(HTTP, "--request-timeout", "5s")
     app = instance.app()
     keep_busy(app)
-    # Others are served meanwhile, and a stream that has begun doesn't count as one of them.
+    # Others are served meanwhile, also those who wait for a while.
     assert fetch(app["url"]) == (200, HELLO[HTTP])
     assert fetch(app["url"], "/late") == (200, HELLO[HTTP])
     wait_for(lambda: instance.app()["restarts"] == 1, "they are ended")
-    assert "a request computes without end (--request-timeout 2 s)" in instance.app()["exit_reason"]
+    assert "a request computes without end (--request-timeout 5 s)" in instance.app()["exit_reason"]
     assert fetch(app["url"]) == (200, HELLO[HTTP])
     pid = instance.wait_app("running")["pid"]
-    assert pid != app["pid"] and cpu_seconds(pid) < 2
+    assert pid != app["pid"] and cpu_seconds(pid) < 5
 
 
 @pytest.mark.parametrize("how", ["stop", "restart", "end"])
