@@ -16,12 +16,40 @@
 #include "base/err.h"
 #include "base/fd.h"
 
+#define CAUSE_MARK_LEN 7
 #define READS_AT_END 256 /* a pipe holds 64 KiB, and nobody is there to fill it again */
 
 /* Keeps the beginning of a line for a sentence of ours. */
 static void keep_line(char *out, size_t size, const char *text, size_t len)
 {
 	(void)snprintf(out, size, "%.*s", (int)len, text);
+}
+
+/* Programs in Rust tell the causes of an error in a list, "    0: " and so on. */
+static bool is_cause(const char *text, size_t len)
+{
+	return len > CAUSE_MARK_LEN && memcmp(text, "    ", 4) == 0 && text[4] >= '0' &&
+	       text[4] <= '9' && memcmp(text + 5, ": ", 2) == 0;
+}
+
+/* Of a list of causes the first says most, and the last is behind all of them: both are kept. */
+static void keep_words(struct child *c, const char *text, size_t len)
+{
+	bool cause = is_cause(text, len);
+	size_t at = c->cause_len;
+
+	if (cause) {
+		text += CAUSE_MARK_LEN;
+		len -= CAUSE_MARK_LEN;
+	}
+	if (cause && at > 0) {
+		at += (size_t)snprintf(c->words + at, sizeof c->words - at, ": ");
+		if (at < sizeof c->words)
+			keep_line(c->words + at, sizeof c->words - at, text, len);
+		return;
+	}
+	keep_line(c->words, sizeof c->words, text, len);
+	c->cause_len = cause ? strlen(c->words) : 0;
 }
 
 static void reader_say(struct child *c, const struct child_reader *r, const char *text, size_t len)
@@ -35,7 +63,7 @@ static void reader_say(struct child *c, const struct child_reader *r, const char
 	}
 	log_ring_append(c->ring, r->stream, text, len);
 	if (r->stream != LOG_STREAM_STDOUT && len > 0)
-		keep_line(c->words, sizeof c->words, text, len);
+		keep_words(c, text, len);
 }
 
 static void reader_flush(struct child *c, struct child_reader *r)
@@ -169,6 +197,7 @@ int child_start(struct child *c, uv_loop_t *loop, const struct spawn_config *con
 		return r;
 	c->handles = 0;
 	*c->words = *c->why = '\0';
+	c->cause_len = 0;
 	r = child_poll(c, loop, &c->exit, c->proc.pidfd, on_exit_readable);
 	if (r < 0) {
 		child_abandon(c);

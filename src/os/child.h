@@ -48,6 +48,7 @@ struct child {
 	/* The bytes as they came: who prints them sees to the terminal. */
 	char words[CHILD_WORDS_MAX]; /* the last line that is not empty and went elsewhere than to
 					LOG_STREAM_STDOUT */
+	size_t cause_len;            /* of `words`, the first of several causes; 0: they are none */
 	char why[CHILD_WHY_MAX];     /* the last line on the status pipe; "": it has said none */
 	struct log_ring *ring;
 	/* An empty line has come on the status pipe. May be NULL. */

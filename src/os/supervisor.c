@@ -335,19 +335,6 @@ static void supervisor_set_late(struct supervisor *s, const struct process *p)
 			SPAWN_LISTEN_FD + (unsigned)s->config.run->app.dirs.count, hint));
 }
 
-/* The wasmtime command tells all by exit code 1; the last line of its reasons ("    1: ...") is the
- * first cause. */
-static void add_engine_words(const char *words, char *end, size_t size)
-{
-	size_t len = strlen(end), number = strspn(words, " 0123456789");
-
-	if (number > 0 && strncmp(words + number, ": ", 2) == 0)
-		words += number + 2;
-	words += strspn(words, " ");
-	if (*words)
-		(void)snprintf(end + len, size - len, ": %s", words);
-}
-
 static void supervisor_describe_app_end(struct supervisor *s, const struct process *p, int status)
 {
 	const char *kind = p == s->app ? s->kind : s->launcher.kind;
@@ -355,9 +342,13 @@ static void supervisor_describe_app_end(struct supervisor *s, const struct proce
 	char end[REASON_MAX - 64];
 
 	supervisor_describe_end(status, end, sizeof end);
+	/* The wasmtime command says why in words only. */
 	if (kind && strncmp(kind, "component", strlen("component")) == 0 && WIFEXITED(status) &&
-		WEXITSTATUS(status) != 0)
-		add_engine_words(words, end, sizeof end);
+		WEXITSTATUS(status) != 0 && *words) {
+		size_t len = strlen(end);
+
+		(void)snprintf(end + len, sizeof end - len, ": %s", words + strspn(words, " "));
+	}
 	if (p->late)
 		supervisor_set_late(s, p);
 	else if (*process_why(p))

@@ -86,7 +86,8 @@ def test_trap(start):
         visitor.sendall(b"X")
         assert visitor.recv(1) == b""
     wait_for(lambda: instance.app()["restarts"] == 1, "it is started again")
-    assert instance.app()["exit_reason"] == "trapped (exit code 134): wasm trap: wasm `unreachable` instruction executed"
+    told = "exit code 134: failed to invoke `run` function: wasm trap: wasm `unreachable` instruction executed"
+    assert instance.app()["exit_reason"] == told
     instance.process.wait_line(r"wasm trap: wasm `unreachable` instruction executed")
     assert fetch(instance.app()["url"]) == (200, HELLO[COMMAND])
 
@@ -219,9 +220,11 @@ def test_bad_component(lab, tmp_path, change, says):
 
 
 def test_missing_import(lab, tmp_path, wasmtime):
-    """The engine's own words are in the log."""
+    """The engine's own words are in the log, and the first and the last cause in the reason."""
     module = make(tmp_path, COMMAND, lambda text: text.replace("wasi:sockets/tcp-create-socket@0.2.0", "a:b/c@0.1.0"))
-    assert refused(lab, module, wasmtime.parent).endswith(": exit code 1: function implementation is missing")
+    line = refused(lab, module, wasmtime.parent)
+    assert "connection: exit code 1: component imports instance `a:b/c@0.1.0`, but a matching" in line
+    assert line.endswith(": function implementation is missing")
     assert "component imports instance `a:b/c@0.1.0`" in lab.processes[-1].text()
 
 
