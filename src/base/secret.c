@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,9 @@
  * person for a passphrase. */
 #define SECRET_WRITER_MS 2000
 #define SECRET_TEXT_MS 30000
+
+/* What a parser may have used of it. */
+#define STACK_WIPED (64 * 1024)
 
 static int secret_map(char **ret_text)
 {
@@ -168,6 +172,28 @@ bool secret_file_is_exposed(const char *path)
 	struct stat st;
 
 	return stat(path, &st) == 0 && (st.st_mode & S_IROTH);
+}
+
+void secret_free(void *memory)
+{
+	if (memory)
+		explicit_bzero(memory, malloc_usable_size(memory));
+	free(memory);
+}
+
+void secret_freep(void *variable)
+{
+	void *memory;
+
+	memcpy(&memory, variable, sizeof(memory));
+	secret_free(memory);
+}
+
+__attribute__((noinline)) void secret_wipe_stack(void)
+{
+	char area[STACK_WIPED];
+
+	explicit_bzero(area, sizeof area);
 }
 
 void secret_hide_arg(char *arg)

@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The longest secret, in bytes: far more than any key, and small enough to read in one go. */
 #define SECRET_MAX_LEN 4096
 
@@ -41,10 +45,24 @@ int secret_from_credential(struct secret *s, const char *name);
 bool secret_file_is_exposed(const char *path);
 
 /*
+ * For memory of malloc(3) in which a secret may have been on its way: wipes all of it, then frees.
+ * The second is for _cleanup_().
+ */
+void secret_free(void *memory);
+void secret_freep(void *variable);
+
+/* Wipes what calls of others, which are over, have left on the stack below the caller. */
+void secret_wipe_stack(void);
+
+/*
  * Overwrites a string of argv or environ, which ps(1) shows to everyone, with a single 'x' and
  * zeros. The kernel keeps the size of the whole argument area, so the room that the string took is
  * still seen.
  */
 void secret_hide_arg(char *arg);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

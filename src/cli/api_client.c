@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/secret.h"
 #include "cli/exit_code.h"
 #include "cli/terminal.h"
 #include "os/run_file.h"
@@ -115,18 +116,11 @@ static int client_read(
 	return EXIT_CODE_FAILED;
 }
 
-/* The text may hold a secret. */
-static void wipe(char **text)
-{
-	if (*text)
-		explicit_bzero(*text, strlen(*text));
-	free(*text);
-}
-
 int api_client_ask(struct api_client *client, const struct api_request *request, long *ret_status,
 	json_t **ret_answer)
 {
-	_cleanup_(wipe) char *text = request->body ? json_dumps(request->body, 0) : NULL;
+	/* It may hold a secret. */
+	_cleanup_(secret_freep) char *text = request->body ? json_dumps(request->body, 0) : NULL;
 	_cleanup_(buf_deinit) struct buf answer = { 0 };
 	CURLcode r = client_prepare(client, request->path);
 	int code;

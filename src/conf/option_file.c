@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "conf/toml.h"
 
 #define SHOWN_MAX 128 /* of a text of the file in a message */
@@ -27,7 +28,7 @@ static void toml_file_freep(struct toml_file **file)
 static int read_whole(const char *path, char **ret_text, size_t *ret_len)
 {
 	_cleanup_(fd_closep) int fd = -1;
-	_cleanup_(freep) char *text = NULL;
+	_cleanup_(secret_freep) char *text = NULL;
 	size_t len = 0;
 	ssize_t n = 1;
 	int r;
@@ -71,6 +72,9 @@ static int option_set_entry(
 				     : "an array of texts is expected";
 	else if (option_set_from_file(set, def, entry->text, reason) < 0)
 		why = reason;
+	/* The option has a copy in pages of its own. */
+	if (def->type == OPTION_SECRET && entry->text)
+		explicit_bzero(entry->text, entry->len);
 	if (!why)
 		return 0;
 	return option_set_fail(
@@ -80,7 +84,7 @@ static int option_set_entry(
 int option_set_read_file(struct option_set *set, const char *path, struct toml_file **ret_file)
 {
 	_cleanup_(toml_file_freep) struct toml_file *file = NULL;
-	_cleanup_(freep) char *text = NULL;
+	_cleanup_(secret_freep) char *text = NULL;
 	char why[TOML_WHY_MAX], shown[TOML_WHY_MAX];
 	uint32_t line;
 	size_t len = 0;
@@ -93,6 +97,7 @@ int option_set_read_file(struct option_set *set, const char *path, struct toml_f
 	if (r < 0)
 		return option_set_fail(set, "can't read '%s': %s", path, file_why(r));
 	r = toml_file_parse(text, len, &file, &line, why);
+	secret_wipe_stack();
 	if (r < 0)
 		return option_set_fail(set, "%s:%" PRIu32 ": %s", path, line,
 			log_escape(shown, sizeof shown, why, strlen(why)));

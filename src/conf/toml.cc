@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The only C++ file: walks toml++'s tree once and keeps keys and values as C strings. Exceptions
- * end here.
+ * end here. One of the values may be a secret, so nothing that C++ has allocated is given back
+ * before it was wiped, and neither is the stack.
  */
 #include "conf/toml.h"
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <memory>
 #include <new>
 #include <string>
 #include <vector>
+
+#include "base/secret.h"
 
 /*
  * toml++ 3.3 takes for impossible what a file may hold ("[" at the end of a line), and asserts it,
@@ -41,12 +45,31 @@ struct toml_surprise {
 #pragma pop_macro("TOML_UNREACHABLE")
 #include <toml++/toml.h>
 
+void *operator new(std::size_t size)
+{
+	void *memory = std::malloc(size ? size : 1);
+
+	if (!memory)
+		throw std::bad_alloc();
+	return memory;
+}
+
+void operator delete(void *memory) noexcept
+{
+	secret_free(memory);
+}
+
+void operator delete(void *memory, std::size_t) noexcept
+{
+	secret_free(memory);
+}
+
 struct toml_file {
 	std::deque<std::string> texts; /* a deque leaves its elements where they are */
 	std::vector<toml_entry> entries;
 };
 
-static const std::string &keep(toml_file *file, std::string text)
+static std::string &keep(toml_file *file, std::string text)
 {
 	file->texts.push_back(std::move(text));
 	return file->texts.back();
@@ -70,8 +93,8 @@ static void add_value(toml_file *file, const char *key, const toml::node &node, 
 		file->entries.push_back(entry);
 		return;
 	}
-	const std::string &kept = keep(file, std::move(text));
-	entry.text = kept.c_str();
+	std::string &kept = keep(file, std::move(text));
+	entry.text = kept.data();
 	entry.len = kept.size();
 	file->entries.push_back(entry);
 }

@@ -20,11 +20,12 @@ extern "C" {
 
 /* A value: one entry for each element of an array. */
 struct toml_entry {
-	const char *key;  /* "table.key" */
-	const char *text; /* as one would type it; NULL: of a type that no option has */
-	size_t len;       /* of the text, which may hold a NUL */
-	uint32_t line;    /* from 1 on */
-	bool element;     /* of an array */
+	const char *key; /* "table.key" */
+	char *text; /* writable, to be wiped; as one would type it; NULL: of a type that no option
+		       has */
+	size_t len; /* of the text, which may hold a NUL */
+	uint32_t line; /* from 1 on */
+	bool element;  /* of an array */
 };
 
 struct toml_file;

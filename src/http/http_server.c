@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "http/access.h"
 #include "http/conns.h"
 #include "http/internal.h"
@@ -176,6 +177,7 @@ static void request_begin(struct http_request *request, const char *method, cons
 /* False: it is too much to be worth reading on. Shut down, it isn't lingered on either. */
 static bool request_take_body(struct http_request *request, const void *data, size_t len)
 {
+	uint8_t *tail;
 	int r;
 
 	request->body_seen += len;
@@ -188,7 +190,13 @@ static bool request_take_body(struct http_request *request, const void *data, si
 	}
 	if (request->replied)
 		return true;
-	r = buf_append(&request->body, data, len);
+	/* All of its memory at once: a buffer that grows leaves copies behind. */
+	r = request->body.data
+		    ? 0
+		    : buf_reserve(&request->body,
+			      request->body_len ? request->body_len : request->body.max, &tail);
+	if (r == 0)
+		r = buf_append(&request->body, data, len);
 	if (r == -ENOBUFS)
 		request_refuse_length(request);
 	return r == 0 || r == -ENOBUFS;
@@ -251,6 +259,8 @@ static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection,
 	if (*len) {
 		bool more = request_take_body(request, data, *len);
 
+		/* It may hold a secret, and its memory is used again. */
+		explicit_bzero((void *)(uintptr_t)data, *len);
 		*len = 0;
 		return more ? MHD_YES : MHD_NO;
 	}
@@ -268,7 +278,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 	*ret_request = NULL;
 	if (request->response)
 		MHD_destroy_response(request->response);
-	buf_deinit(&request->body);
+	secret_free(request->body.data);
 	free(request);
 	conn = http_conn_of(connection);
 	if (conn)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/secret.h"
 #include "http/internal.h"
 #include "http/text.h"
 
@@ -52,18 +53,28 @@ void request_reply(struct http_request *request, unsigned status, struct MHD_Res
 	server_let_go(request->server);
 }
 
-static void request_reply_data(struct http_request *request, unsigned status, const char *type,
-	const void *data, size_t len, enum MHD_ResponseMemoryMode mode)
+/* NULL: out of memory. */
+static void request_reply_type(struct http_request *request, unsigned status, const char *type,
+	struct MHD_Response *response)
 {
-	/* libmicrohttpd promises not to write to it. */
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(len, (void *)(uintptr_t)data, mode);
-
 	if (response)
 		response_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	else if (mode == MHD_RESPMEM_MUST_FREE)
-		free((void *)(uintptr_t)data);
 	request_reply(request, status, response);
+}
+
+/* Takes `data` over, of malloc(3). What was asked for may quote a secret, or be the file with it.
+ */
+static void request_reply_data(
+	struct http_request *request, unsigned status, const char *type, void *data, size_t len)
+{
+	struct MHD_Response *response = NULL;
+
+	if (data)
+		response =
+			MHD_create_response_from_buffer_with_free_callback(len, data, secret_free);
+	if (!response)
+		secret_free(data);
+	request_reply_type(request, status, type, response);
 }
 
 const char *http_request_query(const struct http_request *request, const char *name)
@@ -117,6 +128,9 @@ json_t *http_request_json(struct http_request *request)
 			"the body is not JSON: %s (line %d, column %d)", error.text, error.line,
 			error.column);
 	json_decref(body);
+	/* The error quotes the body. */
+	explicit_bzero(&error, sizeof(error));
+	secret_wipe_stack();
 	return NULL;
 }
 
@@ -125,11 +139,7 @@ void http_reply_json(struct http_request *request, unsigned status, json_t *body
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 
 	json_decref(body);
-	if (text)
-		request_reply_data(
-			request, status, TYPE_JSON, text, strlen(text), MHD_RESPMEM_MUST_FREE);
-	else
-		request_reply(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
+	request_reply_data(request, status, TYPE_JSON, text, text ? strlen(text) : 0);
 }
 
 void http_reply_error(struct http_request *request, unsigned status, const char *fmt, ...)
@@ -147,10 +157,17 @@ void http_reply_error(struct http_request *request, unsigned status, const char 
 void http_reply_bytes(struct http_request *request, unsigned status, const char *type,
 	const void *data, size_t len)
 {
-	request_reply_data(request, status, type, data, len, MHD_RESPMEM_MUST_COPY);
+	void *copy = malloc(max_u64(len, 1));
+
+	if (copy)
+		memcpy(copy, data, len);
+	request_reply_data(request, status, type, copy, len);
 }
 
 void http_reply_static(struct http_request *request, const char *type, const void *data, size_t len)
 {
-	request_reply_data(request, MHD_HTTP_OK, type, data, len, MHD_RESPMEM_PERSISTENT);
+	/* libmicrohttpd promises not to write to it. */
+	request_reply_type(request, MHD_HTTP_OK, type,
+		MHD_create_response_from_buffer(
+			len, (void *)(uintptr_t)data, MHD_RESPMEM_PERSISTENT));
 }

@@ -35,7 +35,7 @@ void http_reply_json(struct http_request *request, unsigned status, json_t *body
 /* {"success":false,"error":"..."} */
 void http_reply_error(struct http_request *request, unsigned status, const char *fmt, ...)
 	_printf_(3, 4);
-/* Copies the data. */
+/* Copies the data, and wipes its copy when it is sent. */
 void http_reply_bytes(struct http_request *request, unsigned status, const char *type,
 	const void *data, size_t len);
 /* Data that stays for ever. */

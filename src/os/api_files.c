@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/secret.h"
 #include "base/uuid.h"
 #include "http/request.h"
 #include "http/text.h"
@@ -232,7 +233,7 @@ static void on_done(uv_work_t *work, int status)
 		http_reply_json(w->request, 200,
 			json_pack("{s:b, s:I}", "success", 1, "size", (json_int_t)w->in_len));
 	json_decref(w->list);
-	free(w->out);
+	secret_free(w->out);
 	free(w);
 }
 

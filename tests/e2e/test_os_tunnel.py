@@ -154,6 +154,32 @@ def test_reconnecting(lab, instance):
     assert "Hello from C" in fetch(instance.tunnel()["public_url"])[1]
 
 
+@pytest.mark.parametrize("secret", ["14bytes-secret", "a-secret-of-many-more-bytes-than-a-short-one"], ids=["short", "long"])
+def test_secret_is_not_in_a_core(lab, project, secret):
+    """The configuration's stayed in ordinary memory for good, and that of a request was freed unwiped."""
+    if os.environ.get("WASMRUN_SANITIZER"):
+        pytest.skip("a sanitizer keeps freed memory")
+    relay = lab.relay(secret=secret)
+    (project / "wasmrun.toml").write_text(f'[os]\ntunnel_secret = "{secret}"\n')
+    (project / "wasmrun.toml").chmod(0o600)
+    instance = run_os(lab, project, env={"WASMRUN_TUNNEL_SERVER": at(relay)})
+    memory = instance.process
+    assert instance.start().status == 200
+    assert memory.core_contains(at(relay).encode()), "the search itself finds what is there"
+    assert not memory.core_contains(secret.encode()), "from the configuration"
+    for body in (f'{{"server":"{at(relay)}","secret":"{secret}"}}', f'{{"secret":["{secret}"]}}', f'{{"secret":"{secret}'):
+        instance.stop()
+        instance.ask("POST", "/api/tunnel/start", body)
+        chunks = iter([body[:30].encode(), body[30:].encode()])
+        connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=DEADLINE)
+        connection.request("POST", "/api/tunnel/start", chunks, {"Transfer-Encoding": "chunked"}, encode_chunked=True)
+        assert connection.getresponse().read()
+        assert not memory.core_contains(secret.encode()), body
+        connection.close()
+    assert b"tunnel_secret" in instance.get("/api/fs/read?path=wasmrun.toml")
+    assert not memory.core_contains(secret.encode()), "from the file"
+
+
 def test_configured_secret_is_for_the_configured_server(lab, project):
     own, other = lab.relay(secret="s3cret"), lab.relay(secret="s3cret")
     env = {"WASMRUN_TUNNEL_SERVER": at(own), "WASMRUN_TUNNEL_SECRET": "s3cret"}

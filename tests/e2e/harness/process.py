@@ -150,6 +150,10 @@ class Process:
                 if "dd" in flags.split():
                     continue
                 memory.seek(int(start, 16))
-                if needle in memory.read(int(end, 16) - int(start, 16)):
+                try:
+                    found = needle in memory.read(int(end, 16) - int(start, 16))
+                except OSError:
+                    continue  # it is gone meanwhile
+                if found:
                     return True
         return False
