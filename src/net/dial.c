@@ -82,8 +82,19 @@ static bool dialer_known(const struct dialer *dialer)
 	       (dialer->count && clock_now_ms() - dialer->resolved_ms < DIAL_CACHE_MS);
 }
 
+static void dialer_prefer(struct dialer *dialer, const struct addr *addr)
+{
+	for (size_t i = 0; i < dialer->count; i++)
+		if (addr_equal(&dialer->addrs[i], addr))
+			dialer->preferred = i;
+}
+
+/* The address that worked last stays the preferred one as long as the name has it. */
 static void dialer_learn(struct dialer *dialer, const struct addrinfo *info)
 {
+	bool worked = dialer->count > 0;
+	struct addr last = dialer->addrs[dialer->preferred];
+
 	dialer->count = 0;
 	dialer->preferred = 0;
 	for (; info && dialer->count < DIAL_ADDRS_MAX; info = info->ai_next) {
@@ -95,6 +106,8 @@ static void dialer_learn(struct dialer *dialer, const struct addrinfo *info)
 		dialer->count++;
 	}
 	addr_interleave(dialer->addrs, dialer->count);
+	if (worked)
+		dialer_prefer(dialer, &last);
 	dialer->resolved_ms = clock_now_ms();
 }
 
@@ -117,9 +130,9 @@ static unsigned error_weight(int error)
 
 static void dial_note_error(struct dial *d, size_t at, int error)
 {
-	unsigned old = error_weight(d->error), new = error_weight(error);
+	unsigned known = error_weight(d->error), weight = error_weight(error);
 
-	if (d->error && (new < old || (new == old &&at > d->peer)))
+	if (d->error && (weight < known || (weight == known && at > d->peer)))
 		return;
 	d->error = error;
 	d->peer = at;
@@ -142,15 +155,6 @@ static int dial_begin(struct dial *d, int *ret_fd)
 
 /* --- the outcome --- */
 
-static void dial_remember(struct dial *d)
-{
-	struct dialer *dialer = d->dialer;
-
-	for (size_t i = 0; i < dialer->count; i++)
-		if (addr_equal(&dialer->addrs[i], &d->addrs[d->peer]))
-			dialer->preferred = i;
-}
-
 /* All handles are closed. */
 static void dial_finish(struct dial *d)
 {
@@ -160,7 +164,7 @@ static void dial_finish(struct dial *d)
 	if (d->cancelling) {
 		d->cancelled(d);
 	} else if (d->fd >= 0) {
-		dial_remember(d);
+		dialer_prefer(d->dialer, &peer);
 		d->done(d, take_fd(&d->fd), 0, false, &peer);
 	} else if (d->resolving) {
 		d->done(d, -1, d->error, true, NULL);
@@ -413,7 +417,7 @@ int dial_start(struct dial *d, struct dialer *dialer, int *ret_fd)
 		}
 		if (r == 1) {
 			d->peer = d->begun - 1;
-			dial_remember(d);
+			dialer_prefer(dialer, &d->addrs[d->peer]);
 			*ret_fd = fd;
 			return 1;
 		}

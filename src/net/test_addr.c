@@ -104,12 +104,44 @@ static void test_equality_and_other_families(void **state)
 	assert_int_equal(addr_from_sockaddr(&other, &a), -EAFNOSUPPORT);
 }
 
+static void test_families_take_turns(void **state)
+{
+	static const struct {
+		const char *in, *out; /* 6 and 4 with a letter each */
+	} table[] = {
+		{ "", "" },
+		{ "6a", "6a" },
+		{ "6a6b6c4d4e", "6a4d6b4e6c" },
+		{ "4a4b6c", "4a6c4b" },
+		{ "6a4b6c4d", "6a4b6c4d" },
+		{ "6a6b", "6a6b" },
+	};
+	struct addr addrs[8];
+	char out[2 * ARRAY_LEN(addrs) + 1];
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		size_t count = strlen(table[i].in) / 2;
+
+		for (size_t n = 0; n < count; n++)
+			addrs[n] = ip(table[i].in[2 * n] == '6' ? "2001:db8::1" : "192.0.2.1",
+				(uint16_t)table[i].in[2 * n + 1]);
+		addr_interleave(addrs, count);
+		for (size_t n = 0; n < count; n++) {
+			out[2 * n] = addrs[n].sa.sa_family == AF_INET6 ? '6' : '4';
+			out[2 * n + 1] = (char)addr_port(&addrs[n]);
+		}
+		out[2 * count] = '\0';
+		assert_string_equal(out, table[i].out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_not_addresses),
 		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_families_take_turns),
 		cmocka_unit_test(test_limit_keys),
 		cmocka_unit_test(test_equality_and_other_families),
 	};

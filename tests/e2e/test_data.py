@@ -30,6 +30,16 @@ def unsent(sock):
     return count[0]
 
 
+def visit(public, server):
+    """One visitor, whom this listener gets."""
+    server.settimeout(DEADLINE)
+    with connect(public) as visitor:
+        sock = server.accept()[0]
+        with sock:
+            sock.sendall(b"here")
+            assert recv_exact(visitor, 4) == b"here"
+
+
 @ALL
 def test_bulk_both_ways(lab, pair):
     up, down = pattern("up", BULK), pattern("down", BULK)
@@ -52,6 +62,23 @@ def test_bulk_with_secret(lab, pair, args):
     _, _, client = lab.tunnel(pair, secret="s3cret", client_args=args)
     with connect(client.public, 10 * DEADLINE) as visitor:
         assert duplex(visitor, data, len(data)) == data
+
+
+def test_localhost_is_where_the_application_is(lab):
+    """An application that moves from 127.0.0.1 to ::1 while the tunnel stands, as a dev server does between two
+    versions: localhost is both, and each visitor finds it."""
+    relay = lab.relay()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        client = lab.ours("local", port, "--to", relay.to)
+        public = (relay.host, int(client.wait_line(r"^listening at \S+:(\d+)$")[1][1]))
+        visit(public, server)
+    try:
+        server = socket.create_server(("::1", port), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    with server:
+        visit(public, server)
 
 
 @ALL
