@@ -130,7 +130,7 @@ int secret_read_file(struct secret *s, const char *path, const char **ret_why)
 	int r;
 
 	r = file_open(path, O_RDONLY, 0, FILE_OR_PIPE, &fd);
-	if (r == 0)
+	if (r >= 0)
 		r = secret_map(&text);
 	len = r < 0 ? r : read_whole(fd, text, SECRET_MAX_LEN + 1);
 	if (len < 0) {

@@ -8,7 +8,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,22 +32,14 @@ static const struct {
 	[HOST_ADDRESS_PORT] = { "127.0.0.1:9100 or [::1]:9100", true, .needs_port = true },
 };
 
+#define fail(ret_why, ...) ((void)snprintf(ret_why, HOST_WHY_MAX, __VA_ARGS__), -EINVAL)
+
 /* A text in its parts; they point into it. */
 struct parts {
 	const char *host, *port; /* port: NULL, or behind the colon */
 	size_t host_len;
 	bool bracketed;
 };
-
-static int _printf_(2, 3) fail(char *ret_why, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(ret_why, HOST_WHY_MAX, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
 
 /* What is wrong with a part of the text, behind that part in quotes. */
 static int fail_part(char *ret_why, const char *part, size_t len, const char *what)
@@ -239,7 +230,7 @@ int host_parse(
 int host_parse_peer(const char *text, struct addr *ret_addr)
 {
 	char why[HOST_WHY_MAX];
-	struct host host;
+	struct host host = { 0 };
 
 	if (strchr(text, '%') || host_parse(HOST_ADDRESS_PORT, text, &host, why) < 0 || !host.port)
 		return -EINVAL;
