@@ -20,10 +20,8 @@ struct pump_pool;
 
 /* The two ends of a connection. What is read from one is written to the other. */
 enum pump_side {
-	PUMP_OUTER, /* towards the visitor: the relay's public port, or the client's data connection
-		     */
-	PUMP_INNER, /* towards the application: the relay's data connection, or the client's local
-		       one */
+	PUMP_OUTER, /* towards the visitor: the public port, or the client's data connection */
+	PUMP_INNER, /* towards the application: the relay's data connection, or the local one */
 	PUMP_SIDES,
 };
 

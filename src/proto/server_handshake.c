@@ -82,6 +82,7 @@ static int take_greeting(struct server_handshake *hs, const struct msg *msg, str
 
 static int take_tag(struct server_handshake *hs, const struct msg *msg, struct buf *out)
 {
+	assert(hs->challenged);
 	if (!auth_check_tag(hs->auth, &hs->challenge, msg->text, msg->text_len))
 		return fail(hs, HANDSHAKE_WRONG_SECRET, ERROR_WRONG_SECRET, out);
 	hs->step = STEP_REQUEST;
@@ -203,14 +204,17 @@ static bool ends_in_accept(
 	       next.type == MSG_ACCEPT;
 }
 
-/* A message, or what is none (a negative `error`). Who speaks JSON has been challenged, or is now.
+/*
+ * A message, or what is none (a negative `error`). Who speaks JSON has been challenged, or is now,
+ * but for a data connection without the secret.
  */
 static int take_whole(
 	struct server_handshake *hs, int error, const struct msg *msg, struct buf *out)
 {
+	bool is_accept = error == MSG_COMPLETE && msg->type == MSG_ACCEPT;
 	int r = 0;
 
-	if (hs->auth && hs->dialect == DIALECT_BORE && !hs->challenged && !hs->is_stream)
+	if (hs->auth && hs->dialect == DIALECT_BORE && !hs->challenged && !is_accept)
 		r = say_challenge(hs, out);
 	if (r < 0)
 		return r;

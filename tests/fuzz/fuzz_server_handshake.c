@@ -62,7 +62,7 @@ static void converse(uint8_t how, const uint8_t *data, size_t size, size_t chunk
 			assert(given - o->used <= MSG_MAX);
 	}
 	if (o->r == HANDSHAKE_MORE && how & 16)
-		o->r = server_handshake_expire(&o->hs, &o->out);
+		o->r = server_handshake_expire(&o->hs, how & 32, &o->out);
 	assert(o->r >= HANDSHAKE_MORE && o->r <= HANDSHAKE_FAILED);
 	assert((o->r == HANDSHAKE_FAILED) == (o->hs.failure != HANDSHAKE_OK));
 }
@@ -80,7 +80,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(whole.hs.dialect == pieces.hs.dialect);
 	assert(whole.hs.request == pieces.hs.request && whole.hs.port == pieces.hs.port);
 	assert(uuid_equal(&whole.hs.id, &pieces.hs.id));
-	assert(buf_len(&whole.out) == buf_len(&pieces.out));
+	/* Words are kept back for an Accept behind a wrong answer, if it is there already. */
+	assert(buf_len(&whole.out) == buf_len(&pieces.out) ||
+		(whole.hs.is_stream && !whole.hs.told && pieces.hs.told &&
+			buf_len(&whole.out) < buf_len(&pieces.out)));
 	assert(!buf_len(&whole.out) ||
 		memcmp(buf_head(&whole.out), buf_head(&pieces.out), buf_len(&whole.out)) == 0);
 	buf_deinit(&whole.out);
