@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is told goes to the component's standard error, which stands in the log. */
+/* That a request was given up is told on the component's standard error, which stands in the log.
+ */
 #include "preload/limits.h"
 
 #include <pthread.h>
@@ -9,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "preload/preload.h"
 #include "preload/visitors.h"
 #include "preload/workers.h"
 
@@ -41,14 +43,13 @@ static void end_all(const char *why)
 {
 	char line[160];
 
-	(void)snprintf(line, sizeof line, "wasmrun: %s (--request-timeout %g s)\n", why,
+	(void)snprintf(line, sizeof line, "ended because %s (--request-timeout %g s)\n", why,
 		(double)limit_ms / 1000);
 	take_no_more();
 	for (uint64_t ms = 0; ms < LIMIT_CUT_MS && visitors_open() > 0; ms += CUT_TICK_MS)
 		sleep_ms(CUT_TICK_MS);
 	visitors_cut();
-	/* The last words of the process, which tell why it has ended. */
-	(void)!write(STDERR_FILENO, line, strlen(line));
+	preload_explain(line);
 	_exit(EXIT_FAILURE);
 }
 
@@ -74,9 +75,9 @@ static void *watch(void *arg)
 			(void)!write(STDERR_FILENO, line, strlen(line));
 		}
 		if (workers_stuck(now_ms(), tick_ms, limit_ms))
-			end_all("ended because a request computes without end");
+			end_all("a request computes without end");
 		if (late >= LIMIT_LATE_MAX)
-			end_all("ended because it has let too many requests wait without an "
+			end_all("it has let too many requests wait without an "
 				"answer");
 	}
 	return arg;

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -49,6 +50,12 @@ void preload_tell(enum preload_step to)
 
 	if (atomic_compare_exchange_strong(&step, &from, (int)to) && status_fd >= 0)
 		(void)!write(status_fd, "\n", 1);
+}
+
+void preload_explain(const char *line)
+{
+	if (status_fd >= 0)
+		(void)!write(status_fd, line, strlen(line));
 }
 
 /* Without a variable -1. It is ours, and so is a number. */

@@ -14,4 +14,7 @@ enum preload_step {
  * thread. */
 void preload_tell(enum preload_step to);
 
+/* A line that says why the process is about to end, with its line break. */
+void preload_explain(const char *line);
+
 #endif

@@ -121,7 +121,7 @@ def test_requests_that_compute_for_ever(start):
     assert fetch(app["url"]) == (200, HELLO[HTTP])
     assert fetch(app["url"], "/late") == (200, HELLO[HTTP])
     wait_for(lambda: instance.app()["restarts"] == 1, "they are ended")
-    assert "a request computes without end (--request-timeout 5 s)" in instance.app()["exit_reason"]
+    assert instance.app()["exit_reason"] == "ended because a request computes without end (--request-timeout 5 s)"
     assert fetch(app["url"]) == (200, HELLO[HTTP])
     pid = instance.wait_app("running")["pid"]
     assert pid != app["pid"] and cpu_seconds(pid) < 5
