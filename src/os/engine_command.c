@@ -43,8 +43,8 @@ static const char *const reserved[] = { "BASH", "BASH_", "BASHOPTS", "BASHPID", 
 /*
  * The child becomes the user's own wasmtime ($1) if that is new enough, else ours ($2, which may
  * be empty, and then $0 says what is missing, to the supervisor if there is one). To ask here costs
- * nobody's time but the child's. A variable that the shell has from its
- * environment would be passed on with another value, hence the names.
+ * nobody's time but the child's. A variable that the shell has from its environment would be passed
+ * on with another value, hence the names.
  */
 static const char choose_wasmtime[] =
 	"WASMRUN_SAID=$(\"$1\" --version </dev/null)\n"
