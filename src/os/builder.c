@@ -196,8 +196,7 @@ static int builder_judge(struct builder *b, const struct process *p, int status)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == SHELL_NOT_FOUND)
 		return builder_fail(b, -ENOENT,
 			"the build with '%s' needs a program that is not there: %s; install it "
-			"first, and "
-			"where it is in .venv or node_modules, make that",
+			"first, and where it is in .venv or node_modules, make that",
 			app_plan_builder(&b->plan), process_last_words(p));
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		hint = builder_hint(b, hint_text);

@@ -138,6 +138,7 @@ static void survey_compare(struct survey *s)
 }
 
 static void on_looked(uv_work_t *work, int status);
+static void on_timer(uv_timer_t *timer);
 
 static void survey_look(struct survey *s)
 {
@@ -147,6 +148,7 @@ static void survey_look(struct survey *s)
 	if (tree_copy(s->wanted, &s->tree) < 0 ||
 		uv_queue_work(s->timer.loop, &s->work, on_work, on_looked) < 0) {
 		log_warn("watch", "can't look at the project's files: not enough memory");
+		(void)uv_timer_start(&s->timer, on_timer, SURVEY_MS, 0);
 		return;
 	}
 	s->looking = true;
@@ -197,9 +199,13 @@ static void on_looked(uv_work_t *work, int status)
 	struct survey *s = work->data;
 
 	s->looking = false;
-	if (s->closed && s->timer_closed)
-		survey_ended(s);
-	if (s->closed || !s->wanted)
+	if (s->closed) {
+		/* The last thing: its owner may free it. */
+		if (s->timer_closed)
+			survey_ended(s);
+		return;
+	}
+	if (!s->wanted)
 		return;
 	if (s->again) {
 		survey_look(s);
