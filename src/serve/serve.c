@@ -44,6 +44,7 @@ struct serve {
 	size_t next; /* the daemon whose turn it is */
 	struct workers workers;
 	atomic_ullong held;
+	atomic_bool answered;   /* somebody was */
 	int signal_fd;          /* SIGUSR1 */
 	int wake_fd;            /* a connection has ended, or is the only one */
 	atomic_ullong drain_ms; /* when it began; 0: it hasn't */
@@ -110,6 +111,14 @@ static void *on_target(void *owner, const char *target, struct MHD_Connection *c
 	return c->request = r;
 }
 
+/* The first answer tells the supervisor as well that there was a visitor. */
+static void serve_answered(struct serve *s, const struct serve_request *r)
+{
+	request_log(r);
+	if (!atomic_exchange(&s->answered, true) && s->config->status_fd >= 0)
+		(void)!write(s->config->status_fd, "\n\n", 2);
+}
+
 static void on_completed(void *owner, struct MHD_Connection *connection, void **ret_request,
 	enum MHD_RequestTerminationCode code)
 {
@@ -120,7 +129,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 		return;
 	*ret_request = r->conn->request = NULL;
 	if (r->begun && r->status)
-		request_log(r);
+		serve_answered(s, r);
 	pthread_mutex_lock(&s->lock);
 	r->conn->busy = false;
 	r->conn->idle_ms = clock_now_ms();

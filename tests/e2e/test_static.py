@@ -262,6 +262,14 @@ def test_redirects(site):
     assert site.ask("//sub").status == site.ask("/%5csub").status == site.ask("/\\sub").status == 404
 
 
+def test_steps(site):
+    """The supervisor is told of the first answer, and of no other: restarts depend on that."""
+    for _ in range(3):
+        assert site.ask("/").status == 200
+        site.process.wait_line(r"^GET / 200 ")
+    assert os.read(site.reading, 10) == b"\n\n"
+
+
 def test_methods(site):
     head = site.ask("/film.mp4", "HEAD")
     assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", "300000")
