@@ -42,14 +42,10 @@ enum pump_mode {
 };
 
 /*
- * Bytes wait for a peer that has acknowledged nothing for so long, while the kernel sends them
- * again or probes a closed window: it is gone. The kernel itself tries for 15 minutes and more
- * (tcp(7), tcp_retries2), and sends no keepalive meanwhile. As long as keepalive allows where
- * nothing waits (sockopt.h). A reader that only pauses acknowledges each probe.
+ * The defaults. A peer that leaves bytes unacknowledged for so long is gone: as long as keepalive
+ * gives it, which is silent then; the kernel itself tries for 15 minutes (tcp(7), tcp_retries2).
  */
 #define PUMP_VANISHED_MS 120000U
-
-/* Where no option says otherwise: nc -N, old SOAP clients and rsync wait for slow answers. */
 #define PUMP_HALF_CLOSE_MS 600000U
 
 struct pump_pool_config {
