@@ -91,6 +91,12 @@ static enum pump_side failed_side(const struct pump *p)
 	return p->failed[PUMP_OUTER] ? PUMP_OUTER : PUMP_INNER;
 }
 
+/* Both sides have said all, in order. */
+static bool pump_is_closing(const struct pump *p)
+{
+	return p->dir[PUMP_OUTER].done && p->dir[PUMP_INNER].done && !pump_failed(p);
+}
+
 /*
  * Once both directions are done the connection is over, but for two things. A closed socket is on
  * its own, and the kernel gives it up when its reader pauses for some three minutes (tcp(7),
@@ -101,7 +107,7 @@ static bool pump_over(const struct pump *p)
 {
 	if (!p->dir[PUMP_OUTER].done || !p->dir[PUMP_INNER].done)
 		return false;
-	if (!pump_failed(p))
+	if (pump_is_closing(p))
 		return !sockopt_unsent(p->fd[PUMP_OUTER]) && !sockopt_unsent(p->fd[PUMP_INNER]);
 	return sockopt_queued(p->fd[pump_other_side(failed_side(p))]) == 0;
 }
@@ -157,8 +163,7 @@ uint32_t pump_held(const struct pump *p)
 
 void pump_start(struct pump *p)
 {
-	for (int side = 0; side < PUMP_SIDES; side++)
-		sockopt_set_reset(p->fd[side]);
+	sockopt_set_reset(p->fd[PUMP_INNER]);
 }
 
 void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pump_io *io)
@@ -189,11 +194,20 @@ bool pump_can_run(const struct pump *p)
 
 enum pump_next pump_run(struct pump *p, struct pump_io *io)
 {
+	bool over;
+
 	for (int side = 0; side < PUMP_SIDES && !p->ended; side++) {
 		if (pump_dir_can_run(&p->dir[side]))
 			pump_dir_run(p, (enum pump_side)side, io);
 	}
-	if (!p->ended && pump_over(p))
+	over = pump_over(p);
+	if (!over && !p->ended && pump_is_closing(p)) {
+		/* The last FIN, and what was left to share its segment, can't wait for close(2). */
+		for (int side = 0; side < PUMP_SIDES; side++)
+			(void)shutdown(p->fd[side], SHUT_WR);
+		over = pump_over(p);
+	}
+	if (over)
 		pump_set_end(p, pump_failed(p) ? PUMP_END_RESET : PUMP_END_CLOSED);
 	if (p->ended)
 		return PUMP_FINISHED;

@@ -5,8 +5,8 @@
  * it what a socket is ready for and runs it until it has nothing to do.
  *
  * The sockets come with sockopt_set_stream() called by whoever made them. As long as the pump has
- * them, closing them is a reset (sockopt_set_reset()): if the process dies, nobody takes what
- * was cut for whole.
+ * them, closing them is a reset (sockopt_set_reset()): if the process dies, nobody takes what was
+ * cut for whole. The outer one comes with that, because it is a stream before it has a pump.
  */
 #ifndef NET_PUMP_H
 #define NET_PUMP_H

@@ -259,8 +259,8 @@ static void dir_finish(struct pump *p, enum pump_side side, struct pump_io *io)
 	enum pump_side other = pump_other_side(side);
 
 	p->dir[side].done = true;
-	/* Without one no FIN: the other side is to be reset. */
-	if (p->failed[side] && !p->dir[side].fin)
+	/* Without one no FIN: the other side is to be reset. With both done, close() sends it. */
+	if (p->failed[side] ? !p->dir[side].fin : p->dir[other].done)
 		return;
 	if (shutdown(p->fd[other], SHUT_WR) < 0)
 		pump_fail(p, other, 0, io);

@@ -70,7 +70,7 @@ struct pump_result {
 typedef void (*pump_done_fn)(void *owner, const struct pump_result *result);
 
 struct pump_job {
-	int fd[PUMP_SIDES];            /* connected, non-blocking; the pool owns them on success */
+	int fd[PUMP_SIDES];            /* see pump.h; non-blocking; the pool owns them on success */
 	const void *early[PUMP_SIDES]; /* bytes already read from that side, copied by the call */
 	size_t early_len[PUMP_SIDES];
 	/* A first word or end that comes while what was sent before isn't acknowledged: reset. */

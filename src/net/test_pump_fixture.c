@@ -109,6 +109,7 @@ void link_open(struct fixture *f, struct link *l, int buffer_bytes)
 	l->fixture = f;
 	tcp_pair(buffer_bytes, &l->visitor, &l->pump_fd[PUMP_OUTER]);
 	tcp_pair(buffer_bytes, &l->app, &l->pump_fd[PUMP_INNER]);
+	sockopt_set_reset(l->pump_fd[PUMP_OUTER]);
 }
 
 static void on_done(void *owner, const struct pump_result *result)
