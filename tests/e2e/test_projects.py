@@ -63,10 +63,10 @@ RUN = {
 REFUSED = {
     "two programs in C": Project(
         toolchains.c, {"a.c": MAIN % "a", "b.c": MAIN % "b"}, None,
-        r"several programs, each with a main function \(\./a\.c \./b\.c\): name the one to run, as in .'wasmrun os \./a\.c"),
+        r"several programs, each with a main function \(\./a\.c \./b\.c\): name the one to run, as in .?'wasmrun os \./a\.c"),
     "two programs in Go": Project(
         toolchains.go, {"go.mod": MOD, "cmd/a/main.go": GO_LOG, "cmd/b/main.go": GO_LOG}, None,
-        r"there are 2 programs in this Go module \(cmd/a, cmd/b\): name the folder of the one to run, as in .'wasmrun os cmd/a"),
+        r"there are 2 programs in this Go module \(cmd/a, cmd/b\): name the folder of the one to run, as in .?'wasmrun os cmd/a"),
     "Go without a program": Project(toolchains.go, {"go.mod": MOD, "x.go": LIBRARY}, None, "there is no package main in this Go module"),
     "JavaScript without a build": Project(
         toolchains.nothing, {"package.json": "{}", "server.js": ""}, None, r"'package\.json' is JavaScript without a script 'build': a server"),
@@ -75,7 +75,7 @@ REFUSED = {
         r"made nothing to run: there is no '.*/dist/index\.html': see to it .*--kind static --wasm FOLDER"),
     "a lock file of another tool's": Project(
         toolchains.npm, {"package.json": '{"scripts": {"build": "true"}}', "pnpm-lock.yaml": ""}, None,
-        r"'pnpm.', which made .'pnpm-lock\.yaml.', is needed .*: npm install -g pnpm"),
+        r"'pnpm.?', which made .?'pnpm-lock\.yaml.?', is needed .*: npm install -g pnpm"),
     "Python without wit": Project(toolchains.nothing, {"app.py": ""}, None, r"'app\.py' is Python without a folder 'wit': it runs as a component"),
     "a library of AssemblyScript's": Project(
         toolchains.nothing, {"add.ts": "", "add.wasm": ADD}, None, r"add\.wasm' is a library, not a program: .* page's folder \(--kind static\)"),
