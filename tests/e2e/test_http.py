@@ -11,7 +11,6 @@ import pytest
 
 from harness.guests import GUEST
 from harness.wait import DEADLINE, SCALE, wait_for
-from harness.wasmrun import run_os
 from harness.web import Web
 
 pytestmark = pytest.mark.skipif(not os.access(GUEST, os.X_OK), reason="wasmrun-guest is not built (script/setup-engine)")
