@@ -324,6 +324,7 @@ static int local_open_tunnel(struct local *l)
 		.reconnect = !v->no_reconnect,
 		.retry = v->retry,
 		.reconnect_timeout_ms = v->reconnect_timeout_ms,
+		.option_prefix = "",
 	};
 	const struct tunnel_events events = { .state = on_state, .visit = on_visit, .owner = l };
 	int r = tunnel_new(&l->runtime.loop, l->runtime.pool, &config, &events, &l->tunnel);

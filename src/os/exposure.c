@@ -208,6 +208,7 @@ static int exposure_replace(struct exposure *e, struct exposure_wish *wish)
 			.reconnect = true,
 			.retry = e->config->tunnel_retry,
 			.reconnect_timeout_ms = RECONNECT_TIMEOUT_MS,
+			.option_prefix = "tunnel-",
 		},
 		&events, &tunnel);
 	if (r < 0)

@@ -120,7 +120,7 @@ static void attempt_next(struct attempt *a, enum handshake_failure reason)
 	bool may_line = a->config.protocol == TUNNEL_AUTO && !a->config.auth;
 	struct failure failure;
 
-	failure_of_handshake(&failure, a->config.relay, &a->hs, reason);
+	failure_of_handshake(&failure, a->config.relay, a->config.option_prefix, &a->hs, reason);
 	attempt_hang_up(a);
 	if (a->step != TRY_LINE || a->config.protocol == TUNNEL_LINE)
 		a->failure = failure;

@@ -22,9 +22,10 @@ struct dialer;
 
 struct attempt_config {
 	uv_loop_t *loop;
-	struct dialer *dialer;   /* outlives the attempt */
-	const char *relay;       /* HOST:PORT for texts; outlives the attempt */
-	const struct auth *auth; /* NULL: no secret; outlives the attempt */
+	struct dialer *dialer;     /* outlives the attempt */
+	const char *relay;         /* HOST:PORT for texts; outlives the attempt */
+	const char *option_prefix; /* see struct tunnel_config */
+	const struct auth *auth;   /* NULL: no secret; outlives the attempt */
 	enum tunnel_protocol protocol;
 	uint16_t port;       /* wanted public port, 0: any */
 	uint16_t local_port; /* told in the line dialect */

@@ -18,31 +18,31 @@ static const struct handshake_words {
 	enum tunnel_failure kind;
 	enum machine_verdict verdict;
 	const char *cause,
-		*remedy; /* the cause of TUNNEL_PORT ends in the port that was asked for */
+		*remedy; /* the cause of TUNNEL_PORT ends in the port that was asked for; "--%" in
+			    a remedy begins the name of an option, see struct tunnel_config */
 } words[] = {
 	[HANDSHAKE_NOT_BORE] = { TUNNEL_NOT_BORE, MACHINE_PASSING,
 		"is no bore server, or does not answer as one", "check the relay's name and port" },
 	[HANDSHAKE_WRONG_SECRET] = { TUNNEL_SECRET, MACHINE_FINAL, "does not accept the secret",
 		"give the one that the server was started with" },
 	[HANDSHAKE_SECRET_REQUIRED] = { TUNNEL_SECRET, MACHINE_FINAL, "asks for a secret",
-		"give it with --secret or BORE_SECRET" },
+		"give it with --%secret-file" },
 	[HANDSHAKE_SECRET_UNASKED] = { TUNNEL_SECRET, MACHINE_PASSING,
 		"did not ask for the secret in time",
-		"if it has none, leave --secret and BORE_SECRET away; if it has, is it "
-		"overloaded?" },
+		"if it has none, leave the secret away; if it has, is it overloaded?" },
 	[HANDSHAKE_SECRET_UNFIT] = { TUNNEL_SECRET, MACHINE_FINAL,
 		"is to get the secret in a line, where it does not fit",
-		"use --protocol bore, or a secret of at most 250 bytes without a line break" },
+		"use --%protocol bore, or a secret of at most 250 bytes without a line break" },
 	/* Ours notices a dead client by RELAY_USER_TIMEOUT_MS; stock by its kernel's tcp_retries2.
 	 */
 	[HANDSHAKE_PORT_TAKEN] = { TUNNEL_PORT, MACHINE_PORT_TAKEN, "already uses the public port",
-		"ask for another with --port, or for any by leaving it away; if a dead connection "
-		"of yours holds it, --retry goes on until it is free: some 15 s, 16 min at a "
+		"ask for another with --%port, or for any by leaving it away; if a dead connection "
+		"of yours holds it, --%retry goes on until it is free: some 15 s, 16 min at a "
 		"stock server" },
 	[HANDSHAKE_PORT_RANGE] = { TUNNEL_PORT, MACHINE_FINAL, "does not allow the public port",
-		"ask for another with --port, or for any by leaving it away" },
+		"ask for another with --%port, or for any by leaving it away" },
 	[HANDSHAKE_PORT_DENIED] = { TUNNEL_PORT, MACHINE_PASSING, "could not open the public port",
-		"ask for another with --port, 1024 or higher, or for any by leaving it away" },
+		"ask for another with --%port, 1024 or higher, or for any by leaving it away" },
 	[HANDSHAKE_NO_PORT] = { TUNNEL_PORT, MACHINE_PASSING, "has no free public port",
 		"try again later, or widen --min-port and --max-port there" },
 	[HANDSHAKE_REFUSED] = { TUNNEL_REFUSED, MACHINE_PASSING, "refuses the tunnel",
@@ -104,8 +104,21 @@ void failure_of_dial(struct failure *f, const char *relay, int error, bool resol
 			uv_strerror(error), connect_remedy(error));
 }
 
-void failure_of_handshake(struct failure *f, const char *relay, const struct client_handshake *hs,
-	enum handshake_failure reason)
+/* Appends the remedy, with `prefix` in place of '%'. */
+static void failure_add_remedy(struct failure *f, const char *remedy, const char *prefix)
+{
+	while (*remedy) {
+		const char *text = *remedy == '%' ? prefix : remedy;
+		size_t len = strlen(f->text),
+		       piece = *remedy == '%' ? strlen(prefix) : strcspn(remedy, "%");
+
+		(void)snprintf(f->text + len, sizeof(f->text) - len, "%.*s", (int)piece, text);
+		remedy += *remedy == '%' ? 1 : piece;
+	}
+}
+
+void failure_of_handshake(struct failure *f, const char *relay, const char *option_prefix,
+	const struct client_handshake *hs, enum handshake_failure reason)
 {
 	/* Who has said nothing may be a bore server all the same. */
 	bool mute = reason == HANDSHAKE_NOT_BORE && !hs->heard;
@@ -120,6 +133,6 @@ void failure_of_handshake(struct failure *f, const char *relay, const struct cli
 	if (hs->error_len)
 		(void)snprintf(said, sizeof(said), " ('%s')",
 			log_escape(quote, sizeof(quote), hs->error, hs->error_len));
-	(void)snprintf(
-		f->text, sizeof(f->text), "%s %s%s%s; %s", relay, w->cause, port, said, w->remedy);
+	(void)snprintf(f->text, sizeof(f->text), "%s %s%s%s; ", relay, w->cause, port, said);
+	failure_add_remedy(f, w->remedy, option_prefix);
 }

@@ -26,9 +26,10 @@ struct failure {
  */
 void failure_of_dial(struct failure *f, const char *relay, int error, bool resolving);
 
-/* `reason` is hs->failure or what the cut of the conversation means. */
-void failure_of_handshake(struct failure *f, const char *relay, const struct client_handshake *hs,
-	enum handshake_failure reason);
+/* `reason` is hs->failure or what the cut of the conversation means; `option_prefix` as of struct
+ * tunnel_config. */
+void failure_of_handshake(struct failure *f, const char *relay, const char *option_prefix,
+	const struct client_handshake *hs, enum handshake_failure reason);
 
 /* This end has no memory or no descriptors. */
 void failure_of_system(struct failure *f, int error);

@@ -100,6 +100,7 @@ static void trial_open(
 		.loop = &t->loop,
 		.dialer = &t->dialer,
 		.relay = "relay:7835",
+		.option_prefix = "tunnel-",
 		.auth = t->auth,
 		.local_port = 3000,
 		.offer = { .resume = true, .beat_ms = OPTIONS_BEAT_MS, .refuse = true },
@@ -305,7 +306,9 @@ static void test_refusals(void **state)
 		const char *text;
 	} rows[] = {
 		{ "{\"Error\":\"port already in use\"}|", TUNNEL_PORT, MACHINE_PORT_TAKEN,
-			"already uses the public port 4000" },
+			"ask for another with --tunnel-port, or for any by leaving it away; if a "
+			"dead "
+			"connection of yours holds it, --tunnel-retry goes on" },
 		{ "{\"Error\":\"client port number not in allowed range\"}|", TUNNEL_PORT,
 			MACHINE_FINAL, "does not allow the public port 4000" },
 		{ "{\"Error\":\"permission denied\"}|", TUNNEL_PORT, MACHINE_PASSING,

@@ -110,7 +110,8 @@ static void trial_open(
 	struct tunnel_config config = { .relay_host = "127.0.0.1",
 		.local_host = "127.0.0.1",
 		.reconnect = true,
-		.reconnect_timeout_ms = 60000 };
+		.reconnect_timeout_ms = 60000,
+		.option_prefix = "" };
 
 	memset(t, 0, sizeof(*t));
 	assert_int_equal(uv_loop_init(&t->loop), 0);

@@ -36,6 +36,7 @@ const char *const tunnel_protocol_names[] = {
 struct tunnel {
 	uv_loop_t *loop;
 	char relay[HOST_TEXT_MAX]; /* for messages */
+	const char *option_prefix;
 	enum tunnel_protocol protocol;
 	struct auth *auth; /* owned; NULL: no secret */
 	struct tunnel_events events;
@@ -279,6 +280,7 @@ static void tunnel_attempt(struct tunnel *t)
 		.loop = t->loop,
 		.dialer = &t->dialer,
 		.relay = t->relay,
+		.option_prefix = t->option_prefix,
 		.auth = t->auth,
 		.protocol = tunnel_protocol(t),
 		.port = machine_port(&t->machine, clock_now_ms()),
@@ -454,6 +456,7 @@ int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_conf
 	if (!t)
 		return -ENOMEM;
 	t->loop = loop;
+	t->option_prefix = config->option_prefix;
 	t->protocol = config->protocol;
 	t->events = *events;
 	t->armed_ms = t->drain_ms = NEVER;

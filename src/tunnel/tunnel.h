@@ -39,6 +39,9 @@ struct tunnel_config {
 	bool reconnect;                /* false: --no-reconnect, a lost connection is Failed */
 	bool retry;                    /* the first attempt is repeated as a reconnection is */
 	uint64_t reconnect_timeout_ms; /* 1 h; 0: none */
+	/* A constant, what the program's options of the tunnel begin with ("", "tunnel-"), for
+	 * remedies that name one. */
+	const char *option_prefix;
 };
 
 /* What went wrong for good, beside its text: the exit codes of `bore local` are made from it. */
