@@ -283,35 +283,33 @@ static bool side_vanished(struct pump *p, enum pump_side side, uint64_t queued,
 	return silent_ms >= io->vanished_timeout_ms && asked >= PUMP_VANISHED_ASKED;
 }
 
-/* Whether nothing has moved for the deadline that applies. */
-static bool pump_is_late(struct pump *p, const uint64_t queued[PUMP_SIDES],
+/* Ends it if nothing has moved for a deadline that applies. */
+static void pump_end_if_late(struct pump *p, const uint64_t queued[PUMP_SIDES],
 	const struct pump_io *io, uint64_t now_ms)
 {
-	const uint64_t timeout_of[] = {
-		[PUMP_WATCH_NONE] = UINT64_MAX,
-		[PUMP_WATCH_IDLE] = io->idle_timeout_ms,
-		[PUMP_WATCH_HALF_CLOSED] = io->half_close_timeout_ms,
-		[PUMP_WATCH_DRAIN] = PUMP_DRAIN_TIMEOUT_MS,
-	};
-	uint64_t mark = pump_mark(p, queued);
+	uint64_t mark = pump_mark(p, queued), quiet_ms;
 	/* A reader that pauses has not had all yet: that it is half closed is no reason to cut. */
 	bool undelivered = (queued[PUMP_OUTER] && !p->failed[PUMP_OUTER]) ||
 			   (queued[PUMP_INNER] && !p->failed[PUMP_INNER]);
 
-	if (mark != p->watch_mark || (p->watch == PUMP_WATCH_HALF_CLOSED && undelivered)) {
+	if (mark != p->watch_mark) {
 		p->watch_mark = mark;
 		p->watch_since_ms = now_ms;
 	}
-	return now_ms - p->watch_since_ms >= timeout_of[p->watch];
+	quiet_ms = now_ms - p->watch_since_ms;
+	if (p->watch == PUMP_WATCH_DRAIN) {
+		if (quiet_ms >= PUMP_DRAIN_TIMEOUT_MS)
+			pump_set_end(p, PUMP_END_RESET);
+	} else if (p->watch == PUMP_WATCH_HALF_CLOSED && !undelivered &&
+		   quiet_ms >= io->half_close_timeout_ms) {
+		pump_set_end(p, PUMP_END_HALF_CLOSED);
+	} else if (io->idle_timeout_ms && quiet_ms >= io->idle_timeout_ms) {
+		pump_set_end(p, PUMP_END_IDLE);
+	}
 }
 
 enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms)
 {
-	static const enum pump_end end_of[] = {
-		[PUMP_WATCH_IDLE] = PUMP_END_IDLE,
-		[PUMP_WATCH_HALF_CLOSED] = PUMP_END_HALF_CLOSED,
-		[PUMP_WATCH_DRAIN] = PUMP_END_RESET,
-	};
 	uint64_t queued[PUMP_SIDES];
 
 	for (int side = 0; side < PUMP_SIDES; side++) {
@@ -323,7 +321,7 @@ enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms)
 	}
 	if (pump_over(p))
 		pump_set_end(p, pump_failed(p) ? PUMP_END_RESET : PUMP_END_CLOSED);
-	else if (pump_is_late(p, queued, io, now_ms))
-		pump_set_end(p, end_of[p->watch]);
+	else
+		pump_end_if_late(p, queued, io, now_ms);
 	return p->ended ? PUMP_FINISHED : PUMP_WAIT;
 }

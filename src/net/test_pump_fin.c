@@ -138,6 +138,35 @@ static void test_half_close_timeout_spares_what_is_undelivered(void **state)
 }
 
 /*
+ * Where the operator gives a limit for it: a visitor who asked, ended his side and never read the
+ * answer kept his place for ever, whatever --idle-timeout said. Nor is that limit lifted where one
+ * side has ended and all is delivered.
+ */
+static void test_idle_timeout_holds_for_what_is_half_closed(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1,
+		.mode = test_mode(state),
+		.half_close_timeout_ms = FIXTURE_DEADLINE_MS * 10,
+		.idle_timeout_ms = 300 };
+	const uint32_t sizes[] = { STUCK_BYTES, 1 };
+	struct fixture *f = fixture_new(&config);
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct link l;
+
+		link_open(f, &l, 65536);
+		link_add(&l, NULL, NULL);
+		assert_true(stream_write(l.app, 5, sizes[i]));
+		assert_int_equal(shutdown(l.app, SHUT_WR), 0);
+		link_wait(&l);
+		assert_int_equal(l.result.end, PUMP_END_IDLE);
+		assert_true(l.result.duration_ms >= config.idle_timeout_ms);
+		link_close(&l);
+	}
+	fixture_free(f);
+}
+
+/*
  * Both sides have ended and a reader pauses: a socket that is closed then is given up by the kernel
  * after three minutes, with what is in it. So it stays open until the reader has had it, and his
  * end is passed on meanwhile.
@@ -229,6 +258,9 @@ int main(void)
 			(void *)(uintptr_t)&test_modes[0] },
 		test_in_modes(test_answer_before_the_question_is_over),
 		test_in_modes(test_half_close_timeout_spares_what_is_undelivered),
+		{ "test_idle_timeout_holds_for_what_is_half_closed",
+			test_idle_timeout_holds_for_what_is_half_closed, NULL, NULL,
+			(void *)(uintptr_t)&test_modes[0] },
 		test_in_modes(test_closed_on_both_sides_waits_for_a_paused_reader),
 		{ "test_vanished_peer_is_noticed", test_vanished_peer_is_noticed, NULL, NULL,
 			(void *)(uintptr_t)&test_modes[0] },
