@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/err.h"
 #include "base/fd.h"
 #include "net/pump.h"
 
@@ -15,7 +16,9 @@
 
 static int reset_in_splice = -1; /* a peer to reset in the middle of the next splice to a socket */
 static bool swallowed;           /* that was done, and its error is gone */
-static size_t malloc_refuses;    /* blocks of that size */
+static int urgent_in_splice =
+	-1;                   /* a peer that ends with urgent data before the next from a socket */
+static size_t malloc_refuses; /* blocks of that size */
 
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
@@ -29,6 +32,14 @@ void *__wrap_malloc(size_t size)
 	return malloc_refuses && size == malloc_refuses ? NULL : __real_malloc(size);
 }
 
+/* On the worker's thread, where nothing may be asserted: what is missing fails the test. */
+static void end_urgently(int fd)
+{
+	(void)!send(fd, "!", 1, MSG_OOB);
+	(void)!send(fd, "def", 3, 0);
+	(void)shutdown(fd, SHUT_WR);
+}
+
 /*
  * As the kernel's own, when a reset comes in its middle (tests/kernel/test_splice.c): it returns
  * what it had moved, and the error is gone.
@@ -40,6 +51,8 @@ ssize_t __wrap_splice(
 	socklen_t size = sizeof(type);
 	ssize_t n;
 
+	if (urgent_in_splice >= 0 && getsockopt(from, SOL_SOCKET, SO_TYPE, &type, &size) == 0)
+		end_urgently(take_fd(&urgent_in_splice));
 	if (reset_in_splice < 0 || len < QUESTION_BYTES / 4 ||
 		getsockopt(to, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
 		return __real_splice(from, from_off, to, to_off, len, flags);
@@ -83,6 +96,30 @@ static void test_reset_in_the_middle_of_a_splice_is_no_end(void **state)
 	fixture_free(f);
 }
 
+/*
+ * Bulk that ended with urgent data lost it, and all behind it, when both came in the middle of a
+ * turn: the splice in front of the mark said 0, which was passed on as the end.
+ */
+static void test_urgent_mark_is_no_end(void **state)
+{
+	const struct pump_pool_config config = { .workers = 1, .mode = PUMP_SPLICE };
+	struct fixture *f = fixture_new(&config);
+	struct link l;
+	char data[8];
+
+	(void)state;
+	link_open(f, &l, 0);
+	assert_int_equal(send(l.app, "abc", 3, 0), 3);
+	urgent_in_splice = l.app;
+	link_add(&l, NULL, NULL);
+	assert_int_equal(recv(l.visitor, data, 7, MSG_WAITALL), 7);
+	assert_memory_equal(data, "abc!def", 7);
+	assert_int_equal(recv(l.visitor, data, 1, 0), 0);
+	link_close(&l);
+	link_wait(&l);
+	fixture_free(f);
+}
+
 /* Without memory for a visitor's early bytes the whole process ended, by an assertion. */
 static void test_no_memory_for_early_bytes(void **state)
 {
@@ -106,6 +143,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reset_in_the_middle_of_a_splice_is_no_end),
+		cmocka_unit_test(test_urgent_mark_is_no_end),
 		cmocka_unit_test(test_no_memory_for_early_bytes),
 	};
 

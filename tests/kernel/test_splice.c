@@ -85,8 +85,9 @@ static void test_capacity_is_not_bytes_and_eagain_is_ambiguous(void **state)
 }
 
 /*
- * splice(2) never passes an urgent mark, and says EAGAIN in front of it; recv(2) passes. With
- * SO_OOBINLINE the urgent byte is what recv(2) reads first, in its place between the others.
+ * splice(2) never passes an urgent mark: in front of it it says EAGAIN, and 0 once an end has come
+ * behind it; recv(2) passes. With SO_OOBINLINE the urgent byte is what recv(2) reads first, in its
+ * place between the others.
  */
 static void test_splice_stops_at_urgent_mark(void **state)
 {
@@ -106,6 +107,9 @@ static void test_splice_stops_at_urgent_mark(void **state)
 	assert_int_equal(fcntl(fd[1], F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(splice_all(fd[1], pipe_fd[1]), -1);
 	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(shutdown(fd[0], SHUT_WR), 0);
+	tcp_wait_events(fd[1], EPOLLRDHUP);
+	assert_int_equal(splice_all(fd[1], pipe_fd[1]), 0);
 	assert_int_equal(recv(fd[1], data, sizeof(data), 0), 4);
 	assert_memory_equal(data, "!def", 4);
 	for (int i = 0; i < 2; i++) {
