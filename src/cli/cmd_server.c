@@ -135,6 +135,7 @@ const struct option_table server_table = {
 struct server {
 	struct runtime runtime;
 	struct server_values values;
+	struct conn_log *conn_log; /* owned; NULL: none */
 	struct relay *relay;
 	bool closing;
 	int code; /* enum exit_code */
@@ -183,7 +184,7 @@ static void on_hup(void *owner)
 {
 	struct server *s = owner;
 
-	int r = s->closing ? 0 : relay_reopen_log(s->relay);
+	int r = s->conn_log ? conn_log_reopen(s->conn_log, s->values.connection_log) : 0;
 
 	if (r < 0)
 		log_warn("server", "can't open the connection log anew, the old file goes on: %s",
@@ -218,14 +219,12 @@ static void on_event(void *owner, const struct relay_event *event)
 			(int)event->port, "id", event->id, "why", event->why);
 }
 
-/*
- * Tries the connection log's file before there is a relay, so that a bad one has its own message.
- * An enum exit_code.
- */
-static int server_check_log(const char *path)
+/* Once: whoever reads a pipe takes a first writer that goes for the only one. An enum exit_code. */
+static int server_open_log(struct server *s)
 {
+	const char *path = s->values.connection_log;
 	char shown[256];
-	int r = path ? conn_log_check(path) : 0;
+	int r = path ? conn_log_open(path, &s->conn_log) : 0;
 
 	if (r == 0)
 		return EXIT_CODE_OK;
@@ -281,7 +280,6 @@ static int server_configure(
 		.grace_ms = v->common.grace_ms,
 		.half_close_timeout_ms = v->common.half_close_timeout_ms,
 		.idle_timeout_ms = v->common.idle_timeout_ms,
-		.connection_log = v->connection_log,
 	};
 	if (config->min_port > config->max_port) {
 		option_set_fail(set, "port range is empty: '--min-port' is above '--max-port'");
@@ -367,7 +365,8 @@ static int server_run(struct server *s, struct option_set *set)
 	if (code == EXIT_CODE_OK)
 		code = server_configure(&s->values, set, &config);
 	if (code == EXIT_CODE_OK)
-		code = server_check_log(config.connection_log);
+		code = server_open_log(s);
+	config.conn_log = s->conn_log;
 	if (code == EXIT_CODE_OK && s->values.bind_tunnels)
 		code = server_check_tunnels(&config.bind_tunnels);
 	if (code == EXIT_CODE_OK)
@@ -391,6 +390,7 @@ int cmd_server(int argc, char **argv)
 
 	if (usage_parse(&set, &server_table, &server.values, argc, argv, &code))
 		code = server_run(&server, &set);
+	server.conn_log = conn_log_close(server.conn_log);
 	secret_clear(&server.values.common.secret);
 	return code;
 }

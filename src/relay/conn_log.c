@@ -60,13 +60,6 @@ static int open_file(const char *path, int *ret_fd)
 	return 0;
 }
 
-int conn_log_check(const char *path)
-{
-	_cleanup_(fd_closep) int fd = -1;
-
-	return open_file(path, &fd);
-}
-
 int conn_log_open(const char *path, struct conn_log **ret_log)
 {
 	_cleanup_(fd_closep) int fd = -1;

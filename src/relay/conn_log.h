@@ -10,13 +10,12 @@
 
 struct conn_log;
 
-/* Appends to `path`; "-" is standard output. */
+/*
+ * Appends to `path`, a file, a device, or a pipe that somebody reads; "-" is standard output.
+ * Negative errno, for file_why() as that of conn_log_reopen().
+ */
 int conn_log_open(const char *path, struct conn_log **ret_log);
 struct conn_log *conn_log_close(struct conn_log *log);
-
-/* Whether it could be opened, as a file, a device, or a pipe that somebody reads. Negative errno,
- * for file_why() as those of the others. */
-int conn_log_check(const char *path);
 
 /* The same path again, for what follows. Negative errno: the old file goes on. */
 int conn_log_reopen(struct conn_log *log, const char *path);

@@ -85,7 +85,6 @@ struct relay {
 	struct endpoint **endpoints; /* by port number, 65,536 of them */
 	struct limits limits;
 	struct pending pending;
-	struct conn_log *conn_log; /* NULL: none */
 	struct relay_counts counts;
 
 	struct list greeting; /* sessions that are not yet tunnels, the oldest first */

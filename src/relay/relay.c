@@ -26,7 +26,6 @@ static void relay_free(struct relay *relay)
 	limits_deinit(&relay->limits);
 	pending_deinit(&relay->pending);
 	relay->auth = auth_free(relay->auth);
-	relay->conn_log = conn_log_close(relay->conn_log);
 	reserve_close(&relay->reserve);
 	free(relay->endpoints);
 	free(relay);
@@ -60,7 +59,7 @@ static void log_event(const struct relay_event *event)
 void relay_tell(struct relay *relay, const struct relay_event *event)
 {
 	log_event(event);
-	conn_log_write(relay->conn_log, event);
+	conn_log_write(relay->config.conn_log, event);
 	if (relay->event)
 		relay->event(relay->owner, event);
 }
@@ -73,7 +72,7 @@ static void on_flush(uv_check_t *check)
 
 	endpoint_resume_queued(relay);
 	session_flush_all(relay);
-	conn_log_flush(relay->conn_log);
+	conn_log_flush(relay->config.conn_log);
 }
 
 /* None of these can fail. */
@@ -118,11 +117,6 @@ static int relay_build(struct relay *relay)
 		return -ENOMEM;
 	if (config->secret && config->secret->set) {
 		r = auth_new(config->secret, false, &relay->auth);
-		if (r < 0)
-			return r;
-	}
-	if (config->connection_log) {
-		r = conn_log_open(config->connection_log, &relay->conn_log);
 		if (r < 0)
 			return r;
 	}
@@ -259,7 +253,7 @@ static void relay_set_drained(struct relay *relay)
 	(void)uv_timer_stop(&relay->grace);
 	listener_close(&relay->listener);
 	end_sessions(relay, "the relay is closing");
-	conn_log_flush(relay->conn_log);
+	conn_log_flush(relay->config.conn_log);
 	relay->drained(relay->drained_owner);
 }
 
@@ -314,11 +308,4 @@ void relay_close(struct relay *relay, void (*closed)(void *owner), void *owner)
 	relay_end_streams(relay);
 	end_sessions(relay, "the relay is closing");
 	relay_settle(relay);
-}
-
-int relay_reopen_log(struct relay *relay)
-{
-	if (!relay->conn_log)
-		return 0;
-	return conn_log_reopen(relay->conn_log, relay->config.connection_log);
 }

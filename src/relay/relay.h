@@ -15,6 +15,7 @@
 #include "net/addr.h"
 #include "net/pump_pool.h"
 
+struct conn_log;
 struct relay;
 
 struct relay_config {
@@ -34,7 +35,7 @@ struct relay_config {
 	uint32_t max_handshakes;                         /* 256 */
 	uint64_t grace_ms;                               /* drain at SIGTERM */
 	uint64_t half_close_timeout_ms, idle_timeout_ms; /* the pool's, to be told in the metrics */
-	const char *connection_log; /* path, "-" for standard output, NULL: none but the log */
+	struct conn_log *conn_log; /* not owned, outlives the relay; NULL: none but the log */
 };
 
 /* One thing that happened, for --json, --connection-log and the log. Texts live as long as the
@@ -82,9 +83,6 @@ void relay_drain(struct relay *relay, void (*drained)(void *owner), void *owner)
 /* Ends everything at once; `closed` runs when the memory is gone. The pool is closed by its owner
  * afterwards. */
 void relay_close(struct relay *relay, void (*closed)(void *owner), void *owner);
-
-/* Opens the connection log's file anew (it was renamed). Negative errno: the old one goes on. */
-int relay_reopen_log(struct relay *relay);
 
 /* Prometheus text format 0.0.4: every limit, counts, bytes, pipes. */
 void relay_write_metrics(const struct relay *relay, FILE *out);

@@ -4,10 +4,12 @@
 import json
 import os
 import re
+import select
 import signal
 import socket
 import stat
 import subprocess
+import threading
 
 import pytest
 
@@ -437,6 +439,28 @@ def test_connection_log_in_a_pipe(lab, tmp_path):
     relay.process.wait_line("the old file goes on: .*a pipe that nobody reads")
     lab.client(relay, lab.app())
     wait_for(lambda: "tunnel_opened" in moved.read_text(), "the tunnel is in the old file")
+
+
+def test_connection_log_in_a_pipe_that_cat_reads(lab, tmp_path):
+    """The start opened the pipe to try it, closed it, and then found nobody there: `cat` goes with its first writer."""
+    pipe, lines = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+
+    def cat(reader):
+        poll = select.poll()
+        poll.register(reader, select.POLLIN)
+        poll.poll(DEADLINE * 1000)
+        lines.append(os.read(reader, 4096))
+        os.close(reader)
+
+    for _ in range(5):
+        thread = threading.Thread(target=cat, args=(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK),))
+        thread.start()
+        relay = lab.relay(args=("--connection-log", pipe))
+        lab.client(relay, lab.app())
+        thread.join()
+        assert b" listening " in lines.pop()
+        relay.process.kill()
 
 
 def test_connection_log_names_the_end(lab, tmp_path):
