@@ -192,6 +192,8 @@ int relay_start(struct relay *relay, struct addr *ret_addr)
 	relay_tell(relay,
 		&(struct relay_event){
 			.type = RELAY_LISTENING, .addr = &l->addr, .port = addr_port(&l->addr) });
+	/* The end of this turn, which flushes it, comes with the first peer. */
+	conn_log_flush(relay->config.conn_log);
 	log_info("relay", "loopback peers are exempt from the limits per address");
 	return 0;
 }
