@@ -370,7 +370,8 @@ static void supervisor_app_ended(struct supervisor *s, enum process_stage stage,
 		supervisor_set_state(s, SUPERVISOR_STARTING, "%s", s->reason);
 	} else if (!s->ran) {
 		supervisor_fail(s);
-	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && stage < PROCESS_VISITED) {
+		/* Its own wish: no visitor can have brought it to that. */
 		supervisor_set_state(s, SUPERVISOR_STOPPED, "%s", s->reason);
 	} else {
 		s->restart_count++;

@@ -155,6 +155,9 @@ static const struct {
 	{ "echo >&4; printf 'cut \\303\\244 short' >&4; exit 0", "starting running stopped ",
 		"cut \303\244 short" },
 	{ "ready; exit 0", "starting running stopped ", "it ended by itself: exit code 0" },
+	/* A visitor must not be able to end it for all others. */
+	{ "echo >&4; echo >&4; exit 0", "starting running restarting ",
+		"it ended by itself: exit code 0" },
 };
 
 static void test_ends(void **state)
