@@ -116,7 +116,8 @@ static void add_memory(struct instance *i, struct wasmtime_instance *instance)
 	size_t len = strlen(i->end->why);
 	struct wasmtime_extern memory;
 
-	if (!wasmtime_instance_export_get(i->context, instance, name, strlen(name), &memory))
+	if (!wasmtime_instance_export_get(i->context, instance, name, strlen(name), &memory) ||
+		memory.kind != WASMTIME_EXTERN_MEMORY)
 		return;
 	size = wasmtime_memory_data_size(i->context, &memory.of.memory);
 	if (size >= max / 2)

@@ -62,6 +62,17 @@ def test_trap(run, ends):
     assert "unreachable" in errors and re.search(r"ends\.c:\d+", errors)
 
 
+def test_trap_of_a_module_whose_memory_is_none(run, tmp_path):
+    """Its trap was followed by a panic of the engine, which was asked how large a function is."""
+    function = bytes([1, 4, 1, 0x60, 0, 0]) + bytes([3, 2, 1, 0])
+    exports = bytes([7, 19, 2, 6]) + b"_start" + bytes([0, 0, 6]) + b"memory" + bytes([0, 0])
+    module = tmp_path / "none.wasm"
+    module.write_bytes(MODULE_HEAD + function + exports + bytes([10, 5, 1, 3, 0, 0, 0x0B]))
+    code, out, errors = end(run, module)
+    assert (code, out) == (TRAP, "") and "panicked" not in errors
+    assert errors.splitlines()[-1] == "wasmrun-guest: it trapped: wasm `unreachable` instruction executed"
+
+
 def test_arguments_are_the_modules_own(run, ends):
     """Even those that look like options of ours, and more of them than any list of ours can take."""
     for last in ("--help", "--env", "--", "", "-x"):
