@@ -111,8 +111,8 @@ static void format_time(char *out, time_t at)
 }
 
 /*
- * Opens what a decoded path means. -EISDIR: a folder, and the path has no slash at its end. Where
- * it has, its index is what is opened.
+ * Opens what a decoded path means, in place of what was open. -EISDIR: a folder, and the path has
+ * no slash at its end. Where it has, its index is what is opened.
  */
 static int file_open(struct file *f, const char *folder, const char *path)
 {
@@ -120,6 +120,7 @@ static int file_open(struct file *f, const char *folder, const char *path)
 	size_t len = strlen(path);
 	struct stat st;
 
+	file_close(f);
 	path++; /* "/" is the folder itself */
 	if (path[0] == '\0' || path[len - 2] == '/') {
 		if (snprintf(index, sizeof(index), "%s%s", path, INDEX) >= (int)sizeof(index))
@@ -152,7 +153,6 @@ static int file_find(struct file *f, const char *folder, const char *path)
 	if ((r != -ENOENT && r != -EISDIR) || path[strlen(path) - 1] == '/' ||
 		snprintf(page, sizeof(page), "%s" PAGE, path) >= (int)sizeof(page))
 		return r;
-	file_close(f);
 	return file_open(f, folder, page) == 0 ? 0 : r;
 }
 

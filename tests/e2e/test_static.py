@@ -197,6 +197,18 @@ def test_fallback(serve):
     assert site.ask("/users/7", headers=PAGE).status == 404
 
 
+def test_fallback_that_becomes_a_folder(serve):
+    """Each visitor who asked for it left a descriptor open, until there was none for anybody."""
+    site = serve({"index.html": b"home", "shell": b"<div id=app>", "404.html": b"lost"}, "--fallback", "shell")
+    assert site.ask("/users/7", headers=PAGE).body == b"<div id=app>"
+    (site.folder / "shell").unlink()
+    (site.folder / "shell").mkdir()
+    assert site.ask("/users/7", headers=PAGE).body == b"lost"
+    folder = f"{site.folder}/shell"
+    links = [os.readlink(link.path) for link in os.scandir(f"/proc/{site.process.pid}/fd") if os.path.lexists(link.path)]
+    assert folder not in links, links
+
+
 def test_own_headers(serve):
     """Threads in WebAssembly need two headers, on every answer."""
     own = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp", "Cache-Control": "max-age=60"}
