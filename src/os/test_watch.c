@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <ftw.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 
 #define DEADLINE_MS 60000
 #define PATH_SIZE 256
+#define POOL_THREADS 4 /* libuv's, unless UV_THREADPOOL_SIZE says otherwise */
 
 struct fixture {
 	char dir[32], project[64];
@@ -139,14 +141,20 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 	return remove(path);
 }
 
-static void fixture_close(struct fixture *f)
+/* The watch is being closed. */
+static void fixture_end(struct fixture *f)
 {
-	watch_close(f->watch, on_closed, f);
 	uv_close((uv_handle_t *)&f->deadline, NULL);
 	assert_int_equal(uv_run(&f->loop, UV_RUN_DEFAULT), 0);
 	assert_true(f->closed);
 	assert_int_equal(uv_loop_close(&f->loop), 0);
 	assert_int_equal(nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static void fixture_close(struct fixture *f)
+{
+	watch_close(f->watch, on_closed, f);
+	fixture_end(f);
 }
 
 static void test_files(void **state)
@@ -372,6 +380,58 @@ static void test_closed_while_it_looks(void **state)
 	fixture_close(&f);
 }
 
+/* The look at what a build has changed isn't waited for any more where something else is to be
+ * watched: it never came, and no change was told. */
+static void test_another_target_behind_a_build(void **state)
+{
+	struct fixture f = { 0 };
+	const struct watch_target target = { .folder = f.project, .looks = true };
+
+	fixture_open(&f);
+	assert_int_equal(watch_set(f.watch, &target), 0);
+	watch_build_began(f.watch);
+	watch_build_ended(f.watch);
+	aim(&f, "app.wasm", NULL);
+	touch(&f, "project/app.wasm");
+	await_change(&f);
+	fixture_close(&f);
+}
+
+static void on_hold(uv_work_t *work)
+{
+	(void)sem_wait(work->data);
+}
+
+static void on_held(uv_work_t *work, int status)
+{
+}
+
+/* A look that takes longer than all else of the close was read from after it had been freed. */
+static void test_closed_by_a_long_look(void **state)
+{
+	struct fixture f = { 0 };
+	const struct watch_target target = { .folder = f.project, .looks = true };
+	uv_work_t works[POOL_THREADS];
+	sem_t hold;
+
+	fixture_open(&f);
+	assert_int_equal(sem_init(&hold, 0, 0), 0);
+	for (size_t i = 0; i < POOL_THREADS; i++) {
+		works[i].data = &hold;
+		assert_int_equal(uv_queue_work(&f.loop, &works[i], on_hold, on_held), 0);
+	}
+	assert_int_equal(watch_set(f.watch, &target), 0);
+	watch_close(f.watch, on_closed, &f);
+	/* A handle in each turn. */
+	for (unsigned i = 0; i < 3; i++)
+		uv_run(&f.loop, UV_RUN_NOWAIT);
+	assert_false(f.closed);
+	for (size_t i = 0; i < POOL_THREADS; i++)
+		assert_int_equal(sem_post(&hold), 0);
+	fixture_end(&f);
+	assert_int_equal(sem_destroy(&hold), 0);
+}
+
 /* The module above a project that is a part of it; the project's settings and folders stay its own.
  */
 static void test_folder_above(void **state)
@@ -448,6 +508,8 @@ int main(void)
 		cmocka_unit_test(test_one_file),
 		cmocka_unit_test(test_looks),
 		cmocka_unit_test(test_closed_while_it_looks),
+		cmocka_unit_test(test_another_target_behind_a_build),
+		cmocka_unit_test(test_closed_by_a_long_look),
 		cmocka_unit_test(test_folder_above),
 		cmocka_unit_test(test_overflow),
 		cmocka_unit_test(test_closed_with_a_change),

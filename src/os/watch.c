@@ -327,7 +327,8 @@ int watch_set(struct watch *w, const struct watch_target *target)
 		return 0;
 	tree_clear(&w->tree);
 	survey_set(&w->survey, NULL);
-	w->looks = w->said_full = false;
+	w->looks = w->said_full = w->ending = false;
+	changes_build_ended(&w->changes);
 	watch_rewind(w);
 	if (tree_copy(&wanted, &w->tree) < 0)
 		return -ENOMEM;
