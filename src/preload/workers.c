@@ -32,6 +32,9 @@ static void worker_join(void)
 {
 	for (size_t i = 0; i < WORKERS_MAX; i++)
 		if (!atomic_exchange(&workers[i].taken, true)) {
+			/* Before it is known: what the watcher remembers is of another thread. */
+			(void)atomic_fetch_add_explicit(
+				&workers[i].returns, 1, memory_order_relaxed);
 			if (pthread_getcpuclockid(pthread_self(), &workers[i].clock) == 0)
 				workers[i].known = true;
 			self = &workers[i];
