@@ -60,7 +60,7 @@ void http_conns_notify(void *set, struct MHD_Connection *connection, void **ret_
 /* NULL: there was no memory for it, and the connection is about to be closed. */
 struct http_conn *http_conn_of(struct MHD_Connection *connection);
 
-/* What it waits for now; takes NULL. A body is awaited from each piece of it on. */
+/* What it waits for now; takes NULL. */
 void http_conn_await_next(struct http_conn *conn); /* behind an answer */
 void http_conn_await_body(struct http_conn *conn);
 void http_conn_await_nothing(struct http_conn *conn);

@@ -351,9 +351,7 @@ static void serve_loop(struct serve *s)
 		fds[2].fd = s->drain_ms || pause_ms || count >= SERVE_CONNS_MAX
 				    ? -1
 				    : s->config->listen_fd;
-		if (!pause_ms)
-			pause_ms = turn_ms;
-		if (poll(fds, ARRAY_LEN(fds), pause_ms) < 0)
+		if (poll(fds, ARRAY_LEN(fds), pause_ms ? pause_ms : turn_ms) < 0)
 			continue;
 		pause_ms = 0;
 		if (fds[0].revents)
