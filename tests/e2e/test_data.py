@@ -464,3 +464,12 @@ def test_idle_timeout(lab):
         assert recv_exact(visitor, 1) == b"a"
         assert ended(visitor)
     ping(client.public)
+
+
+def test_idle_timeout_ends_a_reader_who_never_reads(lab, tmp_path):
+    """The application has answered and ended: the half-close timeout waits for the reader, and hid the other one."""
+    log = tmp_path / "log"
+    relay = lab.relay(args=("--idle-timeout", "500ms", "--connection-log", log))
+    client = lab.client(relay, lab.app(lambda sock: sock.sendall(pattern("unread", SOME))))
+    with connect(client.public, rcvbuf=4096):
+        wait_for(lambda: f"out={SOME} " in log.read_text() and "idle for too long" in log.read_text(), "he is reset")
