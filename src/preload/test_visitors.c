@@ -101,8 +101,15 @@ static const struct {
 	const char *told;         /* NULL: it goes on */
 } cases[] = {
 	{ REQUEST, "", "HTTP/1.1 504 " },
-	{ "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", "", "HTTP/1.1 504 " },
+	{ "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "", "HTTP/1.1 504 " },
 	{ "GET / HTTP/1.1\r\nHo", "", "HTTP/1.1 408 " },
+	/* A body that doesn't come is the visitor's doing: a hundred of them ended the component.
+	 */
+	{ "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", "", "HTTP/1.1 408 " },
+	{ "POST / HTTP/1.1\r\ntransfer-encoding:chunked\r\n\r\n1\r\na\r\n", "", "HTTP/1.1 408 " },
+	{ "POST / HTTP/1.1\r\ntransfer-encoding:chunked\r\n\r\n0\r\n\r\n", "", "HTTP/1.1 504 " },
+	{ "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n",
+		"HTTP/1.1 408 " },
 	{ "", "", NULL },
 	{ REQUEST, OK "content-length: 0\r\n\r\n", NULL },
 	/* Those who stream. */
@@ -138,6 +145,24 @@ static void test_turn_away(void **state)
 		assert_int_equal(visitors_turn_away(later(2 * LIMIT_MS), LIMIT_MS), 0);
 		pair_free(p);
 	}
+}
+
+/* A body that the component doesn't take is its own doing, and one that comes is on its way. */
+static void test_body(void **state)
+{
+	struct pair p = pair_new();
+
+	ask(p, "POST / HTTP/1.1\r\ncontent-length:\t6\r\n\r\nabc");
+	assert_int_equal(send(p.visitor, "de", 2, 0), 2);
+	assert_int_equal(visitors_turn_away(later(LIMIT_MS), LIMIT_MS), 1);
+	assert_memory_equal(told(p), "HTTP/1.1 504 ", 13);
+	pair_free(p);
+	p = pair_new();
+	ask(p, "POST / HTTP/1.1\r\ncontent-length:6\r\n\r\nabc");
+	ask(p, "def");
+	assert_int_equal(visitors_turn_away(later(LIMIT_MS), LIMIT_MS), 1);
+	assert_memory_equal(told(p), "HTTP/1.1 504 ", 13);
+	pair_free(p);
 }
 
 /* An answer that comes at last must not stand behind the words that took its place. */
@@ -217,6 +242,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_turn_away),
+		cmocka_unit_test(test_body),
 		cmocka_unit_test(test_too_late),
 		cmocka_unit_test(test_both_ways_at_once),
 		cmocka_unit_test(test_room),

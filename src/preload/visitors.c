@@ -27,6 +27,7 @@
 
 #include "preload/answer.h"
 #include "preload/preload.h"
+#include "preload/request.h"
 #include "preload/workers.h"
 
 #define VISITORS_MAX 65536 /* descriptors */
@@ -37,8 +38,8 @@
 
 enum visitor {
 	VISITOR_NONE,
-	VISITOR_ASKING,   /* a part of a request's head has come */
-	VISITOR_ASKED,    /* a request, or a part of its body */
+	VISITOR_ASKING,   /* a part of a request has come */
+	VISITOR_ASKED,    /* a whole one */
 	VISITOR_LATE,     /* was told that there is no answer, or no request */
 	VISITOR_STREAMED, /* an answer has begun */
 	VISITOR_ANSWERED, /* or is new, and has not said anything */
@@ -46,8 +47,8 @@ enum visitor {
 };
 
 static atomic_uchar visitors[VISITORS_MAX];
-static atomic_uint moved_ms[VISITORS_MAX];  /* when the last byte did; the clock's lower half */
-static atomic_uint left[VISITORS_MAX];      /* of an answer that has begun, as of answer_len() */
+static atomic_uint moved_ms[VISITORS_MAX]; /* when the last byte did; the clock's lower half */
+static atomic_uint left[VISITORS_MAX]; /* of what is under way, as of request_len(), answer_len() */
 static atomic_bool head_only[VISITORS_MAX]; /* the last request was HEAD */
 static atomic_int visitors_end;             /* behind the highest descriptor that was one */
 static atomic_bool draining;
@@ -85,14 +86,20 @@ static bool is_visitor(int fd)
 	return fd >= 0 && fd < VISITORS_MAX && visitors[fd] != VISITOR_NONE;
 }
 
+/* Something has come that the server has not read: bytes, more than 0, or an end, 0. */
+static ssize_t peek(int fd)
+{
+	char byte;
+
+	return syscall(SYS_recvfrom, fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL);
+}
+
 /* What the visitor doesn't read yet, and what the server doesn't, is no quiet. */
 static bool is_quiet(int fd)
 {
-	char byte;
 	int queued = 0;
 
-	return ioctl(fd, SIOCOUTQ, &queued) == 0 && queued == 0 &&
-	       syscall(SYS_recvfrom, fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) < 0;
+	return ioctl(fd, SIOCOUTQ, &queued) == 0 && queued == 0 && peek(fd) < 0;
 }
 
 /* Whether it is still open. The server reads an end where the visitor has said none. */
@@ -172,7 +179,7 @@ static ssize_t send_last(int fd, const struct iovec *pieces, int count, size_t l
 static enum visitor after_write(int fd, unsigned len, size_t n, const struct iovec *last_piece)
 {
 	if (len == ANSWER_PROVISIONAL)
-		return VISITOR_ASKED;
+		return left[fd] > 0 ? VISITOR_ASKING : VISITOR_ASKED;
 	if (len == ANSWER_CHUNKS && answer_is_last_chunk(last_piece->iov_base, last_piece->iov_len))
 		len = 0;
 	else if (len <= ANSWER_LONG)
@@ -240,14 +247,17 @@ unsigned visitors_turn_away(uint64_t now_ms, uint64_t limit_ms)
 
 	for (int fd = 0; fd < visitors_end; fd++) {
 		unsigned char was = visitors[fd];
+		bool asked;
 
 		if ((was != VISITOR_ASKED && was != VISITOR_ASKING) ||
 			!is_still(fd, now_ms, limit_ms))
 			continue;
 		(void)pthread_mutex_lock(&turn_lock);
+		/* Of a request that isn't whole the rest may wait for the server. */
+		asked = was == VISITOR_ASKED || peek(fd) > 0;
 		if (atomic_compare_exchange_strong(&visitors[fd], &was, VISITOR_LATE)) {
-			turn_away(fd, was == VISITOR_ASKED);
-			count += was == VISITOR_ASKED;
+			turn_away(fd, asked);
+			count += asked;
 		}
 		(void)pthread_mutex_unlock(&turn_lock);
 	}
@@ -300,21 +310,37 @@ EXPORT ssize_t writev(int fd, const struct iovec *iovec, int count)
 	return send_answer(fd, iovec, count, 0);
 }
 
-/* A head's end that comes in two parts isn't seen: it counts as one that goes on. While an answer
- * is under way it is the rest of its request that comes. */
-static void visitor_asks(int fd, const void *bytes, size_t len)
+/*
+ * What is left of a request once these bytes have come, of which so much was left before. Of a head
+ * in several parts the body isn't known, and counts as none; one whose very end comes in two counts
+ * as one that goes on.
+ */
+static unsigned after_read(unsigned before, const char *bytes, size_t len)
 {
-	static const char method[] = "HEAD ", end[] = "\r\n\r\n";
-	unsigned char was = visitors[fd], now;
+	if (before == ANSWER_OPEN)
+		return memmem(bytes, len, REQUEST_HEAD_END, strlen(REQUEST_HEAD_END)) ? 0 : before;
+	if (before == ANSWER_CHUNKS)
+		return answer_is_last_chunk(bytes, len) ? 0 : before;
+	return before > len ? before - (unsigned)len : 0;
+}
+
+/* While an answer is under way it is the rest of its request that comes. */
+static void visitor_asks(int fd, const char *bytes, size_t len)
+{
+	static const char method[] = "HEAD ";
+	unsigned char was = visitors[fd];
 
 	visitor_move(fd);
-	if (was == VISITOR_ANSWERED || was == VISITOR_QUIET)
+	if (was == VISITOR_LATE || was == VISITOR_STREAMED)
+		return;
+	if (was == VISITOR_ANSWERED || was == VISITOR_QUIET) {
 		head_only[fd] =
 			len >= sizeof method - 1 && memcmp(bytes, method, sizeof method - 1) == 0;
-	now = was == VISITOR_ASKED || memmem(bytes, len, end, sizeof end - 1) ? VISITOR_ASKED
-									      : VISITOR_ASKING;
-	while (was != VISITOR_LATE && was != VISITOR_STREAMED &&
-		!atomic_compare_exchange_weak(&visitors[fd], &was, now))
+		left[fd] = request_len(bytes, len);
+	}
+	left[fd] = after_read(left[fd], bytes, len);
+	while (was != VISITOR_LATE && !atomic_compare_exchange_weak(&visitors[fd], &was,
+					      left[fd] > 0 ? VISITOR_ASKING : VISITOR_ASKED))
 		;
 }
 
