@@ -32,7 +32,7 @@ static const struct handshake_words {
 		"if it has none, leave the secret away; if it has, is it overloaded?" },
 	[HANDSHAKE_SECRET_UNFIT] = { TUNNEL_SECRET, MACHINE_FINAL,
 		"is to get the secret in a line, where it does not fit",
-		"use --%protocol bore, or a secret of at most 250 bytes without a line break" },
+		"use --%protocol bore, or a secret of at most 251 bytes without a line break" },
 	/* Ours notices a dead client by RELAY_USER_TIMEOUT_MS; stock by its kernel's tcp_retries2.
 	 */
 	[HANDSHAKE_PORT_TAKEN] = { TUNNEL_PORT, MACHINE_PORT_TAKEN, "already uses the public port",
