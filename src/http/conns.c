@@ -105,6 +105,7 @@ bool http_conns_admit(const struct http_conns *set, const struct addr *addr)
 static void conn_await(struct http_conn *conn, uint64_t timeout_ms)
 {
 	conn->turns = 0;
+	conn->in_body = false;
 	conn->deadline_ms = clock_now_ms() + timeout_ms;
 	if (!uv_is_active((uv_handle_t *)&conn->set->timer) ||
 		timeout_ms < uv_timer_get_due_in(&conn->set->timer))
@@ -165,8 +166,10 @@ void http_conn_await_next(struct http_conn *conn)
 
 void http_conn_await_body(struct http_conn *conn)
 {
-	if (conn)
-		conn_await(conn, MHD_BODY_MS);
+	if (!conn)
+		return;
+	conn_await(conn, MHD_BODY_MS);
+	conn->in_body = true;
 }
 
 void http_conn_await_nothing(struct http_conn *conn)
@@ -186,7 +189,7 @@ void http_conns_turn(struct http_conns *set)
 	list_for_each(pos, &set->open) {
 		struct http_conn *conn = list_entry(pos, struct http_conn, link);
 
-		if (conn->deadline_ms == NEVER || ++conn->turns < HTTP_TURNS_MAX)
+		if (!conn->in_body || conn->deadline_ms == NEVER || ++conn->turns < HTTP_TURNS_MAX)
 			continue;
 		log_warn("http", "a request that can't be read to its end is given up");
 		conn_end(conn);

@@ -24,7 +24,8 @@ struct http_conn {
 	struct addr addr;
 	int fd;               /* libmicrohttpd's */
 	uint64_t deadline_ms; /* monotonic; of the request that is coming */
-	unsigned turns;       /* at once, since it was last heard of */
+	bool in_body;         /* of the request that is coming */
+	unsigned turns;       /* at once, since its body was last heard of */
 	bool peer_ended;      /* libmicrohttpd has been told */
 	bool long_query; /* the request that came last has more parameters than HTTP_QUERY_MAX */
 	bool zero_byte;  /* one stands in the path or the query of the request that came last */
@@ -71,7 +72,7 @@ void http_conn_heard(struct http_conn *conn);
 /*
  * libmicrohttpd wants to run at once. Up to 0.9.75 it wants that for ever, at all of a core, when a
  * line that begins a chunk doesn't fit into its memory of the connection: it can't read on, and
- * under a loop of others it doesn't give up. Whoever is waited for through HTTP_TURNS_MAX such
+ * under a loop of others it doesn't give up. Whose body is waited for through HTTP_TURNS_MAX such
  * turns is shut out.
  */
 #define HTTP_TURNS_MAX 4000

@@ -87,6 +87,28 @@ def test_a_line_of_a_chunk_has_no_end(server, target, line):
     assert server.process.cpu() - before < 0.3 * SCALE
 
 
+def read_answer(sock, end):
+    data = b""
+    while not data.endswith(end):
+        data += (more := sock.recv(65536))
+        assert more, data
+    return data
+
+
+def test_others_stay_where_one_is_given_up(page):
+    """The turns that one took were counted for all who were waited for: idle ones, and those in the middle of a head, were shut out with it."""
+    with page.connect() as idle, page.connect() as slow:
+        idle.sendall(HEAD % b"GET /healthz" + b"\r\n")
+        read_answer(idle, b"ok\n")
+        slow.sendall(b"GET /hea")
+        with page.connect() as sock:
+            sock.sendall(HEAD % b"POST /api/tunnel/start" + CHUNKED + b"0" * LONG)
+            read_all(sock)
+        idle.sendall(HEAD % b"GET /healthz" + b"\r\n")
+        slow.sendall(b"lthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert read_answer(idle, b"ok\n").startswith(b"HTTP/1.1 200 ") and read_answer(slow, b"ok\n").startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_body_in_chunks(instance, project):
     """The positive control: chunks, extensions and trailers are read where a body is wanted, and said not to be where none is."""
     body = HEAD % b"PUT /api/fs/write?path=new" + CHUNKED + b"3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: 1\r\n\r\n"
