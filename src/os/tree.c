@@ -152,8 +152,8 @@ static void walk_below(const struct tree *tree, const struct tree_visitor *visit
 				same_text(e->fts_path, tree->made) ||
 				tree_is_given(tree, e->fts_path))
 				(void)fts_set(fts, e, FTS_SKIP);
-			else if (visitor->folder)
-				visitor->folder(visitor->arg, e->fts_path);
+			else if (visitor->folder && !visitor->folder(visitor->arg, e->fts_path))
+				break;
 		} else if (visitor->file && (e->fts_info == FTS_F || e->fts_info == FTS_SL)) {
 			char *last = strrchr(e->fts_path, '/');
 
@@ -172,8 +172,8 @@ bool tree_walk(const struct tree *tree, const struct tree_visitor *visitor)
 
 	if (stat(tree->folder, &st) < 0 || !S_ISDIR(st.st_mode))
 		return false;
-	if (visitor->folder)
-		visitor->folder(visitor->arg, tree->folder);
+	if (visitor->folder && !visitor->folder(visitor->arg, tree->folder))
+		return true;
 	if (tree->file)
 		walk_file(tree, visitor);
 	else

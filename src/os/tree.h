@@ -39,9 +39,10 @@ uint64_t tree_file_hash(uint64_t folder, const char *name);
 /* Of a name in one of its folders, whose hash is `folder`. */
 bool tree_cares(const struct tree *tree, uint64_t folder, const char *name);
 
-/* Either may be NULL. The first folder is the tree's own. */
+/* Either may be NULL. The first folder is the tree's own. `folder` says whether the walk goes on.
+ */
 struct tree_visitor {
-	void (*folder)(void *arg, const char *path);
+	bool (*folder)(void *arg, const char *path);
 	void (*file)(void *arg, uint64_t hash, const struct stat *st);
 	void *arg;
 };

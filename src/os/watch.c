@@ -93,8 +93,9 @@ static void watch_add_folder(struct watch *w, const char *path)
 		(struct watch_folder){ .wd = wd, .hash = tree_folder_hash(path) };
 }
 
-/* Of one that looks, the first folder tells when it is gone. */
-static void on_folder(void *arg, const char *path)
+/* Of one that looks, the first folder tells when it is gone, and no other is walked to: that may
+ * take long on such file systems, and the loop waits for it. */
+static bool on_folder(void *arg, const char *path)
 {
 	struct watch *w = arg;
 	char why[SHOWN_MAX];
@@ -104,7 +105,7 @@ static void on_folder(void *arg, const char *path)
 		log_warn("watch", "only %d folders of the project are watched", WATCH_FOLDERS_MAX);
 	w->said_full = w->said_full || w->folder_count == WATCH_FOLDERS_MAX;
 	if (w->folder_count == WATCH_FOLDERS_MAX || (w->looks && w->folder_count > 0))
-		return;
+		return false;
 	name = w->looks ? NULL : survey_file_system(path);
 	if (name) {
 		(void)snprintf(why, sizeof why,
@@ -112,6 +113,7 @@ static void on_folder(void *arg, const char *path)
 		watch_look(w, why);
 	}
 	watch_add_folder(w, path);
+	return !w->looks;
 }
 
 /* Numbers are not given twice: what still comes for the old ones belongs to nobody. */
