@@ -16,8 +16,8 @@ import pytest
 from .apps import App, echo
 from .process import Process
 from .wait import DEADLINE, wait_for
+from .wire import STOCK_PORT
 
-STOCK_PORT = 7835
 STOCK_VERSION = "bore-cli 0.6.0"
 ROOT = pathlib.Path(__file__).parents[3]
 

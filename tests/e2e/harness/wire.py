@@ -11,6 +11,8 @@ from .apps import listen
 from .streams import connect
 from .wait import DEADLINE, TimeLimit
 
+STOCK_PORT = 7835  # of the control port, which its client can't be told
+
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 HEARTBEAT = b'"Heartbeat"'
 
@@ -162,7 +164,8 @@ class FakeRelay:
 
     @property
     def to(self):
-        return f"{self.host}:{self.control_port}"
+        """Stock bore's client takes no port here, and knows but its own."""
+        return self.host if self.control_port == STOCK_PORT else f"{self.host}:{self.control_port}"
 
     def accept(self, deadline=DEADLINE):
         self.listener.settimeout(deadline)
