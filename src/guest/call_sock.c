@@ -15,6 +15,7 @@
 #include "guest/drain.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"
+#include "net/sockopt.h"
 
 int call_find_socket(const struct call *c, struct stream **ret_stream)
 {
@@ -114,5 +115,10 @@ int call_sock_shutdown(struct call *c)
 		return r;
 	if (c->arg[1] == 0 || c->arg[1] >= ARRAY_LEN(hows))
 		return -EINVAL;
-	return shutdown(stream->fd, hows[c->arg[1]]) < 0 ? -errno : 0;
+	if (shutdown(stream->fd, hows[c->arg[1]]) < 0)
+		return -errno;
+	/* All is said: nothing can be cut any more. */
+	if (stream->visitor && (c->arg[1] & WASI_SHUT_WR))
+		sockopt_lift_reset(stream->fd);
+	return 0;
 }

@@ -275,6 +275,8 @@ void instance_run(struct program *p, const struct instance_io *io, struct guest_
 	if (r != 0)
 		return;
 	run_in_time(&i, &p->ticker);
+	if (i.end->reason == GUEST_EXIT_OWN)
+		streams_end_well(&i.streams);
 	if (i.config->listens && !io && i.streams.step == STREAMS_BEGUN && !i.streams.drain_ms)
 		end_unheard(&i);
 }

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "guest/drain.h"
+#include "net/sockopt.h"
 
 /* Places that the table starts with. */
 #define SOCKETS_MIN 64
@@ -153,12 +154,20 @@ int streams_add_visitor(struct streams *s, int take_fd, bool nonblock, uint32_t 
 	if (r < 0)
 		return r;
 	stream = &s->sockets[fd - STREAMS_SOCKET_BASE];
+	sockopt_set_reset(take_fd);
 	stream->nonblock = nonblock;
 	stream->visitor = true;
 	s->n_visitors++;
 	streams_tell_status(s, STREAMS_VISITED);
 	*ret_fd = fd;
 	return 0;
+}
+
+void streams_end_well(struct streams *s)
+{
+	for (uint32_t i = 0; i < s->n_sockets; i++)
+		if (s->sockets[i].visitor)
+			sockopt_lift_reset(s->sockets[i].fd);
 }
 
 void streams_drop(struct streams *s, uint32_t fd)
@@ -171,8 +180,10 @@ void streams_drop(struct streams *s, uint32_t fd)
 		drain_leave(s, stream);
 		return;
 	}
-	if (stream->visitor)
+	if (stream->visitor) {
+		sockopt_lift_reset(stream->fd);
 		s->n_visitors--;
+	}
 	if (stream->kind == STREAM_SOCKET || stream->kind == STREAM_LISTENER)
 		fd_close(stream->fd);
 	*stream = stream_none;

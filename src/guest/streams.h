@@ -103,8 +103,15 @@ void streams_tell_status(struct streams *s, enum streams_step step);
 /* Takes over a socket of the guest's own; on failure (-EMFILE, -ENOMEM) it stays the caller's. */
 int streams_add_socket(struct streams *s, int take_fd, bool datagram, uint32_t *ret_fd);
 
-/* Takes over an accepted connection; on failure (-EMFILE, -ENOMEM) it stays the caller's. */
+/*
+ * Takes over an accepted connection; on failure (-EMFILE, -ENOMEM) it stays the caller's. Until the
+ * guest closes it, or has said all, it ends in a reset: an answer that a trap, or the death of this
+ * process, has cut must not look whole.
+ */
 int streams_add_visitor(struct streams *s, int take_fd, bool nonblock, uint32_t *ret_fd);
+
+/* The guest ends by its own wish: so do the connections that it has left open. */
+void streams_end_well(struct streams *s);
 
 /* Closes a socket; lets go of a standard stream, whose number is the engine's from now on. */
 void streams_drop(struct streams *s, uint32_t fd);

@@ -12,6 +12,7 @@ import pytest
 
 from harness.guests import COMPILE_DEADLINE, GUEST
 from harness.lab import ROOT
+from harness.streams import recv_exact
 from harness.wait import DEADLINE
 
 pytestmark = pytest.mark.skipif(not os.access(GUEST, os.X_OK), reason="wasmrun-guest is not built (script/setup-engine)")
@@ -55,6 +56,23 @@ def test_hello_c_pipelining_and_limits(guests, run):
         with server.connect(DEADLINE) as visitor:
             visitor.sendall(request)
             assert visitor.recv(100).startswith(b"HTTP/1.1 " + status)
+
+
+
+@pytest.mark.parametrize("letter, whole", [("c", True), ("s", True), ("e", True), ("t", False), ("k", False)])
+def test_cut_answer_is_no_end(guests, run, letter, whole):
+    """A trap and SIGKILL gave the visitor an ordinary end: half an answer that looked whole."""
+    server = run(guests.c("cut.c"))
+    with server.connect(DEADLINE) as visitor:
+        visitor.sendall(letter.encode())
+        assert recv_exact(visitor, 15) == b"half of the ans"
+        if letter == "k":
+            server.process.kill()
+        if whole:
+            assert visitor.recv(1) == b""
+        else:
+            with pytest.raises(ConnectionResetError):
+                visitor.recv(1)
 
 
 TAIL_CALL = """
