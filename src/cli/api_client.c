@@ -106,7 +106,8 @@ static int client_read(
 
 	(void)curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
 	*ret_status = status;
-	*ret_answer = json_loadb((const char *)buf_head(body), buf_len(body), 0, NULL);
+	/* A line of the log may hold a zero byte as any other. */
+	*ret_answer = json_loadb((const char *)buf_head(body), buf_len(body), JSON_ALLOW_NUL, NULL);
 	if (!*ret_answer)
 		return client_fail(client, "what it says is no JSON");
 	if (status >= 200 && status < 300)

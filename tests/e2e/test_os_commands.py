@@ -223,6 +223,17 @@ def test_output_that_steers_the_terminal(lab, tmp_path):
     assert entry["project"] == str(folder)
 
 
+def test_zero_byte_in_the_log(lab, tmp_path):
+    """After one, which is what UTF-16 looks like, `wasmrun logs` took the whole answer for no JSON."""
+    (tmp_path / "index.html").write_text("hello")
+    instance = run_os(lab, tmp_path, "--kind", "static", "--build", r"printf 'a\000b\n'")
+    assert r"build | a\x00b" in instance.process.text().splitlines()
+    code, out, err = wasmrun(lab, "logs")
+    assert (code, err) == (0, "") and r"build | a\x00b" in out.splitlines()
+    code, out, _ = wasmrun(lab, "logs", "--json", "--stream", "build")
+    assert code == 0 and "a\0b" in [json.loads(line)["text"] for line in out.splitlines()]
+
+
 @pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device"])
 def test_files_that_are_none(lab, tmp_path, kind):
     """As those of `bore`, for every file that `wasmrun` is told of or finds."""
