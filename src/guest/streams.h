@@ -20,11 +20,8 @@
 /* fs.nr_open as the kernel sets it: no process has more descriptors unless root says otherwise. */
 #define STREAMS_SOCKET_BASE (1u << 20)
 
-/* Sockets of one guest; beyond that accept fails with EMFILE. */
-#define STREAMS_SOCKETS_MAX 16384
-
-/* No guest has this number for a descriptor. */
-#define STREAMS_NO_FD UINT32_MAX
+#define STREAMS_SOCKETS_MAX 16384 /* of one guest; beyond that accept fails with EMFILE */
+#define STREAMS_NO_FD UINT32_MAX  /* no guest has this number for a descriptor */
 
 enum stream_kind {
 	STREAM_NONE,     /* a free place */
@@ -67,27 +64,24 @@ struct streams {
 	uint32_t listener_fd;   /* the guest's number for it; STREAMS_NO_FD without one */
 	struct stream *sockets; /* owned; index i is number STREAMS_SOCKET_BASE + i */
 	uint32_t n_sockets;
-	uint32_t free;       /* the head of the free places */
-	uint32_t n_visitors; /* connections that were accepted and are open */
-	uint32_t n_returned; /* those in STREAM_RETURNED */
-	unsigned unblocked;  /* bit i: the guest has made standard stream i non-blocking */
-	bool exited;         /* the guest has ended itself, or has no visitor left in a drain */
-	uint32_t exit_code;  /* as it says; 0 after a drain */
-	uint64_t
-		drain_ms; /* since when there is nobody to accept any more (drain.h); 0: there is */
-	int status_fd;    /* borrowed; where to tell the steps; -1: nowhere */
+	uint32_t free;          /* the head of the free places */
+	uint32_t n_visitors;    /* connections that were accepted and are open */
+	uint32_t n_returned;    /* those in STREAM_RETURNED */
+	unsigned unblocked;     /* bit i: the guest has made standard stream i non-blocking */
+	bool exited;            /* the guest has ended itself, or has no visitor left in a drain */
+	uint32_t exit_code;     /* as it says; 0 after a drain */
+	uint64_t drain_ms;      /* since when nobody is to be accepted (drain.h); 0: not so */
+	int status_fd;          /* borrowed; where to tell the steps; -1: nowhere */
 	enum streams_step step; /* the last that was told */
 };
 
 void streams_init(struct streams *s);
 void streams_deinit(struct streams *s);
-
 /* Takes over a listening socket and gives it the guest's number fd. */
 void streams_set_listener(struct streams *s, int take_fd, uint32_t fd);
 
 /* NULL when the number is none of ours. */
 struct stream *streams_find(struct streams *s, uint32_t fd);
-
 /* Whether the number belongs to sockets, open or closed, so that the engine must not see it. */
 bool streams_is_socket_fd(const struct streams *s, uint32_t fd);
 
@@ -103,11 +97,8 @@ void streams_tell_status(struct streams *s, enum streams_step step);
 /* Takes over a socket of the guest's own; on failure (-EMFILE, -ENOMEM) it stays the caller's. */
 int streams_add_socket(struct streams *s, int take_fd, bool datagram, uint32_t *ret_fd);
 
-/*
- * Takes over an accepted connection; on failure (-EMFILE, -ENOMEM) it stays the caller's. Until the
- * guest closes it, or has said all, it ends in a reset: an answer that a trap, or the death of this
- * process, has cut must not look whole.
- */
+/* The same with an accepted connection. Until the guest closes it, or has said all, its end is a
+ * reset: an answer that a trap, or the death of this process, has cut must not look whole. */
 int streams_add_visitor(struct streams *s, int take_fd, bool nonblock, uint32_t *ret_fd);
 
 /* The guest ends by its own wish: so do the connections that it has left open. */
