@@ -441,7 +441,7 @@ static void test_metrics_name_every_limit(void **state)
 {
 	static const char *const names[] = { "bore_limit{name=\"max_tunnels_per_addr\"} 64\n",
 		"bore_limit{name=\"max_handshakes\"} 8\n", "bore_tunnels 1\n",
-		"bore_build_info{version=\"" WASMRUN_VERSION "\"} 1\n",
+		("bore_build_info{version=\"" WASMRUN_VERSION "\"} 1\n"),
 		"bore_tunnels_opened_total 1\n",
 		"bore_limit{name=\"half_close_timeout_ms\"} 60000\n",
 		"bore_bytes_total{from=\"visitor\"} 0\n", "bore_pipe_pages_limit " };
