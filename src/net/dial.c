@@ -123,6 +123,8 @@ static unsigned error_weight(int error)
 	case -ETIMEDOUT:
 	case -EHOSTUNREACH:
 		return 1;
+	case -ECONNRESET: /* it was connected */
+		return 3;
 	default:
 		return 2;
 	}

@@ -434,8 +434,31 @@ static void visitor_turn_away(struct visitor *v, const char *why)
 		v->turn_away = why;
 }
 
+/*
+ * A socket that tells what that of the application has told us already, and tells but once: that it
+ * was connected, and reset since. A peer that closes with unread bytes makes it so (tests/kernel).
+ */
+static int visitor_stand_in(void)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	(void)send(pair[0], "", 1, MSG_NOSIGNAL);
+	(void)fd_close(pair[1]);
+	return pair[0];
+}
+
 static void visitor_dial_failed(struct visitor *v, enum pump_side side, int error)
 {
+	if (side == PUMP_INNER && error == -ECONNRESET) {
+		v->fd[side] = visitor_stand_in();
+		if (v->fd[side] >= 0) {
+			visitor_join(v);
+			return;
+		}
+		v->fd[side] = -1;
+	}
 	visitor_note_failure(v, side, error);
 	if (side == PUMP_INNER) {
 		visitor_turn_away(v, "the local application can't be reached");

@@ -297,6 +297,35 @@ def test_death_of_the_relay_resets_a_visitor_who_waits(lab):
 
 
 @OURS
+@pytest.mark.parametrize("secret", [None, "s3cret"], ids=["open", "secret"])
+def test_reset_before_the_first_byte(lab, pair, secret):
+    """An application that resets whom it has accepted was taken for one that isn't there: its visitors saw an empty answer."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+
+        def run():
+            while True:
+                try:
+                    reset(server.accept()[0])
+                except OSError:
+                    return
+
+        relay = lab.relay(path=pair.path, secret=secret)
+        client = lab.client(relay, server.getsockname()[1], path=pair.path, secret=secret)
+        with threads() as group:
+            group.start(run)
+            ends = []
+            for _ in range(40):
+                try:
+                    with connect(client.public) as visitor:
+                        ends.append(how_it_ends(visitor))
+                except ConnectionResetError:  # as soon as that
+                    ends.append((b"", "reset"))
+            server.shutdown(socket.SHUT_RDWR)
+    assert ends == 40 * [(b"", "reset")]
+    assert not client.process.find("is the application running there")
+
+
+@OURS
 def test_ordinary_ends_stay_ordinary(lab, pair):
     """What would make a reset of our death doesn't cut an end that both sides have wanted, however much is under way."""
     data = pattern("whole", SOME)

@@ -252,6 +252,20 @@ static void test_reset_drops_the_send_queue(void **state)
 	close(fd[1]);
 }
 
+/* Unread bytes at its end make a Unix socket's peer a connection that was reset, too. */
+static void test_unix_peer_with_unread_input_resets(void **state)
+{
+	int pair[2];
+	char byte;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(send(pair[0], "", 1, 0), 1);
+	assert_int_equal(close(pair[1]), 0);
+	assert_int_equal(recv(pair[0], &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	assert_int_equal(close(pair[0]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_linger_0_makes_a_reset_of_a_death),
 		cmocka_unit_test(test_lifted_linger_0_delivers_the_queue),
 		cmocka_unit_test(test_reset_drops_the_send_queue),
+		cmocka_unit_test(test_unix_peer_with_unread_input_resets),
 	};
 
 	return cmocka_run_group_tests_name("kernel/tcp_ends", tests, NULL, NULL);
