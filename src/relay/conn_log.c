@@ -53,6 +53,7 @@ static int open_file(const char *path, int *ret_fd)
 	if (strcmp(path, "-") != 0)
 		return file_open(path, O_WRONLY | O_APPEND | O_CREAT, 0640,
 			FILE_OR_PIPE | FILE_OR_DEVICE, ret_fd);
+	fd_unblock_output(STDOUT_FILENO);
 	fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;

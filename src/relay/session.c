@@ -216,16 +216,31 @@ static void session_serve(struct session *s, struct endpoint *e, enum relay_even
 		session_grant(s);
 }
 
+/*
+ * The client's end is there, perhaps not yet read: what one turn of the loop brings comes in no
+ * order of its own, and a client that was started anew asks for the port of the one that has gone.
+ */
+static bool session_is_over(const struct session *s)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	return getsockopt(s->chan.fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	       info.tcpi_state != TCP_ESTABLISHED;
+}
+
 static void session_open_tunnel(struct session *s)
 {
 	struct relay *relay = s->relay;
-	struct endpoint *e;
+	struct endpoint *e = s->hs.port ? endpoint_find(relay, s->hs.port) : NULL;
 	enum ports_refusal refusal;
 
 	if (relay->phase != RELAY_PHASE_SERVING) {
 		session_refuse(s, "the server is shutting down");
 		return;
 	}
+	if (e && session_is_over(e->session))
+		session_end(e->session, "closed by the client");
 	if (!limits_take_tunnel(&relay->limits, &s->from)) {
 		relay->counts.tunnels_over_limit++;
 		session_refuse(s, ERROR_TOO_MANY_TUNNELS);

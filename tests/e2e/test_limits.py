@@ -315,8 +315,7 @@ def test_guesses_begun_at_once_are_one(lab, net):
     guesses[0].send({"Authenticate": "00" * 32})
     assert guesses[0].recv() == {"Error": "invalid secret"}
     for guess, challenge in zip(guesses[1:], challenges[1:]):
-        guess.send({"Authenticate": tag("s3cret", challenge)})
-        guess.send({"Hello": 0})
+        guess.send({"Authenticate": tag("s3cret", challenge)}, {"Hello": 0})
         assert guess.recv() is None
     assert relay.metrics()["bore_bad_secrets_total"] == 1
 

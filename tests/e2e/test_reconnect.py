@@ -11,7 +11,7 @@ from harness.lab import STOCK_PORT, Client, Relay, listening_at, new_host
 from harness.netns import unusable
 from harness.streams import connect, ping, recv_exact
 from harness.wait import DEADLINE, SANITIZER, SCALE, wait_for
-from harness.wire import FakeRelay, RawClient
+from harness.wire import FakeRelay, RawClient, tag
 
 # Of one core; an idle or waiting client uses next to none.
 BUSY = 0.1 * SCALE
@@ -355,6 +355,20 @@ def test_client_is_killed_and_its_port_is_free_at_once(lab, kind):
         client.process.kill()
         client = lab.client(relay, app, kind=kind, port=client.port)
     ping(client.public)
+
+
+def test_end_behind_the_wish_for_its_port(lab):
+    """A relay that is told both in one turn took the port for taken, when the wish for it came up before the end."""
+    relay = lab.relay(secret="s3cret")
+    with RawClient(relay, "s3cret") as old, RawClient(relay, "s3cret") as new:
+        old.hello()
+        challenge = new.recv()["Challenge"]
+        relay.process.signal(signal.SIGSTOP)
+        wait_for(lambda: relay.process.stopped(), "the relay is stopped")
+        new.send({"Authenticate": tag("s3cret", challenge)}, {"Hello": old.port})
+        old.close()
+        relay.process.signal(signal.SIGCONT)
+        assert new.recv() == {"Hello": old.port}
 
 
 def test_silent_client_that_beats(lab):

@@ -127,6 +127,10 @@ class Process:
 
     # What /proc knows.
 
+    def stopped(self):
+        """Whether a SIGSTOP has come to effect."""
+        return pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+
     def cpu(self):
         """CPU seconds used so far, all threads: the process' clock, see clock_getcpuclockid(3)."""
         return time.clock_gettime((~self.pid << 3) | CPUCLOCK_SCHED)
