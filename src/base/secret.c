@@ -89,7 +89,7 @@ void secret_clear(struct secret *s)
  * A file, or a pipe to its end (`--secret-file <(pass show relay)`). Whether a pipe has a writer is
  * told by read(2): 0, where there is none, and EAGAIN where there is one that is silent.
  */
-static ssize_t read_whole(int fd, char *text, size_t max)
+static int read_whole(int fd, char *text, size_t max)
 {
 	uint64_t end_ms = clock_now_ms() + SECRET_WRITER_MS, now_ms;
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
@@ -119,15 +119,14 @@ static ssize_t read_whole(int fd, char *text, size_t max)
 		if (poll(&poll_fd, 1, (int)(end_ms - now_ms)) > 0)
 			writer = true;
 	}
-	return (ssize_t)len;
+	return (int)len;
 }
 
 int secret_read_file(struct secret *s, const char *path, const char **ret_why)
 {
 	_cleanup_(secret_unmapp) char *text = NULL;
 	_cleanup_(fd_closep) int fd = -1;
-	ssize_t len;
-	int r;
+	int r, len;
 
 	r = file_open(path, O_RDONLY, 0, FILE_OR_PIPE, &fd);
 	if (r >= 0)
@@ -135,8 +134,8 @@ int secret_read_file(struct secret *s, const char *path, const char **ret_why)
 	len = r < 0 ? r : read_whole(fd, text, SECRET_MAX_LEN + 1);
 	if (len < 0) {
 		*ret_why = len == -ETIMEDOUT ? "it is a pipe, and nothing has come through it"
-					     : file_why((int)len);
-		return (int)len;
+					     : file_why(len);
+		return len;
 	}
 	if (len > SECRET_MAX_LEN) {
 		*ret_why = "is longer than 4096 bytes";

@@ -82,8 +82,8 @@ void lingering_add(struct lingering *l, int fd)
 		free(s);
 		return;
 	}
-	if (l->count == LINGER_MAX)
-		socket_close(l, list_entry(list_first(&l->sockets), struct linger_socket, link));
+	if (l->count == LINGER_MAX) /* the oldest */
+		socket_close(l, list_entry(l->sockets.next, struct linger_socket, link));
 	list_push_back(&l->sockets, &s->link);
 	l->count++;
 }
