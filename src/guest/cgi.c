@@ -149,8 +149,17 @@ static void reply_output(
 		return;
 	}
 	/* These have no document, whatever the program says. */
-	if (response.status == 204 || response.status == 205 || response.status == 304)
+	if (response.status == 204 || response.status == 205 || response.status == 304) {
 		len = response.body;
+	} else if (len - response.body < response.length &&
+		   strcmp(serve_request_method(request), "HEAD") != 0) {
+		(void)snprintf(why, sizeof(why),
+			"it has written %" PRIu64 " of the %" PRIu64
+			" bytes that its Content-Length says",
+			len - response.body, response.length);
+		refuse(request, BAD_GATEWAY, why);
+		return;
+	}
 	if (len <= head_len)
 		serve_reply_data(request, response.status, head + response.body,
 			(size_t)len - response.body);

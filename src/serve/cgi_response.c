@@ -107,6 +107,10 @@ static int take_field(struct cgi_response *response, const struct field *field, 
 		seen[special] = true;
 	if (special == STATUS)
 		return parse_status(field->value, response, ret_why);
+	/* Not passed on, but what it promises must have come. */
+	if (strcasecmp(field->name, "Content-Length") == 0)
+		(void)parse_u64(
+			field->value, strlen(field->value), 0, UINT64_MAX, &response->length);
 	if (field_is_servers(field->name, strlen(field->name)))
 		return 0;
 	if (response->count == CGI_FIELDS_MAX)
@@ -127,6 +131,7 @@ int cgi_response_parse(
 	ret_response->status = 0;
 	ret_response->reason = "";
 	ret_response->count = 0;
+	ret_response->length = 0;
 	for (;;) {
 		char *end = memchr(head + at, '\n', max - at);
 		size_t line_len;

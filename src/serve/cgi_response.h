@@ -11,6 +11,7 @@
 #define SERVE_CGI_RESPONSE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "serve/field.h"
 
@@ -23,7 +24,8 @@ struct cgi_response {
 	const char *reason; /* in the head, without control characters; "": none was said */
 	struct field fields[CGI_FIELDS_MAX]; /* in the head; to be given on, without Status */
 	size_t count;
-	size_t body; /* where the document begins */
+	size_t body;     /* where the document begins */
+	uint64_t length; /* of the document, as its Content-Length says; 0: it doesn't */
 };
 
 /*

@@ -178,6 +178,18 @@ def test_responses(serve):
     assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "5", b"")
 
 
+def test_document_shorter_than_its_length(serve):
+    """It was sent with the length that it had, so that a document which is missing its end looked whole."""
+    web = serve()
+    head = "Content-Type: text/plain\nContent-Length: %d\n\n12345"
+    assert write(web, head % 6).status == 502
+    web.process.wait_line(r"502 for .*: it has written 5 of the 6 bytes that its Content-Length says")
+    for length in (5, 4):
+        answer = write(web, head % length)
+        assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "5", b"12345")
+    assert write(web, head % 6, method="HEAD").status == 200
+
+
 def test_what_is_legal_is_passed_on(serve):
     """A teapot became "Non-Standard Status", and an empty value no header at all."""
     web = serve()

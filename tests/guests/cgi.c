@@ -16,7 +16,7 @@ static void do_echo(const char *query)
 	size_t n;
 
 	/* The headers are to be dropped: they would break the reply's frame. */
-	printf("Content-Type: application/octet-stream\nContent-Length: 3\n"
+	printf("Content-Type: application/octet-stream\nContent-Length: 0\n"
 	       "Transfer-Encoding: chunked\nConnection: close\n\n");
 	while ((n = fread(buffer, 1, sizeof(buffer), stdin)) > 0)
 		fwrite(buffer, 1, n, stdout);
