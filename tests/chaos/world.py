@@ -183,10 +183,14 @@ def closed_visitors(log):
 
 
 def client_figures(tunnel):
-    """(events opened, events closed, bytes in, bytes out, the metrics' bytes in and out) of a client of ours."""
+    """
+    (events opened, events closed, bytes in, bytes out, the metrics' bytes in and out) of a client of ours. One that was
+    turned away is told once, as closed, and has moved nothing.
+    """
     events = [json.loads(line.text) for line, _ in tunnel.client.find(r"^\{")]
     opened = [event["id"] for event in events if event["event"] == "visitor_opened"]
     closed = [event for event in events if event["event"] == "visitor_closed"]
+    closed = [event for event in closed if event["id"] in opened or event["bytes_in"] or event["bytes_out"]]
     at = next(event["address"] for event in events if event["event"] == "metrics")
     with tunnel.home.entered():
         values = read_metrics(int(at.rsplit(":", 1)[1]))
