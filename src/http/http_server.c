@@ -185,7 +185,7 @@ static bool request_take_body(struct http_request *request, const void *data, si
 		const struct http_conn *conn = http_conn_of(request->connection);
 
 		if (conn)
-			(void)shutdown(conn->fd, SHUT_RDWR);
+			lingering_cut(conn->fd);
 		return false;
 	}
 	if (request->replied)

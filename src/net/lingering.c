@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "net/sockopt.h"
 
 #define DROP_AT_ONCE (1u << 20)
 #define EVENTS 16
@@ -114,6 +115,12 @@ void lingering_run(struct lingering *l)
 		if (now_ms >= s->end_ms || now_ms - s->heard_ms >= LINGER_SILENCE_MS)
 			socket_close(l, s);
 	}
+}
+
+void lingering_cut(int fd)
+{
+	sockopt_set_reset(fd);
+	(void)shutdown(fd, SHUT_RDWR);
 }
 
 bool lingering_peer_has_ended(int fd)

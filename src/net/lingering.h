@@ -44,6 +44,12 @@ void lingering_add(struct lingering *l, int fd);
 void lingering_run(struct lingering *l);
 
 /*
+ * The other way: ends a connection whose peer has sent too much, in a reset when it is closed. An
+ * ordinary end may leave the peer before a window that was full, and that nobody opens any more.
+ */
+void lingering_cut(int fd);
+
+/*
  * Whether the peer has ended its side, and every byte before that has been read. An edge-triggered
  * reader that takes a short read for the last one doesn't see an end that came with the bytes.
  */

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "mhd/mhd.h"
 #include "mhd/reason.h"
+#include "net/lingering.h"
 #include "serve/internal.h"
 #include "serve/serve.h"
 #include "serve/target.h"
@@ -99,7 +100,7 @@ bool request_take_body(struct serve_request *r, const void *data, size_t len)
 {
 	r->body_seen += len;
 	if (r->body_seen > MHD_DROP_MAX) {
-		(void)shutdown(r->conn->fd, SHUT_RDWR);
+		lingering_cut(r->conn->fd);
 		return false;
 	}
 	if (r->status)
