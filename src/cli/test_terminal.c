@@ -38,10 +38,16 @@ static const struct {
 
 static void read_shown(int fd, char *shown, size_t size)
 {
-	ssize_t n = read(fd, shown, size - 1);
+	size_t len = 0;
+	ssize_t n;
 
-	assert_true(n >= 0);
-	shown[n] = '\0';
+	/* A terminal may hand a line on in pieces. */
+	do {
+		n = read(fd, shown + len, size - 1 - len);
+		assert_true(n > 0);
+		len += (size_t)n;
+	} while (!memchr(shown, '\n', len));
+	shown[len] = '\0';
 	shown[strcspn(shown, "\n")] = '\0';
 }
 

@@ -54,6 +54,11 @@ void *operator new(std::size_t size)
 	return memory;
 }
 
+void *operator new(std::size_t size, const std::nothrow_t &) noexcept
+{
+	return std::malloc(size ? size : 1);
+}
+
 void operator delete(void *memory) noexcept
 {
 	secret_free(memory);

@@ -20,7 +20,8 @@ static void on_name(void *arg, const struct name *module, const struct name *nam
 {
 	if (module->len)
 		check(arg, module);
-	check(arg, name);
+	if (name->len)
+		check(arg, name);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
