@@ -185,12 +185,12 @@ def closed_visitors(log):
 def client_figures(tunnel):
     """
     (events opened, events closed, bytes in, bytes out, the metrics' bytes in and out) of a client of ours. One that was
-    turned away is told once, as closed, and has moved nothing.
+    turned away is told as closed alone, and has moved nothing; a relay may announce him again.
     """
     events = [json.loads(line.text) for line, _ in tunnel.client.find(r"^\{")]
     opened = [event["id"] for event in events if event["event"] == "visitor_opened"]
     closed = [event for event in events if event["event"] == "visitor_closed"]
-    closed = [event for event in closed if event["id"] in opened or event["bytes_in"] or event["bytes_out"]]
+    closed = [event for event in closed if not event.get("turned_away") or event["bytes_in"] or event["bytes_out"]]
     at = next(event["address"] for event in events if event["event"] == "metrics")
     with tunnel.home.entered():
         values = read_metrics(int(at.rsplit(":", 1)[1]))
