@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #include "app/plan.h"
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
 

@@ -15,7 +15,7 @@
 #include "app/artefact.h"
 #include "app/plan.h"
 #include "app/rule.h"
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"

@@ -17,7 +17,8 @@
 
 #include "app/find.h"
 #include "app/rule.h"
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/log.h"
 
 #define SHOWN_MAX 256 /* of a path in a message */

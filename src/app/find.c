@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "app/rule.h"
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 
 void found_clear(struct found *found)

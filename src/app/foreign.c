@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #define SPIN "is a module of Spin 1, which is not supported; build it as a component"
 #define CANDIDATE(version)                                        \

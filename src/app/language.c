@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 /* What stands before the number of the descriptor, and behind it. */
 static const struct {

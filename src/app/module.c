@@ -19,7 +19,8 @@
 
 #include "app/foreign.h"
 #include "app/names.h"
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
 

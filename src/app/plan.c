@@ -17,7 +17,8 @@
 
 #include "app/find.h"
 #include "app/rule.h"
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/hash.h"
 
 #define LEFTOVER_AGE_S 86400 /* no build takes so long: nobody will ask for its output */

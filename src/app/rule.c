@@ -5,7 +5,7 @@
  */
 #include "app/rule.h"
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #define INSTALL_C "apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32"
 #define INSTALL_CXX INSTALL_C " libc++-14-dev-wasm32 libc++abi-14-dev-wasm32"

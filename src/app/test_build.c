@@ -20,7 +20,7 @@
 #include "app/build_cache.h"
 #include "app/plan.h"
 #include "app/rule.h"
-#include "base/err.h"
+#include "base/owner.h"
 
 /* The smallest that exports a function _start. */
 #define PROGRAM "\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\12\1\6_start\0\0\12\4\1\2\0\13"

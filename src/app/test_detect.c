@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "app/rule.h"
-#include "base/err.h"
+#include "base/lang.h"
 
 #define FILES_MAX 5
 #define CACHE "/cache"

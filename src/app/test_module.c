@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #define CORE "\0asm\1\0\0\0"
 #define BYTES(text) text, sizeof(text) - 1

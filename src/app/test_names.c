@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #define TEXT_MAX 256
 #define BYTES(text) text, sizeof(text) - 1

@@ -5,7 +5,7 @@
  */
 #include "base/buf.h"
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #include <assert.h>
 #include <errno.h>

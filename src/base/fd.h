@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Closing, reading and writing file descriptors. A descriptor variable starts at -1 and has one
- * owner; ownership moves with take_fd() of base/err.h.
+ * owner; ownership moves with take_fd() of base/owner.h.
  */
 #ifndef BASE_FD_H
 #define BASE_FD_H

@@ -7,7 +7,7 @@
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #include <stdbool.h>
 #include <stddef.h>

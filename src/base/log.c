@@ -4,6 +4,7 @@
  * workers log too. What stderr is gets looked at once, by whichever thread logs first: the
  * answer is the same for all, so a race merely looks twice.
  */
+#include "base/lang.h"
 #include "base/log.h"
 
 #include <assert.h>

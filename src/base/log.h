@@ -12,7 +12,7 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,7 +5,7 @@
  */
 #include "base/parse.h"
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #include <errno.h>
 #include <stdbool.h>

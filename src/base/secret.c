@@ -7,7 +7,7 @@
 #include "base/secret.h"
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/file.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Closing and handing over descriptors; the helpers of base/err.h. */
+/* Closing and handing over descriptors; the helpers of base/owner.h. */
 #include "base/fd.h"
 
 #include <stdarg.h>
@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 
 static void test_close_keeps_errno_and_takes_minus_one(void **state)
 {

@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/fd.h"
 
 #define WRITING (O_WRONLY | O_APPEND)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The intrusive list. */
+#include "base/lang.h"
 #include "base/list.h"
 
 #include <stdarg.h>

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <string.h>
-#include "base/err.h"
+#include "base/lang.h"
 
 static const struct {
 	const char *text;

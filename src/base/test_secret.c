@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "base/err.h"
+#include "base/lang.h"
 
 /* A directory of its own per test; state is its path. */
 static int setup(void **state)

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 static void test_characters(void **state)
 {

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <string.h>
-#include "base/err.h"
+#include "base/lang.h"
 
 #define TEXT "0123abcd-4567-89ef-a5b6-00ff10203040"
 

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 size_t utf8_len(const char *text, size_t len)
 {

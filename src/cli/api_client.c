@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/secret.h"
 #include "cli/exit_code.h"
 #include "cli/terminal.h"

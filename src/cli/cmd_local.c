@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/log.h"
 #include "base/prometheus.h"
 #include "cli/commands.h"

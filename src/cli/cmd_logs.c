@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "cli/running.h"
 #include "cli/terminal.h"
 #include "cli/usage.h"

@@ -14,7 +14,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "cli/browser.h"

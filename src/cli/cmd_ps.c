@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "cli/running.h"
 #include "cli/usage.h"
 #include "cli/wasmrun_commands.h"

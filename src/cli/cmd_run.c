@@ -13,7 +13,8 @@
 
 #include "app/build.h"
 #include "app/module.h"
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "cli/runtime.h"

@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "cli/running.h"
 #include "cli/terminal.h"

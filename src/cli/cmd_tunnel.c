@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/secret.h"
 #include "cli/common_options.h"
 #include "cli/running.h"

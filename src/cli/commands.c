@@ -4,7 +4,7 @@
  */
 #include "cli/commands.h"
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "cli/meta_commands.h"
 
 static const struct option_table completion_table = META_COMPLETION_TABLE("bore");

@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <stdio.h>
 
-#include "base/err.h"
 #include "cli/program.h"
 #include "cli/usage.h"
 #include "conf/option.h"

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/prometheus.h"
 #include "net/chan.h"
 

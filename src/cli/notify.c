@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 
 int notify_send(const char *state)

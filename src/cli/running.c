@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "base/parse.h"
 #include "base/printable.h"
 #include "cli/exit_code.h"

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/log.h"
 #include "cli/common_options.h"
 #include "cli/event.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/owner.h"
 #include "base/printable.h"
 
 #define COLOURS_OFF "\033[0m"

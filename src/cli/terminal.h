@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 /*
  * A line of an application or of its build, without its newline. Colours (SGR, ECMA-48 8.3.117)

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "cli/test_program_tables.h"
 #include "conf/option.h"
 

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/lang.h"
 #include "base/clock.h"
 #include "net/chan.h"
 

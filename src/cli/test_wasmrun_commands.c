@@ -8,7 +8,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "base/err.h"
 #include "cli/test_program_tables.h"
 
 static void test_tables(void **state)

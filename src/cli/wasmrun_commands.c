@@ -4,7 +4,7 @@
  */
 #include "cli/wasmrun_commands.h"
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "cli/meta_commands.h"
 #include "os/run_config.h"
 

@@ -14,7 +14,7 @@
 
 #include <stddef.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "conf/option_table.h"
 
 #define OPTION_ERROR_MAX 512 /* a message and its NUL; what is longer is cut */

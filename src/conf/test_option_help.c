@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lang.h"
+
 #include "conf/option.h"
 #include "conf/option_complete.h"
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
+#include "base/lang.h"
 #include "base/secret.h"
 #include "conf/option.h"
 

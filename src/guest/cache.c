@@ -14,7 +14,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/parse.h"

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/err.h"
 #include "guest/call.h"
 #include "guest/drain.h"
 #include "guest/streams.h"

@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "guest/call.h"
 #include "guest/drain.h"
 #include "guest/streams.h"

@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "guest/call.h"
 #include "guest/drain.h"

@@ -18,16 +18,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "guest/guest_config.h"
 #include "guest/guest_exit.h"
-#include "guest/instance.h"
-#include "guest/program.h"
+#include "guest/wasm_instance.h"
+#include "guest/compiled.h"
 #include "serve/cgi_env.h"
 #include "serve/cgi_response.h"
-#include "serve/request.h"
+#include "serve/serve_request.h"
 #include "serve/serve.h"
 
 #define LOG "cgi"
@@ -41,7 +42,7 @@
 enum { BAD_REQUEST = 400, BROKEN = 500, BAD_GATEWAY = 502, BUSY = 503, LATE = 504 };
 
 struct cgi {
-	struct program program;
+	struct compiled program;
 	uint16_t port; /* the listener's */
 	int null;      /* the input of a request without a body */
 	int err;       /* standard error of the programs */
@@ -49,7 +50,7 @@ struct cgi {
 
 static void cgi_close(struct cgi *c)
 {
-	program_close(&c->program);
+	compiled_close(&c->program);
 	c->null = fd_close(c->null);
 	c->err = fd_close(c->err);
 }
@@ -216,7 +217,7 @@ static void cgi_answer(void *owner, struct serve_request *request)
 	struct cgi *c = owner;
 	_cleanup_(cgi_env_clear) struct cgi_env env = { 0 };
 	_cleanup_(fd_closep) int out = -1;
-	struct instance_io io = { .in = c->null, .err = c->err };
+	struct wasm_instance_io io = { .in = c->null, .err = c->err };
 	struct guest_end end;
 	uint64_t body_len;
 	int r = make_env(c, request, &env);
@@ -237,7 +238,7 @@ static void cgi_answer(void *owner, struct serve_request *request)
 		io.in = serve_request_body(request, &body_len);
 		(void)lseek(io.in, 0, SEEK_SET);
 	}
-	instance_run(&c->program, &io, &end);
+	wasm_instance_run(&c->program, &io, &end);
 	answer_after(request, &end, &out);
 }
 
@@ -268,9 +269,9 @@ int cgi_run(struct guest_config *config)
 	c.port = port_of(config->listen_fd);
 	c.null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	c.err = open_error();
-	r = program_open(&c.program, config);
+	r = compiled_open(&c.program, config);
 	if (r == 0)
-		r = instance_check(&c.program);
+		r = wasm_instance_check(&c.program);
 	if (r != 0)
 		return r;
 	serve.status_fd = config->status_fd;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/fd.h"
 #include "base/parse.h"
 #include "guest/cgi.h"

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #define GUEST_WHY_MAX 640
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <wasmtime.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "guest/call.h"
 #include "guest/drain.h"
 #include "guest/streams.h"

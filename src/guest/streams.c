@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "guest/drain.h"
 #include "net/sockopt.h"

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #define SIZE 1024
 

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"
 

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 static const struct {
 	int host;

@@ -13,10 +13,9 @@
 #include <unistd.h>
 #include <wasmtime.h>
 
-#include "base/err.h"
 #include "guest/guest_config.h"
 #include "guest/guest_exit.h"
-#include "guest/instance.h"
+#include "guest/wasm_instance.h"
 
 #define FIRST_DIR_FD 3
 
@@ -84,7 +83,7 @@ static bool give_env(struct wasi_config_t *wasi, char **env, size_t len)
  * of all descriptors, and ours, which is simply its number.
  */
 static int set_env(struct wasi_config_t *wasi, const struct guest_config *config,
-	const struct instance_io *io, struct guest_end *end)
+	const struct wasm_instance_io *io, struct guest_end *end)
 {
 	uint32_t fd = wasi_listener_fd(config);
 	size_t n = 0, n_more = io ? io->n_env : 0;
@@ -130,7 +129,7 @@ static int add_stand_in(struct wasi_config_t *wasi, struct guest_end *end)
 }
 
 static int add_dirs(struct wasi_config_t *wasi, const struct guest_config *config,
-	const struct instance_io *io, struct guest_end *end)
+	const struct wasm_instance_io *io, struct guest_end *end)
 {
 	for (size_t i = 0; i < config->n_dirs; i++) {
 		const struct guest_dir *dir = &config->dirs[i];
@@ -144,7 +143,7 @@ static int add_dirs(struct wasi_config_t *wasi, const struct guest_config *confi
 	return config->listens && !io ? add_stand_in(wasi, end) : 0;
 }
 
-int wasi_setup(const struct guest_config *config, const struct instance_io *io,
+int wasi_setup(const struct guest_config *config, const struct wasm_instance_io *io,
 	struct guest_end *end, struct wasi_config_t **ret_wasi)
 {
 	struct wasi_config_t *wasi = wasi_config_new();

@@ -5,8 +5,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/err.h"
-
 /* "\0asm", then version 1 and layer 0 for a module, layer 1 with any version for a component. */
 #define PREAMBLE_LEN 8
 static const uint8_t magic[4] = { 0x00, 'a', 's', 'm' };

@@ -2,7 +2,7 @@
 /* The table of calls, and addresses between the guest's memory and the host. */
 #include <errno.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "guest/wasmedge.h"
 
 const struct call_entry wasmedge_table[] = {

@@ -8,7 +8,8 @@
 #include <netdb.h>
 #include <stddef.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "guest/wasi.h"
 #include "guest/wasmedge.h"
 

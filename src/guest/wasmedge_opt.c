@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"
 #include "guest/wasmedge.h"

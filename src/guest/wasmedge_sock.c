@@ -4,7 +4,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"

@@ -9,14 +9,14 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/log.h"
 #include "guest/cgi.h"
 #include "guest/drain.h"
 #include "guest/guest_config.h"
 #include "guest/guest_exit.h"
-#include "guest/instance.h"
-#include "guest/program.h"
+#include "guest/wasm_instance.h"
+#include "guest/compiled.h"
 #include "serve/files.h"
 #include "serve/serve.h"
 
@@ -33,11 +33,11 @@ static void raise_descriptor_limit(void)
 
 static int run_program(struct guest_config *config)
 {
-	_cleanup_(program_close) struct program program = { 0 };
-	int r = program_open(&program, config);
+	_cleanup_(compiled_close) struct compiled program = { 0 };
+	int r = compiled_open(&program, config);
 
 	if (r == 0)
-		instance_run(&program, NULL, &config->end);
+		wasm_instance_run(&program, NULL, &config->end);
 	return r;
 }
 

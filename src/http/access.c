@@ -11,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/parse.h"
 
 #define SCHEME "http://"

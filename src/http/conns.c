@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/log.h"
 #include "http/http_server.h"
 #include "mhd/mhd.h"

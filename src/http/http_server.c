@@ -14,14 +14,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "http/access.h"
 #include "http/conns.h"
-#include "http/internal.h"
-#include "http/request.h"
+#include "http/http_internal.h"
+#include "http/http_request.h"
 #include "http/route.h"
 #include "mhd/mhd.h"
 #include "net/lingering.h"
@@ -87,7 +87,7 @@ static void request_refuse_access(struct http_request *request, enum access_verd
 		http_reply_error(request, status, "%s", access_verdict_text(verdict));
 	}
 	if (verdict == ACCESS_BAD_TOKEN && request->response)
-		response_add(request->response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+		http_response_add(request->response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
 }
 
 /* Other sites may lead to the page, but to nothing of the API. */
@@ -130,7 +130,7 @@ static void request_refuse_path(struct http_request *request, const char *allow)
 	http_reply_error(
 		request, MHD_HTTP_METHOD_NOT_ALLOWED, "this path has another method: %s", allow);
 	if (request->response)
-		response_add(request->response, MHD_HTTP_HEADER_ALLOW, allow);
+		http_response_add(request->response, MHD_HTTP_HEADER_ALLOW, allow);
 }
 
 /* Finds its route, or gives it the reply that says why there is none, or why it can't be read. */
@@ -415,16 +415,16 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	server_run(poll->data);
 }
 
-void server_run_soon(struct http_server *server)
+void http_server_run_soon(struct http_server *server)
 {
 	server->again = true;
 	(void)uv_idle_start(&server->idle, on_idle);
 }
 
-void server_let_go(struct http_server *server)
+void http_server_let_go(struct http_server *server)
 {
 	server->kept--;
-	server_run_soon(server);
+	http_server_run_soon(server);
 }
 
 /* --- public --- */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 static const char *const names[] = {
 	[HTTP_GET] = "GET",

@@ -20,7 +20,7 @@ enum http_method {
 };
 
 /*
- * Answers by one of the http_reply_...() of http/request.h, before it returns or later, on the
+ * Answers by one of the http_reply_...() of http/http_request.h, before it returns or later, on the
  * control loop: until then the request waits, which costs nothing.
  */
 typedef void (*http_handler_fn)(void *owner, struct http_request *request);

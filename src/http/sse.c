@@ -11,9 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
-#include "http/internal.h"
-#include "http/request.h"
+#include "http/http_internal.h"
+#include "http/http_request.h"
 
 #define BLOCK_SIZE 4096 /* of what libmicrohttpd asks for at once */
 #define BEAT ":\n\n"
@@ -113,7 +112,7 @@ static void reader_wake(struct sse_reader *reader)
 		return;
 	reader->suspended = false;
 	MHD_resume_connection(reader->connection);
-	server_run_soon(reader->server);
+	http_server_run_soon(reader->server);
 }
 
 void sse_hub_init(struct sse_hub *hub)
@@ -139,7 +138,7 @@ struct sse_reader *sse_accept(struct sse_hub *hub, struct http_request *request)
 			MHD_SIZE_UNKNOWN, BLOCK_SIZE, on_read, reader, on_free);
 	if (!response) {
 		free(reader);
-		request_reply(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
+		http_request_reply(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
 		return NULL;
 	}
 	reader->hub = hub;
@@ -148,8 +147,8 @@ struct sse_reader *sse_accept(struct sse_hub *hub, struct http_request *request)
 	sse_queue_init(&reader->queue, SSE_QUEUE_MAX);
 	list_push_back(&hub->readers, &reader->link);
 	hub->count++;
-	response_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
-	request_reply(request, MHD_HTTP_OK, response);
+	http_response_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
+	http_request_reply(request, MHD_HTTP_OK, response);
 	return reader;
 }
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "http/access.h"
 
 #define TOKEN "0123456789abcdef"

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/lang.h"
+
 #include "http/http_server.h"
 
 static struct addr ip(const char *text)

@@ -14,9 +14,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "http/http_server.h"
-#include "http/request.h"
+#include "http/http_request.h"
 #include "http/route.h"
 #include "http/sse.h"
 

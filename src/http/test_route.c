@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "http/route.h"
 
 static const struct http_route routes[] = {

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 /*
  * A connection that is kept alive is kept for longer than the usual front keeps its own (nginx and

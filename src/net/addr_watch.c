@@ -7,7 +7,8 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 
 static void on_readable(uv_poll_t *poll, int status, int events)

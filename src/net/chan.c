@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <sys/socket.h>
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "net/sockopt.h"
 

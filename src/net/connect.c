@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "net/addr.h"
 #include "net/local_ports.h"

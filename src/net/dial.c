@@ -19,7 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "net/connect.h"
 

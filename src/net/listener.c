@@ -17,7 +17,8 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "net/reserve.h"
 #include "net/sockopt.h"

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/parse.h"
 

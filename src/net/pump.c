@@ -20,7 +20,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "base/err.h"
 #include "base/fd.h"
 #include "net/sockopt.h"
 

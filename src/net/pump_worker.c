@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/fd.h"
 
 #define WORKER_EVENTS 128

@@ -10,7 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
-#include "base/err.h"
+#include "base/lang.h"
 
 static struct addr ip(const char *text, uint16_t port)
 {

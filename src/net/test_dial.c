@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/fd.h"
 
 #define DEADLINE_MS 30000

@@ -16,7 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "net/reserve.h"
 #include "net/sockopt.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #define BULK_BYTES (24U * 1024U * 1024U)
 #define MESSAGE_BYTES 300

@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <sys/socket.h>
 
-#include "base/err.h"
 #include "base/fd.h"
 
 #define APP_BYTES (4U * 1024U * 1024U)

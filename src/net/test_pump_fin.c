@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/fd.h"
 
 /* With buffers of 64 KiB, which the kernel doubles: more than the reader's, less than all on the

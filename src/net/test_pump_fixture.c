@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "net/sockopt.h"
 

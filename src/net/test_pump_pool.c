@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "net/pipe_pool.h"
 
 #define MANY 150

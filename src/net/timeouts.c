@@ -5,6 +5,8 @@
 
 #include <assert.h>
 
+#include "base/lang.h"
+
 static void on_timer(uv_timer_t *timer);
 
 static void schedule(struct timeouts *q)

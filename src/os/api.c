@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/uuid.h"
 #include "http/http_server.h"
-#include "http/text.h"
+#include "http/json_text.h"
 #include "os/api_internal.h"
 
 /* The addresses by whose names http/access.h knows the user's own programs; the rest of 127.0.0.0/8
@@ -96,7 +96,7 @@ void api_app_changed(struct api *api, const char *cause)
 	json_t *app = api_app_json(api);
 
 	if (app)
-		(void)json_object_set_new(app, "cause", text_json_or_null(cause));
+		(void)json_object_set_new(app, "cause", json_text_or_null(cause));
 	api_events_publish(api, "app", app);
 }
 
@@ -106,7 +106,7 @@ void api_tunnel_changed(
 	json_t *tunnel = api_tunnel_json(api);
 
 	if (tunnel)
-		(void)json_object_set_new(tunnel, "cause", text_json_or_null(cause));
+		(void)json_object_set_new(tunnel, "cause", json_text_or_null(cause));
 	api_events_publish(api, "tunnel", tunnel);
 	if (new_state != TUNNEL_CONNECTING && new_state != TUNNEL_RECONNECTING)
 		api_waiters_answer(api);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The application's process. */
-#include "http/request.h"
-#include "http/text.h"
+#include "http/http_request.h"
+#include "http/json_text.h"
 #include "os/api_internal.h"
 #include "os/run_config.h"
 #include "os/supervisor.h"
@@ -22,8 +22,8 @@ json_t *api_app_json(struct api *api)
 		number_or_null((uint64_t)status.pid), "port", number_or_null(status.port), "url",
 		status.url, "memory_bytes", (json_int_t)status.memory_bytes, "cpu_ms",
 		(json_int_t)status.cpu_ms, "restarts", (json_int_t)status.restarts, "exit_reason",
-		text_json_or_null(status.exit_reason), "since", number_or_null(status.since_ms),
-		"project", text_json_or_null(api->config.run->project_path));
+		json_text_or_null(status.exit_reason), "since", number_or_null(status.since_ms),
+		"project", json_text_or_null(api->config.run->project_path));
 }
 
 void api_get_app(void *owner, struct http_request *request)

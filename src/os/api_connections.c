@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who has come: the open connections as they are now, then the closed ones, newest first. */
-#include "http/request.h"
+#include "http/http_request.h"
 #include "os/api_internal.h"
 #include "os/exposure.h"
 #include "tunnel/tunnel.h"

@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "http/request.h"
+#include "http/http_request.h"
 #include "os/api_internal.h"
 #include "os/exposure.h"
 

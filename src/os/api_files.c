@@ -15,12 +15,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/secret.h"
 #include "base/uuid.h"
-#include "http/request.h"
-#include "http/text.h"
+#include "http/http_request.h"
+#include "http/json_text.h"
 #include "os/api_internal.h"
 #include "os/run_config.h"
 
@@ -71,7 +72,7 @@ static json_t *entry_json(int dir, const struct dirent *entry)
 	       : S_ISLNK(st.st_mode) ? "link"
 				     : "other";
 	return json_pack("{s:o, s:s, s:I, s:I}", "name",
-		text_json(entry->d_name, strlen(entry->d_name)), "type", type, "size",
+		json_text(entry->d_name, strlen(entry->d_name)), "type", type, "size",
 		(json_int_t)st.st_size, "modified",
 		(json_int_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The ring of lines. */
-#include "base/err.h"
-#include "http/request.h"
-#include "http/text.h"
+#include "base/lang.h"
+#include "http/http_request.h"
+#include "http/json_text.h"
 #include "os/api_internal.h"
 #include "os/log_ring.h"
 
@@ -10,7 +10,7 @@ json_t *api_log_line_json(const struct log_line *line)
 {
 	return json_pack("{s:I, s:I, s:s, s:o}", "seq", (json_int_t)line->seq, "time",
 		(json_int_t)line->time_ms, "stream", log_stream_name(line->stream), "text",
-		text_json(line->text, line->len));
+		json_text(line->text, line->len));
 }
 
 /* The lines from `seq` on, at most `limit`; *ret_next is the number to go on from. */

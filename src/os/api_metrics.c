@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "base/prometheus.h"
-#include "http/request.h"
+#include "http/http_request.h"
 #include "net/pump_metrics.h"
 #include "net/pump_pool.h"
 #include "os/api_internal.h"

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "http/request.h"
+#include "base/lang.h"
+
+#include "http/http_request.h"
 #include "os/api_internal.h"
 
 #define TYPE_JSON "application/json"

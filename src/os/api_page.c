@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The page: three files, so that the content security policy can forbid anything inline. */
-#include "http/request.h"
+#include "http/http_request.h"
 #include "os/api_internal.h"
 
 void api_get_page(void *owner, struct http_request *request)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "http/request.h"
+#include "http/http_request.h"
 #include "os/api_internal.h"
 #include "os/exposure.h"
 #include "os/qr.h"

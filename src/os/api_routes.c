@@ -5,7 +5,7 @@
  */
 #include "os/api_internal.h"
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #define OK(schema_, help_)                                      \
 	{                                                       \

@@ -10,10 +10,10 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/secret.h"
-#include "http/request.h"
-#include "http/text.h"
+#include "http/http_request.h"
+#include "http/json_text.h"
 #include "net/host.h"
 #include "os/api_internal.h"
 #include "os/exposure.h"
@@ -42,14 +42,14 @@ json_t *api_tunnel_json(struct api *api)
 	return json_pack("{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I}, s:{s:I, s:I}, "
 			 "s:o}",
 		"success", 1, "status", tunnel_state_name(tunnel->state), "public_url",
-		text_json_or_null(status.public_url), "public_port", port_json(tunnel->public_port),
-		"server", text_json_or_null(status.server), "local_port",
+		json_text_or_null(status.public_url), "public_port", port_json(tunnel->public_port),
+		"server", json_text_or_null(status.server), "local_port",
 		port_json(status.local_port), "since",
 		tunnel->since_ms ? json_integer((json_int_t)tunnel->since_ms) : json_null(),
 		"reconnects", (json_int_t)tunnel->reconnects, "connections", "open",
 		(json_int_t)tunnel->conns_open, "total", (json_int_t)tunnel->conns_total, "bytes",
 		"in", (json_int_t)tunnel->bytes_in, "out", (json_int_t)tunnel->bytes_out, "error",
-		text_json_or_null(tunnel->error));
+		json_text_or_null(tunnel->error));
 }
 
 void api_tunnel_status(void *owner, struct http_request *request)
@@ -72,12 +72,12 @@ static void reply_outcome(struct api *api, struct http_request *request)
 	case TUNNEL_RECONNECTING:
 		http_reply_json(request, status.tunnel.state == TUNNEL_CONNECTED ? 200 : 202,
 			json_pack("{s:b, s:o, s:s}", "success", 1, "public_url",
-				text_json_or_null(status.public_url), "status", word));
+				json_text_or_null(status.public_url), "status", word));
 		break;
 	case TUNNEL_FAILED:
 		http_reply_json(request, 502,
 			json_pack("{s:b, s:s, s:o}", "success", 0, "status", word, "error",
-				text_json_or_null(status.tunnel.error)));
+				json_text_or_null(status.tunnel.error)));
 		break;
 	default:
 		http_reply_json(request, 409,

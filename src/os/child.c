@@ -13,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 
 #define CAUSE_MARK_LEN 7

@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "conf/option.h"
 #include "conf/option_value.h"
 #include "os/engine_program.h"

@@ -49,7 +49,7 @@ struct engine_command {
 
 /*
  * Take no more connections, serve those that are open, and end with the last of them. wasmtime is
- * brought to that by preload/visitors.h: its own way to an end (SIGINT) answers what still comes on
+ * brought to that by preload/accepted.h: its own way to an end (SIGINT) answers what still comes on
  * them with 500.
  */
 #define ENGINE_DRAIN_SIGNAL SIGUSR1

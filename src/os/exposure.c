@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/secret.h"
 #include "net/host.h"
 #include "net/pump_pool.h"

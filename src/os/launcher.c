@@ -8,7 +8,7 @@
 
 #include "app/build.h"
 #include "app/plan.h"
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/log.h"
 #include "os/engine_command.h"
 #include "os/process.h"

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
 
 struct slot {
 	char *text; /* owned; NULL: there was no memory for it */

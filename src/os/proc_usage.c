@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 
 #define TEXT_MAX 1024 /* of stat, which has some 50 numbers */

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/err.h"
 #include "base/log.h"
 
 #define SHOWN_MAX 256 /* of a path in a message */

@@ -6,7 +6,7 @@
 #include <qrencode.h>
 #include <stdbool.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 
 #define MARGIN_SVG 4 /* modules of quiet zone, as the standard asks for */
 /* Cameras do with less, and lines of a terminal are dear. */

@@ -4,8 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/err.h"
-
 void restarts_reset(struct restarts *r)
 {
 	*r = (struct restarts){ 0 };

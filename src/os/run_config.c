@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "app/module.h"
+#include "base/lang.h"
 #include "base/log.h"
 #include "conf/option_file.h"
 #include "conf/toml.h"

@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/uuid.h"
 

@@ -18,7 +18,8 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "conf/option_value.h"
 #include "os/builder.h"
 #include "os/gate.h"

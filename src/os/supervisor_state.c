@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 static const char *const names[] = {
 	[SUPERVISOR_STOPPED] = "stopped",

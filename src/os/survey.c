@@ -12,7 +12,7 @@
 #include <sys/statfs.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/hash.h"
 #include "base/log.h"
 

@@ -19,7 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "conf/option.h"
 
 #define BUILT "wasmrun/wasmtime-cli-48.0.8/bin"

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/lang.h"
 #include "base/fd.h"
 #include "os/supervisor_fixture.h"
 

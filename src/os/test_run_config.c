@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/lang.h"
+
 #include "app/module.h"
 #include "os/engine_command.h"
 

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 struct fixture {
 	char home[32], folder[48];

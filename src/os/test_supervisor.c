@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/fd.h"
 #include "os/gate.h"
 #include "os/supervisor_fixture.h"

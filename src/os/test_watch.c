@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "conf/option_table.h"
 
 #define DEADLINE_MS 60000

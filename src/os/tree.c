@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/hash.h"
 #include "conf/option_table.h"
 

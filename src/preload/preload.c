@@ -30,9 +30,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "preload/limits.h"
+#include "preload/watchdog.h"
 #include "preload/preload.h"
-#include "preload/visitors.h"
+#include "preload/accepted.h"
 
 #define PATIENCE_S 2 /* a component that was compiled before listens sooner */
 #define EXPORT __attribute__((visibility("default")))
@@ -101,7 +101,7 @@ static void start_threads(int request_timeout_ms)
 	if (pthread_create(&thread, NULL, watch_start, NULL) == 0)
 		(void)pthread_detach(thread);
 	if (request_timeout_ms >= 0)
-		limits_start((uint64_t)request_timeout_ms, take_no_more);
+		watchdog_start((uint64_t)request_timeout_ms, take_no_more);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
@@ -139,7 +139,7 @@ static void on_drain(int signal)
 	if (is_inherited(bound_fd))
 		(void)dup3(nobody_fd, bound_fd, O_CLOEXEC);
 	listen_fd = -1;
-	visitors_drain();
+	accepted_drain();
 	errno = saved;
 }
 
@@ -155,7 +155,7 @@ static void prepare_drain(void)
 		return;
 	(void)syscall(SYS_bind, nobody_fd, &name, sizeof name.sa_family);
 	(void)syscall(SYS_listen, nobody_fd, 0);
-	visitors_prepare();
+	accepted_prepare();
 	(void)sigaction(SIGUSR1, &action, NULL);
 }
 
@@ -195,7 +195,7 @@ EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 	if (r >= 0 && visitor) {
 		preload_tell(PRELOAD_VISITED);
-		visitors_add(r);
+		accepted_add(r);
 	}
 	return r;
 }

@@ -2,7 +2,7 @@
 /*
  * A thread that serves visitors reads and writes every now and then; one that has nothing to do
  * sleeps. So one that has used the processor in every tick of a long time, and has not made a call
- * of those that preload/visitors.c sees, is in a component all along. How much of the processor it
+ * of those that preload/accepted.c sees, is in a component all along. How much of the processor it
  * got is of no matter: there may be many of them, and few processors.
  */
 #include "preload/workers.h"

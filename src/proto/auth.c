@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/parse.h"
 
 #define DIGEST_LEN 32 /* SHA-256 */

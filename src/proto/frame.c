@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "proto/msg.h"
 
 int frame_find(uint8_t mark, const uint8_t *data, size_t len, size_t *ret_len)

@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 static const char *const failure_texts[] = {
 	[HANDSHAKE_OK] = "no failure",

@@ -12,10 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "proto/frame.h"
 #include "proto/line.h"
-#include "proto/text.h"
+#include "proto/json_escape.h"
 
 #define CLIENT (1 << ROLE_CLIENT)
 #define SERVER (1 << ROLE_SERVER)
@@ -184,7 +185,7 @@ int msg_decode(enum dialect dialect, enum role from, const uint8_t *data, size_t
 static int text_encode(const struct msg *m, char *frame, size_t len, const char *tail)
 {
 	size_t room = MSG_WIRE_MAX - strlen(tail) - len;
-	size_t used = text_escape(m->text, m->text_len, frame + len, room);
+	size_t used = json_escape(m->text, m->text_len, frame + len, room);
 
 	if (used < m->text_len && m->type == MSG_AUTHENTICATE)
 		return -EMSGSIZE;

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "proto/line.h"
 
 enum step {

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "proto/client_handshake.h"
 #include "proto/server_handshake.h"
 

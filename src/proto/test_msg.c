@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #define BORE DIALECT_BORE
 #define LINE DIALECT_LINE

@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"

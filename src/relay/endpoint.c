@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include "relay/internal.h"
+#include "relay/relay_internal.h"
 #include "relay/session.h"
 #include "relay/stream.h"
 

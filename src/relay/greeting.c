@@ -12,9 +12,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include "base/lang.h"
 #include "base/fd.h"
 #include "net/sockopt.h"
-#include "relay/internal.h"
+#include "relay/relay_internal.h"
 #include "relay/session.h"
 #include "relay/stream.h"
 

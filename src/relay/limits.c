@@ -4,7 +4,7 @@
 #include "relay/limits.h"
 
 #include <assert.h>
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/hash.h"
 
 /* One tunnel needs one port, so there are never more addresses with tunnels than this. */

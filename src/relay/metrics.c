@@ -2,10 +2,10 @@
 /* The relay's figures. Only reads. */
 #include "relay/relay.h"
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/prometheus.h"
 #include "net/pump_metrics.h"
-#include "relay/internal.h"
+#include "relay/relay_internal.h"
 
 static void write_limits(const struct relay_config *config, const struct prometheus *p)
 {

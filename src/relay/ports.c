@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include "base/err.h"
 #include "base/hash.h"
 #include "proto/handshake.h"
 

@@ -11,11 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/log.h"
 #include "relay/endpoint.h"
 #include "relay/greeting.h"
-#include "relay/internal.h"
+#include "relay/relay_internal.h"
 #include "relay/session.h"
 #include "relay/stream.h"
 

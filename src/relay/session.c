@@ -11,11 +11,12 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/lang.h"
 #include "base/log.h"
 #include "net/sockopt.h"
 #include "relay/endpoint.h"
 #include "relay/greeting.h"
-#include "relay/internal.h"
+#include "relay/relay_internal.h"
 #include "relay/stream.h"
 
 static const char *const state_names[] = {

@@ -11,11 +11,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/lang.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "net/sockopt.h"
 #include "relay/endpoint.h"
-#include "relay/internal.h"
+#include "relay/relay_internal.h"
 #include "relay/session.h"
 
 #define STREAM_SPARE_FDS \

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include "relay/internal.h"
+#include "relay/relay_internal.h"
 #include "relay/relay_fixture.h"
 
 /* The client takes the next visitor it is told of; both ends are done with then. */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "relay/internal.h"
+#include "relay/relay_internal.h"
 #include "relay/relay_fixture.h"
 
 /* Of this thread only: the pump's allocates as well. */

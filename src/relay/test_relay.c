@@ -15,7 +15,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "relay/internal.h"
+
+#include "base/lang.h"
+#include "relay/relay_internal.h"
 #include "relay/relay_fixture.h"
 
 static void test_visitor_is_joined_and_an_id_is_good_once(void **state)

@@ -14,7 +14,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "relay/internal.h"
+
+#include "base/lang.h"
+#include "relay/relay_internal.h"
 #include "relay/relay_fixture.h"
 
 #define OFFER "{\"Options\":{\"resume\":true,\"refuse\":true}}"

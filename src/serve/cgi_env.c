@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/parse.h"
 #include "base/utf8.h"
 #include "serve/target.h"

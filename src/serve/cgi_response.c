@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "serve/field.h"

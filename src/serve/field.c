@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 static const char *const servers[] = {
 	"Connection",

@@ -21,13 +21,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "serve/field.h"
 #include "serve/media_type.h"
 #include "serve/navigation.h"
 #include "serve/range.h"
-#include "serve/request.h"
+#include "serve/serve_request.h"
 #include "serve/target.h"
 
 #define INDEX "index.html"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 static const struct {
 	const char *extension, *type;

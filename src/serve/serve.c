@@ -21,15 +21,16 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "mhd/mhd.h"
 #include "mhd/reason.h"
 #include "net/lingering.h"
-#include "serve/internal.h"
-#include "serve/request.h"
-#include "serve/workers.h"
+#include "serve/serve_internal.h"
+#include "serve/serve_request.h"
+#include "serve/job_pool.h"
 
 #define LOG "serve"
 #define DAEMONS 2             /* threads that read and write */
@@ -42,7 +43,7 @@ struct serve {
 	const struct serve_config *config;
 	struct MHD_Daemon *daemons[DAEMONS];
 	size_t next; /* the daemon whose turn it is */
-	struct workers workers;
+	struct job_pool workers;
 	atomic_ullong held;
 	atomic_bool answered;   /* somebody was */
 	int signal_fd;          /* SIGUSR1 */
@@ -81,7 +82,7 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
 		if (c) {
 			lingering_add(&s->lingering, c->fd);
 			list_remove(&c->link);
-			request_free(c->request);
+			serve_request_free(c->request);
 		}
 		free(c);
 		(void)eventfd_write(s->wake_fd, 1);
@@ -95,7 +96,7 @@ static void *on_target(void *owner, const char *target, struct MHD_Connection *c
 	struct serve *s = owner;
 	struct conn *c = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
 				 ->socket_context;
-	struct serve_request *r = c ? request_new(connection, target, &s->held) : NULL;
+	struct serve_request *r = c ? serve_request_new(connection, target, &s->held) : NULL;
 
 	/* It is read from our own copy. */
 	(void)mhd_query_cut(target, 0);
@@ -106,7 +107,7 @@ static void *on_target(void *owner, const char *target, struct MHD_Connection *c
 	c->busy = true;
 	/* It was told the end before this came: it is for another connection. */
 	if (c->ended_ms)
-		r = request_free(r);
+		r = serve_request_free(r);
 	pthread_mutex_unlock(&s->lock);
 	return c->request = r;
 }
@@ -114,7 +115,7 @@ static void *on_target(void *owner, const char *target, struct MHD_Connection *c
 /* The first answer tells the supervisor as well that there was a visitor. */
 static void serve_answered(struct serve *s, const struct serve_request *r)
 {
-	request_log(r);
+	serve_request_log(r);
 	if (!atomic_exchange(&s->answered, true) && s->config->status_fd >= 0)
 		(void)!write(s->config->status_fd, "\n\n", 2);
 }
@@ -135,7 +136,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 	r->conn->idle_ms = clock_now_ms();
 	r->conn->deadline_ms = r->conn->idle_ms + MHD_IDLE_S * 1000 + MHD_HEAD_MS;
 	pthread_mutex_unlock(&s->lock);
-	request_free(r);
+	serve_request_free(r);
 }
 
 static void request_set_deadline(struct serve *s, struct serve_request *r, uint64_t deadline_ms)
@@ -179,7 +180,7 @@ static bool job_is_late(const struct list *link)
 /* Answers those whose turn doesn't come in time: all the workers may be busy for longer. */
 static void serve_turn_away(struct serve *s)
 {
-	for (struct list *job; (job = workers_take_back(&s->workers, job_is_late));) {
+	for (struct list *job; (job = job_pool_take_back(&s->workers, job_is_late));) {
 		struct serve_request *r = list_entry(job, struct serve_request, link);
 
 		serve_reply_status(r, MHD_HTTP_SERVICE_UNAVAILABLE);
@@ -199,13 +200,13 @@ static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection,
 		return MHD_NO;
 	if (!r->begun) {
 		request_set_deadline(s, r, clock_now_ms() + MHD_BODY_MS);
-		request_begin(r, method, version);
+		serve_request_begin(r, method, version);
 		/* Answered so early, the connection ends with the answer and the body isn't parsed.
 		 */
 		return r->status ? request_queue_reply(s, r) : MHD_YES;
 	}
 	if (*len) {
-		bool more = request_take_body(r, data, *len);
+		bool more = serve_request_take_body(r, data, *len);
 
 		*len = 0;
 		return more ? MHD_YES : MHD_NO;
@@ -220,7 +221,7 @@ static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection,
 	}
 	r->queued_ms = clock_now_ms();
 	MHD_suspend_connection(connection);
-	workers_push(&s->workers, &r->link);
+	job_pool_push(&s->workers, &r->link);
 	return MHD_YES;
 }
 
@@ -419,7 +420,7 @@ static int serve_open(struct serve *s)
 		return -errno;
 	r = lingering_init(&s->lingering);
 	if (r == 0 && s->config->workers)
-		r = workers_start(&s->workers, s->config->workers, on_job, s);
+		r = job_pool_start(&s->workers, s->config->workers, on_job, s);
 	for (size_t i = 0; i < DAEMONS && r == 0; i++)
 		r = serve_start_daemon(s, &s->daemons[i]);
 	return r;
@@ -430,7 +431,7 @@ static void serve_close(struct serve *s)
 	for (size_t i = 0; i < DAEMONS; i++)
 		if (s->daemons[i])
 			MHD_stop_daemon(s->daemons[i]);
-	workers_stop(&s->workers);
+	job_pool_stop(&s->workers);
 	assert(s->held == 0 && list_empty(&s->conns));
 	lingering_deinit(&s->lingering);
 	fd_close(s->signal_fd);

@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "serve/cgi_env.h"
 
 static const struct cgi_request plain = {

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "serve/cgi_response.h"
 
 /* The fields as "name: value|name: value". */

@@ -7,7 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #define FIREFOX "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 #define IMAGE "image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5"

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "serve/range.h"
 
 static void test_range(void **state)

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "serve/target.h"
 
 static void test_split(void **state)

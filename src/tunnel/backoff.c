@@ -4,7 +4,7 @@
 
 #include <sys/random.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 /* Jitter needs no quality: where the kernel has no randomness yet, waiting the full time is right.
  */

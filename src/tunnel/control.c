@@ -13,7 +13,7 @@
 #include <uv.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/log.h"
 #include "net/host.h"
 #include "net/chan.h"

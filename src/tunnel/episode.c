@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/hash.h"
 
 bool episode_tells(struct episode *e, const char *reason, uint64_t now_ms)

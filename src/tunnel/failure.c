@@ -8,7 +8,7 @@
 #include <string.h>
 #include <uv.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/log.h"
 
 /* Room for an Error text of the relay, every byte escaped. */

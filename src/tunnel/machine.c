@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/log.h"
 
 #define LOG "tunnel"

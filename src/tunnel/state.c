@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 static const char *const state_names[] = {
 	[TUNNEL_NOT_STARTED] = "Not started",

@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/log.h"
 #include "net/dial.h"
 #include "tunnel/attempt.h"

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/log.h"
 #include "tunnel/machine.h"
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/log.h"
 #include "net/pump_pool.h"
 #include "tunnel/test_fake_relay.h"

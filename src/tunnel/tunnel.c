@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
 #include "base/log.h"
 #include "net/addr_watch.h"
 #include "net/dial.h"

@@ -17,7 +17,8 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/lang.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "net/chan.h"

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "fuzz.h"
 #include "net/host.h"
 

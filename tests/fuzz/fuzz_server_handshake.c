@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 #include "fuzz.h"
 #include "proto/server_handshake.h"
 

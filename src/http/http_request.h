@@ -3,15 +3,15 @@
  * One request, as a handler sees it: whole, allowed, and waiting for exactly one reply. It is valid
  * until then.
  */
-#ifndef HTTP_REQUEST_H
-#define HTTP_REQUEST_H
+#ifndef HTTP_HTTP_REQUEST_H
+#define HTTP_HTTP_REQUEST_H
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/lang.h"
 
 #define HTTP_ERROR_TEXT_MAX 1024
 

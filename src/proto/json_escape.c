@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* JSON strings (RFC 8259, section 7), written byte for byte as stock bore's serde_json does. */
-#include "proto/text.h"
+#include "proto/json_escape.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@ static const char short_escapes[128] = {
 	['\\'] = '\\',
 };
 
-size_t text_escape(const char *text, size_t len, char *buf, size_t size)
+size_t json_escape(const char *text, size_t len, char *buf, size_t size)
 {
 	char escaped[8];
 	size_t used = 0, at = 0, n, out_len;

@@ -3,7 +3,7 @@
  * What handlers see and say. Every reply carries the headers that keep a browser from guessing
  * types, keeping copies and running anything that did not come from this server.
  */
-#include "http/request.h"
+#include "http/http_request.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lang.h"
 #include "base/parse.h"
 #include "base/secret.h"
-#include "http/internal.h"
-#include "http/text.h"
+#include "http/http_internal.h"
+#include "http/json_text.h"
 
 #define TYPE_JSON "application/json"
 
@@ -32,12 +33,13 @@ static const struct {
 	{ "X-Content-Type-Options", "nosniff" },
 };
 
-void response_add(struct MHD_Response *response, const char *name, const char *value)
+void http_response_add(struct MHD_Response *response, const char *name, const char *value)
 {
 	(void)MHD_add_response_header(response, name, value);
 }
 
-void request_reply(struct http_request *request, unsigned status, struct MHD_Response *response)
+void http_request_reply(
+	struct http_request *request, unsigned status, struct MHD_Response *response)
 {
 	assert(!request->replied);
 	request->replied = true;
@@ -45,12 +47,12 @@ void request_reply(struct http_request *request, unsigned status, struct MHD_Res
 	request->response = response;
 	if (response)
 		for (size_t i = 0; i < ARRAY_LEN(headers); i++)
-			response_add(response, headers[i].name, headers[i].value);
+			http_response_add(response, headers[i].name, headers[i].value);
 	if (!request->kept)
 		return;
 	request->kept = false;
 	MHD_resume_connection(request->connection);
-	server_let_go(request->server);
+	http_server_let_go(request->server);
 }
 
 /* NULL: out of memory. */
@@ -58,8 +60,8 @@ static void request_reply_type(struct http_request *request, unsigned status, co
 	struct MHD_Response *response)
 {
 	if (response)
-		response_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	request_reply(request, status, response);
+		http_response_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	http_request_reply(request, status, response);
 }
 
 /* Takes `data` over, of malloc(3). What was asked for may quote a secret, or be the file with it.
@@ -122,7 +124,7 @@ json_t *http_request_json(struct http_request *request)
 	if (body)
 		http_reply_error(request, MHD_HTTP_BAD_REQUEST, "the body is no JSON object");
 	else if (len == 0)
-		request_reply(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
+		http_request_reply(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
 	else
 		http_reply_error(request, MHD_HTTP_BAD_REQUEST,
 			"the body is not JSON: %s (line %d, column %d)", error.text, error.line,
@@ -151,7 +153,7 @@ void http_reply_error(struct http_request *request, unsigned status, const char 
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	http_reply_json(request, status,
-		json_pack("{s:b, s:o}", "success", 0, "error", text_json(text, strlen(text))));
+		json_pack("{s:b, s:o}", "success", 0, "error", json_text(text, strlen(text))));
 }
 
 void http_reply_bytes(struct http_request *request, unsigned status, const char *type,

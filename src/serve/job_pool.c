@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The queue needs no limit of its own: each job is a connection, and those are counted. */
-#include "serve/workers.h"
+#include "serve/job_pool.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 static void *worker_main(void *data)
 {
-	struct workers *w = data;
+	struct job_pool *w = data;
 
 	pthread_mutex_lock(&w->lock);
 	while (!w->ending) {
@@ -27,8 +27,8 @@ static void *worker_main(void *data)
 	return NULL;
 }
 
-int workers_start(
-	struct workers *w, size_t count, void (*fn)(void *owner, struct list *job), void *owner)
+int job_pool_start(
+	struct job_pool *w, size_t count, void (*fn)(void *owner, struct list *job), void *owner)
 {
 	int r = 0;
 
@@ -48,7 +48,7 @@ int workers_start(
 	return r;
 }
 
-void workers_stop(struct workers *w)
+void job_pool_stop(struct job_pool *w)
 {
 	if (!w->threads)
 		return;
@@ -64,7 +64,7 @@ void workers_stop(struct workers *w)
 	pthread_mutex_destroy(&w->lock);
 }
 
-void workers_push(struct workers *w, struct list *job)
+void job_pool_push(struct job_pool *w, struct list *job)
 {
 	pthread_mutex_lock(&w->lock);
 	list_push_back(&w->queue, job);
@@ -72,7 +72,7 @@ void workers_push(struct workers *w, struct list *job)
 	pthread_mutex_unlock(&w->lock);
 }
 
-struct list *workers_take_back(struct workers *w, bool (*wanted)(const struct list *job))
+struct list *job_pool_take_back(struct job_pool *w, bool (*wanted)(const struct list *job))
 {
 	struct list *job;
 

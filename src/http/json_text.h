@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Text of unknown origin, for JSON. */
-#ifndef HTTP_TEXT_H
-#define HTTP_TEXT_H
+#ifndef HTTP_JSON_TEXT_H
+#define HTTP_JSON_TEXT_H
 
 #include <jansson.h>
 #include <stddef.h>
 
 /* Any bytes as a JSON string: what is not UTF-8 becomes U+FFFD. NULL: out of memory. */
-json_t *text_json(const char *text, size_t len);
+json_t *json_text(const char *text, size_t len);
 
 /* The same, null for NULL. */
-json_t *text_json_or_null(const char *text);
+json_t *json_text_or_null(const char *text);
 
 #endif

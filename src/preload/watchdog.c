@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* That a request was given up is told on the component's standard error, which stands in the log.
  */
-#include "preload/limits.h"
+#include "preload/watchdog.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "preload/preload.h"
-#include "preload/visitors.h"
+#include "preload/accepted.h"
 #include "preload/workers.h"
 
 #define TICKS 8 /* in a limit: so exact it is */
@@ -46,9 +46,9 @@ static void end_all(const char *why)
 	(void)snprintf(line, sizeof line, "ended because %s (--request-timeout %g s)\n", why,
 		(double)limit_ms / 1000);
 	take_no_more();
-	for (uint64_t ms = 0; ms < LIMIT_CUT_MS && visitors_open() > 0; ms += CUT_TICK_MS)
+	for (uint64_t ms = 0; ms < LIMIT_CUT_MS && accepted_open() > 0; ms += CUT_TICK_MS)
 		sleep_ms(CUT_TICK_MS);
-	visitors_cut();
+	accepted_cut();
 	preload_explain(line);
 	_exit(EXIT_FAILURE);
 }
@@ -62,10 +62,10 @@ static void *watch(void *arg)
 	char line[160];
 
 	for (;; sleep_ms(tick_ms)) {
-		visitors_make_room(now_ms(), LIMIT_IDLE_MS);
+		accepted_make_room(now_ms(), LIMIT_IDLE_MS);
 		if (limit_ms == 0)
 			continue;
-		count = visitors_turn_away(now_ms(), limit_ms);
+		count = accepted_turn_away(now_ms(), limit_ms);
 		late += count;
 		if (count > 0) {
 			(void)snprintf(line, sizeof line,
@@ -83,7 +83,7 @@ static void *watch(void *arg)
 	return arg;
 }
 
-void limits_start(uint64_t request_ms, void (*drain)(void))
+void watchdog_start(uint64_t request_ms, void (*drain)(void))
 {
 	pthread_t thread;
 

@@ -4,8 +4,8 @@
  * that was given a public port has an endpoint, where streams (visitors) come in. The relay owns
  * all of them.
  */
-#ifndef RELAY_INTERNAL_H
-#define RELAY_INTERNAL_H
+#ifndef RELAY_RELAY_INTERNAL_H
+#define RELAY_RELAY_INTERNAL_H
 
 #include <stdbool.h>
 #include <stdint.h>

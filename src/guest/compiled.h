@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A module that is ready to run: what all of its instances share. */
-#ifndef GUEST_PROGRAM_H
-#define GUEST_PROGRAM_H
+#ifndef GUEST_COMPILED_H
+#define GUEST_COMPILED_H
 
 #include "guest/ticker.h"
 
@@ -9,7 +9,7 @@ struct guest_config;
 struct wasm_engine_t;
 struct wasmtime_module;
 
-struct program {
+struct compiled {
 	struct guest_config *config; /* borrowed */
 	struct wasm_engine_t *engine;
 	struct wasmtime_module *module, *trampoline; /* the latter is shim.h's */
@@ -20,7 +20,7 @@ struct program {
  * Loads and compiles what the config names. Returns 0, or an enum guest_exit, and the config's end
  * says why; to be closed in either case.
  */
-int program_open(struct program *p, struct guest_config *config);
-void program_close(struct program *p);
+int compiled_open(struct compiled *p, struct guest_config *config);
+void compiled_close(struct compiled *p);
 
 #endif

@@ -3,8 +3,8 @@
  * The limits of a component that serves wasi:http, which the wasmtime command has none of: of a
  * request, of one that computes for ever, and of connections that are left open.
  */
-#ifndef PRELOAD_LIMITS_H
-#define PRELOAD_LIMITS_H
+#ifndef PRELOAD_WATCHDOG_H
+#define PRELOAD_WATCHDOG_H
 
 #include <stdint.h>
 
@@ -20,6 +20,6 @@
  * away from it: where one computes on and on, or too many were given up, `drain` is called to take
  * no more connections, and the process ends.
  */
-void limits_start(uint64_t request_ms, void (*drain)(void));
+void watchdog_start(uint64_t request_ms, void (*drain)(void));
 
 #endif

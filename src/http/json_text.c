@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What applications and peers say may be any bytes; JSON knows only Unicode (RFC 8259, 8.1). */
-#include "http/text.h"
+#include "http/json_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-json_t *text_json(const char *text, size_t len)
+json_t *json_text(const char *text, size_t len)
 {
 	json_t *json = json_stringn(text, len);
 	char *clean;
@@ -32,7 +32,7 @@ json_t *text_json(const char *text, size_t len)
 	return json;
 }
 
-json_t *text_json_or_null(const char *text)
+json_t *json_text_or_null(const char *text)
 {
-	return text ? text_json(text, strlen(text)) : json_null();
+	return text ? json_text(text, strlen(text)) : json_null();
 }

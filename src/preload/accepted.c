@@ -9,7 +9,7 @@
  * an answer at last: who changes VISITOR_ASKED first is the only one to write. Before his
  * descriptor is closed, and its number may be another's, the watcher has let go of it (turn_lock).
  */
-#include "preload/visitors.h"
+#include "preload/accepted.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -68,7 +68,7 @@ static void visitor_move(int fd)
 	moved_ms[fd] = (unsigned)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
 }
 
-void visitors_add(int fd)
+void accepted_add(int fd)
 {
 	int end = visitors_end;
 
@@ -138,14 +138,14 @@ static void on_tick(int signal)
 	errno = saved;
 }
 
-void visitors_prepare(void)
+void accepted_prepare(void)
 {
 	const struct sigaction action = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
 
 	(void)sigaction(SIGALRM, &action, NULL);
 }
 
-void visitors_drain(void)
+void accepted_drain(void)
 {
 	draining = true;
 	(void)alarm(TICK_S);
@@ -241,7 +241,7 @@ static bool is_still(int fd, uint64_t now_ms, uint64_t ms)
 	return (int)((unsigned)now_ms - moved_ms[fd]) >= (int)ms;
 }
 
-unsigned visitors_turn_away(uint64_t now_ms, uint64_t limit_ms)
+unsigned accepted_turn_away(uint64_t now_ms, uint64_t limit_ms)
 {
 	unsigned count = 0;
 
@@ -264,7 +264,7 @@ unsigned visitors_turn_away(uint64_t now_ms, uint64_t limit_ms)
 	return count;
 }
 
-unsigned visitors_open(void)
+unsigned accepted_open(void)
 {
 	unsigned count = 0;
 
@@ -273,9 +273,9 @@ unsigned visitors_open(void)
 	return count;
 }
 
-void visitors_make_room(uint64_t now_ms, uint64_t idle_ms)
+void accepted_make_room(uint64_t now_ms, uint64_t idle_ms)
 {
-	if (visitors_open() < VISITORS_MANY)
+	if (accepted_open() < VISITORS_MANY)
 		return;
 	for (int fd = 0; fd < visitors_end; fd++)
 		if (visitors[fd] == VISITOR_ANSWERED && is_still(fd, now_ms, idle_ms) &&
@@ -283,7 +283,7 @@ void visitors_make_room(uint64_t now_ms, uint64_t idle_ms)
 			(void)syscall(SYS_shutdown, fd, SHUT_RD);
 }
 
-void visitors_cut(void)
+void accepted_cut(void)
 {
 	const struct linger now = { .l_onoff = 1 };
 

@@ -3,8 +3,8 @@
  * From a file's name to a compiled module that can be run: what it is, from the cache or compiled,
  * and whether everything that it imports is there.
  */
-#ifndef GUEST_MODULE_H
-#define GUEST_MODULE_H
+#ifndef GUEST_WASM_MODULE_H
+#define GUEST_WASM_MODULE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,14 +26,14 @@ struct wasmtime_module;
  * module is announced on standard error. Returns 0, or an enum guest_exit, and end says why.
  * `quick` is the engine.
  */
-int module_load(struct wasm_engine_t *engine, const char *path, const char *folder, bool quick,
+int wasm_module_load(struct wasm_engine_t *engine, const char *path, const char *folder, bool quick,
 	struct guest_end *end, struct wasmtime_module **ret_module);
 
 /*
  * Refuses by name what could not run: made for another host, imports that the linker doesn't have,
- * no _start, no memory or more than memory_max bytes of it. Returns as module_load().
+ * no _start, no memory or more than memory_max bytes of it. Returns as wasm_module_load().
  */
-int module_vet(struct wasmtime_module *module, struct wasmtime_context *context,
+int wasm_module_vet(struct wasmtime_module *module, struct wasmtime_context *context,
 	struct wasmtime_linker *linker, const char *path, uint64_t memory_max,
 	struct guest_end *end);
 

@@ -3,7 +3,7 @@
  * The limits, without the time that they take. The calls of visitors.c stand before the C library's
  * here, as they do in the wasmtime command.
  */
-#include "preload/visitors.h"
+#include "preload/accepted.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,7 +56,7 @@ static struct pair pair_new(void)
 	assert_int_equal(connect(p.visitor, (struct sockaddr *)&name, len), 0);
 	p.server = accept(listener, NULL, NULL);
 	assert_true(p.server >= 0);
-	visitors_add(p.server);
+	accepted_add(p.server);
 	close(listener);
 	return p;
 }
@@ -136,13 +136,13 @@ static void test_turn_away(void **state)
 			assert_int_equal(
 				recv(p.visitor, rest, sizeof rest, 0), strlen(cases[i].said));
 		}
-		assert_int_equal(visitors_turn_away(later(LIMIT_MS / 2), LIMIT_MS), 0);
+		assert_int_equal(accepted_turn_away(later(LIMIT_MS / 2), LIMIT_MS), 0);
 		assert_string_equal(told(p), "");
-		assert_int_equal(visitors_turn_away(later(LIMIT_MS), LIMIT_MS), counts);
+		assert_int_equal(accepted_turn_away(later(LIMIT_MS), LIMIT_MS), counts);
 		assert_memory_equal(told(p), last, strlen(last));
-		assert_int_equal(visitors_open(), cases[i].told ? 0 : 1);
+		assert_int_equal(accepted_open(), cases[i].told ? 0 : 1);
 		/* Once is enough. */
-		assert_int_equal(visitors_turn_away(later(2 * LIMIT_MS), LIMIT_MS), 0);
+		assert_int_equal(accepted_turn_away(later(2 * LIMIT_MS), LIMIT_MS), 0);
 		pair_free(p);
 	}
 }
@@ -154,13 +154,13 @@ static void test_body(void **state)
 
 	ask(p, "POST / HTTP/1.1\r\ncontent-length:\t6\r\n\r\nabc");
 	assert_int_equal(send(p.visitor, "de", 2, 0), 2);
-	assert_int_equal(visitors_turn_away(later(LIMIT_MS), LIMIT_MS), 1);
+	assert_int_equal(accepted_turn_away(later(LIMIT_MS), LIMIT_MS), 1);
 	assert_memory_equal(told(p), "HTTP/1.1 504 ", 13);
 	pair_free(p);
 	p = pair_new();
 	ask(p, "POST / HTTP/1.1\r\ncontent-length:6\r\n\r\nabc");
 	ask(p, "def");
-	assert_int_equal(visitors_turn_away(later(LIMIT_MS), LIMIT_MS), 1);
+	assert_int_equal(accepted_turn_away(later(LIMIT_MS), LIMIT_MS), 1);
 	assert_memory_equal(told(p), "HTTP/1.1 504 ", 13);
 	pair_free(p);
 }
@@ -171,7 +171,7 @@ static void test_too_late(void **state)
 	struct pair p = pair_new();
 
 	ask(p, REQUEST);
-	assert_int_equal(visitors_turn_away(later(LIMIT_MS), LIMIT_MS), 1);
+	assert_int_equal(accepted_turn_away(later(LIMIT_MS), LIMIT_MS), 1);
 	assert_int_equal(send(p.server, OK, strlen(OK), MSG_NOSIGNAL), -1);
 	assert_int_equal(errno, EPIPE);
 	pair_free(p);
@@ -186,13 +186,13 @@ static void test_both_ways_at_once(void **state)
 	ask(p, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
 	say(p, OK "transfer-encoding: chunked\r\n\r\n");
 	ask(p, "1\r\na\r\n");
-	assert_int_equal(visitors_turn_away(later(LIMIT_MS), LIMIT_MS), 0);
+	assert_int_equal(accepted_turn_away(later(LIMIT_MS), LIMIT_MS), 0);
 	say(p, "1\r\na\r\n0\r\n\r\n");
 	/* The next one has a limit again. */
 	ask(p, "HEAD / HTTP/1.1\r\n\r\n");
 	say(p, OK "content-length: 5\r\n\r\n");
 	ask(p, REQUEST);
-	assert_int_equal(visitors_turn_away(later(LIMIT_MS), LIMIT_MS), 1);
+	assert_int_equal(accepted_turn_away(later(LIMIT_MS), LIMIT_MS), 1);
 	pair_free(p);
 }
 
@@ -206,15 +206,15 @@ static void test_room(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
 	for (size_t i = 0; i < MANY - 1; i++)
 		pairs[i] = pair_new();
-	visitors_make_room(later(LIMIT_MS), LIMIT_MS);
+	accepted_make_room(later(LIMIT_MS), LIMIT_MS);
 	assert_int_equal(recv(pairs[0].server, &byte, 1, MSG_DONTWAIT), -1);
 	pairs[MANY - 1] = pair_new();
 	ask(pairs[1], REQUEST);
 	ask(pairs[2], REQUEST);
 	say(pairs[2], OK "content-length: 9\r\n\r\nabc");
-	visitors_make_room(later(LIMIT_MS / 2), LIMIT_MS);
+	accepted_make_room(later(LIMIT_MS / 2), LIMIT_MS);
 	assert_int_equal(recv(pairs[0].server, &byte, 1, MSG_DONTWAIT), -1);
-	visitors_make_room(later(LIMIT_MS), LIMIT_MS);
+	accepted_make_room(later(LIMIT_MS), LIMIT_MS);
 	assert_int_equal(recv(pairs[0].server, &byte, 1, MSG_DONTWAIT), 0);
 	/* These wait for something. */
 	assert_int_equal(recv(pairs[1].server, &byte, 1, MSG_DONTWAIT), -1);
@@ -231,7 +231,7 @@ static void test_cut(void **state)
 	ask(p, REQUEST);
 	say(p, "HTTP/1.0 200 OK\r\n\r\n");
 	assert_int_equal(recv(p.visitor, text, sizeof text, 0), 19);
-	visitors_cut();
+	accepted_cut();
 	close(p.server);
 	assert_int_equal(recv(p.visitor, text, sizeof text, 0), -1);
 	assert_int_equal(errno, ECONNRESET);

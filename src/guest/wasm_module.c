@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Loading. Failures of the cache only cost time: they are logged and the module is compiled. */
-#include "guest/module.h"
+#include "guest/wasm_module.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <wasmtime.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -162,7 +162,7 @@ static void cache_save(const struct cache *cache, const char *name, struct wasmt
 	wasm_byte_vec_delete(&bytes);
 }
 
-int module_load(struct wasm_engine_t *engine, const char *path, const char *folder, bool quick,
+int wasm_module_load(struct wasm_engine_t *engine, const char *path, const char *folder, bool quick,
 	struct guest_end *end, struct wasmtime_module **ret_module)
 {
 	_cleanup_(content_deinit) struct content content = { 0 };

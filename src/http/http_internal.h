@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of this layer know of each other's insides, and of libmicrohttpd. */
-#ifndef HTTP_INTERNAL_H
-#define HTTP_INTERNAL_H
+#ifndef HTTP_HTTP_INTERNAL_H
+#define HTTP_HTTP_INTERNAL_H
 
 #include <microhttpd.h>
 #include <stdbool.h>
@@ -31,15 +31,16 @@ struct http_request {
 };
 
 /* Takes `response` over; NULL: the connection is closed. */
-void request_reply(struct http_request *request, unsigned status, struct MHD_Response *response);
+void http_request_reply(
+	struct http_request *request, unsigned status, struct MHD_Response *response);
 
 /* A header whose text is known to be right; without memory for it the reply goes without. */
-void response_add(struct MHD_Response *response, const char *name, const char *value);
+void http_response_add(struct MHD_Response *response, const char *name, const char *value);
 
 /* A connection was resumed: without a thread of its own libmicrohttpd isn't woken by that. */
-void server_run_soon(struct http_server *server);
+void http_server_run_soon(struct http_server *server);
 
 /* A request that was kept has its reply, and its connection was resumed. */
-void server_let_go(struct http_server *server);
+void http_server_let_go(struct http_server *server);
 
 #endif

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "base/err.h"
-#include "http/text.h"
+#include "base/lang.h"
+#include "http/json_text.h"
 
 #define R "\xef\xbf\xbd" /* U+FFFD */
 
@@ -33,7 +33,7 @@ static const struct {
 static void test_any_bytes(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		json_t *json = text_json(cases[i].text, strlen(cases[i].text));
+		json_t *json = json_text(cases[i].text, strlen(cases[i].text));
 
 		assert_non_null(json);
 		assert_string_equal(json_string_value(json), cases[i].json);
@@ -43,7 +43,7 @@ static void test_any_bytes(void **state)
 
 static void test_zero_byte(void **state)
 {
-	json_t *json = text_json("a\0\xff", 3);
+	json_t *json = json_text("a\0\xff", 3);
 
 	assert_int_equal(json_string_length(json), 2 + strlen(R));
 	assert_memory_equal(json_string_value(json), "a\0" R, 2 + strlen(R));
@@ -52,7 +52,7 @@ static void test_zero_byte(void **state)
 
 static void test_null(void **state)
 {
-	json_t *json = text_json_or_null(NULL);
+	json_t *json = json_text_or_null(NULL);
 
 	assert_true(json_is_null(json));
 }

@@ -3,7 +3,7 @@
  * Bodies go to a file in memory (memfd_create(2)) as they come: what reads them reads a file, and
  * nothing of them is in our own memory. Their sum is bounded, since visitors choose it.
  */
-#include "serve/request.h"
+#include "serve/serve_request.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,13 +13,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "mhd/mhd.h"
 #include "mhd/reason.h"
 #include "net/lingering.h"
-#include "serve/internal.h"
+#include "serve/serve_internal.h"
 #include "serve/serve.h"
 #include "serve/target.h"
 
@@ -32,7 +32,7 @@ struct reply_file {
 	uint64_t offset;
 };
 
-struct serve_request *request_new(
+struct serve_request *serve_request_new(
 	struct MHD_Connection *connection, const char *target, atomic_ullong *held_total)
 {
 	struct serve_request *r = calloc(1, sizeof(*r));
@@ -45,10 +45,10 @@ struct serve_request *request_new(
 	r->body_fd = -1;
 	r->target = strdup(target);
 	r->parts = strdup(target);
-	return r->target && r->parts ? r : request_free(r);
+	return r->target && r->parts ? r : serve_request_free(r);
 }
 
-struct serve_request *request_free(struct serve_request *r)
+struct serve_request *serve_request_free(struct serve_request *r)
 {
 	if (!r)
 		return NULL;
@@ -76,7 +76,7 @@ bool serve_request_hold(struct serve_request *r, uint64_t len)
 	return true;
 }
 
-void request_begin(struct serve_request *r, const char *method, const char *version)
+void serve_request_begin(struct serve_request *r, const char *method, const char *version)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
@@ -96,7 +96,7 @@ void request_begin(struct serve_request *r, const char *method, const char *vers
 		serve_reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE);
 }
 
-bool request_take_body(struct serve_request *r, const void *data, size_t len)
+bool serve_request_take_body(struct serve_request *r, const void *data, size_t len)
 {
 	r->body_seen += len;
 	if (r->body_seen > MHD_DROP_MAX) {
@@ -119,7 +119,7 @@ bool request_take_body(struct serve_request *r, const void *data, size_t len)
 	return true;
 }
 
-void request_log(const struct serve_request *r)
+void serve_request_log(const struct serve_request *r)
 {
 	char target[LOG_TARGET_MAX], method[32];
 	bool bare =

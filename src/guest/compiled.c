@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* The engine is one for the process; instances on any thread take it from here. */
-#include "guest/program.h"
+#include "guest/compiled.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wasmtime.h>
 
-#include "base/err.h"
+#include "base/owner.h"
 #include "guest/guest_config.h"
 #include "guest/guest_exit.h"
-#include "guest/module.h"
+#include "guest/wasm_module.h"
 #include "guest/shim.h"
 
 /* Of wasmtime's C header, whose names of values don't reach ours. */
 enum strategy { STRATEGY_CRANELIFT = 1, STRATEGY_WINCH = 2 };
 
-static int start_engine(struct program *p, enum strategy strategy)
+static int start_engine(struct compiled *p, enum strategy strategy)
 {
 	struct wasm_config_t *config;
 
@@ -37,7 +37,7 @@ static int start_engine(struct program *p, enum strategy strategy)
  * Winch compiles in a fifth of Cranelift's time code that is some times slower, and not all of
  * WebAssembly: what it refuses is Cranelift's. Only on x86-64 it is as well kept as that.
  */
-static int load(struct program *p)
+static int load(struct compiled *p)
 {
 	struct guest_config *config = p->config;
 	int r = MODULE_NOT_QUICK;
@@ -46,7 +46,7 @@ static int load(struct program *p)
 	if (config->quick) {
 		r = start_engine(p, STRATEGY_WINCH);
 		if (r == 0)
-			r = module_load(p->engine, config->module, config->cache, true,
+			r = wasm_module_load(p->engine, config->module, config->cache, true,
 				&config->end, &p->module);
 		if (r == MODULE_NOT_QUICK)
 			wasm_engine_delete(take_ptr(p->engine));
@@ -55,17 +55,17 @@ static int load(struct program *p)
 	if (r == MODULE_NOT_QUICK)
 		r = start_engine(p, STRATEGY_CRANELIFT);
 	if (r == 0 && !p->module)
-		r = module_load(
+		r = wasm_module_load(
 			p->engine, config->module, config->cache, false, &config->end, &p->module);
 	return r;
 }
 
-int program_open(struct program *p, struct guest_config *config)
+int compiled_open(struct compiled *p, struct guest_config *config)
 {
 	struct wasmtime_error *error;
 	int r;
 
-	*p = (struct program){ .config = config };
+	*p = (struct compiled){ .config = config };
 	r = load(p);
 	if (r != 0)
 		return r;
@@ -78,7 +78,7 @@ int program_open(struct program *p, struct guest_config *config)
 		     : 0;
 }
 
-void program_close(struct program *p)
+void compiled_close(struct compiled *p)
 {
 	ticker_stop(&p->ticker);
 	if (p->trampoline)

@@ -9,7 +9,7 @@
 #include "app/foreign.h"
 #include "base/log.h"
 #include "guest/guest_exit.h"
-#include "guest/module.h"
+#include "guest/wasm_module.h"
 #include "guest/wasi.h"
 
 static bool name_is(const struct wasm_byte_vec_t *name, const char *text)
@@ -87,7 +87,7 @@ static int check_exports(const struct wasm_exporttype_vec_t *exports, bool uses_
 	return check_memory(memory, uses_wasi, path, max, end);
 }
 
-int module_vet(struct wasmtime_module *module, struct wasmtime_context *context,
+int wasm_module_vet(struct wasmtime_module *module, struct wasmtime_context *context,
 	struct wasmtime_linker *linker, const char *path, uint64_t memory_max,
 	struct guest_end *end)
 {

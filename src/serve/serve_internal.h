@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of this layer know of each other's insides, and of libmicrohttpd. */
-#ifndef SERVE_INTERNAL_H
-#define SERVE_INTERNAL_H
+#ifndef SERVE_SERVE_INTERNAL_H
+#define SERVE_SERVE_INTERNAL_H
 
 #include <microhttpd.h>
 #include <stdatomic.h>
@@ -52,17 +52,17 @@ struct serve_request {
 };
 
 /* NULL without memory. The target is a request line's. */
-struct serve_request *request_new(
+struct serve_request *serve_request_new(
 	struct MHD_Connection *connection, const char *target, atomic_ullong *held_total);
-struct serve_request *request_free(struct serve_request *r);
+struct serve_request *serve_request_free(struct serve_request *r);
 
 /* Looks at the head; it may be answered by that. */
-void request_begin(struct serve_request *r, const char *method, const char *version);
+void serve_request_begin(struct serve_request *r, const char *method, const char *version);
 
 /* False: the connection is to be closed. */
-bool request_take_body(struct serve_request *r, const void *data, size_t len);
+bool serve_request_take_body(struct serve_request *r, const void *data, size_t len);
 
 /* One line on standard output. */
-void request_log(const struct serve_request *r);
+void serve_request_log(const struct serve_request *r);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A few threads that take jobs from one queue, in their order. */
-#ifndef SERVE_WORKERS_H
-#define SERVE_WORKERS_H
+#ifndef SERVE_JOB_POOL_H
+#define SERVE_JOB_POOL_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 
 #include "base/list.h"
 
-struct workers {
+struct job_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct list queue; /* borrowed links */
@@ -21,17 +21,17 @@ struct workers {
 };
 
 /* Starts them, each calling fn for one job at a time; to be stopped on failure, too. */
-int workers_start(
-	struct workers *w, size_t count, void (*fn)(void *owner, struct list *job), void *owner);
+int job_pool_start(
+	struct job_pool *w, size_t count, void (*fn)(void *owner, struct list *job), void *owner);
 
 /* Waits for the jobs at work. None is in the queue. Fine on one that is all zero. */
-void workers_stop(struct workers *w);
+void job_pool_stop(struct job_pool *w);
 
-void workers_push(struct workers *w, struct list *job);
+void job_pool_push(struct job_pool *w, struct list *job);
 
 /* Takes the oldest job back that no thread has taken, if `wanted` says so of it. NULL: there is
  * none.
  */
-struct list *workers_take_back(struct workers *w, bool (*wanted)(const struct list *job));
+struct list *job_pool_take_back(struct job_pool *w, bool (*wanted)(const struct list *job));
 
 #endif

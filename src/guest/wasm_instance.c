@@ -3,7 +3,7 @@
  * The order of things: store with its limits, WASI, linker with the shim over it, instance, _start.
  * A struct instance owns them all and gives them back in reverse.
  */
-#include "guest/instance.h"
+#include "guest/wasm_instance.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,11 +15,11 @@
 
 #include "app/module.h"
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/owner.h"
 #include "guest/guest_config.h"
 #include "guest/guest_exit.h"
-#include "guest/module.h"
-#include "guest/program.h"
+#include "guest/wasm_module.h"
+#include "guest/compiled.h"
 #include "guest/shim.h"
 #include "guest/streams.h"
 #include "guest/wasi_setup.h"
@@ -36,7 +36,7 @@
 #define INSTANCES_MAX 2
 
 struct instance {
-	const struct program *program;
+	const struct compiled *program;
 	struct guest_config *config; /* the program's */
 	struct guest_end *end;       /* the caller's */
 	struct wasmtime_store *store;
@@ -57,7 +57,7 @@ static void instance_deinit(struct instance *i)
 }
 
 /* The store, its limits, WASI and the linker. */
-static int instance_open(struct instance *i, const struct instance_io *io)
+static int instance_open(struct instance *i, const struct wasm_instance_io *io)
 {
 	uint64_t timeout_ms = i->config->timeout_ms;
 	struct wasi_config_t *wasi;
@@ -208,16 +208,16 @@ static void run_start(struct instance *i)
 
 static int check(struct instance *i)
 {
-	return module_vet(i->program->module, i->context, i->linker, i->config->module,
+	return wasm_module_vet(i->program->module, i->context, i->linker, i->config->module,
 		i->config->memory_max, i->end);
 }
 
-int instance_check(const struct program *p)
+int wasm_instance_check(const struct compiled *p)
 {
 	_cleanup_(instance_deinit) struct instance i = {
 		.program = p, .config = p->config, .end = &p->config->end
 	};
-	static const struct instance_io none = { .in = -1, .out = -1, .err = -1 };
+	static const struct wasm_instance_io none = { .in = -1, .out = -1, .err = -1 };
 	int r;
 
 	streams_init(&i.streams);
@@ -252,7 +252,8 @@ static void end_unheard(struct instance *i)
 		module_hint(i->config->module, wasi_listener_fd(i->config), hint));
 }
 
-void instance_run(struct program *p, const struct instance_io *io, struct guest_end *ret_end)
+void wasm_instance_run(
+	struct compiled *p, const struct wasm_instance_io *io, struct guest_end *ret_end)
 {
 	_cleanup_(instance_deinit) struct instance i = {
 		.program = p, .config = p->config, .end = ret_end

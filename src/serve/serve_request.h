@@ -4,8 +4,8 @@
  * of them come from the visitor; of the path it is known that it begins with a slash and has no
  * control characters.
  */
-#ifndef SERVE_REQUEST_H
-#define SERVE_REQUEST_H
+#ifndef SERVE_SERVE_REQUEST_H
+#define SERVE_SERVE_REQUEST_H
 
 #include <stdbool.h>
 #include <stddef.h>
