@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A destination and the addresses of its name.
+ *
+ * The first dial that needs the addresses puts the question; dials that come while it is under way
+ * wait for the same answer. The answer is learned first and then told to each of them. A wait also
+ * ends by dialer_leave(), when its dial is cancelled or has run out of time.
+ *
+ * A question runs on libuv's thread pool and can't be ended once it runs. So it lives in memory of
+ * its own: when its last waiter leaves, the dialer forgets it, and its answer is dropped when it
+ * comes. That is also why a dialer without dials owns nothing that has to be closed.
+ */
+#include "net/dialer.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/lang.h"
+
+struct dialer_question {
+	uv_getaddrinfo_t req;
+	struct dialer *dialer; /* NULL: nobody waits any more */
+};
+
+/* "localhost" and what ends in ".localhost", as one label or with the root's dot behind it. */
+static bool dialer_is_localhost(const char *host)
+{
+	static const char name[] = "localhost";
+	size_t len = strlen(host), own = sizeof(name) - 1;
+
+	if (len && host[len - 1] == '.')
+		len--;
+	return len >= own && strncasecmp(host + len - own, name, own) == 0 &&
+	       (len == own || host[len - own - 1] == '.');
+}
+
+int dialer_init(struct dialer *dialer, uv_loop_t *loop, const char *host, uint16_t port)
+{
+	size_t len = strlen(host);
+
+	if (!len || len >= ADDR_HOST_MAX || !port)
+		return -EINVAL;
+	*dialer = (struct dialer){ .loop = loop, .port = port };
+	list_init(&dialer->waiting);
+	memcpy(dialer->host, host, len + 1);
+	if (addr_parse_ip(host, port, &dialer->addrs[0]) == 0) {
+		dialer->fixed = true;
+		dialer->count = 1;
+	} else if (dialer_is_localhost(host)) {
+		(void)addr_parse_ip("::1", port, &dialer->addrs[0]);
+		(void)addr_parse_ip("127.0.0.1", port, &dialer->addrs[1]);
+		dialer->fixed = true;
+		dialer->count = 2;
+	}
+	return 0;
+}
+
+void dialer_forget(struct dialer *dialer)
+{
+	if (!dialer->fixed)
+		dialer->count = 0;
+}
+
+void dialer_distrust(struct dialer *dialer, unsigned answer)
+{
+	if (dialer->answers == answer)
+		dialer_forget(dialer);
+}
+
+void dialer_prefer(struct dialer *dialer, const struct addr *addr)
+{
+	for (size_t i = 0; i < dialer->count; i++)
+		if (addr_equal(&dialer->addrs[i], addr))
+			dialer->preferred = i;
+}
+
+size_t dialer_known(const struct dialer *dialer, struct addr ret_addrs[DIALER_ADDRS_MAX])
+{
+	if (!dialer->fixed && clock_now_ms() - dialer->resolved_ms >= DIALER_CACHE_MS)
+		return 0;
+	for (size_t i = 0; i < dialer->count; i++)
+		ret_addrs[i] = dialer->addrs[(dialer->preferred + i) % dialer->count];
+	return dialer->count;
+}
+
+/* The address that worked last stays the preferred one as long as the name has it. */
+static void dialer_learn(struct dialer *dialer, const struct addrinfo *info)
+{
+	bool worked = dialer->count > 0;
+	struct addr last = dialer->addrs[dialer->preferred];
+
+	dialer->count = 0;
+	dialer->preferred = 0;
+	for (; info && dialer->count < DIALER_ADDRS_MAX; info = info->ai_next) {
+		struct addr *addr = &dialer->addrs[dialer->count];
+
+		if (addr_from_sockaddr(info->ai_addr, addr) < 0)
+			continue;
+		addr_set_port(addr, dialer->port);
+		dialer->count++;
+	}
+	addr_interleave(dialer->addrs, dialer->count);
+	if (worked)
+		dialer_prefer(dialer, &last);
+	dialer->resolved_ms = clock_now_ms();
+	dialer->answers++;
+}
+
+static void dialer_on_answer(uv_getaddrinfo_t *req, int status, struct addrinfo *info)
+{
+	struct dialer_question *question = container_of(req, struct dialer_question, req);
+	struct dialer *dialer = question->dialer;
+	struct list *first;
+
+	free(question);
+	if (dialer) {
+		dialer->question = NULL;
+		if (status == 0)
+			dialer_learn(dialer, info);
+		if (status == 0 && !dialer->count)
+			status = UV_EAI_NODATA;
+		while ((first = list_first(&dialer->waiting))) {
+			struct dialer_wait *w = list_entry(first, struct dialer_wait, link);
+
+			list_remove(first);
+			w->resolved(w, status);
+		}
+	}
+	uv_freeaddrinfo(info);
+}
+
+int dialer_ask(struct dialer *dialer, struct dialer_wait *w)
+{
+	/* No AI_ADDRCONFIG: without an address but loopback's it would hide those of /etc/hosts. */
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct dialer_question *question;
+	int r;
+
+	if (!dialer->question) {
+		question = calloc(1, sizeof(*question));
+		if (!question)
+			return -ENOMEM;
+		r = uv_getaddrinfo(
+			dialer->loop, &question->req, dialer_on_answer, dialer->host, NULL, &hints);
+		if (r < 0) {
+			free(question);
+			return r;
+		}
+		question->dialer = dialer;
+		dialer->question = question;
+	}
+	list_push_back(&dialer->waiting, &w->link);
+	return 0;
+}
+
+void dialer_leave(struct dialer *dialer, struct dialer_wait *w)
+{
+	list_remove(&w->link);
+	if (!dialer->question || !list_empty(&dialer->waiting))
+		return;
+	dialer->question->dialer = NULL;
+	(void)uv_cancel((uv_req_t *)&dialer->question->req); /* works while no thread has it */
+	dialer->question = NULL;
+}

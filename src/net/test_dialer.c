@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* The addresses of a name, from a resolver that counts the questions and answers when told to. */
+#include "net/dialer.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/fd.h"
+#include "base/lang.h"
+#include "net/dial.h"
+#include "net/listener.h"
+
+#define DIALS 3
+#define QUESTIONS_MAX 4
+
+struct question {
+	uv_getaddrinfo_t *req;
+	uv_getaddrinfo_cb answer;
+};
+
+struct fixture {
+	uv_loop_t loop;
+	struct dialer dialer;
+	struct dial dials[DIALS];
+	struct addr listen_addr;
+	int listen_fd;
+	unsigned connected, failed, cancelled;
+	int error;
+};
+
+static struct question questions[QUESTIONS_MAX];
+static unsigned asked;
+
+int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb,
+	const char *node, const char *service, const struct addrinfo *hints);
+void __wrap_uv_freeaddrinfo(struct addrinfo *info);
+
+int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb,
+	const char *node, const char *service, const struct addrinfo *hints)
+{
+	assert_string_equal(node, "app.example");
+	assert_true(asked < QUESTIONS_MAX);
+	questions[asked++] = (struct question){ .req = req, .answer = cb };
+	return 0;
+}
+
+void __wrap_uv_freeaddrinfo(struct addrinfo *info)
+{
+}
+
+static void answer_with(unsigned question, int status, const struct addr *addrs, size_t count)
+{
+	struct addrinfo info[2 * DIALER_ADDRS_MAX] = { 0 };
+	struct addr copies[ARRAY_LEN(info)];
+
+	assert_true(count <= ARRAY_LEN(info));
+	for (size_t i = 0; i < count; i++) {
+		copies[i] = addrs[i];
+		info[i].ai_addr = &copies[i].sa;
+		info[i].ai_next = i + 1 < count ? &info[i + 1] : NULL;
+	}
+	questions[question].answer(questions[question].req, status, count ? info : NULL);
+}
+
+static void on_done(struct dial *d, int fd, int error, bool resolving, const struct addr *peer)
+{
+	struct fixture *f = d->owner;
+
+	f->connected += fd >= 0;
+	f->failed += fd < 0 && resolving;
+	f->error = error;
+	fd_close(fd);
+}
+
+static void on_cancelled(struct dial *d)
+{
+	((struct fixture *)d->owner)->cancelled++;
+}
+
+static int setup(void **state)
+{
+	static struct fixture f;
+
+	f = (struct fixture){ 0 };
+	asked = 0;
+	assert_int_equal(uv_loop_init(&f.loop), 0);
+	assert_int_equal(addr_parse_ip("127.0.0.1", 0, &f.listen_addr), 0);
+	assert_int_equal(listener_socket(&f.listen_addr, 16, &f.listen_fd), 0);
+	assert_int_equal(
+		dialer_init(&f.dialer, &f.loop, "app.example", addr_port(&f.listen_addr)), 0);
+	for (size_t i = 0; i < DIALS; i++) {
+		f.dials[i].owner = &f;
+		f.dials[i].done = on_done;
+		f.dials[i].cancelled = on_cancelled;
+	}
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	fd_close(f->listen_fd);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	return 0;
+}
+
+static void start_dials(struct fixture *f, size_t count)
+{
+	int fd;
+
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(dial_start(&f->dials[i], &f->dialer, &fd), 0);
+}
+
+/* Each visitor of an application whose name had just failed put a question of his own. */
+static void test_dials_at_the_same_time_ask_once(void **state)
+{
+	struct fixture *f = *state;
+	int fd = -1;
+
+	start_dials(f, DIALS);
+	assert_int_equal(asked, 1);
+	answer_with(0, 0, &f->listen_addr, 1);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->connected, DIALS);
+	assert_int_equal(dial_start(&f->dials[0], &f->dialer, &fd), 1);
+	fd_close(fd);
+	assert_int_equal(asked, 1);
+}
+
+static void test_failure_is_told_to_all(void **state)
+{
+	struct fixture *f = *state;
+
+	start_dials(f, DIALS);
+	answer_with(0, UV_EAI_NONAME, NULL, 0);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->failed, DIALS);
+	assert_int_equal(f->error, UV_EAI_NONAME);
+	start_dials(f, 1);
+	assert_int_equal(asked, 2);
+	answer_with(1, 0, NULL, 0);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->error, UV_EAI_NODATA);
+}
+
+static void test_who_leaves_takes_nothing_from_the_others(void **state)
+{
+	struct fixture *f = *state;
+
+	start_dials(f, 2);
+	dial_cancel(&f->dials[0]); /* whose question it was */
+	uv_run(&f->loop, UV_RUN_NOWAIT);
+	assert_int_equal(f->cancelled, 1);
+	answer_with(0, 0, &f->listen_addr, 1);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->connected, 1);
+	assert_int_equal(f->cancelled, 1);
+}
+
+/* A question that nobody waits for any more may hang for long: the next dial puts a new one, and
+ * the old answer changes nothing. */
+static void test_question_is_left_behind_by_the_last(void **state)
+{
+	struct fixture *f = *state;
+
+	start_dials(f, 2);
+	dial_cancel(&f->dials[0]);
+	dial_cancel(&f->dials[1]);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->cancelled, 2);
+	start_dials(f, 1);
+	assert_int_equal(asked, 2);
+	answer_with(0, UV_EAI_CANCELED, NULL, 0);
+	answer_with(1, 0, &f->listen_addr, 1);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->connected, 1);
+}
+
+/* A dial that fails late has used an answer that may not be the last one. */
+static void test_old_failure_spares_a_new_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct addr known[DIALER_ADDRS_MAX];
+
+	start_dials(f, 1);
+	answer_with(0, 0, &f->listen_addr, 1);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	dialer_distrust(&f->dialer, f->dials[0].answer - 1);
+	assert_int_equal(dialer_known(&f->dialer, known), 1);
+	dialer_distrust(&f->dialer, f->dials[0].answer);
+	assert_int_equal(dialer_known(&f->dialer, known), 0);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_dials_at_the_same_time_ask_once),
+		CASE(test_failure_is_told_to_all),
+		CASE(test_who_leaves_takes_nothing_from_the_others),
+		CASE(test_question_is_left_behind_by_the_last),
+		CASE(test_old_failure_spares_a_new_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
