@@ -86,23 +86,28 @@ size_t dialer_known(const struct dialer *dialer, struct addr ret_addrs[DIALER_AD
 	return dialer->count;
 }
 
-/* The address that worked last stays the preferred one as long as the name has it. */
+/*
+ * A resolver sorts one family before the other (RFC 6724), so the families take turns before the
+ * list is cut: a name with many IPv6 addresses gets its IPv4 ones tried as well. The address that
+ * worked last stays the preferred one as long as the name has it.
+ */
 static void dialer_learn(struct dialer *dialer, const struct addrinfo *info)
 {
+	struct addr last = dialer->addrs[dialer->preferred], addr, found[2 * DIALER_ADDRS_MAX];
+	size_t count = 0, of_family[2] = { 0 };
 	bool worked = dialer->count > 0;
-	struct addr last = dialer->addrs[dialer->preferred];
 
-	dialer->count = 0;
-	dialer->preferred = 0;
-	for (; info && dialer->count < DIALER_ADDRS_MAX; info = info->ai_next) {
-		struct addr *addr = &dialer->addrs[dialer->count];
-
-		if (addr_from_sockaddr(info->ai_addr, addr) < 0)
+	for (; info; info = info->ai_next) {
+		if (addr_from_sockaddr(info->ai_addr, &addr) < 0 ||
+			of_family[addr.sa.sa_family == AF_INET6]++ >= DIALER_ADDRS_MAX)
 			continue;
-		addr_set_port(addr, dialer->port);
-		dialer->count++;
+		addr_set_port(&addr, dialer->port);
+		found[count++] = addr;
 	}
-	addr_interleave(dialer->addrs, dialer->count);
+	addr_interleave(found, count);
+	dialer->count = min_u64(count, DIALER_ADDRS_MAX);
+	memcpy(dialer->addrs, found, dialer->count * sizeof(*found));
+	dialer->preferred = 0;
 	if (worked)
 		dialer_prefer(dialer, &last);
 	dialer->resolved_ms = clock_now_ms();

@@ -199,6 +199,32 @@ static void test_old_failure_spares_a_new_answer(void **state)
 	assert_int_equal(dialer_known(&f->dialer, known), 0);
 }
 
+/* A name with sixteen IPv6 addresses never had an IPv4 one tried: the list was cut before the
+ * families took turns. */
+static void test_families_take_turns_before_the_cut(void **state)
+{
+	struct fixture *f = *state;
+	struct addr addrs[DIALER_ADDRS_MAX + 2], known[DIALER_ADDRS_MAX];
+	size_t v4 = 0;
+
+	for (size_t i = 0; i < DIALER_ADDRS_MAX; i++) {
+		assert_int_equal(addr_parse_ip("2001:db8::", 0, &addrs[i]), 0);
+		addrs[i].in6.sin6_addr.s6_addr[15] = (uint8_t)i;
+	}
+	assert_int_equal(addr_parse_ip("192.0.2.1", 0, &addrs[DIALER_ADDRS_MAX]), 0);
+	assert_int_equal(addr_parse_ip("192.0.2.2", 0, &addrs[DIALER_ADDRS_MAX + 1]), 0);
+	start_dials(f, 1);
+	answer_with(0, 0, addrs, ARRAY_LEN(addrs));
+	assert_int_equal(dialer_known(&f->dialer, known), DIALER_ADDRS_MAX);
+	for (size_t i = 0; i < DIALER_ADDRS_MAX; i++)
+		v4 += known[i].sa.sa_family == AF_INET;
+	assert_int_equal(v4, 2);
+	assert_int_equal(known[1].sa.sa_family, AF_INET);
+	assert_int_equal(known[3].sa.sa_family, AF_INET);
+	dial_cancel(&f->dials[0]);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -209,6 +235,7 @@ int main(void)
 		CASE(test_who_leaves_takes_nothing_from_the_others),
 		CASE(test_question_is_left_behind_by_the_last),
 		CASE(test_old_failure_spares_a_new_answer),
+		CASE(test_families_take_turns_before_the_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
