@@ -17,18 +17,25 @@
 #include "net/addr.h"
 #include "net/lingering.h"
 
+/* What is wrong with the target of a request's first line. */
+enum http_target_fault {
+	TARGET_FINE,
+	TARGET_ZERO_BYTE,   /* in the path or the query */
+	TARGET_CODED_SLASH, /* "%2F" in the path */
+	TARGET_LONG_QUERY,  /* more parameters than HTTP_QUERY_MAX */
+};
+
 /* The socket context of a connection; lives as long as that. */
 struct http_conn {
 	struct list link; /* in set->open */
 	struct http_conns *set;
 	struct addr addr;
-	int fd;               /* libmicrohttpd's */
-	uint64_t deadline_ms; /* monotonic; of the request that is coming */
-	bool in_body;         /* of the request that is coming */
-	unsigned turns;       /* at once, since its body was last heard of */
-	bool peer_ended;      /* libmicrohttpd has been told */
-	bool long_query; /* the request that came last has more parameters than HTTP_QUERY_MAX */
-	bool zero_byte;  /* one stands in the path or the query of the request that came last */
+	int fd;                       /* libmicrohttpd's */
+	uint64_t deadline_ms;         /* monotonic; of the request that is coming */
+	bool in_body;                 /* of the request that is coming */
+	unsigned turns;               /* at once, since its body was last heard of */
+	bool peer_ended;              /* libmicrohttpd has been told */
+	enum http_target_fault fault; /* of the request that came last */
 };
 
 struct http_conns {

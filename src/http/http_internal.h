@@ -18,9 +18,9 @@
 struct http_request {
 	struct http_server *server;
 	struct MHD_Connection *connection;
-	const struct http_route *route; /* NULL: refused */
-	uint64_t body_len; /* as announced; 0 where nothing, or nothing in numbers, is */
-	bool is_short;     /* the body is read to its end though the reply stands */
+	struct http_match match; /* its route */
+	uint64_t body_len;       /* as announced; 0 where nothing, or nothing in numbers, is */
+	bool is_short;           /* the body is read to its end though the reply stands */
 	struct buf body;
 	uint64_t body_seen; /* bytes, dropped ones included */
 	bool handled;       /* the handler has been called */
@@ -33,6 +33,9 @@ struct http_request {
 /* Takes `response` over; NULL: the connection is closed. */
 void http_request_reply(
 	struct http_request *request, unsigned status, struct MHD_Response *response);
+
+/* Of the route that was found. False: one is wrong, and 400 has been sent. */
+bool http_request_check_params(struct http_request *request);
 
 /* A header whose text is known to be right; without memory for it the reply goes without. */
 void http_response_add(struct MHD_Response *response, const char *name, const char *value);

@@ -79,27 +79,66 @@ static void request_reply_data(
 	request_reply_type(request, status, type, response);
 }
 
-const char *http_request_query(const struct http_request *request, const char *name)
+/* Zero bytes have been refused before. */
+static const char *request_value(const struct http_request *request, const struct http_param *param)
 {
-	/* Zero bytes have been refused before. */
-	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+	const char *in_path = request->match.values[param - request->match.route->params];
+
+	return in_path[0] ? in_path
+			  : MHD_lookup_connection_value(
+				    request->connection, MHD_GET_ARGUMENT_KIND, param->name);
 }
 
-bool http_request_query_u64(struct http_request *request, const char *name, uint64_t min,
-	uint64_t max, uint64_t fallback, uint64_t *ret_value)
+static const struct http_param *request_param(const struct http_request *request, const char *name)
 {
-	const char *text = http_request_query(request, name);
+	const struct http_param *params = request->match.route->params;
+	size_t i = 0;
 
-	if (!text) {
-		*ret_value = fallback;
-		return true;
+	while (i < HTTP_PARAMS_MAX && params[i].name && strcmp(params[i].name, name) != 0)
+		i++;
+	assert(i < HTTP_PARAMS_MAX && params[i].name);
+	return &params[i];
+}
+
+bool http_request_check_params(struct http_request *request)
+{
+	const struct http_route *route = request->match.route;
+	char must[HTTP_PARAM_MUST_MAX];
+
+	for (size_t i = 0; i < HTTP_PARAMS_MAX && route->params[i].name; i++) {
+		const struct http_param *param = &route->params[i];
+
+		if (http_param_check(param, request_value(request, param), must) == 0)
+			continue;
+		http_reply_error(request, MHD_HTTP_BAD_REQUEST, "'%s' in the %s %s", param->name,
+			request->match.values[i][0] ? "path" : "query", must);
+		return false;
 	}
-	if (parse_u64(text, strlen(text), min, max, ret_value) == 0)
-		return true;
-	http_reply_error(request, MHD_HTTP_BAD_REQUEST,
-		"'%s' in the query must be a number from %llu to %llu", name,
-		(unsigned long long)min, (unsigned long long)max);
-	return false;
+	return true;
+}
+
+const char *http_request_text(const struct http_request *request, const char *name)
+{
+	return request_value(request, request_param(request, name));
+}
+
+uint64_t http_request_number(const struct http_request *request, const char *name)
+{
+	const struct http_param *param = request_param(request, name);
+	const char *text = request_value(request, param);
+	uint64_t number = param->fallback;
+
+	if (text)
+		(void)parse_u64(text, strlen(text), param->min, param->max, &number);
+	return number;
+}
+
+int http_request_word(const struct http_request *request, const char *name)
+{
+	const struct http_param *param = request_param(request, name);
+	const char *text = request_value(request, param);
+
+	return text ? http_param_word(param, text) : -1;
 }
 
 void http_request_body(const struct http_request *request, const void **ret_data, size_t *ret_len)

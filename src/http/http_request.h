@@ -17,12 +17,14 @@
 
 struct http_request;
 
-/* The value, decoded, of a parameter in the query; NULL: it isn't there, or has none. */
-const char *http_request_query(const struct http_request *request, const char *name);
-
-/* A number from the query, or `fallback`. False: it is none in min..max, and 400 has been sent. */
-bool http_request_query_u64(struct http_request *request, const char *name, uint64_t min,
-	uint64_t max, uint64_t fallback, uint64_t *ret_value);
+/*
+ * A parameter of the request's route by its name, decoded, and as the table of routes wants it:
+ * what was wrong, or missing, was answered with 400. Where it isn't in the query: NULL, the
+ * fallback, -1.
+ */
+const char *http_request_text(const struct http_request *request, const char *name);
+uint64_t http_request_number(const struct http_request *request, const char *name);
+int http_request_word(const struct http_request *request, const char *name);
 
 void http_request_body(const struct http_request *request, const void **ret_data, size_t *ret_len);
 

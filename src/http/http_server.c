@@ -7,6 +7,7 @@
  */
 #include "http/http_server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
@@ -39,6 +40,17 @@
 #define CONN_MEMORY 49152
 /* Enough for a reply that waits to be taken up, written and closed. */
 #define LAST_RUNS 3
+
+static const struct {
+	unsigned status;
+	const char *text;
+} target_faults[] = {
+	/* Texts end at a zero byte, so what stands behind it would not be seen. */
+	[TARGET_ZERO_BYTE] = { MHD_HTTP_BAD_REQUEST, "a zero byte (%00) in the address" },
+	/* Decoded it would look like a separator (RFC 3986, 2.2), and no name here holds one. */
+	[TARGET_CODED_SLASH] = { MHD_HTTP_NOT_FOUND, "there is nothing at a path with %2F in it" },
+	[TARGET_LONG_QUERY] = { MHD_HTTP_URI_TOO_LONG, "too many parameters in the query" },
+};
 
 struct http_server {
 	struct addr addr;
@@ -138,23 +150,19 @@ static void request_begin(struct http_request *request, const char *method, cons
 {
 	struct http_server *server = request->server;
 	const struct http_conn *conn = http_conn_of(request->connection);
-	char allow[HTTP_ALLOW_MAX];
-	const struct http_route *route =
-		http_route_find(server->routes, server->route_count, method, path, allow);
+	const struct http_route *route;
 	enum mhd_body framing = mhd_body_of(request->connection, &request->body_len);
 
+	http_route_find(server->routes, server->route_count, method, path, &request->match);
+	route = request->match.route;
 	buf_init(&request->body, route && route->body_max ? route->body_max : HTTP_BODY_IGNORED);
 	request->is_short = framing == MHD_BODY_NONE ||
 			    (framing == MHD_BODY_LENGTH && request->body_len <= HTTP_BODY_IGNORED);
 	if (!request_is_allowed(request, route, path))
 		return;
-	/* Texts end at a zero byte, so what stands behind it would not be seen. */
-	if (conn && conn->zero_byte)
-		http_reply_error(
-			request, MHD_HTTP_BAD_REQUEST, "a zero byte (%%00) in the address");
-	else if (conn && conn->long_query)
-		http_reply_error(request, MHD_HTTP_URI_TOO_LONG,
-			"there are more than %d parameters in the query", HTTP_QUERY_MAX);
+	if (conn && conn->fault != TARGET_FINE)
+		http_reply_error(request, target_faults[conn->fault].status, "%s",
+			target_faults[conn->fault].text);
 	else if (framing == MHD_BODY_TWICE)
 		http_reply_error(request, MHD_HTTP_BAD_REQUEST,
 			"more than one header Content-Length or Transfer-Encoding");
@@ -164,14 +172,14 @@ static void request_begin(struct http_request *request, const char *method, cons
 	else if (server->closing)
 		request_refuse_ending(request);
 	else if (!route)
-		request_refuse_path(request, allow);
+		request_refuse_path(request, request->match.allow);
 	else if (framing == MHD_BODY_CHUNKED && !route->body_max)
 		http_reply_error(request, MHD_HTTP_LENGTH_REQUIRED,
 			"no body is wanted here: send none, or one with a Content-Length");
 	else if (request->body_len > request->body.max)
 		request_refuse_length(request);
 	else
-		request->route = route;
+		(void)http_request_check_params(request);
 }
 
 /* False: it is too much to be worth reading on. Shut down, it isn't lingered on either. */
@@ -224,7 +232,7 @@ static enum MHD_Result request_finish(struct http_request *request)
 		if (server->closing)
 			request_refuse_ending(request);
 		else
-			request->route->handler(server->owner, request);
+			request->match.route->handler(server->owner, request);
 	}
 	if (request->replied)
 		return request_queue_reply(request);
@@ -282,7 +290,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 	free(request);
 	conn = http_conn_of(connection);
 	if (conn)
-		conn->zero_byte = conn->long_query = false;
+		conn->fault = TARGET_FINE;
 	http_conn_await_next(conn);
 }
 
@@ -300,10 +308,14 @@ static enum MHD_Result on_accept(void *owner, const struct sockaddr *sa, socklen
 static void *on_target(void *owner, const char *target, struct MHD_Connection *connection)
 {
 	struct http_conn *conn = http_conn_of(connection);
-	bool long_query = mhd_query_cut(target, HTTP_QUERY_MAX);
+	const char *coded = strcasestr(target, "%2f"), *query = strchr(target, '?');
+	enum http_target_fault fault =
+		coded && (!query || coded < query) ? TARGET_CODED_SLASH : TARGET_FINE;
 
+	if (mhd_query_cut(target, HTTP_QUERY_MAX))
+		fault = TARGET_LONG_QUERY;
 	if (conn)
-		conn->long_query = long_query;
+		conn->fault = fault;
 	return NULL;
 }
 
@@ -314,7 +326,7 @@ static size_t on_unescape(void *owner, struct MHD_Connection *connection, char *
 	size_t len = MHD_http_unescape(text);
 
 	if (conn && memchr(text, '\0', len))
-		conn->zero_byte = true;
+		conn->fault = TARGET_ZERO_BYTE;
 	return len;
 }
 
@@ -486,6 +498,8 @@ static void server_freep(struct http_server **server)
 
 static int server_configure(struct http_server *server, const struct http_server_config *config)
 {
+	for (size_t i = 0; i < config->route_count; i++)
+		assert(http_route_is_sound(&config->routes[i]));
 	server->addr = config->addr;
 	server->routes = config->routes;
 	server->route_count = config->route_count;

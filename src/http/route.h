@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "http/param.h"
+
 struct http_request;
 
 enum http_method {
@@ -25,14 +27,6 @@ enum http_method {
  */
 typedef void (*http_handler_fn)(void *owner, struct http_request *request);
 
-/* A parameter in the query. */
-struct http_param {
-	const char *name;
-	const char *schema; /* JSON Schema, as text */
-	bool required;
-	const char *help;
-};
-
 /* An answer's status and what it says; the schema's name is one of the owner's. */
 struct http_answer {
 	unsigned status;
@@ -46,7 +40,7 @@ struct http_answer {
 
 struct http_route {
 	enum http_method method;
-	const char *path; /* whole */
+	const char *path; /* whole; "{NAME}" stands for one segment, which is the parameter NAME */
 	http_handler_fn handler;
 	bool open;       /* needs no token, see http/access.h */
 	size_t body_max; /* bytes; 0: a body is not looked at, and may have HTTP_BODY_IGNORED */
@@ -63,9 +57,26 @@ struct http_route {
 /* "GET", ... */
 const char *http_method_name(enum http_method method);
 
-/* NULL: *ret_allow is "" if the path is unknown, or lists the methods that it has ("GET, HEAD"). */
 #define HTTP_ALLOW_MAX sizeof("GET, HEAD, POST, PUT, DELETE")
-const struct http_route *http_route_find(const struct http_route *routes, size_t count,
-	const char *method, const char *path, char ret_allow[HTTP_ALLOW_MAX]);
+struct http_match {
+	const struct http_route *route; /* NULL: there is none */
+	char allow[HTTP_ALLOW_MAX];     /* then: the methods that the path has, "": it is unknown */
+	char values[HTTP_PARAMS_MAX][HTTP_VALUE_MAX + 1]; /* by parameter; "": not in the path */
+};
+
+/*
+ * `path` is decoded. It is compared byte by byte, segment by segment: nothing in it is resolved or
+ * left out, so that "/a/../b", "/a//b" and "/a/" are other paths than "/b", "/a/b" and "/a". A path
+ * that is in the table as it stands is never taken for one with a parameter.
+ */
+void http_route_find(const struct http_route *routes, size_t count, const char *method,
+	const char *path, struct http_match *ret_match);
+
+/* Whether the parameter stands in the route's path; else it is one of the query. */
+bool http_route_has_in_path(const struct http_route *route, const struct http_param *param);
+
+/* What the table's owner promises: each "{NAME}" is a whole segment and has its parameter, which is
+ * no HTTP_TEXT. */
+bool http_route_is_sound(const struct http_route *route);
 
 #endif

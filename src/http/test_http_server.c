@@ -70,13 +70,17 @@ static void get_fixed(void *owner, struct http_request *request)
 
 static void get_query(void *owner, struct http_request *request)
 {
-	const char *word = http_request_query(request, "word");
-	uint64_t number;
+	http_reply_json(request, 200,
+		json_pack("{s:s?, s:I, s:i}", "word", http_request_text(request, "word"), "n",
+			(json_int_t)http_request_number(request, "n"), "color",
+			http_request_word(request, "color")));
+}
 
-	if (!http_request_query_u64(request, "n", 1, 10, 3, &number))
-		return;
-	http_reply_json(
-		request, 200, json_pack("{s:s?, s:I}", "word", word, "n", (json_int_t)number));
+static void delete_port(void *owner, struct http_request *request)
+{
+	http_reply_json(request, 200,
+		json_pack("{s:s, s:I}", "id", http_request_text(request, "id"), "port",
+			(json_int_t)http_request_number(request, "port")));
 }
 
 static void post_json(void *owner, struct http_request *request)
@@ -109,12 +113,23 @@ static void get_events(void *owner, struct http_request *request)
 	(void)uv_timer_start(&f->later, on_event_time, 10, 0);
 }
 
+static const char *const colors[] = { "red", "blue", NULL };
 static const struct http_route routes[] = {
 	{ .method = HTTP_GET, .path = "/events", .handler = get_events },
 	{ .method = HTTP_GET, .path = "/fixed", .handler = get_fixed },
 	{ .method = HTTP_GET, .path = "/late", .handler = get_late },
 	{ .method = HTTP_GET, .path = "/open", .handler = get_fixed, .open = true },
-	{ .method = HTTP_GET, .path = "/query", .handler = get_query },
+	{ .method = HTTP_GET,
+		.path = "/query",
+		.handler = get_query,
+		.params = { { .name = "word" },
+			{ .name = "n", .type = HTTP_NUMBER, .min = 1, .max = 10, .fallback = 3 },
+			{ .name = "color", .type = HTTP_WORD, .words = colors } } },
+	{ .method = HTTP_DELETE,
+		.path = "/items/{id}/ports/{port}",
+		.handler = delete_port,
+		.params = { { .name = "port", .type = HTTP_NUMBER, .min = 1, .max = 65535 },
+			{ .name = "id", .type = HTTP_ID } } },
 	{ .method = HTTP_POST, .path = "/json", .handler = post_json, .body_max = BODY_MAX },
 };
 
@@ -236,9 +251,34 @@ static const struct {
 	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "Sec-Fetch-Site: cross-site\r\n\r\n", "HTTP/1.1 200",
 		"fixed" },
 	{ NULL, "GET /late HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 202", "{\"late\":true}" },
-	{ NULL, "GET /query HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "{\"word\":null,\"n\":3}" },
-	{ NULL, "GET /query?n=10&word=a%20b HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
-		"{\"word\":\"a b\",\"n\":10}" },
+	{ NULL, "GET /query HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
+		"{\"word\":null,\"n\":3,\"color\":-1}" },
+	{ NULL, "GET /query?n=10&color=blue&word=a%20b HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
+		"{\"word\":\"a b\",\"n\":10,\"color\":1}" },
+	{ NULL, "GET /query?word= HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400",
+		"'word' in the query must not be empty" },
+	{ NULL, "GET /query?color=green HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400",
+		"'color' in the query must be one of red, blue" },
+	{ NULL, "DELETE /items/a-1/ports/%38080 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
+		"{\"id\":\"a-1\",\"port\":8080}" },
+	{ NULL, "DELETE /items/a-1/ports/0 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400",
+		"'port' in the path must be a number from 1 to 65535" },
+	{ NULL, "DELETE /items/../ports/1 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400",
+		"'id' in the path must be letters" },
+	{ NULL, "DELETE /items/%2E%2e/ports/1 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400",
+		"'id' in the path must be letters" },
+	/* Neither a separator nor a letter of an id. */
+	{ NULL, "DELETE /items/a%2Fports/1 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 404", "%2F" },
+	{ NULL, "GET /%2ffixed HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 404", "%2F" },
+	{ NULL, "GET /query?word=a%2Fb HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "\"a/b\"" },
+	{ NULL, "DELETE /items/a-1/ports/ HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 404",
+		"nothing at this path" },
+	{ NULL, "DELETE /items/a-1/ports/1/ HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 404",
+		"nothing at this path" },
+	{ NULL, "GET /items/a-1/ports/1 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 405",
+		"Allow: DELETE\r\n" },
+	{ NULL, "DELETE /items/a%00/ports/1 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400",
+		"zero byte" },
 	{ NULL, "GET /query?n=11 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", "from 1 to 10" },
 	{ NULL, "GET /query?word=a%00b HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", "zero byte" },
 	{ NULL, "GET /query?word=%00 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", "zero byte" },

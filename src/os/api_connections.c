@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Who has come: the open connections as they are now, then the closed ones, newest first. */
+/* Who has come: the open connections as they are now, and those that were closed last. */
+#include <string.h>
+
 #include "http/http_request.h"
 #include "os/api_internal.h"
 #include "os/exposure.h"
@@ -15,7 +17,7 @@ static json_t *visit_json(const struct visit_entry *entry, const char *end)
 		end ? json_string(end) : json_null());
 }
 
-static void add_open(void *owner, const struct tunnel_visit *visit)
+static void append_open(void *owner, const struct tunnel_visit *visit)
 {
 	json_t *list = owner;
 	struct visit_entry entry;
@@ -24,13 +26,47 @@ static void add_open(void *owner, const struct tunnel_visit *visit)
 	(void)json_array_append_new(list, visit_json(&entry, NULL));
 }
 
+struct visit_search {
+	const char *id;
+	json_t *found; /* NULL: not yet */
+};
+
+static void search_open(void *owner, const struct tunnel_visit *visit)
+{
+	struct visit_search *search = owner;
+	struct visit_entry entry;
+
+	visit_entry_fill(&entry, visit);
+	if (strcmp(entry.id, search->id) == 0)
+		search->found = visit_json(&entry, NULL);
+}
+
+void api_get_connection(void *owner, struct http_request *request)
+{
+	struct api *api = owner;
+	struct visit_search search = { .id = http_request_text(request, "id") };
+	const struct visit_entry *entry;
+
+	exposure_visits(api->config.exposure, search_open, &search);
+	for (size_t i = 0; !search.found && (entry = visit_log_get(&api->visits, i)); i++)
+		if (strcmp(entry->id, search.id) == 0)
+			search.found = visit_json(entry, entry->why);
+	if (search.found)
+		http_reply_json(request, 200,
+			json_pack("{s:b, s:o}", "success", 1, "connection", search.found));
+	else
+		http_reply_error(request, 404,
+			"there is no connection '%s', or it was closed before the last %d",
+			search.id, VISIT_LOG_MAX);
+}
+
 void api_get_connections(void *owner, struct http_request *request)
 {
 	struct api *api = owner;
 	json_t *list = json_array();
 	const struct visit_entry *entry;
 
-	exposure_visits(api->config.exposure, add_open, list);
+	exposure_visits(api->config.exposure, append_open, list);
 	for (size_t i = 0; (entry = visit_log_get(&api->visits, i)); i++)
 		(void)json_array_append_new(list, visit_json(entry, entry->why));
 	http_reply_json(request, 200, json_pack("{s:b, s:o}", "success", 1, "connections", list));

@@ -241,15 +241,9 @@ static void on_done(uv_work_t *work, int status)
 static void file_start(
 	struct api *api, struct http_request *request, int (*run)(struct file_work *w))
 {
-	const char *path = http_request_query(request, "path");
+	const char *path = http_request_text(request, "path");
 	struct file_work *w;
 
-	if (!path && run == work_list)
-		path = ".";
-	if (!path || !path[0]) {
-		http_reply_error(request, 400, "'path' in the query is missing");
-		return;
-	}
 	w = calloc(1, sizeof(*w));
 	if (!w) {
 		http_reply_error(request, 500, "out of memory");
@@ -257,7 +251,7 @@ static void file_start(
 	}
 	w->request = request;
 	w->root = api->config.run->project_path;
-	w->path = path;
+	w->path = path ? path : ".";
 	w->run = run;
 	http_request_body(request, &w->in, &w->in_len);
 	(void)uv_queue_work(api->config.loop, &w->work, on_work, on_done);

@@ -81,6 +81,7 @@ void api_tunnel_start(void *owner, struct http_request *request);
 void api_tunnel_stop(void *owner, struct http_request *request);
 void api_tunnel_status(void *owner, struct http_request *request);
 void api_tunnel_qr(void *owner, struct http_request *request);
+void api_get_connection(void *owner, struct http_request *request);
 void api_get_connections(void *owner, struct http_request *request);
 void api_get_app(void *owner, struct http_request *request);
 void api_app_start(void *owner, struct http_request *request);

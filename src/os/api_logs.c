@@ -13,8 +13,9 @@ json_t *api_log_line_json(const struct log_line *line)
 		json_text(line->text, line->len));
 }
 
-/* The lines from `seq` on, at most `limit`; *ret_next is the number to go on from. */
-static json_t *collect(
+/* The lines from `seq` on, at most `limit`, of one stream or (-1) of all; *ret_next is the number
+ * to go on from. */
+static json_t *logs_collect(
 	const struct log_ring *ring, uint64_t seq, int stream, uint64_t limit, uint64_t *ret_next)
 {
 	json_t *lines = json_array();
@@ -34,20 +35,11 @@ void api_get_logs(void *owner, struct http_request *request)
 {
 	struct api *api = owner;
 	const struct log_ring *ring = api->config.ring;
-	const char *name = http_request_query(request, "stream");
-	uint64_t since, limit, first = log_ring_first(ring), next;
-	enum log_stream stream = LOG_STREAMS;
-	json_t *lines;
+	uint64_t since = http_request_number(request, "since");
+	uint64_t first = log_ring_first(ring), next;
+	json_t *lines = logs_collect(ring, max_u64(since + 1, first),
+		http_request_word(request, "stream"), http_request_number(request, "limit"), &next);
 
-	if (!http_request_query_u64(request, "since", 0, INT64_MAX, 0, &since) ||
-		!http_request_query_u64(request, "limit", 1, API_LOG_LINES, API_LOG_LINES, &limit))
-		return;
-	if (name && log_stream_parse(name, &stream) < 0) {
-		http_reply_error(request, 400,
-			"'stream' in the query is one of stdout, stderr, build, supervisor");
-		return;
-	}
-	lines = collect(ring, max_u64(since + 1, first), name ? (int)stream : -1, limit, &next);
 	http_reply_json(request, 200,
 		json_pack("{s:b, s:o, s:I, s:b, s:b}", "success", 1, "lines", lines, "last",
 			(json_int_t)(next - 1), "more", next < log_ring_next(ring), "lost",

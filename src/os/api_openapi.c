@@ -56,17 +56,51 @@ static json_t *answers_json(const struct http_route *route)
 	return answers;
 }
 
+static json_t *words_json(const char *const *words)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; words[i]; i++)
+		(void)json_array_append_new(list, json_string(words[i]));
+	return list;
+}
+
+static json_t *param_schema_json(const struct http_param *param, bool required)
+{
+	json_t *schema = NULL;
+
+	switch (param->type) {
+	case HTTP_TEXT:
+		return json_pack("{s:s, s:i}", "type", "string", "minLength", 1);
+	case HTTP_ID:
+		return json_pack("{s:s, s:s, s:i}", "type", "string", "pattern", HTTP_ID_PATTERN,
+			"maxLength", HTTP_VALUE_MAX);
+	case HTTP_WORD:
+		return json_pack("{s:o}", "enum", words_json(param->words));
+	case HTTP_NUMBER:
+		schema = json_pack("{s:s, s:I, s:I}", "type", "integer", "minimum",
+			(json_int_t)param->min, "maximum", (json_int_t)param->max);
+		break;
+	}
+	if (schema && !required)
+		(void)json_object_set_new(
+			schema, "default", json_integer((json_int_t)param->fallback));
+	return schema;
+}
+
 static json_t *params_json(const struct http_route *route)
 {
 	json_t *params = json_array();
 
 	for (size_t i = 0; i < HTTP_PARAMS_MAX && route->params[i].name; i++) {
 		const struct http_param *param = &route->params[i];
+		bool in_path = http_route_has_in_path(route, param);
+		bool required = in_path || param->required;
 
-		(void)json_array_append_new(
-			params, json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", param->name, "in",
-					"query", "required", param->required, "description",
-					param->help, "schema", json_loads(param->schema, 0, NULL)));
+		(void)json_array_append_new(params,
+			json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", param->name, "in",
+				in_path ? "path" : "query", "required", required, "description",
+				param->help, "schema", param_schema_json(param, required)));
 	}
 	return params;
 }

@@ -6,6 +6,7 @@
 #include "os/api_internal.h"
 
 #include "base/lang.h"
+#include "os/log_ring.h"
 
 #define OK(schema_, help_)                                      \
 	{                                                       \
@@ -28,11 +29,10 @@
 		}                                                                             \
 	}
 
-#define PATH_PARAM(required_)                                                      \
-	{                                                                          \
-		.name = "path", .schema = "{\"type\":\"string\",\"minLength\":1}", \
-		.required = required_,                                             \
-		.help = "Relative to the project's folder, which it can't leave"   \
+#define PATH_PARAM(required_)                                                    \
+	{                                                                        \
+		.name = "path", .type = HTTP_TEXT, .required = required_,        \
+		.help = "Relative to the project's folder, which it can't leave" \
 	}
 
 #define BAD_PATH NO(400, "No path, or one that can't be")
@@ -73,6 +73,15 @@ const struct http_route api_routes[] = {
 		.summary = "Visitors' connections: the open ones, then the last closed ones",
 		.answers = { OK("Connections", "The connections") } },
 	{ .method = HTTP_GET,
+		.path = "/api/connections/{id}",
+		.handler = api_get_connection,
+		.summary = "One of them, as it is now",
+		.params = { { .name = "id",
+			.type = HTTP_ID,
+			.help = "As the list and the events tell it" } },
+		.answers = { OK("ConnectionAnswer", "The connection"), NO(400, "No id"),
+			NO(404, "None of them has this id") } },
+	{ .method = HTTP_GET,
 		.path = "/api/events",
 		.handler = api_get_events,
 		.summary = "Changes as server-sent events: app, tunnel, log, connection, traffic, "
@@ -107,15 +116,18 @@ const struct http_route api_routes[] = {
 		.handler = api_get_logs,
 		.summary = "Lines of the log, oldest first",
 		.params = { { .name = "since",
-				    .schema = "{\"type\":\"integer\",\"minimum\":0,\"default\":0}",
+				    .type = HTTP_NUMBER,
+				    .max = INT64_MAX,
 				    .help = "Number of the last line that is known" },
 			{ .name = "stream",
-				.schema = "{\"enum\":[\"stdout\",\"stderr\",\"build\","
-					  "\"supervisor\"]}",
+				.type = HTTP_WORD,
+				.words = log_stream_names,
 				.help = "Lines of this stream only" },
 			{ .name = "limit",
-				.schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,"
-					  "\"default\":1000}",
+				.type = HTTP_NUMBER,
+				.min = 1,
+				.max = API_LOG_LINES,
+				.fallback = API_LOG_LINES,
 				.help = "At most so many lines" } },
 		.answers = { OK("Logs", "The lines"), NO(400, "A wrong parameter") } },
 	{ .method = HTTP_GET,

@@ -44,16 +44,6 @@ const char *log_stream_name(enum log_stream stream)
 	return log_stream_names[stream];
 }
 
-int log_stream_parse(const char *name, enum log_stream *ret_stream)
-{
-	for (size_t i = 0; i < LOG_STREAMS; i++)
-		if (strcmp(name, log_stream_names[i]) == 0) {
-			*ret_stream = (enum log_stream)i;
-			return 0;
-		}
-	return -EINVAL;
-}
-
 struct log_ring *log_ring_new(void)
 {
 	struct log_ring *ring = calloc(1, sizeof *ring);

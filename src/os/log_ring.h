@@ -42,8 +42,6 @@ typedef void (*log_ring_fn)(void *owner, const struct log_line *line);
 /* The words of the API and the command line, by number; NULL behind the last. */
 extern const char *const log_stream_names[];
 const char *log_stream_name(enum log_stream stream);
-/* -EINVAL: there is none of that name. */
-int log_stream_parse(const char *name, enum log_stream *ret_stream);
 
 /* NULL: out of memory. */
 struct log_ring *log_ring_new(void);

@@ -99,18 +99,6 @@ static void test_watcher(void **state)
 	log_ring_free(ring);
 }
 
-static void test_names(void **state)
-{
-	enum log_stream stream;
-
-	for (size_t i = 0; i < LOG_STREAMS; i++) {
-		assert_int_equal(log_stream_parse(log_stream_name((enum log_stream)i), &stream), 0);
-		assert_int_equal(stream, i);
-	}
-	assert_int_equal(log_stream_parse("", &stream), -EINVAL);
-	assert_int_equal(log_stream_parse("STDOUT", &stream), -EINVAL);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,7 +106,6 @@ int main(void)
 		cmocka_unit_test(test_bounded_lines),
 		cmocka_unit_test(test_bounded_bytes),
 		cmocka_unit_test(test_watcher),
-		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import urllib.parse
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_endless_body(instance):
     assert instance.tunnel()["success"]
 
 
-@pytest.mark.parametrize("path", ["/x", "/api", "/api/", "/api/tunnel", "/api/tunnel/start/", "//", "/api/fs/../app"])
+@pytest.mark.parametrize("path", ["/x", "/api", "/api/", "/api/tunnel", "/api/tunnel/start/", "/api%2fapp", "//", "/api/fs/../app"])
 def test_unknown_path(instance, path):
     says_why(instance.ask("GET", path), 404)
 
@@ -109,6 +110,7 @@ def test_unknown_path(instance, path):
         ("POST", "/api/fs/write", "PUT"),
         ("OPTIONS", "/api/tunnel/stop", "POST"),
         ("BREW", "/", "GET, HEAD"),
+        ("DELETE", "/api/connections/x", "GET, HEAD"),
     ],
 )
 def test_wrong_method(instance, method, path, allow):
@@ -222,6 +224,12 @@ def test_events(lab, instance):
         events.wait("log", lambda line: "/seen" in line["text"])
         closed = events.wait("connection", lambda c: not c["open"])
         assert closed["bytes"]["in"] and closed["bytes"]["out"]
+        assert instance.get(f"/api/connections/{closed['id']}") == {"success": True, "connection": closed}
+        parts = urllib.parse.urlsplit(url)
+        with connect((parts.hostname, parts.port)):
+            open_ = events.wait("connection", lambda c: c["open"])
+            now = instance.get(f"/api/connections/{open_['id']}")["connection"]
+            assert (now["id"], now["open"], now["end"]) == (open_["id"], True, None)
     with instance.events() as events:
         instance.stop()
         events.wait("tunnel", lambda t: t["status"] == "Disconnected")
@@ -243,6 +251,17 @@ def test_idle_readers_cost_nothing(instance):
     for reader in readers:
         reader.__exit__()
     wait_for(lambda: b"wasmrun_event_readers 0\n" in instance.ask("GET", "/metrics").body, "they are seen to be gone", 3 * DEADLINE)
+
+
+@pytest.mark.parametrize(
+    "path, status",
+    [
+        ("none", 404), (64 * "x", 404), (65 * "x", 404), ("", 404), ("none/", 404), ("none%2f", 404), ("a%2Fb", 404), ("../app", 404), ("%2e%2e/app", 404),
+        ("..", 400), ("%2E", 400), ("a b", 400), ("%", 400), ("%00", 400), ("a%252fb", 400), ("%C3%A9", 400), ("%ff", 400), ("{id}", 400), ("?id=x", 404),
+    ],
+)  # fmt: skip
+def test_connections_that_are_none(instance, path, status):
+    says_why(instance.ask("GET", f"/api/connections/{path.replace(' ', '%20')}"), status)
 
 
 def test_too_many_readers(instance):
