@@ -52,6 +52,18 @@ static inline void list_remove(struct list *link)
 	list_init(link);
 }
 
+/* Appends all of `from` to `to`, and leaves `from` empty. Both are heads. */
+static inline void list_move_all(struct list *to, struct list *from)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = to->prev;
+	to->prev->next = from->next;
+	from->prev->next = to;
+	to->prev = from->prev;
+	list_init(from);
+}
+
 /* The first link, NULL when the list is empty. */
 static inline struct list *list_first(const struct list *head)
 {

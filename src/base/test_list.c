@@ -61,11 +61,31 @@ static void test_safe_loop_survives_removal(void **state)
 	assert_int_equal(digits(&head), 2);
 }
 
+static void test_move_all(void **state)
+{
+	struct item items[] = { { .number = 1 }, { .number = 2 }, { .number = 3 } };
+	struct list to, from;
+
+	list_init(&to);
+	list_init(&from);
+	list_move_all(&to, &from);
+	assert_true(list_empty(&to));
+	list_push_back(&to, &items[0].link);
+	list_push_back(&from, &items[1].link);
+	list_push_back(&from, &items[2].link);
+	list_move_all(&to, &from);
+	assert_int_equal(digits(&to), 123);
+	assert_true(list_empty(&from));
+	list_remove(&items[2].link);
+	assert_int_equal(digits(&to), 12);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_push_and_remove),
 		cmocka_unit_test(test_safe_loop_survives_removal),
+		cmocka_unit_test(test_move_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

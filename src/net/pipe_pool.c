@@ -22,7 +22,7 @@
 /* After the kernel refused a pipe, so many directions copy before it is asked again. */
 #define PIPE_PAUSE 256U
 
-static uint32_t user_pages_soft(void)
+static uint32_t pipe_pool_user_pages(void)
 {
 	_cleanup_(fd_closep) int fd =
 		open("/proc/sys/fs/pipe-user-pages-soft", O_RDONLY | O_CLOEXEC);
@@ -45,7 +45,7 @@ void pipe_pool_init(struct pipe_pool *pool, uint32_t limit_pages)
 {
 	memset(pool, 0, sizeof(*pool));
 	pool->page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
-	pool->limit = limit_pages ? limit_pages : user_pages_soft() / 2;
+	pool->limit = limit_pages ? limit_pages : pipe_pool_user_pages() / 2;
 	pool->limit_large = pool->limit / 4 * 3;
 }
 
@@ -55,7 +55,7 @@ void pipe_cache_init(struct pipe_cache *cache, struct pipe_pool *pool)
 	cache->pool = pool;
 }
 
-static bool pool_charge(struct pipe_pool *pool, uint32_t pages, uint32_t limit)
+static bool pipe_pool_charge(struct pipe_pool *pool, uint32_t pages, uint32_t limit)
 {
 	uint32_t now = atomic_load_explicit(&pool->pages, memory_order_relaxed);
 
@@ -67,7 +67,7 @@ static bool pool_charge(struct pipe_pool *pool, uint32_t pages, uint32_t limit)
 	return true;
 }
 
-static _Atomic uint32_t *pool_counter(struct pipe_pool *pool, const struct pipe *pipe)
+static _Atomic uint32_t *pipe_pool_counter(struct pipe_pool *pool, const struct pipe *pipe)
 {
 	return pipe->pages * pool->page_bytes >= PIPE_LARGE_BYTES ? &pool->large : &pool->small;
 }
@@ -78,7 +78,7 @@ static void pipe_destroy(struct pipe_pool *pool, struct pipe *pipe)
 		atomic_fetch_sub_explicit(&pool->pages, pipe->pages, memory_order_relaxed);
 
 	assert(before >= pipe->pages);
-	atomic_fetch_sub_explicit(pool_counter(pool, pipe), 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(pipe_pool_counter(pool, pipe), 1, memory_order_relaxed);
 	fd_close(pipe->rd);
 	fd_close(pipe->wr);
 }
@@ -94,7 +94,7 @@ static bool pipe_create(
 	struct pipe pipe;
 	int fd[2], size;
 
-	if (!pool_charge(pool, pages, limit))
+	if (!pipe_pool_charge(pool, pages, limit))
 		return false;
 	if (pipe2(fd, O_CLOEXEC | O_NONBLOCK) < 0)
 		goto refused;
@@ -107,7 +107,7 @@ static bool pipe_create(
 		goto refused;
 	}
 	pipe = (struct pipe){ .rd = fd[0], .wr = fd[1], .pages = pages };
-	atomic_fetch_add_explicit(pool_counter(pool, &pipe), 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(pipe_pool_counter(pool, &pipe), 1, memory_order_relaxed);
 	*ret_pipe = pipe;
 	return true;
 

@@ -1,14 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One forwarded connection. Invariant: what was read from a side is delivered before that side's
+ * One forwarded connection. It promises: what was read from a side is delivered before that side's
  * end is passed on, a FIN as a FIN and a reset as a reset.
  *
- * A side ends in one of four ways. A FIN: its direction is done once that was passed on, the other
- * one goes on. A reset: nothing reaches it any more; what it had sent is delivered within
- * PUMP_DRAIN_TIMEOUT_MS without progress, and the other side is reset. A FIN and then an error: the
- * same, but it had said all it had to say, so the FIN is passed on and nobody hurries the reader;
- * the reset follows when the reader's kernel has acknowledged the FIN. It vanishes: as a reset,
- * with ETIMEDOUT, found by pump_check().
+ * A pump lives by these calls, all on its worker's thread:
+ *
+ *   pump_start()  once
+ *   pump_ready()  epoll tells of a socket: noted is what each direction may do now
+ *   pump_run()    its turn: each direction that can moves bytes, and passes an end on
+ *   pump_check()  the worker's timer: deadlines, and what no event tells
+ *
+ * A side ends in one of four ways:
+ *
+ *   a FIN           Its direction is done once that was passed on; the other one goes on.
+ *   a reset         Nothing reaches the side any more. What it had sent is delivered, and then the
+ *                   other side is reset; at the latest when its reader has taken nothing for
+ *                   PUMP_DELIVERY_TIMEOUT_MS.
+ *   both, in turn   It had said all it had to say. So the FIN is passed on, nobody hurries the
+ *                   reader, and the reset follows when his kernel has acknowledged the FIN.
+ *   it vanishes     As a reset, with ETIMEDOUT. pump_check() finds it.
+ *
+ * How the pump ends is decided once (`ended`), by what comes first: both sides have ended and all
+ * is delivered, a deadline, an abort, want of memory. Then the worker calls pump_close() and hands
+ * the pump back; the control loop frees it when its completion has run. The descriptors are the
+ * pump's from pump_new() to pump_close().
  */
 #include "net/pump.h"
 
@@ -24,7 +39,7 @@
 #include "net/sockopt.h"
 
 /* How long a failed connection's last bytes may stay undelivered without any progress. */
-#define PUMP_DRAIN_TIMEOUT_MS 5000U
+#define PUMP_DELIVERY_TIMEOUT_MS 5000U
 
 /*
  * How often the kernel must have asked a silent peer. The probes of a reader that has paused for
@@ -32,7 +47,7 @@
  */
 #define PUMP_VANISHED_ASKED 3U
 
-static bool side_info(const struct pump *p, enum pump_side side, struct tcp_info *ret_info)
+static bool pump_side_info(const struct pump *p, enum pump_side side, struct tcp_info *ret_info)
 {
 	socklen_t len = sizeof(*ret_info);
 
@@ -43,11 +58,11 @@ bool pump_side_dead(const struct pump *p, enum pump_side side)
 {
 	struct tcp_info info;
 
-	return side_info(p, side, &info) && info.tcpi_state == TCP_CLOSE;
+	return pump_side_info(p, side, &info) && info.tcpi_state == TCP_CLOSE;
 }
 
 /* Takes it from the socket. */
-static int side_error(const struct pump *p, enum pump_side side)
+static int pump_side_error(const struct pump *p, enum pump_side side)
 {
 	int error = 0;
 	socklen_t len = sizeof(error);
@@ -64,7 +79,7 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 	if (p->failed[side])
 		return;
 	if (error == 0)
-		error = side_error(p, side);
+		error = pump_side_error(p, side);
 	p->failed[side] = true;
 	if (p->failed[other]) {
 		pump_set_end(p, PUMP_END_RESET);
@@ -85,7 +100,7 @@ static bool pump_failed(const struct pump *p)
 	return p->failed[PUMP_OUTER] || p->failed[PUMP_INNER];
 }
 
-static enum pump_side failed_side(const struct pump *p)
+static enum pump_side pump_failed_side(const struct pump *p)
 {
 	return p->failed[PUMP_OUTER] ? PUMP_OUTER : PUMP_INNER;
 }
@@ -108,7 +123,7 @@ static bool pump_over(const struct pump *p)
 		return false;
 	if (pump_is_closing(p))
 		return !sockopt_unsent(p->fd[PUMP_OUTER]) && !sockopt_unsent(p->fd[PUMP_INNER]);
-	return sockopt_queued(p->fd[pump_other_side(failed_side(p))]) == 0;
+	return sockopt_queued(p->fd[pump_other_side(pump_failed_side(p))]) == 0;
 }
 
 struct pump *pump_new(const struct pump_job *job, uint64_t now_ms)
@@ -120,7 +135,7 @@ struct pump *pump_new(const struct pump_job *job, uint64_t now_ms)
 	list_init(&p->link);
 	list_init(&p->abort_link);
 	list_init(&p->run_link);
-	list_init(&p->drain_link);
+	list_init(&p->delivering_link);
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		p->fd[side] = -1;
 		p->dir[side].pipe = PIPE_NONE;
@@ -233,22 +248,22 @@ void pump_close(struct pump *p, struct pump_io *io)
 	}
 }
 
-enum pump_watch pump_wants_watch(const struct pump *p, const struct pump_io *io)
+enum pump_deadline pump_current_deadline(const struct pump *p, const struct pump_io *io)
 {
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		if (p->failed[side] && !p->dir[side].fin)
-			return PUMP_WATCH_DRAIN;
+			return PUMP_DEADLINE_DELIVERY;
 	}
 	if (io->half_close_timeout_ms && (p->dir[PUMP_OUTER].done || p->dir[PUMP_INNER].done))
-		return PUMP_WATCH_HALF_CLOSED;
-	return io->idle_timeout_ms ? PUMP_WATCH_IDLE : PUMP_WATCH_NONE;
+		return PUMP_DEADLINE_HALF_CLOSED;
+	return io->idle_timeout_ms ? PUMP_DEADLINE_IDLE : PUMP_DEADLINE_NONE;
 }
 
 /*
  * Changes with every byte moved, and with every byte acknowledged: a slow reader can empty a full
  * send queue for minutes before it takes another byte from us.
  */
-static uint64_t pump_mark(const struct pump *p, const uint64_t queued[PUMP_SIDES])
+static uint64_t pump_progress(const struct pump *p, const uint64_t queued[PUMP_SIDES])
 {
 	uint64_t mark = 0;
 
@@ -263,7 +278,7 @@ static uint64_t pump_mark(const struct pump *p, const uint64_t queued[PUMP_SIDES
  * vanished_timeout_ms. TCP_USER_TIMEOUT would say so, too, of a reader that pauses and answers
  * each probe.
  */
-static bool side_vanished(struct pump *p, enum pump_side side, uint64_t queued,
+static bool pump_side_vanished(struct pump *p, enum pump_side side, uint64_t queued,
 	const struct pump_io *io, uint64_t now_ms)
 {
 	uint64_t silent_ms = now_ms - p->silent_since_ms[side];
@@ -273,7 +288,7 @@ static bool side_vanished(struct pump *p, enum pump_side side, uint64_t queued,
 	if (!io->vanished_timeout_ms || p->failed[side])
 		return false;
 	if (queued)
-		(void)side_info(p, side, &info);
+		(void)pump_side_info(p, side, &info);
 	asked = (unsigned)info.tcpi_retransmits + info.tcpi_probes;
 	if (!asked || info.tcpi_last_ack_recv < silent_ms) {
 		p->silent_since_ms[side] = now_ms;
@@ -286,20 +301,20 @@ static bool side_vanished(struct pump *p, enum pump_side side, uint64_t queued,
 static void pump_end_if_late(struct pump *p, const uint64_t queued[PUMP_SIDES],
 	const struct pump_io *io, uint64_t now_ms)
 {
-	uint64_t mark = pump_mark(p, queued), quiet_ms;
+	uint64_t mark = pump_progress(p, queued), quiet_ms;
 	/* A reader that pauses has not had all yet: that it is half closed is no reason to cut. */
 	bool undelivered = (queued[PUMP_OUTER] && !p->failed[PUMP_OUTER]) ||
 			   (queued[PUMP_INNER] && !p->failed[PUMP_INNER]);
 
-	if (mark != p->watch_mark) {
-		p->watch_mark = mark;
-		p->watch_since_ms = now_ms;
+	if (mark != p->progress_mark) {
+		p->progress_mark = mark;
+		p->progress_ms = now_ms;
 	}
-	quiet_ms = now_ms - p->watch_since_ms;
-	if (p->watch == PUMP_WATCH_DRAIN) {
-		if (quiet_ms >= PUMP_DRAIN_TIMEOUT_MS)
+	quiet_ms = now_ms - p->progress_ms;
+	if (p->deadline == PUMP_DEADLINE_DELIVERY) {
+		if (quiet_ms >= PUMP_DELIVERY_TIMEOUT_MS)
 			pump_set_end(p, PUMP_END_RESET);
-	} else if (p->watch == PUMP_WATCH_HALF_CLOSED && !undelivered &&
+	} else if (p->deadline == PUMP_DEADLINE_HALF_CLOSED && !undelivered &&
 		   quiet_ms >= io->half_close_timeout_ms) {
 		pump_set_end(p, PUMP_END_HALF_CLOSED);
 	} else if (io->idle_timeout_ms && quiet_ms >= io->idle_timeout_ms) {
@@ -313,7 +328,7 @@ enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms)
 
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		queued[side] = sockopt_queued(p->fd[side]);
-		if (!side_vanished(p, (enum pump_side)side, queued[side], io, now_ms))
+		if (!pump_side_vanished(p, (enum pump_side)side, queued[side], io, now_ms))
 			continue;
 		pump_fail(p, (enum pump_side)side, ETIMEDOUT, io);
 		return PUMP_MORE;

@@ -26,32 +26,32 @@ enum pump_next {
 	PUMP_FINISHED, /* `result` says why */
 };
 
-/* What a pump's deadline is for, most urgent last. */
-enum pump_watch {
-	PUMP_WATCH_NONE,
-	PUMP_WATCH_IDLE,
-	PUMP_WATCH_HALF_CLOSED,
-	PUMP_WATCH_DRAIN, /* a side was reset; what had come from it is being delivered */
+/* Which of its deadlines applies to a pump. All run from the last progress. */
+enum pump_deadline {
+	PUMP_DEADLINE_NONE,
+	PUMP_DEADLINE_IDLE,
+	PUMP_DEADLINE_HALF_CLOSED, /* and the idle one, if there is one */
+	PUMP_DEADLINE_DELIVERY,    /* a side was reset; what had come from it is being delivered */
 };
 
 struct pump {
 	struct pump_dir dir[PUMP_SIDES];
 	int fd[PUMP_SIDES];
 	bool failed[PUMP_SIDES]; /* reset or in error: nothing reaches it any more */
-	bool ended;              /* result.end is decided */
-	bool finished;           /* the worker is done with it; under the worker's lock */
+	bool ended;              /* result.end is decided; the sockets may still be open */
+	bool finished;           /* the worker has handed it back; under the worker's lock */
 	struct pump_result result;
 
 	struct pump_worker *worker;
-	struct list link;       /* of the worker: incoming, open, finished or done */
-	struct list abort_link; /* of the worker's aborts, under its lock */
-	struct list run_link;   /* of its run queue */
-	struct list drain_link; /* of its drained list */
-	enum pump_watch watch;
-	uint64_t watch_mark;     /* what was seen last; as long as it changes there is progress */
-	uint64_t watch_since_ms; /* when it changed */
-	/* Since when nothing came from it that the kernel has asked for; only seen by the checks.
-	 */
+	struct list link;            /* of the worker: incoming, open, finished or done */
+	struct list abort_link;      /* of the worker's aborts, under its lock */
+	struct list run_link;        /* of its run queue */
+	struct list delivering_link; /* of the worker's delivering list */
+	enum pump_deadline deadline;
+	uint64_t progress_mark; /* what pump_progress() said last: as long as it changes, bytes move
+				 */
+	uint64_t progress_ms;   /* when it changed, or the deadline did */
+	/* Since when the side has left unanswered what the kernel asks it; pump_check()'s own. */
 	uint64_t silent_since_ms[PUMP_SIDES];
 
 	uint64_t start_ms;
@@ -90,7 +90,7 @@ void pump_set_end(struct pump *p, enum pump_end end);
 void pump_close(struct pump *p, struct pump_io *io);
 
 /* Which deadline applies now. */
-enum pump_watch pump_wants_watch(const struct pump *p, const struct pump_io *io);
+enum pump_deadline pump_current_deadline(const struct pump *p, const struct pump_io *io);
 
 /*
  * Looks for what no event tells: a deadline that is over, the last byte acknowledged, a peer that

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One direction of a connection. Invariants: it reads only when it holds nothing undelivered, so a
- * slow reader stops its own sender and nobody else; a pipe or heap block exists only while bytes
- * are stuck in it.
+ * One direction of a connection. It promises: it reads only when it holds nothing undelivered, so a
+ * slow reader stops its own sender and nobody else; a pipe or a heap block is there only while
+ * bytes are stuck in it.
  *
- * Edges: epoll tells each change once. `readable` and `blocked` remember it until a call says
- * otherwise. A read that returns less than was asked for has emptied the queue, and what comes
- * later makes a new edge, so no second read is spent on EAGAIN. The exception is the end of the
- * stream: its edge may already have been told together with the data (IN, RDHUP and HUP in one
- * event), so with `hup` the source is read until 0 or an error. So is one with urgent data. A write
- * that takes less than was offered has marked the socket as full, and EPOLLOUT follows.
+ * It does all its work in turns (pump_dir_run()), which its pump gives it when
+ * pump_dir_can_run(). A turn delivers what is stuck, then reads and writes until the source or the
+ * destination can do no more or others want their turn, and passes the end on when all before it is
+ * delivered.
+ *
+ * epoll is edge-triggered and tells each change once, so `readable` and `blocked` remember it until
+ * a call says otherwise. A read that returns less than was asked for has emptied the queue, and
+ * what comes later makes a new edge, so no second read is spent on EAGAIN. The exception is the end
+ * of the stream: its edge may already have been told together with the data (IN, RDHUP and HUP in
+ * one event), so with `hup` the source is read until 0 or an error. So is one with urgent data. A
+ * write that takes less than was offered has marked the socket as full, and EPOLLOUT follows.
  */
 #include "net/pump_dir.h"
 
@@ -35,7 +40,7 @@
 #define PUMP_LARGE_READ (16U * 1024U)
 
 /* The counters have one writer, so an addition needs no locked instruction. */
-static void counter_add(_Atomic uint64_t *counter, uint64_t n)
+static void dir_count(_Atomic uint64_t *counter, uint64_t n)
 {
 	uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
 
@@ -56,7 +61,7 @@ static void dir_release_held(struct pump_dir *d, struct pump_io *io)
 {
 	if (!d->held)
 		return;
-	counter_add(&io->held_bytes, -(uint64_t)d->held_end);
+	dir_count(&io->held_bytes, -(uint64_t)d->held_end);
 	free(d->held);
 	d->held = NULL;
 }
@@ -98,8 +103,8 @@ static uint32_t dir_wrote(
 		d->blocked = true;
 	if (n <= 0)
 		return 0;
-	counter_add(&d->bytes, (uint64_t)n);
-	counter_add(&io->bytes[side], (uint64_t)n);
+	dir_count(&d->bytes, (uint64_t)n);
+	dir_count(&io->bytes[side], (uint64_t)n);
 	return (uint32_t)n;
 }
 
@@ -130,7 +135,7 @@ static void dir_send_pipe(struct pump *p, enum pump_side side, struct pump_io *i
 	uint32_t sent = dir_wrote(p, side, n, len, io);
 
 	d->pipe.used -= sent;
-	counter_add(&io->spliced_bytes, sent);
+	dir_count(&io->spliced_bytes, sent);
 	/* One that was cut short by a reset has kept the error to itself: the next read would say 0
 	 * (tests/kernel/test_splice.c). */
 	if (sent > 0 && sent < len && pump_side_dead(p, to))
@@ -165,7 +170,7 @@ static void dir_hold(
 	memcpy(d->held, data, len);
 	d->held_start = 0;
 	d->held_end = len;
-	counter_add(&io->held_bytes, len);
+	dir_count(&io->held_bytes, len);
 }
 
 /*

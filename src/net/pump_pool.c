@@ -50,7 +50,7 @@ static void pool_free(struct pump_pool *pool)
 	free(pool);
 }
 
-static void on_notify_closed(uv_handle_t *handle)
+static void pool_on_notify_closed(uv_handle_t *handle)
 {
 	struct pump_pool *pool = handle->data;
 	void (*closed)(void *owner) = pool->closed;
@@ -67,10 +67,10 @@ static void pool_join(struct pump_pool *pool)
 		if (pool->workers[i].started)
 			pthread_join(pool->workers[i].thread, NULL);
 	}
-	uv_close((uv_handle_t *)&pool->notify, on_notify_closed);
+	uv_close((uv_handle_t *)&pool->notify, pool_on_notify_closed);
 }
 
-static void on_notify(uv_async_t *handle)
+static void pool_on_notify(uv_async_t *handle)
 {
 	struct pump_pool *pool = handle->data;
 	unsigned ended = 0;
@@ -118,7 +118,7 @@ int pump_pool_new(
 	pipe_pool_init(&pool->pipes, config->pipe_pages);
 	r = pool_init_workers(pool, config);
 	if (r == 0)
-		r = uv_async_init(loop, &pool->notify, on_notify);
+		r = uv_async_init(loop, &pool->notify, pool_on_notify);
 	if (r < 0) {
 		pool_free(pool);
 		return r;

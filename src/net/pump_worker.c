@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker thread. Each round takes a batch of events, gives each pump with work one turn and hands
- * the finished ones back. Invariant: a pump leaves the epoll set before its descriptors are closed,
- * and is handed back at the end of the round, when no event of the batch refers to it any more.
+ * A worker thread. It goes round and round (worker_round()):
  *
- * The path of a message is epoll_wait, recv, send: no clock, no lock, no timer. Deadlines are
- * looked at from a timer that is armed only while there is a pump, and progress is seen from the
- * byte counts.
+ *   1. a batch of events: each is noted at its pump, which is queued if it can do something now
+ *   2. if the control loop has woken it: new pumps are taken in, aborts are noted
+ *   3. if the timer has fired: the pumps are looked at for deadlines and for what no event tells
+ *   4. a turn for each queued pump; one that has more to do goes to the tail of the queue
+ *   5. the finished pumps are handed back, and the control loop is woken if it had none
+ *
+ * A pump is in `open` from step 2 until it has finished. worker_finish() takes its sockets out of
+ * the epoll set before they are closed, and it stays in `finished` until step 5: no event of the
+ * batch refers to it any more by then. From there on the control loop owns it.
+ *
+ * The path of a message is epoll_wait, recv, send: no clock, no lock, no timer. The timer is armed
+ * only while there is a pump, and progress is seen from the byte counts.
  */
 #include "net/pump_worker.h"
 
@@ -29,8 +36,9 @@
 /* Small, so that no huge page ever backs it; the deepest frame is the event array. */
 #define WORKER_STACK_BYTES (256U * 1024U)
 
-/* A drained connection is looked at so often; other deadlines are met within a sixteenth. */
-#define WORKER_DRAIN_TICK_MS 20U
+/* A connection whose last bytes are being delivered is looked at so often; other deadlines are met
+ * within a sixteenth. */
+#define WORKER_DELIVERY_TICK_MS 20U
 #define WORKER_TICK_PARTS 16U
 #define WORKER_TICK_MIN_MS 10U
 
@@ -41,18 +49,7 @@
 #define WORKER_TOKEN_WAKE 0U
 #define WORKER_TOKEN_TIMER 1U
 
-static void list_append_all(struct list *to, struct list *from)
-{
-	if (list_empty(from))
-		return;
-	from->next->prev = to->prev;
-	to->prev->next = from->next;
-	from->prev->next = to;
-	to->prev = from->prev;
-	list_init(from);
-}
-
-static uint64_t tick_of(const struct pump_pool_config *config)
+static uint64_t worker_tick_ms(const struct pump_pool_config *config)
 {
 	const uint64_t timeouts[] = { config->half_close_timeout_ms, config->idle_timeout_ms,
 		config->vanished_timeout_ms };
@@ -67,7 +64,7 @@ static uint64_t tick_of(const struct pump_pool_config *config)
 	return max_u64(shortest / WORKER_TICK_PARTS, WORKER_TICK_MIN_MS);
 }
 
-static int worker_watch_fd(struct pump_worker *w, int fd, uint32_t events, uint64_t token)
+static int worker_register(struct pump_worker *w, int fd, uint32_t events, uint64_t token)
 {
 	struct epoll_event event = { .events = events | EPOLLET, .data.u64 = token };
 
@@ -88,8 +85,8 @@ static int worker_open_fds(struct pump_worker *w)
 	if (w->timer_fd < 0)
 		return -errno;
 	/* Edge-triggered, neither has to be read: each write and each expiry is an edge. */
-	r = worker_watch_fd(w, w->wake_fd, EPOLLIN, WORKER_TOKEN_WAKE);
-	return r < 0 ? r : worker_watch_fd(w, w->timer_fd, EPOLLIN, WORKER_TOKEN_TIMER);
+	r = worker_register(w, w->wake_fd, EPOLLIN, WORKER_TOKEN_WAKE);
+	return r < 0 ? r : worker_register(w, w->timer_fd, EPOLLIN, WORKER_TOKEN_TIMER);
 }
 
 int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *config,
@@ -100,7 +97,7 @@ int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *confi
 	memset(w, 0, sizeof(*w));
 	w->epoll_fd = w->wake_fd = w->timer_fd = -1;
 	w->notify = notify;
-	w->tick_ms = tick_of(config);
+	w->tick_ms = worker_tick_ms(config);
 	pthread_mutex_init(&w->lock, NULL);
 	list_init(&w->incoming);
 	list_init(&w->aborts);
@@ -108,7 +105,7 @@ int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *confi
 	list_init(&w->open);
 	list_init(&w->run_queue);
 	list_init(&w->finished);
-	list_init(&w->drained);
+	list_init(&w->delivering);
 	pipe_cache_init(&w->io.pipes, pipes);
 	w->io.mode = config->mode;
 	w->io.half_close_timeout_ms = config->half_close_timeout_ms;
@@ -137,13 +134,13 @@ void pump_worker_deinit(struct pump_worker *w)
 static void worker_finish(struct pump_worker *w, struct pump *p)
 {
 	for (int side = 0; side < PUMP_SIDES; side++) {
-		/* A child between fork and exec has a copy, so closing ours would not take it out.
-		 */
+		/* Closing it isn't enough: a child between fork and exec may still have a copy
+		 * (epoll(7)). */
 		(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, p->fd[side], NULL);
 	}
 	pump_close(p, &w->io);
 	list_remove(&p->run_link);
-	list_remove(&p->drain_link);
+	list_remove(&p->delivering_link);
 	list_remove(&p->link);
 	list_push_back(&w->finished, &p->link);
 }
@@ -153,8 +150,8 @@ static void worker_arm(struct pump_worker *w)
 	uint64_t ms = 0;
 	struct itimerspec spec = { 0 };
 
-	if (!list_empty(&w->drained))
-		ms = WORKER_DRAIN_TICK_MS;
+	if (!list_empty(&w->delivering))
+		ms = WORKER_DELIVERY_TICK_MS;
 	else if (!list_empty(&w->open))
 		ms = w->tick_ms;
 	if (ms == 0 || (w->armed_ms > 0 && w->armed_ms <= ms))
@@ -165,17 +162,17 @@ static void worker_arm(struct pump_worker *w)
 	w->armed_ms = ms;
 }
 
-static void worker_set_watch(struct pump_worker *w, struct pump *p)
+static void worker_set_deadline(struct pump_worker *w, struct pump *p)
 {
-	enum pump_watch watch = pump_wants_watch(p, &w->io);
+	enum pump_deadline deadline = pump_current_deadline(p, &w->io);
 
-	if (watch == p->watch)
+	if (deadline == p->deadline)
 		return;
-	p->watch = watch;
-	p->watch_since_ms = clock_now_ms();
-	list_remove(&p->drain_link);
-	if (watch == PUMP_WATCH_DRAIN)
-		list_push_back(&w->drained, &p->drain_link);
+	p->deadline = deadline;
+	p->progress_ms = clock_now_ms();
+	list_remove(&p->delivering_link);
+	if (deadline == PUMP_DEADLINE_DELIVERY)
+		list_push_back(&w->delivering, &p->delivering_link);
 	worker_arm(w);
 }
 
@@ -185,13 +182,13 @@ static void worker_queue(struct pump_worker *w, struct pump *p)
 		list_push_back(&w->run_queue, &p->run_link);
 }
 
-/* Something outside of its turn has happened to the pump. */
-static void worker_note(struct pump_worker *w, struct pump *p)
+/* Something has happened to the pump outside of its turn. */
+static void worker_note_event(struct pump_worker *w, struct pump *p)
 {
 	worker_queue(w, p);
 	/* A side has failed, and the other one takes nothing: that has a deadline. */
 	if (list_empty(&p->run_link))
-		worker_set_watch(w, p);
+		worker_set_deadline(w, p);
 }
 
 static void worker_check(struct pump_worker *w, struct pump *p, uint64_t now_ms)
@@ -201,7 +198,7 @@ static void worker_check(struct pump_worker *w, struct pump *p, uint64_t now_ms)
 	if (next == PUMP_FINISHED)
 		worker_finish(w, p);
 	else if (next == PUMP_MORE)
-		worker_note(w, p);
+		worker_note_event(w, p);
 }
 
 static void worker_tick(struct pump_worker *w)
@@ -209,8 +206,8 @@ static void worker_tick(struct pump_worker *w)
 	uint64_t now_ms = clock_now_ms();
 
 	w->armed_ms = 0;
-	list_for_each_safe(link, &w->drained)
-		worker_check(w, list_entry(link, struct pump, drain_link), now_ms);
+	list_for_each_safe(link, &w->delivering)
+		worker_check(w, list_entry(link, struct pump, delivering_link), now_ms);
 	if (w->tick_ms && now_ms - w->swept_ms >= w->tick_ms) {
 		w->swept_ms = now_ms;
 		list_for_each_safe(link, &w->open)
@@ -227,11 +224,11 @@ static void worker_take(struct pump_worker *w, struct pump *p)
 	for (unsigned side = 0; side < PUMP_SIDES; side++) {
 		uint64_t token = (uint64_t)(uintptr_t)p | side;
 
-		if (worker_watch_fd(w, p->fd[side], WORKER_SOCKET_EVENTS, token) < 0)
+		if (worker_register(w, p->fd[side], WORKER_SOCKET_EVENTS, token) < 0)
 			pump_set_end(p, PUMP_END_NO_MEMORY);
 	}
 	pump_start(p);
-	worker_set_watch(w, p);
+	worker_set_deadline(w, p);
 	worker_arm(w);
 	worker_queue(w, p);
 }
@@ -247,7 +244,7 @@ static bool worker_take_messages(struct pump_worker *w)
 
 	list_init(&incoming);
 	pthread_mutex_lock(&w->lock);
-	list_append_all(&incoming, &w->incoming);
+	list_move_all(&incoming, &w->incoming);
 	list_for_each_safe(link, &w->aborts) {
 		struct pump *p = list_entry(link, struct pump, abort_link);
 
@@ -268,7 +265,7 @@ static void worker_run_queue(struct pump_worker *w)
 	struct list turn, *link;
 
 	list_init(&turn);
-	list_append_all(&turn, &w->run_queue);
+	list_move_all(&turn, &w->run_queue);
 	while ((link = list_first(&turn))) {
 		struct pump *p = list_entry(link, struct pump, run_link);
 		enum pump_next next;
@@ -281,7 +278,7 @@ static void worker_run_queue(struct pump_worker *w)
 		}
 		if (next == PUMP_MORE)
 			list_push_back(&w->run_queue, link);
-		worker_set_watch(w, p);
+		worker_set_deadline(w, p);
 	}
 }
 
@@ -302,7 +299,7 @@ static void worker_flush(struct pump_worker *w, bool exited)
 		list_remove(&p->abort_link);
 	}
 	wake |= list_empty(&w->done);
-	list_append_all(&w->done, &w->finished);
+	list_move_all(&w->done, &w->finished);
 	w->exited = exited;
 	if (wake)
 		uv_async_send(w->notify);
@@ -334,7 +331,7 @@ static bool worker_round(struct pump_worker *w)
 		if (!p)
 			continue;
 		pump_ready(p, (enum pump_side)(token & 1), events[i].events, &w->io);
-		worker_note(w, p);
+		worker_note_event(w, p);
 	}
 	if (wake)
 		go_on = worker_take_messages(w);
@@ -423,7 +420,7 @@ bool pump_worker_take_done(struct pump_worker *w, struct list *ret_done)
 	bool exited;
 
 	pthread_mutex_lock(&w->lock);
-	list_append_all(ret_done, &w->done);
+	list_move_all(ret_done, &w->done);
 	exited = w->exited;
 	pthread_mutex_unlock(&w->lock);
 	return exited;

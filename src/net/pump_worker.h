@@ -31,12 +31,12 @@ struct pump_worker {
 
 	/* The thread's own. */
 	struct pump_io io;
-	struct list open;      /* every pump that it has */
-	struct list run_queue; /* those with something to do now */
-	struct list finished;  /* to be moved to `done` at the end of the round */
-	struct list drained;   /* those that are looked at every 20 ms */
-	uint64_t armed_ms;     /* what the timer was set to; 0: not armed */
-	uint64_t swept_ms;     /* when `open` was last looked through */
+	struct list open;       /* every pump that it has */
+	struct list run_queue;  /* those with something to do now */
+	struct list finished;   /* to be moved to `done` at the end of the round */
+	struct list delivering; /* those with PUMP_DEADLINE_DELIVERY: looked at every 20 ms */
+	uint64_t armed_ms;      /* what the timer was set to; 0: not armed */
+	uint64_t swept_ms;      /* when `open` was last looked through */
 
 	unsigned load; /* the control loop's own: pumps handed over and not yet completed */
 };
