@@ -38,7 +38,7 @@ int addr_from_sockaddr(const struct sockaddr *sa, struct addr *ret_addr)
 }
 
 /* The zone behind '%' of a link-local address: an interface's name or number (RFC 4007). */
-static int parse_scope(const char *text, uint32_t *ret_scope)
+static int addr_parse_scope(const char *text, uint32_t *ret_scope)
 {
 	uint64_t number;
 
@@ -79,7 +79,7 @@ int addr_parse_ip(const char *text, uint16_t port, struct addr *ret_addr)
 	zone = strchr(host, '%');
 	if (zone) {
 		*zone++ = '\0';
-		if (parse_scope(zone, &addr.in6.sin6_scope_id) < 0)
+		if (addr_parse_scope(zone, &addr.in6.sin6_scope_id) < 0)
 			return -EINVAL;
 	}
 	if (inet_pton(AF_INET6, host, &addr.in6.sin6_addr) != 1)

@@ -18,9 +18,9 @@
  * last bytes. */
 #define CHAN_DISCARD_MAX 65536
 
-static void on_event(uv_poll_t *poll, int status, int events);
+static void chan_on_event(uv_poll_t *poll, int status, int events);
 
-static void chan_watch(struct chan *c)
+static void chan_update_events(struct chan *c)
 {
 	int events = 0;
 
@@ -34,7 +34,7 @@ static void chan_watch(struct chan *c)
 		return;
 	c->events = events;
 	if (events)
-		(void)uv_poll_start(&c->poll, events, on_event);
+		(void)uv_poll_start(&c->poll, events, chan_on_event);
 	else
 		(void)uv_poll_stop(&c->poll);
 }
@@ -51,7 +51,7 @@ int chan_open(struct chan *c, uv_loop_t *loop, int fd)
 	c->bytes_in = c->bytes_out = 0;
 	buf_init(&c->in, CHAN_IN_MAX);
 	buf_init(&c->out, CHAN_OUT_MAX);
-	chan_watch(c);
+	chan_update_events(c);
 	return 0;
 }
 
@@ -87,7 +87,7 @@ void chan_flush(struct chan *c)
 	if (c->closing)
 		return;
 	chan_send(c);
-	chan_watch(c);
+	chan_update_events(c);
 }
 
 int chan_write(struct chan *c, const void *data, size_t len)
@@ -131,7 +131,7 @@ static int chan_read(struct chan *c)
 	return -1;
 }
 
-static void on_event(uv_poll_t *poll, int status, int events)
+static void chan_on_event(uv_poll_t *poll, int status, int events)
 {
 	struct chan *c = container_of(poll, struct chan, poll);
 
@@ -153,10 +153,10 @@ static void on_event(uv_poll_t *poll, int status, int events)
 		if (events & UV_READABLE)
 			(void)chan_read(c);
 	}
-	chan_watch(c);
+	chan_update_events(c);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void chan_on_closed(uv_handle_t *handle)
 {
 	struct chan *c = container_of((uv_poll_t *)handle, struct chan, poll);
 
@@ -172,7 +172,7 @@ int chan_take_fd(struct chan *c)
 		return -1;
 	c->closing = true;
 	/* uv_close() takes the descriptor out of the loop's epoll set before it returns. */
-	uv_close((uv_handle_t *)&c->poll, on_closed);
+	uv_close((uv_handle_t *)&c->poll, chan_on_closed);
 	return take_fd(&c->fd);
 }
 
@@ -181,7 +181,7 @@ void chan_close(struct chan *c, bool reset)
 	if (c->closing)
 		return;
 	c->closing = true;
-	uv_close((uv_handle_t *)&c->poll, on_closed);
+	uv_close((uv_handle_t *)&c->poll, chan_on_closed);
 	if (reset) {
 		sockopt_set_reset(c->fd);
 	} else {

@@ -21,7 +21,7 @@
 
 #define BIND_TRIES 64 /* ports tried when the kernel finds none by itself */
 
-static int open_socket(const struct addr *addr, int *ret_fd)
+static int connect_open_socket(const struct addr *addr, int *ret_fd)
 {
 	bool remote = !addr_is_loopback(addr);
 	int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -51,7 +51,7 @@ int connect_error(int fd)
  * this very port to the socket, which then connects to itself (RFC 9293, 3.5): that is nobody. It
  * ends in a reset, for in TIME_WAIT it would keep the application from listening there.
  */
-static bool is_own_end(int fd, const struct addr *addr)
+static bool connect_is_own_end(int fd, const struct addr *addr)
 {
 	struct addr own;
 
@@ -68,7 +68,7 @@ static int connect_socket(int fd, const struct addr *addr)
 	int r;
 
 	if (connect(fd, &addr->sa, addr_len(addr)) == 0)
-		return is_own_end(fd, addr) ? -ECONNREFUSED : 1;
+		return connect_is_own_end(fd, addr) ? -ECONNREFUSED : 1;
 	if (errno != EINPROGRESS)
 		return -errno;
 	/*
@@ -78,7 +78,7 @@ static int connect_socket(int fd, const struct addr *addr)
 	if (poll(&pfd, 1, 0) != 1)
 		return 0;
 	if (!(pfd.revents & (POLLERR | POLLHUP)))
-		return is_own_end(fd, addr) ? -ECONNREFUSED : 1;
+		return connect_is_own_end(fd, addr) ? -ECONNREFUSED : 1;
 	r = connect_error(fd);
 	return r < 0 ? r : -ECONNRESET; /* connected, and closed since */
 }
@@ -103,7 +103,7 @@ static int connect_bound(struct local_ports *ports, const struct addr *addr, int
 		/* On this machine that would be a connection to itself (RFC 9293, 3.5). */
 		if (addr_port(&local) == addr_port(addr))
 			continue;
-		r = open_socket(addr, &fd);
+		r = connect_open_socket(addr, &fd);
 		if (r < 0)
 			return r;
 		if (bind(fd, &local.sa, addr_len(&local)) < 0) {
@@ -121,7 +121,7 @@ static int connect_bound(struct local_ports *ports, const struct addr *addr, int
 	return r;
 }
 
-static uint64_t thread_cpu_us(void)
+static uint64_t connect_cpu_us(void)
 {
 	struct timespec ts = { 0 };
 
@@ -134,7 +134,7 @@ static uint64_t thread_cpu_us(void)
  * off and ::1 is dialled. No port helps there. A datagram socket asks the routes alone, for its
  * ports are others.
  */
-static bool has_way(const struct addr *addr)
+static bool connect_has_way(const struct addr *addr)
 {
 	_cleanup_(fd_closep) int fd = socket(addr->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -152,14 +152,14 @@ int connect_addr(struct local_ports *ports, const struct addr *addr, int *ret_fd
 		if (r >= 0)
 			return r;
 	}
-	r = open_socket(addr, &fd);
+	r = connect_open_socket(addr, &fd);
 	if (r < 0)
 		return r;
-	begin_us = thread_cpu_us();
+	begin_us = connect_cpu_us();
 	r = connect_socket(fd, addr);
-	if (r == -EADDRNOTAVAIL && !has_way(addr))
+	if (r == -EADDRNOTAVAIL && !connect_has_way(addr))
 		return -ENETUNREACH;
-	local_ports_note(ports, now_ms, thread_cpu_us() - begin_us, r == -EADDRNOTAVAIL);
+	local_ports_note(ports, now_ms, connect_cpu_us() - begin_us, r == -EADDRNOTAVAIL);
 	if (r == -EADDRNOTAVAIL)
 		return connect_bound(ports, addr, ret_fd);
 	if (r >= 0)

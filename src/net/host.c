@@ -31,7 +31,7 @@ static const struct {
 	[HOST_ADDRESS_PORT] = { "127.0.0.1:9100 or [::1]:9100", true, .needs_port = true },
 };
 
-#define fail(ret_why, ...) ((void)snprintf(ret_why, HOST_WHY_MAX, __VA_ARGS__), -EINVAL)
+#define host_fail(ret_why, ...) ((void)snprintf(ret_why, HOST_WHY_MAX, __VA_ARGS__), -EINVAL)
 
 /* A text in its parts; they point into it. */
 struct parts {
@@ -41,33 +41,34 @@ struct parts {
 };
 
 /* What is wrong with a part of the text, behind that part in quotes. */
-static int fail_part(char *ret_why, const char *part, size_t len, const char *what)
+static int host_fail_part(char *ret_why, const char *part, size_t len, const char *what)
 {
 	char shown[SHOWN_MAX];
 
-	return fail(ret_why, "'%s' %s", log_escape(shown, sizeof shown, part, len), what);
+	return host_fail(ret_why, "'%s' %s", log_escape(shown, sizeof shown, part, len), what);
 }
 
-static int check_bytes(const char *text, char *ret_why)
+static int host_check_bytes(const char *text, char *ret_why)
 {
 	if (!*text)
-		return fail(ret_why, "it is empty");
+		return host_fail(ret_why, "it is empty");
 	for (; *text; text++) {
 		unsigned char c = (unsigned char)*text;
 
 		if (c >= 0x80)
-			return fail(ret_why, "it isn't ASCII: write the name in punycode, such as "
-					     "xn--mnchen-3ya.example");
+			return host_fail(ret_why,
+				"it isn't ASCII: write the name in punycode, such as "
+				"xn--mnchen-3ya.example");
 		if (c == ' ')
-			return fail(ret_why, "there is a blank in it");
+			return host_fail(ret_why, "there is a blank in it");
 		if (c < 0x20 || c == 0x7f)
-			return fail_part(ret_why, text, 1, "is a control character");
+			return host_fail_part(ret_why, text, 1, "is a control character");
 	}
 	return 0;
 }
 
 /* A scheme, a user, a path: what a URL has around its host. */
-static int check_surroundings(const char *text, char *ret_why)
+static int host_check_surroundings(const char *text, char *ret_why)
 {
 	const char *scheme = strstr(text, "://"), *core = scheme ? scheme + 3 : text, *extra = text;
 	size_t len = strcspn(core, "/?#"), extra_len;
@@ -85,13 +86,13 @@ static int check_surroundings(const char *text, char *ret_why)
 	if (!extra_len)
 		return 0;
 	if (!len)
-		return fail_part(ret_why, extra, extra_len, "names no host");
-	return fail(ret_why, "'%s' is no part of it: write '%s'",
+		return host_fail_part(ret_why, extra, extra_len, "names no host");
+	return host_fail(ret_why, "'%s' is no part of it: write '%s'",
 		log_escape(shown, sizeof shown, extra, extra_len),
 		log_escape(wanted, sizeof wanted, core, len));
 }
 
-static int split(enum host_form form, const char *text, struct parts *ret_parts, char *ret_why)
+static int host_split(enum host_form form, const char *text, struct parts *ret_parts, char *ret_why)
 {
 	struct parts p = { .host = text };
 	const char *colon = strchr(text, ':'), *end;
@@ -101,9 +102,9 @@ static int split(enum host_form form, const char *text, struct parts *ret_parts,
 		p.host = text + 1;
 		end = strchr(text, ']');
 		if (!end)
-			return fail(ret_why, "'[' has no ']'");
+			return host_fail(ret_why, "'[' has no ']'");
 		if (end[1] != '\0' && end[1] != ':')
-			return fail_part(
+			return host_fail_part(
 				ret_why, end + 1, strlen(end + 1), "behind ']' is no :PORT");
 		p.host_len = (size_t)(end - p.host);
 		p.port = end[1] ? end + 2 : NULL;
@@ -115,26 +116,27 @@ static int split(enum host_form form, const char *text, struct parts *ret_parts,
 		p.host_len = strlen(text);
 	}
 	if (!p.host_len)
-		return fail(ret_why, "it names no host: write %s", forms[form].example);
+		return host_fail(ret_why, "it names no host: write %s", forms[form].example);
 	*ret_parts = p;
 	return 0;
 }
 
-static int check_port(enum host_form form, const struct parts *p, uint16_t *ret_port, char *ret_why)
+static int host_check_port(
+	enum host_form form, const struct parts *p, uint16_t *ret_port, char *ret_why)
 {
 	uint16_t port = 0;
 
 	if (!p->port)
 		return forms[form].needs_port
-			       ? fail(ret_why, "it has no port: write %s", forms[form].example)
+			       ? host_fail(ret_why, "it has no port: write %s", forms[form].example)
 			       : 0;
 	if (!forms[form].takes_port)
-		return fail_part(ret_why, p->port - 1, strlen(p->port - 1),
+		return host_fail_part(ret_why, p->port - 1, strlen(p->port - 1),
 			"is no part of it: the host stands alone here");
 	if (!*p->port)
-		return fail(ret_why, "no port follows its ':'");
+		return host_fail(ret_why, "no port follows its ':'");
 	if (parse_u16(p->port, strlen(p->port), &port) < 0 || (!port && !forms[form].needs_port))
-		return fail_part(ret_why, p->port, strlen(p->port),
+		return host_fail_part(ret_why, p->port, strlen(p->port),
 			forms[form].needs_port ? "is no port from 0 to 65535"
 					       : "is no port from 1 to 65535");
 	*ret_port = port;
@@ -142,7 +144,7 @@ static int check_port(enum host_form form, const struct parts *p, uint16_t *ret_
 }
 
 /* As written, with or without a zone, which this machine need not have. */
-static int check_ipv6(const char *host, char *ret_why)
+static int host_check_ipv6(const char *host, char *ret_why)
 {
 	size_t len = strcspn(host, "%"), zone = strlen(host + len);
 	char text[INET6_ADDRSTRLEN];
@@ -153,57 +155,58 @@ static int check_ipv6(const char *host, char *ret_why)
 		text[len] = '\0';
 	}
 	if (len >= sizeof(text) || inet_pton(AF_INET6, text, &in6) != 1)
-		return fail_part(ret_why, host, strlen(host), "is no IPv6 address");
+		return host_fail_part(ret_why, host, strlen(host), "is no IPv6 address");
 	if (zone == 1 || zone > IF_NAMESIZE)
-		return fail_part(ret_why, host + len, zone, "names no interface");
+		return host_fail_part(ret_why, host + len, zone, "names no interface");
 	return 0;
 }
 
-static int check_name(const char *host, char *ret_why)
+static int host_check_name(const char *host, char *ret_why)
 {
 	size_t len = strlen(host), label;
 	struct in_addr in4;
 
 	/* The root's dot is none of the name's bytes. */
 	if (len > NAME_MAX_LEN + (host[len - 1] == '.'))
-		return fail(ret_why, "it has more than %d bytes", NAME_MAX_LEN);
+		return host_fail(ret_why, "it has more than %d bytes", NAME_MAX_LEN);
 	/* Digits and dots alone are no name that anybody has: RFC 1123, 2.1. */
 	if (strspn(host, DIGITS ".") == len && inet_aton(host, &in4) != 1)
-		return fail_part(ret_why, host, len, "is no IPv4 address");
+		return host_fail_part(ret_why, host, len, "is no IPv4 address");
 	for (; *host; host += label) {
 		label = strspn(host, LETTERS DIGITS "-_");
 		if (host[label] && host[label] != '.')
-			return fail_part(ret_why, host + label, 1,
+			return host_fail_part(ret_why, host + label, 1,
 				host[label] == ']' ? "has no '[' before it"
 						   : "can't stand in a host name");
 		if (!label)
-			return fail(ret_why, "nothing stands before one of its dots");
+			return host_fail(ret_why, "nothing stands before one of its dots");
 		if (label > LABEL_MAX_LEN)
-			return fail_part(
+			return host_fail_part(
 				ret_why, host, label, "has more than 63 bytes without a dot");
 		label += host[label] == '.';
 	}
 	return 0;
 }
 
-static int check_host(enum host_form form, const struct parts *p, struct host *host, char *ret_why)
+static int host_check_host(
+	enum host_form form, const struct parts *p, struct host *host, char *ret_why)
 {
 	int r;
 
 	if (p->host_len >= sizeof(host->name))
-		return fail(ret_why, "it has more than %d bytes", NAME_MAX_LEN);
+		return host_fail(ret_why, "it has more than %d bytes", NAME_MAX_LEN);
 	memcpy(host->name, p->host, p->host_len);
 	host->name[p->host_len] = '\0';
-	r = p->bracketed || strchr(host->name, ':') ? check_ipv6(host->name, ret_why)
-						    : check_name(host->name, ret_why);
+	r = p->bracketed || strchr(host->name, ':') ? host_check_ipv6(host->name, ret_why)
+						    : host_check_name(host->name, ret_why);
 	if (r < 0 || forms[form].names)
 		return r;
 	if (addr_parse_ip(host->name, host->port, &host->addr) == 0)
 		return 0;
 	if (strchr(host->name, '%'))
-		return fail_part(ret_why, host->name, p->host_len,
+		return host_fail_part(ret_why, host->name, p->host_len,
 			"names an interface that this machine doesn't have");
-	return fail(ret_why, "it is no IP address: write %s", forms[form].example);
+	return host_fail(ret_why, "it is no IP address: write %s", forms[form].example);
 }
 
 int host_parse(
@@ -211,16 +214,16 @@ int host_parse(
 {
 	struct host host = { 0 };
 	struct parts parts = { 0 };
-	int r = check_bytes(text, ret_why);
+	int r = host_check_bytes(text, ret_why);
 
 	if (r == 0)
-		r = check_surroundings(text, ret_why);
+		r = host_check_surroundings(text, ret_why);
 	if (r == 0)
-		r = split(form, text, &parts, ret_why);
+		r = host_split(form, text, &parts, ret_why);
 	if (r == 0)
-		r = check_port(form, &parts, &host.port, ret_why);
+		r = host_check_port(form, &parts, &host.port, ret_why);
 	if (r == 0)
-		r = check_host(form, &parts, &host, ret_why);
+		r = host_check_host(form, &parts, &host, ret_why);
 	if (r == 0)
 		*ret_host = host;
 	return r;

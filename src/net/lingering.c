@@ -16,8 +16,8 @@
 #include "base/fd.h"
 #include "net/sockopt.h"
 
-#define DROP_AT_ONCE (1u << 20)
-#define EVENTS 16
+#define LINGER_DROP_AT_ONCE (1u << 20)
+#define LINGER_EVENTS 16
 
 struct linger_socket {
 	struct list link; /* in l->sockets */
@@ -37,7 +37,7 @@ int lingering_init(struct lingering *l)
 
 /* Closing takes it out of epoll: no other descriptor refers to the socket by then, or its owner is
  * about to close that as well. */
-static void socket_close(struct lingering *l, struct linger_socket *s)
+static void linger_close(struct lingering *l, struct linger_socket *s)
 {
 	(void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
 	list_remove(&s->link);
@@ -49,17 +49,17 @@ static void socket_close(struct lingering *l, struct linger_socket *s)
 void lingering_deinit(struct lingering *l)
 {
 	list_for_each_safe(pos, &l->sockets)
-		socket_close(l, list_entry(pos, struct linger_socket, link));
+		linger_close(l, list_entry(pos, struct linger_socket, link));
 	l->epoll_fd = fd_close(l->epoll_fd);
 }
 
 /* What recv(2) says: more than 0 while the peer sends, negative with EAGAIN while it may. */
-static ssize_t drop(int fd)
+static ssize_t linger_drop(int fd)
 {
-	return recv(fd, NULL, DROP_AT_ONCE, MSG_TRUNC | MSG_DONTWAIT);
+	return recv(fd, NULL, LINGER_DROP_AT_ONCE, MSG_TRUNC | MSG_DONTWAIT);
 }
 
-static bool is_open(ssize_t n)
+static bool linger_is_open(ssize_t n)
 {
 	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
@@ -69,7 +69,7 @@ void lingering_add(struct lingering *l, int fd)
 	struct linger_socket *s;
 	struct epoll_event event = { .events = EPOLLIN };
 
-	if (shutdown(fd, SHUT_WR) < 0 || !is_open(drop(fd)))
+	if (shutdown(fd, SHUT_WR) < 0 || !linger_is_open(linger_drop(fd)))
 		return;
 	s = malloc(sizeof(*s));
 	if (!s)
@@ -84,36 +84,36 @@ void lingering_add(struct lingering *l, int fd)
 		return;
 	}
 	if (l->count == LINGER_MAX) /* the oldest */
-		socket_close(l, list_entry(l->sockets.next, struct linger_socket, link));
+		linger_close(l, list_entry(l->sockets.next, struct linger_socket, link));
 	list_push_back(&l->sockets, &s->link);
 	l->count++;
 }
 
-static void socket_run(struct lingering *l, struct linger_socket *s, uint64_t now_ms)
+static void linger_run(struct lingering *l, struct linger_socket *s, uint64_t now_ms)
 {
-	ssize_t n = drop(s->fd);
+	ssize_t n = linger_drop(s->fd);
 
 	if (n > 0) {
 		s->bytes += (uint64_t)n;
 		s->heard_ms = now_ms;
 	}
-	if (!is_open(n) || s->bytes > LINGER_BYTES_MAX)
-		socket_close(l, s);
+	if (!linger_is_open(n) || s->bytes > LINGER_BYTES_MAX)
+		linger_close(l, s);
 }
 
 void lingering_run(struct lingering *l)
 {
-	struct epoll_event events[EVENTS];
+	struct epoll_event events[LINGER_EVENTS];
 	uint64_t now_ms = clock_now_ms();
-	int count = epoll_wait(l->epoll_fd, events, EVENTS, 0);
+	int count = epoll_wait(l->epoll_fd, events, LINGER_EVENTS, 0);
 
 	for (int i = 0; i < count; i++)
-		socket_run(l, events[i].data.ptr, now_ms);
+		linger_run(l, events[i].data.ptr, now_ms);
 	list_for_each_safe(pos, &l->sockets) {
 		struct linger_socket *s = list_entry(pos, struct linger_socket, link);
 
 		if (now_ms >= s->end_ms || now_ms - s->heard_ms >= LINGER_SILENCE_MS)
-			socket_close(l, s);
+			linger_close(l, s);
 	}
 }
 

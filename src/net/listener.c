@@ -30,7 +30,7 @@
 	50 /* no descriptors, and the reserve is gone: time for others to close some */
 
 /* What accept(2) reports of a connection that has already failed: the next one may be fine. */
-static bool is_passing(int error)
+static bool listener_is_passing(int error)
 {
 	switch (error) {
 	case EINTR:
@@ -50,13 +50,13 @@ static bool is_passing(int error)
 	}
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events);
+static void listener_on_readable(uv_poll_t *poll, int status, int events);
 
-static void on_retry(uv_timer_t *timer)
+static void listener_on_retry(uv_timer_t *timer)
 {
 	struct listener *l = container_of(timer, struct listener, retry);
 
-	(void)uv_poll_start(&l->poll, UV_READABLE, on_readable);
+	(void)uv_poll_start(&l->poll, UV_READABLE, listener_on_readable);
 }
 
 /* accept(2) failed for want of descriptors or memory. False: the batch ends. */
@@ -65,7 +65,7 @@ static bool listener_shed(struct listener *l)
 	if (l->reserve && reserve_shed(l->reserve, l->fd))
 		return true;
 	(void)uv_poll_stop(&l->poll);
-	(void)uv_timer_start(&l->retry, on_retry, LISTENER_RETRY_MS, 0);
+	(void)uv_timer_start(&l->retry, listener_on_retry, LISTENER_RETRY_MS, 0);
 	return false;
 }
 
@@ -104,7 +104,7 @@ static bool listener_accept(struct listener *l)
 	int fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0)
-		return errno != EAGAIN && (is_passing(errno) || listener_shed(l));
+		return errno != EAGAIN && (listener_is_passing(errno) || listener_shed(l));
 	if (l->reserve)
 		reserve_recovered(l->reserve);
 	if (addr_from_sockaddr((struct sockaddr *)&ss, &from) < 0) {
@@ -117,7 +117,7 @@ static bool listener_accept(struct listener *l)
 	return true;
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void listener_on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct listener *l = container_of(poll, struct listener, poll);
 	unsigned n = 0;
@@ -198,7 +198,7 @@ int listener_open(
 	l->full = 0;
 	l->addr = bound;
 	l->fd = take_fd(&fd);
-	r = uv_poll_start(&l->poll, UV_READABLE, on_readable);
+	r = uv_poll_start(&l->poll, UV_READABLE, listener_on_readable);
 	assert(r == 0); /* fails only for bad flags */
 	return 0;
 }
@@ -223,23 +223,23 @@ void listener_resume(struct listener *l)
 	if (l->fd < 0 || !l->paused)
 		return;
 	l->paused = false;
-	(void)uv_poll_start(&l->poll, UV_READABLE, on_readable);
+	(void)uv_poll_start(&l->poll, UV_READABLE, listener_on_readable);
 }
 
-static void on_closed(struct listener *l)
+static void listener_on_closed(struct listener *l)
 {
 	if (!--l->handles)
 		l->closed(l);
 }
 
-static void on_poll_closed(uv_handle_t *handle)
+static void listener_on_poll_closed(uv_handle_t *handle)
 {
-	on_closed(container_of((uv_poll_t *)handle, struct listener, poll));
+	listener_on_closed(container_of((uv_poll_t *)handle, struct listener, poll));
 }
 
-static void on_retry_closed(uv_handle_t *handle)
+static void listener_on_retry_closed(uv_handle_t *handle)
 {
-	on_closed(container_of((uv_timer_t *)handle, struct listener, retry));
+	listener_on_closed(container_of((uv_timer_t *)handle, struct listener, retry));
 }
 
 void listener_close(struct listener *l)
@@ -247,7 +247,7 @@ void listener_close(struct listener *l)
 	if (l->fd < 0)
 		return;
 	/* uv_close() takes the descriptor out of the loop's epoll set before it returns. */
-	uv_close((uv_handle_t *)&l->poll, on_poll_closed);
-	uv_close((uv_handle_t *)&l->retry, on_retry_closed);
+	uv_close((uv_handle_t *)&l->poll, listener_on_poll_closed);
+	uv_close((uv_handle_t *)&l->retry, listener_on_retry_closed);
 	l->fd = fd_close(l->fd);
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 /* ip(7): the ports that the kernel picks from. */
-static void read_range(struct local_ports *p)
+static void local_ports_read_range(struct local_ports *p)
 {
 	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
 	unsigned low = 0, high = 0;
@@ -38,7 +38,7 @@ void local_ports_note(struct local_ports *p, uint64_t now_ms, uint64_t cpu_us, b
 	if (!exhausted && !again)
 		return;
 	if (!local_ports_crowded(p, now_ms))
-		read_range(p);
+		local_ports_read_range(p);
 	p->crowded_ms = now_ms + LOCAL_PORTS_CROWDED_MS;
 }
 

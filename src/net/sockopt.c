@@ -20,7 +20,7 @@ void sockopt_set_local(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
 }
 
-static uint64_t socket_count(int fd, unsigned long what)
+static uint64_t sockopt_count(int fd, unsigned long what)
 {
 	int count;
 
@@ -29,12 +29,12 @@ static uint64_t socket_count(int fd, unsigned long what)
 
 uint64_t sockopt_queued(int fd)
 {
-	return socket_count(fd, SIOCOUTQ);
+	return sockopt_count(fd, SIOCOUTQ);
 }
 
 uint64_t sockopt_unsent(int fd)
 {
-	return socket_count(fd, SIOCOUTQNSD);
+	return sockopt_count(fd, SIOCOUTQNSD);
 }
 
 void sockopt_set_stream(int fd, bool remote)

@@ -7,9 +7,9 @@
 
 #include "base/lang.h"
 
-static void on_timer(uv_timer_t *timer);
+static void timeouts_on_timer(uv_timer_t *timer);
 
-static void schedule(struct timeouts *q)
+static void timeouts_schedule(struct timeouts *q)
 {
 	uint64_t now = uv_now(q->timer.loop);
 	struct list *link = list_first(&q->queue);
@@ -18,10 +18,11 @@ static void schedule(struct timeouts *q)
 	if (!link || uv_is_active((uv_handle_t *)&q->timer))
 		return;
 	first = list_entry(link, struct timeout, link);
-	(void)uv_timer_start(&q->timer, on_timer, first->at_ms > now ? first->at_ms - now : 0, 0);
+	(void)uv_timer_start(
+		&q->timer, timeouts_on_timer, first->at_ms > now ? first->at_ms - now : 0, 0);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void timeouts_on_timer(uv_timer_t *timer)
 {
 	struct timeouts *q = container_of(timer, struct timeouts, timer);
 	uint64_t now = uv_now(timer->loop);
@@ -35,7 +36,7 @@ static void on_timer(uv_timer_t *timer)
 		q->expired(q, first);
 	}
 	if (!uv_is_closing((uv_handle_t *)timer))
-		schedule(q);
+		timeouts_schedule(q);
 }
 
 void timeouts_init(struct timeouts *q, uv_loop_t *loop, uint64_t delay_ms,
@@ -59,7 +60,7 @@ void timeouts_arm(struct timeouts *q, struct timeout *t)
 	list_remove(&t->link);
 	t->at_ms = uv_now(q->timer.loop) + q->delay_ms;
 	list_push_back(&q->queue, &t->link);
-	schedule(q);
+	timeouts_schedule(q);
 }
 
 void timeout_init(struct timeout *t)

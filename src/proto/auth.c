@@ -35,7 +35,7 @@ static void auth_freep(struct auth **auth)
 }
 
 /* All that these calls can fail for is memory, or an OpenSSL without its default provider. */
-static int hmac_prepare(EVP_MAC_CTX **ret_hmac)
+static int auth_prepare_hmac(EVP_MAC_CTX **ret_hmac)
 {
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){ "SHA256" }, 0),
@@ -53,7 +53,8 @@ static int hmac_prepare(EVP_MAC_CTX **ret_hmac)
 	return 0;
 }
 
-static int sha256(const struct auth *auth, const char *text, size_t len, uint8_t out[DIGEST_LEN])
+static int auth_sha256(
+	const struct auth *auth, const char *text, size_t len, uint8_t out[DIGEST_LEN])
 {
 	return EVP_Digest(text, len, out, NULL, auth->sha256, NULL) ? 0 : -ENOMEM;
 }
@@ -67,13 +68,13 @@ int auth_new(const struct secret *secret, bool keep_text, struct auth **ret_auth
 	if (!auth)
 		return -ENOMEM;
 	assert(secret->set);
-	r = hmac_prepare(&auth->hmac);
+	r = auth_prepare_hmac(&auth->hmac);
 	if (r < 0)
 		return r;
 	auth->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	if (!auth->sha256)
 		return -ENOMEM;
-	r = sha256(auth, secret->text, secret->len, key);
+	r = auth_sha256(auth, secret->text, secret->len, key);
 	if (r == 0)
 		r = secret_set(&auth->key, (const char *)key, sizeof key);
 	explicit_bzero(key, sizeof key);
@@ -97,7 +98,8 @@ struct auth *auth_free(struct auth *auth)
 	return NULL;
 }
 
-static int sign(const struct auth *auth, const struct uuid *challenge, uint8_t ret_tag[DIGEST_LEN])
+static int auth_sign(
+	const struct auth *auth, const struct uuid *challenge, uint8_t ret_tag[DIGEST_LEN])
 {
 	EVP_MAC_CTX *hmac = EVP_MAC_CTX_dup(auth->hmac);
 	const uint8_t *key = (const uint8_t *)auth->key.text;
@@ -116,7 +118,7 @@ int auth_answer(
 	const struct auth *auth, const struct uuid *challenge, char ret_tag[AUTH_TAG_LEN + 1])
 {
 	uint8_t tag[DIGEST_LEN];
-	int r = sign(auth, challenge, tag);
+	int r = auth_sign(auth, challenge, tag);
 
 	if (r < 0)
 		return r;
@@ -129,7 +131,7 @@ bool auth_check_tag(
 {
 	uint8_t given[DIGEST_LEN], right[DIGEST_LEN];
 
-	if (parse_hex(tag, len, given, sizeof given) < 0 || sign(auth, challenge, right) < 0)
+	if (parse_hex(tag, len, given, sizeof given) < 0 || auth_sign(auth, challenge, right) < 0)
 		return false;
 	return CRYPTO_memcmp(given, right, sizeof right) == 0;
 }
@@ -138,7 +140,7 @@ bool auth_check_text(const struct auth *auth, const char *text, size_t len)
 {
 	uint8_t given[DIGEST_LEN];
 
-	if (sha256(auth, text, len, given) < 0)
+	if (auth_sha256(auth, text, len, given) < 0)
 		return false;
 	return CRYPTO_memcmp(given, auth->key.text, sizeof given) == 0;
 }

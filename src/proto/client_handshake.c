@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The client's end. In JSON a client with a secret waits for the challenge and then says all that
- * it has to say in one go; one without a secret says it at once. In the line dialect everything is
- * said at once; what comes back is told apart from a challenge by its first byte.
+ * it has to say in one go; one without a secret says it at once. In the line dialect
+ * everything is said at once; what comes back is told apart from a challenge by its first byte.
  */
 #include "proto/client_handshake.h"
 
@@ -12,31 +12,31 @@
 
 #include "proto/line.h"
 
-enum step {
+enum client_step {
 	STEP_CHALLENGE, /* awaited, or in a tunnel's line dialect at least possible */
 	STEP_ANSWER,    /* to Hello */
 	STEP_END,
 };
 
-static int fail(struct client_handshake *hs, enum handshake_failure failure)
+static int client_fail(struct client_handshake *hs, enum handshake_failure failure)
 {
 	hs->failure = failure;
 	hs->step = STEP_END;
 	return HANDSHAKE_FAILED;
 }
 
-static int done(struct client_handshake *hs)
+static int client_done(struct client_handshake *hs)
 {
 	hs->step = STEP_END;
 	return HANDSHAKE_DONE;
 }
 
-static int say(const struct client_handshake *hs, const struct msg *msg, struct buf *out)
+static int client_say(const struct client_handshake *hs, const struct msg *msg, struct buf *out)
 {
 	return msg_append(hs->dialect, ROLE_CLIENT, msg, out);
 }
 
-static int say_request(const struct client_handshake *hs, struct buf *out)
+static int client_say_request(const struct client_handshake *hs, struct buf *out)
 {
 	bool line = hs->dialect == DIALECT_LINE;
 	struct msg want = { .type = MSG_WANT, .port = hs->port };
@@ -46,19 +46,19 @@ static int say_request(const struct client_handshake *hs, struct buf *out)
 	int r = 0;
 
 	if (hs->goal == CLIENT_STREAM)
-		return say(hs, &accept, out);
+		return client_say(hs, &accept, out);
 	if (line && hs->port)
-		r = say(hs, &want, out);
+		r = client_say(hs, &want, out);
 	if (r == 0)
-		r = say(hs, &hello, out);
+		r = client_say(hs, &hello, out);
 	if (r < 0 || line || !hs->offer)
 		return r;
 	options.options = *hs->offer;
-	return say(hs, &options, out);
+	return client_say(hs, &options, out);
 }
 
 /* -EINVAL or -EMSGSIZE for a secret that cannot stand in a line. */
-static int say_secret(const struct client_handshake *hs, struct buf *out)
+static int client_say_secret(const struct client_handshake *hs, struct buf *out)
 {
 	const struct secret *secret = auth_text(hs->auth);
 	struct msg msg = { .type = MSG_AUTHENTICATE };
@@ -69,23 +69,23 @@ static int say_secret(const struct client_handshake *hs, struct buf *out)
 		return -EMSGSIZE;
 	memcpy(msg.text, secret->text, secret->len);
 	msg.text_len = secret->len;
-	r = say(hs, &msg, out);
+	r = client_say(hs, &msg, out);
 	explicit_bzero(&msg, sizeof msg);
 	return r;
 }
 
-static int start_line(struct client_handshake *hs, struct buf *out)
+static int client_start_line(struct client_handshake *hs, struct buf *out)
 {
 	struct msg greeting = { .type = MSG_GREETING, .port = LINE_VERSION };
-	int r = say(hs, &greeting, out);
+	int r = client_say(hs, &greeting, out);
 
 	if (r == 0 && hs->auth)
-		r = say_secret(hs, out);
+		r = client_say_secret(hs, out);
 	if (r == -EINVAL || r == -EMSGSIZE) {
 		buf_consume(out, buf_len(out));
-		return fail(hs, HANDSHAKE_SECRET_UNFIT);
+		return client_fail(hs, HANDSHAKE_SECRET_UNFIT);
 	}
-	return r < 0 ? r : say_request(hs, out);
+	return r < 0 ? r : client_say_request(hs, out);
 }
 
 int client_handshake_start(struct client_handshake *hs, struct buf *out)
@@ -93,54 +93,56 @@ int client_handshake_start(struct client_handshake *hs, struct buf *out)
 	int r = 0;
 
 	if (hs->dialect == DIALECT_LINE)
-		r = start_line(hs, out);
+		r = client_start_line(hs, out);
 	else if (!hs->auth)
-		r = say_request(hs, out);
+		r = client_say_request(hs, out);
 	if (r != 0)
 		return r;
 	if (hs->goal == CLIENT_STREAM && !hs->auth)
-		return done(hs);
+		return client_done(hs);
 	hs->step = hs->auth ? STEP_CHALLENGE : STEP_ANSWER;
 	return HANDSHAKE_MORE;
 }
 
-static int take_challenge(struct client_handshake *hs, const struct msg *msg, struct buf *out)
+static int client_take_challenge(
+	struct client_handshake *hs, const struct msg *msg, struct buf *out)
 {
 	struct msg answer = { .type = MSG_AUTHENTICATE, .text_len = AUTH_TAG_LEN };
 	int r = 0;
 
 	if (!hs->auth)
-		return fail(hs, HANDSHAKE_SECRET_REQUIRED);
+		return client_fail(hs, HANDSHAKE_SECRET_REQUIRED);
 	if (hs->step != STEP_CHALLENGE)
-		return fail(hs, HANDSHAKE_UNEXPECTED);
+		return client_fail(hs, HANDSHAKE_UNEXPECTED);
 	if (hs->dialect == DIALECT_BORE) {
 		r = auth_answer(hs->auth, &msg->id, answer.text);
 		if (r == 0)
-			r = say(hs, &answer, out);
+			r = client_say(hs, &answer, out);
 		if (r == 0)
-			r = say_request(hs, out);
+			r = client_say_request(hs, out);
 	}
 	if (r < 0)
 		return r;
 	hs->step = STEP_ANSWER;
-	return hs->goal == CLIENT_STREAM ? done(hs) : HANDSHAKE_MORE;
+	return hs->goal == CLIENT_STREAM ? client_done(hs) : HANDSHAKE_MORE;
 }
 
-static int take_hello(struct client_handshake *hs, enum dialect dialect, const struct msg *msg)
+static int client_take_hello(
+	struct client_handshake *hs, enum dialect dialect, const struct msg *msg)
 {
 	if (hs->step == STEP_CHALLENGE && hs->dialect == DIALECT_BORE)
-		return fail(hs, HANDSHAKE_SECRET_UNASKED);
+		return client_fail(hs, HANDSHAKE_SECRET_UNASKED);
 	if (hs->goal != CLIENT_TUNNEL || dialect != hs->dialect || !msg->port)
-		return fail(hs, HANDSHAKE_UNEXPECTED);
+		return client_fail(hs, HANDSHAKE_UNEXPECTED);
 	hs->public_port = msg->port;
-	return done(hs);
+	return client_done(hs);
 }
 
-static int take_error(struct client_handshake *hs, const struct msg *msg)
+static int client_take_error(struct client_handshake *hs, const struct msg *msg)
 {
 	memcpy(hs->error, msg->text, sizeof hs->error);
 	hs->error_len = msg->text_len;
-	return fail(hs, handshake_failure_from_error(msg->text));
+	return client_fail(hs, handshake_failure_from_error(msg->text));
 }
 
 /*
@@ -148,7 +150,7 @@ static int take_error(struct client_handshake *hs, const struct msg *msg)
  * can't have had our answer: we were stopped, or too busy, for its patience. Later it couldn't be
  * told from a visitor's bytes.
  */
-static int take_error_behind_challenge(
+static int client_take_error_behind_challenge(
 	struct client_handshake *hs, const uint8_t *data, size_t len, struct buf *out)
 {
 	struct msg msg;
@@ -159,21 +161,21 @@ static int take_error_behind_challenge(
 		msg.type != MSG_ERROR)
 		return HANDSHAKE_DONE;
 	buf_consume(out, buf_len(out));
-	return take_error(hs, &msg);
+	return client_take_error(hs, &msg);
 }
 
-static int take(
+static int client_take(
 	struct client_handshake *hs, enum dialect dialect, const struct msg *msg, struct buf *out)
 {
 	switch (msg->type) {
 	case MSG_CHALLENGE:
-		return take_challenge(hs, msg, out);
+		return client_take_challenge(hs, msg, out);
 	case MSG_HELLO:
-		return take_hello(hs, dialect, msg);
+		return client_take_hello(hs, dialect, msg);
 	case MSG_ERROR:
-		return take_error(hs, msg);
+		return client_take_error(hs, msg);
 	default:
-		return fail(hs, HANDSHAKE_UNEXPECTED);
+		return client_fail(hs, HANDSHAKE_UNEXPECTED);
 	}
 }
 
@@ -194,7 +196,7 @@ int client_handshake_feed(struct client_handshake *hs, const uint8_t *data, size
 		hs->heard = true;
 		/* A banner of another protocol is known by its first byte. */
 		if (!json && hs->dialect == DIALECT_BORE) {
-			r = fail(hs, HANDSHAKE_NOT_BORE);
+			r = client_fail(hs, HANDSHAKE_NOT_BORE);
 			break;
 		}
 		r = msg_decode(dialect, ROLE_SERVER, data + at, len - at, &msg, &used);
@@ -203,13 +205,13 @@ int client_handshake_feed(struct client_handshake *hs, const uint8_t *data, size
 			break;
 		}
 		if (r < 0) {
-			r = fail(hs, HANDSHAKE_NOT_BORE);
+			r = client_fail(hs, HANDSHAKE_NOT_BORE);
 			break;
 		}
 		at += used;
-		r = take(hs, dialect, &msg, out);
+		r = client_take(hs, dialect, &msg, out);
 		if (r == HANDSHAKE_DONE && msg.type == MSG_CHALLENGE)
-			r = take_error_behind_challenge(hs, data + at, len - at, out);
+			r = client_take_error_behind_challenge(hs, data + at, len - at, out);
 	}
 	if (r >= 0)
 		*ret_used = at;

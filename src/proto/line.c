@@ -14,13 +14,13 @@
 #include "base/lang.h"
 #include "base/parse.h"
 
-enum payload { NOTHING, NUMBER, ID, TEXT };
+enum line_payload { NOTHING, NUMBER, ID, TEXT };
 
 static const struct line {
 	enum role from;
 	enum msg_type type;
 	const char *word; /* empty: the payload is the line */
-	enum payload payload;
+	enum line_payload payload;
 } lines[] = {
 	{ ROLE_CLIENT, MSG_GREETING, "HELLO", NUMBER },
 	{ ROLE_CLIENT, MSG_AUTHENTICATE, "AUTH", TEXT },
@@ -34,13 +34,14 @@ static const struct line {
 };
 
 /* Whether a reader gets the text back as it was written. */
-static bool text_is_fit(const char *text, size_t len)
+static bool line_text_is_fit(const char *text, size_t len)
 {
 	return !memchr(text, '\n', len) && !memchr(text, '\0', len) &&
 	       !(len && text[len - 1] == '\r');
 }
 
-static int payload_decode(enum payload payload, const char *s, size_t len, struct msg *msg)
+static int line_decode_payload(
+	enum line_payload payload, const char *s, size_t len, struct msg *msg)
 {
 	switch (payload) {
 	case NOTHING:
@@ -50,7 +51,7 @@ static int payload_decode(enum payload payload, const char *s, size_t len, struc
 	case ID:
 		return uuid_parse(s, len, &msg->id) < 0 ? -EBADMSG : 0;
 	case TEXT:
-		if (!text_is_fit(s, len))
+		if (!line_text_is_fit(s, len))
 			return -EBADMSG;
 		memcpy(msg->text, s, len);
 		msg->text[len] = '\0';
@@ -80,7 +81,7 @@ int line_decode(enum role from, const char *line, size_t len, struct msg *msg)
 			skip = word_len + (blank && l->payload != NOTHING);
 		else
 			continue;
-		if (payload_decode(l->payload, line + skip, len - skip, msg) < 0)
+		if (line_decode_payload(l->payload, line + skip, len - skip, msg) < 0)
 			continue;
 		msg->type = l->type;
 		return 0;
@@ -89,7 +90,7 @@ int line_decode(enum role from, const char *line, size_t len, struct msg *msg)
 }
 
 /* Writes the payload into buf, of `size` bytes; *ret_len is what it needs. */
-static int payload_encode(
+static int line_encode_payload(
 	const struct line *l, const struct msg *msg, char *buf, size_t size, size_t *ret_len)
 {
 	char id[UUID_TEXT_LEN + 1];
@@ -109,7 +110,7 @@ static int payload_encode(
 	case TEXT:
 		if (l->type == MSG_ERROR)
 			len = min_u64(len, size);
-		if (!text_is_fit(msg->text, len))
+		if (!line_text_is_fit(msg->text, len))
 			return -EINVAL;
 		if (len > size)
 			return -EMSGSIZE;
@@ -131,7 +132,7 @@ int line_encode(enum role from, const struct msg *msg, char ret_line[MSG_MAX], s
 			continue;
 		at = (size_t)snprintf(ret_line, MSG_MAX,
 			l->word[0] && l->payload != NOTHING ? "%s " : "%s", l->word);
-		r = payload_encode(l, msg, ret_line + at, MSG_MAX - at, &len);
+		r = line_encode_payload(l, msg, ret_line + at, MSG_MAX - at, &len);
 		if (r < 0)
 			return r;
 		*ret_len = at + len;

@@ -21,13 +21,13 @@
 #define CLIENT (1 << ROLE_CLIENT)
 #define SERVER (1 << ROLE_SERVER)
 
-enum payload { NOTHING, PORT, TEXT, ID, OPTIONS, REFUSE, VISITOR };
+enum msg_payload { NOTHING, PORT, TEXT, ID, OPTIONS, REFUSE, VISITOR };
 
 /* Who says what in JSON. */
 static const struct tag {
 	const char *name;
 	unsigned int from; /* of CLIENT and SERVER */
-	enum payload payload;
+	enum msg_payload payload;
 } tags[] = {
 	[MSG_HELLO] = { "Hello", CLIENT | SERVER, PORT },
 	[MSG_AUTHENTICATE] = { "Authenticate", CLIENT, TEXT },
@@ -55,12 +55,12 @@ const char *msg_type_name(enum msg_type type)
 	return tags[type].name;
 }
 
-static void json_unrefp(json_t **value)
+static void msg_unref_json(json_t **value)
 {
 	json_decref(*value);
 }
 
-static int id_decode(const json_t *value, struct uuid *ret_id)
+static int msg_decode_id(const json_t *value, struct uuid *ret_id)
 {
 	static const char urn[] = "urn:uuid:";
 	const char *s = json_string_value(value);
@@ -79,7 +79,7 @@ static int id_decode(const json_t *value, struct uuid *ret_id)
 	return uuid_parse(s, len, ret_id) < 0 ? -EBADMSG : 0;
 }
 
-static int text_decode(const json_t *value, struct msg *m)
+static int msg_decode_text(const json_t *value, struct msg *m)
 {
 	size_t len = json_string_length(value);
 
@@ -96,7 +96,7 @@ static int text_decode(const json_t *value, struct msg *m)
  * A port as serde reads a u16. To jansson "-0" is the integer 0; serde takes it for a float. In a
  * frame that is nothing but a port, only the sign of a number is a '-'.
  */
-static int port_decode(const json_t *value, const char *frame, size_t len, uint16_t *ret_port)
+static int msg_decode_port(const json_t *value, const char *frame, size_t len, uint16_t *ret_port)
 {
 	json_int_t port = json_integer_value(value);
 
@@ -106,8 +106,8 @@ static int port_decode(const json_t *value, const char *frame, size_t len, uint1
 	return 0;
 }
 
-static int payload_decode(
-	enum payload payload, const json_t *value, const char *frame, size_t len, struct msg *m)
+static int msg_decode_payload(
+	enum msg_payload payload, const json_t *value, const char *frame, size_t len, struct msg *m)
 {
 	const json_t *why;
 
@@ -115,31 +115,31 @@ static int payload_decode(
 	case NOTHING:
 		return !value || json_is_null(value) ? 0 : -EBADMSG;
 	case PORT:
-		return port_decode(value, frame, len, &m->port);
+		return msg_decode_port(value, frame, len, &m->port);
 	case TEXT:
-		return text_decode(value, m);
+		return msg_decode_text(value, m);
 	case ID:
-		return id_decode(value, &m->id);
+		return msg_decode_id(value, &m->id);
 	case OPTIONS:
 		return options_decode(value, &m->options);
 	case REFUSE:
 		why = json_object_get(value, "why");
-		if (why && text_decode(why, m) < 0)
+		if (why && msg_decode_text(why, m) < 0)
 			return -EBADMSG;
-		return id_decode(json_object_get(value, "id"), &m->id);
+		return msg_decode_id(json_object_get(value, "id"), &m->id);
 	case VISITOR:
 		/* An address is read as a C string. */
-		if (text_decode(json_object_get(value, "from"), m) < 0 ||
+		if (msg_decode_text(json_object_get(value, "from"), m) < 0 ||
 			memchr(m->text, '\0', m->text_len))
 			return -EBADMSG;
-		return id_decode(json_object_get(value, "id"), &m->id);
+		return msg_decode_id(json_object_get(value, "id"), &m->id);
 	}
 	return -EBADMSG;
 }
 
-static int json_decode(enum role from, const char *s, size_t len, struct msg *m)
+static int msg_decode_json(enum role from, const char *s, size_t len, struct msg *m)
 {
-	_cleanup_(json_unrefp) json_t *root =
+	_cleanup_(msg_unref_json) json_t *root =
 		json_loadb(s, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 	void *member = json_object_iter(root);
 	const char *name;
@@ -155,7 +155,7 @@ static int json_decode(enum role from, const char *s, size_t len, struct msg *m)
 		if (!(tags[type].from & 1U << from) || strcmp(name, tags[type].name) != 0)
 			continue;
 		m->type = type;
-		return payload_decode(
+		return msg_decode_payload(
 			tags[type].payload, json_object_iter_value(member), s, len, m);
 	}
 	return -EBADMSG;
@@ -173,7 +173,7 @@ int msg_decode(enum dialect dialect, enum role from, const uint8_t *data, size_t
 	if (dialect == DIALECT_LINE)
 		r = line_decode(from, (const char *)data, frame_len, &m);
 	else
-		r = json_decode(from, (const char *)data, frame_len, &m);
+		r = msg_decode_json(from, (const char *)data, frame_len, &m);
 	if (r < 0)
 		return r;
 	*ret_msg = m;
@@ -182,7 +182,7 @@ int msg_decode(enum dialect dialect, enum role from, const uint8_t *data, size_t
 }
 
 /* Finishes a frame whose `len` bytes end in an open string: the message's text, then `tail`. */
-static int text_encode(const struct msg *m, char *frame, size_t len, const char *tail)
+static int msg_encode_text(const struct msg *m, char *frame, size_t len, const char *tail)
 {
 	size_t room = MSG_WIRE_MAX - strlen(tail) - len;
 	size_t used = json_escape(m->text, m->text_len, frame + len, room);
@@ -195,7 +195,7 @@ static int text_encode(const struct msg *m, char *frame, size_t len, const char 
 }
 
 /* {"tag":{"id":…,"member":text}}. Returns the frame's length, without the NUL. */
-static int id_text_encode(
+static int msg_encode_id_text(
 	const struct msg *m, const char *tag, const char *member, char frame[MSG_WIRE_MAX])
 {
 	char id[UUID_TEXT_LEN + 1];
@@ -203,11 +203,11 @@ static int id_text_encode(
 
 	uuid_format(&m->id, id);
 	len = snprintf(frame, MSG_WIRE_MAX, "{\"%s\":{\"id\":\"%s\",\"%s\":\"", tag, id, member);
-	return text_encode(m, frame, (size_t)len, "\"}}");
+	return msg_encode_text(m, frame, (size_t)len, "\"}}");
 }
 
-/* As id_text_encode(). */
-static int json_encode(enum role from, const struct msg *m, char frame[MSG_WIRE_MAX])
+/* As msg_encode_id_text(). */
+static int msg_encode_json(enum role from, const struct msg *m, char frame[MSG_WIRE_MAX])
 {
 	const struct tag *tag = &tags[m->type];
 	char id[UUID_TEXT_LEN + 1], options[MSG_WIRE_MAX];
@@ -221,7 +221,7 @@ static int json_encode(enum role from, const struct msg *m, char frame[MSG_WIRE_
 	case PORT:
 		return snprintf(frame, size, "{\"%s\":%u}", tag->name, m->port);
 	case TEXT:
-		return text_encode(
+		return msg_encode_text(
 			m, frame, (size_t)snprintf(frame, size, "{\"%s\":\"", tag->name), "\"}");
 	case ID:
 		uuid_format(&m->id, id);
@@ -230,9 +230,9 @@ static int json_encode(enum role from, const struct msg *m, char frame[MSG_WIRE_
 		options_format(&m->options, options, sizeof options);
 		return snprintf(frame, size, "{\"%s\":%s}", tag->name, options);
 	case REFUSE:
-		return id_text_encode(m, tag->name, "why", frame);
+		return msg_encode_id_text(m, tag->name, "why", frame);
 	case VISITOR:
-		return id_text_encode(m, tag->name, "from", frame);
+		return msg_encode_id_text(m, tag->name, "from", frame);
 	}
 	return -EINVAL;
 }
@@ -252,7 +252,7 @@ int msg_encode(enum dialect dialect, enum role from, const struct msg *msg,
 		wire[len] = '\n';
 	} else {
 		/* The string's own NUL is the end mark. */
-		r = json_encode(from, msg, wire);
+		r = msg_encode_json(from, msg, wire);
 		if (r < 0)
 			return r;
 		len = (size_t)r;

@@ -8,7 +8,7 @@
 
 #include "base/parse.h"
 
-static int bool_decode(const json_t *value, bool *ret_flag)
+static int options_decode_bool(const json_t *value, bool *ret_flag)
 {
 	if (value && !json_is_boolean(value))
 		return -EBADMSG;
@@ -16,7 +16,7 @@ static int bool_decode(const json_t *value, bool *ret_flag)
 	return 0;
 }
 
-static int token_decode(const json_t *value, struct options *o)
+static int options_decode_token(const json_t *value, struct options *o)
 {
 	if (!value)
 		return 0;
@@ -27,7 +27,7 @@ static int token_decode(const json_t *value, struct options *o)
 	return 0;
 }
 
-static int beat_decode(const json_t *value, uint32_t *ret_beat_ms)
+static int options_decode_beat(const json_t *value, uint32_t *ret_beat_ms)
 {
 	json_int_t ms;
 
@@ -47,11 +47,11 @@ int options_decode(const struct json_t *object, struct options *ret_options)
 
 	if (!json_is_object(object))
 		return -EBADMSG;
-	if (bool_decode(json_object_get(object, "resume"), &o.resume) < 0 ||
-		bool_decode(json_object_get(object, "refuse"), &o.refuse) < 0 ||
-		bool_decode(json_object_get(object, "visitor"), &o.visitor) < 0 ||
-		token_decode(json_object_get(object, "token"), &o) < 0 ||
-		beat_decode(json_object_get(object, "beat"), &o.beat_ms) < 0)
+	if (options_decode_bool(json_object_get(object, "resume"), &o.resume) < 0 ||
+		options_decode_bool(json_object_get(object, "refuse"), &o.refuse) < 0 ||
+		options_decode_bool(json_object_get(object, "visitor"), &o.visitor) < 0 ||
+		options_decode_token(json_object_get(object, "token"), &o) < 0 ||
+		options_decode_beat(json_object_get(object, "beat"), &o.beat_ms) < 0)
 		return -EBADMSG;
 	*ret_options = o;
 	return 0;

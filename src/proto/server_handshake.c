@@ -18,7 +18,7 @@
 #include "base/lang.h"
 #include "proto/line.h"
 
-enum step {
+enum server_step {
 	STEP_FIRST_BYTE, /* the dialect is not known yet */
 	STEP_GREETING,   /* line: HELLO 1 */
 	STEP_AUTH,       /* the answer to the challenge; line: AUTH, which may be missing */
@@ -27,7 +27,7 @@ enum step {
 	STEP_END,
 };
 
-static int say(const struct server_handshake *hs, const struct msg *msg, struct buf *out)
+static int server_say(const struct server_handshake *hs, const struct msg *msg, struct buf *out)
 {
 	return msg_append(hs->dialect, ROLE_SERVER, msg, out);
 }
@@ -36,8 +36,8 @@ static int say(const struct server_handshake *hs, const struct msg *msg, struct 
  * With a text, the client is told; a peer that isn't one, or is out of step, gets none, as stock,
  * nor does a data connection.
  */
-static int fail(struct server_handshake *hs, enum handshake_failure failure, const char *text,
-	struct buf *out)
+static int server_fail(struct server_handshake *hs, enum handshake_failure failure,
+	const char *text, struct buf *out)
 {
 	struct msg error = { .type = MSG_ERROR };
 
@@ -47,13 +47,13 @@ static int fail(struct server_handshake *hs, enum handshake_failure failure, con
 		error.text_len = strlen(text);
 		memcpy(error.text, text, error.text_len);
 		/* Want of memory costs the words, not the failure, which has its price. */
-		hs->told = say(hs, &error, out) == 0;
+		hs->told = server_say(hs, &error, out) == 0;
 	}
 	return HANDSHAKE_FAILED;
 }
 
 /* Always a JSON frame, also in front of lines. */
-static int say_challenge(struct server_handshake *hs, struct buf *out)
+static int server_say_challenge(struct server_handshake *hs, struct buf *out)
 {
 	struct msg challenge = { .type = MSG_CHALLENGE };
 	int r = uuid_random(&challenge.id);
@@ -65,120 +65,122 @@ static int say_challenge(struct server_handshake *hs, struct buf *out)
 	return msg_append(DIALECT_BORE, ROLE_SERVER, &challenge, out);
 }
 
-static int done(struct server_handshake *hs, enum server_request request)
+static int server_done(struct server_handshake *hs, enum server_request request)
 {
 	hs->request = request;
 	hs->step = STEP_END;
 	return HANDSHAKE_DONE;
 }
 
-static int take_greeting(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+static int server_take_greeting(struct server_handshake *hs, const struct msg *msg, struct buf *out)
 {
 	if (msg->port != LINE_VERSION)
-		return fail(hs, HANDSHAKE_UNEXPECTED, ERROR_VERSION, out);
+		return server_fail(hs, HANDSHAKE_UNEXPECTED, ERROR_VERSION, out);
 	hs->step = STEP_AUTH;
 	return HANDSHAKE_MORE;
 }
 
-static int take_tag(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+static int server_take_tag(struct server_handshake *hs, const struct msg *msg, struct buf *out)
 {
 	assert(hs->challenged);
 	if (!auth_check_tag(hs->auth, &hs->challenge, msg->text, msg->text_len))
-		return fail(hs, HANDSHAKE_WRONG_SECRET, ERROR_WRONG_SECRET, out);
+		return server_fail(hs, HANDSHAKE_WRONG_SECRET, ERROR_WRONG_SECRET, out);
 	hs->step = STEP_REQUEST;
 	return HANDSHAKE_MORE;
 }
 
 /* Without a secret of its own, the relay lets any AUTH line pass. */
-static int take_secret(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+static int server_take_secret(struct server_handshake *hs, const struct msg *msg, struct buf *out)
 {
 	if (hs->auth && !auth_check_text(hs->auth, msg->text, msg->text_len))
-		return fail(hs, HANDSHAKE_WRONG_SECRET, ERROR_WRONG_SECRET, out);
+		return server_fail(hs, HANDSHAKE_WRONG_SECRET, ERROR_WRONG_SECRET, out);
 	hs->auth_line = true;
 	hs->step = STEP_REQUEST;
 	return HANDSHAKE_MORE;
 }
 
-static int take_hello(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+static int server_take_hello(struct server_handshake *hs, const struct msg *msg, struct buf *out)
 {
 	hs->port = msg->port;
-	return done(hs, SERVER_TUNNEL);
+	return server_done(hs, SERVER_TUNNEL);
 }
 
-static int take_want(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+static int server_take_want(struct server_handshake *hs, const struct msg *msg, struct buf *out)
 {
 	hs->port = msg->port;
 	hs->step = STEP_LOCAL_PORT;
 	return HANDSHAKE_MORE;
 }
 
-static int take_local_port(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+static int server_take_local_port(
+	struct server_handshake *hs, const struct msg *msg, struct buf *out)
 {
-	return done(hs, SERVER_TUNNEL);
+	return server_done(hs, SERVER_TUNNEL);
 }
 
 /*
  * A client that has sent AUTH can't know whether a challenge is still on its way, and raw bytes
  * follow: so it gets exactly one in any case.
  */
-static int take_accept(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+static int server_take_accept(struct server_handshake *hs, const struct msg *msg, struct buf *out)
 {
 	int r = 0;
 
 	if (hs->auth_line && !hs->challenged)
-		r = say_challenge(hs, out);
+		r = server_say_challenge(hs, out);
 	if (r < 0)
 		return r;
 	hs->id = msg->id;
-	return done(hs, SERVER_STREAM);
+	return server_done(hs, SERVER_STREAM);
 }
 
-static const struct rule {
+static const struct server_rule {
 	enum dialect dialect;
-	enum step step;
+	enum server_step step;
 	enum msg_type type;
 	int (*take)(struct server_handshake *hs, const struct msg *msg, struct buf *out);
 } rules[] = {
-	{ DIALECT_BORE, STEP_AUTH, MSG_AUTHENTICATE, take_tag },
-	{ DIALECT_BORE, STEP_REQUEST, MSG_HELLO, take_hello },
-	{ DIALECT_BORE, STEP_REQUEST, MSG_ACCEPT, take_accept },
-	{ DIALECT_LINE, STEP_GREETING, MSG_GREETING, take_greeting },
-	{ DIALECT_LINE, STEP_AUTH, MSG_AUTHENTICATE, take_secret },
-	{ DIALECT_LINE, STEP_REQUEST, MSG_WANT, take_want },
-	{ DIALECT_LINE, STEP_REQUEST, MSG_HELLO, take_local_port },
-	{ DIALECT_LINE, STEP_REQUEST, MSG_ACCEPT, take_accept },
-	{ DIALECT_LINE, STEP_LOCAL_PORT, MSG_HELLO, take_local_port },
+	{ DIALECT_BORE, STEP_AUTH, MSG_AUTHENTICATE, server_take_tag },
+	{ DIALECT_BORE, STEP_REQUEST, MSG_HELLO, server_take_hello },
+	{ DIALECT_BORE, STEP_REQUEST, MSG_ACCEPT, server_take_accept },
+	{ DIALECT_LINE, STEP_GREETING, MSG_GREETING, server_take_greeting },
+	{ DIALECT_LINE, STEP_AUTH, MSG_AUTHENTICATE, server_take_secret },
+	{ DIALECT_LINE, STEP_REQUEST, MSG_WANT, server_take_want },
+	{ DIALECT_LINE, STEP_REQUEST, MSG_HELLO, server_take_local_port },
+	{ DIALECT_LINE, STEP_REQUEST, MSG_ACCEPT, server_take_accept },
+	{ DIALECT_LINE, STEP_LOCAL_PORT, MSG_HELLO, server_take_local_port },
 };
 
-static int take(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+static int server_take(struct server_handshake *hs, const struct msg *msg, struct buf *out)
 {
 	if (hs->step == STEP_AUTH && msg->type != MSG_AUTHENTICATE) {
 		if (hs->auth)
-			return fail(hs, HANDSHAKE_SECRET_REQUIRED, ERROR_SECRET_REQUIRED, out);
+			return server_fail(
+				hs, HANDSHAKE_SECRET_REQUIRED, ERROR_SECRET_REQUIRED, out);
 		hs->step = STEP_REQUEST;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
-		const struct rule *rule = &rules[i];
+		const struct server_rule *rule = &rules[i];
 
-		if (rule->dialect == hs->dialect && rule->step == (enum step)hs->step &&
+		if (rule->dialect == hs->dialect && rule->step == (enum server_step)hs->step &&
 			rule->type == msg->type)
 			return rule->take(hs, msg, out);
 	}
-	return fail(hs, HANDSHAKE_UNEXPECTED, hs->dialect == DIALECT_LINE ? ERROR_UNEXPECTED : NULL,
-		out);
+	return server_fail(hs, HANDSHAKE_UNEXPECTED,
+		hs->dialect == DIALECT_LINE ? ERROR_UNEXPECTED : NULL, out);
 }
 
-static int take_garbage(struct server_handshake *hs, int error, struct buf *out)
+static int server_take_garbage(struct server_handshake *hs, int error, struct buf *out)
 {
 	/* Stock answers this only while it awaits the tag; a person at a terminal wants it always.
 	 */
 	bool told = hs->step == STEP_AUTH || (hs->dialect == DIALECT_LINE && hs->step > STEP_AUTH);
 	const char *text = error == -EMSGSIZE ? ERROR_TOO_LONG : ERROR_UNPARSABLE;
 
-	return fail(hs, HANDSHAKE_NOT_BORE, told ? text : NULL, out);
+	return server_fail(hs, HANDSHAKE_NOT_BORE, told ? text : NULL, out);
 }
 
-static int take_first_byte(struct server_handshake *hs, uint8_t byte, struct buf *out)
+static int server_take_first_byte(struct server_handshake *hs, uint8_t byte, struct buf *out)
 {
 	if (byte == 'H' && hs->line_dialect) {
 		hs->dialect = DIALECT_LINE;
@@ -186,13 +188,13 @@ static int take_first_byte(struct server_handshake *hs, uint8_t byte, struct buf
 		return HANDSHAKE_MORE;
 	}
 	if (!msg_begins_json(byte))
-		return fail(hs, HANDSHAKE_NOT_BORE, NULL, out);
+		return server_fail(hs, HANDSHAKE_NOT_BORE, NULL, out);
 	hs->step = hs->auth ? STEP_AUTH : STEP_REQUEST;
 	return HANDSHAKE_MORE;
 }
 
 /* Whether `msg`, or the message at `rest` behind it, is an Accept. */
-static bool ends_in_accept(
+static bool server_ends_in_accept(
 	const struct server_handshake *hs, const struct msg *msg, const uint8_t *rest, size_t len)
 {
 	struct msg next;
@@ -208,17 +210,17 @@ static bool ends_in_accept(
  * A message, or what is none (a negative `error`). Who speaks JSON has been challenged, or is now,
  * but for a data connection without the secret.
  */
-static int take_whole(
+static int server_take_whole(
 	struct server_handshake *hs, int error, const struct msg *msg, struct buf *out)
 {
 	bool is_accept = error == MSG_COMPLETE && msg->type == MSG_ACCEPT;
 	int r = 0;
 
 	if (hs->auth && hs->dialect == DIALECT_BORE && !hs->challenged && !is_accept)
-		r = say_challenge(hs, out);
+		r = server_say_challenge(hs, out);
 	if (r < 0)
 		return r;
-	return error < 0 ? take_garbage(hs, error, out) : take(hs, msg, out);
+	return error < 0 ? server_take_garbage(hs, error, out) : server_take(hs, msg, out);
 }
 
 int server_handshake_start(
@@ -228,7 +230,7 @@ int server_handshake_start(
 	int r = 0;
 
 	if (hs->auth && !wait)
-		r = say_challenge(hs, out);
+		r = server_say_challenge(hs, out);
 	if (r < 0)
 		return r;
 	*ret_wait = wait;
@@ -240,7 +242,7 @@ int server_handshake_challenge(struct server_handshake *hs, struct buf *out)
 	int r = 0;
 
 	if (hs->auth && hs->dialect == DIALECT_BORE && !hs->challenged)
-		r = say_challenge(hs, out);
+		r = server_say_challenge(hs, out);
 	return r < 0 ? r : HANDSHAKE_MORE;
 }
 
@@ -253,7 +255,7 @@ int server_handshake_feed(struct server_handshake *hs, const uint8_t *data, size
 
 	assert(hs->step != STEP_END);
 	if (len && hs->step == STEP_FIRST_BYTE)
-		r = take_first_byte(hs, data[0], out);
+		r = server_take_first_byte(hs, data[0], out);
 	while (at < len && r == HANDSHAKE_MORE) {
 		r = msg_decode(hs->dialect, ROLE_CLIENT, data + at, len - at, &msg, &used);
 		if (r == MSG_PARTIAL) {
@@ -262,9 +264,9 @@ int server_handshake_feed(struct server_handshake *hs, const uint8_t *data, size
 		}
 		if (r == MSG_COMPLETE) {
 			at += used;
-			hs->is_stream = ends_in_accept(hs, &msg, data + at, len - at);
+			hs->is_stream = server_ends_in_accept(hs, &msg, data + at, len - at);
 		}
-		r = take_whole(hs, r, &msg, out);
+		r = server_take_whole(hs, r, &msg, out);
 	}
 	if (r >= 0)
 		*ret_used = at;
@@ -278,5 +280,5 @@ int server_handshake_expire(struct server_handshake *hs, bool may_be_stream, str
 		    (hs->auth && (hs->step == STEP_FIRST_BYTE || hs->step == STEP_AUTH));
 
 	hs->is_stream |= may_be_stream;
-	return fail(hs, HANDSHAKE_SILENT, told ? ERROR_TIMED_OUT : NULL, out);
+	return server_fail(hs, HANDSHAKE_SILENT, told ? ERROR_TIMED_OUT : NULL, out);
 }

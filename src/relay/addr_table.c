@@ -33,16 +33,17 @@ void addr_table_deinit(struct addr_table *t)
 	t->buckets = NULL;
 }
 
-static struct addr_entry **bucket(const struct addr_table *t, const struct addr_key *key)
+static struct addr_entry **addr_table_bucket(const struct addr_table *t, const struct addr_key *key)
 {
 	uint64_t hash = hash_bytes(t->seed, key->bytes, sizeof(key->bytes));
 
 	return &t->buckets[hash & (t->bucket_count - 1)];
 }
 
-static struct addr_entry *find(const struct addr_table *t, const struct addr_key *key)
+static struct addr_entry *addr_table_find_key(
+	const struct addr_table *t, const struct addr_key *key)
 {
-	struct addr_entry *entry = *bucket(t, key);
+	struct addr_entry *entry = *addr_table_bucket(t, key);
 
 	while (entry && memcmp(&entry->key, key, sizeof(*key)) != 0)
 		entry = entry->next;
@@ -53,13 +54,13 @@ struct addr_entry *addr_table_find(const struct addr_table *t, const struct addr
 {
 	struct addr_key key = addr_limit_key(addr);
 
-	return find(t, &key);
+	return addr_table_find_key(t, &key);
 }
 
 struct addr_entry *addr_table_touch(struct addr_table *t, const struct addr *addr)
 {
 	struct addr_key key = addr_limit_key(addr);
-	struct addr_entry *entry = find(t, &key);
+	struct addr_entry *entry = addr_table_find_key(t, &key);
 	struct addr_entry **head;
 
 	if (entry) {
@@ -72,7 +73,7 @@ struct addr_entry *addr_table_touch(struct addr_table *t, const struct addr *add
 	entry = calloc(1, sizeof(*entry));
 	if (!entry)
 		return NULL;
-	head = bucket(t, &key);
+	head = addr_table_bucket(t, &key);
 	entry->key = key;
 	entry->next = *head;
 	*head = entry;
@@ -87,7 +88,7 @@ void addr_table_remove(struct addr_table *t, struct addr_entry *entry)
 
 	if (!entry)
 		return;
-	at = bucket(t, &entry->key);
+	at = addr_table_bucket(t, &entry->key);
 	while (*at != entry)
 		at = &(*at)->next;
 	*at = entry->next;

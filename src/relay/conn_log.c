@@ -47,7 +47,7 @@ const char *relay_event_name(enum relay_event_type type)
 }
 
 /* A pipe whose reader sleeps costs lines, and nobody waits for it. */
-static int open_file(const char *path, int *ret_fd)
+static int conn_log_open_file(const char *path, int *ret_fd)
 {
 	int fd;
 
@@ -66,7 +66,7 @@ int conn_log_open(const char *path, struct conn_log **ret_log)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	struct conn_log *log;
-	int r = open_file(path, &fd);
+	int r = conn_log_open_file(path, &fd);
 
 	if (r < 0)
 		return r;
@@ -97,7 +97,7 @@ struct conn_log *conn_log_close(struct conn_log *log)
 int conn_log_reopen(struct conn_log *log, const char *path)
 {
 	_cleanup_(fd_closep) int fd = -1;
-	int r = open_file(path, &fd);
+	int r = conn_log_open_file(path, &fd);
 
 	if (r < 0)
 		return r;
@@ -107,7 +107,7 @@ int conn_log_reopen(struct conn_log *log, const char *path)
 	return dup3(fd, fileno(log->file), O_CLOEXEC) < 0 ? -errno : 0;
 }
 
-static void write_time(struct conn_log *log)
+static void conn_log_write_time(struct conn_log *log)
 {
 	uint64_t now = clock_wall_ms();
 	time_t seconds = (time_t)(now / 1000);
@@ -121,10 +121,10 @@ static void write_time(struct conn_log *log)
 }
 
 /* The last line of what could not be written may be there in part, so this one begins anew. */
-static void write_lost(struct conn_log *log)
+static void conn_log_write_lost(struct conn_log *log)
 {
 	(void)fputc('\n', log->file);
-	write_time(log);
+	conn_log_write_time(log);
 	(void)fprintf(log->file, " lines_lost count=%" PRIu64 "\n", log->lost);
 }
 
@@ -135,9 +135,9 @@ void conn_log_write(struct conn_log *log, const struct relay_event *event)
 	if (!log)
 		return;
 	if (log->lost && !log->lines)
-		write_lost(log);
+		conn_log_write_lost(log);
 	log->lines++;
-	write_time(log);
+	conn_log_write_time(log);
 	(void)fprintf(log->file, " %s", relay_event_name(event->type));
 	if (event->port)
 		(void)fprintf(log->file, " port=%u", event->port);

@@ -34,7 +34,7 @@ static void endpoint_set_gate(struct endpoint *e, enum endpoint_gate gate)
 }
 
 /* Somebody is at the door: in, or left in the kernel's queue. */
-static bool on_admits(struct listener *l)
+static bool endpoint_on_admits(struct listener *l)
 {
 	struct endpoint *e = l->owner;
 	struct relay *relay = e->relay;
@@ -50,12 +50,12 @@ static bool on_admits(struct listener *l)
 	return e->gate == ENDPOINT_OPEN;
 }
 
-static void on_accepted(struct listener *l, int fd, const struct addr *from)
+static void endpoint_on_accepted(struct listener *l, int fd, const struct addr *from)
 {
 	stream_arrive(l->owner, fd, from);
 }
 
-static void on_closed(struct listener *l)
+static void endpoint_on_closed(struct listener *l)
 {
 	endpoint_unref(l->owner);
 }
@@ -73,9 +73,9 @@ enum ports_refusal endpoint_open(struct relay *relay, uint16_t wanted, const str
 	e->listener.fd = -1;
 	e->listener.owner = e;
 	e->listener.reserve = &relay->reserve;
-	e->listener.admits = on_admits;
-	e->listener.accepted = on_accepted;
-	e->listener.closed = on_closed;
+	e->listener.admits = endpoint_on_admits;
+	e->listener.accepted = endpoint_on_accepted;
+	e->listener.closed = endpoint_on_closed;
 	refusal = ports_listen(&relay->ports, &e->listener, wanted);
 	if (refusal != PORTS_OK) {
 		free(e);

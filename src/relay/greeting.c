@@ -99,7 +99,7 @@ bool greeting_read(struct session *s)
 
 /* Before a word. With a secret the client still awaits the challenge, and takes nothing for its
  * visitor's. */
-static void hang_up(const struct relay *relay, int fd)
+static void greeting_hang_up(const struct relay *relay, int fd)
 {
 	if (!relay->auth)
 		sockopt_set_reset(fd);
@@ -189,12 +189,12 @@ static void first_step_continue(
 	struct session *s;
 
 	if (step->result == HANDSHAKE_MORE && !greeting_admit(relay, from)) {
-		hang_up(relay, fd);
+		greeting_hang_up(relay, fd);
 		return;
 	}
 	if (session_new(relay, fd, from, &step->hs, &s) < 0) {
 		relay->counts.handshakes_failed++;
-		hang_up(relay, fd);
+		greeting_hang_up(relay, fd);
 		return;
 	}
 	/* Both fit, if there is memory: the queues of a new chan are empty, and larger. */
@@ -217,7 +217,7 @@ void greeting_accept(struct relay *relay, int fd, const struct addr *from)
 
 	relay->counts.handshakes++;
 	if (greeting_penalised(relay, from)) {
-		hang_up(relay, fd);
+		greeting_hang_up(relay, fd);
 		return;
 	}
 	step.used = step.len = 0;
@@ -225,7 +225,7 @@ void greeting_accept(struct relay *relay, int fd, const struct addr *from)
 	buf_init(&step.out, GREETING_FIRST_OUT);
 	if (first_step_take(relay, &step, fd, from) < 0) {
 		relay->counts.handshakes_failed++;
-		hang_up(relay, fd);
+		greeting_hang_up(relay, fd);
 	} else if (step.result == HANDSHAKE_DONE && step.hs.request == SERVER_STREAM &&
 		   !buf_len(&step.out)) {
 		stream_join(relay, &step.hs.id, fd, step.data + step.used, step.len - step.used);

@@ -7,7 +7,7 @@
 #include "net/pump_metrics.h"
 #include "relay/relay_internal.h"
 
-static void write_limits(const struct relay_config *config, const struct prometheus *p)
+static void metrics_write_limits(const struct relay_config *config, const struct prometheus *p)
 {
 	const struct {
 		const char *name; /* of a count: its option's, with '_' for '-' */
@@ -30,7 +30,7 @@ static void write_limits(const struct relay_config *config, const struct prometh
 		prometheus_sample(p, "limit", "name", limits[i].name, limits[i].value);
 }
 
-static void write_gauges(const struct relay *relay, const struct prometheus *p)
+static void metrics_write_gauges(const struct relay *relay, const struct prometheus *p)
 {
 	const struct limits *limits = &relay->limits;
 
@@ -54,7 +54,7 @@ static void write_gauges(const struct relay *relay, const struct prometheus *p)
 		relay->phase >= RELAY_PHASE_DRAINING);
 }
 
-static void write_counters(const struct relay *relay, const struct prometheus *p)
+static void metrics_write_counters(const struct relay *relay, const struct prometheus *p)
 {
 	const struct relay_counts *counts = &relay->counts;
 
@@ -66,7 +66,7 @@ static void write_counters(const struct relay *relay, const struct prometheus *p
 		"Connections closed for want of descriptors.", relay->reserve.shed_total);
 }
 
-static void write_streams(const struct relay *relay, const struct prometheus *p)
+static void metrics_write_streams(const struct relay *relay, const struct prometheus *p)
 {
 	struct pump_stats stats;
 
@@ -84,8 +84,8 @@ void relay_write_metrics(const struct relay *relay, FILE *out)
 	const struct prometheus p = { .out = out, .prefix = "bore" };
 
 	prometheus_build_info(&p);
-	write_limits(&relay->config, &p);
-	write_gauges(relay, &p);
-	write_counters(relay, &p);
-	write_streams(relay, &p);
+	metrics_write_limits(&relay->config, &p);
+	metrics_write_gauges(relay, &p);
+	metrics_write_counters(relay, &p);
+	metrics_write_streams(relay, &p);
 }

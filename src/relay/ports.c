@@ -15,7 +15,7 @@ int ports_init(struct ports *p, uv_loop_t *loop, const struct addr *bind, bool a
 	return hash_seed(&p->seed);
 }
 
-static enum ports_refusal try_port(struct ports *p, struct listener *l, uint16_t port)
+static enum ports_refusal ports_try(struct ports *p, struct listener *l, uint16_t port)
 {
 	struct addr addr = p->bind;
 	int r;
@@ -38,7 +38,7 @@ static enum ports_refusal try_port(struct ports *p, struct listener *l, uint16_t
 	}
 }
 
-static uint16_t random_port(struct ports *p)
+static uint16_t ports_random(struct ports *p)
 {
 	uint64_t random;
 
@@ -52,10 +52,10 @@ enum ports_refusal ports_listen(struct ports *p, struct listener *l, uint16_t wa
 	if (wanted) {
 		if (wanted < p->min || wanted > p->max)
 			return PORTS_OUT_OF_RANGE;
-		return try_port(p, l, wanted);
+		return ports_try(p, l, wanted);
 	}
 	for (unsigned i = 0; i < PORTS_TRIES; i++)
-		if (try_port(p, l, random_port(p)) == PORTS_OK)
+		if (ports_try(p, l, ports_random(p)) == PORTS_OK)
 			return PORTS_OK;
 	return PORTS_NONE_FREE;
 }

@@ -40,7 +40,7 @@ static void relay_freep(struct relay **relay)
 
 /* --- telling --- */
 
-static void log_event(const struct relay_event *event)
+static void relay_log_event(const struct relay_event *event)
 {
 	enum log_level level =
 		event->type == RELAY_VISITOR_OPENED || event->type == RELAY_VISITOR_CLOSED
@@ -59,7 +59,7 @@ static void log_event(const struct relay_event *event)
 
 void relay_tell(struct relay *relay, const struct relay_event *event)
 {
-	log_event(event);
+	relay_log_event(event);
 	conn_log_write(relay->config.conn_log, event);
 	if (relay->event)
 		relay->event(relay->owner, event);
@@ -67,7 +67,7 @@ void relay_tell(struct relay *relay, const struct relay_event *event)
 
 /* --- building --- */
 
-static void on_flush(uv_check_t *check)
+static void relay_on_flush(uv_check_t *check)
 {
 	struct relay *relay = container_of(check, struct relay, flush);
 
@@ -77,7 +77,7 @@ static void on_flush(uv_check_t *check)
 }
 
 /* None of these can fail. */
-static void open_handles(struct relay *relay)
+static void relay_open_handles(struct relay *relay)
 {
 	timeouts_init(
 		&relay->handshakes, relay->loop, HANDSHAKE_TIMEOUT_MS, greeting_on_late, relay);
@@ -89,7 +89,7 @@ static void open_handles(struct relay *relay)
 		&relay->heartbeats, relay->loop, RELAY_HEARTBEAT_MS, session_on_heartbeat, relay);
 	(void)uv_timer_init(relay->loop, &relay->grace);
 	(void)uv_check_init(relay->loop, &relay->flush);
-	(void)uv_check_start(&relay->flush, on_flush);
+	(void)uv_check_start(&relay->flush, relay_on_flush);
 	uv_unref((uv_handle_t *)&relay->flush);
 	relay->handles = 7;
 }
@@ -148,17 +148,17 @@ int relay_new(uv_loop_t *loop, struct pump_pool *pool, const struct relay_config
 	r = relay_build(relay);
 	if (r < 0)
 		return r;
-	open_handles(relay);
+	relay_open_handles(relay);
 	*ret_relay = take_ptr(relay);
 	return 0;
 }
 
-static void on_accepted(struct listener *l, int fd, const struct addr *from)
+static void relay_on_accepted(struct listener *l, int fd, const struct addr *from)
 {
 	greeting_accept(l->owner, fd, from);
 }
 
-static void on_listener_closed(struct listener *l)
+static void relay_on_listener_closed(struct listener *l)
 {
 	struct relay *relay = l->owner;
 
@@ -177,8 +177,8 @@ int relay_start(struct relay *relay, struct addr *ret_addr)
 
 	assert(relay->phase == RELAY_PHASE_NEW);
 	l->reserve = &relay->reserve;
-	l->accepted = on_accepted;
-	l->closed = on_listener_closed;
+	l->accepted = relay_on_accepted;
+	l->closed = relay_on_listener_closed;
 	l->owner = relay;
 	*ret_addr = config->bind_addr;
 	r = config->bind_dual
@@ -201,7 +201,7 @@ int relay_start(struct relay *relay, struct addr *ret_addr)
 
 /* --- ending --- */
 
-static void end_sessions(struct relay *relay, const char *why)
+static void relay_end_sessions(struct relay *relay, const char *why)
 {
 	while (!list_empty(&relay->greeting))
 		session_end(list_entry(list_first(&relay->greeting), struct session, link), why);
@@ -209,7 +209,7 @@ static void end_sessions(struct relay *relay, const char *why)
 		session_end(list_entry(list_first(&relay->serving), struct session, link), why);
 }
 
-static void on_handle_closed(struct relay *relay)
+static void relay_on_handle_closed(struct relay *relay)
 {
 	void (*closed)(void *owner) = relay->closed;
 	void *owner = relay->closed_owner;
@@ -220,24 +220,24 @@ static void on_handle_closed(struct relay *relay)
 	closed(owner);
 }
 
-static void on_timeouts_closed(uv_handle_t *handle)
+static void relay_on_timeouts_closed(uv_handle_t *handle)
 {
 	struct timeouts *q = container_of((uv_timer_t *)handle, struct timeouts, timer);
 
-	on_handle_closed(q->owner);
+	relay_on_handle_closed(q->owner);
 }
 
-static void on_grace_closed(uv_handle_t *handle)
+static void relay_on_grace_closed(uv_handle_t *handle)
 {
-	on_handle_closed(container_of((uv_timer_t *)handle, struct relay, grace));
+	relay_on_handle_closed(container_of((uv_timer_t *)handle, struct relay, grace));
 }
 
-static void on_flush_closed(uv_handle_t *handle)
+static void relay_on_flush_closed(uv_handle_t *handle)
 {
-	on_handle_closed(container_of((uv_check_t *)handle, struct relay, flush));
+	relay_on_handle_closed(container_of((uv_check_t *)handle, struct relay, flush));
 }
 
-static void close_handles(struct relay *relay)
+static void relay_close_handles(struct relay *relay)
 {
 	struct timeouts *queues[] = { &relay->handshakes, &relay->challenges, &relay->claims,
 		&relay->unclaimed, &relay->heartbeats };
@@ -245,9 +245,9 @@ static void close_handles(struct relay *relay)
 	if (uv_is_closing((uv_handle_t *)&relay->flush))
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(queues); i++)
-		timeouts_close(queues[i], on_timeouts_closed);
-	uv_close((uv_handle_t *)&relay->grace, on_grace_closed);
-	uv_close((uv_handle_t *)&relay->flush, on_flush_closed);
+		timeouts_close(queues[i], relay_on_timeouts_closed);
+	uv_close((uv_handle_t *)&relay->grace, relay_on_grace_closed);
+	uv_close((uv_handle_t *)&relay->flush, relay_on_flush_closed);
 }
 
 static void relay_set_drained(struct relay *relay)
@@ -255,7 +255,7 @@ static void relay_set_drained(struct relay *relay)
 	relay->phase = RELAY_PHASE_DRAINED;
 	(void)uv_timer_stop(&relay->grace);
 	listener_close(&relay->listener);
-	end_sessions(relay, "the relay is closing");
+	relay_end_sessions(relay, "the relay is closing");
 	conn_log_flush(relay->config.conn_log);
 	relay->drained(relay->drained_owner);
 }
@@ -265,7 +265,7 @@ void relay_settle(struct relay *relay)
 	if (relay->phase == RELAY_PHASE_DRAINING && !relay->pending.count && !relay->joined_count)
 		relay_set_drained(relay);
 	if (relay->phase == RELAY_PHASE_CLOSING && !relay->objects && !relay->listener_open)
-		close_handles(relay);
+		relay_close_handles(relay);
 }
 
 static void relay_end_streams(struct relay *relay)
@@ -274,7 +274,7 @@ static void relay_end_streams(struct relay *relay)
 	stream_abort_all(relay);
 }
 
-static void on_grace_over(uv_timer_t *timer)
+static void relay_on_grace_over(uv_timer_t *timer)
 {
 	relay_end_streams(container_of(timer, struct relay, grace));
 }
@@ -297,7 +297,7 @@ void relay_drain(struct relay *relay, void (*drained)(void *owner), void *owner)
 	 */
 	list_for_each(pos, &relay->serving)
 		endpoint_stop_listening(list_entry(pos, struct session, link)->endpoint);
-	(void)uv_timer_start(&relay->grace, on_grace_over, relay->config.grace_ms, 0);
+	(void)uv_timer_start(&relay->grace, relay_on_grace_over, relay->config.grace_ms, 0);
 	relay_settle(relay);
 }
 
@@ -309,6 +309,6 @@ void relay_close(struct relay *relay, void (*closed)(void *owner), void *owner)
 	relay->closed_owner = owner;
 	listener_close(&relay->listener);
 	relay_end_streams(relay);
-	end_sessions(relay, "the relay is closing");
+	relay_end_sessions(relay, "the relay is closing");
 	relay_settle(relay);
 }

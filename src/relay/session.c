@@ -71,7 +71,7 @@ static void session_set_state(struct session *s, enum session_state new_state, c
 
 /* --- the end --- */
 
-static void on_chan_closed(struct chan *c)
+static void session_on_chan_closed(struct chan *c)
 {
 	struct session *s = c->owner;
 	struct relay *relay = s->relay;
@@ -133,7 +133,7 @@ static void session_refuse(struct session *s, const char *text)
 /* --- a tunnel --- */
 
 /* The visitor's address as text. A zone (fe80::1%eth0) names an interface of this machine only. */
-static void msg_set_from(struct msg *msg, const struct addr *from)
+static void session_name_visitor(struct msg *msg, const struct addr *from)
 {
 	struct addr addr = *from;
 
@@ -149,7 +149,7 @@ void session_announce(struct session *s, const struct uuid *id, const struct add
 
 	if (s->offered && s->offer.visitor) {
 		msg.type = MSG_VISITOR;
-		msg_set_from(&msg, from);
+		session_name_visitor(&msg, from);
 	}
 	if (list_empty(&s->unsent))
 		list_push_back(&s->relay->unsent, &s->unsent);
@@ -383,7 +383,7 @@ void session_read(struct session *s)
 		more = s->state == SESSION_GREETING ? greeting_read(s) : session_take_message(s);
 }
 
-static void on_data(struct chan *c)
+static void session_on_data(struct chan *c)
 {
 	struct session *s = c->owner;
 
@@ -391,7 +391,7 @@ static void on_data(struct chan *c)
 	session_read(s);
 }
 
-static void on_end(struct chan *c, int error)
+static void session_on_end(struct chan *c, int error)
 {
 	struct session *s = c->owner;
 
@@ -416,9 +416,9 @@ int session_new(struct relay *relay, int fd, const struct addr *from,
 	s->from = *from;
 	s->heard_ms = uv_now(relay->loop);
 	s->chan.owner = s;
-	s->chan.data = on_data;
-	s->chan.end = on_end;
-	s->chan.closed = on_chan_closed;
+	s->chan.data = session_on_data;
+	s->chan.end = session_on_end;
+	s->chan.closed = session_on_chan_closed;
 	r = chan_open(&s->chan, relay->loop, fd);
 	if (r < 0) {
 		free(s);

@@ -65,12 +65,12 @@ static void attempt_release(struct attempt *a)
 	events.gone(events.owner);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void attempt_on_timer_closed(uv_handle_t *handle)
 {
 	attempt_release(container_of((uv_timer_t *)handle, struct attempt, timer));
 }
 
-static void on_chan_closed(struct chan *chan)
+static void attempt_on_chan_closed(struct chan *chan)
 {
 	struct attempt *a = chan->owner;
 
@@ -150,7 +150,7 @@ static void attempt_fail_system(struct attempt *a, int error)
 	attempt_fail(a, &failure);
 }
 
-static void on_late(uv_timer_t *timer)
+static void attempt_on_late(uv_timer_t *timer)
 {
 	struct attempt *a = container_of(timer, struct attempt, timer);
 
@@ -162,7 +162,7 @@ static void attempt_wait(struct attempt *a)
 	a->waiting_ms = clock_now_ms();
 	/* The loop's idea of now is that of its last wakeup. */
 	uv_update_time(a->config.loop);
-	(void)uv_timer_start(&a->timer, on_late, HANDSHAKE_TIMEOUT_MS, 0);
+	(void)uv_timer_start(&a->timer, attempt_on_late, HANDSHAKE_TIMEOUT_MS, 0);
 }
 
 /* What the handshake has said of the bytes so far. */
@@ -176,7 +176,7 @@ static void attempt_step(struct attempt *a, int r)
 		attempt_succeed(a);
 }
 
-static void on_data(struct chan *chan)
+static void attempt_on_data(struct chan *chan)
 {
 	struct attempt *a = chan->owner;
 	_cleanup_(buf_deinit) struct buf out = { 0 };
@@ -193,7 +193,7 @@ static void on_data(struct chan *chan)
 	attempt_step(a, r);
 }
 
-static void on_end(struct chan *chan, int error)
+static void attempt_on_end(struct chan *chan, int error)
 {
 	struct attempt *a = chan->owner;
 	bool late = clock_now_ms() - a->waiting_ms >= LATE_CLOSE_MS;
@@ -209,9 +209,9 @@ static int attempt_open_chan(struct attempt *a, int fd)
 
 	if (!chan)
 		return -ENOMEM;
-	chan->data = on_data;
-	chan->end = on_end;
-	chan->closed = on_chan_closed;
+	chan->data = attempt_on_data;
+	chan->end = attempt_on_end;
+	chan->closed = attempt_on_chan_closed;
 	chan->owner = a;
 	r = chan_open(chan, a->config.loop, fd);
 	if (r < 0) {
@@ -259,7 +259,8 @@ static void attempt_dial_failed(struct attempt *a, int error, bool resolving)
 	attempt_fail(a, &a->failure);
 }
 
-static void on_dialed(struct dial *dial, int fd, int error, bool resolving, const struct addr *peer)
+static void attempt_on_dialed(
+	struct dial *dial, int fd, int error, bool resolving, const struct addr *peer)
 {
 	struct attempt *a = container_of(dial, struct attempt, dial);
 
@@ -273,7 +274,7 @@ static void on_dialed(struct dial *dial, int fd, int error, bool resolving, cons
 	attempt_talk(a, fd);
 }
 
-static void on_cancelled(struct dial *dial)
+static void attempt_on_cancelled(struct dial *dial)
 {
 	attempt_release(container_of(dial, struct attempt, dial));
 }
@@ -283,7 +284,7 @@ static void attempt_dial(struct attempt *a)
 	struct dialer *dialer = a->config.dialer;
 	int fd = -1, r;
 
-	a->dial = (struct dial){ .done = on_dialed, .cancelled = on_cancelled };
+	a->dial = (struct dial){ .done = attempt_on_dialed, .cancelled = attempt_on_cancelled };
 	r = dial_start(&a->dial, dialer, &fd);
 	if (r < 0) {
 		attempt_dial_failed(a, r, false);
@@ -296,7 +297,7 @@ static void attempt_dial(struct attempt *a)
 	}
 }
 
-static void on_begin(uv_timer_t *timer)
+static void attempt_on_begin(uv_timer_t *timer)
 {
 	attempt_dial(container_of(timer, struct attempt, timer));
 }
@@ -314,7 +315,7 @@ int attempt_start(const struct attempt_config *config, const struct attempt_even
 	(void)uv_timer_init(config->loop, &a->timer);
 	a->handles = 1;
 	/* So that the outcome never comes from within this call. */
-	(void)uv_timer_start(&a->timer, on_begin, 0, 0);
+	(void)uv_timer_start(&a->timer, attempt_on_begin, 0, 0);
 	*ret_attempt = a;
 	return 0;
 }
@@ -328,6 +329,6 @@ struct attempt *attempt_free(struct attempt *a)
 	attempt_hang_up(a);
 	if (a->dialing)
 		dial_cancel(&a->dial);
-	uv_close((uv_handle_t *)&a->timer, on_timer_closed);
+	uv_close((uv_handle_t *)&a->timer, attempt_on_timer_closed);
 	return NULL;
 }

@@ -8,7 +8,7 @@
 
 /* Jitter needs no quality: where the kernel has no randomness yet, waiting the full time is right.
  */
-static uint64_t random_kernel(uint64_t bound)
+static uint64_t backoff_random(uint64_t bound)
 {
 	uint32_t value;
 
@@ -19,7 +19,7 @@ static uint64_t random_kernel(uint64_t bound)
 
 void backoff_init(struct backoff *b, backoff_random_fn random)
 {
-	*b = (struct backoff){ .random = random ? random : random_kernel };
+	*b = (struct backoff){ .random = random ? random : backoff_random };
 	backoff_reset(b);
 }
 

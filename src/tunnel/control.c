@@ -114,7 +114,7 @@ void control_read(struct control *c)
 	}
 }
 
-static void on_data(struct chan *chan)
+static void control_on_data(struct chan *chan)
 {
 	struct control *c = chan->owner;
 
@@ -122,7 +122,7 @@ static void on_data(struct chan *chan)
 		control_read(c);
 }
 
-static void on_end(struct chan *chan, int error)
+static void control_on_end(struct chan *chan, int error)
 {
 	struct control *c = chan->owner;
 
@@ -130,7 +130,7 @@ static void on_end(struct chan *chan, int error)
 		control_lost(c, error ? uv_strerror(error) : "the relay closed the connection");
 }
 
-static void on_closed(struct chan *chan)
+static void control_on_closed(struct chan *chan)
 {
 	struct control *c = chan->owner;
 
@@ -151,9 +151,9 @@ void control_open(struct control *c, struct attempt_link *link)
 	c->granted = (struct options){ 0 };
 	(void)episode_end(&c->complaints);
 	c->beat_at_ms = CONTROL_NEVER;
-	c->chan->data = on_data;
-	c->chan->end = on_end;
-	c->chan->closed = on_closed;
+	c->chan->data = control_on_data;
+	c->chan->end = control_on_end;
+	c->chan->closed = control_on_closed;
 	c->chan->owner = c;
 }
 

@@ -57,7 +57,7 @@ static const struct handshake_words {
 };
 static_assert(ARRAY_LEN(words) == HANDSHAKE_FAILURES, "every failure has its words");
 
-static const char *connect_remedy(int error)
+static const char *failure_connect_remedy(int error)
 {
 	switch (error) {
 	case -ETIMEDOUT:
@@ -71,7 +71,7 @@ static const char *connect_remedy(int error)
 	}
 }
 
-static bool is_own_lack(int error)
+static bool failure_is_own_lack(int error)
 {
 	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
 }
@@ -89,7 +89,7 @@ void failure_of_system(struct failure *f, int error)
 
 void failure_of_dial(struct failure *f, const char *relay, int error, bool resolving)
 {
-	if (is_own_lack(error)) {
+	if (failure_is_own_lack(error)) {
 		failure_of_system(f, error);
 		return;
 	}
@@ -101,7 +101,7 @@ void failure_of_dial(struct failure *f, const char *relay, int error, bool resol
 			(int)(strrchr(relay, ':') - relay), relay, uv_strerror(error));
 	else
 		(void)snprintf(f->text, sizeof(f->text), "could not connect to %s: %s; %s?", relay,
-			uv_strerror(error), connect_remedy(error));
+			uv_strerror(error), failure_connect_remedy(error));
 }
 
 /* Appends the remedy, with `prefix` in place of '%'. */

@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/lang.h"
 #include "base/log.h"
-#include "net/addr_watch.h"
+#include "net/addr_monitor.h"
 #include "net/dial.h"
 #include "net/host.h"
 #include "proto/auth.h"
@@ -46,7 +46,7 @@ struct tunnel {
 	struct attempt *attempt;
 	struct control control;
 	struct visitors visitors;
-	struct addr_watch watch; /* of this machine's addresses */
+	struct addr_monitor monitor; /* of this machine's addresses */
 
 	bool has_token; /* to present at the next attempt */
 	uint8_t token[OPTIONS_TOKEN_LEN];
@@ -69,7 +69,7 @@ struct tunnel {
 
 /* --- the one timer --- */
 
-static void on_timer(uv_timer_t *timer);
+static void tunnel_on_timer(uv_timer_t *timer);
 
 static uint64_t tunnel_deadline(const struct tunnel *t)
 {
@@ -87,7 +87,7 @@ static void tunnel_arm(struct tunnel *t)
 		return;
 	t->armed_ms = deadline;
 	uv_update_time(t->loop);
-	(void)uv_timer_start(&t->timer, on_timer, deadline > now ? deadline - now : 0, 0);
+	(void)uv_timer_start(&t->timer, tunnel_on_timer, deadline > now ? deadline - now : 0, 0);
 }
 
 /* --- the end --- */
@@ -111,17 +111,17 @@ static void tunnel_release(struct tunnel *t)
 	}
 }
 
-static void on_part_gone(void *owner)
+static void tunnel_on_part_gone(void *owner)
 {
 	tunnel_release(owner);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void tunnel_on_timer_closed(uv_handle_t *handle)
 {
 	tunnel_release(container_of((uv_timer_t *)handle, struct tunnel, timer));
 }
 
-static void on_visitors_idle(void *owner)
+static void tunnel_on_visitors_idle(void *owner)
 {
 	struct tunnel *t = owner;
 
@@ -181,14 +181,14 @@ static void tunnel_time_up(struct tunnel *t)
 
 /* --- the control connection --- */
 
-static void on_heard(void *owner)
+static void tunnel_on_heard(void *owner)
 {
 	struct tunnel *t = owner;
 
 	machine_heard(&t->machine, clock_now_ms());
 }
 
-static void on_visitor(void *owner, const struct uuid *id, const struct addr *from)
+static void tunnel_on_visitor(void *owner, const struct uuid *id, const struct addr *from)
 {
 	struct tunnel *t = owner;
 
@@ -196,7 +196,7 @@ static void on_visitor(void *owner, const struct uuid *id, const struct addr *fr
 	tunnel_arm(t);
 }
 
-static void on_options(void *owner, const struct options *granted)
+static void tunnel_on_options(void *owner, const struct options *granted)
 {
 	struct tunnel *t = owner;
 
@@ -208,7 +208,7 @@ static void on_options(void *owner, const struct options *granted)
 	tunnel_arm(t);
 }
 
-static void on_lost(void *owner, const char *why)
+static void tunnel_on_lost(void *owner, const char *why)
 {
 	tunnel_lost(owner, why);
 }
@@ -250,7 +250,8 @@ static void tunnel_up(struct tunnel *t, struct attempt_link *link)
 	tunnel_arm(t);
 }
 
-static void on_attempt_done(void *owner, struct attempt_link *link, const struct failure *failure)
+static void tunnel_on_attempt_done(
+	void *owner, struct attempt_link *link, const struct failure *failure)
 {
 	struct tunnel *t = owner;
 
@@ -272,8 +273,8 @@ static enum tunnel_protocol tunnel_protocol(const struct tunnel *t)
 static void tunnel_attempt(struct tunnel *t)
 {
 	struct attempt_events events = {
-		.done = on_attempt_done,
-		.gone = on_part_gone,
+		.done = tunnel_on_attempt_done,
+		.gone = tunnel_on_part_gone,
 		.owner = t,
 	};
 	struct attempt_config config = {
@@ -310,7 +311,7 @@ static void tunnel_attempt(struct tunnel *t)
 /* --- the machine --- */
 
 /* The entry actions. */
-static void on_changed(
+static void tunnel_on_changed(
 	void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
 {
 	struct tunnel *t = owner;
@@ -336,7 +337,7 @@ static void tunnel_end_drain(struct tunnel *t)
 	t->drained(t->drained_owner);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void tunnel_on_timer(uv_timer_t *timer)
 {
 	struct tunnel *t = container_of(timer, struct tunnel, timer);
 	uint64_t now = clock_now_ms();
@@ -364,14 +365,14 @@ static void on_timer(uv_timer_t *timer)
 
 /* --- public --- */
 
-static bool on_refuse(void *owner, const struct uuid *id, const char *why)
+static bool tunnel_on_refuse(void *owner, const struct uuid *id, const char *why)
 {
 	struct tunnel *t = owner;
 
 	return control_refuse(&t->control, id, why);
 }
 
-static void on_visit(void *owner, const struct tunnel_visit *visit)
+static void tunnel_on_visit(void *owner, const struct tunnel_visit *visit)
 {
 	struct tunnel *t = owner;
 
@@ -402,49 +403,49 @@ static void tunnel_init_parts(struct tunnel *t, const struct tunnel_config *conf
 		.port = config->port,
 	};
 	struct control_events control = {
-		.heard = on_heard,
-		.visitor = on_visitor,
-		.options = on_options,
-		.lost = on_lost,
-		.gone = on_part_gone,
+		.heard = tunnel_on_heard,
+		.visitor = tunnel_on_visitor,
+		.options = tunnel_on_options,
+		.lost = tunnel_on_lost,
+		.gone = tunnel_on_part_gone,
 		.owner = t,
 	};
 
-	machine_init(&t->machine, &machine, NULL, on_changed, t);
+	machine_init(&t->machine, &machine, NULL, tunnel_on_changed, t);
 	control_init(&t->control, &control);
 	t->visitors.events = (struct visitors_events){
-		.refuse = on_refuse,
-		.visit = on_visit,
-		.idle = on_visitors_idle,
+		.refuse = tunnel_on_refuse,
+		.visit = tunnel_on_visit,
+		.idle = tunnel_on_visitors_idle,
 		.owner = t,
 	};
 	visitors_init(&t->visitors);
 }
 
-static void on_network_changed(void *owner)
+static void tunnel_on_network_changed(void *owner)
 {
 	log_debug(LOG, "the addresses or routes of this machine have changed");
 	tunnel_hurry(owner);
 }
 
-static void on_watch_closed(struct addr_watch *watch)
+static void tunnel_on_monitor_closed(struct addr_monitor *monitor)
 {
-	tunnel_release(container_of(watch, struct tunnel, watch));
+	tunnel_release(container_of(monitor, struct tunnel, monitor));
 }
 
-static void tunnel_watch_network(struct tunnel *t)
+static void tunnel_monitor_network(struct tunnel *t)
 {
 	int r;
 
-	t->watch.fd = -1;
-	t->watch.changed = on_network_changed;
-	t->watch.closed = on_watch_closed;
-	t->watch.owner = t;
-	r = addr_watch_open(&t->watch, t->loop);
+	t->monitor.fd = -1;
+	t->monitor.changed = tunnel_on_network_changed;
+	t->monitor.closed = tunnel_on_monitor_closed;
+	t->monitor.owner = t;
+	r = addr_monitor_open(&t->monitor, t->loop);
 	if (r == 0)
 		t->pending++;
 	else
-		log_debug(LOG, "can't watch the network: %s", uv_strerror(r));
+		log_debug(LOG, "can't monitor the network: %s", uv_strerror(r));
 }
 
 int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_config *config,
@@ -473,7 +474,7 @@ int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_conf
 	tunnel_init_parts(t, config);
 	(void)uv_timer_init(loop, &t->timer);
 	t->pending = 1;
-	tunnel_watch_network(t);
+	tunnel_monitor_network(t);
 	if (t->auth && config->protocol == TUNNEL_LINE)
 		log_warn(LOG, "the line dialect sends the secret to %s in clear", t->relay);
 	*ret_tunnel = t;
@@ -546,8 +547,8 @@ void tunnel_close(struct tunnel *t, void (*closed)(void *owner), void *owner)
 	t->closing = true;
 	t->closed = closed;
 	t->closed_owner = owner;
-	uv_close((uv_handle_t *)&t->timer, on_timer_closed);
-	addr_watch_close(&t->watch);
+	uv_close((uv_handle_t *)&t->timer, tunnel_on_timer_closed);
+	addr_monitor_close(&t->monitor);
 	t->draining = false;
 	if (t->machine.state != TUNNEL_FAILED)
 		machine_stop(&t->machine, "closed");

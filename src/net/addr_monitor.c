@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the messages say is of no interest here: the owner is told once per burst that something has
  * changed. */
-#include "net/addr_watch.h"
+#include "net/addr_monitor.h"
 
 #include <errno.h>
 #include <linux/netlink.h>
@@ -11,22 +11,22 @@
 #include "base/owner.h"
 #include "base/fd.h"
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void addr_monitor_on_readable(uv_poll_t *poll, int status, int events)
 {
-	struct addr_watch *w = container_of(poll, struct addr_watch, poll);
+	struct addr_monitor *m = container_of(poll, struct addr_monitor, poll);
 	ssize_t n;
 
 	/* ENOBUFS: messages were lost, which is a change as well (netlink(7)). */
 	do
-		n = recv(w->fd, NULL, 0, MSG_TRUNC);
+		n = recv(m->fd, NULL, 0, MSG_TRUNC);
 	while (n >= 0 || errno == ENOBUFS || errno == EINTR);
 	/* libuv stops a handle at EPOLLERR, which is how ENOBUFS comes. */
 	if (status < 0)
-		(void)uv_poll_start(&w->poll, UV_READABLE, on_readable);
-	w->changed(w->owner);
+		(void)uv_poll_start(&m->poll, UV_READABLE, addr_monitor_on_readable);
+	m->changed(m->owner);
 }
 
-static int open_netlink(int *ret_fd)
+static int addr_monitor_open_socket(int *ret_fd)
 {
 	struct sockaddr_nl local = {
 		.nl_family = AF_NETLINK,
@@ -44,33 +44,33 @@ static int open_netlink(int *ret_fd)
 	return 0;
 }
 
-int addr_watch_open(struct addr_watch *w, uv_loop_t *loop)
+int addr_monitor_open(struct addr_monitor *m, uv_loop_t *loop)
 {
 	_cleanup_(fd_closep) int fd = -1;
-	int r = open_netlink(&fd);
+	int r = addr_monitor_open_socket(&fd);
 
-	w->fd = -1;
+	m->fd = -1;
 	if (r < 0)
 		return r;
-	r = uv_poll_init(loop, &w->poll, fd);
+	r = uv_poll_init(loop, &m->poll, fd);
 	if (r < 0)
 		return r;
-	w->fd = take_fd(&fd);
-	(void)uv_poll_start(&w->poll, UV_READABLE, on_readable);
+	m->fd = take_fd(&fd);
+	(void)uv_poll_start(&m->poll, UV_READABLE, addr_monitor_on_readable);
 	return 0;
 }
 
-static void on_closed(uv_handle_t *handle)
+static void addr_monitor_on_closed(uv_handle_t *handle)
 {
-	struct addr_watch *w = container_of((uv_poll_t *)handle, struct addr_watch, poll);
+	struct addr_monitor *m = container_of((uv_poll_t *)handle, struct addr_monitor, poll);
 
-	w->closed(w);
+	m->closed(m);
 }
 
-void addr_watch_close(struct addr_watch *w)
+void addr_monitor_close(struct addr_monitor *m)
 {
-	if (w->fd < 0)
+	if (m->fd < 0)
 		return;
-	uv_close((uv_handle_t *)&w->poll, on_closed);
-	w->fd = fd_close(w->fd);
+	uv_close((uv_handle_t *)&m->poll, addr_monitor_on_closed);
+	m->fd = fd_close(m->fd);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A change of addresses is noticed, in a network namespace of our own. */
-#include "net/addr_watch.h"
+#include "net/addr_monitor.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@ static void on_changed(void *owner)
 	++*(unsigned *)owner;
 }
 
-static void on_closed(struct addr_watch *w)
+static void on_closed(struct addr_monitor *w)
 {
 	*(unsigned *)w->owner = 0;
 }
@@ -39,7 +39,7 @@ static void add_address(const char *text)
 static void test_new_address_is_told(void **state)
 {
 	unsigned changes = 0;
-	struct addr_watch w = {
+	struct addr_monitor w = {
 		.fd = -1,
 		.changed = on_changed,
 		.closed = on_closed,
@@ -52,14 +52,14 @@ static void test_new_address_is_told(void **state)
 		skip();
 	}
 	assert_int_equal(uv_loop_init(&loop), 0);
-	assert_int_equal(addr_watch_open(&w, &loop), 0);
+	assert_int_equal(addr_monitor_open(&w, &loop), 0);
 	uv_run(&loop, UV_RUN_NOWAIT);
 	assert_int_equal(changes, 0);
 	add_address("10.99.0.1");
 	while (!changes)
 		uv_run(&loop, UV_RUN_ONCE);
-	addr_watch_close(&w);
-	addr_watch_close(&w);
+	addr_monitor_close(&w);
+	addr_monitor_close(&w);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(changes, 0);
 	assert_int_equal(uv_loop_close(&loop), 0);
