@@ -36,7 +36,7 @@ static void test_bulk_both_ways(void **state)
 	struct link l;
 
 	link_open(f, &l, 0);
-	struct flow flows[] = {
+	struct talker talkers[] = {
 		{ .fd = l.visitor, .seed = 1, .len = BULK_BYTES, .write = true, .until_eof = true },
 		{ .fd = l.app, .seed = 1, .len = BULK_BYTES, .until_eof = true },
 		{ .fd = l.app, .seed = 2, .len = BULK_BYTES, .write = true, .until_eof = true },
@@ -44,11 +44,11 @@ static void test_bulk_both_ways(void **state)
 	};
 
 	link_add(&l, NULL, NULL);
-	for (size_t i = 0; i < ARRAY_LEN(flows); i++)
-		flow_start(&flows[i]);
+	for (size_t i = 0; i < ARRAY_LEN(talkers); i++)
+		talker_start(&talkers[i]);
 	link_wait(&l);
-	for (size_t i = 0; i < ARRAY_LEN(flows); i++)
-		assert_true(flow_join(&flows[i]));
+	for (size_t i = 0; i < ARRAY_LEN(talkers); i++)
+		assert_true(talker_join(&talkers[i]));
 	assert_closed(&l, BULK_BYTES, BULK_BYTES);
 	pump_pool_stats(f->pool, &stats);
 	assert_int_equal(stats.bytes[PUMP_OUTER], BULK_BYTES);
@@ -68,15 +68,15 @@ static void test_small_and_bulk_in_turn(void **state)
 	link_open(f, &l, 0);
 	link_add(&l, NULL, NULL);
 	for (uint64_t round = 0; round < 8; round++) {
-		struct flow bulk = {
+		struct talker bulk = {
 			.fd = l.app, .seed = round, .len = BULK_BYTES / 8, .write = true
 		};
 
 		for (uint64_t i = 0; i < 200; i++)
 			assert_ping_pong(&l, 1000 * round + i);
-		flow_start(&bulk);
+		talker_start(&bulk);
 		assert_true(stream_read(l.visitor, round, bulk.len));
-		assert_true(flow_join(&bulk));
+		assert_true(talker_join(&bulk));
 	}
 	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
 	assert_int_equal(shutdown(l.app, SHUT_WR), 0);
@@ -131,11 +131,11 @@ static void run_half_close(enum pump_mode mode, enum pump_side first)
 	assert_int_equal(recv(other, &byte, 1, 0), 0);
 
 	/* The other direction goes on for as long as it likes. */
-	struct flow answer = { .fd = other, .seed = 2, .len = BULK_BYTES, .write = true };
+	struct talker answer = { .fd = other, .seed = 2, .len = BULK_BYTES, .write = true };
 
-	flow_start(&answer);
+	talker_start(&answer);
 	assert_true(stream_read(closer, 2, BULK_BYTES));
-	assert_true(flow_join(&answer));
+	assert_true(talker_join(&answer));
 	assert_false(l.done);
 	assert_int_equal(shutdown(other, SHUT_WR), 0);
 	assert_int_equal(recv(closer, &byte, 1, 0), 0);
@@ -177,12 +177,12 @@ static void test_slow_reader(void **state)
 
 	link_open(f, &l, 16384);
 
-	struct flow bulk = {
+	struct talker bulk = {
 		.fd = l.app, .seed = 7, .len = BULK_BYTES / 4, .write = true, .until_eof = true
 	};
 
 	link_add(&l, NULL, NULL);
-	flow_start(&bulk);
+	talker_start(&bulk);
 	link_wait_bytes(&l, PUMP_INNER, 16384);
 	for (uint64_t i = 0; i < 100; i++) {
 		assert_true(stream_write(l.visitor, i, MESSAGE_BYTES));
@@ -191,7 +191,7 @@ static void test_slow_reader(void **state)
 	if (config.mode == PUMP_COPY)
 		wait_held(f);
 	assert_true(stream_read(l.visitor, 7, bulk.len));
-	assert_true(flow_join(&bulk));
+	assert_true(talker_join(&bulk));
 	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
 	link_wait(&l);
 	assert_closed(&l, 100 * MESSAGE_BYTES, bulk.len);

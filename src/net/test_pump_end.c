@@ -41,17 +41,17 @@ static void test_close_with_unread_input_loses_nothing(void **state)
 
 	link_open(f, &l, 0);
 
-	struct flow reader = { .fd = l.visitor, .seed = 5, .len = APP_BYTES };
+	struct talker reader = { .fd = l.visitor, .seed = 5, .len = APP_BYTES };
 
 	link_add(&l, NULL, NULL);
 	assert_true(stream_write(l.visitor, 1, 1000));
 	link_wait_bytes(&l, PUMP_OUTER, 1000);
-	flow_start(&reader);
+	talker_start(&reader);
 	assert_true(stream_write(l.app, 5, APP_BYTES));
 	wait_acknowledged(l.app);
 	l.app = fd_close(l.app);
 	link_wait(&l);
-	assert_true(flow_join(&reader));
+	assert_true(talker_join(&reader));
 	assert_reset(l.visitor);
 	assert_int_equal(l.result.end, PUMP_END_RESET);
 	assert_int_equal(l.result.side, PUMP_INNER);
@@ -138,14 +138,14 @@ static void test_reset_by_reader(void **state)
 
 	link_open(f, &l, 0);
 
-	struct flow writer = { .fd = l.app, .seed = 5, .len = (size_t)1 << 40, .write = true };
+	struct talker writer = { .fd = l.app, .seed = 5, .len = (size_t)1 << 40, .write = true };
 
 	link_add(&l, NULL, NULL);
-	flow_start(&writer);
+	talker_start(&writer);
 	assert_true(stream_read(l.visitor, 5, 1000000));
 	reset_fd(&l.visitor);
 	link_wait(&l);
-	assert_false(flow_join(&writer));
+	assert_false(talker_join(&writer));
 	assert_int_equal(l.result.end, PUMP_END_RESET);
 	assert_int_equal(l.result.side, PUMP_OUTER);
 	link_close(&l);
@@ -224,15 +224,15 @@ static void test_abort(void **state)
 
 	link_open(f, &l, 0);
 
-	struct flow writer = { .fd = l.app, .seed = 5, .len = (size_t)1 << 40, .write = true };
+	struct talker writer = { .fd = l.app, .seed = 5, .len = (size_t)1 << 40, .write = true };
 
 	link_add(&l, NULL, NULL);
-	flow_start(&writer);
+	talker_start(&writer);
 	link_wait_bytes(&l, PUMP_INNER, 100000);
 	pump_abort(f->pool, l.pump);
 	pump_abort(f->pool, l.pump);
 	link_wait(&l);
-	assert_false(flow_join(&writer));
+	assert_false(talker_join(&writer));
 	assert_int_equal(l.result.end, PUMP_END_ABORTED);
 	link_close(&l);
 	fixture_free(f);

@@ -93,7 +93,7 @@ static void test_answer_before_the_question_is_over(void **state)
 
 		link_open(f, &l, 65536);
 
-		struct flow question = {
+		struct talker question = {
 			.fd = l.visitor, .seed = 1, .len = (size_t)1 << 40, .write = true
 		};
 
@@ -102,11 +102,11 @@ static void test_answer_before_the_question_is_over(void **state)
 		assert_int_equal(shutdown(l.app, SHUT_WR), 0);
 		wait_acknowledged(l.app);
 		l.app = fd_close(l.app);
-		flow_start(&question);
+		talker_start(&question);
 		assert_true(stream_read(l.visitor, 5, STUCK_BYTES));
 		assert_end(l.visitor);
 		link_wait(&l);
-		assert_false(flow_join(&question));
+		assert_false(talker_join(&question));
 		assert_int_equal(l.result.bytes[PUMP_INNER], STUCK_BYTES);
 		link_close(&l);
 	}

@@ -222,28 +222,28 @@ bool stream_read(int fd, uint64_t seed, size_t len)
 	return true;
 }
 
-static void *flow_main(void *arg)
+static void *talker_main(void *arg)
 {
-	struct flow *flow = arg;
+	struct talker *talker = arg;
 	char byte;
 
-	flow->ok = flow->write ? stream_write(flow->fd, flow->seed, flow->len)
-			       : stream_read(flow->fd, flow->seed, flow->len);
-	if (flow->ok && flow->until_eof)
-		flow->ok = flow->write ? shutdown(flow->fd, SHUT_WR) == 0
-				       : recv(flow->fd, &byte, 1, 0) == 0;
+	talker->ok = talker->write ? stream_write(talker->fd, talker->seed, talker->len)
+				   : stream_read(talker->fd, talker->seed, talker->len);
+	if (talker->ok && talker->until_eof)
+		talker->ok = talker->write ? shutdown(talker->fd, SHUT_WR) == 0
+					   : recv(talker->fd, &byte, 1, 0) == 0;
 	return NULL;
 }
 
-void flow_start(struct flow *flow)
+void talker_start(struct talker *talker)
 {
-	assert_int_equal(pthread_create(&flow->thread, NULL, flow_main, flow), 0);
+	assert_int_equal(pthread_create(&talker->thread, NULL, talker_main, talker), 0);
 }
 
-bool flow_join(struct flow *flow)
+bool talker_join(struct talker *talker)
 {
-	assert_int_equal(pthread_join(flow->thread, NULL), 0);
-	return flow->ok;
+	assert_int_equal(pthread_join(talker->thread, NULL), 0);
+	return talker->ok;
 }
 
 void wait_acknowledged(int fd)

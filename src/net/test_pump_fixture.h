@@ -39,7 +39,7 @@ struct link {
 };
 
 /* A peer: writes or checks `len` bytes of the stream that `seed` names. */
-struct flow {
+struct talker {
 	pthread_t thread;
 	int fd;
 	uint64_t seed;
@@ -64,8 +64,8 @@ void link_wait_bytes(struct link *l, enum pump_side side, uint64_t bytes);
 void link_pause(struct link *l, uint64_t ms);
 void link_close(struct link *l);
 
-void flow_start(struct flow *flow);
-bool flow_join(struct flow *flow);
+void talker_start(struct talker *talker);
+bool talker_join(struct talker *talker);
 
 /* Like send() and recv() of exactly len bytes, in the calling thread. */
 bool stream_write(int fd, uint64_t seed, size_t len);

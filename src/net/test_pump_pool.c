@@ -71,29 +71,29 @@ static void run_streams(enum pump_mode mode, uint32_t pipe_pages, struct pump_st
 		.workers = 2, .mode = mode, .pipe_pages = pipe_pages
 	};
 	struct fixture *f = fixture_new(&config);
-	struct flow writers[STREAMS], readers[STREAMS];
+	struct talker writers[STREAMS], readers[STREAMS];
 	struct link links[STREAMS];
 
 	for (unsigned i = 0; i < STREAMS; i++) {
 		link_open(f, &links[i], 16384);
 		link_add(&links[i], NULL, NULL);
-		writers[i] = (struct flow){ .fd = links[i].app,
+		writers[i] = (struct talker){ .fd = links[i].app,
 			.seed = i,
 			.len = STREAM_BYTES,
 			.write = true,
 			.until_eof = true };
-		readers[i] = (struct flow){
+		readers[i] = (struct talker){
 			.fd = links[i].visitor, .seed = i, .len = STREAM_BYTES, .until_eof = true
 		};
-		flow_start(&writers[i]);
+		talker_start(&writers[i]);
 	}
 	for (unsigned i = 0; i < STREAMS; i++)
 		link_wait_bytes(&links[i], PUMP_INNER, 4096);
 	for (unsigned i = 0; i < STREAMS; i++)
-		flow_start(&readers[i]);
+		talker_start(&readers[i]);
 	for (unsigned i = 0; i < STREAMS; i++) {
-		assert_true(flow_join(&writers[i]));
-		assert_true(flow_join(&readers[i]));
+		assert_true(talker_join(&writers[i]));
+		assert_true(talker_join(&readers[i]));
 		assert_int_equal(shutdown(links[i].visitor, SHUT_WR), 0);
 		link_wait(&links[i]);
 		assert_int_equal(links[i].result.end, PUMP_END_CLOSED);
@@ -130,17 +130,17 @@ static void test_fairness(void **state)
 {
 	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
 	struct fixture *f = fixture_new(&config);
-	struct flow writers[4], readers[4];
+	struct talker writers[4], readers[4];
 	struct link bulk[4], small;
 
 	for (unsigned i = 0; i < 4; i++) {
 		link_open(f, &bulk[i], 0);
 		link_add(&bulk[i], NULL, NULL);
 		writers[i] =
-			(struct flow){ .fd = bulk[i].app, .len = (size_t)1 << 40, .write = true };
-		readers[i] = (struct flow){ .fd = bulk[i].visitor, .len = (size_t)1 << 40 };
-		flow_start(&writers[i]);
-		flow_start(&readers[i]);
+			(struct talker){ .fd = bulk[i].app, .len = (size_t)1 << 40, .write = true };
+		readers[i] = (struct talker){ .fd = bulk[i].visitor, .len = (size_t)1 << 40 };
+		talker_start(&writers[i]);
+		talker_start(&readers[i]);
 	}
 	link_open(f, &small, 0);
 	link_add(&small, NULL, NULL);
@@ -156,8 +156,8 @@ static void test_fairness(void **state)
 		assert_false(bulk[i].done);
 		pump_abort(f->pool, bulk[i].pump);
 		link_wait(&bulk[i]);
-		assert_false(flow_join(&writers[i]));
-		assert_false(flow_join(&readers[i]));
+		assert_false(talker_join(&writers[i]));
+		assert_false(talker_join(&readers[i]));
 		link_close(&bulk[i]);
 	}
 	fixture_free(f);
