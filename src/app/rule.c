@@ -9,8 +9,6 @@
 
 #define INSTALL_C "apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32"
 #define INSTALL_CXX INSTALL_C " libc++-14-dev-wasm32 libc++abi-14-dev-wasm32"
-#define TEXT(x) #x
-#define TEXT_OF(x) TEXT(x)
 #define RUST_TARGET "wasm32-wasip2"
 #define LACKS TEXT_OF(APP_BUILD_LACKS)
 

@@ -11,6 +11,10 @@
 
 #define ARRAY_LEN(x) (sizeof(x) / sizeof((x)[0]))
 
+/* A macro's number as a text. */
+#define TEXT_OF(x) TEXT_OF_TOKEN(x)
+#define TEXT_OF_TOKEN(x) #x
+
 /* The object whose member `ptr` points to. */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

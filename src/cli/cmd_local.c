@@ -67,7 +67,8 @@ static const struct option_def local_options[] = {
 		.type = OPTION_TEXT,
 		.value_name = "HOST",
 		.fallback = "localhost",
-		.check = host_check_alone,
+		.check = host_check,
+		.form = HOST_ALONE,
 		.help = "The local host to expose",
 		.offset = offsetof(struct local_values, local_host) },
 	COMMON_METRICS,
@@ -113,7 +114,8 @@ static const struct option_def local_options[] = {
 		.value_name = "HOST[:PORT]",
 		.required = true,
 		.env = "BORE_SERVER",
-		.check = host_check_endpoint,
+		.check = host_check,
+		.form = HOST_ENDPOINT,
 		.help = "Address of the remote server to expose local ports to; an IPv6 address "
 			"with "
 			"a port stands in brackets",
@@ -287,16 +289,14 @@ static void on_visit(void *owner, const struct tunnel_visit *visit)
 			"why", visit->why);
 }
 
-/* The hosts, which the option table has judged, and the relay's port from --to and --control-port.
- * An enum exit_code. */
+/* The relay's port comes from --to or --control-port. An enum exit_code. */
 static int local_find_hosts(struct local *l, struct option_set *set)
 {
 	const struct local_values *v = &l->values;
-	char why[HOST_WHY_MAX];
 	uint16_t named;
 
-	(void)host_parse(HOST_ALONE, v->local_host, &l->target, why);
-	(void)host_parse(HOST_ENDPOINT, v->to, &l->relay, why);
+	l->target = host_of(HOST_ALONE, v->local_host);
+	l->relay = host_of(HOST_ENDPOINT, v->to);
 	named = l->relay.port;
 	if (named && option_set_source(set, "control-port") == OPTION_FROM_ARG &&
 		named != v->control_port) {
@@ -371,6 +371,6 @@ int cmd_local(int argc, char **argv)
 
 	if (usage_parse(&set, &local_table, &local.values, argc, argv, &code))
 		code = local_run(&local, &set);
-	secret_clear(&local.values.common.secret);
+	option_values_clear(&local_table, &local.values);
 	return code;
 }

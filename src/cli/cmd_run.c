@@ -25,6 +25,7 @@
 #include "net/addr.h"
 #include "net/listener.h"
 #include "os/engine_command.h"
+#include "os/run_check.h"
 
 #define RUN_LISTENER 3 /* the module's number for it, without folders */
 
@@ -43,18 +44,21 @@ static const struct option_def run_options[] = {
 	{ .name = "dir",
 		.type = OPTION_FOLDERS,
 		.value_name = "HOST::GUEST",
+		.check = run_check_folder,
 		.help = "A folder that the module may use, and its name there; may be repeated",
 		.offset = offsetof(struct run_values, dirs) },
 	{ .name = "env",
 		.type = OPTION_LIST,
 		.value_name = "NAME=VALUE",
+		.check = run_check_variable,
 		.help = "A variable for the module, which sees none of yours; may be repeated",
 		.offset = offsetof(struct run_values, env) },
 	{ .name = "help", .letter = 'h', .type = OPTION_HELP, .help = "Print help" },
 	{ .name = "listen",
 		.type = OPTION_TEXT,
 		.value_name = "ADDR:PORT",
-		.check = host_check_address_port,
+		.check = host_check,
+		.form = HOST_ADDRESS_PORT,
 		.help = "Listen there, and hand a module the socket, as the first descriptor "
 			"behind its folders, a component as what it binds first or as what "
 			"wasi:http comes from; port 0 is any",
@@ -69,27 +73,6 @@ const struct option_table run_table = {
 	.count = ARRAY_LEN(run_options),
 	.rest = "ARGS",
 };
-
-static int run_bad(struct option_set *set, const char *name, const char *text, const char *why)
-{
-	(void)option_set_bad_value(set, option_find(&run_table, name), text, why);
-	return usage_error(set);
-}
-
-/* What a value's type doesn't say. */
-static int run_check(const struct run_values *v, struct option_set *set)
-{
-	for (size_t i = 0; i < v->env.count; i++)
-		if (*v->env.items[i] == '=' || !strchr(v->env.items[i], '='))
-			return run_bad(set, "env", v->env.items[i], "it is no NAME=VALUE");
-	for (size_t i = 0; i < v->dirs.count; i++) {
-		const char *middle = strstr(v->dirs.items[i], "::");
-
-		if (!middle || middle == v->dirs.items[i] || !middle[2])
-			return run_bad(set, "dir", v->dirs.items[i], "it is no HOST::GUEST");
-	}
-	return EXIT_CODE_OK;
-}
 
 /* The socket is one for the next program, and so not CLOEXEC. */
 static int run_listen(struct addr *addr, int *ret_fd)
@@ -131,14 +114,19 @@ static int run_exec(struct engine_config *config)
 	return EXIT_CODE_FAILED;
 }
 
+static void run_values_clear(struct run_values *values)
+{
+	option_values_clear(&run_table, values);
+}
+
 int cmd_run(int argc, char **argv)
 {
 	_cleanup_(fd_closep) int listen_fd = -1;
-	struct run_values values = { 0 };
+	_cleanup_(run_values_clear) struct run_values values = { 0 };
 	struct engine_config config;
 	struct option_set set;
 	struct host host = { 0 };
-	char why[APP_WHY_MAX], ignored[HOST_WHY_MAX], text[ADDR_TEXT_MAX];
+	char why[APP_WHY_MAX], text[ADDR_TEXT_MAX];
 	int code;
 
 	if (!usage_parse(&set, &run_table, &values, argc, argv, &code))
@@ -149,19 +137,20 @@ int cmd_run(int argc, char **argv)
 		.args = (const char *const *)set.rest,
 		.status_fd = -1,
 		.addr = text };
-	code = run_check(&values, &set);
 	/* What is wrong with a file wasmrun-guest says, too, and has an exit code for each. */
-	if (code == EXIT_CODE_OK && module_check(values.file, &config.interface, why) < 0)
+	if (module_check(values.file, &config.interface, why) < 0)
 		config.interface = APP_LISTENER;
-	if (code == EXIT_CODE_OK && !values.listen &&
-		(config.interface == APP_HTTP || config.interface == APP_FILES))
-		code = run_bad(
+	if (!values.listen && (config.interface == APP_HTTP || config.interface == APP_FILES)) {
+		(void)option_set_refuse_given(
 			&set, "FILE", values.file, "it serves HTTP, and --listen says where");
-	if (code == EXIT_CODE_OK && values.listen &&
-		host_parse(HOST_ADDRESS_PORT, values.listen, &host, ignored) == 0)
+		return usage_error(&set);
+	}
+	if (values.listen) {
+		host = host_of(HOST_ADDRESS_PORT, values.listen);
 		code = run_listen(&host.addr, &listen_fd);
-	if (code != EXIT_CODE_OK)
-		return code;
+		if (code != EXIT_CODE_OK)
+			return code;
+	}
 	while (set.rest[config.arg_count])
 		config.arg_count++;
 	config.listen_fd = listen_fd;

@@ -51,7 +51,8 @@ static const struct option_def server_options[] = {
 	{ .name = "bind-addr",
 		.type = OPTION_TEXT,
 		.value_name = "BIND_ADDR",
-		.check = host_check_address,
+		.check = host_check,
+		.form = HOST_ADDRESS,
 		.help = "IP address to bind to, clients must reach this; default is every address, "
 			"IPv4 "
 			"and IPv6",
@@ -59,7 +60,8 @@ static const struct option_def server_options[] = {
 	{ .name = "bind-tunnels",
 		.type = OPTION_TEXT,
 		.value_name = "BIND_TUNNELS",
-		.check = host_check_address,
+		.check = host_check,
+		.form = HOST_ADDRESS,
 		.help = "IP address where tunnels will listen on, defaults to --bind-addr",
 		.offset = offsetof(struct server_values, bind_tunnels) },
 	{ .name = "connection-log",
@@ -245,15 +247,10 @@ static int server_check_tunnels(const struct addr *addr)
 	return EXIT_CODE_OK;
 }
 
-/* A text that the option table has judged, or a default. */
 static void server_parse_bind(
 	const char *text, uint16_t port, struct addr *ret_addr, bool *ret_dual)
 {
-	char why[HOST_WHY_MAX];
-	struct host host;
-
-	(void)host_parse(HOST_ADDRESS, text, &host, why);
-	*ret_addr = host.addr;
+	*ret_addr = host_of(HOST_ADDRESS, text).addr;
 	addr_set_port(ret_addr, port);
 	/* "::" takes IPv4 too, as with stock bore. */
 	*ret_dual = ret_addr->sa.sa_family == AF_INET6 && addr_is_any(ret_addr);
@@ -392,6 +389,6 @@ int cmd_server(int argc, char **argv)
 	if (usage_parse(&set, &server_table, &server.values, argc, argv, &code))
 		code = server_run(&server, &set);
 	server.conn_log = conn_log_close(server.conn_log);
-	secret_clear(&server.values.common.secret);
+	option_values_clear(&server_table, &server.values);
 	return code;
 }

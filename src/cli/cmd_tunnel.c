@@ -77,7 +77,8 @@ static const struct option_def tunnel_options[] = {
 		.type = OPTION_TEXT,
 		.value_name = "HOST[:PORT]",
 		.env = "WASMRUN_TUNNEL_SERVER",
-		.check = host_check_endpoint,
+		.check = host_check,
+		.form = HOST_ENDPOINT,
 		.help = "For 'start': the bore server; default is what 'wasmrun os' was told, as "
 			"for the other settings",
 		.offset = offsetof(struct tunnel_values, server) },
@@ -258,6 +259,6 @@ int cmd_tunnel(int argc, char **argv)
 
 	if (usage_parse(&set, &tunnel_table, &values, argc, argv, &code))
 		code = tunnel_run(&set, &values);
-	secret_clear(&values.secret);
+	option_values_clear(&tunnel_table, &values);
 	return code;
 }

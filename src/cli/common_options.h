@@ -61,9 +61,9 @@ extern const char *const common_data_paths[];
 #define COMMON_JSON                       \
 	COMMON("json", OPTION_FLAG, json, \
 		.help = "Print events to standard output, a JSON object per line")
-#define COMMON_METRICS                                                     \
-	COMMON("metrics", OPTION_TEXT, metrics, .value_name = "ADDR:PORT", \
-		.check = host_check_address_port,                          \
+#define COMMON_METRICS                                                                          \
+	COMMON("metrics", OPTION_TEXT, metrics, .value_name = "ADDR:PORT", .check = host_check, \
+		.form = HOST_ADDRESS_PORT,                                                      \
 		.help = "Serve metrics for Prometheus at http://ADDR:PORT/metrics")
 #define COMMON_QUIET COMMON("quiet", OPTION_FLAG, quiet, .letter = 'q', .help = "Log errors only")
 #define COMMON_SECRET                                                                  \

@@ -93,14 +93,13 @@ static void on_metrics_closed(void *owner)
 
 static int runtime_open_metrics(struct runtime *rt, const struct common_values *values)
 {
-	char text[ADDR_TEXT_MAX], why[HOST_WHY_MAX];
+	char text[ADDR_TEXT_MAX];
 	struct host host;
 	int r;
 
 	if (!values->metrics)
 		return EXIT_CODE_OK;
-	/* The option table has judged it. */
-	(void)host_parse(HOST_ADDRESS_PORT, values->metrics, &host, why);
+	host = host_of(HOST_ADDRESS_PORT, values->metrics);
 	rt->metrics.write = rt->handlers.write_metrics;
 	rt->metrics.closed = on_metrics_closed;
 	rt->metrics.owner = rt->handlers.owner;

@@ -52,33 +52,38 @@ static int read_whole(const char *path, char **ret_text, size_t *ret_len)
 	return 0;
 }
 
-static int option_set_entry(
-	struct option_set *set, const char *path, const struct toml_entry *entry)
+/* Why the entry is none that `def` could have, whatever its text; NULL: it may be one. */
+static const char *entry_refusal(const struct toml_entry *entry, const struct option_def *def)
 {
-	const struct option_def *def = option_find_key(set->table, entry->key);
-	char shown[SHOWN_MAX], reason[OPTION_WHY_MAX];
-	const char *why = NULL;
-
-	log_escape(shown, sizeof shown, entry->key, strlen(entry->key));
-	if (!def)
-		return option_set_fail(
-			set, "%s:%" PRIu32 ": there is no key '%s'", path, entry->line, shown);
 	if (!entry->text)
-		why = "it is neither a text nor a whole number, true or false";
-	else if (strlen(entry->text) != entry->len)
-		why = "it holds a NUL character";
-	else if (entry->element != option_is_list(def))
-		why = entry->element ? "one value is expected, not an array"
-				     : "an array of texts is expected";
-	else if (option_set_from_file(set, def, entry->text, reason) < 0)
-		why = reason;
+		return "it is neither a text nor a whole number, true or false";
+	if (strlen(entry->text) != entry->len)
+		return "it holds a NUL character";
+	if (entry->element != option_is_list(def))
+		return entry->element ? "one value is expected, not an array"
+				      : "an array of texts is expected";
+	return NULL;
+}
+
+static int option_set_entry(struct option_set *set, const struct toml_entry *entry)
+{
+	const struct option_origin origin = { OPTION_FROM_FILE, entry->line };
+	const struct option_def *def = option_find_key(set->table, entry->key);
+	char shown[SHOWN_MAX];
+	const char *why;
+	int r;
+
+	if (!def)
+		return option_set_fail(set, "%s:%" PRIu32 ": there is no key '%s'", set->file,
+			entry->line,
+			log_escape(shown, sizeof shown, entry->key, strlen(entry->key)));
+	why = entry_refusal(entry, def);
+	r = why ? option_set_refuse(set, def, entry->text, origin, why)
+		: option_set_take(set, def, entry->text, origin);
 	/* The option has a copy in pages of its own. */
 	if (def->type == OPTION_SECRET && entry->text)
 		explicit_bzero(entry->text, entry->len);
-	if (!why)
-		return 0;
-	return option_set_fail(
-		set, "%s:%" PRIu32 ": bad value of '%s': %s", path, entry->line, shown, why);
+	return r;
 }
 
 int option_set_read_file(struct option_set *set, const char *path, struct toml_file **ret_file)
@@ -94,6 +99,7 @@ int option_set_read_file(struct option_set *set, const char *path, struct toml_f
 		*ret_file = NULL;
 		return 0;
 	}
+	set->file = path;
 	if (r < 0)
 		return option_set_fail(set, "can't read '%s': %s", path, file_why(r));
 	r = toml_file_parse(text, len, &file, &line, why);
@@ -102,7 +108,7 @@ int option_set_read_file(struct option_set *set, const char *path, struct toml_f
 		return option_set_fail(set, "%s:%" PRIu32 ": %s", path, line,
 			log_escape(shown, sizeof shown, why, strlen(why)));
 	for (size_t i = 0; r == 0 && i < toml_file_count(file); i++)
-		r = option_set_entry(set, path, toml_file_entry(file, i));
+		r = option_set_entry(set, toml_file_entry(file, i));
 	if (r == 0)
 		*ret_file = take_ptr(file);
 	return r;

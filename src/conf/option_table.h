@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTIONS_MAX 48     /* entries of a table */
-#define OPTION_LIST_MAX 64 /* values of one list */
+#define OPTIONS_MAX 48       /* entries of a table */
+#define OPTION_LIST_MAX 4096 /* values of one list: a long list of network rules has hundreds */
 
 /* What a value is, and what stands at its offset. */
 enum option_type {
@@ -29,8 +29,10 @@ enum option_type {
 	OPTION_TYPES,
 };
 
+/* The texts belong to argv, the environment or the file, the array to the list:
+ * option_values_clear(). */
 struct option_list {
-	const char *items[OPTION_LIST_MAX];
+	const char **items;
 	size_t count;
 };
 
@@ -43,9 +45,13 @@ struct option_def {
 	const char *const *choices; /* OPTION_CHOICE: words, NULL at the end */
 	const char *help;           /* sentences without the last full stop */
 	uint64_t min, max;          /* OPTION_NUMBER, OPTION_DURATION; inclusive */
-	/* OPTION_TEXT: what more a value must be, or NULL. Negative errno: ret_why, of
-	 * OPTION_WHY_MAX bytes, says why not. */
-	int (*check)(const char *text, char *ret_why);
+	/* What a value must be beyond its type, and each value of a list; NULL: nothing. Negative
+	 * errno: ret_why, of OPTION_WHY_MAX bytes, says in a clause why it is not. */
+	int (*check)(int form, const char *text, char *ret_why);
+	int form; /* which of several forms that `check` knows */
+	/* Of a command with sub-words, whose first argument is an OPTION_CHOICE: a bit for the
+	 * index of each word that this option goes with; 0: all of them. */
+	uint32_t goes_with;
 	size_t offset;
 	enum option_type type;
 	char letter;     /* the short option, or 0 */

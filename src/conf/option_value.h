@@ -19,6 +19,9 @@
 int option_value_set(
 	const struct option_def *def, const char *text, void *values, char ret_why[OPTION_WHY_MAX]);
 
+/* Wipes a secret, frees the array of a list; the value is as if it had never been set. */
+void option_value_clear(const struct option_def *def, void *values);
+
 /* The shortest text with one unit ("1h", "1500ms"). Returns ret_text. */
 char *option_format_duration(uint64_t ms, char ret_text[OPTION_DURATION_TEXT_MAX]);
 

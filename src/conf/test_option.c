@@ -151,7 +151,7 @@ static void test_good(void **state)
 			assert_int_equal(parse(&set, &values, good[i].words), 0);
 			assert_int_equal(values.port, good[i].port);
 			assert_int_equal(values.quiet, good[i].quiet);
-			assert_int_equal(set.source[0], OPTION_FROM_ARG);
+			assert_int_equal(option_set_source(&set, "LOCAL_PORT"), OPTION_FROM_ARG);
 		}
 	unsetenv("POSIXLY_CORRECT");
 }
@@ -282,7 +282,8 @@ static void test_bad_env(void **state)
 	/* An empty variable is a value, as with clap. */
 	setenv("TEST_PORT", "", 1);
 	assert_int_equal(parse(&set, &values, "-t x"), OPTION_INVALID);
-	assert_non_null(strstr(set.error, "invalid value '' for '<LOCAL_PORT>'"));
+	assert_non_null(strstr(set.error, "invalid value '' for '<LOCAL_PORT>' in the variable "
+					  "TEST_PORT: it is not a number"));
 	/* What the command line gives is not looked at. */
 	assert_int_equal(parse(&set, &values, "5 -t x"), 0);
 }

@@ -104,7 +104,7 @@ static int teardown(void **state)
 	struct reading *r = *state;
 
 	toml_file_free(r->file);
-	secret_clear(&r->values.secret);
+	option_values_clear(&table, &r->values);
 	unlink(r->path);
 	rmdir(r->dir);
 	free(r);
@@ -176,20 +176,24 @@ static const struct {
 } bad[] = {
 	{ "[os]\n\nserve = 1\n", "3: there is no key 'os.serve'" },
 	{ "expose = true\n", "1: there is no key 'expose'" },
-	{ "[os]\nexpose = 'yes'\n", "2: bad value of 'os.expose': it is neither true nor false" },
-	{ "[os]\nport = 65536\n", "2: bad value of 'os.port': it is not in 0..=65535" },
-	{ "[os]\nport = -1\n", "2: bad value of 'os.port': it is not a number" },
+	{ "[os]\nexpose = 'yes'\n",
+		"2: invalid value 'yes' for 'os.expose': it is neither true nor false" },
+	{ "[os]\nport = 65536\n",
+		"2: invalid value '65536' for 'os.port': it is not in 0..=65535" },
+	{ "[os]\nport = -1\n", "2: invalid value '-1' for 'os.port': it is not a number" },
 	{ "[os]\nport = 1.5\n",
-		"2: bad value of 'os.port': it is neither a text nor a whole number, true or "
+		"2: invalid value for 'os.port': it is neither a text nor a whole number, true or "
 		"false" },
-	{ "[os]\nport = [1]\n", "2: bad value of 'os.port': one value is expected, not an array" },
-	{ "[app]\nargs = 'x'\n", "2: bad value of 'app.args': an array of texts is expected" },
+	{ "[os]\nport = [1]\n",
+		"2: invalid value '1' for 'os.port': one value is expected, not an array" },
+	{ "[app]\nargs = 'x'\n",
+		"2: invalid value 'x' for 'app.args': an array of texts is expected" },
 	{ "[app]\nargs = [['x']]\n",
-		"2: bad value of 'app.args': it is neither a text nor a whole number, true or "
+		"2: invalid value for 'app.args': it is neither a text nor a whole number, true or "
 		"false" },
 	{ "[os]\nserver = \"a\\u0000b\"\n",
-		"2: bad value of 'os.server': it holds a NUL character" },
-	{ "[os]\nserver = ''\n", "2: bad value of 'os.server': it is empty" },
+		"2: invalid value 'a' for 'os.server': it holds a NUL character" },
+	{ "[os]\nserver = ''\n", "2: invalid value '' for 'os.server': it is empty" },
 	{ "[os.'\x1b[2J']\nx = 1\n", NULL },
 	{ "[os]\nport = 1\nport = 2\n", NULL },
 	{ "[os\n", NULL },
@@ -224,7 +228,8 @@ static void test_bad_unused(void **state)
 	setenv("TEST_PORT", "2", 1);
 	write_file(r, "[os]\nport = 'x'\n", 16);
 	assert_int_equal(read_with(r, NULL), OPTION_INVALID);
-	assert_non_null(strstr(r->set.error, ":2: bad value of 'os.port': it is not a number"));
+	assert_non_null(
+		strstr(r->set.error, ":2: invalid value 'x' for 'os.port': it is not a number"));
 }
 
 static void test_too_big(void **state)
@@ -239,6 +244,35 @@ static void test_too_big(void **state)
 	write_file(r, text, OPTION_FILE_MAX + 1);
 	assert_int_equal(read_with(r, NULL), OPTION_INVALID);
 	assert_non_null(strstr(r->set.error, "File too large"));
+}
+
+/* As many values as a list may have, a line each; and the line of the first that is too many. */
+static void test_long_list(void **state)
+{
+	struct reading *r = *state;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	fputs("app.args = [\n", out);
+	for (int i = 0; i < OPTION_LIST_MAX; i++)
+		fprintf(out, "'%-50d',\n", i);
+	fputs("]\n", out);
+	assert_int_equal(fclose(out), 0);
+	write_file(r, text, len);
+	assert_int_equal(read_with(r, NULL), 0);
+	assert_int_equal(r->values.args.count, OPTION_LIST_MAX);
+	for (int i = 0; i < OPTION_LIST_MAX; i++)
+		assert_int_equal(atoi(r->values.args.items[i]), i);
+	r->file = toml_file_free(r->file);
+	option_values_clear(&table, &r->values);
+	memcpy(text + len - 2, "7]", 2);
+	write_file(r, text, len);
+	assert_int_equal(read_with(r, NULL), OPTION_INVALID);
+	assert_non_null(strstr(r->set.error,
+		":4098: invalid value '7' for 'app.args': there are more than 4096 of them"));
+	free(text);
 }
 
 /* Brackets upon brackets would overflow the parser's stack if it did not count them. */
@@ -292,6 +326,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_unused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_big, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_deep, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_many_dots, setup, teardown),
 	};

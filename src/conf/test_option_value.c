@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/lang.h"
 #include "base/secret.h"
@@ -77,6 +78,58 @@ static void test_texts(void **state)
 	assert_string_equal(value, "a/b");
 }
 
+/* A list grows to its limit and no further, and what is refused leaves it as it was. */
+static void test_list(void **state)
+{
+	const struct option_def def = { .type = OPTION_LIST };
+	struct option_list list = { 0 };
+	char why[OPTION_WHY_MAX], texts[2][8] = { "even", "odd" };
+
+	for (size_t i = 0; i < OPTION_LIST_MAX; i++)
+		assert_int_equal(option_value_set(&def, texts[i % 2], &list, why), 0);
+	assert_int_equal(option_value_set(&def, "one more", &list, why), -E2BIG);
+	assert_string_equal(why, "there are more than 4096 of them");
+	assert_int_equal(list.count, OPTION_LIST_MAX);
+	for (size_t i = 0; i < OPTION_LIST_MAX; i++)
+		assert_ptr_equal(list.items[i], texts[i % 2]);
+	option_value_clear(&def, &list);
+	assert_int_equal(list.count, 0);
+	assert_null(list.items);
+}
+
+static int check_first(int form, const char *text, char *ret_why)
+{
+	if (*text == form)
+		return 0;
+	(void)snprintf(ret_why, OPTION_WHY_MAX, "it doesn't begin with %c", form);
+	return -EINVAL;
+}
+
+/* Whatever its type, a value that its check refuses is not stored. */
+static void test_check(void **state)
+{
+	struct option_def def = { .min = 0, .max = 99, .check = check_first, .form = '1' };
+	const enum option_type types[] = { OPTION_TEXT, OPTION_FILE, OPTION_NUMBER, OPTION_LIST,
+		OPTION_FOLDERS };
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		union {
+			const char *text;
+			uint64_t number;
+			struct option_list list;
+		} value = { 0 };
+		char why[OPTION_WHY_MAX];
+
+		def.type = types[i];
+		assert_int_equal(option_value_set(&def, "2", &value, why), -EINVAL);
+		assert_string_equal(why, "it doesn't begin with 1");
+		assert_null(value.text);
+		assert_int_equal(option_value_set(&def, "1", &value, why), 0);
+		assert_non_null(value.text);
+		option_value_clear(&def, &value);
+	}
+}
+
 static void test_offset(void **state)
 {
 	struct {
@@ -104,6 +157,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_offset),
 		cmocka_unit_test(test_format_duration),
 	};

@@ -248,30 +248,19 @@ const char *host_format(const char *name, uint16_t port, char text[HOST_TEXT_MAX
 	return text;
 }
 
-int host_check_alone(const char *text, char ret_why[HOST_WHY_MAX])
+int host_check(int form, const char *text, char *ret_why)
 {
 	struct host host;
 
-	return host_parse(HOST_ALONE, text, &host, ret_why);
+	return host_parse((enum host_form)form, text, &host, ret_why);
 }
 
-int host_check_endpoint(const char *text, char ret_why[HOST_WHY_MAX])
+struct host host_of(enum host_form form, const char *text)
 {
-	struct host host;
+	struct host host = { 0 };
+	char why[HOST_WHY_MAX];
 
-	return host_parse(HOST_ENDPOINT, text, &host, ret_why);
-}
-
-int host_check_address(const char *text, char ret_why[HOST_WHY_MAX])
-{
-	struct host host;
-
-	return host_parse(HOST_ADDRESS, text, &host, ret_why);
-}
-
-int host_check_address_port(const char *text, char ret_why[HOST_WHY_MAX])
-{
-	struct host host;
-
-	return host_parse(HOST_ADDRESS_PORT, text, &host, ret_why);
+	/* It can still fail: the interface of a zone may be gone. Then nothing can be joined. */
+	(void)host_parse(form, text, &host, why);
+	return host;
 }

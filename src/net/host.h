@@ -47,11 +47,10 @@ int host_parse_peer(const char *text, struct addr *ret_addr);
 /* The way back: "name:port", an IPv6 address in brackets (RFC 3986, 3.2.2). Returns `text`. */
 const char *host_format(const char *name, uint16_t port, char text[HOST_TEXT_MAX]);
 
-/* The same as host_parse() for an option table, which asks for a yes or no: see struct option_def.
- */
-int host_check_alone(const char *text, char ret_why[HOST_WHY_MAX]);
-int host_check_endpoint(const char *text, char ret_why[HOST_WHY_MAX]);
-int host_check_address(const char *text, char ret_why[HOST_WHY_MAX]);
-int host_check_address_port(const char *text, char ret_why[HOST_WHY_MAX]);
+/* host_parse() as the `check` of a struct option_def: `form` is an enum host_form. */
+int host_check(int form, const char *text, char *ret_why);
+
+/* What a text is that host_check() has passed. */
+struct host host_of(enum host_form form, const char *text);
 
 #endif

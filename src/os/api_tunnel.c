@@ -162,7 +162,7 @@ static const char *read_server(
 	settings->server = json_string_value(value);
 	if (!settings->server)
 		return "is no text";
-	if (host_check_endpoint(settings->server, why) == 0)
+	if (host_check(HOST_ENDPOINT, settings->server, why) == 0)
 		return NULL;
 	(void)snprintf(mistake, MISTAKE_MAX, "is no HOST or HOST:PORT: %s", why);
 	return mistake;

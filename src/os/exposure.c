@@ -87,13 +87,10 @@ static bool secret_equal(const struct secret *a, const struct secret *b)
 	       (a->len == 0 || memcmp(a->text, b->text, a->len) == 0);
 }
 
-/* A text that has been judged where it came in. */
 static struct host server_parse(const char *text)
 {
-	char why[HOST_WHY_MAX];
-	struct host server = { 0 };
+	struct host server = host_of(HOST_ENDPOINT, text);
 
-	(void)host_parse(HOST_ENDPOINT, text, &server, why);
 	if (!server.port)
 		server.port = CONTROL_PORT;
 	return server;

@@ -21,7 +21,7 @@ struct supervisor;
 
 /* Settings of one start; what is NULL, 0 or not `..._set` is that of the configuration. */
 struct exposure_settings {
-	const char *server; /* HOST[:PORT], as host_check_endpoint() takes it */
+	const char *server; /* HOST[:PORT], of HOST_ENDPOINT */
 	const struct secret *secret;
 	uint16_t port;
 	enum tunnel_protocol protocol;

@@ -15,6 +15,7 @@
 #include "conf/option_file.h"
 #include "conf/toml.h"
 #include "net/host.h"
+#include "os/run_check.h"
 #include "serve/field.h"
 #include "tunnel/tunnel.h"
 
@@ -56,6 +57,7 @@ static const struct option_def os_options[] = {
 	{ .name = "dir",
 		.type = OPTION_FOLDERS,
 		.value_name = "HOST::GUEST",
+		.check = run_check_folder,
 		.key = "app.dirs",
 		.help = "A folder of the project that the application may use, and its name "
 			"there; may be repeated",
@@ -63,6 +65,7 @@ static const struct option_def os_options[] = {
 	{ .name = "env",
 		.type = OPTION_LIST,
 		.value_name = "NAME=VALUE",
+		.check = run_check_variable,
 		.key = "app.env",
 		.help = "A variable for the application; may be repeated",
 		.offset = offsetof(struct os_run_config, app.env) },
@@ -83,6 +86,7 @@ static const struct option_def os_options[] = {
 	{ .name = "fallback",
 		.type = OPTION_FILE,
 		.value_name = "FILE",
+		.check = run_check_fallback,
 		.key = "static.fallback",
 		.help = "For a folder of files: the page of a single-page application, shown to "
 			"who "
@@ -91,6 +95,7 @@ static const struct option_def os_options[] = {
 	{ .name = "header",
 		.type = OPTION_LIST,
 		.value_name = "NAME: VALUE",
+		.check = run_check_field,
 		.key = "static.headers",
 		.help = "For a folder of files: a header of all its answers; may be repeated",
 		.offset = offsetof(struct os_run_config, app.headers) },
@@ -115,7 +120,8 @@ static const struct option_def os_options[] = {
 	{ .name = "listen",
 		.type = OPTION_TEXT,
 		.value_name = "ADDR",
-		.check = host_check_address,
+		.check = host_check,
+		.form = HOST_ADDRESS,
 		.fallback = "127.0.0.1",
 		.key = "os.listen",
 		.help = "Address of the page and the API",
@@ -183,7 +189,8 @@ static const struct option_def os_options[] = {
 		.type = OPTION_TEXT,
 		.value_name = "HOST[:PORT]",
 		.env = "WASMRUN_TUNNEL_SERVER",
-		.check = host_check_endpoint,
+		.check = host_check,
+		.form = HOST_ENDPOINT,
 		.key = "os.tunnel_server",
 		.fallback = "bore.pub:7835",
 		.help = "The bore server that gives the public address",
@@ -226,7 +233,7 @@ static int run_config_find_project(struct os_run_config *c, struct option_set *s
 static int run_config_read_file(struct os_run_config *c, struct option_set *set)
 {
 	const char *path = c->project_path;
-	char file[PATH_MAX], shown[SHOWN_MAX];
+	char shown[SHOWN_MAX];
 	struct stat st;
 	int r, n;
 
@@ -235,59 +242,34 @@ static int run_config_read_file(struct os_run_config *c, struct option_set *set)
 		return option_set_fail(set, "can't run '%s': %s", shown, strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return 0;
-	n = snprintf(file, sizeof file, "%s/" FILE_NAME, path);
-	if (n < 0 || (size_t)n >= sizeof file)
+	n = snprintf(c->file_path, sizeof c->file_path, "%s/" FILE_NAME, path);
+	if (n < 0 || (size_t)n >= sizeof c->file_path)
 		return option_set_fail(set, "the path '%s' is too long", shown);
-	r = option_set_read_file(set, file, &c->file);
+	r = option_set_read_file(set, c->file_path, &c->file);
 	if (r == 0 && option_set_source(set, "tunnel-secret") == OPTION_FROM_FILE &&
-		secret_file_is_exposed(file))
+		secret_file_is_exposed(c->file_path))
 		log_warn("secret", "every user can read the secret in '%s': do 'chmod o-r' on it",
-			log_escape(shown, sizeof shown, file, strlen(file)));
+			log_escape(shown, sizeof shown, c->file_path, strlen(c->file_path)));
 	return r;
 }
 
-static int run_config_bad(
-	struct option_set *set, const char *name, const char *text, const char *why)
-{
-	return option_set_bad_value(set, option_find(&os_run_table, name), text, why);
-}
-
-static int run_config_check_static(const struct os_app_config *app, struct option_set *set)
-{
-	size_t len = 0;
-
-	if (app->fallback && (app->fallback[0] == '/' || strlen(app->fallback) >= PATH_MAX - 1))
-		return run_config_bad(
-			set, "fallback", app->fallback, "it is no path in the folder of files");
-	for (size_t i = 0; i < app->headers.count; i++) {
-		const char *text = app->headers.items[i], *why = field_refusal(text);
-
-		len += strlen(text);
-		if (!why && len > FIELDS_LEN_MAX)
-			why = "all together are longer than 16384 bytes";
-		if (why)
-			return run_config_bad(set, "header", text, why);
-	}
-	return 0;
-}
-
-/* What a value's type doesn't say. */
+/* What is right alone and wrong together. */
 static int run_config_check(const struct os_run_config *c, struct option_set *set)
 {
-	for (size_t i = 0; i < c->app.env.count; i++)
-		if (*c->app.env.items[i] == '=' || !strchr(c->app.env.items[i], '='))
-			return run_config_bad(
-				set, "env", c->app.env.items[i], "it is no NAME=VALUE");
-	for (size_t i = 0; i < c->app.dirs.count; i++)
-		if (!strstr(c->app.dirs.items[i], "::"))
-			return run_config_bad(
-				set, "dir", c->app.dirs.items[i], "it is no HOST::GUEST");
+	const struct option_list *headers = &c->app.headers;
+	size_t len = 0;
+
 	if (c->app.build && !c->app.wasm && !(c->app.has_kind && c->app.kind == APP_FILES))
 		return option_set_fail(set, "'--build' needs '--wasm', the module that it makes");
 	if (c->tunnel_secret_file && option_set_source(set, "tunnel-secret") == OPTION_FROM_ARG)
 		return option_set_fail(set,
 			"'--tunnel-secret' and '--tunnel-secret-file' cannot be used together");
-	return run_config_check_static(&c->app, set);
+	for (size_t i = 0; i < headers->count; i++)
+		len += strlen(headers->items[i]);
+	if (len > FIELDS_LEN_MAX)
+		return option_set_refuse_given(set, "header", headers->items[headers->count - 1],
+			"all together are longer than " TEXT_OF(FIELDS_LEN_MAX) " bytes");
+	return 0;
 }
 
 int os_run_config_read(
@@ -310,6 +292,6 @@ int os_run_config_read(
 
 void os_run_config_deinit(struct os_run_config *config)
 {
-	secret_clear(&config->tunnel_secret);
+	option_values_clear(&os_run_table, config);
 	config->file = toml_file_free(config->file);
 }

@@ -6,6 +6,7 @@
 #ifndef OS_RUN_CONFIG_H
 #define OS_RUN_CONFIG_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -44,6 +45,7 @@ struct os_run_config {
 
 	/* Beside the settings. */
 	const char *path_option, *path_word; /* --path and the plain word: one of them at most */
+	char file_path[PATH_MAX];            /* of wasmrun.toml, which need not be there */
 	struct toml_file *file;              /* the texts above may point into it; NULL: none */
 };
 

@@ -131,7 +131,7 @@ static void test_guest(void **state)
 	f->config.quick = true;
 	assert_command(f, "guest --cache=/cache --quick -- app.wasm", "");
 	f->config.quick = false;
-	f->dirs = (struct option_list){ { "a::b" }, 1 };
+	f->dirs = (struct option_list){ (const char *[]){ "a::b" }, 1 };
 	f->config.args = args;
 	f->config.arg_count = 2;
 	f->config.listen_fd = 3;
@@ -156,7 +156,7 @@ static void test_guest(void **state)
 		"guest --files --listen-fd=3 --status-fd=4 "
 		"--dir a::b -- app.wasm -x y",
 		"");
-	f->headers = (struct option_list){ { "A: b", "C: d" }, 2 };
+	f->headers = (struct option_list){ (const char *[]){ "A: b", "C: d" }, 2 };
 	f->config.headers = &f->headers;
 	f->config.fallback = "index.html";
 	assert_command(f,
@@ -177,8 +177,8 @@ static void test_env(void **state)
 {
 	struct fixture *f = *state;
 
-	f->env = (struct option_list){ { "KEY=1", "LD_PRELOAD=x", "KEY=a=b", "KEYS=", "HOME=/",
-					       "HOMES=2", "a.b=1", "1st=2" },
+	f->env = (struct option_list){ (const char *[]){ "KEY=1", "LD_PRELOAD=x", "KEY=a=b",
+					       "KEYS=", "HOME=/", "HOMES=2", "a.b=1", "1st=2" },
 		8 };
 	assert_command(f,
 		"guest --cache=/cache --env LD_PRELOAD=x --env KEY --env "
@@ -253,7 +253,7 @@ static void test_own(void **state)
 	struct fixture *f = *state;
 
 	f->config.interface = APP_COMMAND;
-	f->env = (struct option_list){ { "v=1" }, 1 };
+	f->env = (struct option_list){ (const char *[]){ "v=1" }, 1 };
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
 		char why[APP_WHY_MAX], text[1024], built[PATH_MAX];

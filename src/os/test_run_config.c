@@ -16,6 +16,7 @@
 
 #include "app/module.h"
 #include "os/engine_command.h"
+#include "serve/field.h"
 
 #define ARGS_MAX 48
 #define LINE_MAX_LEN 512
@@ -224,7 +225,18 @@ static const struct {
 	{ "x", "", "'<PATH>' and '--path <PATH>' cannot be used together" },
 	{ "--tunnel-server a:b", "", "'b' is no port from 1 to 65535" },
 	{ "", "[os]\ntunnel_server = 'relay:99999'\n",
-		"wasmrun.toml:2: bad value of 'os.tunnel_server': '99999' is no port" },
+		"wasmrun.toml:2: invalid value 'relay:99999' for 'os.tunnel_server': '99999' is no "
+		"port" },
+	/* The element's own line. */
+	{ "", "[app]\nenv = [\n  'A=1',\n  'B',\n]\n",
+		"wasmrun.toml:4: invalid value 'B' for 'app.env': it is no NAME=VALUE" },
+	{ "", "[app]\ndirs = [\n\n'::x']\n",
+		"wasmrun.toml:4: invalid value '::x' for 'app.dirs': it is no HOST::GUEST" },
+	{ "", "[static]\nfallback = '/x'\n",
+		"wasmrun.toml:2: invalid value '/x' for 'static.fallback': it is no path in the" },
+	/* What the command line outranks is judged all the same. */
+	{ "--env A=1", "[app]\nenv = ['=']\n",
+		"wasmrun.toml:2: invalid value '=' for 'app.env': it is no NAME=VALUE" },
 	{ "--listen localhost", "", "it is no IP address" },
 	{ "--env =x", "", "it is no NAME=VALUE" },
 	{ "--env x", "", "it is no NAME=VALUE" },
@@ -233,7 +245,9 @@ static const struct {
 	{ "--header X", "",
 		"invalid value 'X' for '--header <NAME: VALUE>': it is no NAME: VALUE" },
 	{ "--header Content-Length:3", "", "the server says that itself, of each connection" },
-	{ "", "[static]\nheaders = ['A: b', \"X: a\\r\\nY: b\"]\n", "it has a control character" },
+	{ "", "[static]\nheaders = ['A: b',\n\"X: a\\r\\nY: b\"]\n",
+		"wasmrun.toml:3: invalid value 'X: a\\x0d\\x0aY: b' for 'static.headers': it has a "
+		"control character" },
 	{ "--build make", "", "'--build' needs '--wasm'" },
 	{ "--build make --kind cgi", "", "'--build' needs '--wasm'" },
 	{ "", "[app]\nkind = 'wagi'\n", "it is none of preview1, preview1-sockets, cgi, " },
@@ -254,6 +268,42 @@ static void test_bad(void **state)
 			fail_msg("'%s' instead of '%s'", r.set.error, bad[i].error);
 		reading_deinit(&r);
 	}
+}
+
+/* Fields that are good alone are too many together; the file and the line are named here, too. */
+static void test_long_headers(void **state)
+{
+	static char text[2 * FIELDS_LEN_MAX];
+
+	for (int too_long = 0; too_long < 2; too_long++) {
+		struct reading r;
+
+		reading_init(&r);
+		snprintf(text, sizeof text, "[static]\nheaders = ['A: %0*d',\n'B: %0*d']\n",
+			FIELDS_LEN_MAX / 2 - 3, 1, FIELDS_LEN_MAX / 2 - 3 + too_long, 1);
+		write_file(&r, text);
+		assert_int_equal(read_args(&r, ""), too_long ? OPTION_INVALID : 0);
+		if (too_long) {
+			assert_non_null(
+				strstr(r.set.error, "wasmrun.toml:3: invalid value 'B: 0000"));
+			assert_non_null(strstr(r.set.error, "' for 'static.headers': all together "
+							    "are longer than 16384 bytes"));
+		}
+		reading_deinit(&r);
+	}
+}
+
+static void test_bad_variable(void **state)
+{
+	struct reading r;
+
+	reading_init(&r);
+	setenv("WASMRUN_TUNNEL_SERVER", "a b", 1);
+	assert_int_equal(read_args(&r, ""), OPTION_INVALID);
+	assert_non_null(strstr(r.set.error,
+		"invalid value 'a b' for '--tunnel-server <HOST[:PORT]>' in the variable "
+		"WASMRUN_TUNNEL_SERVER: there is a blank in it"));
+	reading_deinit(&r);
 }
 
 static void test_no_such_project(void **state)
@@ -277,6 +327,8 @@ int main(void)
 		cmocka_unit_test(test_equal_file),
 		cmocka_unit_test(test_precedence),
 		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_long_headers),
+		cmocka_unit_test(test_bad_variable),
 		cmocka_unit_test(test_no_such_project),
 	};
 

@@ -42,8 +42,9 @@ static void test_run_and_stop(void **state)
 	struct supervisor_status status;
 
 	fixture_open(&f, "echo $* $A; pwd; echo oops >&2; printf half; ready; exec sleep 1000");
-	f.run.app.args = (struct option_list){ .items = { "-x", "a b" }, .count = 2 };
-	f.run.app.env = (struct option_list){ .items = { "A=1" }, .count = 1 };
+	f.run.app.args =
+		(struct option_list){ .items = (const char *[]){ "-x", "a b" }, .count = 2 };
+	f.run.app.env = (struct option_list){ .items = (const char *[]){ "A=1" }, .count = 1 };
 	status = status_of(&f);
 	assert_int_equal(status.state, SUPERVISOR_STOPPED);
 	assert_int_equal(status.pid, 0);

@@ -233,7 +233,8 @@ static void test_left_out(void **state)
 	static const char *const quiet[] = { ".hidden", "a.c~", "#a.c#", "app.wasm", "wasmrun.toml",
 		"node_modules/a.js", "target/a", "dist/a.js", "__pycache__/a", "cached/a", ".git/a",
 		"data/a", "public/a" };
-	struct fixture f = { .dirs = { .items = { "data::/data", ".::/all" }, .count = 2 } };
+	struct fixture f = { .dirs = { .items = (const char *[]){ "data::/data", ".::/all" },
+				     .count = 2 } };
 	char made[PATH_SIZE + 16];
 
 	fixture_open(&f);
@@ -436,7 +437,7 @@ static void test_closed_by_a_long_look(void **state)
  */
 static void test_folder_above(void **state)
 {
-	struct fixture f = { .dirs = { .items = { "data::/data" }, .count = 1 } };
+	struct fixture f = { .dirs = { .items = (const char *[]){ "data::/data" }, .count = 1 } };
 	char project[PATH_SIZE];
 	const struct watch_target target = {
 		.folder = f.project, .project = project, .dirs = &f.dirs

@@ -59,7 +59,7 @@ BAD = {
     "old Spin": ({"a.wasm": importing(b"wasi-outbound-http", b"request")}, "", 12, r"/a\.wasm\\?' is a module of Spin 1, which is not supported"),
     "no program": ({"a.wasm": CORE}, "", 12, r"error app: '.*/a\.wasm' is a library, not a program: it exports no _start function$"),
     "wrong key": ({"wasmrun.toml": b"[os]\n\nexpos = true\n"}, "", 2, r"wasmrun\.toml:3: there is no key 'os\.expos'"),
-    "wrong value": ({"wasmrun.toml": b"[app]\nport = 'x'\n"}, "", 2, r"wasmrun\.toml:2: bad value of 'app\.port'"),
+    "wrong value": ({"wasmrun.toml": b"[app]\nport = 'x'\n"}, "", 2, r"wasmrun\.toml:2: invalid value 'x' for 'app\.port': it is not a number"),
     "no TOML": ({"wasmrun.toml": b"[app\n"}, "", 2, r"wasmrun\.toml:1: "),
     "failing build": (
         {"wasmrun.toml": b"[app]\nbuild = 'echo what is wrong; exit 3'\nwasm = 'a.wasm'\n"},
