@@ -3,7 +3,6 @@
  * `bore server`: one relay, from the options to the exit code.
  */
 #include <assert.h>
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +22,7 @@
 #include "conf/option_value.h"
 #include "net/addr.h"
 #include "net/host.h"
+#include "net/listener.h"
 #include "net/pump_pool.h"
 #include "relay/conn_log.h"
 #include "relay/relay.h"
@@ -240,11 +240,11 @@ static int server_open_log(struct server *s)
 /* Tries --bind-tunnels now: its ports are opened only when clients come. An enum exit_code. */
 static int server_check_tunnels(const struct addr *addr)
 {
-	_cleanup_(fd_closep) int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_(fd_closep) int fd = -1;
+	struct addr bound = *addr;
+	int r = listener_socket(&bound, 1, &fd);
 
-	if (fd < 0 || bind(fd, &addr->sa, addr_len(addr)) < 0)
-		return runtime_listen_error(-errno, addr, "--bind-tunnels");
-	return EXIT_CODE_OK;
+	return r < 0 ? runtime_listen_error(r, addr, "--bind-tunnels") : EXIT_CODE_OK;
 }
 
 static void server_parse_bind(

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The answer to GET /metrics. A struct metrics_conn owns its chan and its timer, and is freed when
- * the loop has let go of both. Answers are far smaller than a socket's send buffer, so they are
- * written and the connection is closed at once.
+ * The answer to GET /metrics. A struct metrics_conn owns its chan, and is freed when the loop has
+ * let go of it. Answers are far smaller than a socket's send buffer, so they are written and the
+ * connection is closed at once.
  */
 #include "cli/metrics_server.h"
 
@@ -19,8 +19,7 @@ struct metrics_conn {
 	struct list link; /* in server->conns */
 	struct metrics_server *server;
 	struct chan chan;
-	uv_timer_t timer;
-	unsigned handles; /* chan and timer, while the loop knows them */
+	struct timeout timeout;
 	bool closing;
 };
 
@@ -52,55 +51,44 @@ int metrics_request_status(const void *data, size_t len)
 	return 200;
 }
 
-/* The listener and every connection are one reference each; the last one out tells the owner. */
-static void server_let_go(struct metrics_server *s)
+/* The last reference that goes tells the owner. */
+static void metrics_server_let_go(struct metrics_server *s)
 {
 	if (!--s->refs)
 		s->closed(s->owner);
 }
 
-static void conn_let_go(struct metrics_conn *c)
+static void metrics_on_chan_closed(struct chan *chan)
 {
+	struct metrics_conn *c = chan->owner;
 	struct metrics_server *s = c->server;
 
-	if (--c->handles)
-		return;
 	free(c);
 	s->count--;
-	server_let_go(s);
+	metrics_server_let_go(s);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
-{
-	conn_let_go(container_of((uv_timer_t *)handle, struct metrics_conn, timer));
-}
-
-static void on_chan_closed(struct chan *chan)
-{
-	conn_let_go(chan->owner);
-}
-
-static void conn_close(struct metrics_conn *c)
+static void metrics_conn_close(struct metrics_conn *c)
 {
 	if (c->closing)
 		return;
 	c->closing = true;
 	list_remove(&c->link);
-	uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+	timeout_disarm(&c->timeout);
 	chan_close(&c->chan, false);
 }
 
-static void on_timeout(uv_timer_t *timer)
+static void metrics_on_timeout(struct timeouts *q, struct timeout *t)
 {
-	conn_close(container_of(timer, struct metrics_conn, timer));
+	metrics_conn_close(container_of(t, struct metrics_conn, timeout));
 }
 
-static void on_end(struct chan *chan, int error)
+static void metrics_on_end(struct chan *chan, int error)
 {
-	conn_close(chan->owner);
+	metrics_conn_close(chan->owner);
 }
 
-static void conn_answer(struct metrics_conn *c, int status)
+static void metrics_conn_answer(struct metrics_conn *c, int status)
 {
 	struct metrics_server *s = c->server;
 	char *body = NULL, head[256];
@@ -125,17 +113,17 @@ static void conn_answer(struct metrics_conn *c, int status)
 	free(body);
 }
 
-static void on_data(struct chan *chan)
+static void metrics_on_data(struct chan *chan)
 {
 	int status = metrics_request_status(buf_head(&chan->in), buf_len(&chan->in));
 
 	if (!status)
 		return;
-	conn_answer(chan->owner, status);
-	conn_close(chan->owner);
+	metrics_conn_answer(chan->owner, status);
+	metrics_conn_close(chan->owner);
 }
 
-static void on_accepted(struct listener *l, int fd, const struct addr *from)
+static void metrics_on_accepted(struct listener *l, int fd, const struct addr *from)
 {
 	struct metrics_server *s = l->owner;
 	struct metrics_conn *c = NULL;
@@ -147,45 +135,57 @@ static void on_accepted(struct listener *l, int fd, const struct addr *from)
 		return;
 	}
 	c->server = s;
-	c->chan.data = on_data;
-	c->chan.end = on_end;
-	c->chan.closed = on_chan_closed;
+	c->chan.data = metrics_on_data;
+	c->chan.end = metrics_on_end;
+	c->chan.closed = metrics_on_chan_closed;
 	c->chan.owner = c;
 	if (chan_open(&c->chan, s->loop, fd) < 0) {
 		close(fd);
 		free(c);
 		return;
 	}
-	(void)uv_timer_init(s->loop, &c->timer);
-	(void)uv_timer_start(&c->timer, on_timeout, METRICS_TIMEOUT_MS, 0);
-	c->handles = 2;
+	timeout_init(&c->timeout);
+	timeouts_arm(&s->timeouts, &c->timeout);
 	list_push_back(&s->conns, &c->link);
 	s->count++;
 	s->refs++;
 }
 
-static void on_listener_closed(struct listener *l)
+static void metrics_on_listener_closed(struct listener *l)
 {
-	server_let_go(l->owner);
+	metrics_server_let_go(l->owner);
+}
+
+static void metrics_on_timeouts_closed(uv_handle_t *handle)
+{
+	struct timeouts *q = container_of((uv_timer_t *)handle, struct timeouts, timer);
+
+	metrics_server_let_go(q->owner);
 }
 
 int metrics_server_open(struct metrics_server *s, uv_loop_t *loop, const struct addr *addr)
 {
+	int r;
+
 	s->loop = loop;
 	s->count = 0;
-	s->refs = 1;
+	s->refs = 2;
 	list_init(&s->conns);
 	s->listener.reserve = NULL;
 	s->listener.admits = NULL;
-	s->listener.accepted = on_accepted;
-	s->listener.closed = on_listener_closed;
+	s->listener.accepted = metrics_on_accepted;
+	s->listener.closed = metrics_on_listener_closed;
 	s->listener.owner = s;
-	return listener_open(&s->listener, loop, addr, false, true);
+	r = listener_open(&s->listener, loop, addr, false, true);
+	if (r == 0)
+		timeouts_init(&s->timeouts, loop, METRICS_TIMEOUT_MS, metrics_on_timeout, s);
+	return r;
 }
 
 void metrics_server_close(struct metrics_server *s)
 {
 	list_for_each_safe(link, &s->conns)
-		conn_close(list_entry(link, struct metrics_conn, link));
+		metrics_conn_close(list_entry(link, struct metrics_conn, link));
+	timeouts_close(&s->timeouts, metrics_on_timeouts_closed);
 	listener_close(&s->listener);
 }

@@ -16,6 +16,7 @@
 
 #include "base/list.h"
 #include "net/listener.h"
+#include "net/timeouts.h"
 
 #define METRICS_CONNS_MAX 16
 #define METRICS_TIMEOUT_MS 5000
@@ -24,8 +25,9 @@ struct metrics_server {
 	struct listener listener;
 	uv_loop_t *loop;
 	struct list conns; /* struct metrics_conn, those not yet closing */
-	unsigned count;    /* of all */
-	unsigned refs;     /* the listener and all connections */
+	struct timeouts timeouts;
+	unsigned count; /* of connections, closing ones included */
+	unsigned refs;  /* the listener, the timeouts and all connections */
 	/* Set by the caller before: writes the document; everything is gone. */
 	void (*write)(void *owner, FILE *out);
 	void (*closed)(void *owner);
