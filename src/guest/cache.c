@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A file's time of modification is when it was last used; the oldest are dropped. */
+/*
+ * A file is written under a name of this process's own, and renamed when it is whole: several
+ * processes may store the same module at the same time, and each finds a whole one. Its time of
+ * modification is when it was last used; the ones that were not used for longest are dropped.
+ */
 #include "guest/cache.h"
 
 #include <dirent.h>
@@ -22,7 +26,7 @@
 #define SHA256_LEN 32
 #define SUFFIX ".cwasm"
 
-static int dir_open(const char *path, int *ret_dir)
+int cache_open(struct cache *c, const char *path)
 {
 	_cleanup_(fd_closep) int dir = -1;
 	struct stat st;
@@ -34,13 +38,8 @@ static int dir_open(const char *path, int *ret_dir)
 		return -errno;
 	if (st.st_uid != geteuid() || (st.st_mode & 077))
 		return -EPERM;
-	*ret_dir = take_fd(&dir);
+	c->dir = take_fd(&dir);
 	return 0;
-}
-
-int cache_open(struct cache *c, const char *path)
-{
-	return dir_open(path, &c->dir);
 }
 
 void cache_close(struct cache *c)
@@ -52,7 +51,7 @@ void cache_close(struct cache *c)
  * The processor's abilities as the kernel lists them, which the compiled code may depend on. The
  * engine checks them once more; here they keep two machines with one home from taking turns.
  */
-static void hash_processor(EVP_MD_CTX *hash)
+static void cache_hash_processor(EVP_MD_CTX *hash)
 {
 	struct utsname machine;
 	char *line = NULL;
@@ -84,7 +83,7 @@ int cache_name(const uint8_t *module, size_t len, bool quick, char ret_name[CACH
 	ok = EVP_DigestInit_ex(hash, EVP_sha256(), NULL) &&
 	     EVP_DigestUpdate(hash, WASMTIME_VERSION, sizeof(WASMTIME_VERSION)) &&
 	     EVP_DigestUpdate(hash, quick ? "winch" : "", quick ? 5 : 0);
-	hash_processor(hash);
+	cache_hash_processor(hash);
 	ok = ok && EVP_DigestUpdate(hash, module, len) && EVP_DigestFinal_ex(hash, digest, NULL);
 	EVP_MD_CTX_free(hash);
 	if (!ok)
@@ -99,17 +98,8 @@ int cache_touch(const struct cache *c, const char *name)
 	return utimensat(c->dir, name, NULL, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-static int write_synced(int fd, const uint8_t *data, size_t len)
-{
-	int r = fd_write_full(fd, data, len);
-
-	if (r < 0)
-		return r;
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 /* Drops the module that was not used for longest, when there are more than allowed. */
-static bool drop_oldest(const struct cache *c)
+static bool cache_drop_oldest(const struct cache *c)
 {
 	char oldest[CACHE_NAME_SIZE] = "";
 	struct timespec oldest_use = { 0 };
@@ -148,14 +138,17 @@ int cache_store(const struct cache *c, const char *name, const void *data, size_
 	fd = openat(c->dir, partial, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	r = write_synced(fd, data, len);
+	r = fd_write_full(fd, data, len);
+	/* Or a crash of the machine leaves the name with half of the code behind it. */
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
 	if (r == 0 && renameat(c->dir, partial, c->dir, name) < 0)
 		r = -errno;
 	if (r < 0) {
 		unlinkat(c->dir, partial, 0);
 		return r;
 	}
-	while (drop_oldest(c))
+	while (cache_drop_oldest(c))
 		log_debug("cache", "dropped a module that was not used for long");
 	return 0;
 }

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of calls, and waiting. */
+/*
+ * The table of calls, and waiting.
+ *
+ * Whatever a guest waits for, it waits in call_wait(), and nowhere else may a call block: here the
+ * guest's deadline and the signal to drain reach it. A wait ends for one of five reasons: a
+ * descriptor is ready; the caller's time has come; the guest's deadline has passed; the drain has
+ * begun, once, so that the caller thinks again about what it waits for; the drain is over. The
+ * engine can't interrupt a call of the host, and the signal only sets a flag (drain.c).
+ */
 #include "guest/call.h"
 
 #include <errno.h>
@@ -10,8 +18,6 @@
 #include "base/lang.h"
 #include "guest/drain.h"
 #include "guest/streams.h"
-
-#define NS_PER_MS 1000000
 
 const struct call_entry call_table[] = {
 	{ "clock_time_get", "iIi", call_clock_time_get },
@@ -33,32 +39,24 @@ const struct call_entry call_table[] = {
 };
 const size_t call_table_len = ARRAY_LEN(call_table);
 
-static int64_t now_ns(void)
+int64_t call_clock_ns(clockid_t id)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-/* The next time out for ppoll(2). */
-static struct timespec time_left(int64_t until, int64_t now)
-{
-	int64_t left = until > now ? until - now : 0;
-
-	return (struct timespec){ .tv_sec = left / 1000000000, .tv_nsec = left % 1000000000 };
+	clock_gettime(id, &now);
+	return (int64_t)now.tv_sec * CALL_NS_PER_S + now.tv_nsec;
 }
 
 int call_wait(const struct call *c, struct pollfd *fds, size_t len, int64_t at_ns)
 {
-	int64_t deadline_ns = c->deadline_ms ? (int64_t)c->deadline_ms * NS_PER_MS : INT64_MAX;
+	int64_t deadline_ns = c->deadline_ms ? (int64_t)c->deadline_ms * CALL_NS_PER_MS : INT64_MAX;
 	int64_t until = at_ns < deadline_ns ? at_ns : deadline_ns;
 	bool knew = c->streams->drain_ms != 0;
 	int r;
 
 	for (;;) {
-		int64_t now = now_ns();
-		struct timespec timeout = time_left(until, now);
+		int64_t now = call_clock_ns(CLOCK_MONOTONIC), left = until > now ? until - now : 0;
+		const struct timespec timeout = { left / CALL_NS_PER_S, left % CALL_NS_PER_S };
 
 		if (now >= deadline_ns)
 			return -ETIME;
@@ -71,7 +69,7 @@ int call_wait(const struct call *c, struct pollfd *fds, size_t len, int64_t at_n
 		r = ppoll(fds, len + 1, until == INT64_MAX ? NULL : &timeout, NULL);
 		if (r > 0 && fds[len].revents == 0)
 			return r;
-		if (r == 0 && now_ns() >= at_ns)
+		if (r == 0 && call_clock_ns(CLOCK_MONOTONIC) >= at_ns)
 			return 0;
 		if (r < 0 && errno != EINTR)
 			return -errno;

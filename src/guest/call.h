@@ -9,8 +9,8 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "guest/guest_mem.h"
 
@@ -39,6 +39,12 @@ struct call {
 	 * with room for an fdstat. */
 	int (*check_fd)(struct call *c, uint32_t fd, uint8_t *scratch);
 };
+
+#define CALL_NS_PER_S 1000000000
+#define CALL_NS_PER_MS 1000000
+
+/* The clocks that the guest is told of, and that its waits are counted by. */
+int64_t call_clock_ns(clockid_t id);
 
 typedef int (*call_fn)(struct call *c);
 
@@ -70,26 +76,6 @@ int call_wait_fd(const struct call *c, int fd, short events, int64_t at_ns);
 /* What a call that failed while it waited returns: -ETIME and -ESHUTDOWN are no errors of its own.
  */
 int call_failed(int error);
-
-/*
- * Moving bytes between the guest's buffers and a stream. The vector of buffers is in arguments 1
- * and 2, the number of bytes goes to argument ret_arg, all checked before anything moves.
- */
-struct call_move {
-	/* recvmsg(2), sendmsg(2) or the like; sets name_len and truncated. */
-	ssize_t (*fn)(int fd, struct call_move *move, struct iovec *iov, size_t len);
-	bool in;   /* towards the guest */
-	bool all;  /* wait until all buffers are full */
-	bool peek; /* take nothing away */
-	unsigned ret_arg;
-	struct sockaddr_storage *name; /* the datagram's other end; NULL for none */
-	socklen_t name_len;
-	bool truncated; /* the rest of a datagram was lost */
-};
-
-int call_move(struct call *c, struct stream *stream, struct call_move *move);
-ssize_t call_move_recv(int fd, struct call_move *move, struct iovec *iov, size_t len);
-ssize_t call_move_send(int fd, struct call_move *move, struct iovec *iov, size_t len);
 
 /* The socket, connected or to be, that argument 0 names: 0, -EBADF, -ENOTCONN for a listener,
  * -ENOTSOCK, or CALL_FORWARD. */

@@ -4,13 +4,12 @@
  * own descriptors and for the standard streams.
  *
  * The preopened listener blocks, as C and Rust programs expect, until the module makes it
- * non-blocking. Go takes none that blocks (os.NewFile() asks for the flag) and never sets it; but
- * at its start it makes all three standard streams non-blocking, to say that nothing may hold up
- * its goroutines. So who does that has a non-blocking listener, too. To be asked what the listener
- * is changes nothing.
+ * non-blocking. Go needs one that doesn't block and never says so: os.NewFile() only asks for the
+ * flag. But at its start Go makes all three standard streams non-blocking, so that nothing holds up
+ * its goroutines. So a module that does this gets a non-blocking listener, too. A module that asks
+ * what the listener is (fd_fdstat_get()) changes nothing by it.
  */
 #include <errno.h>
-#include <time.h>
 
 #include "guest/call.h"
 #include "guest/drain.h"
@@ -24,7 +23,7 @@
 #define RIGHTS_LISTENER (RIGHTS_BOTH | WASI_RIGHT_SOCK_ACCEPT)
 
 /* The socket that argument 0 names; standard streams are the engine's here. */
-static int find_socket(const struct call *c, struct stream **ret_stream)
+static int call_fd_find_socket(const struct call *c, struct stream **ret_stream)
 {
 	if (!streams_is_socket_fd(c->streams, c->arg[0]))
 		return CALL_FORWARD;
@@ -32,7 +31,7 @@ static int find_socket(const struct call *c, struct stream **ret_stream)
 	return *ret_stream ? 0 : -EBADF;
 }
 
-static uint8_t filetype_of(const struct stream *s)
+static uint8_t call_fd_filetype(const struct stream *s)
 {
 	return s->datagram ? WASI_FILETYPE_SOCKET_DGRAM : WASI_FILETYPE_SOCKET_STREAM;
 }
@@ -44,14 +43,14 @@ int call_fd_fdstat_get(struct call *c)
 	uint8_t *stat;
 	int r;
 
-	r = find_socket(c, &s);
+	r = call_fd_find_socket(c, &s);
 	if (r != 0)
 		return r;
 	r = guest_mem_at(&c->mem, c->arg[1], 1, WASI_FDSTAT_SIZE, &stat);
 	if (r < 0)
 		return r;
 	memset(stat, 0, WASI_FDSTAT_SIZE);
-	stat[WASI_FDSTAT_FILETYPE] = filetype_of(s);
+	stat[WASI_FDSTAT_FILETYPE] = call_fd_filetype(s);
 	guest_store_u16(stat + WASI_FDSTAT_FLAGS, s->nonblock ? WASI_FDFLAG_NONBLOCK : 0);
 	if (s->kind == STREAM_LISTENER) {
 		guest_store_u64(stat + WASI_FDSTAT_RIGHTS, RIGHTS_LISTENER);
@@ -70,7 +69,7 @@ int call_fd_fdstat_set_flags(struct call *c)
 
 	if (c->arg[1] & WASI_FDFLAG_NONBLOCK)
 		streams_never_hold_up(c->streams, c->arg[0]);
-	r = find_socket(c, &s);
+	r = call_fd_find_socket(c, &s);
 	if (r != 0)
 		return r;
 	if (c->arg[1] & ~(uint32_t)WASI_FDFLAG_NONBLOCK)
@@ -86,14 +85,14 @@ int call_fd_filestat_get(struct call *c)
 	uint8_t *stat;
 	int r;
 
-	r = find_socket(c, &s);
+	r = call_fd_find_socket(c, &s);
 	if (r != 0)
 		return r;
 	r = guest_mem_at(&c->mem, c->arg[1], 1, WASI_FILESTAT_SIZE, &stat);
 	if (r < 0)
 		return r;
 	memset(stat, 0, WASI_FILESTAT_SIZE);
-	stat[WASI_FILESTAT_FILETYPE] = filetype_of(s);
+	stat[WASI_FILESTAT_FILETYPE] = call_fd_filetype(s);
 	return 0;
 }
 
@@ -110,7 +109,7 @@ int call_fd_prestat(struct call *c)
 int call_fd_close(struct call *c)
 {
 	struct stream *s;
-	int r = find_socket(c, &s);
+	int r = call_fd_find_socket(c, &s);
 
 	if (r < 0)
 		return r;
@@ -144,7 +143,6 @@ void call_fd_renumbered(const struct call *c)
  */
 int call_clock_time_get(struct call *c)
 {
-	struct timespec now;
 	uint8_t *ret_time;
 	int r;
 
@@ -153,7 +151,8 @@ int call_clock_time_get(struct call *c)
 	r = guest_mem_at(&c->mem, c->arg[2], 1, sizeof(uint64_t), &ret_time);
 	if (r < 0)
 		return r;
-	clock_gettime(c->arg[0] == WASI_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &now);
-	guest_store_u64(ret_time, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	guest_store_u64(ret_time,
+		(uint64_t)call_clock_ns(
+			c->arg[0] == WASI_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC));
 	return 0;
 }

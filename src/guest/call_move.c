@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading and writing: sockets and standard streams. Where the answer goes is checked before
- * anything is done, so that no byte is lost to a bad pointer.
+ * Reading and writing: sockets and standard streams. All of the guest's pointers are checked before
+ * a byte moves, so that none is lost to a bad one.
+ *
+ * Host descriptors never block (but for standard streams of the process, which are waited for
+ * first); where the guest expects to block, call_wait() does so in their place. Each move of a
+ * visitor's bytes leaves a note in its struct stream, by which a drain knows later whether that
+ * visitor waits for an answer (drain.c).
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -10,15 +15,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "guest/call.h"
+#include "guest/call_move.h"
 #include "guest/drain.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"
 
 /* Buffers that one call moves at most; what is in the others is left for the guest's next call. */
 #define IOV_CAP 64
-
-#define NS_PER_MS 1000000
 
 ssize_t call_move_recv(int fd, struct call_move *move, struct iovec *iov, size_t len)
 {
@@ -49,23 +52,23 @@ ssize_t call_move_send(int fd, struct call_move *move, struct iovec *iov, size_t
 	return sendmsg(fd, &msg, MSG_NOSIGNAL);
 }
 
-static ssize_t move_read(int fd, struct call_move *move, struct iovec *iov, size_t len)
+static ssize_t call_move_readv(int fd, struct call_move *move, struct iovec *iov, size_t len)
 {
 	return readv(fd, iov, (int)len);
 }
 
-static ssize_t move_write(int fd, struct call_move *move, struct iovec *iov, size_t len)
+static ssize_t call_move_writev(int fd, struct call_move *move, struct iovec *iov, size_t len)
 {
 	return writev(fd, iov, (int)len);
 }
 
-/* Keeps what draining and the supervisor want to know: n bytes were moved, or a negative number for
- * none. */
-static void visitor_moved(struct streams *streams, struct stream *stream,
+/* Notes what a drain and the supervisor will want to know: n bytes have moved, or none if n is
+ * negative. */
+static void call_move_note(struct streams *streams, struct stream *stream,
 	const struct call_move *move, const struct iovec *iov, size_t len, ssize_t n)
 {
 	if (move->in && len > 0)
-		stream->watched = len == 1 && iov->iov_len == 1;
+		stream->probed = len == 1 && iov->iov_len == 1;
 	if (n > 0 && !move->peek) {
 		stream->asked = move->in;
 		stream->moved_ms = streams->drain_ms ? clock_now_ms() : 0;
@@ -76,21 +79,21 @@ static void visitor_moved(struct streams *streams, struct stream *stream,
 
 /* Waits until the stream can move, or until at_ms, or, draining, until the guest is told its end.
  */
-static int stream_wait(const struct call *c, const struct stream *stream,
+static int call_move_wait(const struct call *c, const struct stream *stream,
 	const struct call_move *move, uint64_t at_ms)
 {
 	if (c->streams->drain_ms && move->in && drain_idle_at(c->streams, stream) < at_ms)
 		at_ms = drain_idle_at(c->streams, stream);
 	return call_wait_fd(c, stream->fd, move->in ? POLLIN : POLLOUT,
-		at_ms > INT64_MAX / NS_PER_MS ? INT64_MAX : (int64_t)at_ms * NS_PER_MS);
+		at_ms > INT64_MAX / CALL_NS_PER_MS ? INT64_MAX : (int64_t)at_ms * CALL_NS_PER_MS);
 }
 
 /*
- * Moves once, waiting first or again where the guest expects to block. There is nothing to wait for
- * where no byte is asked for, but for a datagram, which may have none: a stream is asked once all
- * the same, since it may be broken or not connected.
+ * Moves once; waits where the guest expects to block. A guest that asks for no byte has nothing to
+ * wait for, unless it is for a datagram, which may be empty. The host is asked once even so: a
+ * stream may be broken, or not connected.
  */
-static ssize_t stream_move(const struct call *c, struct stream *stream, struct call_move *move,
+static ssize_t call_move_once(const struct call *c, struct stream *stream, struct call_move *move,
 	struct iovec *iov, size_t len)
 {
 	uint64_t timeout_ms = move->in ? stream->recv_timeout_ms : stream->send_timeout_ms;
@@ -99,14 +102,14 @@ static ssize_t stream_move(const struct call *c, struct stream *stream, struct c
 	int r = 0;
 
 	for (;;) {
-		/* A terminal or pipe blocks in the call itself, out of the deadline's reach. */
+		/* readv(2) of a terminal or a pipe blocks, and the deadline could not reach it. */
 		while (stream->kind == STREAM_INPUT && len > 0 && r == 0)
 			r = call_wait_fd(c, stream->fd, POLLIN, INT64_MAX);
 		if (r < 0)
 			return r;
 		n = move->fn(stream->fd, move, iov, len);
 		if (stream->visitor)
-			visitor_moved(c->streams, stream, move, iov, len, n);
+			call_move_note(c->streams, stream, move, iov, len, n);
 		if (n >= 0)
 			return n;
 		if (errno == EINTR)
@@ -121,12 +124,12 @@ static ssize_t stream_move(const struct call *c, struct stream *stream, struct c
 		}
 		if (stream->nonblock || (until_ms != UINT64_MAX && clock_now_ms() >= until_ms))
 			return -EAGAIN;
-		r = stream_wait(c, stream, move, until_ms);
+		r = call_move_wait(c, stream, move, until_ms);
 	}
 }
 
 /* Drops the first n bytes of the vector. */
-static void iov_advance(struct iovec **iov, size_t *len, size_t n)
+static void call_move_advance(struct iovec **iov, size_t *len, size_t n)
 {
 	while (*len > 0 && n >= (*iov)->iov_len) {
 		n -= (*iov)->iov_len;
@@ -139,18 +142,18 @@ static void iov_advance(struct iovec **iov, size_t *len, size_t n)
 	}
 }
 
-/* MSG_WAITALL on a non-blocking socket: the host's own flag would not wait. */
-static ssize_t stream_move_all(const struct call *c, struct stream *stream, struct call_move *move,
+/* What MSG_WAITALL means; the host's own flag doesn't wait on a non-blocking socket. */
+static ssize_t call_move_all(const struct call *c, struct stream *stream, struct call_move *move,
 	struct iovec *iov, size_t len)
 {
 	ssize_t total = 0, n;
 
 	while (len > 0) {
-		n = stream_move(c, stream, move, iov, len);
+		n = call_move_once(c, stream, move, iov, len);
 		if (n <= 0)
 			return total > 0 ? total : n;
 		total += n;
-		iov_advance(&iov, &len, (size_t)n);
+		call_move_advance(&iov, &len, (size_t)n);
 	}
 	return total;
 }
@@ -170,12 +173,22 @@ int call_move(struct call *c, struct stream *stream, struct call_move *move)
 	if (r < 0)
 		return r;
 	if (move->all && !stream->nonblock && !stream->datagram)
-		n = stream_move_all(c, stream, move, iov, len);
+		n = call_move_all(c, stream, move, iov, len);
 	else
-		n = stream_move(c, stream, move, iov, len);
+		n = call_move_once(c, stream, move, iov, len);
 	if (n < 0)
 		return call_failed((int)n);
 	guest_store_u32(ret_n, (uint32_t)n);
+	return 0;
+}
+
+int call_move_set_flags(struct call_move *move, uint32_t flags)
+{
+	if (flags & ~(uint32_t)(WASI_RECV_PEEK | WASI_RECV_WAITALL))
+		return -EINVAL;
+	/* Both together: what is peeked at stays there, and would be counted again. */
+	move->all = flags == WASI_RECV_WAITALL;
+	move->peek = flags & WASI_RECV_PEEK;
 	return 0;
 }
 
@@ -185,22 +198,18 @@ int call_sock_recv(struct call *c)
 	struct call_move move = {
 		.fn = call_move_recv,
 		.in = true,
-		.all = c->arg[3] == WASI_RECV_WAITALL,
-		.peek = c->arg[3] & WASI_RECV_PEEK,
 		.ret_arg = 4,
 	};
 	struct stream *stream;
 	uint8_t *ret_flags;
 	int r = call_find_socket(c, &stream);
 
-	if (r != 0)
-		return r;
-	if (c->arg[3] & ~(uint32_t)(WASI_RECV_PEEK | WASI_RECV_WAITALL))
-		return -EINVAL;
-	r = guest_mem_at(&c->mem, c->arg[5], 1, sizeof(uint16_t), &ret_flags);
-	if (r < 0)
-		return r;
-	r = call_move(c, stream, &move);
+	if (r == 0)
+		r = call_move_set_flags(&move, c->arg[3]);
+	if (r == 0)
+		r = guest_mem_at(&c->mem, c->arg[5], 1, sizeof(uint16_t), &ret_flags);
+	if (r == 0)
+		r = call_move(c, stream, &move);
 	if (r == 0)
 		guest_store_u16(ret_flags, move.truncated ? WASI_RECV_TRUNCATED : 0);
 	return r;
@@ -218,32 +227,32 @@ int call_sock_send(struct call *c)
 	return c->arg[3] ? -EINVAL : call_move(c, stream, &move);
 }
 
+/* A standard stream is no socket of the host: `standard` moves its bytes. */
+static int call_move_fd(struct call *c, struct call_move *move, enum stream_kind kind,
+	ssize_t (*standard)(int fd, struct call_move *move, struct iovec *iov, size_t len))
+{
+	struct stream *stream = streams_find(c->streams, c->arg[0]);
+
+	if (!stream || (stream->kind != STREAM_INPUT && stream->kind != STREAM_OUTPUT))
+		return call_find_socket(c, &stream) ?: call_move(c, stream, move);
+	if (stream->kind != kind)
+		return -EBADF;
+	move->fn = standard;
+	return call_move(c, stream, move);
+}
+
 /* fd_read(fd, iovs, iovs_len, ret_n) */
 int call_fd_read(struct call *c)
 {
-	struct stream *stream = streams_find(c->streams, c->arg[0]);
 	struct call_move move = { .fn = call_move_recv, .in = true, .ret_arg = 3 };
 
-	if (stream && stream->kind == STREAM_INPUT) {
-		move.fn = move_read;
-		return call_move(c, stream, &move);
-	}
-	if (stream && stream->kind == STREAM_OUTPUT)
-		return -EBADF;
-	return call_find_socket(c, &stream) ?: call_move(c, stream, &move);
+	return call_move_fd(c, &move, STREAM_INPUT, call_move_readv);
 }
 
 /* fd_write(fd, iovs, iovs_len, ret_n) */
 int call_fd_write(struct call *c)
 {
-	struct stream *stream = streams_find(c->streams, c->arg[0]);
 	struct call_move move = { .fn = call_move_send, .ret_arg = 3 };
 
-	if (stream && stream->kind == STREAM_OUTPUT) {
-		move.fn = move_write;
-		return call_move(c, stream, &move);
-	}
-	if (stream && stream->kind == STREAM_INPUT)
-		return -EBADF;
-	return call_find_socket(c, &stream) ?: call_move(c, stream, &move);
+	return call_move_fd(c, &move, STREAM_OUTPUT, call_move_writev);
 }

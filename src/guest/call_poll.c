@@ -3,14 +3,15 @@
  * poll_oneoff(): clocks, sockets and standard streams together, by one poll(2); every other
  * descriptor that the engine knows is a file or directory and always ready.
  *
- * The guest's memory is read once, into a list of our own: events may be written over the
- * subscriptions.
+ * The steps: read the subscriptions into a list of our own, because the guest may want its events
+ * at the same place; wait until at least one is due; write an event for each that is. What can't be
+ * waited for (a closed descriptor, a clock that we don't have) is due at once, with its error. When
+ * the drain begins in the midst of a wait, the wait begins again, by its rules (poller_drain()).
  */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <time.h>
 
 #include "base/owner.h"
 #include "guest/call.h"
@@ -20,9 +21,6 @@
 
 /* Both directions of every socket that a guest can have, and some clocks and files. */
 #define SUBSCRIPTIONS_MAX (2 * STREAMS_SOCKETS_MAX + 1024)
-
-#define NS_PER_S 1000000000
-#define NS_PER_MS 1000000
 
 struct subscription {
 	uint64_t userdata;
@@ -48,26 +46,18 @@ static void poller_deinit(struct poller *p)
 	free(p->polls);
 }
 
-static int64_t clock_ns(clockid_t id)
-{
-	struct timespec now;
-
-	clock_gettime(id, &now);
-	return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-}
-
 /* Times beyond the end of the host's clock are never. */
-static int64_t saturate(int64_t base, uint64_t ns)
+static int64_t poller_saturate(int64_t base, uint64_t ns)
 {
 	return ns > (uint64_t)(INT64_MAX - base) ? INT64_MAX : base + (int64_t)ns;
 }
 
-static int subscribe_clock(struct poller *p, struct subscription *s, const uint8_t *in)
+static int poller_add_clock(struct poller *p, struct subscription *s, const uint8_t *in)
 {
 	uint64_t timeout = guest_load_u64(in + WASI_SUBSCRIPTION_CLOCK_TIMEOUT);
 	uint16_t flags = guest_load_u16(in + WASI_SUBSCRIPTION_CLOCK_FLAGS);
 	uint32_t clock = guest_load_u32(in + WASI_SUBSCRIPTION_CLOCK);
-	int64_t now = clock_ns(CLOCK_MONOTONIC);
+	int64_t now = call_clock_ns(CLOCK_MONOTONIC);
 
 	if (clock > WASI_CLOCK_THREAD_CPU || (flags & ~WASI_SUB_CLOCK_ABSTIME))
 		return -EINVAL;
@@ -77,20 +67,20 @@ static int subscribe_clock(struct poller *p, struct subscription *s, const uint8
 		return 0;
 	}
 	if (!(flags & WASI_SUB_CLOCK_ABSTIME)) {
-		s->at_ns = saturate(now, timeout);
+		s->at_ns = poller_saturate(now, timeout);
 	} else if (clock == WASI_CLOCK_MONOTONIC) {
-		s->at_ns = saturate(0, timeout);
+		s->at_ns = poller_saturate(0, timeout);
 	} else {
-		uint64_t wall = (uint64_t)clock_ns(CLOCK_REALTIME);
+		uint64_t wall = (uint64_t)call_clock_ns(CLOCK_REALTIME);
 
-		s->at_ns = saturate(now, timeout > wall ? timeout - wall : 0);
+		s->at_ns = poller_saturate(now, timeout > wall ? timeout - wall : 0);
 	}
 	if (s->at_ns < p->until_ns)
 		p->until_ns = s->at_ns;
 	return 0;
 }
 
-static int subscribe_fd(struct call *c, struct subscription *s, struct pollfd *poll,
+static int poller_add_fd(struct call *c, struct subscription *s, struct pollfd *poll,
 	const uint8_t *in, uint8_t *scratch)
 {
 	uint32_t fd = guest_load_u32(in + WASI_SUBSCRIPTION_FD);
@@ -129,9 +119,9 @@ static int poller_read(struct poller *p, struct call *c, const uint8_t *in, uint
 		if (s->type > WASI_EVENT_FD_WRITE)
 			return -EINVAL;
 		if (s->type == WASI_EVENT_CLOCK)
-			r = subscribe_clock(p, s, copy);
+			r = poller_add_clock(p, s, copy);
 		else
-			r = subscribe_fd(c, s, &p->polls[i], copy, out);
+			r = poller_add_fd(c, s, &p->polls[i], copy, out);
 		if (r < 0)
 			return r;
 		if (s->now)
@@ -141,8 +131,9 @@ static int poller_read(struct poller *p, struct call *c, const uint8_t *in, uint
 }
 
 /*
- * Draining: the listener has what came back and nothing else, and an idle connection is told its
- * end when it is time.
+ * The rules of a drain: the listener is ready for a connection that came back (drain.h) and for
+ * nothing else, and a connection becomes readable when it has been idle, so that the guest reads
+ * its end. Returns when the first of these is due, on the monotonic clock.
  */
 static int64_t poller_drain(struct poller *p, const struct streams *streams)
 {
@@ -161,10 +152,11 @@ static int64_t poller_drain(struct poller *p, const struct streams *streams)
 			at_ms = drain_idle_at(streams, s->stream);
 		}
 	}
-	return saturate(0, at_ms > INT64_MAX / NS_PER_MS ? INT64_MAX : at_ms * NS_PER_MS);
+	return poller_saturate(
+		0, at_ms > INT64_MAX / CALL_NS_PER_MS ? INT64_MAX : at_ms * CALL_NS_PER_MS);
 }
 
-static bool subscription_is_due(const struct subscription *s, const struct pollfd *poll,
+static bool poller_is_due(const struct subscription *s, const struct pollfd *poll,
 	const struct streams *streams, int64_t now)
 {
 	if (s->now)
@@ -176,7 +168,8 @@ static bool subscription_is_due(const struct subscription *s, const struct pollf
 		       drain_is_idle(streams, s->stream));
 }
 
-static void event_write(uint8_t *out, const struct subscription *s, const struct pollfd *poll)
+static void poller_write_event(
+	uint8_t *out, const struct subscription *s, const struct pollfd *poll)
 {
 	int bytes = 0;
 
@@ -186,11 +179,13 @@ static void event_write(uint8_t *out, const struct subscription *s, const struct
 	out[WASI_EVENT_TYPE] = s->type;
 	if (s->type == WASI_EVENT_CLOCK || s->error)
 		return;
-	/* A listener has no bytes, and of a file nobody knows; some programs take 0 for the end. */
+	/* Say 1 of what nobody knows, a listener's bytes or a file's: some programs take 0 for the
+	 * end. */
 	if (s->type == WASI_EVENT_FD_WRITE || poll->fd < 0 || ioctl(poll->fd, FIONREAD, &bytes) < 0)
 		bytes = 1;
 	guest_store_u64(out + WASI_EVENT_NBYTES, (uint64_t)bytes);
-	/* Not for a peer that only ended its own direction: it still waits for the answer. */
+	/* POLLRDHUP is no hangup: a peer that only ended its own direction still waits for the
+	 * answer. */
 	if (poll->fd >= 0 && (poll->revents & (POLLHUP | POLLERR)))
 		guest_store_u16(out + WASI_EVENT_FLAGS, WASI_EVENT_HANGUP);
 }
@@ -212,13 +207,13 @@ static int poller_run(struct poller *p, const struct call *c, uint8_t *out, uint
 		r = call_wait(c, p->polls, p->len, until);
 		if (r < 0)
 			return r;
-		now = clock_ns(CLOCK_MONOTONIC);
+		now = call_clock_ns(CLOCK_MONOTONIC);
 		for (uint32_t i = 0; i < p->len; i++) {
 			struct subscription *s = &p->subscriptions[i];
 
-			if (!subscription_is_due(s, &p->polls[i], c->streams, now))
+			if (!poller_is_due(s, &p->polls[i], c->streams, now))
 				continue;
-			event_write(out + (size_t)n++ * WASI_EVENT_SIZE, s, &p->polls[i]);
+			poller_write_event(out + (size_t)n++ * WASI_EVENT_SIZE, s, &p->polls[i]);
 			if (s->stream && s->stream->kind == STREAM_LISTENER)
 				s->stream->announced = true;
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accepting and shutting down. Where the answer goes is checked before anything is done, so that no
- * connection is lost to a bad pointer.
+ * Accepting and shutting down. The place of the answer is checked before a connection is accepted,
+ * so that none is lost to a bad pointer.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -33,16 +33,16 @@ int call_find_socket(const struct call *c, struct stream **ret_stream)
 }
 
 /* Accepts one connection, waiting where the guest expects to block. */
-static int listener_accept(const struct call *c, struct stream *listener, int *ret_fd)
+static int call_sock_accept_from(const struct call *c, struct stream *listener, int *ret_fd)
 {
-	/* The connection that poll_oneoff() has announced may be another instance's by now: who
-	 * waits for several things at once must not wait here for one of them. */
+	/* Another instance may have taken the connection that poll_oneoff() has announced. A guest
+	 * that polls waits for several things at once: it must not be held up here by one. */
 	bool nonblock = listener->nonblock || listener->announced;
 	int fd, r;
 
 	listener->announced = false;
 	for (;;) {
-		/* A guest that blocks here for ever does nothing any more for those it has. */
+		/* A guest that waits here for ever would never serve the visitors that it has. */
 		if (drain_check(c->streams))
 			return nonblock ? -EAGAIN : -ESHUTDOWN;
 		fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -75,10 +75,10 @@ int call_accept(struct call *c, uint32_t flags, uint8_t *ret_number)
 		return -EINVAL;
 	number = drain_return(c->streams, flags & WASI_FDFLAG_NONBLOCK);
 	if (number == STREAMS_NO_FD) {
-		r = listener_accept(c, listener, &fd);
+		r = call_sock_accept_from(c, listener, &fd);
 		if (r < 0)
 			return call_failed(r);
-		/* Neither interface has this option, so no guest can ask for it itself. */
+		/* Neither WASI nor WasmEdge has this option, so no guest can ask for it. */
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		r = streams_add_visitor(c->streams, fd, flags & WASI_FDFLAG_NONBLOCK, &number);
 		if (r < 0)
@@ -118,7 +118,7 @@ int call_sock_shutdown(struct call *c)
 		return -EINVAL;
 	if (shutdown(stream->fd, hows[c->arg[1]]) < 0)
 		return -errno;
-	/* All is said: nothing can be cut any more. */
+	/* The guest has said all that it wants to say: its end can be an ordinary one. */
 	if (stream->visitor && (c->arg[1] & WASI_SHUT_WR))
 		sockopt_lift_reset(stream->fd);
 	return 0;

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a program writes goes to a file in memory whose size the kernel keeps (F_SEAL_GROW), and is
- * looked at when the program has ended: a trap half-way shows nothing of it.
+ * A request, from its arrival to its answer, on a worker thread of serve/: variables and body
+ * become an instance's environment and standard input; the instance runs to its end, at most for
+ * the config's time; then what it has written is looked at, and sent as a whole or not at all. So a
+ * visitor sees nothing of a program that trapped half-way. Between requests nothing is kept but the
+ * compiled module.
+ *
+ * What a program writes goes to a file in memory that can't grow (F_SEAL_GROW), so the kernel ends
+ * a response that is too long. The file is the request's, until serve/ takes it over to send it.
  */
 #include "guest/cgi.h"
 
@@ -26,6 +32,7 @@
 #include "guest/guest_exit.h"
 #include "guest/wasm_instance.h"
 #include "guest/compiled.h"
+#include "net/addr.h"
 #include "serve/cgi_env.h"
 #include "serve/cgi_response.h"
 #include "serve/serve_request.h"
@@ -33,7 +40,7 @@
 
 #define LOG "cgi"
 
-/* Where the response is all in here, it is sent at once with its head. */
+/* A response that is no longer than this is sent at once with its head. */
 #define OUTPUT_READ (2 * CGI_HEAD_MAX)
 
 /* One page more than a response may have, so that one that is too long can be told. */
@@ -56,12 +63,12 @@ static void cgi_close(struct cgi *c)
 }
 
 /*
- * Standard error once more, non-blocking: a pipe whose reader is slow would hold up a program in
- * the middle of a call, beyond its time. The mode belongs to what was opened, and that of
- * descriptor 2 is shared with whoever has given it to us; so a pipe is opened anew (proc(5),
- * /proc/self/fd). Anything else doesn't block for long.
+ * Opens standard error once more, non-blocking: a pipe whose reader is slow would hold up a program
+ * in the middle of a call, beyond its time. O_NONBLOCK belongs to the open file, which descriptor 2
+ * shares with whoever has given it to us; so a pipe is opened anew (proc(5), /proc/self/fd).
+ * Nothing else blocks for long.
  */
-static int open_error(void)
+static int cgi_open_err(void)
 {
 	struct stat st;
 	int fd = -1;
@@ -71,7 +78,7 @@ static int open_error(void)
 	return fd >= 0 ? fd : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 }
 
-static int open_output(void)
+static int cgi_open_out(void)
 {
 	_cleanup_(fd_closep) int fd = memfd_create("response", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -82,7 +89,7 @@ static int open_output(void)
 }
 
 /* The address in numbers; empty for one of another family. */
-static void peer_text(const struct sockaddr *sa, char out[INET6_ADDRSTRLEN])
+static void cgi_peer_text(const struct sockaddr *sa, char out[INET6_ADDRSTRLEN])
 {
 	const void *address = sa->sa_family == AF_INET6
 				      ? (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr
@@ -92,22 +99,22 @@ static void peer_text(const struct sockaddr *sa, char out[INET6_ADDRSTRLEN])
 		out[0] = '\0';
 }
 
-struct header_sink {
+struct cgi_headers {
 	struct cgi_env *env;
 	int r;
 };
 
-static void add_header(void *data, const char *name, const char *value)
+static void cgi_add_header(void *data, const char *name, const char *value)
 {
-	struct header_sink *sink = data;
+	struct cgi_headers *sink = data;
 
 	if (sink->r == 0)
 		sink->r = cgi_env_add_header(sink->env, name, value);
 }
 
-static int make_env(const struct cgi *c, struct serve_request *request, struct cgi_env *env)
+static int cgi_make_env(const struct cgi *c, struct serve_request *request, struct cgi_env *env)
 {
-	struct header_sink sink = { .env = env };
+	struct cgi_headers sink = { .env = env };
 	char peer[INET6_ADDRSTRLEN];
 	struct cgi_request meta = {
 		.method = serve_request_method(request),
@@ -121,14 +128,14 @@ static int make_env(const struct cgi *c, struct serve_request *request, struct c
 	};
 
 	(void)serve_request_body(request, &meta.body_len);
-	peer_text(serve_request_peer(request), peer);
+	cgi_peer_text(serve_request_peer(request), peer);
 	sink.r = cgi_env_init(env, &meta);
 	if (sink.r == 0)
-		serve_request_headers(request, add_header, &sink);
+		serve_request_headers(request, cgi_add_header, &sink);
 	return sink.r;
 }
 
-static void refuse(struct serve_request *request, unsigned status, const char *why)
+static void cgi_refuse(struct serve_request *request, unsigned status, const char *why)
 {
 	char path[256];
 	const char *raw = serve_request_path(request);
@@ -139,14 +146,14 @@ static void refuse(struct serve_request *request, unsigned status, const char *w
 }
 
 /* Sends what is in the file: its first len bytes, of which head has as many as it holds. */
-static void reply_output(
+static void cgi_reply_output(
 	struct serve_request *request, int *fd, uint64_t len, char *head, size_t head_len)
 {
 	struct cgi_response response;
 	char why[CGI_WHY_MAX];
 
 	if (cgi_response_parse(head, head_len, &response, why) < 0) {
-		refuse(request, BAD_GATEWAY, why);
+		cgi_refuse(request, BAD_GATEWAY, why);
 		return;
 	}
 	/* These have no document, whatever the program says. */
@@ -158,7 +165,7 @@ static void reply_output(
 			"it has written %" PRIu64 " of the %" PRIu64
 			" bytes that its Content-Length says",
 			len - response.body, response.length);
-		refuse(request, BAD_GATEWAY, why);
+		cgi_refuse(request, BAD_GATEWAY, why);
 		return;
 	}
 	if (len <= head_len)
@@ -172,43 +179,43 @@ static void reply_output(
 		serve_reply_header(request, response.fields[i].name, response.fields[i].value);
 }
 
-static void answer_from(struct serve_request *request, int *fd)
+static void cgi_answer_from(struct serve_request *request, int *fd)
 {
 	off_t len = lseek(*fd, 0, SEEK_CUR);
 	size_t head_len = (size_t)min_u64((uint64_t)len, OUTPUT_READ);
 	char *head;
 
 	if (len > CGI_OUTPUT_MAX) {
-		refuse(request, BAD_GATEWAY, "its response is longer than 32 MiB");
+		cgi_refuse(request, BAD_GATEWAY, "its response is longer than 32 MiB");
 		return;
 	}
 	if (!serve_request_hold(request, (uint64_t)len))
 		return;
 	head = malloc(head_len + 1);
 	if (head && pread(*fd, head, head_len, 0) == (ssize_t)head_len)
-		reply_output(request, fd, (uint64_t)len, head, head_len);
+		cgi_reply_output(request, fd, (uint64_t)len, head, head_len);
 	else
 		serve_reply_status(request, BUSY);
 	free(head);
 }
 
 /* What an end means for the visitor. */
-static void answer_after(struct serve_request *request, const struct guest_end *end, int *fd)
+static void cgi_answer_after(struct serve_request *request, const struct guest_end *end, int *fd)
 {
 	switch (end->reason) {
 	case GUEST_EXIT_OWN:
 		if (end->code != 0)
 			log_warn(LOG, "the program has ended with code %" PRIu32, end->code);
-		answer_from(request, fd);
+		cgi_answer_from(request, fd);
 		break;
 	case GUEST_EXIT_DEADLINE:
-		refuse(request, LATE, end->why);
+		cgi_refuse(request, LATE, end->why);
 		break;
 	case GUEST_EXIT_TRAP:
-		refuse(request, BAD_GATEWAY, end->why);
+		cgi_refuse(request, BAD_GATEWAY, end->why);
 		break;
 	default:
-		refuse(request, BROKEN, end->why);
+		cgi_refuse(request, BROKEN, end->why);
 	}
 }
 
@@ -220,15 +227,15 @@ static void cgi_answer(void *owner, struct serve_request *request)
 	struct wasm_instance_io io = { .in = c->null, .err = c->err };
 	struct guest_end end;
 	uint64_t body_len;
-	int r = make_env(c, request, &env);
+	int r = cgi_make_env(c, request, &env);
 
 	if (r < 0) {
 		serve_reply_status(request, r == -EINVAL ? BAD_REQUEST : BUSY);
 		return;
 	}
-	out = open_output();
+	out = cgi_open_out();
 	if (out < 0) {
-		refuse(request, BUSY, strerror(-out));
+		cgi_refuse(request, BUSY, strerror(-out));
 		return;
 	}
 	io.out = out;
@@ -239,20 +246,7 @@ static void cgi_answer(void *owner, struct serve_request *request)
 		(void)lseek(io.in, 0, SEEK_SET);
 	}
 	wasm_instance_run(&c->program, &io, &end);
-	answer_after(request, &end, &out);
-}
-
-static uint16_t port_of(int fd)
-{
-	union {
-		struct sockaddr sa;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} addr = { 0 };
-	socklen_t len = sizeof(addr);
-
-	(void)getsockname(fd, &addr.sa, &len);
-	return ntohs(addr.sa.sa_family == AF_INET6 ? addr.in6.sin6_port : addr.in.sin_port);
+	cgi_answer_after(request, &end, &out);
 }
 
 int cgi_run(struct guest_config *config)
@@ -264,11 +258,13 @@ int cgi_run(struct guest_config *config)
 		.owner = &c,
 		.workers = CGI_WORKERS,
 	};
+	struct addr own;
 	int r;
 
-	c.port = port_of(config->listen_fd);
+	if (addr_of_socket(config->listen_fd, &own) == 0)
+		c.port = addr_port(&own);
 	c.null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	c.err = open_error();
+	c.err = cgi_open_err();
 	r = compiled_open(&c.program, config);
 	if (r == 0)
 		r = wasm_instance_check(&c.program);

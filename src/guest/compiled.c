@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The engine is one for the process; instances on any thread take it from here. */
+/*
+ * There is one engine and one compiled module for the process. Both are only read once they are
+ * made, so instances on any thread share them without a lock.
+ */
 #include "guest/compiled.h"
 
 #include <stdbool.h>
@@ -16,7 +19,7 @@
 /* Of wasmtime's C header, whose names of values don't reach ours. */
 enum strategy { STRATEGY_CRANELIFT = 1, STRATEGY_WINCH = 2 };
 
-static int start_engine(struct compiled *p, enum strategy strategy)
+static int compiled_start_engine(struct compiled *p, enum strategy strategy)
 {
 	struct wasm_config_t *config;
 
@@ -34,17 +37,18 @@ static int start_engine(struct compiled *p, enum strategy strategy)
 }
 
 /*
- * Winch compiles in a fifth of Cranelift's time code that is some times slower, and not all of
- * WebAssembly: what it refuses is Cranelift's. Only on x86-64 it is as well kept as that.
+ * Winch compiles in a fifth of Cranelift's time. Its code is a few times slower, and it doesn't
+ * know all of WebAssembly: what it refuses goes to Cranelift. Only on x86-64 is it kept as well as
+ * that.
  */
-static int load(struct compiled *p)
+static int compiled_load(struct compiled *p)
 {
 	struct guest_config *config = p->config;
 	int r = MODULE_NOT_QUICK;
 
 #ifdef __x86_64__
 	if (config->quick) {
-		r = start_engine(p, STRATEGY_WINCH);
+		r = compiled_start_engine(p, STRATEGY_WINCH);
 		if (r == 0)
 			r = wasm_module_load(p->engine, config->module, config->cache, true,
 				&config->end, &p->module);
@@ -53,7 +57,7 @@ static int load(struct compiled *p)
 	}
 #endif
 	if (r == MODULE_NOT_QUICK)
-		r = start_engine(p, STRATEGY_CRANELIFT);
+		r = compiled_start_engine(p, STRATEGY_CRANELIFT);
 	if (r == 0 && !p->module)
 		r = wasm_module_load(
 			p->engine, config->module, config->cache, false, &config->end, &p->module);
@@ -66,7 +70,7 @@ int compiled_open(struct compiled *p, struct guest_config *config)
 	int r;
 
 	*p = (struct compiled){ .config = config };
-	r = load(p);
+	r = compiled_load(p);
 	if (r != 0)
 		return r;
 	r = config->timeout_ms ? ticker_start(&p->ticker, p->engine) : 0;

@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The signal sets a flag and makes an eventfd readable: the flag is what counts, the descriptor
- * wakes who waits. What is known of a connection is kept in its struct stream.
+ * The events of a drain, in their order:
+ *
+ *   1. SIGUSR1 comes. The handler sets a flag and makes an eventfd readable. The flag is what
+ * counts; the descriptor only wakes a guest that waits in call_wait().
+ *   2. The guest's next call marks the streams with the time (drain_check()). From then on nobody
+ *      is accepted: a listener that doesn't block says EAGAIN, and a guest that would wait for one
+ *      visitor more ends there.
+ *   3. A visitor's connection has been idle for DRAIN_IDLE_MS: the guest's read gives the end of
+ * the stream, and the stream is marked `ended` (call_move.c).
+ *   4. The guest closes it (drain_leave()). If a request has come in the meantime, the connection
+ * is STREAM_RETURNED, and the guest gets it again as a new one (drain_return()). If not, the
+ * visitor is told the end, and the socket is kept as STREAM_LEFT.
+ *   5. No visitor is left (drain_is_over()): the guest's call ends its run, and drain_end() waits
+ * for the visitors' ends.
+ *
+ * What is known of a connection is kept in its struct stream. Only a program that runs once is
+ * drained here; in a server of requests (cgi.c, files) serve/ does it.
  */
 #include "guest/drain.h"
 
@@ -70,9 +85,9 @@ bool drain_is_over(const struct streams *s)
 
 uint64_t drain_idle_at(const struct streams *s, const struct stream *stream)
 {
-	/* A read of a single byte is a server's watch for the visitor's end while it answers: Go's
-	 * does so. */
-	if (!stream->visitor || stream->asked || stream->watched)
+	/* A server that reads a single byte while it answers wants to notice the visitor's end:
+	 * Go's net/http does so in the background. */
+	if (!stream->visitor || stream->asked || stream->probed)
 		return UINT64_MAX;
 	return (stream->moved_ms > s->drain_ms ? stream->moved_ms : s->drain_ms) + DRAIN_IDLE_MS;
 }
@@ -84,7 +99,7 @@ bool drain_is_idle(const struct streams *s, struct stream *stream)
 
 	if (now < drain_idle_at(s, stream))
 		return false;
-	/* The visitor still reads what was written. */
+	/* Bytes that the visitor has not acknowledged: it still reads the answer. */
 	if (ioctl(stream->fd, SIOCOUTQ, &queued) == 0 && queued > 0)
 		stream->moved_ms = now;
 	return queued == 0;
@@ -123,7 +138,7 @@ uint32_t drain_return(struct streams *s, bool nonblock)
 }
 
 /* Reads away what is there. False once the visitor has closed. */
-static bool visitor_stays(int fd)
+static bool drain_visitor_stays(int fd)
 {
 	char scrap[4096];
 	ssize_t n;
@@ -151,7 +166,7 @@ void drain_end(struct streams *s)
 	do {
 		stay = 0;
 		for (nfds_t i = 0; i < n; i++)
-			if (visitor_stays(fds[i].fd))
+			if (drain_visitor_stays(fds[i].fd))
 				fds[stay++] = fds[i];
 		n = stay;
 		now = clock_now_ms();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One function per option, found by a table. */
+/* One function per option, and one table of them. */
 #include "guest/guest_config.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "guest/guest_exit.h"
 #include "serve/field.h"
 
-static int option_dir(struct guest_config *c, char *arg)
+static int guest_config_set_dir(struct guest_config *c, char *arg)
 {
 	const char *separator = strstr(arg, "::");
 	size_t host_len = separator ? (size_t)(separator - arg) : strlen(arg);
@@ -30,7 +30,7 @@ static int option_dir(struct guest_config *c, char *arg)
 }
 
 /* NAME alone has the value that it has here: values don't stand where everybody can read them. */
-static int option_env(struct guest_config *c, char *arg)
+static int guest_config_set_env(struct guest_config *c, char *arg)
 {
 	size_t len = strlen(arg);
 
@@ -46,7 +46,7 @@ static int option_env(struct guest_config *c, char *arg)
 	return 0;
 }
 
-static int option_listen_fd(struct guest_config *c, char *arg)
+static int guest_config_set_listen_fd(struct guest_config *c, char *arg)
 {
 	uint16_t fd;
 	int r = parse_u16(arg, strlen(arg), &fd);
@@ -58,7 +58,7 @@ static int option_listen_fd(struct guest_config *c, char *arg)
 	return 0;
 }
 
-static int option_status_fd(struct guest_config *c, char *arg)
+static int guest_config_set_status_fd(struct guest_config *c, char *arg)
 {
 	uint16_t fd;
 	int r = parse_u16(arg, strlen(arg), &fd);
@@ -68,43 +68,43 @@ static int option_status_fd(struct guest_config *c, char *arg)
 	return r;
 }
 
-static int option_memory_max(struct guest_config *c, char *arg)
+static int guest_config_set_memory_max(struct guest_config *c, char *arg)
 {
 	return parse_u64(arg, strlen(arg), 1, UINT64_C(1) << 32, &c->memory_max);
 }
 
-static int option_cache(struct guest_config *c, char *arg)
+static int guest_config_set_cache(struct guest_config *c, char *arg)
 {
 	c->cache = arg;
 	return 0;
 }
 
-static int option_timeout(struct guest_config *c, char *arg)
+static int guest_config_set_timeout(struct guest_config *c, char *arg)
 {
 	c->has_timeout = true;
 	c->timeout_ms = 0;
 	return strcmp(arg, "none") == 0 ? 0 : parse_duration_ms(arg, &c->timeout_ms);
 }
 
-static int option_cgi(struct guest_config *c, char *arg)
+static int guest_config_set_cgi(struct guest_config *c, char *arg)
 {
 	c->mode = GUEST_CGI;
 	return 0;
 }
 
-static int option_files(struct guest_config *c, char *arg)
+static int guest_config_set_files(struct guest_config *c, char *arg)
 {
 	c->mode = GUEST_FILES;
 	return 0;
 }
 
-static int option_fallback(struct guest_config *c, char *arg)
+static int guest_config_set_fallback(struct guest_config *c, char *arg)
 {
 	c->fallback = arg;
 	return 0;
 }
 
-static int option_header(struct guest_config *c, char *arg)
+static int guest_config_set_header(struct guest_config *c, char *arg)
 {
 	if (field_refusal(arg))
 		return -EINVAL;
@@ -112,13 +112,13 @@ static int option_header(struct guest_config *c, char *arg)
 	return 0;
 }
 
-static int option_quick(struct guest_config *c, char *arg)
+static int guest_config_set_quick(struct guest_config *c, char *arg)
 {
 	c->quick = true;
 	return 0;
 }
 
-static int option_verbose(struct guest_config *c, char *arg)
+static int guest_config_set_verbose(struct guest_config *c, char *arg)
 {
 	c->verbose = true;
 	return 0;
@@ -129,23 +129,23 @@ static const struct {
 	int has_arg;
 	int (*fn)(struct guest_config *c, char *arg);
 } options[] = {
-	{ "cache", required_argument, option_cache },
-	{ "cgi", no_argument, option_cgi },
-	{ "dir", required_argument, option_dir },
-	{ "env", required_argument, option_env },
-	{ "fallback", required_argument, option_fallback },
-	{ "files", no_argument, option_files },
-	{ "header", required_argument, option_header },
-	{ "listen-fd", required_argument, option_listen_fd },
-	{ "memory-max", required_argument, option_memory_max },
-	{ "quick", no_argument, option_quick },
-	{ "status-fd", required_argument, option_status_fd },
-	{ "timeout", required_argument, option_timeout },
-	{ "verbose", no_argument, option_verbose },
+	{ "cache", required_argument, guest_config_set_cache },
+	{ "cgi", no_argument, guest_config_set_cgi },
+	{ "dir", required_argument, guest_config_set_dir },
+	{ "env", required_argument, guest_config_set_env },
+	{ "fallback", required_argument, guest_config_set_fallback },
+	{ "files", no_argument, guest_config_set_files },
+	{ "header", required_argument, guest_config_set_header },
+	{ "listen-fd", required_argument, guest_config_set_listen_fd },
+	{ "memory-max", required_argument, guest_config_set_memory_max },
+	{ "quick", no_argument, guest_config_set_quick },
+	{ "status-fd", required_argument, guest_config_set_status_fd },
+	{ "timeout", required_argument, guest_config_set_timeout },
+	{ "verbose", no_argument, guest_config_set_verbose },
 };
 
 /* getopt's view of the table: the value of each is its index. */
-static int next_option(int argc, char **argv)
+static int guest_config_next(int argc, char **argv)
 {
 	struct option table[ARRAY_LEN(options) + 1] = { 0 };
 	int i;
@@ -178,7 +178,7 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 	};
 	if (!c->dirs || !c->env || !c->fields)
 		return guest_fail(&c->end, GUEST_EXIT_SETUP, "out of memory");
-	while ((i = next_option(argc, argv)) >= 0) {
+	while ((i = guest_config_next(argc, argv)) >= 0) {
 		int r = options[i].fn(c, optarg);
 
 		if (r > 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known of an end, and what is said of it. */
+/* The words about an end are made where it is known, and printed once, by guest_end_tell(). */
 #include "guest/guest_exit.h"
 
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bounds of the guest's memory. All sums are made in 64 bits, in which 32-bit addresses and counts
- * can't overflow.
+ * The bounds of the guest's memory. All sums are made in 64 bits: there a 32-bit address, count and
+ * size can't overflow.
  */
 #include "guest/guest_mem.h"
 

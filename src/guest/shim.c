@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The calls between the guest, call_table and the engine. The guest's memory is looked up at the
- * first call and kept: it is the store's, and doesn't change for an instance.
+ * Each call of the guest enters in shim_enter() and takes one of three ways:
+ *
+ *   - a function of call_table answers it, and the guest runs on with WASI's code;
+ *   - the function says CALL_FORWARD: the engine's own function answers it, through the trampoline,
+ *     and if that succeeds, the row's `after` notes here what has changed there;
+ *   - the guest's run ends. A function of the host has only a trap for that: `exited` of its struct
+ *     streams tells those that the guest or a drain has wanted from the others.
+ *
+ * At the start of an instance the engine's WASI is in the linker already. shim_new() keeps the
+ * engine's function of each row as `original`, and only then defines ours over it. The trampoline
+ * waits until the first call: it imports the guest's memory, which doesn't exist before the guest
+ * does.
+ *
+ * That memory is looked up at the first call and kept, because an instance has the same one until
+ * its end. Where its bytes are is asked at every call: they may move while the guest runs
+ * (memory.grow). The engine holds pointers to the bindings for as long as the store lives. So the
+ * shim outlives the store, and its bindings are arrays that never grow.
  */
 #include "guest/shim.h"
 
@@ -17,13 +32,14 @@
 #include "guest/drain.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"
+#include "guest/wasm_module.h"
 #include "guest/wasmedge.h"
 
 /* Rows of call_table, and of wasmedge_table, asserted below. */
 #define CALLS_MAX 16
 
 /* What the engine hands back with a call: which one it is, and of whom. */
-struct binding {
+struct shim_binding {
 	struct shim *shim;
 	const struct call_entry *entry;
 	struct wasmtime_func original; /* the engine's own */
@@ -36,8 +52,8 @@ struct shim {
 	uint64_t deadline_ms;
 	bool has_memory, has_trampoline;
 	struct wasmtime_extern memory;
-	struct binding bindings[CALLS_MAX];
-	struct binding
+	struct shim_binding bindings[CALLS_MAX];
+	struct shim_binding
 		sockets[CALLS_MAX]; /* those that the module imports; they have no original */
 };
 
@@ -48,7 +64,7 @@ struct shim_call {
 	struct wasmtime_context *context;
 };
 
-static void write_type(FILE *out, const struct call_entry *entry)
+static void shim_write_type(FILE *out, const struct call_entry *entry)
 {
 	fputs("(param", out);
 	for (const char *param = entry->params; *param; param++)
@@ -57,7 +73,7 @@ static void write_type(FILE *out, const struct call_entry *entry)
 }
 
 /* The trampoline in WASM's text format; -ENOMEM is told as NULL. */
-static char *trampoline_text(size_t *ret_len)
+static char *shim_trampoline_text(size_t *ret_len)
 {
 	char *text = NULL;
 	FILE *out = open_memstream(&text, ret_len);
@@ -67,13 +83,13 @@ static char *trampoline_text(size_t *ret_len)
 	fputs("(module", out);
 	for (size_t i = 0; i < call_table_len; i++) {
 		fprintf(out, "(import \"wasi\" \"%s\" (func ", call_table[i].name);
-		write_type(out, &call_table[i]);
+		shim_write_type(out, &call_table[i]);
 		fputs("))", out);
 	}
 	fputs("(import \"guest\" \"memory\" (memory 0)) (export \"memory\" (memory 0))", out);
 	for (size_t i = 0; i < call_table_len; i++) {
 		fprintf(out, "(func (export \"%s\") ", call_table[i].name);
-		write_type(out, &call_table[i]);
+		shim_write_type(out, &call_table[i]);
 		for (size_t j = 0; call_table[i].params[j]; j++)
 			fprintf(out, " local.get %zu", j);
 		fprintf(out, " call %zu)", i);
@@ -92,7 +108,7 @@ struct wasmtime_error *shim_trampoline_new(
 	struct wasm_byte_vec_t bytes = { 0 };
 	struct wasmtime_error *error;
 	size_t len;
-	char *text = trampoline_text(&len);
+	char *text = shim_trampoline_text(&len);
 
 	if (!text)
 		return wasmtime_error_new("out of memory");
@@ -104,9 +120,9 @@ struct wasmtime_error *shim_trampoline_new(
 	return error;
 }
 
-/* Instantiates the trampoline and finds its functions. A trap can't come from it: it has no start.
- */
-static struct wasmtime_error *trampoline_start(struct shim *s, struct wasmtime_context *context)
+/* Instantiates the trampoline and finds its functions. It has no start function that could trap. */
+static struct wasmtime_error *shim_trampoline_start(
+	struct shim *s, struct wasmtime_context *context)
 {
 	struct wasmtime_extern imports[CALLS_MAX + 1], export;
 	struct wasmtime_instance instance;
@@ -134,7 +150,7 @@ static struct wasmtime_error *trampoline_start(struct shim *s, struct wasmtime_c
 	return NULL;
 }
 
-static struct wasm_trap_t *trap_from_error(struct wasmtime_error *error)
+static struct wasm_trap_t *shim_trap_from_error(struct wasmtime_error *error)
 {
 	struct wasm_byte_vec_t text;
 	struct wasm_trap_t *trap;
@@ -146,24 +162,24 @@ static struct wasm_trap_t *trap_from_error(struct wasmtime_error *error)
 	return trap;
 }
 
-/* Has the engine answer; the result is in values[0], and taken note of if it is success. */
-static struct wasm_trap_t *forward(
-	struct shim_call *c, struct binding *b, union wasmtime_val_raw *values, size_t len)
+/* Lets the engine answer. The result is in values[0]. */
+static struct wasm_trap_t *shim_forward(
+	struct shim_call *c, struct shim_binding *b, union wasmtime_val_raw *values, size_t len)
 {
 	struct wasm_trap_t *trap = NULL;
 	struct wasmtime_error *error = NULL;
 
 	if (!c->shim->has_trampoline)
-		error = trampoline_start(c->shim, c->context);
+		error = shim_trampoline_start(c->shim, c->context);
 	if (!error)
 		error = wasmtime_func_call_unchecked(c->context, &b->forward, values, len, &trap);
 	if (!error && !trap && b->entry->after && values[0].i32 == WASI_ESUCCESS)
 		b->entry->after(&c->call);
-	return error ? trap_from_error(error) : trap;
+	return error ? shim_trap_from_error(error) : trap;
 }
 
 /* struct call's check_fd(): asks the engine for the descriptor's status. */
-static int check_fd(struct call *call, uint32_t fd, uint8_t *scratch)
+static int shim_check_fd(struct call *call, uint32_t fd, uint8_t *scratch)
 {
 	struct shim_call *c = (struct shim_call *)call;
 	union wasmtime_val_raw values[2] = {
@@ -175,7 +191,7 @@ static int check_fd(struct call *call, uint32_t fd, uint8_t *scratch)
 	for (size_t i = 0; i < call_table_len; i++) {
 		if (call_table[i].fn != call_fd_fdstat_get)
 			continue;
-		trap = forward(c, &c->shim->bindings[i], values, ARRAY_LEN(values));
+		trap = shim_forward(c, &c->shim->bindings[i], values, ARRAY_LEN(values));
 		if (trap) {
 			wasm_trap_delete(trap);
 			return WASI_EIO;
@@ -185,7 +201,7 @@ static int check_fd(struct call *call, uint32_t fd, uint8_t *scratch)
 	return WASI_EBADF;
 }
 
-static bool find_memory(struct shim *s, struct wasmtime_caller *caller)
+static bool shim_find_memory(struct shim *s, struct wasmtime_caller *caller)
 {
 	static const char name[] = "memory";
 
@@ -202,18 +218,18 @@ static void *shim_enter(
 {
 	static const char no_memory[] = "the module exports no memory";
 	static const char exited[] = "exited";
-	struct binding *b = env;
+	struct shim_binding *b = env;
 	struct shim *s = b->shim;
 	struct shim_call c = {
 		.call = { .streams = s->streams,
 			.deadline_ms = s->deadline_ms,
-			.check_fd = check_fd },
+			.check_fd = shim_check_fd },
 		.shim = s,
 		.context = wasmtime_caller_context(caller),
 	};
 	int r;
 
-	if (!find_memory(s, caller))
+	if (!shim_find_memory(s, caller))
 		return wasmtime_trap_new(no_memory, strlen(no_memory));
 	c.call.mem.data = wasmtime_memory_data(c.context, &s->memory.of.memory);
 	c.call.mem.size = wasmtime_memory_data_size(c.context, &s->memory.of.memory);
@@ -222,14 +238,13 @@ static void *shim_enter(
 			c.call.arg[i] = (uint32_t)values[i].i32;
 	r = b->entry->fn(&c.call);
 	if (r == CALL_FORWARD)
-		return forward(&c, b, values, len);
+		return shim_forward(&c, b, values, len);
 	if (r == CALL_EXPIRED)
 		return wasmtime_trap_new_code(WASMTIME_TRAP_CODE_INTERRUPT);
 	if (r == CALL_DRAINED) {
 		drain_end(s->streams);
 		s->streams->exited = true;
 	}
-	/* A trap is how a host function ends the guest's run; streams tells the two apart. */
 	if (r == CALL_DRAINED || r == CALL_EXITED)
 		return wasmtime_trap_new(exited, strlen(exited));
 	if (r >= CALL_CODE)
@@ -239,7 +254,7 @@ static void *shim_enter(
 	return NULL;
 }
 
-static struct wasm_functype_t *make_type(const struct call_entry *entry)
+static struct wasm_functype_t *shim_make_type(const struct call_entry *entry)
 {
 	struct wasm_valtype_t *kinds[CALL_ARGS_MAX], *result;
 	struct wasm_valtype_vec_t in, out;
@@ -254,9 +269,9 @@ static struct wasm_functype_t *make_type(const struct call_entry *entry)
 }
 
 /* Puts our function into the linker. */
-static struct wasmtime_error *binding_define(struct binding *b, struct wasmtime_linker *linker)
+static struct wasmtime_error *shim_define(struct shim_binding *b, struct wasmtime_linker *linker)
 {
-	struct wasm_functype_t *type = make_type(b->entry);
+	struct wasm_functype_t *type = shim_make_type(b->entry);
 	const char *name = b->entry->name;
 	struct wasmtime_error *error;
 
@@ -267,8 +282,8 @@ static struct wasmtime_error *binding_define(struct binding *b, struct wasmtime_
 }
 
 /* Takes note of the engine's function before ours is put over it. */
-static struct wasmtime_error *binding_find(
-	struct binding *b, struct wasmtime_context *context, struct wasmtime_linker *linker)
+static struct wasmtime_error *shim_find_original(
+	struct shim_binding *b, struct wasmtime_context *context, struct wasmtime_linker *linker)
 {
 	const char *name = b->entry->name;
 	struct wasmtime_extern found;
@@ -297,9 +312,9 @@ struct wasmtime_error *shim_new(struct wasmtime_module *trampoline,
 	for (size_t i = 0; i < call_table_len && !error; i++) {
 		s->bindings[i].shim = s;
 		s->bindings[i].entry = &call_table[i];
-		error = binding_find(&s->bindings[i], context, linker);
+		error = shim_find_original(&s->bindings[i], context, linker);
 		if (!error)
-			error = binding_define(&s->bindings[i], linker);
+			error = shim_define(&s->bindings[i], linker);
 	}
 	if (error) {
 		shim_free(s);
@@ -309,21 +324,16 @@ struct wasmtime_error *shim_new(struct wasmtime_module *trampoline,
 	return NULL;
 }
 
-static bool import_is(struct wasm_importtype_t *import, const struct call_entry *entry)
+static bool shim_import_is(struct wasm_importtype_t *import, const struct call_entry *entry)
 {
 	const struct wasm_byte_vec_t *module = wasm_importtype_module(import);
 	const struct wasm_byte_vec_t *name = wasm_importtype_name(import);
 	struct wasm_functype_t *type = wasm_externtype_as_functype(wasm_importtype_type(import));
-	const struct wasm_valtype_vec_t *params;
 
-	if (!type || module->size != strlen(WASI_MODULE) || name->size != strlen(entry->name) ||
-		memcmp(module->data, WASI_MODULE, module->size) != 0 ||
-		memcmp(name->data, entry->name, name->size) != 0)
-		return false;
-	/* All have arguments of 32 bits, so their number tells. What else differs is refused when
-	 * the module is linked. */
-	params = wasm_functype_params(type);
-	return params->size == strlen(entry->params);
+	/* All arguments of these calls have 32 bits, so their number tells the two generations
+	 * apart. The linker refuses what differs otherwise. */
+	return type && wasm_name_is(module, WASI_MODULE) && wasm_name_is(name, entry->name) &&
+	       wasm_functype_params(type)->size == strlen(entry->params);
 }
 
 struct wasmtime_error *shim_add_sockets(
@@ -335,11 +345,11 @@ struct wasmtime_error *shim_add_sockets(
 	wasmtime_module_imports(module, &imports);
 	for (size_t i = 0; i < imports.size; i++) {
 		for (size_t j = 0; j < wasmedge_table_len && !error; j++) {
-			if (!import_is(imports.data[i], &wasmedge_table[j]))
+			if (!shim_import_is(imports.data[i], &wasmedge_table[j]))
 				continue;
 			s->sockets[j].shim = s;
 			s->sockets[j].entry = &wasmedge_table[j];
-			error = binding_define(&s->sockets[j], linker);
+			error = shim_define(&s->sockets[j], linker);
 		}
 	}
 	wasm_importtype_vec_delete(&imports);

@@ -1,5 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of the guest's streams. Free places are chained, so that each step takes constant time.
+/*
+ * The guest's sockets stand in one array. A place's index is the number that the guest knows, so a
+ * place never moves to another index; but the array may move when it grows, so a struct stream is
+ * good until the next socket is added. Free places are chained through next_free, and every step
+ * takes constant time.
+ *
+ * A place begins as STREAM_NONE, is a STREAM_SOCKET once accepted or opened, may become a
+ * STREAM_LISTENER, and is STREAM_NONE again when the guest closes it. During a drain a visitor's
+ * place goes from STREAM_SOCKET to STREAM_RETURNED and back, or to STREAM_LEFT, where it stays.
+ *
+ * n_visitors is the number of visitors that the guest has: streams_add_visitor() and drain_return()
+ * count up, streams_drop() and drain_leave() count down. A drain ends by it, so none may be missed.
  */
 #include "guest/streams.h"
 
@@ -69,7 +80,7 @@ bool streams_move_listener(struct streams *s, struct stream *to)
 	return true;
 }
 
-static struct stream *standard_find(struct streams *s, uint32_t fd)
+static struct stream *streams_find_standard(struct streams *s, uint32_t fd)
 {
 	for (size_t i = 0; i < ARRAY_LEN(s->standard); i++)
 		if (s->standard[i].kind != STREAM_NONE && s->standard[i].number == fd)
@@ -79,7 +90,7 @@ static struct stream *standard_find(struct streams *s, uint32_t fd)
 
 struct stream *streams_find(struct streams *s, uint32_t fd)
 {
-	struct stream *stream = standard_find(s, fd);
+	struct stream *stream = streams_find_standard(s, fd);
 
 	if (stream)
 		return stream;
@@ -97,7 +108,8 @@ struct stream *streams_find(struct streams *s, uint32_t fd)
 	default:
 		break;
 	}
-	/* A program that was handed the listener shows by its first look that it serves. */
+	/* The first call that names the preopened listener shows that the program means to serve.
+	 */
 	if (fd == s->listener_fd)
 		streams_tell_status(s, STREAMS_LISTENING);
 	return stream;
@@ -108,7 +120,7 @@ bool streams_is_socket_fd(const struct streams *s, uint32_t fd)
 	return fd == s->listener_fd || fd >= STREAMS_SOCKET_BASE;
 }
 
-static int sockets_grow(struct streams *s)
+static int streams_grow(struct streams *s)
 {
 	uint32_t n = s->n_sockets ? 2 * s->n_sockets : SOCKETS_MIN;
 	struct stream *grown;
@@ -134,7 +146,7 @@ int streams_add_socket(struct streams *s, int take_fd, bool datagram, uint32_t *
 	int r;
 
 	if (s->free == STREAMS_NO_FD) {
-		r = sockets_grow(s);
+		r = streams_grow(s);
 		if (r < 0)
 			return r;
 	}
@@ -196,7 +208,7 @@ void streams_drop(struct streams *s, uint32_t fd)
 
 void streams_renumber(struct streams *s, uint32_t from, uint32_t to)
 {
-	struct stream *stream = standard_find(s, from);
+	struct stream *stream = streams_find_standard(s, from);
 
 	if (from == to)
 		return;

@@ -43,8 +43,8 @@ struct stream {
 	bool shared;     /* the listening socket that other processes have too */
 	uint64_t recv_timeout_ms, send_timeout_ms; /* of one call that blocks; 0 is none */
 	bool visitor;                              /* a connection that was accepted here */
-	bool asked;                                /* bytes were read, and none was written since */
-	bool watched;       /* the last that was read, or looked for, was a single byte */
+	bool asked;                                /* bytes were read, and none written since */
+	bool probed;        /* the last that was read, or looked for, was a single byte */
 	bool ended;         /* draining: the guest was told the end */
 	uint64_t moved_ms;  /* draining: when bytes last moved, on the monotonic clock */
 	uint32_t next_free; /* of a free place: the index of the next one, or STREAMS_NO_FD */

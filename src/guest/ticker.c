@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* One thread, which sleeps while nobody holds the ticker. */
+/*
+ * One thread, which sleeps while nobody holds the ticker: an engine that has nothing to end is
+ * never woken. `users` and `ending` are under the lock; the epoch is the engine's own atomic
+ * number.
+ */
 #include "guest/ticker.h"
 
 #include <time.h>
 #include <wasmtime.h>
 
-static struct timespec next_tick(void)
+static struct timespec ticker_next(void)
 {
 	struct timespec at;
 
@@ -24,7 +28,7 @@ static void *ticker_main(void *data)
 
 	pthread_mutex_lock(&t->lock);
 	while (!t->ending) {
-		struct timespec at = next_tick();
+		struct timespec at = ticker_next();
 
 		if (t->users == 0) {
 			pthread_cond_wait(&t->wake, &t->lock);

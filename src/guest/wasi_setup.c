@@ -24,7 +24,7 @@ uint32_t wasi_listener_fd(const struct guest_config *config)
 	return FIRST_DIR_FD + (uint32_t)config->n_dirs;
 }
 
-static int set_args(
+static int wasi_setup_args(
 	struct wasi_config_t *wasi, const struct guest_config *config, struct guest_end *end)
 {
 	const char *slash = strrchr(config->module, '/'), **argv;
@@ -45,7 +45,7 @@ static int set_args(
 }
 
 /* Whether a later variable of the list has the same name. */
-static bool env_is_overridden(char *const *env, size_t len, size_t i)
+static bool wasi_setup_is_overridden(char *const *env, size_t len, size_t i)
 {
 	size_t name_len = (size_t)(strchr(env[i], '=') - env[i]) + 1;
 
@@ -56,7 +56,7 @@ static bool env_is_overridden(char *const *env, size_t len, size_t i)
 }
 
 /* Splits at the "=" in place, and hands over. */
-static bool give_env(struct wasi_config_t *wasi, char **env, size_t len)
+static bool wasi_setup_give_env(struct wasi_config_t *wasi, char **env, size_t len)
 {
 	const char **names = calloc(2 * len + 1, sizeof(*names)), **values;
 	size_t n = 0;
@@ -66,7 +66,7 @@ static bool give_env(struct wasi_config_t *wasi, char **env, size_t len)
 		return false;
 	values = names + len;
 	for (size_t i = 0; i < len; i++) {
-		if (env_is_overridden(env, len, i))
+		if (wasi_setup_is_overridden(env, len, i))
 			continue;
 		names[n] = env[i];
 		values[n++] = strchr(env[i], '=') + 1;
@@ -82,7 +82,7 @@ static bool give_env(struct wasi_config_t *wasi, char **env, size_t len)
  * The listener is told the three ways that are in use: systemd's number of sockets, Enarx's number
  * of all descriptors, and ours, which is simply its number.
  */
-static int set_env(struct wasi_config_t *wasi, const struct guest_config *config,
+static int wasi_setup_env(struct wasi_config_t *wasi, const struct guest_config *config,
 	const struct wasm_instance_io *io, struct guest_end *end)
 {
 	uint32_t fd = wasi_listener_fd(config);
@@ -99,7 +99,7 @@ static int set_env(struct wasi_config_t *wasi, const struct guest_config *config
 		     asprintf(&env[n++], "FD_COUNT=%" PRIu32, fd + 1) > 0 &&
 		     asprintf(&env[n++], "WASMHUB_LISTEN_FD=%" PRIu32, fd) > 0;
 	}
-	ok = ok && give_env(wasi, env, n);
+	ok = ok && wasi_setup_give_env(wasi, env, n);
 	for (size_t i = 0; env && i < n; i++)
 		free(env[i]);
 	free(env);
@@ -107,7 +107,7 @@ static int set_env(struct wasi_config_t *wasi, const struct guest_config *config
 		  : guest_fail(end, GUEST_EXIT_SETUP, "an environment variable is not in UTF-8");
 }
 
-static int add_stand_in(struct wasi_config_t *wasi, struct guest_end *end)
+static int wasi_setup_stand_in(struct wasi_config_t *wasi, struct guest_end *end)
 {
 	const char *tmp = getenv("TMPDIR");
 	char *path = NULL;
@@ -128,7 +128,7 @@ static int add_stand_in(struct wasi_config_t *wasi, struct guest_end *end)
 	return ok ? 0 : guest_fail(end, GUEST_EXIT_SETUP, "the listener has no number");
 }
 
-static int add_dirs(struct wasi_config_t *wasi, const struct guest_config *config,
+static int wasi_setup_dirs(struct wasi_config_t *wasi, const struct guest_config *config,
 	const struct wasm_instance_io *io, struct guest_end *end)
 {
 	for (size_t i = 0; i < config->n_dirs; i++) {
@@ -140,7 +140,7 @@ static int add_dirs(struct wasi_config_t *wasi, const struct guest_config *confi
 				"can't open the directory '%s'%s%s", dir->host, errno ? ": " : "",
 				errno ? strerror(errno) : "");
 	}
-	return config->listens && !io ? add_stand_in(wasi, end) : 0;
+	return config->listens && !io ? wasi_setup_stand_in(wasi, end) : 0;
 }
 
 int wasi_setup(const struct guest_config *config, const struct wasm_instance_io *io,
@@ -158,11 +158,11 @@ int wasi_setup(const struct guest_config *config, const struct wasm_instance_io 
 		wasi_config_inherit_stdout(wasi);
 		wasi_config_inherit_stderr(wasi);
 	}
-	r = set_args(wasi, config, end);
+	r = wasi_setup_args(wasi, config, end);
 	if (r == 0)
-		r = set_env(wasi, config, io, end);
+		r = wasi_setup_env(wasi, config, io, end);
 	if (r == 0)
-		r = add_dirs(wasi, config, io, end);
+		r = wasi_setup_dirs(wasi, config, io, end);
 	if (r != 0) {
 		wasi_config_delete(wasi);
 		return r;

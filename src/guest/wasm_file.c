@@ -12,7 +12,7 @@ static const uint8_t module_version[4] = { 0x01, 0x00, 0x00, 0x00 };
 
 /* A length of at most 32 bits in LEB128. False when the bytes end within it; a number too long for
  * 32 bits ends at its fifth byte, and is then longer than any file. */
-static bool read_length(const uint8_t *data, size_t len, size_t *pos, uint64_t *ret_value)
+static bool wasm_file_read_length(const uint8_t *data, size_t len, size_t *pos, uint64_t *ret_value)
 {
 	uint64_t value = 0;
 
@@ -30,7 +30,7 @@ static bool read_length(const uint8_t *data, size_t len, size_t *pos, uint64_t *
 	return true;
 }
 
-static bool sections_are_whole(const uint8_t *data, size_t len)
+static bool wasm_file_is_whole(const uint8_t *data, size_t len)
 {
 	size_t pos = PREAMBLE_LEN;
 
@@ -38,7 +38,7 @@ static bool sections_are_whole(const uint8_t *data, size_t len)
 		uint64_t size;
 
 		pos++;
-		if (!read_length(data, len, &pos, &size) || size > len - pos)
+		if (!wasm_file_read_length(data, len, &pos, &size) || size > len - pos)
 			return false;
 		pos += size;
 	}
@@ -54,8 +54,8 @@ enum wasm_file_kind wasm_file_check(const uint8_t *data, size_t len)
 	if (len < PREAMBLE_LEN)
 		return WASM_FILE_TRUNCATED;
 	if (data[6] == 1 && data[7] == 0)
-		return sections_are_whole(data, len) ? WASM_FILE_COMPONENT : WASM_FILE_TRUNCATED;
+		return wasm_file_is_whole(data, len) ? WASM_FILE_COMPONENT : WASM_FILE_TRUNCATED;
 	if (memcmp(data + sizeof(magic), module_version, sizeof(module_version)) != 0)
 		return WASM_FILE_OTHER_VERSION;
-	return sections_are_whole(data, len) ? WASM_FILE_MODULE : WASM_FILE_TRUNCATED;
+	return wasm_file_is_whole(data, len) ? WASM_FILE_MODULE : WASM_FILE_TRUNCATED;
 }

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The order of things: store with its limits, WASI, linker with the shim over it, instance, _start.
- * A struct instance owns them all and gives them back in reverse.
+ * The order of a run: store with its limits, the engine's WASI, the shim over it, the check of what
+ * the module imports, the engine's instance, _start. A struct wasm_instance owns them all, and
+ * frees them in reverse.
+ *
+ * A run ends in one of five ways: _start returns; the guest calls proc_exit(); a drain is over; the
+ * guest traps; its time is over. The engine tells all but the first as a trap or an error of its
+ * own. So `exited` of struct streams, which the shim sets, is looked at before what the engine
+ * says.
  */
 #include "guest/wasm_instance.h"
 
@@ -28,14 +34,14 @@
  * ten thousand. */
 #define TABLE_ELEMENTS_MAX (4 << 20)
 
-/* The limits above and of memory are those of each table and each memory, so their number counts.
+/* The engine's limits on size hold for each table and each memory, so their number is limited, too.
  * Preview 1 knows one memory, compilers make one table or two, and the trampoline is the second
  * instance. */
 #define TABLES_MAX 4
 #define MEMORIES_MAX 1
 #define INSTANCES_MAX 2
 
-struct instance {
+struct wasm_instance {
 	const struct compiled *program;
 	struct guest_config *config; /* the program's */
 	struct guest_end *end;       /* the caller's */
@@ -46,7 +52,7 @@ struct instance {
 	struct streams streams;
 };
 
-static void instance_deinit(struct instance *i)
+static void wasm_instance_deinit(struct wasm_instance *i)
 {
 	if (i->linker)
 		wasmtime_linker_delete(i->linker);
@@ -57,7 +63,7 @@ static void instance_deinit(struct instance *i)
 }
 
 /* The store, its limits, WASI and the linker. */
-static int instance_open(struct instance *i, const struct wasm_instance_io *io)
+static int wasm_instance_open(struct wasm_instance *i, const struct wasm_instance_io *io)
 {
 	uint64_t timeout_ms = i->config->timeout_ms;
 	struct wasi_config_t *wasi;
@@ -88,7 +94,7 @@ static int instance_open(struct instance *i, const struct wasm_instance_io *io)
 }
 
 /* Takes the listening socket over, as the descriptor behind the directories. */
-static int take_listener(struct instance *i)
+static int wasm_instance_take_listener(struct wasm_instance *i)
 {
 	struct guest_config *config = i->config;
 	int listening = 0, flags;
@@ -108,8 +114,8 @@ static int take_listener(struct instance *i)
 	return 0;
 }
 
-/* What a program that ran short would like to know with its trap. */
-static void add_memory(struct instance *i, struct wasmtime_instance *instance)
+/* A program that has trapped may have run out of memory: say how much it had. */
+static void wasm_instance_add_memory(struct wasm_instance *i, struct wasmtime_instance *instance)
 {
 	static const char name[] = "memory";
 	uint64_t max = i->config->memory_max, size;
@@ -126,9 +132,9 @@ static void add_memory(struct instance *i, struct wasmtime_instance *instance)
 			max >> 20);
 }
 
-/* What the engine says, of which the last line is the cause and the others the way there. */
-static void fail_by_text(
-	struct instance *i, const char *what, const struct wasm_byte_vec_t *message)
+/* Tells what the engine says: the last line is the cause, the lines before it are the backtrace. */
+static void wasm_instance_fail(
+	struct wasm_instance *i, const char *what, const struct wasm_byte_vec_t *message)
 {
 	static const char trap[] = "wasm trap: ";
 	const char *text = (const char *)message->data;
@@ -148,7 +154,7 @@ static void fail_by_text(
 }
 
 /* The end by a trap: its message has the backtrace. Drops the trap. */
-static void end_by_trap(struct instance *i, struct wasm_trap_t *trap)
+static void wasm_instance_end_by_trap(struct wasm_instance *i, struct wasm_trap_t *trap)
 {
 	struct wasm_byte_vec_t text;
 	uint8_t trap_code;
@@ -158,14 +164,15 @@ static void end_by_trap(struct instance *i, struct wasm_trap_t *trap)
 			i->config->timeout_ms);
 	} else {
 		wasm_trap_message(trap, &text);
-		fail_by_text(i, "trapped", &text);
+		wasm_instance_fail(i, "trapped", &text);
 		wasm_byte_vec_delete(&text);
 	}
 	wasm_trap_delete(trap);
 }
 
-/* The end by an error of the engine's: proc_exit() is one, and so is the end of draining. */
-static void end_by_error(struct instance *i, struct wasmtime_error *error)
+/* The end by an error of the engine's. The trap by which the shim ends a run is told as one, too.
+ */
+static void wasm_instance_end_by_error(struct wasm_instance *i, struct wasmtime_error *error)
 {
 	struct wasm_byte_vec_t text;
 
@@ -173,13 +180,13 @@ static void end_by_error(struct instance *i, struct wasmtime_error *error)
 		i->end->code = i->streams.exit_code;
 	} else {
 		wasmtime_error_message(error, &text);
-		fail_by_text(i, "failed", &text);
+		wasm_instance_fail(i, "failed", &text);
 		wasm_byte_vec_delete(&text);
 	}
 	wasmtime_error_delete(error);
 }
 
-static void run_start(struct instance *i)
+static void wasm_instance_run_start(struct wasm_instance *i)
 {
 	static const char name[] = "_start";
 	struct wasmtime_instance instance = { 0 };
@@ -199,14 +206,14 @@ static void run_start(struct instance *i)
 	if (linked)
 		error = wasmtime_func_call(i->context, &start.of.func, NULL, 0, NULL, 0, &trap);
 	if (error)
-		end_by_error(i, error);
+		wasm_instance_end_by_error(i, error);
 	else if (trap)
-		end_by_trap(i, trap);
+		wasm_instance_end_by_trap(i, trap);
 	if (linked && i->end->reason == GUEST_EXIT_TRAP)
-		add_memory(i, &instance);
+		wasm_instance_add_memory(i, &instance);
 }
 
-static int check(struct instance *i)
+static int wasm_instance_vet(struct wasm_instance *i)
 {
 	return wasm_module_vet(i->program->module, i->context, i->linker, i->config->module,
 		i->config->memory_max, i->end);
@@ -214,25 +221,15 @@ static int check(struct instance *i)
 
 int wasm_instance_check(const struct compiled *p)
 {
-	_cleanup_(instance_deinit) struct instance i = {
+	_cleanup_(wasm_instance_deinit) struct wasm_instance i = {
 		.program = p, .config = p->config, .end = &p->config->end
 	};
 	static const struct wasm_instance_io none = { .in = -1, .out = -1, .err = -1 };
 	int r;
 
 	streams_init(&i.streams);
-	r = instance_open(&i, &none);
-	return r != 0 ? r : check(&i);
-}
-
-/* The time runs from here. */
-static void run_in_time(struct instance *i, struct ticker *ticker)
-{
-	if (i->config->timeout_ms)
-		ticker_hold(ticker);
-	run_start(i);
-	if (i->config->timeout_ms)
-		ticker_release(ticker);
+	r = wasm_instance_open(&i, &none);
+	return r != 0 ? r : wasm_instance_vet(&i);
 }
 
 /*
@@ -240,7 +237,7 @@ static void run_in_time(struct instance *i, struct ticker *ticker)
  * meant to do. What that was can't be known: Go's net.Listen() is a network inside the program,
  * Rust's bind() fails before any call, and php-cgi has another way to be asked.
  */
-static void end_unheard(struct instance *i)
+static void wasm_instance_end_unheard(struct wasm_instance *i)
 {
 	char what[GUEST_WHY_MAX], hint[MODULE_HINT_MAX];
 
@@ -255,7 +252,7 @@ static void end_unheard(struct instance *i)
 void wasm_instance_run(
 	struct compiled *p, const struct wasm_instance_io *io, struct guest_end *ret_end)
 {
-	_cleanup_(instance_deinit) struct instance i = {
+	_cleanup_(wasm_instance_deinit) struct wasm_instance i = {
 		.program = p, .config = p->config, .end = ret_end
 	};
 	int r;
@@ -267,17 +264,21 @@ void wasm_instance_run(
 		i.streams.standard[1].fd = io->out;
 		i.streams.standard[2].fd = io->err;
 	}
-	r = io ? 0 : take_listener(&i);
+	r = io ? 0 : wasm_instance_take_listener(&i);
 	if (r == 0)
-		r = instance_open(&i, io);
-	/* Who runs it again and again has checked it once. */
+		r = wasm_instance_open(&i, io);
+	/* With io it is run for each request, and was checked once at the start. */
 	if (r == 0 && !io)
-		r = check(&i);
+		r = wasm_instance_vet(&i);
 	if (r != 0)
 		return;
-	run_in_time(&i, &p->ticker);
+	if (i.config->timeout_ms)
+		ticker_hold(&p->ticker);
+	wasm_instance_run_start(&i);
+	if (i.config->timeout_ms)
+		ticker_release(&p->ticker);
 	if (i.end->reason == GUEST_EXIT_OWN)
 		streams_end_well(&i.streams);
 	if (i.config->listens && !io && i.streams.step == STREAMS_BEGUN && !i.streams.drain_ms)
-		end_unheard(&i);
+		wasm_instance_end_unheard(&i);
 }

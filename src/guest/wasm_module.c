@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Loading. Failures of the cache only cost time: they are logged and the module is compiled. */
+/*
+ * Loading: read the file, see what it is, take the compiled module from the cache, or else compile
+ * it and store it there. The cache only saves time: where it fails, that is logged, and the module
+ * is compiled.
+ */
 #include "guest/wasm_module.h"
 
 #include <errno.h>
@@ -26,17 +30,17 @@
 #define COMPILE_ANNOUNCED (4u << 20)
 
 /* A file in memory. */
-struct content {
+struct wasm_bytes {
 	uint8_t *data; /* owned */
 	size_t len;
 };
 
-static void content_deinit(struct content *c)
+static void wasm_bytes_deinit(struct wasm_bytes *c)
 {
 	free(c->data);
 }
 
-static int content_read(struct content *c, const char *path)
+static int wasm_bytes_read(struct wasm_bytes *c, const char *path)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	struct stat st;
@@ -59,7 +63,8 @@ static int content_read(struct content *c, const char *path)
 	return 0;
 }
 
-static int refuse_kind(enum wasm_file_kind kind, const char *path, struct guest_end *end)
+static int wasm_module_refuse_kind(
+	enum wasm_file_kind kind, const char *path, struct guest_end *end)
 {
 	switch (kind) {
 	case WASM_FILE_COMPONENT:
@@ -83,7 +88,8 @@ static int refuse_kind(enum wasm_file_kind kind, const char *path, struct guest_
 }
 
 /* Tells what the engine says, on one line. Drops the error. */
-static int refuse_invalid(struct wasmtime_error *error, const char *path, struct guest_end *end)
+static int wasm_module_refuse_invalid(
+	struct wasmtime_error *error, const char *path, struct guest_end *end)
 {
 	struct wasm_byte_vec_t text;
 	size_t len = 0;
@@ -103,8 +109,9 @@ static int refuse_invalid(struct wasmtime_error *error, const char *path, struct
 	return code;
 }
 
-static int compile(struct wasm_engine_t *engine, const char *path, const struct content *content,
-	bool quick, struct guest_end *end, struct wasmtime_module **ret_module)
+static int wasm_module_compile(struct wasm_engine_t *engine, const char *path,
+	const struct wasm_bytes *content, bool quick, struct guest_end *end,
+	struct wasmtime_module **ret_module)
 {
 	uint64_t start_ms = clock_now_ms();
 	struct wasmtime_error *error;
@@ -121,7 +128,7 @@ static int compile(struct wasm_engine_t *engine, const char *path, const struct 
 		return MODULE_NOT_QUICK;
 	}
 	if (error)
-		return refuse_invalid(error, path, end);
+		return wasm_module_refuse_invalid(error, path, end);
 	if (announced)
 		fprintf(stderr, "wasmrun-guest: compiled in %.1f s\n",
 			(double)(clock_now_ms() - start_ms) / 1e3);
@@ -129,7 +136,7 @@ static int compile(struct wasm_engine_t *engine, const char *path, const struct 
 }
 
 /* Gets the module from the cache. The engine refuses what another version or processor made. */
-static bool cache_load(const struct cache *cache, const char *folder, const char *name,
+static bool wasm_module_from_cache(const struct cache *cache, const char *folder, const char *name,
 	struct wasm_engine_t *engine, struct wasmtime_module **ret_module)
 {
 	struct wasmtime_error *error;
@@ -144,7 +151,8 @@ static bool cache_load(const struct cache *cache, const char *folder, const char
 	return !error;
 }
 
-static void cache_save(const struct cache *cache, const char *name, struct wasmtime_module *module)
+static void wasm_module_to_cache(
+	const struct cache *cache, const char *name, struct wasmtime_module *module)
 {
 	struct wasm_byte_vec_t bytes;
 	struct wasmtime_error *error;
@@ -165,19 +173,19 @@ static void cache_save(const struct cache *cache, const char *name, struct wasmt
 int wasm_module_load(struct wasm_engine_t *engine, const char *path, const char *folder, bool quick,
 	struct guest_end *end, struct wasmtime_module **ret_module)
 {
-	_cleanup_(content_deinit) struct content content = { 0 };
+	_cleanup_(wasm_bytes_deinit) struct wasm_bytes content = { 0 };
 	_cleanup_(cache_close) struct cache cache = { .dir = -1 };
 	char name[CACHE_NAME_SIZE];
 	int r;
 
-	r = content_read(&content, path);
+	r = wasm_bytes_read(&content, path);
 	if (r < 0)
 		return guest_fail(end, GUEST_EXIT_READ, "can't read '%s': %s", path, file_why(r));
-	r = refuse_kind(wasm_file_check(content.data, content.len), path, end);
+	r = wasm_module_refuse_kind(wasm_file_check(content.data, content.len), path, end);
 	if (r != 0)
 		return r;
 	if (!folder)
-		return compile(engine, path, &content, quick, end, ret_module);
+		return wasm_module_compile(engine, path, &content, quick, end, ret_module);
 
 	r = cache_open(&cache, folder);
 	if (r == 0)
@@ -185,15 +193,15 @@ int wasm_module_load(struct wasm_engine_t *engine, const char *path, const char 
 	if (r < 0) {
 		log_warn("cache", "'%s' can't be used: %s", folder,
 			r == -EPERM ? "it is not private to this user" : strerror(-r));
-		return compile(engine, path, &content, quick, end, ret_module);
+		return wasm_module_compile(engine, path, &content, quick, end, ret_module);
 	}
-	if (cache_load(&cache, folder, name, engine, ret_module)) {
+	if (wasm_module_from_cache(&cache, folder, name, engine, ret_module)) {
 		log_debug("cache", "hit key=%s", name);
 		return 0;
 	}
 	log_debug("cache", "miss key=%s", name);
-	r = compile(engine, path, &content, quick, end, ret_module);
+	r = wasm_module_compile(engine, path, &content, quick, end, ret_module);
 	if (r == 0)
-		cache_save(&cache, name, *ret_module);
+		wasm_module_to_cache(&cache, name, *ret_module);
 	return r;
 }

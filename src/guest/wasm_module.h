@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct guest_end;
+struct wasm_byte_vec_t;
 struct wasm_engine_t;
 struct wasmtime_context;
 struct wasmtime_linker;
@@ -36,5 +37,8 @@ int wasm_module_load(struct wasm_engine_t *engine, const char *path, const char 
 int wasm_module_vet(struct wasmtime_module *module, struct wasmtime_context *context,
 	struct wasmtime_linker *linker, const char *path, uint64_t memory_max,
 	struct guest_end *end);
+
+/* The engine's names have a length and no NUL. */
+bool wasm_name_is(const struct wasm_byte_vec_t *name, const char *text);
 
 #endif

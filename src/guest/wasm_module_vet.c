@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a module wants, held against what is here. */
+/*
+ * Refuses a module before it runs, by a line that names what is missing. The linker would refuse it
+ * too, but can't say what the module was made for (app/foreign.h).
+ */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,13 +15,14 @@
 #include "guest/wasm_module.h"
 #include "guest/wasi.h"
 
-static bool name_is(const struct wasm_byte_vec_t *name, const char *text)
+bool wasm_name_is(const struct wasm_byte_vec_t *name, const char *text)
 {
 	return name->size == strlen(text) && memcmp(name->data, text, name->size) == 0;
 }
 
-static int check_import(struct wasm_importtype_t *import, struct wasmtime_context *context,
-	struct wasmtime_linker *linker, const char *path, struct guest_end *end)
+static int wasm_module_vet_import(struct wasm_importtype_t *import,
+	struct wasmtime_context *context, struct wasmtime_linker *linker, const char *path,
+	struct guest_end *end)
 {
 	const struct wasm_byte_vec_t *module = wasm_importtype_module(import);
 	const struct wasm_byte_vec_t *name = wasm_importtype_name(import);
@@ -40,9 +44,9 @@ static int check_import(struct wasm_importtype_t *import, struct wasmtime_contex
 		path, name_text, module_text);
 }
 
-/* WASI moves everything through the memory; a module that doesn't use it needs none. */
-static int check_memory(struct wasm_memorytype_t *memory, bool uses_wasi, const char *path,
-	uint64_t max, struct guest_end *end)
+/* WASI moves everything through the memory; a module that doesn't use WASI needs no memory. */
+static int wasm_module_vet_memory(struct wasm_memorytype_t *memory, bool uses_wasi,
+	const char *path, uint64_t max, struct guest_end *end)
 {
 	uint64_t pages;
 
@@ -62,7 +66,7 @@ static int check_memory(struct wasm_memorytype_t *memory, bool uses_wasi, const 
 	return 0;
 }
 
-static int check_exports(const struct wasm_exporttype_vec_t *exports, bool uses_wasi,
+static int wasm_module_vet_exports(const struct wasm_exporttype_vec_t *exports, bool uses_wasi,
 	const char *path, uint64_t max, struct guest_end *end)
 {
 	struct wasm_memorytype_t *memory = NULL;
@@ -73,9 +77,9 @@ static int check_exports(const struct wasm_exporttype_vec_t *exports, bool uses_
 		const struct wasm_byte_vec_t *name = wasm_exporttype_name(exports->data[i]);
 		struct wasm_externtype_t *type = wasm_exporttype_type(exports->data[i]);
 
-		if (name_is(name, "memory"))
+		if (wasm_name_is(name, "memory"))
 			memory = wasm_externtype_as_memorytype(type);
-		start |= name_is(name, "_start") && wasm_externtype_as_functype(type);
+		start |= wasm_name_is(name, "_start") && wasm_externtype_as_functype(type);
 		if (!foreign)
 			foreign = foreign_find(FOREIGN_EXPORT, (char *)name->data, name->size);
 	}
@@ -84,7 +88,7 @@ static int check_exports(const struct wasm_exporttype_vec_t *exports, bool uses_
 	if (!start)
 		return guest_fail(end, GUEST_EXIT_NO_PROGRAM,
 			"'%s' is a library, not a program: it exports no _start function", path);
-	return check_memory(memory, uses_wasi, path, max, end);
+	return wasm_module_vet_memory(memory, uses_wasi, path, max, end);
 }
 
 int wasm_module_vet(struct wasmtime_module *module, struct wasmtime_context *context,
@@ -98,14 +102,14 @@ int wasm_module_vet(struct wasmtime_module *module, struct wasmtime_context *con
 
 	wasmtime_module_imports(module, &imports);
 	for (size_t i = 0; i < imports.size && r == 0; i++) {
-		uses_wasi |= name_is(wasm_importtype_module(imports.data[i]), WASI_MODULE);
-		r = check_import(imports.data[i], context, linker, path, end);
+		uses_wasi |= wasm_name_is(wasm_importtype_module(imports.data[i]), WASI_MODULE);
+		r = wasm_module_vet_import(imports.data[i], context, linker, path, end);
 	}
 	wasm_importtype_vec_delete(&imports);
 	if (r != 0)
 		return r;
 	wasmtime_module_exports(module, &exports);
-	r = check_exports(&exports, uses_wasi, path, memory_max, end);
+	r = wasm_module_vet_exports(&exports, uses_wasi, path, memory_max, end);
 	wasm_exporttype_vec_delete(&exports);
 	return r;
 }

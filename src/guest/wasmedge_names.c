@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names: sock_getaddrinfo(). The guest brings a list of empty places for the answer, linked in its
- * memory, each with a place for an address and one for a name. Every step along it is checked, and
- * there are no more steps than answers.
+ * Names: sock_getaddrinfo(). The guest brings a list of empty places for the answers, linked in its
+ * own memory, each with room for an address and a name. The links are the guest's and may form a
+ * circle: each step is checked, and there are no more steps than answers.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -64,14 +64,14 @@ static const struct {
 	{ EAI_SYSTEM, 87 },
 };
 
-static void addrinfo_free(struct addrinfo **list)
+static void wasmedge_names_free(struct addrinfo **list)
 {
 	if (*list)
 		freeaddrinfo(*list);
 }
 
 /* The index of a host's number in a table, which has it. */
-static uint8_t index_of(const int *table, size_t len, int value)
+static uint8_t wasmedge_names_index(const int *table, size_t len, int value)
 {
 	for (size_t i = 0; i < len; i++)
 		if (table[i] == value)
@@ -80,7 +80,7 @@ static uint8_t index_of(const int *table, size_t len, int value)
 }
 
 /* A text of the guest's, which may or may not end in a NUL. */
-static int text_load(
+static int wasmedge_names_load_text(
 	const struct guest_mem *m, uint32_t address, uint32_t len, char *text, size_t max)
 {
 	uint8_t *at;
@@ -97,7 +97,7 @@ static int text_load(
 }
 
 /* 0 or the host's EAI_…. */
-static int hint_load(const uint8_t *at, struct addrinfo *hint)
+static int wasmedge_names_load_hint(const uint8_t *at, struct addrinfo *hint)
 {
 	uint16_t bits = guest_load_u16(at + ADDRINFO_FLAGS);
 	uint8_t family = at[ADDRINFO_FAMILY], socktype = at[ADDRINFO_SOCKTYPE];
@@ -119,7 +119,7 @@ static int hint_load(const uint8_t *at, struct addrinfo *hint)
 }
 
 /* The guest's address structure at the place that out names. */
-static int sockaddr_store(
+static int wasmedge_names_store_addr(
 	const struct guest_mem *m, const struct addrinfo *answer, const uint8_t *out)
 {
 	const uint8_t *from = (const uint8_t *)answer->ai_addr + offsetof(struct sockaddr, sa_data);
@@ -135,13 +135,14 @@ static int sockaddr_store(
 	if (r < 0)
 		return r;
 	memcpy(data, from, len);
-	at[SOCKADDR_FAMILY] = index_of(families, ARRAY_LEN(families), answer->ai_family);
+	at[SOCKADDR_FAMILY] =
+		wasmedge_names_index(families, ARRAY_LEN(families), answer->ai_family);
 	guest_store_u32(at + SOCKADDR_DATA_LEN, len);
 	return 0;
 }
 
 /* As much of the name as there is room for. */
-static int name_store(const struct guest_mem *m, const char *name, uint8_t *out)
+static int wasmedge_names_store_name(const struct guest_mem *m, const char *name, uint8_t *out)
 {
 	uint32_t room = guest_load_u32(out + ADDRINFO_NAME_LEN);
 	uint32_t len = name ? (uint32_t)strnlen(name, room) : 0;
@@ -156,25 +157,29 @@ static int name_store(const struct guest_mem *m, const char *name, uint8_t *out)
 	return 0;
 }
 
-static int answer_store(const struct guest_mem *m, const struct addrinfo *answer, uint8_t *out)
+static int wasmedge_names_store_one(
+	const struct guest_mem *m, const struct addrinfo *answer, uint8_t *out)
 {
-	int r = sockaddr_store(m, answer, out);
+	int r = wasmedge_names_store_addr(m, answer, out);
 
 	if (r == 0)
-		r = name_store(m, answer->ai_canonname, out);
+		r = wasmedge_names_store_name(m, answer->ai_canonname, out);
 	if (r < 0)
 		return r;
 	guest_store_u16(out + ADDRINFO_FLAGS, 0);
-	out[ADDRINFO_FAMILY] = index_of(families, ARRAY_LEN(families), answer->ai_family);
-	out[ADDRINFO_SOCKTYPE] = index_of(socktypes, ARRAY_LEN(socktypes), answer->ai_socktype);
-	out[ADDRINFO_PROTOCOL] = index_of(protocols, ARRAY_LEN(protocols), answer->ai_protocol);
+	out[ADDRINFO_FAMILY] =
+		wasmedge_names_index(families, ARRAY_LEN(families), answer->ai_family);
+	out[ADDRINFO_SOCKTYPE] =
+		wasmedge_names_index(socktypes, ARRAY_LEN(socktypes), answer->ai_socktype);
+	out[ADDRINFO_PROTOCOL] =
+		wasmedge_names_index(protocols, ARRAY_LEN(protocols), answer->ai_protocol);
 	guest_store_u32(out + ADDRINFO_ADDRLEN, (uint32_t)answer->ai_addrlen);
 	return 0;
 }
 
 /* Fills the guest's list, from its first place at address, with at most max answers. */
-static int answers_store(const struct guest_mem *m, const struct addrinfo *answer, uint32_t address,
-	uint32_t max, uint32_t *ret_n)
+static int wasmedge_names_store_all(const struct guest_mem *m, const struct addrinfo *answer,
+	uint32_t address, uint32_t max, uint32_t *ret_n)
 {
 	uint32_t n = 0;
 	uint8_t *out;
@@ -185,7 +190,7 @@ static int answers_store(const struct guest_mem *m, const struct addrinfo *answe
 			continue;
 		r = guest_mem_at(m, address, 1, ADDRINFO_SIZE, &out);
 		if (r == 0)
-			r = answer_store(m, answer, out);
+			r = wasmedge_names_store_one(m, answer, out);
 		if (r < 0)
 			return r;
 		address = guest_load_u32(out + ADDRINFO_NEXT);
@@ -195,7 +200,7 @@ static int answers_store(const struct guest_mem *m, const struct addrinfo *answe
 	return 0;
 }
 
-static int call_error(int error)
+static int wasmedge_names_error(int error)
 {
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++)
 		if (errors[i].host == error)
@@ -206,16 +211,17 @@ static int call_error(int error)
 /* sock_getaddrinfo(node, node_len, service, service_len, hint, ret_list, max, ret_n) */
 int wasmedge_sock_getaddrinfo(struct call *c)
 {
-	_cleanup_(addrinfo_free) struct addrinfo *answers = NULL;
+	_cleanup_(wasmedge_names_free) struct addrinfo *answers = NULL;
 	char node[NAME_MAX_LEN + 1], service[SERVICE_MAX_LEN + 1];
 	struct addrinfo hint = { 0 };
 	uint8_t *in, *list, *ret_n;
 	uint32_t n;
 	int r;
 
-	r = text_load(&c->mem, c->arg[0], c->arg[1], node, NAME_MAX_LEN);
+	r = wasmedge_names_load_text(&c->mem, c->arg[0], c->arg[1], node, NAME_MAX_LEN);
 	if (r == 0)
-		r = text_load(&c->mem, c->arg[2], c->arg[3], service, SERVICE_MAX_LEN);
+		r = wasmedge_names_load_text(
+			&c->mem, c->arg[2], c->arg[3], service, SERVICE_MAX_LEN);
 	if (r == 0)
 		r = guest_mem_at(&c->mem, c->arg[4], 1, ADDRINFO_SIZE, &in);
 	if (r == 0)
@@ -223,13 +229,13 @@ int wasmedge_sock_getaddrinfo(struct call *c)
 	if (r == 0)
 		r = guest_mem_at(&c->mem, c->arg[7], 1, sizeof(uint32_t), &ret_n);
 	if (r != 0)
-		return r == -ENAMETOOLONG ? call_error(EAI_NONAME) : r;
-	r = hint_load(in, &hint);
+		return r == -ENAMETOOLONG ? wasmedge_names_error(EAI_NONAME) : r;
+	r = wasmedge_names_load_hint(in, &hint);
 	if (r == 0)
 		r = getaddrinfo(*node ? node : NULL, *service ? service : NULL, &hint, &answers);
 	if (r != 0)
-		return call_error(r);
-	r = answers_store(&c->mem, answers, guest_load_u32(list), c->arg[6], &n);
+		return wasmedge_names_error(r);
+	r = wasmedge_names_store_all(&c->mem, answers, guest_load_u32(list), c->arg[6], &n);
 	if (r < 0)
 		return r;
 	guest_store_u32(ret_n, n);

@@ -21,7 +21,7 @@
 #define TIMEVAL_US 8
 #define LINGER_SIZE sizeof(struct linger)
 
-enum option_kind {
+enum wasmedge_opt_kind {
 	OPTION_INT,
 	OPTION_TOLD, /* an int that can't be set */
 	OPTION_LINGER,
@@ -30,9 +30,9 @@ enum option_kind {
 };
 
 /* By WasmEdge's number. Number 14, the device, is missing: binding to one is for who may. */
-static const struct option {
+static const struct wasmedge_opt {
 	int name;
-	enum option_kind kind;
+	enum wasmedge_opt_kind kind;
 	uint32_t size;
 } options[] = {
 	{ SO_REUSEADDR, OPTION_INT, sizeof(int) },
@@ -52,8 +52,8 @@ static const struct option {
 };
 
 /* Arguments 0 to 3 of both calls: socket, level, name, and size bytes at the value's place. */
-static int find_option(struct call *c, uint32_t size, struct stream **ret_stream,
-	const struct option **ret_option, uint8_t **ret_at)
+static int wasmedge_opt_find(struct call *c, uint32_t size, struct stream **ret_stream,
+	const struct wasmedge_opt **ret_option, uint8_t **ret_at)
 {
 	int r = wasmedge_find_socket(c, ret_stream);
 
@@ -67,13 +67,13 @@ static int find_option(struct call *c, uint32_t size, struct stream **ret_stream
 	return guest_mem_at(&c->mem, c->arg[3], size, 1, ret_at);
 }
 
-static uint64_t *timeout_of(struct stream *stream, enum option_kind kind)
+static uint64_t *wasmedge_opt_timeout(struct stream *stream, enum wasmedge_opt_kind kind)
 {
 	return kind == OPTION_RECV_TIMEOUT ? &stream->recv_timeout_ms : &stream->send_timeout_ms;
 }
 
 /* An error becomes WASI's, a type WasmEdge's. */
-static int guest_value(int name, int value)
+static int wasmedge_opt_value(int name, int value)
 {
 	if (name == SO_ERROR)
 		return value ? wasi_errno(value) : WASI_ESUCCESS;
@@ -85,7 +85,7 @@ static int guest_value(int name, int value)
 /* sock_getsockopt(fd, level, name, value, size): the size goes in and out. */
 int wasmedge_sock_getsockopt(struct call *c)
 {
-	const struct option *option =
+	const struct wasmedge_opt *option =
 		NULL; /* set whenever find_option() succeeds, which -O3 does not see */
 	struct linger value = { 0 }; /* or one int, at its first place */
 	socklen_t len = sizeof(value);
@@ -95,18 +95,18 @@ int wasmedge_sock_getsockopt(struct call *c)
 
 	r = guest_mem_at(&c->mem, c->arg[4], 1, sizeof(uint32_t), &size);
 	if (r == 0)
-		r = find_option(c, guest_load_u32(size), &stream, &option, &at);
+		r = wasmedge_opt_find(c, guest_load_u32(size), &stream, &option, &at);
 	if (r != 0)
 		return r;
 	if (option->size == TIMEVAL_SIZE) {
-		uint64_t ms = *timeout_of(stream, option->kind);
+		uint64_t ms = *wasmedge_opt_timeout(stream, option->kind);
 
 		guest_store_u64(at, ms / 1000);
 		guest_store_u64(at + TIMEVAL_US, ms % 1000 * 1000);
 	} else {
 		if (getsockopt(stream->fd, SOL_SOCKET, option->name, &value, &len) < 0)
 			return -errno;
-		guest_store_u32(at, (uint32_t)guest_value(option->name, value.l_onoff));
+		guest_store_u32(at, (uint32_t)wasmedge_opt_value(option->name, value.l_onoff));
 		if (option->kind == OPTION_LINGER)
 			guest_store_u32(at + sizeof(int), (uint32_t)value.l_linger);
 	}
@@ -115,7 +115,7 @@ int wasmedge_sock_getsockopt(struct call *c)
 }
 
 /* Rounds up: a limit of less than a millisecond is one. */
-static int set_timeout(uint64_t *timeout_ms, const uint8_t *at)
+static int wasmedge_opt_set_timeout(uint64_t *timeout_ms, const uint8_t *at)
 {
 	uint64_t s = guest_load_u64(at), us = guest_load_u64(at + TIMEVAL_US);
 
@@ -128,19 +128,19 @@ static int set_timeout(uint64_t *timeout_ms, const uint8_t *at)
 /* sock_setsockopt(fd, level, name, value, size) */
 int wasmedge_sock_setsockopt(struct call *c)
 {
-	const struct option *option;
+	const struct wasmedge_opt *option;
 	struct linger value = { 0 };
 	struct stream *stream;
 	uint8_t *at;
 	int r;
 
-	r = find_option(c, c->arg[4], &stream, &option, &at);
+	r = wasmedge_opt_find(c, c->arg[4], &stream, &option, &at);
 	if (r < 0)
 		return r;
 	if (option->kind == OPTION_TOLD)
 		return -ENOPROTOOPT;
 	if (option->size == TIMEVAL_SIZE)
-		return set_timeout(timeout_of(stream, option->kind), at);
+		return wasmedge_opt_set_timeout(wasmedge_opt_timeout(stream, option->kind), at);
 	/* What the guest wants of its listener is no business of those who have it too. */
 	if (stream->shared)
 		return 0;

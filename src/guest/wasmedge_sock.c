@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Making sockets, joining them, and datagrams. Every socket is non-blocking on the host. */
+/*
+ * Sockets that the guest makes itself: opening, binding, connecting, datagrams, and the addresses
+ * of their ends. Each becomes a place of struct streams, so that reading, writing, waiting and
+ * closing are those of every other stream.
+ */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -7,9 +11,11 @@
 #include "base/lang.h"
 #include "base/owner.h"
 #include "base/fd.h"
+#include "guest/call_move.h"
 #include "guest/streams.h"
 #include "guest/wasi.h"
 #include "guest/wasmedge.h"
+#include "net/addr.h"
 
 int wasmedge_find_socket(const struct call *c, struct stream **ret_stream)
 {
@@ -55,18 +61,8 @@ int wasmedge_sock_open(struct call *c)
 	return 0;
 }
 
-/* Bound by the guest, or by the kernel when it was connected. */
-static bool is_bound(int fd)
-{
-	struct sockaddr_in6 addr = { 0 };
-	socklen_t len = sizeof(addr);
-
-	/* The port stands at the same place in both families. */
-	return getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && addr.sin6_port != 0;
-}
-
 /* The socket and the address of a call (fd, address, port). */
-static int load_target(const struct call *c, struct stream **ret_stream,
+static int wasmedge_sock_load(const struct call *c, struct stream **ret_stream,
 	struct sockaddr_storage *ret_addr, socklen_t *ret_len)
 {
 	int r = wasmedge_find_socket(c, ret_stream);
@@ -79,14 +75,17 @@ int wasmedge_sock_bind(struct call *c)
 {
 	struct sockaddr_storage addr;
 	struct stream *stream;
+	struct addr own;
 	socklen_t len;
-	int r = load_target(c, &stream, &addr, &len);
+	int r = wasmedge_sock_load(c, &stream, &addr, &len);
 
 	if (r < 0)
 		return r;
 	if (stream->kind != STREAM_SOCKET)
 		return -EINVAL;
-	if (!stream->datagram && !is_bound(stream->fd) && streams_move_listener(c->streams, stream))
+	/* One that has a port was bound before, or connected: to bind it is the guest's mistake. */
+	if (!stream->datagram && addr_of_socket(stream->fd, &own) == 0 && addr_port(&own) == 0 &&
+		streams_move_listener(c->streams, stream))
 		return 0;
 	return bind(stream->fd, (struct sockaddr *)&addr, len) < 0 ? -errno : 0;
 }
@@ -123,7 +122,7 @@ int wasmedge_sock_accept(struct call *c)
 }
 
 /* Waits for a connection that is under way. */
-static int connect_wait(const struct call *c, const struct stream *stream)
+static int wasmedge_sock_wait(const struct call *c, const struct stream *stream)
 {
 	socklen_t len = sizeof(int);
 	int error, r;
@@ -144,7 +143,7 @@ int wasmedge_sock_connect(struct call *c)
 	struct sockaddr_storage addr;
 	struct stream *stream;
 	socklen_t len;
-	int r = load_target(c, &stream, &addr, &len);
+	int r = wasmedge_sock_load(c, &stream, &addr, &len);
 
 	if (r < 0)
 		return r;
@@ -153,7 +152,7 @@ int wasmedge_sock_connect(struct call *c)
 	if (connect(stream->fd, (struct sockaddr *)&addr, len) == 0)
 		return 0;
 	if (errno == EINPROGRESS && !stream->nonblock)
-		return connect_wait(c, stream);
+		return wasmedge_sock_wait(c, stream);
 	return -errno;
 }
 
@@ -161,14 +160,12 @@ int wasmedge_sock_connect(struct call *c)
  * The two generations: the second tells the port, and the family if there is room for it. A stream
  * has no address to tell.
  */
-static int recv_from(struct call *c, bool second)
+static int wasmedge_sock_recv(struct call *c, bool second)
 {
 	struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
 	struct call_move move = {
 		.fn = call_move_recv,
 		.in = true,
-		.all = c->arg[4] == WASI_RECV_WAITALL,
-		.peek = c->arg[4] & WASI_RECV_PEEK,
 		.ret_arg = second ? 6 : 5,
 		.name = &addr,
 	};
@@ -181,9 +178,9 @@ static int recv_from(struct call *c, bool second)
 
 	if (r != 0)
 		return r == CALL_FORWARD ? -ENOTSOCK : r;
-	if (c->arg[4] & ~(uint32_t)(WASI_RECV_PEEK | WASI_RECV_WAITALL))
-		return -EINVAL;
-	r = guest_mem_at(&c->mem, c->arg[second ? 7 : 6], 1, sizeof(uint16_t), &ret_flags);
+	r = call_move_set_flags(&move, c->arg[4]);
+	if (r == 0)
+		r = guest_mem_at(&c->mem, c->arg[second ? 7 : 6], 1, sizeof(uint16_t), &ret_flags);
 	if (r == 0 && second)
 		r = guest_mem_at(&c->mem, c->arg[5], 1, sizeof(uint16_t), &ret_port);
 	if (r == 0)
@@ -202,13 +199,13 @@ static int recv_from(struct call *c, bool second)
 /* sock_recv_from(fd, iovs, iovs_len, address, flags, ret_n, ret_flags) */
 int wasmedge_sock_recv_from(struct call *c)
 {
-	return recv_from(c, false);
+	return wasmedge_sock_recv(c, false);
 }
 
 /* sock_recv_from(fd, iovs, iovs_len, address, flags, ret_port, ret_n, ret_flags) */
 int wasmedge_sock_recv_from_v2(struct call *c)
 {
-	return recv_from(c, true);
+	return wasmedge_sock_recv(c, true);
 }
 
 /* sock_send_to(fd, iovs, iovs_len, address, port, flags, ret_n) */
@@ -231,7 +228,7 @@ int wasmedge_sock_send_to(struct call *c)
 typedef int (*name_fn)(int fd, struct sockaddr *restrict addr, socklen_t *restrict len);
 
 /* The end of a socket that name gives; the first generation wants the family told apart. */
-static int tell_addr(struct call *c, name_fn name, uint32_t port_arg, uint8_t *ret_family)
+static int wasmedge_sock_name(struct call *c, name_fn name, uint32_t port_arg, uint8_t *ret_family)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
@@ -262,31 +259,31 @@ static int tell_addr(struct call *c, name_fn name, uint32_t port_arg, uint8_t *r
 }
 
 /* sock_get…addr(fd, address, ret_family, ret_port) */
-static int tell_addr_v1(struct call *c, name_fn name)
+static int wasmedge_sock_name_v1(struct call *c, name_fn name)
 {
 	uint8_t *ret_family;
 	int r = guest_mem_at(&c->mem, c->arg[2], 1, sizeof(uint32_t), &ret_family);
 
-	return r < 0 ? r : tell_addr(c, name, c->arg[3], ret_family);
+	return r < 0 ? r : wasmedge_sock_name(c, name, c->arg[3], ret_family);
 }
 
 int wasmedge_sock_getlocaladdr(struct call *c)
 {
-	return tell_addr_v1(c, getsockname);
+	return wasmedge_sock_name_v1(c, getsockname);
 }
 
 int wasmedge_sock_getpeeraddr(struct call *c)
 {
-	return tell_addr_v1(c, getpeername);
+	return wasmedge_sock_name_v1(c, getpeername);
 }
 
 /* sock_get…addr(fd, address, ret_port) */
 int wasmedge_sock_getlocaladdr_v2(struct call *c)
 {
-	return tell_addr(c, getsockname, c->arg[2], NULL);
+	return wasmedge_sock_name(c, getsockname, c->arg[2], NULL);
 }
 
 int wasmedge_sock_getpeeraddr_v2(struct call *c)
 {
-	return tell_addr(c, getpeername, c->arg[2], NULL);
+	return wasmedge_sock_name(c, getpeername, c->arg[2], NULL);
 }

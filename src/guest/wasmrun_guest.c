@@ -21,7 +21,7 @@
 #include "serve/serve.h"
 
 /* Every socket of the guest is one of ours, and poll(2) takes no more entries than this limit. */
-static void raise_descriptor_limit(void)
+static void guest_raise_descriptor_limit(void)
 {
 	struct rlimit limit;
 
@@ -31,7 +31,7 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int run_program(struct guest_config *config)
+static int guest_run_program(struct guest_config *config)
 {
 	_cleanup_(compiled_close) struct compiled program = { 0 };
 	int r = compiled_open(&program, config);
@@ -41,7 +41,7 @@ static int run_program(struct guest_config *config)
 	return r;
 }
 
-static int serve_files(struct guest_config *config)
+static int guest_serve_files(struct guest_config *config)
 {
 	struct files files = {
 		.path = config->module,
@@ -67,13 +67,13 @@ static int serve_files(struct guest_config *config)
 }
 
 /* Returns 0, or an enum guest_exit, and the config's end says how it was. */
-static int (*const runs[])(struct guest_config *config) = {
-	[GUEST_PROGRAM] = run_program,
+static int (*const guest_modes[])(struct guest_config *config) = {
+	[GUEST_PROGRAM] = guest_run_program,
 	[GUEST_CGI] = cgi_run,
-	[GUEST_FILES] = serve_files,
+	[GUEST_FILES] = guest_serve_files,
 };
 
-static void run(struct guest_config *config)
+static void guest_run(struct guest_config *config)
 {
 	int r = 0;
 
@@ -91,7 +91,7 @@ static void run(struct guest_config *config)
 	}
 	/* A line of the log is seen when it is written. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	(void)runs[config->mode](config);
+	(void)guest_modes[config->mode](config);
 }
 
 int main(int argc, char **argv)
@@ -100,8 +100,8 @@ int main(int argc, char **argv)
 
 	/* A reader that went away is an error code of the guest's call. */
 	signal(SIGPIPE, SIG_IGN);
-	raise_descriptor_limit();
+	guest_raise_descriptor_limit();
 	if (guest_config_parse(&config, argc, argv) == 0)
-		run(&config);
+		guest_run(&config);
 	return guest_end_tell(&config.end, config.status_fd);
 }

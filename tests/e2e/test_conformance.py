@@ -10,11 +10,11 @@ import subprocess
 
 import pytest
 
+from harness.guests import TRAP
 from harness.process import Process
 from harness.wasmrun import WASMRUN, need_wasmrun
 
 SUITE = os.environ.get("WASI_TESTSUITE")
-TRAP = 134
 
 
 @pytest.fixture

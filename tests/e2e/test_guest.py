@@ -10,15 +10,15 @@ import subprocess
 
 import pytest
 
-from harness.guests import COMPILE_DEADLINE, GUEST
+from harness.guests import (
+    COMPILE_DEADLINE, COMPONENT, DEADLINE_OVER, FOREIGN, GUEST, IMPORT, INVALID, MEMORY, NO_PROGRAM, NOT_WASM, READ, SETUP,
+    TRAP, TRUNCATED, USAGE)
 from harness.lab import ROOT
 from harness.streams import recv_exact
 from harness.wait import DEADLINE
 
 pytestmark = pytest.mark.skipif(not os.access(GUEST, os.X_OK), reason="wasmrun-guest is not built (script/setup-engine)")
 
-TRAP, USAGE, READ, NOT_WASM, TRUNCATED, INVALID, COMPONENT, FOREIGN, NO_PROGRAM, IMPORT, MEMORY, DEADLINE_OVER, SETUP = (
-    134, *range(192, 204))
 MODULE_HEAD, COMPONENT_HEAD = b"\0asm\1\0\0\0", b"\0asm\x0d\0\1\0"
 
 

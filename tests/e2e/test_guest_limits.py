@@ -5,11 +5,9 @@ import os
 
 import pytest
 
-from harness.guests import GUEST, Run
+from harness.guests import GUEST, TRAP, Run
 
 pytestmark = pytest.mark.skipif(not os.access(GUEST, os.X_OK), reason="wasmrun-guest is not built (script/setup-engine)")
-
-TRAP = 134
 
 
 def section(number, items):

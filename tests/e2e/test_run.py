@@ -10,11 +10,11 @@ import subprocess
 
 import pytest
 
+from harness.guests import COMPONENT, FOREIGN, NOT_WASM, READ, TRAP, TRUNCATED
 from harness.lab import ROOT
 from harness.process import Process
 from harness.wasmrun import WASMRUN, fetch, need_wasmrun
 
-TRAP, READ, NOT_WASM, TRUNCATED, COMPONENT, FOREIGN = 134, 193, 194, 195, 197, 198
 MODULE_HEAD, COMPONENT_HEAD = b"\0asm\1\0\0\0", b"\0asm\x0d\0\1\0"
 
 

@@ -15,6 +15,10 @@ from .process import Process
 
 GUEST = OURS.parent / "wasmrun-guest"
 SOURCES = ROOT / "tests" / "guests"
+# The exit codes of wasmrun-guest (src/guest/guest_exit.h), which `wasmrun run` passes on. Scripts know them: retyped here, so
+# that a change is seen.
+TRAP, USAGE, READ, NOT_WASM, TRUNCATED, INVALID, COMPONENT, FOREIGN, NO_PROGRAM, IMPORT, MEMORY, DEADLINE_OVER, SETUP = (
+    134, *range(192, 204))
 WASI_HEADERS = pathlib.Path("/usr/include/wasm32-wasi")
 DEBIAN_RUSTC = pathlib.Path("/usr/bin/rustc")
 # Compiling a Go server to machine code, with everything else that the machine does meanwhile.
