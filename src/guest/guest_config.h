@@ -6,8 +6,7 @@
  *                 [--status-fd N] [--cache DIR] [--timeout DURATION] [--quick] [--verbose] MODULE
  *                 [ARGUMENT...]
  *   wasmrun-guest --cgi (the same) --listen-fd N MODULE [ARGUMENT...]
- *   wasmrun-guest --files --listen-fd N [--status-fd N] [--fallback FILE] [--header "NAME:
- * VALUE"]...
+ *   wasmrun-guest --files --listen-fd N [--status-fd N] [--fallback FILE] [--header FIELD]...
  *                 [--verbose] FOLDER
  */
 #ifndef GUEST_GUEST_CONFIG_H

@@ -19,8 +19,8 @@
 /* The exit codes of the reasons, which shells and scripts see; docs/man/wasmrun-run.1 has them. */
 enum guest_exit {
 	GUEST_EXIT_OWN = 0, /* no reason of ours: the program has ended itself */
-	GUEST_EXIT_TRAP =
-		134, /* what a shell shows for an abort, and the wasmtime command exits with */
+	/* What a shell shows for an abort, and the wasmtime command exits with. */
+	GUEST_EXIT_TRAP = 134,
 	GUEST_EXIT_USAGE = 192, /* wasmrun-guest's own command line is wrong */
 	GUEST_EXIT_READ,        /* 193: the module's file can't be read */
 	GUEST_EXIT_NOT_WASM,    /* 194: not a WASM file */

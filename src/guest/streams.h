@@ -38,15 +38,18 @@ struct stream {
 	int fd;          /* owned for sockets, borrowed for standard streams; -1 when free */
 	uint32_t number; /* the guest's, of a standard stream, which it may change */
 	bool nonblock;   /* the guest is told EAGAIN rather than waited for */
-	bool announced;  /* a listener: poll_oneoff() has said that there is a connection */
 	bool datagram;   /* a socket that moves datagrams */
 	bool shared;     /* the listening socket that other processes have too */
+	bool announced;  /* a listener: poll_oneoff() has said that there is a connection */
 	uint64_t recv_timeout_ms, send_timeout_ms; /* of one call that blocks; 0 is none */
-	bool visitor;                              /* a connection that was accepted here */
-	bool asked;                                /* bytes were read, and none written since */
-	bool probed;        /* the last that was read, or looked for, was a single byte */
-	bool ended;         /* draining: the guest was told the end */
-	uint64_t moved_ms;  /* draining: when bytes last moved, on the monotonic clock */
+
+	/* What a drain has to know. */
+	bool visitor;      /* a connection that was accepted here */
+	bool asked;        /* bytes were read, and none written since */
+	bool probed;       /* the last that was read, or looked for, was a single byte */
+	bool ended;        /* draining: the guest was told the end */
+	uint64_t moved_ms; /* draining: when bytes last moved, on the monotonic clock */
+
 	uint32_t next_free; /* of a free place: the index of the next one, or STREAMS_NO_FD */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The listener's number must be one that the engine never gives out. So the engine gets a directory
- * for it: an empty one, deleted before the guest runs, in which nothing can be found or made.
+ * The listener is ours, but the engine must never give its number to a file. So the engine gets a
+ * stand-in for it: a directory, deleted before the guest runs, in which nothing can be found or
+ * made.
  */
 #include "guest/wasi_setup.h"
 
@@ -151,8 +152,8 @@ int wasi_setup(const struct guest_config *config, const struct wasm_instance_io 
 
 	if (!wasi)
 		return guest_fail(end, GUEST_EXIT_SETUP, "out of memory");
-	/* The streams are ours to read and write; the engine's are those that a program gets by
-	 * renumbering one, and with io it gets nothing by that. */
+	/* call_move.c reads and writes the standard streams. The engine has its own only for a
+	 * program that renumbers one of them; with io, such a program gets nothing. */
 	if (!io) {
 		wasi_config_inherit_stdin(wasi);
 		wasi_config_inherit_stdout(wasi);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options of sockets. Values are those of the host's structures, which are laid out alike in the
- * guest. Time limits are kept here, since the host's sockets never block.
+ * Options of sockets. The guest's structures are laid out as the host's. Limits on the time of a
+ * call are kept in struct stream (call_move.c heeds them), since the host's sockets never block.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -141,7 +141,8 @@ int wasmedge_sock_setsockopt(struct call *c)
 		return -ENOPROTOOPT;
 	if (option->size == TIMEVAL_SIZE)
 		return wasmedge_opt_set_timeout(wasmedge_opt_timeout(stream, option->kind), at);
-	/* What the guest wants of its listener is no business of those who have it too. */
+	/* Other processes have this socket, too, and an option would be theirs as well. Say yes,
+	 * and leave it as it is. */
 	if (stream->shared)
 		return 0;
 	value.l_onoff = (int)guest_load_u32(at);
