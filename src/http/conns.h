@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is connected, and what libmicrohttpd doesn't look after: a byte now and then would hold a
- * connection for ever; one whose peer has ended behind half a request stays until it has been
- * silent for long enough; and there are requests that it neither reads on nor gives up, see
+ * Who is connected to the page and the API: mhd/mhd_conns.h on the control loop, with a limit for
+ * each address, and with an end for requests that libmicrohttpd neither reads on nor gives up, see
  * http_conns_turn().
  */
 #ifndef HTTP_CONNS_H
@@ -13,9 +12,8 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "base/list.h"
+#include "mhd/mhd_conns.h"
 #include "net/addr.h"
-#include "net/lingering.h"
 
 /* What is wrong with the target of a request's first line. */
 enum http_target_fault {
@@ -27,28 +25,19 @@ enum http_target_fault {
 
 /* The socket context of a connection; lives as long as that. */
 struct http_conn {
-	struct list link; /* in set->open */
+	struct mhd_conn mhd;
 	struct http_conns *set;
 	struct addr addr;
-	int fd;                       /* libmicrohttpd's */
-	uint64_t deadline_ms;         /* monotonic; of the request that is coming */
 	bool in_body;                 /* of the request that is coming */
 	unsigned turns;               /* at once, since its body was last heard of */
-	bool peer_ended;              /* libmicrohttpd has been told */
 	enum http_target_fault fault; /* of the request that came last */
 };
 
 struct http_conns {
-	struct list open;
+	struct mhd_conns mhd;
 	uv_timer_t timer; /* closed by the owner */
-	struct lingering linger;
-	size_t count;
 	uint64_t head_timeout_ms, idle_timeout_ms;
 };
-
-/* How often ended peers and deadlines are looked for; and where half of all places are taken. */
-#define HTTP_SWEEP_MS 1000
-#define HTTP_SWEEP_CROWDED_MS 100
 
 /* 0 or negative errno; then the timer is the loop's, too. A time that is 0 is the default. */
 int http_conns_init(struct http_conns *set, uv_loop_t *loop, uint64_t head_timeout_ms,
@@ -64,9 +53,6 @@ bool http_conns_admit(const struct http_conns *set, const struct addr *addr);
  */
 void http_conns_notify(void *set, struct MHD_Connection *connection, void **ret_conn,
 	enum MHD_ConnectionNotificationCode code);
-
-/* NULL: there was no memory for it, and the connection is about to be closed. */
-struct http_conn *http_conn_of(struct MHD_Connection *connection);
 
 /* What it waits for now; takes NULL. */
 void http_conn_await_next(struct http_conn *conn); /* behind an answer */

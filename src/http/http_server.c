@@ -149,7 +149,7 @@ static void request_refuse_path(struct http_request *request, const char *allow)
 static void request_begin(struct http_request *request, const char *method, const char *path)
 {
 	struct http_server *server = request->server;
-	const struct http_conn *conn = http_conn_of(request->connection);
+	const struct http_conn *conn = mhd_conn_of(request->connection);
 	const struct http_route *route;
 	enum mhd_body framing = mhd_body_of(request->connection, &request->body_len);
 
@@ -190,10 +190,10 @@ static bool request_take_body(struct http_request *request, const void *data, si
 
 	request->body_seen += len;
 	if (request->body_seen > MHD_DROP_MAX) {
-		const struct http_conn *conn = http_conn_of(request->connection);
+		const struct http_conn *conn = mhd_conn_of(request->connection);
 
 		if (conn)
-			lingering_cut(conn->fd);
+			lingering_cut(conn->mhd.fd);
 		return false;
 	}
 	if (request->replied)
@@ -225,7 +225,7 @@ static enum MHD_Result request_finish(struct http_request *request)
 {
 	struct http_server *server = request->server;
 
-	http_conn_await_nothing(http_conn_of(request->connection));
+	http_conn_await_nothing(mhd_conn_of(request->connection));
 	if (!request->replied && !request->handled) {
 		request->handled = true;
 		/* The owner is not to be bothered any more. */
@@ -256,14 +256,14 @@ static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection,
 		request->server = owner;
 		request->connection = connection;
 		*ret_request = request;
-		http_conn_await_body(http_conn_of(connection));
+		http_conn_await_body(mhd_conn_of(connection));
 		request_begin(request, method, url);
 		/* Queued before its end, a reply ends the connection, and the body isn't even
 		 * parsed. */
 		return request->replied && !request->is_short ? request_queue_reply(request)
 							      : MHD_YES;
 	}
-	http_conn_heard(http_conn_of(connection));
+	http_conn_heard(mhd_conn_of(connection));
 	if (*len) {
 		bool more = request_take_body(request, data, *len);
 
@@ -288,7 +288,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 		MHD_destroy_response(request->response);
 	secret_free(request->body.data);
 	free(request);
-	conn = http_conn_of(connection);
+	conn = mhd_conn_of(connection);
 	if (conn)
 		conn->fault = TARGET_FINE;
 	http_conn_await_next(conn);
@@ -307,7 +307,7 @@ static enum MHD_Result on_accept(void *owner, const struct sockaddr *sa, socklen
 /* A request's first line. What is returned is *ret_request of on_access(). */
 static void *on_target(void *owner, const char *target, struct MHD_Connection *connection)
 {
-	struct http_conn *conn = http_conn_of(connection);
+	struct http_conn *conn = mhd_conn_of(connection);
 	const char *coded = strcasestr(target, "%2f"), *query = strchr(target, '?');
 	enum http_target_fault fault =
 		coded && (!query || coded < query) ? TARGET_CODED_SLASH : TARGET_FINE;
@@ -322,7 +322,7 @@ static void *on_target(void *owner, const char *target, struct MHD_Connection *c
 /* Called for the path, and for each name and value in the query, before on_access(). */
 static size_t on_unescape(void *owner, struct MHD_Connection *connection, char *text)
 {
-	struct http_conn *conn = http_conn_of(connection);
+	struct http_conn *conn = mhd_conn_of(connection);
 	size_t len = MHD_http_unescape(text);
 
 	if (conn && memchr(text, '\0', len))
@@ -419,7 +419,7 @@ static void on_linger(uv_poll_t *poll, int status, int events)
 {
 	struct http_server *server = poll->data;
 
-	lingering_run(&server->conns.linger);
+	lingering_run(&server->conns.mhd.lingering);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -475,7 +475,7 @@ static int server_watch(
 		return r;
 	/* Neither fails with a descriptor of epoll(7). */
 	(void)uv_poll_init(loop, &server->poll, info->epoll_fd);
-	(void)uv_poll_init(loop, &server->linger_poll, server->conns.linger.epoll_fd);
+	(void)uv_poll_init(loop, &server->linger_poll, server->conns.mhd.lingering.epoll_fd);
 	(void)uv_timer_init(loop, &server->timer);
 	(void)uv_idle_init(loop, &server->idle);
 	server->poll.data = server->linger_poll.data = server->timer.data = server->idle.data =

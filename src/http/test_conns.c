@@ -34,12 +34,12 @@ static void test_share_of_an_address(void **state)
 	const char *const addrs[] = { "192.0.2.1", "2001:db8::1", "127.0.0.1" };
 	struct http_conns set;
 
-	list_init(&set.open);
+	list_init(&set.mhd.open);
 	for (size_t i = 0; i < ARRAY_LEN(addrs); i++)
 		for (size_t j = 0; j < HTTP_CONNS_PER_ADDR_MAX; j++) {
 			assert_true(is_admitted(&set, addrs[i]));
 			conns[i][j].addr = ip(addrs[i]);
-			list_push_back(&set.open, &conns[i][j].link);
+			list_push_back(&set.mhd.open, &conns[i][j].mhd.link);
 		}
 	assert_false(is_admitted(&set, "192.0.2.1"));
 	assert_false(is_admitted(&set, "::ffff:192.0.2.1"));
@@ -47,7 +47,7 @@ static void test_share_of_an_address(void **state)
 	assert_false(is_admitted(&set, "2001:db8::2"));
 	assert_true(is_admitted(&set, "2001:db8:0:1::1"));
 	assert_true(is_admitted(&set, "127.0.0.1"));
-	list_remove(&conns[0][5].link);
+	list_remove(&conns[0][5].mhd.link);
 	assert_true(is_admitted(&set, "192.0.2.1"));
 }
 

@@ -35,8 +35,6 @@
 #define LOG "serve"
 #define DAEMONS 2             /* threads that read and write */
 #define CONN_MEMORY 131072    /* libmicrohttpd's, per connection: both heads and the buffers */
-#define SWEEP_MS 1000         /* between two looks at the connections' deadlines */
-#define SWEEP_SOON_MS 100     /* the same, once they are to end, or half of all places are taken */
 #define SHORTAGE_PAUSE_MS 100 /* without accepting, when there are no descriptors */
 
 struct serve {
@@ -50,9 +48,7 @@ struct serve {
 	int wake_fd;            /* a connection has ended, or is the only one */
 	atomic_ullong drain_ms; /* when it began; 0: it hasn't */
 	pthread_mutex_t lock;   /* of what follows */
-	struct list conns;
-	size_t conn_count;
-	struct lingering lingering;
+	struct mhd_conns conns;
 };
 
 /* --- connections, on libmicrohttpd's threads --- */
@@ -61,29 +57,22 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
 	enum MHD_ConnectionNotificationCode what)
 {
 	struct serve *s = owner;
-	struct conn *c = *context;
+	struct serve_conn *c = *context;
 
 	pthread_mutex_lock(&s->lock);
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		/* The loop was asleep without a time to wake up at. */
-		if (s->conn_count++ == 0)
-			(void)eventfd_write(s->wake_fd, 1);
 		c = *context = calloc(1, sizeof(*c));
+		mhd_conns_add(&s->conns, c ? &c->mhd : NULL, connection);
 		if (c) {
-			c->fd = MHD_get_connection_info(
-				connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-					->connect_fd;
 			c->idle_ms = clock_now_ms();
-			c->deadline_ms = c->idle_ms + MHD_HEAD_MS;
-			list_push_back(&s->conns, &c->link);
+			c->mhd.deadline_ms = c->idle_ms + MHD_HEAD_MS;
+			/* The loop was asleep without a time to wake up at. */
+			if (s->conns.count == 1)
+				(void)eventfd_write(s->wake_fd, 1);
 		}
-	} else {
-		s->conn_count--;
-		if (c) {
-			lingering_add(&s->lingering, c->fd);
-			list_remove(&c->link);
-			serve_request_free(c->request);
-		}
+	} else if (c) {
+		mhd_conns_remove(&s->conns, &c->mhd);
+		serve_request_free(c->request);
 		free(c);
 		(void)eventfd_write(s->wake_fd, 1);
 	}
@@ -94,8 +83,7 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
 static void *on_target(void *owner, const char *target, struct MHD_Connection *connection)
 {
 	struct serve *s = owner;
-	struct conn *c = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-				 ->socket_context;
+	struct serve_conn *c = mhd_conn_of(connection);
 	struct serve_request *r = c ? serve_request_new(connection, target, &s->held) : NULL;
 
 	/* It is read from our own copy. */
@@ -134,7 +122,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 	pthread_mutex_lock(&s->lock);
 	r->conn->busy = false;
 	r->conn->idle_ms = clock_now_ms();
-	r->conn->deadline_ms = r->conn->idle_ms + MHD_IDLE_S * 1000 + MHD_HEAD_MS;
+	r->conn->mhd.deadline_ms = r->conn->idle_ms + MHD_IDLE_S * 1000 + MHD_HEAD_MS;
 	pthread_mutex_unlock(&s->lock);
 	serve_request_free(r);
 }
@@ -142,7 +130,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 static void request_set_deadline(struct serve *s, struct serve_request *r, uint64_t deadline_ms)
 {
 	pthread_mutex_lock(&s->lock);
-	r->conn->deadline_ms = deadline_ms;
+	r->conn->mhd.deadline_ms = deadline_ms;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -237,40 +225,31 @@ static void serve_begin_drain(struct serve *s)
 	log_info(LOG, "taking no more connections, ending with those that are open");
 }
 
-/* Whether nobody is about to send a request: in a drain, it gets no further one. */
-static bool conn_is_idle(const struct serve *s, const struct conn *c, uint64_t now_ms)
+/*
+ * In a drain, ends the connections on which nobody is about to send a request. The visitor is told
+ * first, and has some time to end his side himself: a request that comes to a closed socket would
+ * be answered by a reset.
+ */
+static void conn_drain(const struct serve *s, struct serve_conn *c, uint64_t now_ms)
 {
-	return s->drain_ms && !c->busy &&
-	       now_ms - max_u64(s->drain_ms, c->idle_ms) >= SERVE_DRAIN_IDLE_MS;
+	if (c->ended_ms) {
+		if (now_ms - c->ended_ms >= SERVE_DRAIN_IDLE_MS)
+			mhd_conn_end(&c->mhd);
+	} else if (!c->busy && now_ms - max_u64(s->drain_ms, c->idle_ms) >= SERVE_DRAIN_IDLE_MS) {
+		(void)shutdown(c->mhd.fd, SHUT_WR);
+		c->ended_ms = now_ms;
+	}
 }
 
-/*
- * Ends what waits for too long. In a drain the visitor is told first, and has some time to end it
- * himself: a request that comes to a closed socket would be answered by a reset. What is shut down
- * on both sides, libmicrohttpd closes. A visitor's own end is made an event of its own, for it
- * misses one that comes with his last bytes; a request that is whole is answered all the same.
- */
 static void serve_sweep(struct serve *s)
 {
 	uint64_t now_ms = clock_now_ms();
 
 	pthread_mutex_lock(&s->lock);
-	list_for_each(link, &s->conns) {
-		struct conn *c = list_entry(link, struct conn, link);
-		bool late = now_ms >= c->deadline_ms;
-
-		if (!c->peer_ended && lingering_peer_has_ended(c->fd)) {
-			c->peer_ended = true;
-			(void)shutdown(c->fd, SHUT_RD);
-		}
-		if (late || (c->ended_ms && now_ms - c->ended_ms >= SERVE_DRAIN_IDLE_MS)) {
-			(void)shutdown(c->fd, SHUT_RDWR);
-		} else if (!c->ended_ms && conn_is_idle(s, c, now_ms)) {
-			(void)shutdown(c->fd, SHUT_WR);
-			c->ended_ms = now_ms;
-		}
-	}
-	lingering_run(&s->lingering);
+	if (s->drain_ms)
+		list_for_each(link, &s->conns.open)
+			conn_drain(s, list_entry(link, struct serve_conn, mhd.link), now_ms);
+	mhd_conns_sweep(&s->conns, now_ms);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -282,8 +261,8 @@ static size_t serve_count(struct serve *s, size_t *ret_lingering)
 
 	(void)eventfd_read(s->wake_fd, &ended);
 	pthread_mutex_lock(&s->lock);
-	count = s->conn_count;
-	*ret_lingering = s->lingering.count;
+	count = s->conns.count;
+	*ret_lingering = s->conns.lingering.count;
 	pthread_mutex_unlock(&s->lock);
 	return count;
 }
@@ -291,7 +270,7 @@ static size_t serve_count(struct serve *s, size_t *ret_lingering)
 static void serve_run_lingering(struct serve *s)
 {
 	pthread_mutex_lock(&s->lock);
-	lingering_run(&s->lingering);
+	lingering_run(&s->conns.lingering);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -299,8 +278,8 @@ static void serve_run_lingering(struct serve *s)
 static int sweep_ms(const struct serve *s, size_t count, size_t lingering)
 {
 	if (s->drain_ms || count >= SERVE_CONNS_MAX / 2)
-		return SWEEP_SOON_MS;
-	return count || lingering ? SWEEP_MS : -1;
+		return MHD_SWEEP_CROWDED_MS;
+	return count || lingering ? MHD_SWEEP_MS : -1;
 }
 
 /* Takes one connection. Returns how long not to take another, in ms. */
@@ -330,7 +309,7 @@ static void serve_loop(struct serve *s)
 		{ .fd = s->signal_fd, .events = POLLIN },
 		{ .fd = s->wake_fd, .events = POLLIN },
 		{ .events = POLLIN },
-		{ .fd = s->lingering.epoll_fd, .events = POLLIN },
+		{ .fd = s->conns.lingering.epoll_fd, .events = POLLIN },
 	};
 	uint64_t swept_ms = clock_now_ms();
 	int pause_ms = 0;
@@ -418,8 +397,7 @@ static int serve_open(struct serve *s)
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->signal_fd < 0 || s->wake_fd < 0)
 		return -errno;
-	r = lingering_init(&s->lingering);
-	if (r == 0 && s->config->workers)
+	if (s->config->workers)
 		r = job_pool_start(&s->workers, s->config->workers, on_job, s);
 	for (size_t i = 0; i < DAEMONS && r == 0; i++)
 		r = serve_start_daemon(s, &s->daemons[i]);
@@ -432,8 +410,8 @@ static void serve_close(struct serve *s)
 		if (s->daemons[i])
 			MHD_stop_daemon(s->daemons[i]);
 	job_pool_stop(&s->workers);
-	assert(s->held == 0 && list_empty(&s->conns));
-	lingering_deinit(&s->lingering);
+	assert(s->held == 0 && list_empty(&s->conns.open));
+	mhd_conns_deinit(&s->conns);
 	fd_close(s->signal_fd);
 	fd_close(s->wake_fd);
 	pthread_mutex_destroy(&s->lock);
@@ -441,15 +419,14 @@ static void serve_close(struct serve *s)
 
 int serve_run(const struct serve_config *config)
 {
-	_cleanup_(serve_close) struct serve s = {
-		.config = config, .signal_fd = -1, .wake_fd = -1, .lingering.epoll_fd = -1
-	};
+	_cleanup_(
+		serve_close) struct serve s = { .config = config, .signal_fd = -1, .wake_fd = -1 };
 	int r;
 
 	pthread_mutex_init(&s.lock, NULL);
-	list_init(&s.conns);
-	list_init(&s.lingering.sockets);
-	r = serve_open(&s);
+	r = mhd_conns_init(&s.conns);
+	if (r == 0)
+		r = serve_open(&s);
 	if (r < 0)
 		return r;
 	if (config->status_fd >= 0)

@@ -9,19 +9,17 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "mhd/mhd_conns.h"
 
 struct serve_request;
 
 /* A connection, from libmicrohttpd's first word about it to its last. */
-struct conn {
-	struct list link;
-	int fd;           /* libmicrohttpd's */
+struct serve_conn {
+	struct mhd_conn mhd;
 	bool busy;        /* a request has begun and is not through */
-	bool peer_ended;  /* libmicrohttpd has been told */
 	uint64_t idle_ms; /* since when it is about to have a request: its begin, or an answer's end
 			   */
-	uint64_t deadline_ms; /* of what the visitor has to send; UINT64_MAX: it is our turn */
-	uint64_t ended_ms;    /* draining: since when the visitor has seen the end; 0: he hasn't */
+	uint64_t ended_ms; /* draining: since when the visitor has seen the end; 0: he hasn't */
 	/* Owned; its daemon's thread alone looks at it. libmicrohttpd doesn't tell of the end of a
 	 * request that fails before its head is through: then it lasts as long as the connection.
 	 */
@@ -36,10 +34,10 @@ struct serve_request {
 	atomic_ullong *held_total; /* of the server */
 	uint64_t held;             /* bytes counted in there */
 	struct MHD_Connection *connection;
-	struct conn *conn;  /* whose it is */
-	char *target;       /* owned: as it came, for the log */
-	char *parts;        /* owned: the target again, cut */
-	char *path, *query; /* in parts; query may be NULL */
+	struct serve_conn *conn; /* whose it is */
+	char *target;            /* owned: as it came, for the log */
+	char *parts;             /* owned: the target again, cut */
+	char *path, *query;      /* in parts; query may be NULL */
 	const char *method, *version;
 	bool begun;  /* its head was looked at */
 	int body_fd; /* owned; -1: nothing has come */

@@ -100,7 +100,7 @@ bool serve_request_take_body(struct serve_request *r, const void *data, size_t l
 {
 	r->body_seen += len;
 	if (r->body_seen > MHD_DROP_MAX) {
-		lingering_cut(r->conn->fd);
+		lingering_cut(r->conn->mhd.fd);
 		return false;
 	}
 	if (r->status)
