@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One timer sweeps the connections while there is one that is open, or that lingers.
+ * One timer sweeps the connections while there is anything to look at: an open one, one that
+ * lingers, or an episode of requests that were given up.
  */
 #include "http/conns.h"
 
@@ -22,7 +23,7 @@ static void conns_arm(struct http_conns *set)
 	uint64_t sweep_ms =
 		set->mhd.count >= HTTP_CONNS_MAX / 2 ? MHD_SWEEP_CROWDED_MS : MHD_SWEEP_MS;
 
-	if (set->mhd.count == 0 && set->mhd.lingering.count == 0)
+	if (set->mhd.count == 0 && set->mhd.lingering.count == 0 && set->given_up == 0)
 		return;
 	uv_update_time(set->timer.loop);
 	(void)uv_timer_start(&set->timer, on_timer, sweep_ms, 0);
@@ -35,6 +36,11 @@ static void on_timer(uv_timer_t *timer)
 	uint64_t now_ms = clock_now_ms();
 
 	mhd_conns_sweep(&set->mhd, now_ms);
+	if (set->given_up && now_ms - set->given_up_ms >= HTTP_GIVEN_UP_QUIET_MS) {
+		log_warn(LOG, "no more requests that can't be read to their end count=%u",
+			set->given_up);
+		set->given_up = 0;
+	}
 	conns_arm(set);
 }
 
@@ -46,6 +52,7 @@ int http_conns_init(
 	if (r < 0)
 		return r;
 	(void)uv_timer_init(loop, &set->timer);
+	set->given_up = 0;
 	set->head_timeout_ms = head_timeout_ms ? head_timeout_ms : MHD_HEAD_MS;
 	set->idle_timeout_ms = idle_timeout_ms ? idle_timeout_ms : MHD_IDLE_S * 1000;
 	return 0;
@@ -149,7 +156,9 @@ void http_conns_turn(struct http_conns *set)
 		if (!conn->in_body || conn->mhd.deadline_ms == UINT64_MAX ||
 			++conn->turns < HTTP_TURNS_MAX)
 			continue;
-		log_warn(LOG, "a request that can't be read to its end is given up");
+		if (set->given_up++ == 0)
+			log_warn(LOG, "a request that can't be read to its end is given up");
+		set->given_up_ms = clock_now_ms();
 		mhd_conn_end(&conn->mhd);
 	}
 }

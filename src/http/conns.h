@@ -37,6 +37,8 @@ struct http_conns {
 	struct mhd_conns mhd;
 	uv_timer_t timer; /* closed by the owner */
 	uint64_t head_timeout_ms, idle_timeout_ms;
+	unsigned given_up;    /* requests, in this episode of them */
+	uint64_t given_up_ms; /* when the last one was */
 };
 
 /* 0 or negative errno; then the timer is the loop's, too. A time that is 0 is the default. */
@@ -66,9 +68,11 @@ void http_conn_heard(struct http_conn *conn);
  * libmicrohttpd wants to run at once. Up to 0.9.75 it wants that for ever, at all of a core, when a
  * line that begins a chunk doesn't fit into its memory of the connection: it can't read on, and
  * under a loop of others it doesn't give up. Whose body is waited for through HTTP_TURNS_MAX such
- * turns is shut out.
+ * turns is shut out. The log tells of the first, and of their number when none has come for
+ * HTTP_GIVEN_UP_QUIET_MS.
  */
 #define HTTP_TURNS_MAX 4000
+#define HTTP_GIVEN_UP_QUIET_MS 2000
 void http_conns_turn(struct http_conns *set);
 
 #endif

@@ -109,6 +109,16 @@ def test_others_stay_where_one_is_given_up(page):
         assert read_answer(idle, b"ok\n").startswith(b"HTTP/1.1 200 ") and read_answer(slow, b"ok\n").startswith(b"HTTP/1.1 200 ")
 
 
+def test_the_log_tells_once_of_those_given_up(page):
+    """Each such request was a line in the log, as many as a peer wanted."""
+    for _ in range(3):
+        with page.connect() as sock:
+            sock.sendall(HEAD % b"POST /api/tunnel/start" + CHUNKED + b"0" * LONG)
+            read_all(sock)
+    wait_for(lambda: "no more requests that can't be read to their end count=3" in page.process.text("stderr"), "their number is told")
+    assert page.process.text("stderr").count("given up") == 1
+
+
 def test_a_body_in_chunks(instance, project):
     """The positive control: chunks, extensions and trailers are read where a body is wanted, and said not to be where none is."""
     body = HEAD % b"PUT /api/fs/write?path=new" + CHUNKED + b"3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: 1\r\n\r\n"
