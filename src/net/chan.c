@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes between a socket and two bounded queues. The invariant: the poll handle asks for READABLE
- * exactly while the peer has not ended and `in` has room, and for WRITABLE exactly while `out`
- * holds bytes that can still be sent.
+ * Bytes between a socket and two bounded queues. The poll handle asks for READABLE exactly while
+ * the peer has not ended and `in` has room, and for WRITABLE exactly while `out` holds bytes that
+ * can still be sent; chan_update_events() restores that behind every change.
+ *
+ * The owner hears of bytes (`data`), each time that some have come; of the peer's end (`end`), once
+ * and behind the last bytes; and that the memory is its own again (`closed`), when libuv has let go
+ * of the handle. It may close the chan, or take its descriptor, from within the first two, so what
+ * stands behind such a call here looks at `closing` first.
+ *
+ * The descriptor is the chan's from chan_open() until it is taken or closed.
  */
 #include "net/chan.h"
 

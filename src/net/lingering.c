@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * A socket is in the set from lingering_add() until its peer has ended, has failed, has sent more
+ * than LINGER_BYTES_MAX, has been silent or there for too long, or until LINGER_MAX others have
+ * come after it. The set owns its descriptor.
+ *
  * Bytes are dropped inside the kernel: MSG_TRUNC on a TCP socket takes them out of the queue
- * without copying them (tcp(7)). epoll is level-triggered, so a socket with more than one turn's
- * bytes comes again.
+ * without copying them (tcp(7)). epoll is level-triggered, so a socket with more bytes than are
+ * dropped at once comes again.
  */
 #include "net/lingering.h"
 
@@ -35,8 +39,8 @@ int lingering_init(struct lingering *l)
 	return l->epoll_fd < 0 ? -errno : 0;
 }
 
-/* Closing takes it out of epoll: no other descriptor refers to the socket by then, or its owner is
- * about to close that as well. */
+/* It is taken out of epoll explicitly: its owner's descriptor of the same socket may still be open,
+ * and then closing ours doesn't do it (epoll(7)). */
 static void linger_close(struct lingering *l, struct linger_socket *s)
 {
 	(void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);

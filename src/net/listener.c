@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accepting in batches. The invariant: while the listener is open, either its poll handle is active
- * or its retry timer is, or it is paused; the timer is used only when connections wait that can't
- * even be shed. A level-triggered poll would spin on connections that are left in the queue.
+ * Accepting in batches. An open listener waits for exactly one of three things:
  *
- * While paused, the queue's length (LISTENER_BACKLOG) is the bound: the kernel completes no further
- * handshakes when it is full, and the peers' SYNs are sent again.
+ *   its poll handle   a connection has come
+ *   its retry timer   connections wait that can't be accepted, nor even be shed, for want of
+ *                     descriptors: others have had time to close some
+ *   its owner         which has said by `admits` that it has no room, and calls listener_resume()
+ *
+ * In the last two the poll handle is stopped, because a level-triggered poll would spin on
+ * connections that are left in the kernel's queue. That queue's length (LISTENER_BACKLOG) is the
+ * bound then: when it is full, the kernel completes no further handshakes, and the peers send their
+ * SYNs again.
+ *
+ * `accepted` and `admits` may close the listener, so l->fd is looked at again before each accept.
+ * The memory is the owner's again with `closed`, when libuv has let go of both handles.
  *
  * On Linux an accepted socket starts as a copy of the listening one, so sockopt_set_stream() is
  * called once, on the listener (tests/kernel and test_listener.c hold the kernel to it). That

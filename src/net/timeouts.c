@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The invariant: the queue is in the order of at_ms, since the delay is the same for all. Owns
- * nothing but its timer. */
+/*
+ * The queue is in the order of at_ms, since the delay is the same for all: who is armed goes to its
+ * end. The timer stands at the first one, or at one that was the first and has been disarmed since:
+ * it fires for nothing then, and is set anew, which costs less than setting it at every disarming.
+ * Owns nothing but its timer.
+ */
 #include "net/timeouts.h"
 
 #include <assert.h>

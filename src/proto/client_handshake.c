@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client's end. In JSON a client with a secret waits for the challenge and then says all that
- * it has to say in one go; one without a secret says it at once. In the line dialect
- * everything is said at once; what comes back is told apart from a challenge by its first byte.
+ * The client's end. What it says, and when:
+ *
+ *   JSON, no secret   Hello and Options, or Accept, at once
+ *   JSON, a secret    nothing before the challenge; then Authenticate and the same in one go
+ *   lines             everything at once, the secret included. The relay may have sent a challenge
+ *                     before it knew the dialect: it is JSON, known by its first byte, and passed
+ *                     over.
+ *
+ * Then a tunnel waits for Hello or Error. A data connection is done when its Accept is said and, if
+ * there is a secret, the challenge has come; what follows is the visitor's.
  */
 #include "proto/client_handshake.h"
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The relay's end. The client's first byte tells the dialect; a challenge that was sent before it
- * (stock clients with a secret wait for one) changes nothing for a client that speaks lines. What
- * may come when is one table; all else ends the handshake.
+ * The relay's end. The client's first byte tells the dialect. Stock clients with a secret say
+ * nothing before the challenge, so it is sent before that byte where need be; a client that speaks
+ * lines passes it over. What may come in which step is one table (`rules`); all else ends the
+ * handshake.
  *
  * A client says its Accept without waiting for an answer, and takes whatever comes behind it (in
- * answer to a challenge: behind that) for its visitor's bytes. So the relay has words only for who
- * can't have said one.
+ * answer to a challenge: behind that) for its visitor's bytes. So an Error is said only to a client
+ * that can't have said an Accept yet (`is_stream`).
  */
 #include "proto/server_handshake.h"
 

@@ -1,7 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The invariant: relay->endpoints[port] is the one endpoint that listens on it. Its listener is
- * paused, or closed, exactly while its gate is FULL or QUEUED. Owns its listener.
+ * A public port. relay->endpoints[port] is the one endpoint that has it, from endpoint_open() to
+ * endpoint_close(). Its listener is paused, or closed, exactly while its gate is FULL or QUEUED;
+ * endpoint_set_gate() alone changes that:
+ *
+ *   endpoint_on_admits()       A visitor is there. OPEN, or FULL at the tunnel's own limit, or
+ *                              QUEUED at the limit of all.
+ *   endpoint_relieve()         One who waits here has gone: FULL -> OPEN.
+ *   endpoint_resume_queued()   The end of a turn, and there is room: QUEUED -> TURN, the longest
+ *                              queued first.
+ *
+ * TURN lets an endpoint that was queued take one visitor before those that still are; without it
+ * the tunnel whose visitor comes first would get every place that becomes free.
+ *
+ * An endpoint owns its listener. It is freed with its last reference: those of the listener, of the
+ * session and of each stream, for streams go on when the tunnel is closed.
  */
 #include "relay/endpoint.h"
 
@@ -33,7 +46,7 @@ static void endpoint_set_gate(struct endpoint *e, enum endpoint_gate gate)
 	}
 }
 
-/* Somebody is at the door: in, or left in the kernel's queue. */
+/* Whether the next visitor is accepted, or left in the kernel's queue. */
 static bool endpoint_on_admits(struct listener *l)
 {
 	struct endpoint *e = l->owner;

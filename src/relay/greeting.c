@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first step is taken on the stack: without a secret the client's Accept has mostly come before
- * the connection is accepted, and then neither a session nor a handle of the loop is ever made for
- * it. What isn't done in one step becomes a session; the places for those are limited.
+ * From the accept to the end of the handshake:
+ *
+ *   greeting_accept()        the first step, on the stack. Without a secret the client's Accept has
+ *                            mostly come before the connection is accepted, and then neither a
+ *                            session nor a handle of the loop is ever made for it. What isn't done
+ *                            in one step becomes a session; the places for those are limited.
+ *   greeting_read()          the session has more bytes
+ *   greeting_on_challenge()  the client has not spoken: it may be one that waits for the challenge
+ *   greeting_on_late()       the deadline is over
+ *
+ * All of them end in greeting_step(), which hands the session on when the handshake is done. The
+ * conversation itself is proto/server_handshake.c.
  *
  * Any newcomer may be a data connection, whose client takes what comes for its visitor's bytes, an
  * ordinary end included. Until it is known to be none, it is closed with a reset, and hears no word
@@ -83,7 +92,7 @@ bool greeting_read(struct session *s)
 	size_t used = 0;
 	int r;
 
-	/* Many guesses that were begun at once are one guess. */
+	/* Recheck, or N handshakes opened in parallel get N guesses at the secret. */
 	if (greeting_penalised(s->relay, &s->from)) {
 		session_end(s, "penalised for a bad secret");
 		return false;
@@ -97,8 +106,9 @@ bool greeting_read(struct session *s)
 
 /* --- a new connection --- */
 
-/* Before a word. With a secret the client still awaits the challenge, and takes nothing for its
- * visitor's. */
+/* Closes a connection before a word was said on it. Without a secret it may be a data connection,
+ * whose client would take an ordinary end for its visitor's; with one, the client still awaits the
+ * challenge. */
 static void greeting_hang_up(const struct relay *relay, int fd)
 {
 	if (!relay->auth)
@@ -182,7 +192,8 @@ static int first_step_take(
 	return relay->auth ? 0 : first_step_read(step, fd);
 }
 
-/* It needs a session: one that is done or failed goes through it all the same. */
+/* Goes on in a session. One that is done or has failed in its first step goes through it as well,
+ * so that there is one way for what follows. */
 static void first_step_continue(
 	struct relay *relay, struct first_step *step, int fd, const struct addr *from)
 {
@@ -241,7 +252,7 @@ void greeting_on_late(struct timeouts *q, struct timeout *t)
 {
 	struct session *s = container_of(t, struct session, timeout);
 
-	/* Without a tunnel there is no visitor for whom it could be. */
+	/* Without a tunnel there is no visitor, and so this is no data connection. */
 	(void)server_handshake_expire(&s->hs, s->relay->serving_count > 0, &s->chan.out);
 	chan_flush(&s->chan);
 	greeting_failed(s);

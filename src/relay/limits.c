@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Three bounded tables and a die. The invariant: an entry of `tunnels` has a count above 0. Owns
- * its tables. */
+/*
+ * Three bounded tables of addresses. An entry of `tunnels` has a count above 0; entries of the
+ * others stay until they are the oldest of a full table, or are removed for good behaviour. Owns
+ * its tables.
+ */
 #include "relay/limits.h"
 
 #include <assert.h>
@@ -34,9 +37,9 @@ void limits_deinit(struct limits *l)
 }
 
 /*
- * From half of the limit on, newcomers are dropped at random, the more the fuller it is: so neither
- * those who fill it nor those who come after them have it for themselves (as sshd's MaxStartups
- * does).
+ * From half of the limit on, newcomers are dropped at random, and more of them the fuller it is. A
+ * hard limit would give all places to whoever opens connections fastest; this way anybody who tries
+ * again gets in (as with sshd's MaxStartups).
  */
 enum limits_admission limits_admit(struct limits *l, const struct addr *from, uint32_t open)
 {
@@ -44,8 +47,7 @@ enum limits_admission limits_admit(struct limits *l, const struct addr *from, ui
 
 	if (open < half)
 		return LIMITS_ADMIT;
-	/* The data connections of a tunnel that works come from its client's address: they get
-	 * through. */
+	/* The data connections of a tunnel come from its client's address, and must get through. */
 	if (addr_table_find(&l->tunnels, from))
 		return open < l->max_handshakes ? LIMITS_ADMIT : LIMITS_EVICT;
 	if (open >= l->max_handshakes)

@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The relay as a whole: what it owns, and how it comes and goes. The invariant: the memory goes in
- * the close callback of the last handle, and the handles are closed when no session, endpoint or
- * stream is left.
+ * The relay as a whole: what it owns, and how it comes and goes.
+ *
+ *   NEW -> SERVING -> DRAINING -> DRAINED -> CLOSING
+ *
+ * relay_start() and relay_drain() make the steps that the owner decides; relay_close() may come in
+ * any phase. Two steps wait for others: DRAINED until no visitor waits or is joined any more, and
+ * the end of CLOSING until no session, endpoint or stream is left (`objects`). Whatever ends one of
+ * those calls relay_settle(), which looks whether the step can be made now.
+ *
+ * The parts live in their own files: a connection on the control port is a session (greeting.c,
+ * session.c), a public port an endpoint, a visitor a stream. Each calls the relay only to tell what
+ * has happened (relay_tell()) and that it has gone.
+ *
+ * The handles are closed when `objects` is 0, and the memory goes in the close callback of the last
+ * one: no callback of a part can find it gone.
  */
 #include "relay/relay.h"
 
@@ -67,6 +79,13 @@ void relay_tell(struct relay *relay, const struct relay_event *event)
 
 /* --- building --- */
 
+/*
+ * The end of a turn. libuv runs check handles when it has called back for all that one
+ * epoll_wait(2) has brought (uv_check_t), and before it waits again. So the announcements of one
+ * turn go to a client in one segment, the log is written once, and queued endpoints go on only when
+ * all that was to make room has made it. What a timer has done waits for the end of the next turn,
+ * which comes with the next heartbeat at the latest.
+ */
 static void relay_on_flush(uv_check_t *check)
 {
 	struct relay *relay = container_of(check, struct relay, flush);

@@ -99,7 +99,7 @@ struct relay {
 	uint64_t objects; /* sessions, endpoints, streams: not yet freed */
 
 	struct timeouts handshakes, challenges, claims, unclaimed, heartbeats;
-	uv_check_t flush; /* runs when the events of a turn have been handled */
+	uv_check_t flush; /* the end of each turn: sends and writes what the turn has gathered */
 	uv_timer_t grace;
 	unsigned handles; /* of those six and two: not yet closed */
 

@@ -1,8 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The invariant: a session is in exactly one of relay->greeting (GREETING, CLAIMING) and
- * relay->serving (SERVING), or ENDED and in neither. What a peer sends is bounded by the chan and
- * must be understood message by message; anything else ends the session.
+ * One connection on the control port, once it needs memory of its own. It lives by these events:
+ *
+ *   bytes               GREETING: greeting.c feeds them to the handshake, which leads to
+ *                       session_become_stream() or session_want_port(). Later: Options, Refuse and
+ *                       Heartbeat, one after the other; anything else ends the session.
+ *   its deadline        GREETING: the handshake came to no end (greeting.c). CLAIMING: the client
+ *                       has presented no token. SERVING: a heartbeat is due, or the client has
+ *                       been silent for too long.
+ *   a visitor           session_announce() queues the message; the end of the turn sends it.
+ *   the peer's end      and whatever else ends it, on behalf of others too: a session that takes
+ *                       the tunnel over, a handshake that needs the room. All call session_end().
+ *
+ * A session is in exactly one of relay->greeting (GREETING, CLAIMING) and relay->serving (SERVING),
+ * or ENDED and in neither; session_set_state() alone moves it. It owns its chan and, while SERVING,
+ * its endpoint. It is freed when the chan is closed, never within a call: so whoever has called
+ * what may end it looks at `state` and goes on.
  */
 #include "relay/session.h"
 

@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One attempt. The invariant: at any time it dials, or it talks over `chan`, or its outcome has
- * been told; `handles` counts what libuv still knows of it, and the memory goes with the last one.
+ * One attempt. It dials, then talks over `chan`, and either tells its outcome or begins again with
+ * another way of saying it (enum attempt_try). Its events are:
+ *
+ *   the first turn of the loop  dials, so that no outcome comes from within attempt_start()
+ *   the dial is done            attempt_talk(), or the failure is told
+ *   the relay has said          the handshake eats it (attempt_step())
+ *   the relay has hung up, or   attempt_next() decides whether another way is worth a try
+ *   says nothing more in time
+ *
+ * `handles` counts what libuv still knows of it: the dial, the chan, the timer. The memory goes
+ * with the last one, after attempt_free(), which may come at any time. A chan that has come through
+ * the handshake is given to the owner with the outcome.
  */
 #include "tunnel/attempt.h"
 

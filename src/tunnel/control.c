@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control connection. The invariant: `chan` is set between control_open() and control_close(),
- * and every callback of ours may be that close: after each, `chan` is looked at again.
+ * The control connection. `chan` is set, and owned, between control_open() and control_close().
+ *
+ * Bytes become messages (control_read()), and each message a call of the owner, who may close the
+ * connection from within it: so `chan` is looked at again behind every such call. The chan's own
+ * callbacks may also come late, for one that was closed and perhaps followed by another, and
+ * compare it with `chan` first.
  */
 #include "tunnel/control.h"
 
@@ -48,7 +52,7 @@ static void control_take_options(struct control *c, const struct options *option
 	c->events.options(c->events.owner, options);
 }
 
-/* An address that is none is no reason to lose the visitor, who can do nothing for it. */
+/* Where the relay names no valid address, the visitor is served all the same. */
 static void control_take_visitor(struct control *c, const struct msg *msg)
 {
 	char text[4 * MSG_MAX + 1];

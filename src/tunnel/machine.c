@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tunnel's state machine. `state` is written by machine_set_state() alone, which asserts that
- * the edge is in the table; deadlines are fields that machine_tick() compares with the time it is
- * given.
+ * The tunnel's state machine. The owner tells it what has happened:
+ *
+ *   machine_start(), machine_stop()    the owner wants a tunnel, or none
+ *   machine_up()                       an attempt has come through its handshake
+ *   machine_attempt_failed()           it has not
+ *   machine_heard(), machine_lost()    the relay has spoken; its connection is over
+ *   machine_give_up()                  for good
+ *   machine_tick()                     time has passed: says what is due, which the owner does
+ *
+ * `state` is written by machine_set_state() alone, which asserts that the edge is in the table
+ * (state.c). Deadlines are fields that machine_tick() compares with the time it is given; a change
+ * of state clears them all first and then sets those that apply.
+ *
+ * It owns nothing. machine_set_state() ends in a call of the owner, which may tell the next event
+ * from within: so it stands last wherever it is called.
  */
 #include "tunnel/machine.h"
 
@@ -13,10 +25,6 @@
 
 #define LOG "tunnel"
 
-/*
- * The owner's entry actions run last: they may tell the machine of the next event at once, so
- * nothing may be done behind a call of this.
- */
 static void machine_set_state(struct machine *m, enum machine_event event, const char *cause)
 {
 	const struct machine_edge *edge = machine_edge(m->state, event);
@@ -25,7 +33,7 @@ static void machine_set_state(struct machine *m, enum machine_event event, const
 
 	assert(edge);
 	m->state = edge->to;
-	/* A tunnel that never was is told by its owner: one line with the cause is enough. */
+	/* The owner says that there never was a tunnel, and why: one line is enough. */
 	quiet = old == TUNNEL_CONNECTING && m->state == TUNNEL_FAILED;
 	if (old != m->state)
 		log_at(quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, LOG, "'%s': %s -> %s (%s)",
@@ -112,11 +120,11 @@ void machine_attempt_failed(
 	if (verdict == MACHINE_PORT_TAKEN && m->public_port && m->port_taken_ms == MACHINE_NEVER)
 		m->port_taken_ms = now_ms;
 	delay_ms = backoff_next_ms(&m->backoff);
-	/* The moment from which another port will do is not slept through. */
+	/* Don't wait beyond the moment from which another port will do. */
 	if (m->port_taken_ms != MACHINE_NEVER && now_ms < m->port_taken_ms + MACHINE_SAME_PORT_MS)
 		delay_ms = min_u64(delay_ms, m->port_taken_ms + MACHINE_SAME_PORT_MS - now_ms);
 	m->attempt_ms = now_ms + delay_ms;
-	/* A relay may be away for a night: its attempts are told when they fail in a new way. */
+	/* A relay may be away for a night: log an attempt only when it fails in a new way. */
 	log_at(episode_tells(&m->failures, cause, now_ms) ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, LOG,
 		"'%s': still %s (%s), next attempt in %.1f s", m->config.name,
 		tunnel_state_name(m->state), cause, (double)delay_ms / 1000);
@@ -184,8 +192,9 @@ enum machine_todo machine_tick(struct machine *m, uint64_t now_ms)
 	if (now_ms < m->silent_ms)
 		return MACHINE_NOTHING;
 	/*
-	 * The process itself was stopped, or its machine was: what the relay has said meanwhile may
-	 * still stand in the socket, which the loop reads after its timers.
+	 * A tick that comes so late says that this process was stopped, or its machine was. What
+	 * the relay has said meanwhile still stands in the socket, because the loop runs its timers
+	 * first: wait once more.
 	 */
 	if (now_ms - m->silent_ms >= MACHINE_LATE_MS) {
 		m->silent_ms = now_ms + MACHINE_LATE_MS;

@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Joins the machine with what it decides about. The invariants: there is a control connection
- * exactly while Connected, an attempt only while Connecting or Reconnecting; one timer serves all
- * deadlines. The memory goes when libuv knows of no part of it.
+ * A tunnel joins the machine, which decides, with the parts that act: at most one attempt, the
+ * control connection, the visitors. It lives by these events:
+ *
+ *   an attempt is over       tunnel_up(), or tunnel_attempt_failed()
+ *   the relay speaks         heard, a visitor, options; or its connection is lost
+ *   the timer                a beat, a visitor's deadline, whatever machine_tick() says is due, the
+ *                            end of draining
+ *   the network has changed  an attempt that waits is made now
+ *   the owner's calls        start, stop, hurry, drain, close
+ *
+ * Each tells the machine, which answers with tunnel_on_changed(), the entry actions of the new
+ * state: there is a control connection exactly while Connected, and an attempt only while
+ * Connecting or Reconnecting. One timer serves all deadlines, and tunnel_arm() stands behind every
+ * event that may have made one.
+ *
+ * All parts are the tunnel's. `pending` counts what libuv still knows of them; the memory goes when
+ * tunnel_close() was called, that is 0, and the visitors are idle.
  */
 #include "tunnel/tunnel.h"
 
@@ -77,8 +91,8 @@ static uint64_t tunnel_deadline(const struct tunnel *t)
 		min_u64(visitors_deadline(&t->visitors), t->drain_ms));
 }
 
-/* A deadline that has moved away is found out when the timer fires, which costs less than moving
- * it. */
+/* A deadline that has moved away leaves the timer where it is: it fires for nothing and is set
+ * anew, which costs less than setting it with every word of the relay. */
 static void tunnel_arm(struct tunnel *t)
 {
 	uint64_t deadline = tunnel_deadline(t), now = clock_now_ms();
@@ -222,8 +236,8 @@ static void tunnel_attempt_failed(struct tunnel *t, const struct failure *failur
 	tunnel_arm(t);
 }
 
-/* Visitors are taken from the address that announces them: another one of the name may be another
- * relay. */
+/* Data connections go to the address that announces the visitors: another address of the relay's
+ * name may be another relay. */
 static void tunnel_aim_visitors(struct tunnel *t, const struct attempt_link *link)
 {
 	char ip[ADDR_TEXT_MAX];
@@ -262,7 +276,8 @@ static void tunnel_on_attempt_done(
 		tunnel_attempt_failed(t, failure);
 }
 
-/* What a relay has spoken once it will speak again: AUTO ends with the first success. */
+/* A relay speaks the dialect that it spoke before, so after the first success AUTO tries no other.
+ */
 static enum tunnel_protocol tunnel_protocol(const struct tunnel *t)
 {
 	if (t->protocol != TUNNEL_AUTO || t->machine.state != TUNNEL_RECONNECTING)
