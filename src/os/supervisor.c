@@ -611,7 +611,7 @@ void supervisor_start(struct supervisor *s)
 
 void supervisor_stop(struct supervisor *s)
 {
-	s->wanted = s->stale = s->again = false;
+	s->wanted = s->stale = s->again = s->hopeless = false;
 	if (s->state == SUPERVISOR_STOPPING)
 		supervisor_end_all(s);
 	else if (!supervisor_idle(s))

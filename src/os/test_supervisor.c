@@ -296,6 +296,23 @@ static void test_start_while_given_up(void **state)
 	fixture_close(&f);
 }
 
+/* A stop that came while it was given up left it failed. */
+static void test_stop_while_given_up(void **state)
+{
+	struct fixture f = { 0 };
+
+	fixture_open_for(&f,
+		"trap 'until [ -e go ]; do sleep 0.01; done; exit' TERM; sleep 1000 & wait", 1000,
+		0);
+	supervisor_start(f.supervisor);
+	await_history(&f, "starting stopping ");
+	supervisor_stop(f.supervisor);
+	touch(&f, "go");
+	await_history(&f, "starting stopping stopped ");
+	assert_string_equal(status_of(&f).exit_reason, "stopped on request");
+	fixture_close(&f);
+}
+
 static void test_nothing_there(void **state)
 {
 	struct fixture f = { 0 };
@@ -617,6 +634,7 @@ int main(void)
 		cmocka_unit_test(test_stop_build),
 		cmocka_unit_test(test_never_listens),
 		cmocka_unit_test(test_start_while_given_up),
+		cmocka_unit_test(test_stop_while_given_up),
 		cmocka_unit_test(test_nothing_there),
 		cmocka_unit_test(test_folder_is_gone),
 		cmocka_unit_test(test_output),
