@@ -63,5 +63,5 @@ void browser_open(struct browser *b, uv_loop_t *loop, struct log_ring *ring, con
 void browser_close(struct browser *b)
 {
 	b->url = NULL;
-	child_kill(&b->child, SIGKILL);
+	child_kill(&b->child);
 }

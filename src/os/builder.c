@@ -22,9 +22,7 @@
 #include "base/log.h"
 #include "conf/option_value.h"
 #include "os/log_ring.h"
-#include "os/process.h"
 #include "os/run_config.h"
-#include "os/supervisor_state.h"
 #include "os/watch.h"
 
 #define SHELL_NOT_FOUND \
@@ -180,7 +178,7 @@ static const char *builder_hint(const struct builder *b, char ret_hint[LANGUAGE_
 }
 
 /* 0: it has ended well. Else the line of its end. */
-static int builder_judge(struct builder *b, const struct process *p, int status)
+static int builder_judge(struct builder *b, int status)
 {
 	char end[BUILDER_WHY_MAX / 4], text[OPTION_DURATION_TEXT_MAX];
 	char hint_text[LANGUAGE_HINT_MAX];
@@ -193,18 +191,17 @@ static int builder_judge(struct builder *b, const struct process *p, int status)
 		return builder_fail(b, -ETIMEDOUT, "the build has not ended in %s", text);
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == APP_BUILD_LACKS && b->plan.tools)
-		return builder_fail(b, -ENOENT, "%s", process_last_words(p));
+		return builder_fail(b, -ENOENT, "%s", b->child.words);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == SHELL_NOT_FOUND)
 		return builder_fail(b, -ENOENT,
 			"the build with '%s' needs a program that is not there: %s; install it "
 			"first, and where it is in .venv or node_modules, make that",
-			app_plan_builder(&b->plan), process_last_words(p));
+			app_plan_builder(&b->plan), b->child.words);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		hint = builder_hint(b, hint_text);
 		return builder_fail(b, -EINVAL, "the build with '%s' has failed: %s%s%s",
-			app_plan_builder(&b->plan),
-			supervisor_describe_end(status, end, sizeof end), hint ? "; " : "",
-			hint ? hint : "");
+			app_plan_builder(&b->plan), child_describe_end(status, end, sizeof end),
+			hint ? "; " : "", hint ? hint : "");
 	}
 	return 0;
 }
@@ -240,12 +237,11 @@ static void on_finished(uv_work_t *work, int status)
 	builder_done(b, r);
 }
 
-static void on_process_ended(void *owner, struct process *p, int status)
+static void on_child_ended(struct child *child, int status)
 {
-	struct builder *b = owner;
-	int r = builder_judge(b, p, status);
+	struct builder *b = child->owner;
+	int r = builder_judge(b, status);
 
-	b->process = NULL;
 	if (r == 0) {
 		b->finish.data = b;
 		r = uv_queue_work(b->config.loop, &b->finish, on_finish, on_finished);
@@ -257,38 +253,35 @@ static void on_process_ended(void *owner, struct process *p, int status)
 		builder_done(b, r);
 }
 
-static void on_process_late(void *owner, struct process *p)
+static void on_child_late(struct child *child)
 {
-	struct builder *b = owner;
+	struct builder *b = child->owner;
 
 	b->late = true;
+	child_end(child);
 }
 
 static int builder_spawn(struct builder *b)
 {
-	const struct process_config config = {
-		.spawn = {
-			.argv = (const char *const *)b->plan.build,
-			.dir = b->plan.folder,
-			.listen_fd = -1,
-			.open_files = b->config.open_files,
-		},
-		.out = LOG_STREAM_BUILD,
-		.err = LOG_STREAM_BUILD,
-		.deadline_ms = BUILD_TIMEOUT_MS,
-		.ring = b->config.ring,
-	};
-	const struct process_events events = {
-		.late = on_process_late, .ended = on_process_ended, .owner = b
+	const struct spawn_config config = {
+		.argv = (const char *const *)b->plan.build,
+		.dir = b->plan.folder,
+		.listen_fd = -1,
+		.open_files = b->config.open_files,
 	};
 	int r;
 
 	b->first_line = log_ring_next(b->config.ring);
-	r = process_start(b->config.loop, &config, &events, &b->process);
+	b->child.ring = b->config.ring;
+	b->child.late = on_child_late;
+	b->child.ended = on_child_ended;
+	b->child.owner = b;
+	r = child_start(&b->child, b->config.loop, &config, LOG_STREAM_BUILD, LOG_STREAM_BUILD);
 	if (r < 0) {
-		process_explain(&config.spawn, r, b->why, sizeof b->why);
+		child_explain(&config, r, b->why, sizeof b->why);
 		return r;
 	}
+	child_set_deadline(&b->child, BUILD_TIMEOUT_MS);
 	if (b->watch)
 		watch_build_began(b->watch);
 	return BUILDER_RUNS;
@@ -312,18 +305,18 @@ int builder_start(struct builder *b)
 void builder_end(struct builder *b)
 {
 	b->canceled = builder_runs(b);
-	process_end(b->process);
+	child_end(&b->child);
 }
 
 void builder_kill(struct builder *b)
 {
 	b->canceled = builder_runs(b);
-	process_kill(b->process);
+	child_kill(&b->child);
 }
 
 bool builder_runs(const struct builder *b)
 {
-	return b->process || b->finishing;
+	return child_runs(&b->child) || b->finishing;
 }
 
 const struct app_plan *builder_plan(const struct builder *b)
@@ -336,6 +329,35 @@ void builder_take_plan(struct builder *b, struct app_plan *plan)
 	app_plan_clear(plan);
 	*plan = b->plan;
 	b->plan = (struct app_plan){ 0 };
+}
+
+int builder_check(struct builder *b, const struct app_plan *plan, enum app_interface *ret_interface,
+	char ret_why[APP_WHY_MAX])
+{
+	const struct os_app_config *app = &b->config.run->app;
+	const char *module = app_plan_file(plan);
+	enum app_interface interface = APP_LISTENER;
+	char hint[MODULE_HINT_MAX];
+	int r = module_check(module, &interface, ret_why);
+
+	if (r < 0)
+		return r;
+	if (app->has_kind)
+		interface = (enum app_interface)app->kind;
+	*ret_interface = interface;
+	/* Once: what a change makes of it is of the same kind. */
+	if (interface == APP_CGI && !app->has_kind && !b->told_cgi) {
+		log_info("app", "%s",
+			module_hint(module, SPAWN_LISTEN_FD + (unsigned)app->dirs.count, hint));
+		b->told_cgi = true;
+	}
+	if (interface != APP_FILES && (app->fallback || app->headers.count)) {
+		snprintf(ret_why, APP_WHY_MAX,
+			"--fallback and --header are for a folder of files (static), not for '%s'",
+			app_interface_words[interface]);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 const char *builder_why(const struct builder *b)

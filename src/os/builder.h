@@ -13,11 +13,11 @@
 
 #include "app/module.h"
 #include "app/plan.h"
+#include "os/child.h"
 
 struct builder;
 struct log_ring;
 struct os_run_config;
-struct process;
 struct watch;
 
 #define BUILDER_WHY_MAX 640
@@ -46,8 +46,8 @@ struct builder_config {
 struct builder {
 	struct builder_config config;
 	struct builder_events events;
-	struct app_plan plan;    /* the last one that was made, until it is taken */
-	struct process *process; /* the build; NULL: none runs */
+	struct app_plan plan; /* the last one that was made, until it is taken */
+	struct child child;   /* the build command */
 	/* What it has made is fetched and looked at in a thread, which may be a while; the plan is
 	 * that thread's meanwhile. */
 	uv_work_t finish;
@@ -57,6 +57,7 @@ struct builder {
 	char finish_why[APP_WHY_MAX];
 	atomic_bool canceled; /* of the build and of that */
 	bool late;
+	bool told_cgi;       /* that the module is taken for CGI */
 	char *made;          /* where the last build has left what it made; owned, may be NULL */
 	char *cache_dir;     /* owned; NULL until the first start */
 	int cache_lock;      /* holds that; -1: none */
@@ -84,6 +85,13 @@ const struct app_plan *builder_plan(const struct builder *b);
 
 /* Clears *plan, and moves ours there. */
 void builder_take_plan(struct builder *b, struct app_plan *plan);
+
+/*
+ * How what runs by that plan takes its visitors. Negative errno: it can't be run, and ret_why says
+ * why in one line.
+ */
+int builder_check(struct builder *b, const struct app_plan *plan, enum app_interface *ret_interface,
+	char ret_why[APP_WHY_MAX]);
 
 /* What is wrong, in one line. */
 const char *builder_why(const struct builder *b);

@@ -2,7 +2,7 @@
 /*
  * The pidfd says when the child is gone; what it has written is in the pipes by then, and is read
  * before its end is told. A descriptor that a grandchild holds open doesn't delay that: the group
- * dies with the child.
+ * dies with the child. The handles of libuv are closed then, and `ended` comes with the last.
  */
 #include "os/child.h"
 
@@ -11,13 +11,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/lang.h"
 #include "base/owner.h"
 #include "base/fd.h"
+#include "base/log.h"
 
 #define CAUSE_MARK_LEN 7
+#define SHOWN_MAX 256    /* of a path in a message */
 #define READS_AT_END 256 /* a pipe holds 64 KiB, and nobody is there to fill it again */
 
 /* Keeps the beginning of a line for a sentence of ours. */
@@ -58,8 +61,8 @@ static void reader_say(struct child *c, const struct child_reader *r, const char
 	if (r == &c->readers[CHILD_STATUS]) {
 		if (len > 0)
 			keep_line(c->why, sizeof c->why, text, len);
-		else if (c->ready)
-			c->ready(c);
+		else if (c->step)
+			c->step(c);
 		return;
 	}
 	log_ring_append(c->ring, r->stream, text, len);
@@ -132,8 +135,9 @@ static void on_exit_readable(uv_poll_t *poll, int status, int events)
 
 	if (spawn_reap(&c->proc, &c->status) == -EAGAIN)
 		return;
-	/* From here on child_kill() does nothing. */
+	/* From here on no signal goes out: its number may be another's. */
 	uv_close((uv_handle_t *)poll, on_handle_closed);
+	uv_close((uv_handle_t *)&c->timer, on_handle_closed);
 	for (size_t i = 0; i < CHILD_PIPES; i++) {
 		struct child_reader *r = &c->readers[i];
 		unsigned turn = 0;
@@ -204,6 +208,10 @@ int child_start(struct child *c, uv_loop_t *loop, const struct spawn_config *con
 		child_abandon(c);
 		return r;
 	}
+	(void)uv_timer_init(loop, &c->timer);
+	c->timer.data = c;
+	c->handles++;
+	c->ending = false;
 	child_open_reader(c, loop, CHILD_OUT, take_fd(&c->proc.out), out);
 	child_open_reader(c, loop, CHILD_ERR, take_fd(&c->proc.err), err);
 	child_open_reader(c, loop, CHILD_STATUS, take_fd(&c->proc.status), LOG_STREAM_SUPERVISOR);
@@ -215,9 +223,69 @@ bool child_runs(const struct child *c)
 	return c->proc.pid != 0;
 }
 
-void child_kill(const struct child *c, int signal)
+static bool child_is_reaped(const struct child *c)
 {
-	/* Once it is reaped, its number may be another's. */
-	if (child_runs(c) && !uv_is_closing((const uv_handle_t *)&c->exit))
+	return !child_runs(c) || uv_is_closing((const uv_handle_t *)&c->exit);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+	struct child *c = timer->data;
+
+	if (c->ending)
+		child_kill(c);
+	else
+		c->late(c);
+}
+
+void child_set_deadline(struct child *c, uint64_t ms)
+{
+	if (child_is_reaped(c) || c->ending)
+		return;
+	(void)uv_timer_stop(&c->timer);
+	if (ms)
+		(void)uv_timer_start(&c->timer, on_deadline, ms, 0);
+}
+
+void child_signal(const struct child *c, int signal)
+{
+	if (!child_is_reaped(c))
 		spawn_kill(&c->proc, signal);
+}
+
+void child_end(struct child *c)
+{
+	child_set_deadline(c, CHILD_TERM_MS);
+	if (!c->ending)
+		child_signal(c, SIGTERM);
+	c->ending = true;
+}
+
+void child_kill(struct child *c)
+{
+	child_signal(c, SIGKILL);
+	c->ending = true;
+}
+
+void child_explain(const struct spawn_config *config, int r, char *ret_why, size_t size)
+{
+	const char *program = config->argv[0], *dir = config->dir;
+	bool lost = dir && access(dir, X_OK) < 0;
+	char shown[SHOWN_MAX];
+
+	if (lost)
+		r = -errno;
+	log_escape(shown, sizeof shown, lost ? dir : program, strlen(lost ? dir : program));
+	snprintf(ret_why, size, "can't %s '%s': %s", lost ? "run in the folder" : "start", shown,
+		strerror(-r));
+}
+
+char *child_describe_end(int status, char *ret_text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(ret_text, size, "killed by signal %d (%s)", WTERMSIG(status),
+			strsignal(WTERMSIG(status)));
+	else
+		snprintf(ret_text, size, "exit code %d", WEXITSTATUS(status));
+	return ret_text;
 }

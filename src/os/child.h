@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child process on the loop: its output goes to the log line by line, its end is told when all of
- * it has been read.
+ * A child process on the loop: its output goes to the log line by line, it may have a deadline, and
+ * its end is told when all of its output has been read.
  *
  * On the status pipe (SPAWN_STATUS_FD) it says what its exit code can't: an empty line for each
- * step that it gets on (process.h), and before an end that is not the application's own doing, or
- * that wants explaining, a line that says why, for people.
+ * step that it gets on (os/instance.h), and before an end that is not the application's own doing,
+ * or that wants explaining, a line that says why, for people.
  */
 #ifndef OS_CHILD_H
 #define OS_CHILD_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "os/log_ring.h"
@@ -19,6 +20,7 @@
 
 struct child;
 
+#define CHILD_TERM_MS 5000  /* from SIGTERM to SIGKILL */
 #define CHILD_WORDS_MAX 320 /* of the last line that is kept */
 #define CHILD_WHY_MAX 640   /* of what it says of its end */
 
@@ -43,6 +45,8 @@ struct child {
 	struct spawn_child proc; /* proc.pid 0: none runs */
 	struct child_reader readers[CHILD_PIPES];
 	uv_poll_t exit;
+	uv_timer_t timer; /* its deadline; once it is told to end, that of CHILD_TERM_MS */
+	bool ending;      /* it was told to */
 	unsigned handles; /* not yet closed */
 	int status;       /* of waitpid(2), for `ended` */
 	/* The bytes as they came: who prints them sees to the terminal. */
@@ -52,22 +56,35 @@ struct child {
 	char why[CHILD_WHY_MAX];     /* the last line on the status pipe; "": it has said none */
 	struct log_ring *ring;
 	/* An empty line has come on the status pipe. May be NULL. */
-	void (*ready)(struct child *c);
+	void (*step)(struct child *c);
+	/* It has missed its deadline: the owner ends it. May be NULL without one. */
+	void (*late)(struct child *c);
 	/* All is over, and the memory may be used again. `status` as of waitpid(2). */
 	void (*ended)(struct child *c, int status);
 	void *owner;
 };
 
 /*
- * ring, ready, ended, owner are set by the caller before. `out` and `err` are the streams that the
- * two go to. Negative errno: nothing runs, `ended` will not be called.
+ * ring, step, late, ended, owner are set by the caller before. `out` and `err` are the streams that
+ * the two go to. Negative errno: nothing runs, `ended` will not be called.
  */
 int child_start(struct child *c, uv_loop_t *loop, const struct spawn_config *config,
 	enum log_stream out, enum log_stream err);
 
 bool child_runs(const struct child *c);
 
-/* Harmless when none runs. */
-void child_kill(const struct child *c, int signal);
+/* These four do nothing when none runs. From now on it has `ms` to end by itself; 0: no deadline.
+ */
+void child_set_deadline(struct child *c, uint64_t ms);
+void child_signal(const struct child *c, int signal);
+/* SIGTERM, and SIGKILL where that doesn't help. It has no other deadline from here on. */
+void child_end(struct child *c);
+void child_kill(struct child *c);
+
+/* Why child_start() has failed, one line. */
+void child_explain(const struct spawn_config *config, int r, char *ret_why, size_t size);
+
+/* "exit code 3", "killed by signal 9 (Killed)": from waitpid(2)'s status. Returns ret_text. */
+char *child_describe_end(int status, char *ret_text, size_t size);
 
 #endif

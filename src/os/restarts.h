@@ -9,7 +9,8 @@
  * word ends an instance, would leave nothing of it to others. One that crashes before it has taken
  * a visitor waits, however many there are.
  *
- * Crashes that are less than RESTARTS_STEADY_MS apart are one episode.
+ * Crashes that are less than RESTARTS_STEADY_MS apart are one episode. It is told in a line at its
+ * first crash, then each RESTARTS_TELL_MS, and at its end if there were crashes since.
  */
 #ifndef OS_RESTARTS_H
 #define OS_RESTARTS_H
@@ -17,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "os/process.h"
+#include "os/instance.h"
 #include "tunnel/backoff.h"
 
 #define RESTARTS_STEADY_MS 10000 /* running for so long: the episode is over */
@@ -26,11 +27,17 @@
 #define RESTARTS_REASON_MAX 320
 #define RESTARTS_LINE_MAX (RESTARTS_REASON_MAX + 64)
 
+/* `line` is valid during the call. */
+typedef void (*restarts_tell_fn)(void *owner, const char *line);
+
 struct restarts {
 	struct backoff backoff;
+	restarts_tell_fn tell;
+	void *owner;
 	bool answered;                    /* an instance of this application has */
 	bool visited;                     /* the last one had taken a visitor */
 	uint64_t started_ms;              /* the last start */
+	uint64_t wait_ms;                 /* from the last crash to the next start; never 0 */
 	uint64_t since_ms;                /* the episode's first crash */
 	uint64_t told_ms;                 /* its last line */
 	unsigned crashes;                 /* of the episode; 0: there is none */
@@ -38,14 +45,16 @@ struct restarts {
 	char reason[RESTARTS_REASON_MAX]; /* of the last crash, one line */
 };
 
-/* Another application, of which nothing is known. */
-void restarts_reset(struct restarts *r);
+void restarts_init(struct restarts *r, restarts_tell_fn tell, void *owner);
+
+/* Another application, of which nothing is known. An episode is over. */
+void restarts_reset(struct restarts *r, uint64_t now_ms);
 
 void restarts_started(struct restarts *r, uint64_t now_ms);
 
-/* An instance that got to that stage has crashed. Returns how long to wait, never 0. */
-uint64_t restarts_crashed(
-	struct restarts *r, enum process_stage stage, const char *reason, uint64_t now_ms);
+/* An instance that got to that stage has crashed: sets wait_ms. */
+void restarts_crashed(
+	struct restarts *r, enum instance_stage stage, const char *reason, uint64_t now_ms);
 
 /* After a crash: whether a visitor ends the wait, */
 bool restarts_for_visitors(const struct restarts *r);
@@ -53,11 +62,6 @@ bool restarts_for_visitors(const struct restarts *r);
 /* and how long he waits, never 0. */
 uint64_t restarts_visitor_ms(const struct restarts *r, uint64_t now_ms);
 
-/* Whether a line is due: about the episode's first crash, then each RESTARTS_TELL_MS, and at its
- * end about those that are in none. It counts as told. */
-bool restarts_tell(struct restarts *r, bool end, uint64_t now_ms, char ret_line[RESTARTS_LINE_MAX]);
-
-/* The episode is over. */
-void restarts_settle(struct restarts *r);
+void restarts_end_episode(struct restarts *r, uint64_t now_ms);
 
 #endif

@@ -3,10 +3,6 @@
 #include "os/supervisor_state.h"
 
 #include <assert.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/wait.h>
 
 #include "base/lang.h"
 
@@ -102,12 +98,8 @@ enum gate_state supervisor_gate_state(
 	}
 }
 
-char *supervisor_describe_end(int status, char *ret_text, size_t size)
+bool supervisor_circles(enum supervisor_state state)
 {
-	if (WIFSIGNALED(status))
-		snprintf(ret_text, size, "killed by signal %d (%s)", WTERMSIG(status),
-			strsignal(WTERMSIG(status)));
-	else
-		snprintf(ret_text, size, "exit code %d", WEXITSTATUS(status));
-	return ret_text;
+	return state == SUPERVISOR_RESTARTING || state == SUPERVISOR_STARTING ||
+	       state == SUPERVISOR_RUNNING;
 }

@@ -34,7 +34,7 @@ typedef void (*serve_fn)(void *owner, struct serve_request *request);
 struct serve_config {
 	int listen_fd; /* borrowed; made non-blocking */
 	int status_fd; /* borrowed; gets an empty line when connections are taken, and two more with
-			  the first answer (os/process.h); -1: none */
+			  the first answer (os/instance.h); -1: none */
 	serve_fn handler;
 	void *owner;
 	size_t workers; /* threads for the handler; 0: it never waits, and needs none */

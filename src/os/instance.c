@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `state` is written by instance_set_state() alone, which asserts that the edge is in the table,
+ * does what belongs to the new state, and arms its deadline.
+ *
+ * An instance lives by four events, all of them its child's: a step on the status pipe (the first
+ * one makes it READY, all are counted in `stage`), the deadline (STARTING: it is late, and the
+ * owner hears of it; DRAINING: it has had its time; both: ENDING), the end, and what the owner asks
+ * for. How ENDING becomes an end, by SIGTERM and then SIGKILL, is the child's business.
+ *
+ * It owns its plan. What was built is settled when it is READY, and removed with an instance that
+ * never was, unless the owner has taken the plan back. *i is freed behind `ended`, never before.
+ *
+ * The child sees nothing of our environment: what it is to know is in its command.
+ */
+#include "os/instance.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "app/build.h"
+#include "base/lang.h"
+#include "base/log.h"
+#include "base/owner.h"
+#include "conf/option_value.h"
+#include "os/engine_command.h"
+#include "os/run_config.h"
+
+static const char *const state_names[] = {
+	[INSTANCE_NEW] = "new",
+	[INSTANCE_STARTING] = "starting",
+	[INSTANCE_READY] = "ready",
+	[INSTANCE_DRAINING] = "draining",
+	[INSTANCE_ENDING] = "ending",
+	[INSTANCE_ENDED] = "ended",
+};
+static_assert(ARRAY_LEN(state_names) == INSTANCE_STATES, "every state has a name");
+
+static const bool edges[INSTANCE_STATES][INSTANCE_STATES] = {
+	[INSTANCE_NEW] = { [INSTANCE_STARTING] = true },
+	[INSTANCE_STARTING] = { [INSTANCE_READY] = true, /* its first step */
+		[INSTANCE_ENDING] = true,                /* late, or told to end */
+		[INSTANCE_ENDED] = true },
+	[INSTANCE_READY] = { [INSTANCE_DRAINING] = true, /* replaced */
+		[INSTANCE_ENDING] = true,
+		[INSTANCE_ENDED] = true },
+	[INSTANCE_DRAINING] = { [INSTANCE_ENDING] = true, /* it takes too long, or told to end */
+		[INSTANCE_ENDED] = true },
+	[INSTANCE_ENDING] = { [INSTANCE_ENDED] = true },
+};
+
+bool instance_edge(enum instance_state from, enum instance_state to)
+{
+	return edges[from][to];
+}
+
+/* 0: none. */
+static uint64_t instance_deadline_ms(const struct instance *i)
+{
+	switch (i->state) {
+	case INSTANCE_STARTING:
+		return i->config->start_timeout_ms;
+	case INSTANCE_DRAINING:
+		return i->config->drain_timeout_ms;
+	default:
+		return 0;
+	}
+}
+
+static void instance_set_state(struct instance *i, enum instance_state state, const char *cause)
+{
+	assert(instance_edge(i->state, state));
+	log_debug("app", "instance %d: %s -> %s (%s)", (int)instance_pid(i), state_names[i->state],
+		state_names[state], cause);
+	i->state = state;
+	child_set_deadline(&i->child, instance_deadline_ms(i));
+	if (state == INSTANCE_READY)
+		app_plan_settle(&i->plan);
+	else if (state == INSTANCE_DRAINING)
+		child_signal(&i->child, ENGINE_DRAIN_SIGNAL);
+	else if (state == INSTANCE_ENDING)
+		child_end(&i->child);
+}
+
+static void on_child_step(struct child *child)
+{
+	struct instance *i = child->owner;
+
+	if (i->stage < INSTANCE_ANSWERED)
+		i->stage++;
+	if (i->state != INSTANCE_STARTING)
+		return;
+	instance_set_state(i, INSTANCE_READY, "takes connections");
+	i->config->events.ready(i->config->events.owner, i);
+}
+
+static void on_child_late(struct child *child)
+{
+	struct instance *i = child->owner;
+
+	i->late = i->state == INSTANCE_STARTING;
+	instance_set_state(i, INSTANCE_ENDING, "its time is over");
+	if (i->late)
+		i->config->events.late(i->config->events.owner, i);
+}
+
+static void on_child_ended(struct child *child, int status)
+{
+	struct instance *i = child->owner;
+	char end[64];
+
+	i->status = status;
+	instance_set_state(i, INSTANCE_ENDED, child_describe_end(status, end, sizeof end));
+	i->config->events.ended(i->config->events.owner, i);
+	app_plan_clear(&i->plan);
+	free(i);
+}
+
+static int instance_init_command(const struct instance_config *config, const char *module,
+	enum app_interface interface, struct engine_command *command, char ret_why[APP_WHY_MAX])
+{
+	const struct os_app_config *app = &config->run->app;
+	_cleanup_(freep) char *cache_dir = NULL;
+	int r = app_cache_dir("modules", &cache_dir, ret_why);
+
+	if (r < 0)
+		return r;
+	const struct engine_config engine = {
+		.interface = interface,
+		.module = module,
+		.guest_program = config->guest_program,
+		.cache_dir = cache_dir,
+		.quick = config->run->watch,
+		.dirs = &app->dirs,
+		.env = &app->env,
+		.fallback = app->fallback,
+		.headers = &app->headers,
+		.args = app->args.items,
+		.arg_count = app->args.count,
+		.listen_fd = SPAWN_LISTEN_FD,
+		.status_fd = SPAWN_STATUS_FD,
+		.addr = config->listen_addr,
+		.request_timeout_ms = app->request_timeout_ms,
+	};
+	return engine_command_init(command, &engine, ret_why);
+}
+
+int instance_start(const struct instance_config *config, struct app_plan *plan,
+	enum app_interface interface, struct instance **ret_instance, char ret_why[APP_WHY_MAX])
+{
+	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
+	int r = instance_init_command(config, app_plan_file(plan), interface, &command, ret_why);
+	struct instance *i;
+
+	if (r < 0)
+		return r;
+	const struct spawn_config spawn = {
+		.argv = (const char *const *)command.argv.items,
+		.env = (const char *const *)command.env.items,
+		.dir = plan->folder,
+		.listen_fd = config->listen_fd,
+		.status = true,
+		.open_files = config->open_files,
+	};
+	i = calloc(1, sizeof *i);
+	if (!i) {
+		snprintf(ret_why, APP_WHY_MAX, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	i->child.ring = config->ring;
+	i->child.step = on_child_step;
+	i->child.late = on_child_late;
+	i->child.ended = on_child_ended;
+	i->child.owner = i;
+	r = child_start(&i->child, config->loop, &spawn, LOG_STREAM_STDOUT, LOG_STREAM_STDERR);
+	if (r < 0) {
+		child_explain(&spawn, r, ret_why, APP_WHY_MAX);
+		free(i);
+		return r;
+	}
+	list_init(&i->link);
+	i->config = config;
+	i->interface = interface;
+	i->plan = *plan;
+	*plan = (struct app_plan){ 0 };
+	instance_set_state(i, INSTANCE_STARTING, app_interface_words[interface]);
+	*ret_instance = i;
+	return 0;
+}
+
+static bool instance_can_end(const struct instance *i)
+{
+	return i && instance_edge(i->state, INSTANCE_ENDING);
+}
+
+void instance_drain(struct instance *i)
+{
+	if (i->state == INSTANCE_READY)
+		instance_set_state(i, INSTANCE_DRAINING, "replaced");
+	else
+		instance_end(i);
+}
+
+void instance_end(struct instance *i)
+{
+	if (instance_can_end(i))
+		instance_set_state(i, INSTANCE_ENDING, "told to end");
+}
+
+void instance_kill(struct instance *i)
+{
+	if (!i)
+		return;
+	instance_end(i);
+	child_kill(&i->child);
+}
+
+pid_t instance_pid(const struct instance *i)
+{
+	return i ? i->child.proc.pid : 0;
+}
+
+const char *instance_kind(const struct instance *i)
+{
+	return app_interface_words[i->interface];
+}
+
+bool instance_was_content(const struct instance *i)
+{
+	return WIFEXITED(i->status) && WEXITSTATUS(i->status) == 0 && i->stage < INSTANCE_VISITED;
+}
+
+static void instance_explain_lateness(const struct instance *i, char ret_text[INSTANCE_REASON_MAX])
+{
+	char text[OPTION_DURATION_TEXT_MAX], hint[MODULE_HINT_MAX];
+	unsigned fd = SPAWN_LISTEN_FD + (unsigned)i->config->run->app.dirs.count;
+
+	option_format_duration(i->config->start_timeout_ms, text);
+	snprintf(ret_text, INSTANCE_REASON_MAX,
+		"it has not turned to its listening socket in %s: %s", text,
+		module_hint(app_plan_file(&i->plan), fd, hint));
+}
+
+void instance_explain_end(const struct instance *i, bool ran, char ret_text[INSTANCE_REASON_MAX])
+{
+	bool exited = WIFEXITED(i->status), well = exited && WEXITSTATUS(i->status) == 0;
+	bool component = i->interface == APP_HTTP || i->interface == APP_COMMAND;
+	const char *words = i->child.words;
+	char end[64];
+
+	if (i->late) {
+		instance_explain_lateness(i, ret_text);
+		return;
+	}
+	if (*i->child.why) {
+		snprintf(ret_text, INSTANCE_REASON_MAX, "%s", i->child.why);
+		return;
+	}
+	/* The wasmtime command says why in words only. */
+	if (!component || !exited || well)
+		words = "";
+	snprintf(ret_text, INSTANCE_REASON_MAX, "%s%s%s%s",
+		!ran   ? "it ended before it took a connection: "
+		: well ? "it ended by itself: "
+		       : "",
+		child_describe_end(i->status, end, sizeof end), *words ? ": " : "",
+		words + strspn(words, " "));
+}
+
+void instance_give_plan(struct instance *i, struct app_plan *plan)
+{
+	*plan = i->plan;
+	i->plan = (struct app_plan){ 0 };
+}
