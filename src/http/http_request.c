@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What handlers see and say. Every reply carries the headers that keep a browser from guessing
- * types, keeping copies and running anything that did not come from this server.
+ * types, keeping copies (but of an asset's) and running anything that did not come from this
+ * server.
  */
 #include "http/http_request.h"
 
@@ -47,7 +48,8 @@ void http_request_reply(
 	request->response = response;
 	if (response)
 		for (size_t i = 0; i < ARRAY_LEN(headers); i++)
-			http_response_add(response, headers[i].name, headers[i].value);
+			if (!MHD_get_response_header(response, headers[i].name))
+				http_response_add(response, headers[i].name, headers[i].value);
 	if (!request->kept)
 		return;
 	request->kept = false;
@@ -203,12 +205,4 @@ void http_reply_bytes(struct http_request *request, unsigned status, const char 
 	if (copy)
 		memcpy(copy, data, len);
 	request_reply_data(request, status, type, copy, len);
-}
-
-void http_reply_static(struct http_request *request, const char *type, const void *data, size_t len)
-{
-	/* libmicrohttpd promises not to write to it. */
-	request_reply_type(request, MHD_HTTP_OK, type,
-		MHD_create_response_from_buffer(
-			len, (void *)(uintptr_t)data, MHD_RESPMEM_PERSISTENT));
 }

@@ -40,8 +40,5 @@ void http_reply_error(struct http_request *request, unsigned status, const char 
 /* Copies the data, and wipes its copy when it is sent. */
 void http_reply_bytes(struct http_request *request, unsigned status, const char *type,
 	const void *data, size_t len);
-/* Data that stays for ever. */
-void http_reply_static(
-	struct http_request *request, const char *type, const void *data, size_t len);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "http/param.h"
 
+struct http_asset;
 struct http_request;
 
 enum http_method {
@@ -30,7 +31,7 @@ typedef void (*http_handler_fn)(void *owner, struct http_request *request);
 /* An answer's status and what it says; the schema's name is one of the owner's. */
 struct http_answer {
 	unsigned status;
-	const char *type;   /* media type; NULL: application/json */
+	const char *type;   /* media type; NULL: application/json; "": it has no body */
 	const char *schema; /* NULL: bytes or text */
 	const char *help;
 };
@@ -42,7 +43,8 @@ struct http_route {
 	enum http_method method;
 	const char *path; /* whole; "{NAME}" stands for one segment, which is the parameter NAME */
 	http_handler_fn handler;
-	bool open;       /* needs no token, see http/access.h */
+	const struct http_asset *asset; /* of http_get_asset() */
+	bool open;                      /* needs no token, see http/access.h */
 	size_t body_max; /* bytes; 0: a body is not looked at, and may have HTTP_BODY_IGNORED */
 	const char *summary;
 	const char *body_type;   /* media type; NULL: application/json */

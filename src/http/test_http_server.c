@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/lang.h"
+#include "http/asset.h"
 #include "http/http_server.h"
 #include "http/http_request.h"
 #include "http/route.h"
@@ -65,7 +66,7 @@ static void get_late(void *owner, struct http_request *request)
 
 static void get_fixed(void *owner, struct http_request *request)
 {
-	http_reply_static(request, "text/plain", "fixed", 5);
+	http_reply_bytes(request, 200, "text/plain", "fixed", 5);
 }
 
 static void get_query(void *owner, struct http_request *request)
@@ -113,8 +114,17 @@ static void get_events(void *owner, struct http_request *request)
 	(void)uv_timer_start(&f->later, on_event_time, 10, 0);
 }
 
+static const struct http_asset assets[] = {
+	{ "/app.js", "text/javascript", "\"1a\"", false, "script", 6 },
+	{ "/app-3QH2WXYZ.js", "text/javascript", "\"2b\"", true, "hashed", 6 },
+};
 static const char *const colors[] = { "red", "blue", NULL };
 static const struct http_route routes[] = {
+	{ .method = HTTP_GET, .path = "/app.js", .handler = http_get_asset, .asset = &assets[0] },
+	{ .method = HTTP_GET,
+		.path = "/app-3QH2WXYZ.js",
+		.handler = http_get_asset,
+		.asset = &assets[1] },
 	{ .method = HTTP_GET, .path = "/events", .handler = get_events },
 	{ .method = HTTP_GET, .path = "/fixed", .handler = get_fixed },
 	{ .method = HTTP_GET, .path = "/late", .handler = get_late },
@@ -233,6 +243,21 @@ static const struct {
 	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
 		"Cross-Origin-Resource-Policy: same-origin" },
 	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "default-src 'none'" },
+	{ NULL, "GET /fixed HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "no-store" },
+	{ NULL, "GET /app.js HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "script" },
+	{ NULL, "GET /app.js HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
+		"Cache-Control: no-cache\r\n" },
+	{ NULL, "GET /app.js HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", "default-src 'none'" },
+	{ NULL, "GET /app.js HTTP/1.1\r\n" HOST "If-None-Match: \"2b\"\r\n\r\n", "HTTP/1.1 200",
+		"script" },
+	{ NULL, "GET /app.js HTTP/1.1\r\n" HOST "If-None-Match: \"1a\"\r\n\r\n", "HTTP/1.1 304",
+		"ETag: \"1a\"\r\n" },
+	{ NULL, "HEAD /app.js HTTP/1.1\r\n" HOST "If-None-Match: W/\"1a\"\r\n\r\n", "HTTP/1.1 304",
+		"Cache-Control: no-cache\r\n" },
+	{ NULL, "GET /app-3QH2WXYZ.js HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
+		"Cache-Control: max-age=31536000, immutable\r\n" },
+	{ NULL, "POST /app.js HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "HTTP/1.1 405",
+		"Allow: GET, HEAD\r\n" },
 	{ NULL, "GET /none HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 404", "\"success\":false" },
 	{ NULL, "POST /fixed HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "HTTP/1.1 405",
 		"Allow: GET, HEAD\r\n" },

@@ -44,6 +44,7 @@ static void api_freep(struct api **api)
 	if (!*api)
 		return;
 	visit_log_deinit(&(*api)->visits);
+	free((*api)->routes);
 	free(*api);
 }
 
@@ -56,6 +57,9 @@ int api_new(const struct api_config *config, struct api **ret_api)
 	if (!api)
 		return -ENOMEM;
 	api->config = *config;
+	api->routes = api_routes_new(&api->route_count);
+	if (!api->routes)
+		return -ENOMEM;
 	r = visit_log_init(&api->visits);
 	if (r == 0)
 		r = api_make_token(api);
@@ -65,8 +69,8 @@ int api_new(const struct api_config *config, struct api **ret_api)
 		&(struct http_server_config){
 			.addr = config->addr,
 			.token = api->token[0] ? api->token : NULL,
-			.routes = api_routes,
-			.route_count = api_route_count,
+			.routes = api->routes,
+			.route_count = api->route_count,
 			.owner = api,
 		},
 		&api->server);

@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "base/uuid.h"
+#include "http/asset.h"
 #include "http/route.h"
 #include "http/sse.h"
 #include "os/api.h"
@@ -30,6 +31,8 @@ struct api {
 	struct api_config config;
 	char url[ADDR_TEXT_MAX + 64];
 	char token[UUID_TEXT_LEN + 1]; /* "": none is asked for */
+	struct http_route *routes;     /* owned */
+	size_t route_count;
 	struct http_server *server;
 
 	struct list waiters; /* struct start_waiter, oldest first: api_tunnel.c */
@@ -47,13 +50,19 @@ struct api {
 	void *closed_owner;
 };
 
-/* api_routes.c */
-extern const struct http_route api_routes[];
-extern const size_t api_route_count;
+/* api_routes.c: the calls, and a table of these and the files of the page (NULL: out of memory). */
+extern const struct http_route api_calls[];
+extern const size_t api_call_count;
+struct http_route *api_routes_new(size_t *ret_count);
 
-/* The page and the description of JSON, embedded at build time. */
-extern const char page_html[], page_js[], page_css[], api_schemas[];
-extern const size_t page_html_len, page_js_len, page_css_len, api_schemas_len;
+/* Made at build time by tools/embed: of the folder page/, and of api_schemas.json. */
+extern const struct http_asset page_assets[];
+extern const size_t page_assets_count;
+extern const char api_schemas[];
+extern const size_t api_schemas_len;
+
+/* api_openapi.c: the whole document. NULL: out of memory. */
+json_t *api_openapi_json(const struct http_route *routes, size_t count);
 
 /* api_tunnel.c */
 json_t *api_tunnel_json(struct api *api);
@@ -71,9 +80,6 @@ void api_events_publish(struct api *api, const char *event, json_t *data);
 /* api_logs.c */
 json_t *api_log_line_json(const struct log_line *line);
 
-void api_get_page(void *owner, struct http_request *request);
-void api_get_page_js(void *owner, struct http_request *request);
-void api_get_page_css(void *owner, struct http_request *request);
 void api_get_openapi(void *owner, struct http_request *request);
 void api_get_metrics(void *owner, struct http_request *request);
 void api_get_healthz(void *owner, struct http_request *request);

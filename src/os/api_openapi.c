@@ -37,12 +37,16 @@ static json_t *content_json(const char *type, const char *schema)
 static void add_answer(json_t *answers, const struct http_answer *answer)
 {
 	char status[12];
+	json_t *json;
 
 	(void)snprintf(status, sizeof(status), "%u", answer->status);
-	if (!json_object_get(answers, status))
-		(void)json_object_set_new(answers, status,
-			json_pack("{s:s, s:o}", "description", answer->help, "content",
-				content_json(answer->type, answer->schema)));
+	if (json_object_get(answers, status))
+		return;
+	json = json_pack("{s:s}", "description", answer->help);
+	if (json && (!answer->type || answer->type[0]))
+		(void)json_object_set_new(
+			json, "content", content_json(answer->type, answer->schema));
+	(void)json_object_set_new(answers, status, json);
 }
 
 static json_t *answers_json(const struct http_route *route)
@@ -140,32 +144,38 @@ static json_t *operation_json(const struct http_route *route)
 	return operation;
 }
 
-static json_t *paths_json(void)
+static json_t *paths_json(const struct http_route *routes, size_t count)
 {
 	json_t *paths = json_object();
 
-	for (size_t i = 0; i < api_route_count; i++) {
-		const char *name = http_method_name(api_routes[i].method);
+	for (size_t i = 0; i < count; i++) {
+		const char *name = http_method_name(routes[i].method);
 		char method[8] = "";
-		json_t *path = json_object_get(paths, api_routes[i].path);
+		json_t *path = json_object_get(paths, routes[i].path);
 
 		for (size_t j = 0; name[j]; j++)
 			method[j] = (char)tolower((unsigned char)name[j]);
 		if (!path) {
 			path = json_object();
-			(void)json_object_set_new(paths, api_routes[i].path, path);
+			(void)json_object_set_new(paths, routes[i].path, path);
 		}
-		(void)json_object_set_new(path, method, operation_json(&api_routes[i]));
+		(void)json_object_set_new(path, method, operation_json(&routes[i]));
 	}
 	return paths;
 }
 
+json_t *api_openapi_json(const struct http_route *routes, size_t count)
+{
+	return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o, s:{s:{s:s, s:s}}}, s:[{}, {s:[]}]}",
+		"openapi", "3.1.0", "info", "title", "wasmrun os", "version", WASMRUN_VERSION,
+		"paths", paths_json(routes, count), "components", "schemas",
+		json_loadb(api_schemas, api_schemas_len, 0, NULL), "securitySchemes", "token",
+		"type", "http", "scheme", "bearer", "security", "token");
+}
+
 void api_get_openapi(void *owner, struct http_request *request)
 {
-	http_reply_json(request, 200,
-		json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o, s:{s:{s:s, s:s}}}, s:[{}, {s:[]}]}",
-			"openapi", "3.1.0", "info", "title", "wasmrun os", "version",
-			WASMRUN_VERSION, "paths", paths_json(), "components", "schemas",
-			json_loadb(api_schemas, api_schemas_len, 0, NULL), "securitySchemes",
-			"token", "type", "http", "scheme", "bearer", "security", "token"));
+	const struct api *api = owner;
+
+	http_reply_json(request, 200, api_openapi_json(api->routes, api->route_count));
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the API answers to. /api/openapi.json is made from this table; the schemas that it names are
- * in api_schemas.json.
+ * What the API answers to, and the files of the page. /api/openapi.json is made from the same
+ * table; the schemas that it names are in api_schemas.json.
  */
-#include "os/api_internal.h"
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/lang.h"
+#include "os/api_internal.h"
 #include "os/log_ring.h"
 
 #define OK(schema_, help_)                                      \
@@ -40,25 +42,7 @@
 #define NO_FILE NO(404, "There is no such thing")
 #define WRONG_KIND NO(409, "It is not of the kind that is asked for")
 
-const struct http_route api_routes[] = {
-	{ .method = HTTP_GET,
-		.path = "/",
-		.handler = api_get_page,
-		.open = true,
-		.summary = "The page",
-		.answers = { OK_BYTES("text/html", "The page") } },
-	{ .method = HTTP_GET,
-		.path = "/page.css",
-		.handler = api_get_page_css,
-		.open = true,
-		.summary = "The page's style",
-		.answers = { OK_BYTES("text/css", "The style") } },
-	{ .method = HTTP_GET,
-		.path = "/page.js",
-		.handler = api_get_page_js,
-		.open = true,
-		.summary = "The page's script",
-		.answers = { OK_BYTES("text/javascript", "The script") } },
+const struct http_route api_calls[] = {
 	{ .method = HTTP_GET,
 		.path = "/api/app",
 		.handler = api_get_app,
@@ -173,4 +157,31 @@ const struct http_route api_routes[] = {
 		.summary = "Counters for Prometheus",
 		.answers = { OK_BYTES("text/plain", "The counters") } },
 };
-const size_t api_route_count = ARRAY_LEN(api_routes);
+const size_t api_call_count = ARRAY_LEN(api_calls);
+
+static struct http_route page_route(const struct http_asset *asset)
+{
+	return (struct http_route){
+		.method = HTTP_GET,
+		.path = asset->path,
+		.handler = http_get_asset,
+		.asset = asset,
+		.open = true,
+		.summary = "A file of the page",
+		.answers = { OK_BYTES(asset->type, "The file"),
+			{ .status = 304, .type = "", .help = "It is the one with that ETag" } },
+	};
+}
+
+struct http_route *api_routes_new(size_t *ret_count)
+{
+	struct http_route *routes = calloc(api_call_count + page_assets_count, sizeof(*routes));
+
+	if (!routes)
+		return NULL;
+	memcpy(routes, api_calls, sizeof(api_calls));
+	for (size_t i = 0; i < page_assets_count; i++)
+		routes[api_call_count + i] = page_route(&page_assets[i]);
+	*ret_count = api_call_count + page_assets_count;
+	return routes;
+}

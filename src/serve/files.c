@@ -23,6 +23,7 @@
 
 #include "base/owner.h"
 #include "base/fd.h"
+#include "mhd/etag.h"
 #include "serve/field.h"
 #include "serve/media_type.h"
 #include "serve/navigation.h"

@@ -38,21 +38,3 @@ enum range range_parse(const char *header, uint64_t size, uint64_t *ret_offset, 
 	*ret_len = (last < size ? last + 1 : size) - first;
 	return RANGE_PART;
 }
-
-bool etag_matches(const char *header, const char *etag)
-{
-	size_t len = strlen(etag);
-
-	while (*header) {
-		const char *at = header + strspn(header, " \t,");
-
-		header = at + strcspn(at, ",");
-		if (*at == '*')
-			return true;
-		if (strncmp(at, "W/", 2) == 0)
-			at += 2;
-		if (strncmp(at, etag, len) == 0 && at + len + strspn(at + len, " \t") == header)
-			return true;
-	}
-	return false;
-}

@@ -51,26 +51,10 @@ static void test_range(void **state)
 	}
 }
 
-static void test_etag(void **state)
-{
-	static const char etag[] = "\"a-1\"";
-
-	assert_true(etag_matches("\"a-1\"", etag));
-	assert_true(etag_matches("W/\"a-1\"", etag));
-	assert_true(etag_matches("\"b\", \"a-1\" , \"c\"", etag));
-	assert_true(etag_matches("*", etag));
-	assert_false(etag_matches("", etag));
-	assert_false(etag_matches(" , ,", etag));
-	assert_false(etag_matches("\"a-12\"", etag));
-	assert_false(etag_matches("\"a-1\"x", etag));
-	assert_false(etag_matches("a-1", etag));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_range),
-		cmocka_unit_test(test_etag),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,6 +169,18 @@ def test_page(instance):
     for path, kind in (("/page.js", "text/javascript"), ("/page.css", "text/css")):
         assert path[1:].encode() in page.body
         assert instance.ask("GET", path).headers["Content-Type"].startswith(kind)
+    for path in ("/index.html", "/page.html", "/page", "/page.js/", "/x.js"):
+        says_why(instance.ask("GET", path), 404)
+
+
+def test_page_is_asked_for_again_by_its_tags(instance):
+    for path, file in (("/", "index.html"), ("/page.js", "page.js"), ("/page.css", "page.css")):
+        first = instance.ask("GET", path)
+        assert first.body == (ROOT / "src" / "os" / "page" / file).read_bytes()
+        assert first.headers["Cache-Control"] == "no-cache"
+        again = instance.ask("GET", path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status, again.body, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+        assert instance.ask("GET", path, headers={"If-None-Match": '"other"'}).status == 200
 
 
 def test_app_calls(instance):

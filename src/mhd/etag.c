@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#include "mhd/etag.h"
+
+#include <stddef.h>
+#include <string.h>
+
+bool etag_matches(const char *header, const char *etag)
+{
+	size_t len = strlen(etag);
+
+	while (*header) {
+		const char *at = header + strspn(header, " \t,");
+
+		header = at + strcspn(at, ",");
+		if (*at == '*')
+			return true;
+		if (strncmp(at, "W/", 2) == 0)
+			at += 2;
+		if (strncmp(at, etag, len) == 0 && at + len + strspn(at + len, " \t") == header)
+			return true;
+	}
+	return false;
+}

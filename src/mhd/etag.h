@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Entity tags (RFC 9110, 8.8.3): names of a file's contents. */
+#ifndef MHD_ETAG_H
+#define MHD_ETAG_H
+
+#include <stdbool.h>
+
+/* Whether an If-None-Match header names this entity tag, strong or weak. */
+bool etag_matches(const char *header, const char *etag);
+
+#endif
