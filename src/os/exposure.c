@@ -20,7 +20,6 @@
 #include "os/supervisor.h"
 
 #define CONTROL_PORT 7835 /* where the server names none */
-#define LOCAL_HOST "127.0.0.1"
 #define RECONNECT_TIMEOUT_MS (3600U * 1000)
 
 /* The settings of one start, complete. */
@@ -198,7 +197,7 @@ static int exposure_replace(struct exposure *e, struct exposure_wish *wish)
 		&(struct tunnel_config){
 			.relay_host = wish->server.name,
 			.relay_port = wish->server.port,
-			.local_host = LOCAL_HOST,
+			.local_host = OS_APP_HOST,
 			.local_port = app.port,
 			.port = wish->port,
 			.secret = wish->secret.set ? &wish->secret : NULL,

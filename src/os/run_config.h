@@ -13,6 +13,8 @@
 #include "base/secret.h"
 #include "conf/option.h"
 
+#define OS_APP_HOST "127.0.0.1" /* where the application listens */
+
 struct toml_file;
 
 /* The application's part: overrides of what app/detect finds. Paths are relative to the project. */

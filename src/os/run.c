@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The three that make up `wasmrun os` don't know of each other, but for their headers: the
+ * supervisor keeps the application alive, the exposure its tunnel, and the API shows both. Each
+ * tells this file what has happened, and this file tells the others and the owner.
+ *
+ * Events, and what they lead to:
+ *   supervisor's state   the API hears of it; the first RUNNING is READY, and starts the tunnel
+ *                        where --expose says so; FAILED before that is WAITS or HOPELESS
+ *   supervisor's next    the API hears of it, the log tells it
+ *   exposure's state     the API hears of it; CONNECTED is PUBLIC and starts the time of --expire,
+ *                        whose end stops the tunnel
+ *   a visit, a line      the API hears of it, and of a line the owner
+ *
+ * Closing goes from the outside in: the run file, so that nobody finds us any more; the API, which
+ * asks the other two; the exposure, whose visitors talk to the application; the supervisor, which
+ * waits for the application to end; the timer; and then the owner is told. From the first step on
+ * no event is passed on.
+ */
+#include "os/run.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "net/addr.h"
+#include "os/api.h"
+#include "os/exposure.h"
+#include "os/run_config.h"
+#include "os/run_file.h"
+#include "os/supervisor.h"
+
+static void run_tell(struct os_run *run, enum os_run_event event)
+{
+	run->events.happened(run->events.owner, event);
+}
+
+/* --- the application --- */
+
+static void on_run_line(void *owner, const struct log_line *line)
+{
+	struct os_run *run = owner;
+
+	if (run->api)
+		api_log_line(run->api, line);
+	run->events.line(run->events.owner, line);
+}
+
+/* What is worth a line: the rest is seen with --verbose. */
+static void run_log_state(
+	enum supervisor_state state, const char *cause, const struct supervisor_status *app)
+{
+	if (state == SUPERVISOR_BUILDING)
+		log_info("app", "building (%s)", cause);
+	else if (state == SUPERVISOR_STOPPED)
+		log_info("app", "%s", cause);
+	else if (state == SUPERVISOR_FAILED)
+		log_error("app", "%s", app->exit_reason);
+}
+
+static void run_expose(struct os_run *run)
+{
+	int r = exposure_start(run->exposure, NULL);
+
+	run->exposed = true;
+	if (r != 0)
+		log_error("os", "can't start the tunnel: %s",
+			r < 0 ? strerror(-r) : "there is no application");
+}
+
+static void on_app_state(
+	void *owner, enum supervisor_state old, enum supervisor_state new_state, const char *cause)
+{
+	struct os_run *run = owner;
+	struct supervisor_status app;
+
+	if (run->closing)
+		return;
+	if (run->api)
+		api_app_changed(run->api, cause);
+	supervisor_status(run->supervisor, &app);
+	run_log_state(new_state, cause, &app);
+	if (new_state == SUPERVISOR_FAILED && !run->ran) {
+		run_tell(run, run->config->watch ? OS_RUN_WAITS : OS_RUN_HOPELESS);
+		return;
+	}
+	if (new_state != SUPERVISOR_RUNNING)
+		return;
+	if (!run->ran) {
+		run->ran = true;
+		run_tell(run, OS_RUN_READY);
+	}
+	if (run->config->expose && !run->exposed)
+		run_expose(run);
+}
+
+static void on_app_next(void *owner, enum supervisor_next next, const char *cause)
+{
+	struct os_run *run = owner;
+	struct supervisor_status app;
+
+	if (run->closing)
+		return;
+	supervisor_status(run->supervisor, &app);
+	if (run->api)
+		api_app_changed(run->api, cause);
+	if (next == SUPERVISOR_NEXT_BUILDING)
+		log_info("app", "building what replaces it (%s)", cause);
+	else if (next == SUPERVISOR_NEXT_NONE && cause)
+		log_error("app", "not replaced, the old one goes on: %s", cause);
+	else if (next == SUPERVISOR_NEXT_NONE)
+		log_info("app", "replaced: pid %d takes the connections from now on", (int)app.pid);
+}
+
+static void on_app_crashed(void *owner, const char *line)
+{
+	log_warn("app", "%s", line);
+}
+
+/* --- its public address --- */
+
+static void on_expired(uv_timer_t *timer)
+{
+	struct os_run *run = timer->data;
+
+	if (run->closing)
+		return;
+	log_info("os", "the public address has expired (--expire)");
+	exposure_stop(run->exposure);
+}
+
+static void on_exposure_state(
+	void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
+{
+	struct os_run *run = owner;
+	struct exposure_status status;
+
+	if (run->closing)
+		return;
+	if (run->api)
+		api_tunnel_changed(run->api, old, new_state, cause);
+	if (new_state == TUNNEL_CONNECTED && old == TUNNEL_CONNECTING) {
+		run_tell(run, OS_RUN_PUBLIC);
+		if (run->config->expire_ms)
+			(void)uv_timer_start(
+				&run->expire_timer, on_expired, run->config->expire_ms, 0);
+	}
+	if (new_state == TUNNEL_DISCONNECTED || new_state == TUNNEL_FAILED)
+		(void)uv_timer_stop(&run->expire_timer);
+	if (new_state != TUNNEL_FAILED)
+		return;
+	exposure_status(run->exposure, &status);
+	log_error("tunnel", "%s", status.tunnel.error ? status.tunnel.error : cause);
+}
+
+static void on_exposure_visit(void *owner, const struct tunnel_visit *visit)
+{
+	struct os_run *run = owner;
+
+	if (run->api && !run->closing)
+		api_visit(run->api, visit);
+}
+
+/* --- opening --- */
+
+static int run_open_api(struct os_run *run, uv_loop_t *loop)
+{
+	struct api_config config = {
+		.loop = loop,
+		.run = run->config,
+		.supervisor = run->supervisor,
+		.exposure = run->exposure,
+		.ring = run->ring,
+	};
+	int r = addr_parse_ip(run->config->listen, (uint16_t)run->config->http_port, &config.addr);
+
+	return r < 0 ? r : api_new(&config, &run->api);
+}
+
+/* By which `wasmrun tunnel` and others find us. All else works without it. */
+static void run_write_file(struct os_run *run)
+{
+	const char *url = api_url(run->api);
+	char base[ADDR_TEXT_MAX + sizeof "http://"], project[PATH_MAX];
+	const struct run_entry entry = {
+		.project = project,
+		.url = base,
+		.token = api_token(run->api),
+		.pid = getpid(),
+	};
+	int r = 0;
+
+	/* Without the slash, and what may follow it. */
+	(void)snprintf(base, sizeof base, "%.*s",
+		(int)(strlen("http://") + strcspn(url + strlen("http://"), "/")), url);
+	if (!realpath(run->config->project_path, project))
+		r = -errno;
+	if (r == 0)
+		r = run_file_new(&entry, &run->run_file);
+	if (r < 0)
+		log_warn("os",
+			"other commands can't find this one: no file in $XDG_RUNTIME_DIR/"
+			"wasmrun (or /tmp/wasmrun-UID): %s",
+			r == -EPERM ? "it is no folder that is yours alone" : strerror(-r));
+}
+
+enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_pool *pool,
+	const struct os_run_config *config, uint64_t open_files, const struct os_run_events *events,
+	int *ret_error)
+{
+	const struct supervisor_config supervisor = { .run = config, .open_files = open_files };
+	const struct supervisor_events app_events = {
+		.state = on_app_state,
+		.next = on_app_next,
+		.crashed = on_app_crashed,
+		.owner = run,
+	};
+	const struct exposure_events exposure_events = {
+		.state = on_exposure_state, .visit = on_exposure_visit, .owner = run
+	};
+
+	*run = (struct os_run){ .config = config, .events = *events };
+	(void)uv_timer_init(loop, &run->expire_timer);
+	run->expire_timer.data = run;
+	*ret_error = -ENOMEM;
+	run->ring = log_ring_new();
+	if (!run->ring)
+		return OS_RUN_LOG;
+	log_ring_watch(run->ring, on_run_line, run);
+	*ret_error = supervisor_new(loop, &supervisor, run->ring, &app_events, &run->supervisor);
+	if (*ret_error < 0)
+		return OS_RUN_APPLICATION;
+	*ret_error =
+		exposure_new(loop, pool, config, run->supervisor, &exposure_events, &run->exposure);
+	if (*ret_error < 0)
+		return OS_RUN_TUNNEL;
+	*ret_error = run_open_api(run, loop);
+	if (*ret_error < 0)
+		return OS_RUN_API;
+	run_write_file(run);
+	return 0;
+}
+
+void os_run_start(struct os_run *run)
+{
+	supervisor_start(run->supervisor);
+}
+
+void os_run_hurry(struct os_run *run)
+{
+	if (!run->closing)
+		exposure_hurry(run->exposure);
+}
+
+/* --- closing --- */
+
+static void on_expire_closed(uv_handle_t *handle)
+{
+	run_tell(handle->data, OS_RUN_CLOSED);
+}
+
+static void on_supervisor_closed(void *owner)
+{
+	struct os_run *run = owner;
+
+	run->supervisor = NULL;
+	uv_close((uv_handle_t *)&run->expire_timer, on_expire_closed);
+}
+
+static void run_close_supervisor(struct os_run *run)
+{
+	supervisor_close(run->supervisor, on_supervisor_closed, run);
+	/* The second call ends the application by force. */
+	if (run->hurry)
+		supervisor_close(run->supervisor, on_supervisor_closed, run);
+}
+
+static void on_exposure_closed(void *owner)
+{
+	struct os_run *run = owner;
+
+	run->exposure = NULL;
+	run_close_supervisor(run);
+}
+
+static void on_api_closed(void *owner)
+{
+	struct os_run *run = owner;
+
+	run->api = NULL;
+	if (run->exposure)
+		exposure_close(run->exposure, on_exposure_closed, run);
+	else if (run->supervisor)
+		run_close_supervisor(run);
+	else
+		on_supervisor_closed(run);
+}
+
+void os_run_close(struct os_run *run)
+{
+	if (run->closing)
+		return;
+	run->closing = true;
+	run->run_file = run_file_free(run->run_file);
+	if (run->api)
+		api_close(run->api, on_api_closed, run);
+	else
+		on_api_closed(run);
+}
+
+void os_run_close_now(struct os_run *run)
+{
+	run->hurry = true;
+	os_run_close(run);
+	if (run->supervisor && !run->exposure)
+		supervisor_close(run->supervisor, on_supervisor_closed, run);
+}
+
+void os_run_deinit(struct os_run *run)
+{
+	run->ring = log_ring_free(run->ring);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One `wasmrun os`, without what is typed and printed: the log, the supervisor, the exposure, the
+ * API and the run file, opened in this order and closed in the opposite one.
+ */
+#ifndef OS_RUN_H
+#define OS_RUN_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "os/log_ring.h"
+
+struct api;
+struct exposure;
+struct os_run_config;
+struct pump_pool;
+struct run_file;
+struct supervisor;
+
+/* What may not open. */
+enum os_run_part {
+	OS_RUN_LOG = 1,
+	OS_RUN_APPLICATION, /* its port */
+	OS_RUN_TUNNEL,
+	OS_RUN_API, /* its port */
+};
+
+enum os_run_event {
+	OS_RUN_READY,    /* the application takes connections, for the first time */
+	OS_RUN_WAITS,    /* it has never been running, and --watch waits for a change */
+	OS_RUN_HOPELESS, /* it has never been running, and will not */
+	OS_RUN_PUBLIC,   /* it has got a public address */
+	OS_RUN_CLOSED,   /* the last one: os_run_close() is done */
+};
+
+struct os_run_events {
+	void (*happened)(void *owner, enum os_run_event event);
+	/* What the application, its build and the supervisor say, as it is said. */
+	log_ring_fn line;
+	void *owner;
+};
+
+/* Embedded in its owner, who reads the first members only; each is NULL unless it is open. */
+struct os_run {
+	struct supervisor *supervisor;
+	struct exposure *exposure;
+	struct api *api;
+	struct log_ring *ring;
+
+	const struct os_run_config *config;
+	struct os_run_events events;
+	struct run_file *run_file; /* NULL: other commands don't find us */
+	uv_timer_t expire_timer;
+	bool ran;     /* the application has taken connections */
+	bool exposed; /* --expose was seen to */
+	bool closing, hurry;
+};
+
+/*
+ * `config` and `pool` outlive it; `open_files` is the application's RLIMIT_NOFILE. 0; or the part
+ * that can't be opened, and *ret_error is the negative errno. os_run_close() follows in any case.
+ */
+enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_pool *pool,
+	const struct os_run_config *config, uint64_t open_files, const struct os_run_events *events,
+	int *ret_error);
+
+/* The events follow from here on. */
+void os_run_start(struct os_run *run);
+
+/* A lost relay is tried again now. */
+void os_run_hurry(struct os_run *run);
+
+/* The application is asked to end. OS_RUN_CLOSED follows, never from within. Idempotent. */
+void os_run_close(struct os_run *run);
+
+/* The same, and the application is given no time, also where it has been asked already. */
+void os_run_close_now(struct os_run *run);
+
+/* After OS_RUN_CLOSED. */
+void os_run_deinit(struct os_run *run);
+
+#endif
