@@ -11,6 +11,10 @@
 
 #define LANGUAGE_HINT_MAX 192
 
+/* The first number behind a module's three streams. Its folders have it and those that follow
+ * (preview 1's preopens), its listener the one behind them. */
+#define LANGUAGE_FIRST_FD 3
+
 enum app_language {
 	LANGUAGE_OTHER, /* another, or one that nobody knows */
 	LANGUAGE_C,     /* and C++ */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "app/build.h"
+#include "app/language.h"
 #include "app/module.h"
 #include "base/lang.h"
 #include "base/owner.h"
@@ -26,8 +27,6 @@
 #include "net/listener.h"
 #include "os/engine_command.h"
 #include "os/run_check.h"
-
-#define RUN_LISTENER 3 /* the module's number for it, without folders */
 
 struct run_values {
 	const char *file, *listen;
@@ -101,8 +100,8 @@ static int run_exec(struct engine_config *config)
 		log_warn("run", "%s: the module is compiled each time", why);
 	if (config->interface == APP_CGI && config->listen_fd >= 0)
 		log_info("run", "%s",
-			module_hint(config->module, RUN_LISTENER + (unsigned)config->dirs->count,
-				hint));
+			module_hint(config->module,
+				LANGUAGE_FIRST_FD + (unsigned)config->dirs->count, hint));
 	config->cache_dir = cache;
 	r = engine_command_init(&command, config, why);
 	if (r < 0) {

@@ -14,15 +14,14 @@
 #include <unistd.h>
 #include <wasmtime.h>
 
+#include "app/language.h"
 #include "guest/guest_config.h"
 #include "guest/guest_exit.h"
 #include "guest/wasm_instance.h"
 
-#define FIRST_DIR_FD 3
-
 uint32_t wasi_listener_fd(const struct guest_config *config)
 {
-	return FIRST_DIR_FD + (uint32_t)config->n_dirs;
+	return LANGUAGE_FIRST_FD + (uint32_t)config->n_dirs;
 }
 
 static int wasi_setup_args(

@@ -15,6 +15,7 @@
 #include "app/build.h"
 #include "app/build_cache.h"
 #include "app/detect.h"
+#include "app/language.h"
 #include "app/rule.h"
 #include "base/lang.h"
 #include "base/owner.h"
@@ -172,7 +173,7 @@ static const char *builder_hint(const struct builder *b, char ret_hint[LANGUAGE_
 	for (; log_ring_get(ring, seq, &line); seq++)
 		if (line.stream == LOG_STREAM_BUILD && language_lacks_sockets(line.text))
 			return language_hint(LANGUAGE_C,
-				SPAWN_LISTEN_FD + (unsigned)b->config.run->app.dirs.count,
+				LANGUAGE_FIRST_FD + (unsigned)b->config.run->app.dirs.count,
 				ret_hint);
 	return NULL;
 }
@@ -348,7 +349,7 @@ int builder_check(struct builder *b, const struct app_plan *plan, enum app_inter
 	/* Once: what a change makes of it is of the same kind. */
 	if (interface == APP_CGI && !app->has_kind && !b->told_cgi) {
 		log_info("app", "%s",
-			module_hint(module, SPAWN_LISTEN_FD + (unsigned)app->dirs.count, hint));
+			module_hint(module, LANGUAGE_FIRST_FD + (unsigned)app->dirs.count, hint));
 		b->told_cgi = true;
 	}
 	if (interface != APP_FILES && (app->fallback || app->headers.count)) {

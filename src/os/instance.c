@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 
 #include "app/build.h"
+#include "app/language.h"
 #include "base/lang.h"
 #include "base/log.h"
 #include "base/owner.h"
@@ -237,7 +238,7 @@ bool instance_was_content(const struct instance *i)
 static void instance_explain_lateness(const struct instance *i, char ret_text[INSTANCE_REASON_MAX])
 {
 	char text[OPTION_DURATION_TEXT_MAX], hint[MODULE_HINT_MAX];
-	unsigned fd = SPAWN_LISTEN_FD + (unsigned)i->config->run->app.dirs.count;
+	unsigned fd = LANGUAGE_FIRST_FD + (unsigned)i->config->run->app.dirs.count;
 
 	option_format_duration(i->config->start_timeout_ms, text);
 	snprintf(ret_text, INSTANCE_REASON_MAX,
