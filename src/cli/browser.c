@@ -40,8 +40,7 @@ static void on_ended(struct child *child, int status)
 void browser_open(struct browser *b, uv_loop_t *loop, struct log_ring *ring, const char *url)
 {
 	const char *const argv[] = { "sh", "-c", start, "sh", url, NULL };
-	const struct spawn_config spawn = { .argv = argv, .listen_fd = -1 };
-	int r;
+	const struct spawn_config spawn = { .argv = argv };
 
 	b->child = (struct child){ .ring = ring, .ended = on_ended, .owner = b };
 	b->url = url;
@@ -55,9 +54,8 @@ void browser_open(struct browser *b, uv_loop_t *loop, struct log_ring *ring, con
 		log_warn("browser", "there is no display for one: open %s", url);
 		return;
 	}
-	r = child_start(&b->child, loop, &spawn, LOG_STREAM_SUPERVISOR, LOG_STREAM_SUPERVISOR);
-	if (r < 0)
-		log_warn("browser", "it can't be started: %s", strerror(-r));
+	if (child_start(&b->child, loop, &spawn, LOG_STREAM_SUPERVISOR, LOG_STREAM_SUPERVISOR) < 0)
+		log_warn("browser", "%s", b->child.why);
 }
 
 void browser_close(struct browser *b)

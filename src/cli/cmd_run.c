@@ -27,6 +27,7 @@
 #include "net/listener.h"
 #include "os/engine_command.h"
 #include "os/run_check.h"
+#include "sandbox/spawn.h"
 
 struct run_values {
 	const char *file, *listen;
@@ -108,8 +109,14 @@ static int run_exec(struct engine_config *config)
 		log_error("run", "%s", why);
 		return EXIT_CODE_FAILED;
 	}
-	(void)execve(command.argv.items[0], command.argv.items, command.env.items);
-	log_error("run", "can't start '%s': %s", command.argv.items[0], strerror(errno));
+	const struct spawn_config spawn = {
+		.argv = (const char *const *)command.argv.items,
+		.env = (const char *const *)command.env.items,
+	};
+	struct spawn_failure failure;
+	spawn_become(&spawn, &failure);
+	spawn_explain(&failure, why, sizeof why);
+	log_error("run", "%s", why);
 	return EXIT_CODE_FAILED;
 }
 

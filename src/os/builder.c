@@ -191,6 +191,8 @@ static int builder_judge(struct builder *b, int status)
 		option_format_duration(BUILD_TIMEOUT_MS, text);
 		return builder_fail(b, -ETIMEDOUT, "the build has not ended in %s", text);
 	}
+	if (b->child.failed)
+		return builder_fail(b, -EINVAL, "%s", b->child.why);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == APP_BUILD_LACKS && b->plan.tools)
 		return builder_fail(b, -ENOENT, "%s", b->child.words);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == SHELL_NOT_FOUND)
@@ -267,7 +269,6 @@ static int builder_spawn(struct builder *b)
 	const struct spawn_config config = {
 		.argv = (const char *const *)b->plan.build,
 		.dir = b->plan.folder,
-		.listen_fd = -1,
 		.open_files = b->config.open_files,
 	};
 	int r;
@@ -278,10 +279,8 @@ static int builder_spawn(struct builder *b)
 	b->child.ended = on_child_ended;
 	b->child.owner = b;
 	r = child_start(&b->child, b->config.loop, &config, LOG_STREAM_BUILD, LOG_STREAM_BUILD);
-	if (r < 0) {
-		child_explain(&config, r, b->why, sizeof b->why);
-		return r;
-	}
+	if (r < 0)
+		return builder_fail(b, r, "%s", b->child.why);
 	child_set_deadline(&b->child, BUILD_TIMEOUT_MS);
 	if (b->watch)
 		watch_build_began(b->watch);

@@ -3,9 +3,9 @@
  * A child process on the loop: its output goes to the log line by line, it may have a deadline, and
  * its end is told when all of its output has been read.
  *
- * On the status pipe (SPAWN_STATUS_FD) it says what its exit code can't: an empty line for each
- * step that it gets on (os/instance.h), and before an end that is not the application's own doing,
- * or that wants explaining, a line that says why, for people.
+ * On its status pipe (SPAWN_STATUS) it says what its exit code can't: an empty line for each step
+ * that it gets on (os/instance.h), and before an end that is not the application's own doing, or
+ * that wants explaining, a line that says why, for people.
  */
 #ifndef OS_CHILD_H
 #define OS_CHILD_H
@@ -22,7 +22,7 @@ struct child;
 
 #define CHILD_TERM_MS 5000  /* from SIGTERM to SIGKILL */
 #define CHILD_WORDS_MAX 320 /* of the last line that is kept */
-#define CHILD_WHY_MAX 640   /* of what it says of its end */
+#define CHILD_WHY_MAX 640   /* of what is said of its end */
 
 enum child_pipe {
 	CHILD_OUT,
@@ -34,7 +34,7 @@ enum child_pipe {
 /* A line that is being put together. */
 struct child_reader {
 	uv_poll_t poll;
-	int fd; /* -1: its end was read, or there is none */
+	int fd; /* -1: the child has no such pipe */
 	enum log_stream stream;
 	char line[LOG_RING_LINE_MAX];
 	size_t len;
@@ -49,11 +49,13 @@ struct child {
 	bool ending;      /* it was told to */
 	unsigned handles; /* not yet closed */
 	int status;       /* of waitpid(2), for `ended` */
+	bool failed;      /* it has never become its program, `why` says what stood in the way */
 	/* The bytes as they came: who prints them sees to the terminal. */
 	char words[CHILD_WORDS_MAX]; /* the last line that is not empty and went elsewhere than to
 					LOG_STREAM_STDOUT */
 	size_t cause_len;            /* of `words`, the first of several causes; 0: they are none */
-	char why[CHILD_WHY_MAX];     /* the last line on the status pipe; "": it has said none */
+	char why[CHILD_WHY_MAX];     /* what stood in the way, else the last line on the status
+					pipe; "": there is neither */
 	struct log_ring *ring;
 	/* An empty line has come on the status pipe. May be NULL. */
 	void (*step)(struct child *c);
@@ -66,7 +68,10 @@ struct child {
 
 /*
  * ring, step, late, ended, owner are set by the caller before. `out` and `err` are the streams that
- * the two go to. Negative errno: nothing runs, `ended` will not be called.
+ * the two go to. SPAWN_STATUS among the config's descriptors, whatever its fd, is a wish: it
+ * becomes the status pipe. Whether the program could be started is not known yet when this returns:
+ * if it can't, `ended` comes with `failed`. Negative errno: nothing runs, `ended` will not be
+ * called, and `why` says why.
  */
 int child_start(struct child *c, uv_loop_t *loop, const struct spawn_config *config,
 	enum log_stream out, enum log_stream err);
@@ -80,9 +85,6 @@ void child_signal(const struct child *c, int signal);
 /* SIGTERM, and SIGKILL where that doesn't help. It has no other deadline from here on. */
 void child_end(struct child *c);
 void child_kill(struct child *c);
-
-/* Why child_start() has failed, one line. */
-void child_explain(const struct spawn_config *config, int r, char *ret_why, size_t size);
 
 /* "exit code 3", "killed by signal 9 (Killed)": from waitpid(2)'s status. Returns ret_text. */
 char *child_describe_end(int status, char *ret_text, size_t size);

@@ -122,7 +122,8 @@ static void on_child_ended(struct child *child, int status)
 }
 
 static int instance_init_command(const struct instance_config *config, const char *module,
-	enum app_interface interface, struct engine_command *command, char ret_why[APP_WHY_MAX])
+	enum app_interface interface, struct spawn_fds *fds, struct engine_command *command,
+	char ret_why[APP_WHY_MAX])
 {
 	const struct os_app_config *app = &config->run->app;
 	_cleanup_(freep) char *cache_dir = NULL;
@@ -142,8 +143,8 @@ static int instance_init_command(const struct instance_config *config, const cha
 		.headers = &app->headers,
 		.args = app->args.items,
 		.arg_count = app->args.count,
-		.listen_fd = SPAWN_LISTEN_FD,
-		.status_fd = SPAWN_STATUS_FD,
+		.listen_fd = spawn_fds_set(fds, SPAWN_LISTENER, config->listen_fd),
+		.status_fd = spawn_fds_set(fds, SPAWN_STATUS, -1),
 		.addr = config->listen_addr,
 		.request_timeout_ms = app->request_timeout_ms,
 	};
@@ -154,19 +155,15 @@ int instance_start(const struct instance_config *config, struct app_plan *plan,
 	enum app_interface interface, struct instance **ret_instance, char ret_why[APP_WHY_MAX])
 {
 	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
-	int r = instance_init_command(config, app_plan_file(plan), interface, &command, ret_why);
+	struct spawn_config spawn = { .dir = plan->folder, .open_files = config->open_files };
+	int r = instance_init_command(
+		config, app_plan_file(plan), interface, &spawn.fds, &command, ret_why);
 	struct instance *i;
 
 	if (r < 0)
 		return r;
-	const struct spawn_config spawn = {
-		.argv = (const char *const *)command.argv.items,
-		.env = (const char *const *)command.env.items,
-		.dir = plan->folder,
-		.listen_fd = config->listen_fd,
-		.status = true,
-		.open_files = config->open_files,
-	};
+	spawn.argv = (const char *const *)command.argv.items;
+	spawn.env = (const char *const *)command.env.items;
 	i = calloc(1, sizeof *i);
 	if (!i) {
 		snprintf(ret_why, APP_WHY_MAX, "%s", strerror(ENOMEM));
@@ -179,7 +176,7 @@ int instance_start(const struct instance_config *config, struct app_plan *plan,
 	i->child.owner = i;
 	r = child_start(&i->child, config->loop, &spawn, LOG_STREAM_STDOUT, LOG_STREAM_STDERR);
 	if (r < 0) {
-		child_explain(&spawn, r, ret_why, APP_WHY_MAX);
+		snprintf(ret_why, APP_WHY_MAX, "%.*s", APP_WHY_MAX - 1, i->child.why);
 		free(i);
 		return r;
 	}

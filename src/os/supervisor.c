@@ -487,7 +487,7 @@ static void supervisor_app_ended(struct supervisor *s, struct instance *i)
 		s->restart_count++;
 		supervisor_promote(s);
 		supervisor_set_state(s, SUPERVISOR_STARTING, "%s", s->reason);
-	} else if (!s->ran) {
+	} else if (!s->ran || i->child.failed) {
 		supervisor_fail(s);
 	} else if (instance_was_content(i)) {
 		supervisor_set_state(s, SUPERVISOR_STOPPED, "%s", s->reason);

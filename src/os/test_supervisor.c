@@ -332,7 +332,7 @@ static void test_nothing_there(void **state)
 	write_file(f.module, "\0asm\1\0\0\0", 8);
 	assert_int_equal(unlink(f.guest), 0);
 	supervisor_start(f.supervisor);
-	await_history(&f, "failed failed stopped failed ");
+	await_history(&f, "failed failed stopped starting failed ");
 	assert_non_null(strstr(status_of(&f).exit_reason, "guest': No such file or directory"));
 	fixture_close(&f);
 }
@@ -349,7 +349,7 @@ static void test_folder_is_gone(void **state)
 	f.run.project_path = folder;
 	f.run.app.wasm = f.module;
 	supervisor_start(f.supervisor);
-	await_history(&f, "starting running restarting failed ");
+	await_history(&f, "starting running restarting starting failed ");
 	assert_non_null(strstr(status_of(&f).exit_reason, "can't run in the folder '"));
 	fixture_close(&f);
 }

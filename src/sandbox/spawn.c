@@ -1,104 +1,169 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork(2) and execve(2). The supervisor has threads, so between the two only async-signal-safe
- * calls are made (signal-safety(7)); what the child needs is prepared before. A failure in the
- * child comes back as an errno through a pipe that a successful exec closes.
+ * The supervisor has threads, so the child may only do what is safe in a signal's handler
+ * (signal-safety(7)): another thread may have held any lock at the fork, and nobody is there to let
+ * it go. The steps therefore make system calls and nothing else; what they need is prepared before.
+ * execvpe() is one of those: glibc's allocates nothing, its own posix_spawnp(3) calls it in the
+ * same place.
+ *
+ * The child begins with all signals blocked, since a handler of ours would run in it, too. It has
+ * two descriptors for itself, which the exec closes: the writing end of a pipe, where it says which
+ * step has failed, and a pidfd of its parent. The parent's pipe therefore holds one struct
+ * spawn_failure, or nothing.
  */
 #include "sandbox/spawn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/lang.h"
-#include "base/owner.h"
 #include "base/fd.h"
+#include "base/lang.h"
+#include "base/log.h"
+#include "base/owner.h"
 
-#define CHILD_FDS 5     /* SPAWN_STATUS_FD is the last one */
+#define STREAMS 3       /* standard input, output and error: 0, 1, 2 */
 #define EXEC_FAILED 127 /* as the shell has it; nobody sees it, the pipe says more */
 
-/* Reading and writing ends. */
-struct spawn_pipe {
-	int rd, wr;
+/* What the steps work on. */
+struct spawn_run {
+	const struct spawn_config *config;
+	int result_fd; /* the pipe's writing end */
+	int parent_fd; /* a pidfd */
 };
 
-struct spawn_pipes {
-	struct spawn_pipe out, err, status, error;
-	int null;
+/* 0, or a negative errno. */
+typedef int spawn_step_fn(struct spawn_run *run);
+
+static spawn_step_fn spawn_step_descriptors, spawn_step_group, spawn_step_parent,
+	spawn_step_signals, spawn_step_open_files, spawn_step_folder, spawn_step_exec;
+
+/* In their order. A name is what can't be done with the program, or the folder, if it fails. */
+static const struct spawn_step {
+	const char *name;
+	spawn_step_fn *run;
+	bool becoming; /* taken by spawn_become() as well */
+} spawn_steps[] = {
+	/* First: a later step may want a descriptor by the number that it has from here on. */
+	{ "give descriptors to", spawn_step_descriptors },
+	/* What the child starts is ended with it: see spawn_kill(). */
+	{ "make a process group for", spawn_step_group },
+	/* A supervisor that was killed can't end anybody. As early as can be: a child that hangs
+	 * in a step before this one would outlive us. */
+	{ "bind to our own life", spawn_step_parent },
+	/* What we ignore or block would stay so across the exec, and SIGTERM could not end it. */
+	{ "reset the signals of", spawn_step_signals },
+	/* We have raised ours for the visitors, and select(2) can't take a number above 1023. */
+	{ "limit the open files of", spawn_step_open_files },
+	/* Before the exec: a program with a relative name is looked up from there. */
+	{ "run in the folder", spawn_step_folder, .becoming = true },
+	{ "start", spawn_step_exec, .becoming = true },
 };
 
-static int spawn_pipe_open(struct spawn_pipe *p)
+int spawn_fds_number(const struct spawn_fds *fds, const char *name)
 {
-	int fds[2];
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	*p = (struct spawn_pipe){ .rd = fds[0], .wr = fds[1] };
-	return 0;
+	for (int i = 0; i < fds->end; i++)
+		if (fds->at[i].name && strcmp(fds->at[i].name, name) == 0)
+			return i;
+	return -1;
 }
 
-static void spawn_pipe_close(struct spawn_pipe *p)
+int spawn_fds_set(struct spawn_fds *fds, const char *name, int fd)
 {
-	p->rd = fd_close(p->rd);
-	p->wr = fd_close(p->wr);
+	static const char *const streams[STREAMS] = { SPAWN_STDIN, SPAWN_STDOUT, SPAWN_STDERR };
+	int number = spawn_fds_number(fds, name);
+
+	for (int i = 0; i < STREAMS && number < 0; i++)
+		if (strcmp(streams[i], name) == 0)
+			number = i;
+	if (number < 0)
+		number = fds->end < STREAMS ? STREAMS : fds->end;
+	assert(number < SPAWN_FDS_MAX);
+	fds->at[number].name = name;
+	fds->at[number].fd = fd;
+	if (fds->end <= number)
+		fds->end = number + 1;
+	return number;
 }
 
-static void spawn_pipes_close(struct spawn_pipes *p)
+/* To a number out of the way of the child's own; the old one may be overwritten then. */
+static int spawn_lift(int fd, int end)
 {
-	spawn_pipe_close(&p->out);
-	spawn_pipe_close(&p->err);
-	spawn_pipe_close(&p->status);
-	spawn_pipe_close(&p->error);
-	p->null = fd_close(p->null);
+	int lifted = fcntl(fd, F_DUPFD_CLOEXEC, end);
+
+	return lifted < 0 ? -errno : lifted;
 }
 
-static int spawn_pipes_open(struct spawn_pipes *p, bool status)
+/* Any descriptor of ours may have the number that is meant for another one: all are lifted first.
+ */
+static int spawn_step_descriptors(struct spawn_run *run)
 {
-	int r;
+	const struct spawn_fds *fds = &run->config->fds;
+	const int end = fds->end < STREAMS ? STREAMS : fds->end;
+	int from[SPAWN_FDS_MAX], result_fd = spawn_lift(run->result_fd, end),
+				 parent_fd = spawn_lift(run->parent_fd, end);
 
-	p->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (p->null < 0)
-		return -errno;
-	r = spawn_pipe_open(&p->out);
-	if (r == 0)
-		r = spawn_pipe_open(&p->err);
-	if (r == 0 && status)
-		r = spawn_pipe_open(&p->status);
-	if (r == 0)
-		r = spawn_pipe_open(&p->error);
-	return r;
-}
+	if (result_fd < 0 || parent_fd < 0)
+		return result_fd < 0 ? result_fd : parent_fd;
+	run->result_fd = result_fd;
+	run->parent_fd = parent_fd;
+	for (int i = 0; i < end; i++) {
+		int fd = fds->at[i].name ? fds->at[i].fd : -1;
 
-/* Puts source[i] at descriptor i, and lets the exec close all others. Sources may be in each
- * other's way, so they first move above all targets. */
-static int child_place_fds(const int source[CHILD_FDS])
-{
-	int moved[CHILD_FDS];
-
-	for (int i = 0; i < CHILD_FDS; i++) {
-		moved[i] = source[i] < 0 ? -1 : fcntl(source[i], F_DUPFD_CLOEXEC, CHILD_FDS);
-		if (source[i] >= 0 && moved[i] < 0)
+		if (fd < 0 && i < STREAMS)
+			fd = open("/dev/null", (i == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+		if (fd < 0 && i < STREAMS)
 			return -errno;
+		from[i] = fd < 0 ? -1 : spawn_lift(fd, end);
+		if (fd >= 0 && from[i] < 0)
+			return from[i];
 	}
-	for (int i = 0; i < CHILD_FDS; i++)
-		if (moved[i] < 0)
+	for (int i = 0; i < end; i++)
+		if (from[i] < 0)
 			(void)close(i);
-		else if (dup2(moved[i], i) < 0)
+		else if (dup2(from[i], i) < 0)
 			return -errno;
 	/* All of ours are CLOEXEC by birth; this is for those that a library has forgotten. */
-	(void)syscall(SYS_close_range, CHILD_FDS, ~0U, CLOSE_RANGE_CLOEXEC);
+	(void)syscall(SYS_close_range, end, ~0U, CLOSE_RANGE_CLOEXEC);
 	return 0;
 }
 
-/* Ours would stay ignored or blocked across the exec. */
-static void child_reset_signals(void)
+static int spawn_step_group(struct spawn_run *run)
+{
+	return setpgid(0, 0) < 0 ? -errno : 0;
+}
+
+/*
+ * The signal comes when the thread ends that has forked (prctl(2), PR_SET_PDEATHSIG), and not if it
+ * has ended before. getppid(2) doesn't tell that in a pid namespace of the child's own, where it is
+ * 0 in any case; the pidfd does.
+ */
+static int spawn_step_parent(struct spawn_run *run)
+{
+	struct pollfd parent = { .fd = run->parent_fd, .events = POLLIN };
+	int n;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -errno;
+	n = poll(&parent, 1, 0);
+	if (n < 0)
+		return -errno;
+	return n > 0 ? -ESRCH : 0;
+}
+
+static int spawn_step_signals(struct spawn_run *run)
 {
 	const struct sigaction standard = { .sa_handler = SIG_DFL };
 	sigset_t none;
@@ -106,145 +171,170 @@ static void child_reset_signals(void)
 	for (int i = 1; i < NSIG; i++)
 		(void)sigaction(i, &standard, NULL); /* fails for KILL and STOP */
 	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
 
-static int child_limit_files(uint64_t open_files)
+static int spawn_step_open_files(struct spawn_run *run)
 {
 	struct rlimit limit;
 
-	if (!open_files)
+	if (!run->config->open_files)
 		return 0;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return -errno;
-	limit.rlim_cur = min_u64(open_files, limit.rlim_max);
+	limit.rlim_cur = min_u64(run->config->open_files, limit.rlim_max);
 	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
 
-static int child_exec(const struct spawn_config *c, const struct spawn_pipes *p, pid_t parent)
+static int spawn_step_folder(struct spawn_run *run)
 {
-	const int fds[CHILD_FDS] = { p->null, p->out.wr, p->err.wr, c->listen_fd, p->status.wr };
-	int r;
+	const char *dir = run->config->dir;
 
-	child_reset_signals();
-	if (setpgid(0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		return -errno;
-	/* It may have died before the prctl. */
-	if (getppid() != parent)
-		return -ESRCH;
-	if (c->dir && chdir(c->dir) < 0)
-		return -errno;
-	r = child_place_fds(fds);
-	if (r == 0)
-		r = child_limit_files(c->open_files);
-	if (r < 0)
-		return r;
-	/* What execve() takes is not const for history's sake alone. */
+	return dir && chdir(dir) < 0 ? -errno : 0;
+}
+
+/* That what execve(2) takes is not const is history's doing alone. */
+static int spawn_step_exec(struct spawn_run *run)
+{
+	const struct spawn_config *c = run->config;
+
 	execvpe(c->argv[0], (char *const *)c->argv, c->env ? (char *const *)c->env : environ);
 	return -errno;
 }
 
-static _Noreturn void child_main(
-	const struct spawn_config *c, const struct spawn_pipes *p, pid_t parent)
+static struct spawn_failure spawn_step_failure(
+	const struct spawn_step *step, const struct spawn_config *config, int r)
 {
-	int error_fd = fcntl(p->error.wr, F_DUPFD_CLOEXEC, CHILD_FDS), error;
+	const char *subject = step->run == spawn_step_folder ? config->dir : config->argv[0];
+	struct spawn_failure failure = { .step = step->name, .error = -r };
 
-	error = error_fd < 0 ? errno : -child_exec(c, p, parent);
-	(void)!write(error_fd < 0 ? p->error.wr : error_fd, &error, sizeof error);
+	memcpy(failure.subject, subject, strnlen(subject, sizeof failure.subject - 1));
+	return failure;
+}
+
+/* Comes back with the step that has failed. */
+static struct spawn_failure spawn_run_steps(struct spawn_run *run, bool becoming)
+{
+	const struct spawn_step *step = spawn_steps;
+	int r = 0;
+
+	for (;; step++) {
+		if (step->becoming || !becoming)
+			r = step->run(run);
+		if (r < 0)
+			return spawn_step_failure(step, run->config, r);
+	}
+}
+
+static _Noreturn void spawn_run_child(struct spawn_run *run)
+{
+	const struct spawn_failure failure = spawn_run_steps(run, false);
+
+	(void)!write(run->result_fd, &failure, sizeof failure);
 	_exit(EXEC_FAILED);
 }
 
-/* fork() with all signals blocked: a handler of ours would run in the child, too. */
-static pid_t spawn_fork(const struct spawn_config *c, const struct spawn_pipes *p)
+static pid_t spawn_fork(struct spawn_run *run)
 {
-	pid_t parent = getpid(), pid;
 	sigset_t all, old;
+	pid_t pid;
 	int saved;
 
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid = fork();
 	if (pid == 0)
-		child_main(c, p, parent);
+		spawn_run_child(run);
 	saved = errno;
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	errno = saved;
 	return pid;
 }
 
-/* Waits until the child has become the program or has failed to: neither takes long. */
-static int spawn_await_exec(struct spawn_pipe *error)
-{
-	int code = 0;
-	ssize_t n;
-
-	error->wr = fd_close(error->wr);
-	do
-		n = read(error->rd, &code, sizeof code);
-	while (n < 0 && errno == EINTR);
-	return n == sizeof code ? -code : 0;
-}
-
-static int set_nonblock(int fd)
-{
-	return fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-}
-
 int spawn_start(const struct spawn_config *config, struct spawn_child *ret_child)
 {
-	_cleanup_(spawn_pipes_close) struct spawn_pipes pipes = {
-		.out = { -1, -1 }, .err = { -1, -1 }, .status = { -1, -1 }, .error = { -1, -1 }
-	};
-	_cleanup_(fd_closep) int pidfd = -1;
-	int r = spawn_pipes_open(&pipes, config->status);
-	pid_t pid;
+	_cleanup_(fd_closep) int parent_fd = pidfd_open(getpid(), 0), read_fd = -1, write_fd = -1;
+	struct spawn_run run = { .config = config, .parent_fd = parent_fd };
+	struct spawn_child child = { .pidfd = -1, .result_fd = -1 };
+	int fds[2], r;
 
-	if (r < 0)
-		return r;
-	pid = spawn_fork(config, &pipes);
-	if (pid < 0)
+	if (parent_fd < 0 || pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	r = spawn_await_exec(&pipes.error);
-	if (r == 0)
-		pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (r == 0 && pidfd < 0)
+	read_fd = fds[0];
+	run.result_fd = write_fd = fds[1];
+	child.pid = spawn_fork(&run);
+	if (child.pid < 0)
+		return -errno;
+	/* The child does so as well: who comes first is open, and spawn_kill() may come before it.
+	 */
+	(void)setpgid(child.pid, child.pid);
+	child.pidfd = pidfd_open(child.pid, 0);
+	if (child.pidfd < 0) {
 		r = -errno;
-	if (r == 0)
-		r = set_nonblock(pipes.out.rd);
-	if (r == 0)
-		r = set_nonblock(pipes.err.rd);
-	if (r == 0)
-		r = set_nonblock(pipes.status.rd);
-	if (r < 0) {
-		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, NULL, 0);
+		spawn_abandon(&child);
 		return r;
 	}
-	*ret_child = (struct spawn_child){
-		.pid = pid,
-		.pidfd = take_fd(&pidfd),
-		.out = take_fd(&pipes.out.rd),
-		.err = take_fd(&pipes.err.rd),
-		.status = take_fd(&pipes.status.rd),
-	};
+	child.result_fd = take_fd(&read_fd);
+	*ret_child = child;
 	return 0;
 }
 
 void spawn_kill(const struct spawn_child *child, int signal)
 {
-	/* The group's number is the child's, which isn't given away before the child is reaped.
-	 */
+	/* The group's number is the child's, which isn't given away before the child is reaped. */
 	(void)kill(-child->pid, signal);
 }
 
-int spawn_reap(const struct spawn_child *child, int *ret_status)
+int spawn_reap(const struct spawn_child *child, int *ret_status, struct spawn_failure *ret_failure)
 {
 	siginfo_t info = { 0 };
+	struct spawn_failure failure;
 
 	if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
 		return -errno;
 	if (info.si_pid == 0)
 		return -EAGAIN;
 	spawn_kill(child, SIGKILL);
-	return waitpid(child->pid, ret_status, 0) < 0 ? -errno : 0;
+	if (waitpid(child->pid, ret_status, 0) < 0)
+		return -errno;
+	if (read(child->result_fd, &failure, sizeof failure) != sizeof failure)
+		return 0;
+	*ret_failure = failure;
+	return SPAWN_FAILED;
+}
+
+void spawn_close(struct spawn_child *child)
+{
+	child->pidfd = fd_close(child->pidfd);
+	child->result_fd = fd_close(child->result_fd);
+	child->pid = 0;
+}
+
+void spawn_abandon(struct spawn_child *child)
+{
+	spawn_kill(child, SIGKILL);
+	while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	spawn_close(child);
+}
+
+void spawn_become(const struct spawn_config *config, struct spawn_failure *ret_failure)
+{
+	struct spawn_run run = { .config = config, .result_fd = -1, .parent_fd = -1 };
+
+	*ret_failure = spawn_run_steps(&run, true);
+}
+
+struct spawn_failure spawn_failure_of(const struct spawn_config *config, int r)
+{
+	return spawn_step_failure(&spawn_steps[ARRAY_LEN(spawn_steps) - 1], config, r);
+}
+
+void spawn_explain(const struct spawn_failure *failure, char *ret_why, size_t size)
+{
+	char shown[SPAWN_SUBJECT_MAX];
+
+	log_escape(shown, sizeof shown, failure->subject, strlen(failure->subject));
+	snprintf(
+		ret_why, size, "can't %s '%s': %s", failure->step, shown, strerror(failure->error));
 }

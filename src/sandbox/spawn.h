@@ -1,49 +1,108 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one place where a child process begins. What every child gets: a process group of its own,
- * death with the supervisor, default signals, no descriptor but those named here, and the limit of
- * open files from before we raised ours. Isolation from the machine comes here as well.
+ * The one place where another program begins. A spawn is a list of steps between fork(2) and the
+ * program's first instruction; spawn.c has them as a table, each with its reason. Isolation from
+ * the machine will be further lines of that table.
  *
- * A child is watched by its pidfd (pidfd_open(2)), which is readable once it has ended: no SIGCHLD,
- * and no process number that might be another one's.
+ * spawn_start() doesn't wait for the steps. A child that fails one of them ends, so its end is the
+ * event that tells, and spawn_reap() says which step it was. A child that hangs in one is like a
+ * program that hangs: the caller's deadline ends it.
+ *
+ * The end of a child is seen at its pidfd (pidfd_open(2)), which is readable from then on: there is
+ * no SIGCHLD, and no process number that may be another one's by then.
  */
 #ifndef SANDBOX_SPAWN_H
 #define SANDBOX_SPAWN_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The numbers in the child. */
-#define SPAWN_LISTEN_FD 3
-#define SPAWN_STATUS_FD 4
+#define SPAWN_STDIN "stdin"
+#define SPAWN_STDOUT "stdout"
+#define SPAWN_STDERR "stderr"
+#define SPAWN_LISTENER "listener"
+#define SPAWN_STATUS "status"
+
+#define SPAWN_FDS_MAX 32
+#define SPAWN_SUBJECT_MAX 256
+
+/*
+ * What a child inherits, each descriptor by its name. The number that it has in the child is chosen
+ * here, and whatever tells the child (its command line, its environment) asks for it. Empty when
+ * zeroed.
+ */
+struct spawn_fds {
+	/* By that number. Without a name, or with a negative fd, it is /dev/null for the first
+	 * three, and closed for the others. */
+	struct {
+		const char *name;
+		int fd; /* ours, borrowed; blocking or not as it is */
+	} at[SPAWN_FDS_MAX];
+	int end; /* behind the highest number */
+};
+
+/* Gives `fd` that name, in place of what has had it. Returns the number in the child. */
+int spawn_fds_set(struct spawn_fds *fds, const char *name, int fd);
+
+/* The number in the child; -1: nothing has that name. */
+int spawn_fds_number(const struct spawn_fds *fds, const char *name);
 
 struct spawn_config {
-	const char *const *argv; /* argv[0] is found along PATH; NULL at the end */
+	const char *const *argv; /* argv[0] is found along our PATH; NULL at the end */
 	const char *const *env;  /* K=V, NULL at the end; NULL: as ours */
 	const char *dir;         /* to run in; NULL: ours */
-	int listen_fd;           /* becomes SPAWN_LISTEN_FD, blocking or not as it is; -1: none */
-	bool status;             /* give it the writing end of a pipe as SPAWN_STATUS_FD */
+	struct spawn_fds fds;    /* the child has no others */
 	uint64_t open_files;     /* soft RLIMIT_NOFILE; 0: as ours */
 };
 
 struct spawn_child {
 	pid_t pid;
 	int pidfd;
-	int out, err, status; /* the reading ends, non-blocking; status may be -1. The caller owns
-				 all descriptors */
+	int result_fd; /* a struct spawn_failure comes here if a step fails */
 };
 
-/* Negative errno: nothing runs; -ENOENT and -EACCES are mostly those of the program itself. */
+/* Why the program has not begun. */
+struct spawn_failure {
+	const char *step;                /* its name in the table, never NULL */
+	int error;                       /* errno */
+	char subject[SPAWN_SUBJECT_MAX]; /* the program or the folder that it was about, as given */
+};
+
+enum spawn_condition {
+	SPAWN_FAILED = 1, /* the child has ended in a step, and has never been the program */
+};
+
+/* 0: the child is on its way. Negative errno: there is no child, see spawn_failure_of(). */
 int spawn_start(const struct spawn_config *config, struct spawn_child *ret_child);
 
-/* To its whole group; not after spawn_reap(). */
+/* To the child's whole group; not after spawn_reap(). */
 void spawn_kill(const struct spawn_child *child, int signal);
 
 /*
- * After pidfd is readable: how it ended, as of waitpid(2). What it has left in its group is killed.
- * -EAGAIN: it still runs.
+ * Once pidfd is readable. What the child has left in its group is killed. 0: ret_status is how the
+ * program has ended, as of waitpid(2). SPAWN_FAILED: ret_failure is set as well. -EAGAIN: it still
+ * runs.
  */
-int spawn_reap(const struct spawn_child *child, int *ret_status);
+int spawn_reap(const struct spawn_child *child, int *ret_status, struct spawn_failure *ret_failure);
+
+/* Closes the descriptors of a child that was reaped, and makes pid 0. */
+void spawn_close(struct spawn_child *child);
+
+/* Kills, reaps and closes: for a child whose end nobody could see. Waits as long as the kernel
+ * takes for a SIGKILL. */
+void spawn_abandon(struct spawn_child *child);
+
+/*
+ * This process becomes the program, as far as the steps go that leave it what the user has given
+ * it: group, signals, descriptors. Comes back if it fails.
+ */
+void spawn_become(const struct spawn_config *config, struct spawn_failure *ret_failure);
+
+/* For an error `r`, a negative errno, of spawn_start() or of what the caller has for the child. */
+struct spawn_failure spawn_failure_of(const struct spawn_config *config, int r);
+
+/* One line for people: "can't start 'cargo': No such file or directory". */
+void spawn_explain(const struct spawn_failure *failure, char *ret_why, size_t size);
 
 #endif
