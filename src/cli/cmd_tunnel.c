@@ -54,24 +54,28 @@ static const struct option_def tunnel_options[] = {
 		.type = OPTION_NUMBER,
 		.value_name = "PORT",
 		.max = UINT16_MAX,
-		.help = "For 'start': public port to ask for; 0 is any",
+		.goes_with = OPTION_WITH(ACTION_START),
+		.help = "public port to ask for; 0 is any",
 		.offset = offsetof(struct tunnel_values, port) },
 	{ .name = "protocol",
 		.type = OPTION_CHOICE,
 		.value_name = "PROTOCOL",
 		.choices = tunnel_protocol_names,
-		.help = "For 'start': dialect to speak with the server, see bore-local(1)",
+		.goes_with = OPTION_WITH(ACTION_START),
+		.help = "dialect to speak with the server, see bore-local(1)",
 		.offset = offsetof(struct tunnel_values, protocol) },
 	{ .name = "secret",
 		.type = OPTION_SECRET,
 		.value_name = "SECRET",
 		.env = "WASMRUN_TUNNEL_SECRET",
-		.help = "For 'start': secret of the server",
+		.goes_with = OPTION_WITH(ACTION_START),
+		.help = "secret of the server",
 		.offset = offsetof(struct tunnel_values, secret) },
 	{ .name = "secret-file",
 		.type = OPTION_FILE,
 		.value_name = "FILE",
-		.help = "For 'start': read that secret from a file (without its last newline)",
+		.goes_with = OPTION_WITH(ACTION_START),
+		.help = "read that secret from a file (without its last newline)",
 		.offset = offsetof(struct tunnel_values, secret_file) },
 	{ .name = "server",
 		.type = OPTION_TEXT,
@@ -79,7 +83,8 @@ static const struct option_def tunnel_options[] = {
 		.env = "WASMRUN_TUNNEL_SERVER",
 		.check = host_check,
 		.form = HOST_ENDPOINT,
-		.help = "For 'start': the bore server; default is what 'wasmrun os' was told, as "
+		.goes_with = OPTION_WITH(ACTION_START),
+		.help = "the bore server; default is what 'wasmrun os' was told, as "
 			"for the other settings",
 		.offset = offsetof(struct tunnel_values, server) },
 };
@@ -214,30 +219,12 @@ static int tunnel_call(struct running *running, const struct tunnel_values *v, j
 	return code;
 }
 
-/* What goes with `start` alone is refused elsewhere; a variable may be set for good. */
-static bool settings_fit(struct option_set *set, const struct tunnel_values *v)
-{
-	static const char *const settings[] = { "port", "protocol", "secret", "secret-file",
-		"server" };
-
-	if (v->action == ACTION_START)
-		return true;
-	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
-		if (option_set_source(set, settings[i]) == OPTION_FROM_ARG) {
-			option_set_fail(set, "'--%s' goes with 'start' only", settings[i]);
-			return false;
-		}
-	return true;
-}
-
 static int tunnel_run(struct option_set *set, struct tunnel_values *v)
 {
 	json_auto_t *body = NULL;
 	struct running running = { 0 };
 	int code = EXIT_CODE_OK;
 
-	if (!settings_fit(set, v))
-		return usage_error(set);
 	if (v->action == ACTION_START) {
 		body = json_object();
 		code = make_body(set, v, body);

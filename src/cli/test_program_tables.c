@@ -13,6 +13,19 @@
 #include "conf/option.h"
 #include "conf/option_value.h"
 
+/* Only with words that there are. */
+static void check_words(const struct option_table *t, const struct option_def *def)
+{
+	uint32_t words = 0;
+
+	if (!def->goes_with)
+		return;
+	assert_true(t->defs[0].positional && t->defs[0].type == OPTION_CHOICE);
+	for (size_t i = 0; t->defs[0].choices[i]; i++)
+		words |= OPTION_WITH(i);
+	assert_int_equal(def->goes_with & ~words, 0);
+}
+
 static void check_def(const struct option_def *def)
 {
 	union {
@@ -27,6 +40,7 @@ static void check_def(const struct option_def *def)
 	if (!def->positional)
 		assert_int_equal(option_takes_value(def), def->value_name != NULL);
 	at_start.offset = 0;
+	assert_false(option_is_list(def) && def->fallback);
 	if (def->fallback)
 		assert_int_equal(option_value_set(&at_start, def->fallback, &value, why), 0);
 }
@@ -44,6 +58,7 @@ void check_program(const struct program *program)
 			uint8_t letter = (uint8_t)t->defs[i].letter;
 
 			check_def(&t->defs[i]);
+			check_words(t, &t->defs[i]);
 			if (letter) {
 				assert_false(letters[letter / 64] >> letter % 64 & 1);
 				letters[letter / 64] |= UINT64_C(1) << letter % 64;

@@ -68,6 +68,19 @@ const char *option_display(const struct option_def *def, char *buf, size_t size)
 	return buf;
 }
 
+const char *option_words(
+	const struct option_table *table, const struct option_def *def, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	*buf = '\0';
+	for (size_t i = 0; table->defs[0].choices[i] && len < size; i++)
+		if (def->goes_with & OPTION_WITH(i))
+			len += (size_t)snprintf(buf + len, size - len, "%s'%s'", len ? " or " : "",
+				table->defs[0].choices[i]);
+	return buf;
+}
+
 /* --- what is wrong --- */
 
 int option_set_fail(struct option_set *set, const char *fmt, ...)
@@ -189,6 +202,32 @@ int option_set_begin(struct option_set *set, const struct option_table *table, v
 	return r;
 }
 
+/* Whether the option goes with the command's sub-word, if it has one. */
+static bool option_set_applies(const struct option_set *set, const struct option_def *def)
+{
+	const struct option_def *word = &set->table->defs[0];
+
+	return !def->goes_with || set->origins[0].source == OPTION_UNSET ||
+	       def->goes_with & OPTION_WITH(*(uint64_t *)((char *)set->values + word->offset));
+}
+
+/* A variable may be set for good, and so goes with any word. */
+static int option_set_check_words(struct option_set *set)
+{
+	char words[SHOWN_MAX];
+
+	for (size_t i = 0; i < set->table->count; i++) {
+		const struct option_def *def = &set->table->defs[i];
+
+		if (set->origins[i].source == OPTION_FROM_ARG && !option_set_applies(set, def))
+			return option_set_fail(set,
+				def->positional ? "'<%s>' goes with %s only"
+						: "'--%s' goes with %s only",
+				def->name, option_words(set->table, def, words, sizeof words));
+	}
+	return 0;
+}
+
 static int option_set_check_required(struct option_set *set)
 {
 	char missing[OPTION_WHY_MAX] = "", display[SHOWN_MAX];
@@ -198,7 +237,7 @@ static int option_set_check_required(struct option_set *set)
 		const struct option_def *def = &set->table->defs[i];
 
 		if (!def->required || set->origins[i].source != OPTION_UNSET ||
-			len >= sizeof missing)
+			!option_set_applies(set, def) || len >= sizeof missing)
 			continue;
 		len += (size_t)snprintf(missing + len, sizeof missing - len, "%s'%s'%s%s",
 			len ? ", " : "", option_display(def, display, sizeof display),
@@ -212,6 +251,8 @@ static int option_set_check_required(struct option_set *set)
 
 int option_set_finish(struct option_set *set)
 {
+	int r;
+
 	for (size_t i = 0; i < set->table->count; i++) {
 		const struct option_def *def = &set->table->defs[i];
 
@@ -221,7 +262,8 @@ int option_set_finish(struct option_set *set)
 				(struct option_origin){ OPTION_FROM_DEFAULT }) != 0)
 			assert(!"bad default in the option table");
 	}
-	return option_set_check_required(set);
+	r = option_set_check_required(set);
+	return r == 0 ? option_set_check_words(set) : r;
 }
 
 int option_set_parse(struct option_set *set, const struct option_table *table, void *values,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conf/option.h"
+#include "conf/option_help.h"
 
 struct commands {
 	const struct option_table *const *tables;
@@ -15,7 +16,7 @@ struct commands {
 };
 
 /* Inside '…': a quote ends it, stands escaped, and begins it again. */
-static void write_quoted(const char *text, const char *escaped, FILE *out)
+static void complete_write_quoted(const char *text, const char *escaped, FILE *out)
 {
 	for (; *text; text++)
 		if (*text == '\'')
@@ -26,13 +27,13 @@ static void write_quoted(const char *text, const char *escaped, FILE *out)
 			fputc(*text, out);
 }
 
-static void write_choices(const struct option_def *def, FILE *out)
+static void complete_write_choices(const struct option_def *def, FILE *out)
 {
 	for (size_t i = 0; def->choices[i]; i++)
 		fprintf(out, "%s%s", i ? " " : "", def->choices[i]);
 }
 
-static void write_commands(const struct commands *all, FILE *out)
+static void complete_write_commands(const struct commands *all, FILE *out)
 {
 	for (size_t i = 0; i < all->count; i++)
 		fprintf(out, "%s%s", i ? " " : "", all->tables[i]->command);
@@ -52,9 +53,9 @@ static void bash_write_value(const struct option_def *def, const struct commands
 	}
 	fputs("words='", out);
 	if (def->choices)
-		write_choices(def, out);
+		complete_write_choices(def, out);
 	else if (def->type == OPTION_COMMAND)
-		write_commands(all, out);
+		complete_write_commands(all, out);
 	fputc('\'', out);
 }
 
@@ -114,7 +115,7 @@ static void bash_write(const struct commands *all, FILE *out)
 		"\t\tprevious=${COMP_WORDS[COMP_CWORD - 2]}\n\tfi\n"
 		"\tif ((COMP_CWORD == 1)); then\n\t\twords='--help --version ",
 		program, program);
-	write_commands(all, out);
+	complete_write_commands(all, out);
 	fputs("'\n\telse\n\tcase ${COMP_WORDS[1]} in\n", out);
 	for (size_t i = 0; i < all->count; i++)
 		bash_write_command(all->tables[i], all, out);
@@ -131,6 +132,8 @@ static void bash_write(const struct commands *all, FILE *out)
 static void fish_write_option(const struct option_table *t, const struct option_def *def,
 	const struct commands *all, FILE *out)
 {
+	char help[OPTION_HELP_MAX];
+
 	fprintf(out, "complete -c %s -n '__fish_seen_subcommand_from %s'", t->program, t->command);
 	if (!def->positional)
 		fprintf(out, " -l %s", def->name);
@@ -138,11 +141,11 @@ static void fish_write_option(const struct option_table *t, const struct option_
 		fprintf(out, " -s %c", def->letter);
 	if (def->choices) {
 		fputs(" -xa '", out);
-		write_choices(def, out);
+		complete_write_choices(def, out);
 		fputc('\'', out);
 	} else if (def->type == OPTION_COMMAND) {
 		fputs(" -xa '", out);
-		write_commands(all, out);
+		complete_write_commands(all, out);
 		fputc('\'', out);
 	} else if (def->type == OPTION_FILE) {
 		/* -F undoes the -f of the whole program. */
@@ -154,7 +157,7 @@ static void fish_write_option(const struct option_table *t, const struct option_
 	}
 	/* fish knows the backslash inside single quotes, and \' too. */
 	fputs(" -d '", out);
-	write_quoted(def->help, "\\", out);
+	complete_write_quoted(option_help(t, def, help), "\\", out);
 	fputs("'\n", out);
 }
 
@@ -166,7 +169,7 @@ static void fish_write(const struct commands *all, FILE *out)
 	for (size_t i = 0; i < all->count; i++) {
 		fprintf(out, "complete -c %s -n __fish_use_subcommand -a %s -d '", program,
 			all->tables[i]->command);
-		write_quoted(all->tables[i]->summary, "\\", out);
+		complete_write_quoted(all->tables[i]->summary, "\\", out);
 		fputs("'\n", out);
 	}
 	for (size_t i = 0; i < all->count; i++)
@@ -174,8 +177,11 @@ static void fish_write(const struct commands *all, FILE *out)
 			fish_write_option(all->tables[i], &all->tables[i]->defs[o], all, out);
 }
 
-static void zsh_write_option(const struct option_def *def, const struct commands *all, FILE *out)
+static void zsh_write_option(const struct option_table *t, const struct option_def *def,
+	const struct commands *all, FILE *out)
 {
+	char help[OPTION_HELP_MAX];
+
 	fputs(" \\\n\t\t\t'", out);
 	if (def->positional) {
 		fprintf(out, "%s:%s:", def->required ? "" : ":", def->name);
@@ -189,21 +195,21 @@ static void zsh_write_option(const struct option_def *def, const struct commands
 		else
 			fprintf(out, "--%s%s", def->name, option_takes_value(def) ? "=" : "");
 		fputc('[', out);
-		write_quoted(def->help, "[]\\:", out);
+		complete_write_quoted(option_help(t, def, help), "[]\\:", out);
 		fputc(']', out);
 		if (option_takes_value(def)) {
 			fputc(':', out);
-			write_quoted(def->value_name, "\\:", out);
+			complete_write_quoted(def->value_name, "\\:", out);
 			fputc(':', out);
 		}
 	}
 	if (def->choices) {
 		fputc('(', out);
-		write_choices(def, out);
+		complete_write_choices(def, out);
 		fputc(')', out);
 	} else if (def->type == OPTION_COMMAND) {
 		fputc('(', out);
-		write_commands(all, out);
+		complete_write_commands(all, out);
 		fputc(')', out);
 	} else if (def->type == OPTION_FILE) {
 		fputs("_files", out);
@@ -222,7 +228,7 @@ static void zsh_write(const struct commands *all, FILE *out)
 	fputs("\t\tcommands=(", out);
 	for (size_t i = 0; i < all->count; i++) {
 		fprintf(out, "\n\t\t\t'%s:", all->tables[i]->command);
-		write_quoted(all->tables[i]->summary, "\\:", out);
+		complete_write_quoted(all->tables[i]->summary, "\\:", out);
 		fputc('\'', out);
 	}
 	fputs(")\n\t\t_describe command commands\n\t\treturn\n\tfi\n"
@@ -231,7 +237,7 @@ static void zsh_write(const struct commands *all, FILE *out)
 	for (size_t i = 0; i < all->count; i++) {
 		fprintf(out, "\t%s)\n\t\t_arguments", all->tables[i]->command);
 		for (size_t o = 0; o < all->tables[i]->count; o++)
-			zsh_write_option(&all->tables[i]->defs[o], all, out);
+			zsh_write_option(all->tables[i], &all->tables[i]->defs[o], all, out);
 		if (all->tables[i]->rest)
 			fprintf(out, " \\\n\t\t\t'*:%s:_files'", all->tables[i]->rest);
 		fputs("\n\t\t;;\n", out);

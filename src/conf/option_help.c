@@ -29,8 +29,21 @@ void option_write_usage(const struct option_table *t, FILE *out)
 		fprintf(out, " [%s]...", t->rest);
 }
 
+const char *option_help(
+	const struct option_table *t, const struct option_def *def, char buf[OPTION_HELP_MAX])
+{
+	char words[LABEL_MAX];
+
+	if (def->goes_with)
+		snprintf(buf, OPTION_HELP_MAX, "For %s: %s",
+			option_words(t, def, words, sizeof words), def->help);
+	else
+		snprintf(buf, OPTION_HELP_MAX, "%s", def->help);
+	return buf;
+}
+
 /* Writes the words of `text` behind column LABEL_WIDTH + 4; returns the column that follows. */
-static size_t write_wrapped(const char *text, size_t column, FILE *out)
+static size_t help_write_wrapped(const char *text, size_t column, FILE *out)
 {
 	while (*text) {
 		size_t len = strcspn(text, " ");
@@ -48,31 +61,32 @@ static size_t write_wrapped(const char *text, size_t column, FILE *out)
 }
 
 /* What stands in brackets behind the help: variable, default, words. */
-static void write_notes(const struct option_def *def, size_t column, FILE *out)
+static void help_write_notes(const struct option_def *def, size_t column, FILE *out)
 {
 	char note[HELP_WIDTH];
 	size_t len;
 
 	if (def->env) {
 		snprintf(note, sizeof note, "[env: %s]", def->env);
-		column = write_wrapped(note, column, out);
+		column = help_write_wrapped(note, column, out);
 	}
 	if (def->fallback) {
 		snprintf(note, sizeof note, "[default: %s]", def->fallback);
-		column = write_wrapped(note, column, out);
+		column = help_write_wrapped(note, column, out);
 	}
 	if (def->choices) {
 		len = (size_t)snprintf(note, sizeof note, "[possible values:");
 		for (size_t i = 0; def->choices[i] && len < sizeof note; i++)
 			len += (size_t)snprintf(note + len, sizeof note - len, " %s%s",
 				def->choices[i], def->choices[i + 1] ? "," : "]");
-		write_wrapped(note, column, out);
+		help_write_wrapped(note, column, out);
 	}
 }
 
-static void write_entry(const struct option_def *def, FILE *out)
+static void help_write_entry(const struct option_table *t, const struct option_def *def, FILE *out)
 {
 	char display[LABEL_MAX], label[LABEL_MAX + 4], letter[] = "    ";
+	char help[OPTION_HELP_MAX];
 
 	option_display(def, display, sizeof display);
 	if (def->letter) {
@@ -84,7 +98,8 @@ static void write_entry(const struct option_def *def, FILE *out)
 	fprintf(out, "  %-*s ", LABEL_WIDTH, label);
 	if (strlen(label) > LABEL_WIDTH)
 		fprintf(out, "\n%*s", LABEL_WIDTH + 3, "");
-	write_notes(def, write_wrapped(def->help, LABEL_WIDTH + 3, out), out);
+	help_write_notes(
+		def, help_write_wrapped(option_help(t, def, help), LABEL_WIDTH + 3, out), out);
 	fputc('\n', out);
 }
 
@@ -100,7 +115,7 @@ void option_write_help(const struct option_table *t, FILE *out)
 			fputs("\nOptions:\n", out);
 			options = true;
 		}
-		write_entry(&t->defs[i], out);
+		help_write_entry(t, &t->defs[i], out);
 	}
 }
 
@@ -108,7 +123,7 @@ void option_write_help(const struct option_table *t, FILE *out)
  * A line of text for mdoc, in lines of MAN_WIDTH. A dot or quote in the first column would make it
  * a request, a plain dash is a hyphen, and the backslash begins an escape.
  */
-static void write_roff(const char *text, FILE *out)
+static void man_write_text(const char *text, FILE *out)
 {
 	size_t column = 0;
 
@@ -135,6 +150,8 @@ static void write_roff(const char *text, FILE *out)
 
 void option_write_man(const struct option_table *t, FILE *out)
 {
+	char help[OPTION_HELP_MAX];
+
 	for (size_t i = 0; i < t->count; i++) {
 		const struct option_def *def = &t->defs[i];
 
@@ -148,7 +165,7 @@ void option_write_man(const struct option_table *t, FILE *out)
 			if (option_takes_value(def))
 				fprintf(out, " Ar %s", def->value_name);
 		}
-		write_roff(def->help, out);
+		man_write_text(option_help(t, def, help), out);
 		fputs(".\n", out);
 		if (def->choices) {
 			fputs("One of", out);

@@ -7,10 +7,17 @@
 
 #include <stdio.h>
 
+struct option_def;
 struct option_table;
 
 /* "bore local [OPTIONS] --to <TO> <LOCAL_PORT>", without a newline. */
 void option_write_usage(const struct option_table *table, FILE *out);
+
+#define OPTION_HELP_MAX 640 /* a help text and its NUL */
+
+/* The help of one option, with the sub-words that it goes with. Returns buf. */
+const char *option_help(
+	const struct option_table *table, const struct option_def *def, char buf[OPTION_HELP_MAX]);
 
 void option_write_help(const struct option_table *table, FILE *out);
 

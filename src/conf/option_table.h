@@ -49,8 +49,9 @@ struct option_def {
 	 * errno: ret_why, of OPTION_WHY_MAX bytes, says in a clause why it is not. */
 	int (*check)(int form, const char *text, char *ret_why);
 	int form; /* which of several forms that `check` knows */
-	/* Of a command with sub-words, whose first argument is an OPTION_CHOICE: a bit for the
-	 * index of each word that this option goes with; 0: all of them. */
+	/* Of a command with sub-words, which are an OPTION_CHOICE and its first argument: a bit
+	 * for the index of each word that this option goes with; 0: all of them. --help says it,
+	 * and on the command line it is refused with the other words. */
 	uint32_t goes_with;
 	size_t offset;
 	enum option_type type;
@@ -68,6 +69,13 @@ struct option_table {
 	 * program's and not looked at; NULL: there must be none. */
 	const char *rest;
 };
+
+/* Of option_def.goes_with. */
+#define OPTION_WITH(word) (UINT32_C(1) << (word))
+
+/* "'start'", "'add' or 'remove'": the words that the option goes with. Returns buf. */
+const char *option_words(
+	const struct option_table *table, const struct option_def *def, char *buf, size_t size);
 
 /* "--name <VALUE>", "--name" or "<NAME>", as messages and usage lines show it. Returns buf. */
 const char *option_display(const struct option_def *def, char *buf, size_t size);

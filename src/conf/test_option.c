@@ -238,6 +238,73 @@ static void test_rest(void **state)
 	}
 }
 
+/* What goes with some of a command's sub-words is refused with the others, and required with its
+ * own only; a variable may be set for good. */
+static void test_words(void **state)
+{
+	enum { ADD, LIST, REMOVE };
+	static const char *const actions[] = { "add", "list", "remove", NULL };
+	struct word_values {
+		uint64_t action;
+		const char *spec, *to;
+	};
+	static const struct option_def word_defs[] = {
+		{ .name = "ACTION",
+			.type = OPTION_CHOICE,
+			.positional = true,
+			.required = true,
+			.choices = actions,
+			.offset = offsetof(struct word_values, action) },
+		{ .name = "SPEC",
+			.type = OPTION_TEXT,
+			.positional = true,
+			.required = true,
+			.goes_with = OPTION_WITH(ADD) | OPTION_WITH(REMOVE),
+			.offset = offsetof(struct word_values, spec) },
+		{ .name = "to",
+			.type = OPTION_TEXT,
+			.value_name = "TO",
+			.goes_with = OPTION_WITH(ADD),
+			.env = "TEST_MODE",
+			.offset = offsetof(struct word_values, to) },
+	};
+	static const struct option_table words = {
+		.program = "prog",
+		.command = "cmd",
+		.defs = word_defs,
+		.count = ARRAY_LEN(word_defs),
+	};
+	static const struct {
+		const char *words, *error;
+	} cases[] = {
+		{ "add x --to y", NULL },
+		{ "remove x", NULL },
+		{ "list", NULL },
+		{ "list x", "'<SPEC>' goes with 'add' or 'remove' only" },
+		{ "list --to y", "'--to' goes with 'add' only" },
+		{ "--to y remove x", "'--to' goes with 'add' only" },
+		{ "add", "the following required arguments were not provided: '<SPEC>'" },
+		{ "", "the following required arguments were not provided: '<ACTION>', '<SPEC>'" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct word_values values = { 0 };
+		struct command_line line;
+		struct option_set set;
+
+		command_line_init(&line, cases[i].words);
+		assert_int_equal(option_set_parse(&set, &words, &values, line.argc, line.argv),
+			cases[i].error ? OPTION_INVALID : 0);
+		if (cases[i].error)
+			assert_ptr_equal(strstr(set.error, cases[i].error), set.error);
+		setenv("TEST_MODE", "y", 1);
+		if (!cases[i].error)
+			assert_int_equal(
+				option_set_parse(&set, &words, &values, line.argc, line.argv), 0);
+		unsetenv("TEST_MODE");
+	}
+}
+
 static void test_help(void **state)
 {
 	struct option_set set;
@@ -341,6 +408,7 @@ int main(void)
 		cmocka_unit_test_setup(test_good, setup),
 		cmocka_unit_test_setup(test_bad, setup),
 		cmocka_unit_test_setup(test_rest, setup),
+		cmocka_unit_test_setup(test_words, setup),
 		cmocka_unit_test_setup(test_help, setup),
 		cmocka_unit_test_setup(test_precedence, setup),
 		cmocka_unit_test_setup(test_bad_env, setup),
