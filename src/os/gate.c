@@ -47,7 +47,7 @@ struct gate_visitor {
 static void gate_end(struct gate *g)
 {
 	if (g->closing && g->visitor_count == 0 && g->fd < 0)
-		g->closed(g);
+		g->closed(g->owner);
 }
 
 static void on_visitor_closed(uv_handle_t *handle)
@@ -186,7 +186,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 	if (g->state == GATE_WATCHED) {
 		(void)uv_poll_stop(poll);
-		g->wanted(g);
+		g->wanted(g->owner);
 		return;
 	}
 	for (unsigned i = 0; i < LISTENER_BATCH; i++) {

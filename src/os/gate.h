@@ -40,8 +40,8 @@ struct gate {
 	unsigned handles; /* not yet closed */
 	bool said_short;  /* of descriptors or memory; until the next one is taken */
 	bool closing;
-	void (*wanted)(struct gate *gate); /* NULL without GATE_WATCHED */
-	void (*closed)(struct gate *gate);
+	void (*wanted)(void *owner); /* NULL without GATE_WATCHED */
+	void (*closed)(void *owner);
 	void *owner;
 };
 

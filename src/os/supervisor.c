@@ -3,13 +3,12 @@
  * Promise: as long as the last call was no stop, the application runs, or is on its way, or has
  * FAILED for a reason that the user can read; one that serves does so until the next one does.
  *
- * There are three kinds of instances. `app` is the application as others see it: it exists in
- * STARTING and RUNNING, and in STOPPING until it has ended. `next` is to replace it, and is always
- * starting. `old` are those that were replaced or came to nothing, and finish or end. Each owns its
- * plan; that of a crashed `app` comes back to `plan`, to be started again. The builder works for
- * `app` in BUILDING, and for what is to replace it in all other states.
+ * The lineup has the instances: `app` exists in STARTING and RUNNING, and in STOPPING until it has
+ * ended; `next` beside it is to replace it; the old ones finish what they have begun, in any state.
+ * Each owns its plan; that of a crashed `app` comes back to `plan`, to be started again. The
+ * builder works for `app` in BUILDING, and for `next` in all other states.
  *
- * Events, and what they do in each state ("=" nothing, "later" see `stale`):
+ * Events, and what they do in each state ("-" can't be, "=" nothing, "later" see `stale`):
  *
  *             STOPPED, FAILED   BUILDING    STARTING     RUNNING      RESTARTING    STOPPING
  *  start      begin             =           =            =            launch        then begin
@@ -38,8 +37,8 @@
  * wherever something has to end first. "ended": the last one takes STOPPING to where `intent` says.
  *
  * An event is a function here that ends with supervisor_leave(). Whatever is done before that only
- * notes what the owner has to be told; supervisor_leave() tells it, when nothing is half done: the
- * owner may call in again from there.
+ * notes what the owner has to be told; supervisor_leave() tells it when nothing is half done,
+ * because the owner may call in again from there. supervisor_check() asserts what holds then.
  */
 #include "os/supervisor.h"
 
@@ -51,19 +50,17 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/owner.h"
 #include "os/builder.h"
 #include "os/gate.h"
-#include "os/instance.h"
-#include "os/log_ring.h"
+#include "os/lineup.h"
 #include "os/proc_usage.h"
 #include "os/restarts.h"
 #include "os/run_config.h"
+#include "os/supervisor_news.h"
 #include "os/supervisor_state.h"
 
 #define START_TIMEOUT_MS (2U * 60 * 1000) /* compiling a large module takes a while */
 #define DRAIN_TIMEOUT_MS 10000
-#define OLD_MAX 3 /* that finish their connections at a time: each may be large */
 #define REASON_MAX BUILDER_WHY_MAX
 
 /* What is to come of the state, above all of STOPPING. */
@@ -74,22 +71,7 @@ enum intent {
 	INTENT_CLOSE,   /* any state, which is left as it is: then *s is freed */
 };
 
-/* What the owner isn't told yet. */
-struct supervisor_news {
-	bool state, next;
-	enum supervisor_state old_state;
-	enum supervisor_next new_next;
-	char state_cause[REASON_MAX];
-	char next_cause[REASON_MAX]; /* "": it serves */
-};
-
 struct supervisor {
-	uv_loop_t *loop;
-	struct supervisor_config config;
-	struct instance_config instance_config;
-	struct log_ring *ring;
-	struct supervisor_events events;
-
 	enum supervisor_state state;
 	enum intent intent;
 	/*
@@ -100,18 +82,18 @@ struct supervisor {
 	bool ran;          /* this application has been running */
 	uint64_t since_ms; /* wall clock, of the state */
 	uv_timer_t timer;  /* the state's deadline */
-	struct instance *app, *next;
-	struct list old;      /* of instances */
-	struct gate gate;     /* owns the listening socket */
-	struct app_plan plan; /* what supervisor_launch() starts; empty while `app` has it */
-	const char *kind;     /* of `app`, one of app_interface_words; NULL: none was built yet */
+	struct gate gate;  /* owns the listening socket */
 	struct builder builder;
+	struct lineup lineup;
+	struct app_plan plan; /* what is started next; empty while `app` has it */
+	const char *kind;     /* of `app`, one of app_interface_words; NULL: none was built yet */
 	struct restarts restarts;
 	uint64_t restart_count;
 	struct supervisor_news news;
 	char reason[REASON_MAX]; /* why the last one has ended; "": none has */
 	char url[32];
 
+	unsigned parts; /* not yet closed */
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
@@ -123,41 +105,33 @@ static enum supervisor_next supervisor_next(const struct supervisor *s)
 {
 	if (s->state == SUPERVISOR_BUILDING || s->state == SUPERVISOR_STOPPING)
 		return SUPERVISOR_NEXT_NONE;
-	if (s->next)
+	if (s->lineup.next)
 		return SUPERVISOR_NEXT_STARTING;
 	return builder_runs(&s->builder) ? SUPERVISOR_NEXT_BUILDING : SUPERVISOR_NEXT_NONE;
 }
 
-static _printf_(3, 4) void supervisor_set_state(
-	struct supervisor *s, enum supervisor_state state, const char *fmt, ...)
+static void supervisor_note_next(struct supervisor *s, const char *cause)
 {
-	struct supervisor_news *news = &s->news;
-	char line[REASON_MAX + 64];
-	uint64_t deadline_ms;
-	va_list ap;
-	int n;
+	supervisor_news_next(&s->news, supervisor_next(s), cause);
+}
 
-	/* A change that isn't told yet: somebody has come by supervisor_leave(). */
-	assert(!news->state);
-	assert(supervisor_edge(s->state, state));
-	news->state = true;
-	news->old_state = s->state;
-	va_start(ap, fmt);
-	(void)vsnprintf(news->state_cause, sizeof news->state_cause, fmt, ap);
-	va_end(ap);
+static void supervisor_set_state(
+	struct supervisor *s, enum supervisor_state state, const char *cause)
+{
+	enum supervisor_state old = s->state;
+	uint64_t deadline_ms = 0; /* the instances and the build have their own */
+
+	assert(supervisor_edge(old, state));
 	if (!supervisor_circles(state))
 		restarts_end_episode(&s->restarts, clock_now_ms());
 	s->state = state;
 	s->since_ms = clock_wall_ms();
-	n = snprintf(line, sizeof line, "%s -> %s (%s)", supervisor_state_name(news->old_state),
-		supervisor_state_name(state), news->state_cause);
 	/* What follows the second crash of an episode is told as a number. */
-	if (s->restarts.crashes < 2)
-		log_ring_append(s->ring, LOG_STREAM_SUPERVISOR, line, (size_t)n);
-	/* The instances and the build have deadlines of their own. */
-	deadline_ms = state == SUPERVISOR_RUNNING      ? RESTARTS_STEADY_MS
-		      : state == SUPERVISOR_RESTARTING ? s->restarts.wait_ms
-						       : 0;
+	supervisor_news_state(&s->news, old, state, cause, s->restarts.crashes >= 2);
+	if (state == SUPERVISOR_RUNNING)
+		deadline_ms = RESTARTS_STEADY_MS;
+	else if (state == SUPERVISOR_RESTARTING)
+		deadline_ms = s->restarts.wait_ms;
 	(void)uv_timer_stop(&s->timer);
 	if (deadline_ms)
 		(void)uv_timer_start(&s->timer, on_timer, deadline_ms, 0);
@@ -165,92 +139,69 @@ static _printf_(3, 4) void supervisor_set_state(
 		supervisor_gate_state(state, deadline_ms, restarts_for_visitors(&s->restarts)));
 }
 
-/* Of what is to replace the application. `cause` NULL: it has done so. */
-static void supervisor_note_next(struct supervisor *s, const char *cause)
-{
-	enum supervisor_next next = supervisor_next(s);
-	const char *name = supervisor_next_name(next);
-	char line[REASON_MAX + 64];
-	int n = snprintf(line, sizeof line, "next: %s (%s)", name ? name : "none",
-		cause ? cause : "it serves");
-
-	assert(!s->news.next);
-	s->news.next = true;
-	s->news.new_next = next;
-	snprintf(s->news.next_cause, sizeof s->news.next_cause, "%s", cause ? cause : "");
-	log_ring_append(s->ring, LOG_STREAM_SUPERVISOR, line, (size_t)n);
-}
-
 static void supervisor_set_reason(struct supervisor *s, const char *why)
 {
 	snprintf(s->reason, sizeof s->reason, "%s", why);
 }
 
-static void supervisor_fail(struct supervisor *s)
+/* `reason` says why: nothing runs, or what runs is not replaced. */
+static void supervisor_give_up_start(struct supervisor *s, bool of_next)
 {
-	supervisor_set_state(s, SUPERVISOR_FAILED, "%s", s->reason);
+	if (of_next)
+		supervisor_note_next(s, s->reason);
+	else
+		supervisor_set_state(s, SUPERVISOR_FAILED, s->reason);
 }
 
-static void on_instance_ready(void *owner, struct instance *i);
-static void on_instance_late(void *owner, struct instance *i);
-static void on_instance_ended(void *owner, struct instance *i);
-
-/* Takes *plan over. Negative errno: nothing runs, `reason` says why, and *plan is as it was. */
-static int supervisor_spawn(struct supervisor *s, struct app_plan *plan, const char **ret_kind,
-	struct instance **ret_instance)
-{
-	enum app_interface interface;
-	char why[APP_WHY_MAX];
-	int r = builder_check(&s->builder, plan, &interface, why);
-
-	if (r == 0) {
-		*ret_kind = app_interface_words[interface];
-		r = instance_start(&s->instance_config, plan, interface, ret_instance, why);
-	}
-	if (r < 0)
-		supervisor_set_reason(s, why);
-	return r;
-}
-
+/* Starts `plan`, to replace what serves meanwhile. */
 static void supervisor_launch(struct supervisor *s)
 {
-	int r;
+	bool is_next = s->lineup.app;
+	enum app_interface interface;
+	struct instance *i = NULL;
+	char text[APP_WHY_MAX];
+	int r = builder_check(&s->builder, &s->plan, &interface, text);
 
-	s->kind = NULL;
-	r = supervisor_spawn(s, &s->plan, &s->kind, &s->app);
-	restarts_started(&s->restarts, clock_now_ms());
-	if (r < 0)
-		supervisor_fail(s);
+	if (!is_next) {
+		s->kind = r < 0 ? NULL : app_interface_words[interface];
+		restarts_started(&s->restarts, clock_now_ms());
+	}
+	if (r == 0)
+		r = lineup_start(&s->lineup, &s->plan, interface, &i, text);
+	if (r < 0) {
+		app_plan_clear(&s->plan);
+		supervisor_set_reason(s, text);
+		supervisor_give_up_start(s, is_next);
+		return;
+	}
+	snprintf(text, sizeof text, "%s, pid %d", instance_kind(i), (int)instance_pid(i));
+	if (is_next)
+		supervisor_note_next(s, text);
 	else
-		supervisor_set_state(
-			s, SUPERVISOR_STARTING, "%s, pid %d", s->kind, (int)instance_pid(s->app));
+		supervisor_set_state(s, SUPERVISOR_STARTING, text);
 }
 
-static void supervisor_launch_next(struct supervisor *s)
+/* `r` is that of builder_start() or of its end. */
+static void supervisor_build_goes(struct supervisor *s, int r, bool of_next)
 {
-	struct app_plan plan = { 0 };
-	const char *kind;
-	char cause[64];
-
-	builder_take_plan(&s->builder, &plan);
-	if (supervisor_spawn(s, &plan, &kind, &s->next) < 0) {
-		app_plan_clear(&plan);
-		supervisor_note_next(s, s->reason);
-		return;
+	if (r < 0) {
+		supervisor_set_reason(s, builder_why(&s->builder));
+		supervisor_give_up_start(s, of_next);
+	} else if (r == BUILDER_RUNS && of_next) {
+		supervisor_note_next(s, builder_plan(&s->builder)->kind);
+	} else if (r == BUILDER_RUNS) {
+		supervisor_set_state(s, SUPERVISOR_BUILDING, builder_plan(&s->builder)->kind);
+	} else {
+		builder_take_plan(&s->builder, &s->plan);
+		supervisor_launch(s);
 	}
-	snprintf(cause, sizeof cause, "%s, pid %d", kind, (int)instance_pid(s->next));
-	supervisor_note_next(s, cause);
 }
 
-/* There is a plan, and maybe something that serves meanwhile. */
-static void supervisor_built(struct supervisor *s)
+/* Builds what is to replace the application. */
+static void supervisor_update(struct supervisor *s)
 {
-	if (s->app) {
-		supervisor_launch_next(s);
-		return;
-	}
-	builder_take_plan(&s->builder, &s->plan);
-	supervisor_launch(s);
+	s->stale = false;
+	supervisor_build_goes(s, builder_start(&s->builder), true);
 }
 
 /* What is in the folder may have changed. A build that runs goes on, and its result is taken. */
@@ -268,30 +219,7 @@ static void supervisor_begin(struct supervisor *s)
 		s->stale = false;
 		r = builder_start(&s->builder);
 	}
-	if (r < 0) {
-		supervisor_set_reason(s, builder_why(&s->builder));
-		supervisor_fail(s);
-	} else if (r == BUILDER_RUNS) {
-		supervisor_set_state(s, SUPERVISOR_BUILDING, "%s", builder_plan(&s->builder)->kind);
-	} else {
-		supervisor_built(s);
-	}
-}
-
-/* Builds what is to replace the application. */
-static void supervisor_update(struct supervisor *s)
-{
-	int r = builder_start(&s->builder);
-
-	s->stale = false;
-	if (r < 0) {
-		supervisor_set_reason(s, builder_why(&s->builder));
-		supervisor_note_next(s, s->reason);
-	} else if (r == BUILDER_RUNS) {
-		supervisor_note_next(s, builder_plan(&s->builder)->kind);
-	} else {
-		supervisor_built(s);
-	}
+	supervisor_build_goes(s, r, false);
 }
 
 /* The state is left behind the last end only. */
@@ -303,97 +231,78 @@ static bool supervisor_winds_down(const struct supervisor *s)
 /* What holds between two events. */
 static void supervisor_check(const struct supervisor *s)
 {
+	const struct instance *app = s->lineup.app, *next = s->lineup.next;
+
 	assert(!s->news.state && !s->news.next);
-	assert(s->intent != INTENT_GIVE_UP || s->state == SUPERVISOR_STOPPING);
-	assert(s->intent != INTENT_STOP || s->state == SUPERVISOR_STOPPING ||
-		s->state == SUPERVISOR_STOPPED);
 	if (supervisor_winds_down(s))
 		return;
+	assert(s->intent == INTENT_RUN || s->state == SUPERVISOR_STOPPED);
 	if (s->state == SUPERVISOR_STARTING)
-		assert(s->app && s->app->state == INSTANCE_STARTING);
+		assert(app && app->state == INSTANCE_STARTING);
 	else if (s->state == SUPERVISOR_RUNNING)
-		assert(s->app && s->app->state == INSTANCE_READY);
+		assert(app && app->state == INSTANCE_READY);
 	else
-		assert(!s->app);
-	assert(!s->next || (s->app && s->next->state == INSTANCE_STARTING));
+		assert(!app);
+	assert(!next || (app && next->state == INSTANCE_STARTING));
 	assert(s->state != SUPERVISOR_BUILDING || builder_runs(&s->builder));
-}
-
-/* The owner may call in again from each of the two, and hears what follows from that at once. */
-static void supervisor_tell(struct supervisor *s)
-{
-	const struct supervisor_news news = s->news;
-
-	s->news.state = false;
-	if (news.state)
-		s->events.state(s->events.owner, news.old_state, s->state, news.state_cause);
-	if (!s->news.next)
-		return;
-	s->news.next = false;
-	s->events.next(s->events.owner, news.new_next, *news.next_cause ? news.next_cause : NULL);
 }
 
 /* The one way out of each event: tells what has changed, and takes up what had to wait. */
 static void supervisor_leave(struct supervisor *s)
 {
-	supervisor_tell(s);
-	if (s->stale && s->intent == INTENT_RUN && !s->next && !builder_runs(&s->builder)) {
+	supervisor_news_tell(&s->news);
+	if (s->stale && s->intent == INTENT_RUN && !s->lineup.next && !builder_runs(&s->builder)) {
 		if (s->state == SUPERVISOR_RUNNING || s->state == SUPERVISOR_RESTARTING)
 			supervisor_update(s);
 		else if (s->state == SUPERVISOR_STOPPED || s->state == SUPERVISOR_FAILED)
 			supervisor_begin(s);
-		supervisor_tell(s);
+		supervisor_news_tell(&s->news);
 	}
 	supervisor_check(s);
 }
 
-/* Nothing is left that `intent` waits for. What was replaced may go on beside another start. */
+/* What was replaced may go on beside another start. */
+static bool supervisor_waits_for_old(const struct supervisor *s)
+{
+	return s->intent != INTENT_RUN;
+}
+
+/* Nothing is left that `intent` waits for. */
 static bool supervisor_idle(const struct supervisor *s)
 {
-	return !s->app && !s->next && !builder_runs(&s->builder) &&
-	       (s->intent == INTENT_RUN || list_empty(&s->old));
+	return !builder_runs(&s->builder) &&
+	       lineup_is_empty(&s->lineup, supervisor_waits_for_old(s));
 }
 
 static void supervisor_end_all(struct supervisor *s)
 {
 	builder_end(&s->builder);
-	instance_end(s->next);
-	instance_end(s->app);
-	if (s->intent != INTENT_RUN)
-		list_for_each(link, &s->old)
-			instance_end(list_entry(link, struct instance, link));
+	lineup_end(&s->lineup, supervisor_waits_for_old(s));
 }
 
 /* Then to what `intent` says. */
 static void supervisor_stop_all(struct supervisor *s, const char *cause)
 {
 	supervisor_end_all(s);
-	supervisor_set_state(s, SUPERVISOR_STOPPING, "%s", cause);
+	supervisor_set_state(s, SUPERVISOR_STOPPING, cause);
 }
 
-static void on_gate_closed(struct gate *gate)
-{
-	struct supervisor *s = gate->owner;
-	void (*closed)(void *owner) = s->closed;
-	void *owner = s->closed_owner;
-
-	app_plan_clear(&s->plan);
-	free(s);
-	closed(owner);
-}
-
-static void on_builder_closed(void *owner)
+static void on_part_closed(void *owner)
 {
 	struct supervisor *s = owner;
+	void (*closed)(void *owner) = s->closed;
+	void *closed_owner = s->closed_owner;
 
-	gate_close(&s->gate);
+	if (--s->parts > 0)
+		return;
+	app_plan_clear(&s->plan);
+	free(s);
+	closed(closed_owner);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-	struct supervisor *s = handle->data;
-
-	builder_close(&s->builder, on_builder_closed);
+	on_part_closed(handle->data);
 }
 
 /* Something has ended. */
@@ -404,119 +313,96 @@ static void supervisor_wind_down(struct supervisor *s)
 	switch (s->intent) {
 	case INTENT_STOP:
 		supervisor_set_reason(s, "stopped on request");
-		supervisor_set_state(s, SUPERVISOR_STOPPED, "%s", s->reason);
+		supervisor_set_state(s, SUPERVISOR_STOPPED, s->reason);
 		break;
 	case INTENT_RUN:
 		supervisor_begin(s);
 		break;
 	case INTENT_GIVE_UP:
 		s->intent = INTENT_RUN;
-		supervisor_fail(s);
+		supervisor_set_state(s, SUPERVISOR_FAILED, s->reason);
 		break;
 	case INTENT_CLOSE:
+		s->parts = 3;
 		uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+		gate_close(&s->gate);
+		builder_close(&s->builder, on_part_closed);
 	}
 }
 
-/* It may finish what it has begun, if others don't need the room. */
-static void supervisor_retire(struct supervisor *s, struct instance *i)
+/* Another instance is the application. */
+static void supervisor_follow(struct supervisor *s)
 {
-	unsigned count = 0;
-
-	list_push_front(&s->old, &i->link);
-	instance_drain(i);
-	list_for_each(link, &s->old)
-		if (++count > OLD_MAX)
-			instance_end(list_entry(link, struct instance, link));
-}
-
-/* The next one takes the application's place, which is free. */
-static void supervisor_promote(struct supervisor *s)
-{
-	s->app = take_ptr(s->next);
-	s->kind = instance_kind(s->app);
+	s->kind = instance_kind(s->lineup.app);
 	restarts_reset(&s->restarts, clock_now_ms());
 	restarts_started(&s->restarts, clock_now_ms());
 }
 
-static void supervisor_switch(struct supervisor *s)
-{
-	struct instance *old = take_ptr(s->app);
-
-	supervisor_promote(s);
-	supervisor_retire(s, old);
-	s->ran = true;
-	supervisor_set_reason(s, "");
-	if (s->state == SUPERVISOR_STARTING)
-		supervisor_set_state(s, SUPERVISOR_RUNNING, "replaced");
-	supervisor_note_next(s, NULL);
-}
-
-static void on_instance_ready(void *owner, struct instance *i)
-{
-	struct supervisor *s = owner;
-
-	if (i == s->next) {
-		supervisor_switch(s);
-	} else {
-		s->ran = true;
-		supervisor_set_state(s, SUPERVISOR_RUNNING, "takes connections at %s", s->url);
-	}
-	supervisor_leave(s);
-}
-
-static void on_instance_late(void *owner, struct instance *i)
-{
-	struct supervisor *s = owner;
-
-	instance_explain_end(i, s->ran, s->reason);
-	if (i == s->next) {
-		supervisor_retire(s, take_ptr(s->next));
-		supervisor_note_next(s, s->reason);
-	} else {
-		s->intent = INTENT_GIVE_UP;
-		supervisor_stop_all(s, s->reason);
-	}
-	supervisor_leave(s);
-}
-
 static void supervisor_app_ended(struct supervisor *s, struct instance *i)
 {
-	instance_explain_end(i, s->ran, s->reason);
-	if (s->next) {
-		s->restart_count++;
-		supervisor_promote(s);
-		supervisor_set_state(s, SUPERVISOR_STARTING, "%s", s->reason);
-	} else if (!s->ran || i->child.failed) {
-		supervisor_fail(s);
+	if (!s->ran || i->child.failed) {
+		supervisor_set_state(s, SUPERVISOR_FAILED, s->reason);
 	} else if (instance_was_content(i)) {
-		supervisor_set_state(s, SUPERVISOR_STOPPED, "%s", s->reason);
+		supervisor_set_state(s, SUPERVISOR_STOPPED, s->reason);
 	} else {
 		s->restart_count++;
 		instance_give_plan(i, &s->plan);
 		restarts_crashed(&s->restarts, i->stage, s->reason, clock_now_ms());
-		supervisor_set_state(s, SUPERVISOR_RESTARTING, "%s", s->reason);
+		supervisor_set_state(s, SUPERVISOR_RESTARTING, s->reason);
 	}
 }
 
-static void on_instance_ended(void *owner, struct instance *i)
+static void supervisor_take_lineup(
+	struct supervisor *s, enum lineup_event event, struct instance *i)
 {
-	struct supervisor *s = owner;
-	bool was_app = i == s->app, was_next = i == s->next;
+	char cause[64];
 
-	list_remove(&i->link);
-	if (was_app)
-		s->app = NULL;
-	else if (was_next)
-		s->next = NULL;
-	if (supervisor_winds_down(s)) {
-		supervisor_wind_down(s);
-	} else if (was_app) {
-		supervisor_app_ended(s, i);
-	} else if (was_next) {
+	switch (event) {
+	case LINEUP_READY:
+		s->ran = true;
+		snprintf(cause, sizeof cause, "takes connections at %s", s->url);
+		supervisor_set_state(s, SUPERVISOR_RUNNING, cause);
+		break;
+	case LINEUP_SWITCHED:
+		supervisor_follow(s);
+		s->ran = true;
+		supervisor_set_reason(s, "");
+		if (s->state == SUPERVISOR_STARTING)
+			supervisor_set_state(s, SUPERVISOR_RUNNING, "replaced");
+		supervisor_note_next(s, NULL);
+		break;
+	case LINEUP_LATE:
+		instance_explain_end(i, s->ran, s->reason);
+		s->intent = INTENT_GIVE_UP;
+		supervisor_stop_all(s, s->reason);
+		break;
+	case LINEUP_NO_NEXT:
 		instance_explain_end(i, false, s->reason);
 		supervisor_note_next(s, s->reason);
+		break;
+	case LINEUP_STEPS_IN:
+		instance_explain_end(i, s->ran, s->reason);
+		s->restart_count++;
+		supervisor_follow(s);
+		supervisor_set_state(s, SUPERVISOR_STARTING, s->reason);
+		break;
+	case LINEUP_ENDED:
+		instance_explain_end(i, s->ran, s->reason);
+		supervisor_app_ended(s, i);
+		break;
+	case LINEUP_OLD_GONE:
+		break;
 	}
+}
+
+static void on_lineup(void *owner, enum lineup_event event, struct instance *i)
+{
+	struct supervisor *s = owner;
+
+	if (supervisor_winds_down(s))
+		supervisor_wind_down(s);
+	else
+		supervisor_take_lineup(s, event, i);
 	supervisor_leave(s);
 }
 
@@ -524,17 +410,10 @@ static void on_built(void *owner, int r)
 {
 	struct supervisor *s = owner;
 
-	if (supervisor_winds_down(s)) {
+	if (supervisor_winds_down(s))
 		supervisor_wind_down(s);
-	} else if (r == 0) {
-		supervisor_built(s);
-	} else {
-		supervisor_set_reason(s, builder_why(&s->builder));
-		if (s->state == SUPERVISOR_BUILDING)
-			supervisor_fail(s);
-		else
-			supervisor_note_next(s, s->reason);
-	}
+	else
+		supervisor_build_goes(s, r, s->state != SUPERVISOR_BUILDING);
 	supervisor_leave(s);
 }
 
@@ -558,98 +437,82 @@ static void on_timer(uv_timer_t *timer)
 }
 
 /* A visitor waits in RESTARTING. */
-static void on_gate_wanted(struct gate *gate)
+static void on_visitor(void *owner)
 {
-	struct supervisor *s = gate->owner;
+	struct supervisor *s = owner;
 	uint64_t wait_ms = restarts_visitor_ms(&s->restarts, clock_now_ms());
 
 	if (wait_ms < uv_timer_get_due_in(&s->timer))
 		(void)uv_timer_start(&s->timer, on_timer, wait_ms, 0);
-	gate_set(gate, GATE_PAUSED);
+	gate_set(&s->gate, GATE_PAUSED);
 }
 
 static void on_crashes(void *owner, const char *line)
 {
 	struct supervisor *s = owner;
 
-	log_ring_append(s->ring, LOG_STREAM_SUPERVISOR, line, strlen(line));
-	s->events.crashed(s->events.owner, line);
-}
-
-/* What builds and what starts the instances. */
-static void supervisor_equip(struct supervisor *s)
-{
-	const struct builder_config config = { .loop = s->loop,
-		.run = s->config.run,
-		.ring = s->ring,
-		.open_files = s->config.open_files };
-	const struct builder_events events = {
-		.done = on_built, .changed = on_changed, .owner = s
-	};
-
-	builder_init(&s->builder, &config, &events);
-	s->instance_config = (struct instance_config){ .loop = s->loop,
-		.run = s->config.run,
-		.guest_program = s->config.guest_program,
-		.open_files = s->config.open_files,
-		.start_timeout_ms =
-			s->config.start_timeout_ms ? s->config.start_timeout_ms : START_TIMEOUT_MS,
-		.drain_timeout_ms =
-			s->config.drain_timeout_ms ? s->config.drain_timeout_ms : DRAIN_TIMEOUT_MS,
-		.listen_fd = s->gate.fd,
-		.listen_addr = s->url + strlen("http://"),
-		.ring = s->ring,
-		.events = { .ready = on_instance_ready,
-			.late = on_instance_late,
-			.ended = on_instance_ended,
-			.owner = s } };
-	restarts_init(&s->restarts, on_crashes, s);
+	supervisor_news_crashes(&s->news, line);
 }
 
 int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, struct log_ring *ring,
 	const struct supervisor_events *events, struct supervisor **ret_supervisor)
 {
+	const struct builder_config builder_config = {
+		.loop = loop, .run = config->run, .ring = ring, .open_files = config->open_files
+	};
+	struct instance_config instance_config = { .loop = loop,
+		.run = config->run,
+		.ring = ring,
+		.open_files = config->open_files,
+		.guest_program = config->guest_program,
+		.start_timeout_ms = START_TIMEOUT_MS,
+		.drain_timeout_ms = DRAIN_TIMEOUT_MS };
 	struct supervisor *s = calloc(1, sizeof *s);
 	int r;
 
 	if (!s)
 		return -ENOMEM;
-	s->loop = loop;
-	s->config = *config;
-	s->ring = ring;
-	s->events = *events;
-	s->since_ms = clock_wall_ms();
-	list_init(&s->old);
-	s->gate = (struct gate){ .wanted = on_gate_wanted, .closed = on_gate_closed, .owner = s };
+	s->gate = (struct gate){ .wanted = on_visitor, .closed = on_part_closed, .owner = s };
 	r = gate_open(&s->gate, loop, (uint16_t)config->run->app.port);
 	if (r < 0) {
 		free(s);
 		return r;
 	}
 	snprintf(s->url, sizeof s->url, "http://127.0.0.1:%u", s->gate.port);
+	s->since_ms = clock_wall_ms();
 	(void)uv_timer_init(loop, &s->timer);
 	s->timer.data = s;
-	supervisor_equip(s);
+	s->news.ring = ring;
+	s->news.events = *events;
+	builder_init(&s->builder, &builder_config,
+		&(struct builder_events){ .done = on_built, .changed = on_changed, .owner = s });
+	if (config->start_timeout_ms)
+		instance_config.start_timeout_ms = config->start_timeout_ms;
+	if (config->drain_timeout_ms)
+		instance_config.drain_timeout_ms = config->drain_timeout_ms;
+	instance_config.listen_fd = s->gate.fd;
+	instance_config.listen_addr = s->url + strlen("http://");
+	lineup_init(&s->lineup, &instance_config, on_lineup, s);
+	restarts_init(&s->restarts, on_crashes, s);
 	*ret_supervisor = s;
 	return 0;
 }
 
-/* The owner calls in from an event: the rest of that comes first. */
+/* The owner may call in from an event: the rest of that comes first. */
 static void supervisor_enter(struct supervisor *s)
 {
 	assert(s->intent != INTENT_CLOSE);
-	supervisor_tell(s);
+	supervisor_news_tell(&s->news);
 }
 
 void supervisor_start(struct supervisor *s)
 {
 	supervisor_enter(s);
+	s->intent = INTENT_RUN;
 	if (s->state == SUPERVISOR_STOPPED || s->state == SUPERVISOR_FAILED)
 		supervisor_begin(s);
 	else if (s->state == SUPERVISOR_RESTARTING)
 		supervisor_launch(s);
-	else
-		s->intent = INTENT_RUN;
 	supervisor_leave(s);
 }
 
@@ -670,27 +533,18 @@ void supervisor_restart(struct supervisor *s)
 {
 	supervisor_enter(s);
 	s->intent = INTENT_RUN;
-	switch (s->state) {
-	case SUPERVISOR_RUNNING:
-		s->stale = true;
-		break;
-	case SUPERVISOR_BUILDING:
-	case SUPERVISOR_STARTING:
+	s->stale = true;
+	if (s->state == SUPERVISOR_BUILDING || s->state == SUPERVISOR_STARTING)
 		supervisor_stop_all(s, "restart");
-		break;
-	case SUPERVISOR_STOPPING:
-		break;
-	default:
-		/* A build that runs may have begun before the last change. */
-		s->stale = true;
+	else if (s->state == SUPERVISOR_STOPPED || s->state == SUPERVISOR_FAILED ||
+		 s->state == SUPERVISOR_RESTARTING)
 		supervisor_begin(s);
-	}
 	supervisor_leave(s);
 }
 
 void supervisor_status(const struct supervisor *s, struct supervisor_status *ret_status)
 {
-	pid_t pid = instance_pid(s->app);
+	pid_t pid = instance_pid(s->lineup.app);
 	struct proc_usage usage = { 0 };
 
 	if (pid)
@@ -711,19 +565,11 @@ void supervisor_status(const struct supervisor *s, struct supervisor_status *ret
 	};
 }
 
-static void supervisor_kill_all(struct supervisor *s)
-{
-	builder_kill(&s->builder);
-	instance_kill(s->next);
-	instance_kill(s->app);
-	list_for_each(link, &s->old)
-		instance_kill(list_entry(link, struct instance, link));
-}
-
 void supervisor_close(struct supervisor *s, void (*closed)(void *owner), void *owner)
 {
 	if (s->intent == INTENT_CLOSE) {
-		supervisor_kill_all(s);
+		builder_kill(&s->builder);
+		lineup_kill(&s->lineup);
 		return;
 	}
 	s->intent = INTENT_CLOSE;

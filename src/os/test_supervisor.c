@@ -569,9 +569,9 @@ static void test_gate_without_descriptors(void **state)
 	fixture_close(&f);
 }
 
-static void on_gate_closed(struct gate *gate)
+static void on_gate_closed(void *owner)
 {
-	bool *closed = gate->owner;
+	bool *closed = owner;
 
 	*closed = true;
 }
