@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The application's listening socket on 127.0.0.1, which outlives its instances. While nobody is
- * there to serve, nor comes soon, the gate takes the connections itself and turns them away: with
- * 503 where the visitor speaks HTTP, with a plain end otherwise.
+ * there to serve, nor comes soon, the gate takes the connections itself and turns them away
+ * (os/unserved.h).
  */
 #ifndef OS_GATE_H
 #define OS_GATE_H
@@ -11,18 +11,15 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "base/list.h"
-#include "net/lingering.h"
+#include "os/unserved.h"
 
-#define GATE_VISITORS_MAX 64 /* who were not answered yet; the oldest makes room for another */
-#define GATE_WORD_MS 5000    /* how long a visitor may take to say what he speaks */
-#define GATE_PAUSE_MS 3000   /* how long visitors wait for the next instance */
+#define GATE_PAUSE_MS 3000 /* how long visitors wait for the next instance */
 
 enum gate_state {
-	GATE_OPEN,    /* an instance takes the connections */
-	GATE_WATCHED, /* nobody does: that a visitor waits is told once, by `wanted` */
-	GATE_PAUSED,  /* the next one is on its way: visitors wait, but not for long */
-	GATE_CLOSED,  /* they are turned away */
+	GATE_OPEN,      /* an instance takes the connections */
+	GATE_ON_DEMAND, /* nobody does: that a visitor waits is told once, by `wanted` */
+	GATE_PAUSED,    /* the next one is on its way: visitors wait, but not for long */
+	GATE_CLOSED,    /* they are turned away */
 };
 
 struct gate {
@@ -31,16 +28,10 @@ struct gate {
 	enum gate_state state;
 	int fd; /* listening, non-blocking; owned */
 	uint16_t port;
-	struct list visitors;
-	unsigned visitor_count;
-	struct lingering lingering; /* those who were answered */
-	uv_poll_t linger_poll;
-	uv_timer_t linger_turn;
-	bool lingers;     /* the three above are open */
-	unsigned handles; /* not yet closed */
-	bool said_short;  /* of descriptors or memory; until the next one is taken */
-	bool closing;
-	void (*wanted)(void *owner); /* NULL without GATE_WATCHED */
+	struct unserved unserved;
+	unsigned parts;              /* not yet closed: the two above and that */
+	bool said_short;             /* of descriptors or memory; until the next one is taken */
+	void (*wanted)(void *owner); /* NULL without GATE_ON_DEMAND */
 	void (*closed)(void *owner);
 	void *owner;
 };

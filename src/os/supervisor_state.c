@@ -91,7 +91,7 @@ enum gate_state supervisor_gate_state(
 		return GATE_CLOSED;
 	case SUPERVISOR_RESTARTING:
 		if (for_visitors)
-			return GATE_WATCHED;
+			return GATE_ON_DEMAND;
 		return wait_ms > GATE_PAUSE_MS ? GATE_CLOSED : GATE_PAUSED;
 	default:
 		return GATE_PAUSED;

@@ -494,7 +494,7 @@ static void test_gate_upload(void **state)
 /* As many silent visitors as the gate looks at left it without a word for all others. */
 static void test_gate_is_full(void **state)
 {
-	int silent[GATE_VISITORS_MAX + 10], visitor;
+	int silent[UNSERVED_MAX + 10], visitor;
 	struct fixture f = { 0 };
 	char text[TEXT_MAX];
 
