@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
 #include <signal.h>
@@ -277,6 +278,30 @@ static void test_never_listens(void **state)
 		"it has not turned to its listening socket in 10ms: it has no call to take "
 		"connections with, so it is run for each request (CGI); a server doesn't listen by "
 		"itself, but takes its connections from descriptor 3, by sock_accept(3, ...)");
+	fixture_close(&f);
+}
+
+/*
+ * An engine on a file server that is away: the exec waits for it, as it does here for a lease that
+ * is not given back (fcntl(2), F_SETLEASE). The supervisor waited along, with everybody else.
+ */
+static void test_exec_hangs(void **state)
+{
+	struct fixture f = { 0 };
+	int fd;
+
+	fixture_open_for(&f, "ready; exec sleep 1000", 10, 0);
+	fd = open(f.guest, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	signal(SIGIO, SIG_IGN);
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0) {
+		print_message("no leases on this file system\n");
+	} else {
+		supervisor_start(f.supervisor);
+		await_history(&f, "starting stopping failed ");
+		assert_int_equal(fcntl(fd, F_GETLEASE), F_RDLCK);
+	}
+	fd_close(fd);
 	fixture_close(&f);
 }
 
@@ -633,6 +658,7 @@ int main(void)
 		cmocka_unit_test(test_build_fails),
 		cmocka_unit_test(test_stop_build),
 		cmocka_unit_test(test_never_listens),
+		cmocka_unit_test(test_exec_hangs),
 		cmocka_unit_test(test_start_while_given_up),
 		cmocka_unit_test(test_stop_while_given_up),
 		cmocka_unit_test(test_nothing_there),
