@@ -36,7 +36,7 @@ static const char *const texts[] = {
 };
 static_assert(ARRAY_LEN(texts) == ACCESS_BAD_TOKEN + 1, "a text for each verdict");
 
-static bool host_is_loopback(const char *host)
+static bool access_host_is_loopback(const char *host)
 {
 	uint16_t port;
 
@@ -53,7 +53,7 @@ static bool host_is_loopback(const char *host)
 	return false;
 }
 
-static bool origin_is(const char *origin, const char *scheme, const char *host)
+static bool access_origin_is(const char *origin, const char *scheme, const char *host)
 {
 	size_t len = strlen(scheme);
 
@@ -61,13 +61,13 @@ static bool origin_is(const char *origin, const char *scheme, const char *host)
 }
 
 /* "none" is the user himself: an address that was typed, or a bookmark. */
-static bool site_is_own(const char *fetch_site)
+static bool access_site_is_own(const char *fetch_site)
 {
 	return strcmp(fetch_site, "same-origin") == 0 || strcmp(fetch_site, "none") == 0;
 }
 
 /* Looks at every byte whatever the first ones are, so that time tells nothing of them. */
-static bool token_equal(const char *given, const char *token)
+static bool access_token_equal(const char *given, const char *token)
 {
 	size_t len = strlen(token);
 	unsigned char different = 0;
@@ -79,24 +79,24 @@ static bool token_equal(const char *given, const char *token)
 	return different == 0;
 }
 
-static bool token_is_given(const char *authorization, const char *token)
+static bool access_token_is_given(const char *authorization, const char *token)
 {
 	size_t len = strlen(BEARER);
 
 	return authorization && strncasecmp(authorization, BEARER, len) == 0 &&
-	       token_equal(authorization + len, token);
+	       access_token_equal(authorization + len, token);
 }
 
 enum access_verdict access_check(const struct access_headers *headers, const char *token, bool open)
 {
-	if (!token && (!headers->host || !host_is_loopback(headers->host)))
+	if (!token && (!headers->host || !access_host_is_loopback(headers->host)))
 		return ACCESS_BAD_HOST;
-	if (headers->origin && !origin_is(headers->origin, SCHEME, headers->host) &&
-		!(token && origin_is(headers->origin, SCHEME_TLS, headers->host)))
+	if (headers->origin && !access_origin_is(headers->origin, SCHEME, headers->host) &&
+		!(token && access_origin_is(headers->origin, SCHEME_TLS, headers->host)))
 		return ACCESS_BAD_ORIGIN;
-	if (headers->fetch_site && !site_is_own(headers->fetch_site))
+	if (headers->fetch_site && !access_site_is_own(headers->fetch_site))
 		return ACCESS_BAD_SITE;
-	if (token && !open && !token_is_given(headers->authorization, token))
+	if (token && !open && !access_token_is_given(headers->authorization, token))
 		return ACCESS_BAD_TOKEN;
 	return ACCESS_OK;
 }

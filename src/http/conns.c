@@ -16,7 +16,7 @@
 
 #define LOG "http"
 
-static void on_timer(uv_timer_t *timer);
+static void conns_on_timer(uv_timer_t *timer);
 
 static void conns_arm(struct http_conns *set)
 {
@@ -26,10 +26,10 @@ static void conns_arm(struct http_conns *set)
 	if (set->mhd.count == 0 && set->mhd.lingering.count == 0 && set->given_up == 0)
 		return;
 	uv_update_time(set->timer.loop);
-	(void)uv_timer_start(&set->timer, on_timer, sweep_ms, 0);
+	(void)uv_timer_start(&set->timer, conns_on_timer, sweep_ms, 0);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void conns_on_timer(uv_timer_t *timer)
 {
 	struct http_conns *set = container_of(timer, struct http_conns, timer);
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "http/intake.h"
 #include "http/route.h"
 
 /*
@@ -16,7 +17,7 @@
  * body is dropped where it isn't left unread.
  */
 struct http_request {
-	struct http_server *server;
+	struct http_intake *intake;
 	struct MHD_Connection *connection;
 	struct http_match match; /* its route */
 	uint64_t body_len;       /* as announced; 0 where nothing, or nothing in numbers, is */
@@ -40,10 +41,8 @@ bool http_request_check_params(struct http_request *request);
 /* A header whose text is known to be right; without memory for it the reply goes without. */
 void http_response_add(struct MHD_Response *response, const char *name, const char *value);
 
-/* A connection was resumed: without a thread of its own libmicrohttpd isn't woken by that. */
-void http_server_run_soon(struct http_server *server);
-
-/* A request that was kept has its reply, and its connection was resumed. */
-void http_server_let_go(struct http_server *server);
+/* A connection of this server's intake was resumed: without a thread of its own libmicrohttpd isn't
+ * woken by that. */
+void http_server_wake(struct http_intake *intake);
 
 #endif

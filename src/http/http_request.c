@@ -54,7 +54,8 @@ void http_request_reply(
 		return;
 	request->kept = false;
 	MHD_resume_connection(request->connection);
-	http_server_let_go(request->server);
+	request->intake->kept--;
+	http_server_wake(request->intake);
 }
 
 /* NULL: out of memory. */

@@ -20,7 +20,7 @@
 struct sse_reader {
 	struct list link; /* in hub->readers */
 	struct sse_hub *hub;
-	struct http_server *server;
+	struct http_intake *intake;
 	struct MHD_Connection *connection;
 	struct sse_queue queue;
 	bool suspended;
@@ -39,7 +39,7 @@ void sse_queue_deinit(struct sse_queue *queue)
 	buf_deinit(&queue->events);
 }
 
-static int queue_append(struct sse_queue *queue, const char *event, const char *data)
+static int sse_queue_append(struct sse_queue *queue, const char *event, const char *data)
 {
 	size_t event_len = strlen(event), data_len = strlen(data);
 	size_t len = event_len + data_len + strlen("event: \ndata: \n\n");
@@ -55,7 +55,7 @@ static int queue_append(struct sse_queue *queue, const char *event, const char *
 
 void sse_queue_push(struct sse_queue *queue, const char *event, const char *data)
 {
-	if (queue->lost || queue_append(queue, event, data) < 0)
+	if (queue->lost || sse_queue_append(queue, event, data) < 0)
 		queue->lost++;
 }
 
@@ -67,7 +67,7 @@ size_t sse_queue_pull(struct sse_queue *queue, char *out, size_t max)
 	if (len == 0 && queue->lost) {
 		(void)snprintf(
 			text, sizeof(text), "{\"count\":%llu}", (unsigned long long)queue->lost);
-		if (queue_append(queue, "lost", text) == 0)
+		if (sse_queue_append(queue, "lost", text) == 0)
 			queue->lost = 0;
 		len = buf_len(&queue->events);
 	}
@@ -82,7 +82,7 @@ size_t sse_queue_pull(struct sse_queue *queue, char *out, size_t max)
 
 /* --- readers --- */
 
-static ssize_t on_read(void *owner, uint64_t pos, char *out, size_t max)
+static ssize_t sse_on_read(void *owner, uint64_t pos, char *out, size_t max)
 {
 	struct sse_reader *reader = owner;
 	size_t len = sse_queue_pull(&reader->queue, out, max);
@@ -96,7 +96,7 @@ static ssize_t on_read(void *owner, uint64_t pos, char *out, size_t max)
 	return 0;
 }
 
-static void on_free(void *owner)
+static void sse_on_free(void *owner)
 {
 	struct sse_reader *reader = owner;
 
@@ -106,13 +106,13 @@ static void on_free(void *owner)
 	free(reader);
 }
 
-static void reader_wake(struct sse_reader *reader)
+static void sse_reader_wake(struct sse_reader *reader)
 {
 	if (!reader->suspended)
 		return;
 	reader->suspended = false;
 	MHD_resume_connection(reader->connection);
-	http_server_run_soon(reader->server);
+	http_server_wake(reader->intake);
 }
 
 void sse_hub_init(struct sse_hub *hub)
@@ -135,14 +135,14 @@ struct sse_reader *sse_accept(struct sse_hub *hub, struct http_request *request)
 	reader = calloc(1, sizeof(*reader));
 	if (reader)
 		response = MHD_create_response_from_callback(
-			MHD_SIZE_UNKNOWN, BLOCK_SIZE, on_read, reader, on_free);
+			MHD_SIZE_UNKNOWN, BLOCK_SIZE, sse_on_read, reader, sse_on_free);
 	if (!response) {
 		free(reader);
 		http_request_reply(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
 		return NULL;
 	}
 	reader->hub = hub;
-	reader->server = request->server;
+	reader->intake = request->intake;
 	reader->connection = request->connection;
 	sse_queue_init(&reader->queue, SSE_QUEUE_MAX);
 	list_push_back(&hub->readers, &reader->link);
@@ -155,7 +155,7 @@ struct sse_reader *sse_accept(struct sse_hub *hub, struct http_request *request)
 void sse_send(struct sse_reader *reader, const char *event, const char *data)
 {
 	sse_queue_push(&reader->queue, event, data);
-	reader_wake(reader);
+	sse_reader_wake(reader);
 }
 
 void sse_publish(struct sse_hub *hub, const char *event, const char *data)
@@ -171,7 +171,7 @@ void sse_beat(struct sse_hub *hub)
 
 		/* Who has something in its queue is written to anyway. */
 		if (reader->suspended && buf_append(&reader->queue.events, BEAT, strlen(BEAT)) == 0)
-			reader_wake(reader);
+			sse_reader_wake(reader);
 	}
 }
 
@@ -179,5 +179,5 @@ void sse_hub_end(struct sse_hub *hub)
 {
 	hub->ended = true;
 	list_for_each(pos, &hub->readers)
-		reader_wake(list_entry(pos, struct sse_reader, link));
+		sse_reader_wake(list_entry(pos, struct sse_reader, link));
 }

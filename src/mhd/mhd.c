@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 
-static enum MHD_Result count_framing(
+static enum MHD_Result mhd_count_framing(
 	void *owner, enum MHD_ValueKind kind, const char *name, const char *value)
 {
 	unsigned *count = owner;
@@ -20,19 +20,19 @@ static enum MHD_Result count_framing(
 	return MHD_YES;
 }
 
-static const char *header_of(struct MHD_Connection *connection, const char *name)
+static const char *mhd_header(struct MHD_Connection *connection, const char *name)
 {
 	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
 enum mhd_body mhd_body_of(struct MHD_Connection *connection, uint64_t *ret_len)
 {
-	const char *length = header_of(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
-	const char *coding = header_of(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+	const char *length = mhd_header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const char *coding = mhd_header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
 	unsigned framing = 0;
 
 	*ret_len = 0;
-	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_framing, &framing);
+	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, mhd_count_framing, &framing);
 	if (framing > 1)
 		return MHD_BODY_TWICE;
 	if (framing == 0)

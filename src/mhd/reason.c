@@ -21,7 +21,7 @@ void mhd_reason_forget(const char *phrase)
 		next_phrase = NULL;
 }
 
-static const char *usual_phrase(unsigned code)
+static const char *reason_usual(unsigned code)
 {
 	const char *(*usual)(unsigned code);
 	void *symbol = dlsym(RTLD_NEXT, "MHD_get_reason_phrase_for");
@@ -38,11 +38,11 @@ const char *MHD_get_reason_phrase_for(unsigned int code)
 	const char *phrase = next_phrase;
 
 	next_phrase = NULL;
-	return phrase ? phrase : usual_phrase(code);
+	return phrase ? phrase : reason_usual(code);
 }
 
 /* Asked first. */
 size_t MHD_get_reason_phrase_len_for(unsigned int code)
 {
-	return strlen(next_phrase ? next_phrase : usual_phrase(code));
+	return strlen(next_phrase ? next_phrase : reason_usual(code));
 }

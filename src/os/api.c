@@ -17,7 +17,7 @@
 
 /* The addresses by whose names http/access.h knows the user's own programs; the rest of 127.0.0.0/8
  * is none of them. */
-static bool is_localhost(const struct addr *addr)
+static bool api_is_at_localhost(const struct addr *addr)
 {
 	if (addr->sa.sa_family == AF_INET)
 		return addr->in4.sin_addr.s_addr == htonl(INADDR_LOOPBACK);
@@ -31,7 +31,7 @@ static int api_make_token(struct api *api)
 	struct uuid uuid;
 	int r;
 
-	if (is_localhost(&api->config.addr))
+	if (api_is_at_localhost(&api->config.addr))
 		return 0;
 	r = uuid_random(&uuid);
 	if (r == 0)
@@ -116,7 +116,7 @@ void api_tunnel_changed(
 		api_waiters_answer(api);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void api_on_timer_closed(uv_handle_t *handle)
 {
 	struct api *api = handle->data;
 	void (*closed)(void *owner) = api->closed;
@@ -128,12 +128,12 @@ static void on_timer_closed(uv_handle_t *handle)
 	closed(owner);
 }
 
-static void on_server_closed(void *owner)
+static void api_on_server_closed(void *owner)
 {
 	struct api *api = owner;
 
-	uv_close((uv_handle_t *)&api->wait_timer, on_timer_closed);
-	uv_close((uv_handle_t *)&api->tick_timer, on_timer_closed);
+	uv_close((uv_handle_t *)&api->wait_timer, api_on_timer_closed);
+	uv_close((uv_handle_t *)&api->tick_timer, api_on_timer_closed);
 }
 
 void api_close(struct api *api, void (*closed)(void *owner), void *owner)
@@ -142,5 +142,5 @@ void api_close(struct api *api, void (*closed)(void *owner), void *owner)
 	api->closed_owner = owner;
 	api_waiters_answer(api);
 	sse_hub_end(&api->hub);
-	http_server_close(api->server, on_server_closed, api);
+	http_server_close(api->server, api_on_server_closed, api);
 }

@@ -6,7 +6,7 @@
 #include "os/run_config.h"
 #include "os/supervisor.h"
 
-static json_t *number_or_null(uint64_t number)
+static json_t *app_number_or_null(uint64_t number)
 {
 	return number ? json_integer((json_int_t)number) : json_null();
 }
@@ -19,10 +19,10 @@ json_t *api_app_json(struct api *api)
 	return json_pack("{s:b, s:s, s:s?, s:s?, s:o, s:o, s:s?, s:I, s:I, s:I, s:o, s:o, s:o}",
 		"success", 1, "state", supervisor_state_name(status.state), "next",
 		supervisor_next_name(status.next), "kind", status.kind, "pid",
-		number_or_null((uint64_t)status.pid), "port", number_or_null(status.port), "url",
-		status.url, "memory_bytes", (json_int_t)status.memory_bytes, "cpu_ms",
+		app_number_or_null((uint64_t)status.pid), "port", app_number_or_null(status.port),
+		"url", status.url, "memory_bytes", (json_int_t)status.memory_bytes, "cpu_ms",
 		(json_int_t)status.cpu_ms, "restarts", (json_int_t)status.restarts, "exit_reason",
-		json_text_or_null(status.exit_reason), "since", number_or_null(status.since_ms),
+		json_text_or_null(status.exit_reason), "since", app_number_or_null(status.since_ms),
 		"project", json_text_or_null(api->config.run->project_path));
 }
 

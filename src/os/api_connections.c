@@ -17,7 +17,7 @@ static json_t *visit_json(const struct visit_entry *entry, const char *end)
 		end ? json_string(end) : json_null());
 }
 
-static void append_open(void *owner, const struct tunnel_visit *visit)
+static void visit_append_open(void *owner, const struct tunnel_visit *visit)
 {
 	json_t *list = owner;
 	struct visit_entry entry;
@@ -31,7 +31,7 @@ struct visit_search {
 	json_t *found; /* NULL: not yet */
 };
 
-static void search_open(void *owner, const struct tunnel_visit *visit)
+static void visit_search_open(void *owner, const struct tunnel_visit *visit)
 {
 	struct visit_search *search = owner;
 	struct visit_entry entry;
@@ -47,7 +47,7 @@ void api_get_connection(void *owner, struct http_request *request)
 	struct visit_search search = { .id = http_request_text(request, "id") };
 	const struct visit_entry *entry;
 
-	exposure_visits(api->config.exposure, search_open, &search);
+	exposure_visits(api->config.exposure, visit_search_open, &search);
 	for (size_t i = 0; !search.found && (entry = visit_log_get(&api->visits, i)); i++)
 		if (strcmp(entry->id, search.id) == 0)
 			search.found = visit_json(entry, entry->why);
@@ -66,7 +66,7 @@ void api_get_connections(void *owner, struct http_request *request)
 	json_t *list = json_array();
 	const struct visit_entry *entry;
 
-	exposure_visits(api->config.exposure, append_open, list);
+	exposure_visits(api->config.exposure, visit_append_open, list);
 	for (size_t i = 0; (entry = visit_log_get(&api->visits, i)); i++)
 		(void)json_array_append_new(list, visit_json(entry, entry->why));
 	http_reply_json(request, 200, json_pack("{s:b, s:o}", "success", 1, "connections", list));

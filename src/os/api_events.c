@@ -11,7 +11,7 @@
 #include "os/exposure.h"
 
 /* Takes `data` over. */
-static void send_json(
+static void events_send(
 	struct sse_hub *hub, struct sse_reader *reader, const char *event, json_t *data)
 {
 	char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
@@ -29,12 +29,12 @@ static void send_json(
 void api_events_publish(struct api *api, const char *event, json_t *data)
 {
 	if (api->hub.count)
-		send_json(&api->hub, NULL, event, data);
+		events_send(&api->hub, NULL, event, data);
 	else
 		json_decref(data);
 }
 
-static void publish_traffic(struct api *api)
+static void events_publish_traffic(struct api *api)
 {
 	struct exposure_status status;
 	const struct tunnel_status *tunnel = &status.tunnel;
@@ -52,7 +52,7 @@ static void publish_traffic(struct api *api)
 			(json_int_t)tunnel->bytes_out));
 }
 
-static void on_tick(uv_timer_t *timer)
+static void events_on_tick(uv_timer_t *timer)
 {
 	struct api *api = timer->data;
 
@@ -60,7 +60,7 @@ static void on_tick(uv_timer_t *timer)
 		(void)uv_timer_stop(timer);
 		return;
 	}
-	publish_traffic(api);
+	events_publish_traffic(api);
 	if (++api->ticks % API_BEAT_TICKS == 0)
 		sse_beat(&api->hub);
 }
@@ -80,10 +80,11 @@ void api_get_events(void *owner, struct http_request *request)
 
 	if (!reader)
 		return;
-	send_json(&api->hub, reader, "app", api_app_json(api));
-	send_json(&api->hub, reader, "tunnel", api_tunnel_json(api));
+	events_send(&api->hub, reader, "app", api_app_json(api));
+	events_send(&api->hub, reader, "tunnel", api_tunnel_json(api));
 	if (!uv_is_active((uv_handle_t *)&api->tick_timer))
-		(void)uv_timer_start(&api->tick_timer, on_tick, API_TRAFFIC_MS, API_TRAFFIC_MS);
+		(void)uv_timer_start(
+			&api->tick_timer, events_on_tick, API_TRAFFIC_MS, API_TRAFFIC_MS);
 }
 
 void api_log_line(struct api *api, const struct log_line *line)

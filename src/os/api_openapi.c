@@ -22,7 +22,7 @@ static const struct http_answer common_answers[] = {
 };
 
 /* {TYPE: {"schema": ...}} */
-static json_t *content_json(const char *type, const char *schema)
+static json_t *openapi_content(const char *type, const char *schema)
 {
 	char ref[64];
 
@@ -34,7 +34,7 @@ static json_t *content_json(const char *type, const char *schema)
 	return json_pack("{s:{s:{s:s}}}", type, "schema", "$ref", ref);
 }
 
-static void add_answer(json_t *answers, const struct http_answer *answer)
+static void openapi_add_answer(json_t *answers, const struct http_answer *answer)
 {
 	char status[12];
 	json_t *json;
@@ -45,22 +45,22 @@ static void add_answer(json_t *answers, const struct http_answer *answer)
 	json = json_pack("{s:s}", "description", answer->help);
 	if (json && (!answer->type || answer->type[0]))
 		(void)json_object_set_new(
-			json, "content", content_json(answer->type, answer->schema));
+			json, "content", openapi_content(answer->type, answer->schema));
 	(void)json_object_set_new(answers, status, json);
 }
 
-static json_t *answers_json(const struct http_route *route)
+static json_t *openapi_answers(const struct http_route *route)
 {
 	json_t *answers = json_object();
 
 	for (size_t i = 0; i < HTTP_ANSWERS_MAX && route->answers[i].status; i++)
-		add_answer(answers, &route->answers[i]);
+		openapi_add_answer(answers, &route->answers[i]);
 	for (size_t i = 0; i < ARRAY_LEN(common_answers); i++)
-		add_answer(answers, &common_answers[i]);
+		openapi_add_answer(answers, &common_answers[i]);
 	return answers;
 }
 
-static json_t *words_json(const char *const *words)
+static json_t *openapi_words(const char *const *words)
 {
 	json_t *list = json_array();
 
@@ -69,7 +69,7 @@ static json_t *words_json(const char *const *words)
 	return list;
 }
 
-static json_t *param_schema_json(const struct http_param *param, bool required)
+static json_t *openapi_param_schema(const struct http_param *param, bool required)
 {
 	json_t *schema = NULL;
 
@@ -80,7 +80,7 @@ static json_t *param_schema_json(const struct http_param *param, bool required)
 		return json_pack("{s:s, s:s, s:i}", "type", "string", "pattern", HTTP_ID_PATTERN,
 			"maxLength", HTTP_VALUE_MAX);
 	case HTTP_WORD:
-		return json_pack("{s:o}", "enum", words_json(param->words));
+		return json_pack("{s:o}", "enum", openapi_words(param->words));
 	case HTTP_NUMBER:
 		schema = json_pack("{s:s, s:I, s:I}", "type", "integer", "minimum",
 			(json_int_t)param->min, "maximum", (json_int_t)param->max);
@@ -92,7 +92,7 @@ static json_t *param_schema_json(const struct http_param *param, bool required)
 	return schema;
 }
 
-static json_t *params_json(const struct http_route *route)
+static json_t *openapi_params(const struct http_route *route)
 {
 	json_t *params = json_array();
 
@@ -104,13 +104,13 @@ static json_t *params_json(const struct http_route *route)
 		(void)json_array_append_new(params,
 			json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", param->name, "in",
 				in_path ? "path" : "query", "required", required, "description",
-				param->help, "schema", param_schema_json(param, required)));
+				param->help, "schema", openapi_param_schema(param, required)));
 	}
 	return params;
 }
 
 /* "getApiTunnelStatus" */
-static void operation_id(const struct http_route *route, char *id, size_t size)
+static void openapi_operation_id(const struct http_route *route, char *id, size_t size)
 {
 	const char *method = http_method_name(route->method);
 	bool upper = false;
@@ -129,22 +129,22 @@ static void operation_id(const struct http_route *route, char *id, size_t size)
 	id[n] = '\0';
 }
 
-static json_t *operation_json(const struct http_route *route)
+static json_t *openapi_operation(const struct http_route *route)
 {
 	char id[64];
 	json_t *operation;
 
-	operation_id(route, id, sizeof(id));
+	openapi_operation_id(route, id, sizeof(id));
 	operation = json_pack("{s:s, s:s, s:o, s:o}", "operationId", id, "summary", route->summary,
-		"parameters", params_json(route), "responses", answers_json(route));
+		"parameters", openapi_params(route), "responses", openapi_answers(route));
 	if (operation && route->body_max)
 		(void)json_object_set_new(operation, "requestBody",
 			json_pack("{s:b, s:o}", "required", route->body_required, "content",
-				content_json(route->body_type, route->body_schema)));
+				openapi_content(route->body_type, route->body_schema)));
 	return operation;
 }
 
-static json_t *paths_json(const struct http_route *routes, size_t count)
+static json_t *openapi_paths(const struct http_route *routes, size_t count)
 {
 	json_t *paths = json_object();
 
@@ -159,7 +159,7 @@ static json_t *paths_json(const struct http_route *routes, size_t count)
 			path = json_object();
 			(void)json_object_set_new(paths, routes[i].path, path);
 		}
-		(void)json_object_set_new(path, method, operation_json(&routes[i]));
+		(void)json_object_set_new(path, method, openapi_operation(&routes[i]));
 	}
 	return paths;
 }
@@ -168,7 +168,7 @@ json_t *api_openapi_json(const struct http_route *routes, size_t count)
 {
 	return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o, s:{s:{s:s, s:s}}}, s:[{}, {s:[]}]}",
 		"openapi", "3.1.0", "info", "title", "wasmrun os", "version", WASMRUN_VERSION,
-		"paths", paths_json(routes, count), "components", "schemas",
+		"paths", openapi_paths(routes, count), "components", "schemas",
 		json_loadb(api_schemas, api_schemas_len, 0, NULL), "securitySchemes", "token",
 		"type", "http", "scheme", "bearer", "security", "token");
 }

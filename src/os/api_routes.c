@@ -159,7 +159,7 @@ const struct http_route api_calls[] = {
 };
 const size_t api_call_count = ARRAY_LEN(api_calls);
 
-static struct http_route page_route(const struct http_asset *asset)
+static struct http_route routes_page_file(const struct http_asset *asset)
 {
 	return (struct http_route){
 		.method = HTTP_GET,
@@ -181,7 +181,7 @@ struct http_route *api_routes_new(size_t *ret_count)
 		return NULL;
 	memcpy(routes, api_calls, sizeof(api_calls));
 	for (size_t i = 0; i < page_assets_count; i++)
-		routes[api_call_count + i] = page_route(&page_assets[i]);
+		routes[api_call_count + i] = routes_page_file(&page_assets[i]);
 	*ret_count = api_call_count + page_assets_count;
 	return routes;
 }

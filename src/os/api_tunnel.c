@@ -28,7 +28,7 @@ struct start_waiter {
 
 /* --- what the status says --- */
 
-static json_t *port_json(uint16_t port)
+static json_t *tunnel_port_json(uint16_t port)
 {
 	return port ? json_integer(port) : json_null();
 }
@@ -42,9 +42,9 @@ json_t *api_tunnel_json(struct api *api)
 	return json_pack("{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I}, s:{s:I, s:I}, "
 			 "s:o}",
 		"success", 1, "status", tunnel_state_name(tunnel->state), "public_url",
-		json_text_or_null(status.public_url), "public_port", port_json(tunnel->public_port),
-		"server", json_text_or_null(status.server), "local_port",
-		port_json(status.local_port), "since",
+		json_text_or_null(status.public_url), "public_port",
+		tunnel_port_json(tunnel->public_port), "server", json_text_or_null(status.server),
+		"local_port", tunnel_port_json(status.local_port), "since",
 		tunnel->since_ms ? json_integer((json_int_t)tunnel->since_ms) : json_null(),
 		"reconnects", (json_int_t)tunnel->reconnects, "connections", "open",
 		(json_int_t)tunnel->conns_open, "total", (json_int_t)tunnel->conns_total, "bytes",
@@ -59,7 +59,7 @@ void api_tunnel_status(void *owner, struct http_request *request)
 
 /* --- start --- */
 
-static void reply_outcome(struct api *api, struct http_request *request)
+static void start_reply(struct api *api, struct http_request *request)
 {
 	struct exposure_status status;
 	const char *word;
@@ -87,7 +87,7 @@ static void reply_outcome(struct api *api, struct http_request *request)
 	}
 }
 
-static void on_wait_timer(uv_timer_t *timer);
+static void waiters_on_timer(uv_timer_t *timer);
 
 static void waiters_arm(struct api *api)
 {
@@ -101,7 +101,7 @@ static void waiters_arm(struct api *api)
 	deadline = list_entry(first, struct start_waiter, link)->deadline_ms;
 	uv_update_time(api->config.loop);
 	(void)uv_timer_start(
-		&api->wait_timer, on_wait_timer, deadline > now ? deadline - now : 0, 0);
+		&api->wait_timer, waiters_on_timer, deadline > now ? deadline - now : 0, 0);
 }
 
 /* Answers those whose time is up at `now_ms`. */
@@ -113,13 +113,13 @@ static void waiters_answer(struct api *api, uint64_t now_ms)
 		if (waiter->deadline_ms > now_ms)
 			break;
 		list_remove(&waiter->link);
-		reply_outcome(api, waiter->request);
+		start_reply(api, waiter->request);
 		free(waiter);
 	}
 	waiters_arm(api);
 }
 
-static void on_wait_timer(uv_timer_t *timer)
+static void waiters_on_timer(uv_timer_t *timer)
 {
 	waiters_answer(timer->data, clock_now_ms());
 }
@@ -154,7 +154,7 @@ static void start_wait(struct api *api, struct http_request *request)
 /* --- its body --- */
 
 /* Each returns NULL, or what is wrong. */
-static const char *read_server(
+static const char *settings_read_server(
 	json_t *value, struct exposure_settings *settings, char mistake[MISTAKE_MAX])
 {
 	char why[HOST_WHY_MAX];
@@ -168,7 +168,7 @@ static const char *read_server(
 	return mistake;
 }
 
-static const char *read_port(json_t *value, struct exposure_settings *settings)
+static const char *settings_read_port(json_t *value, struct exposure_settings *settings)
 {
 	json_int_t port = json_integer_value(value);
 
@@ -179,7 +179,7 @@ static const char *read_port(json_t *value, struct exposure_settings *settings)
 	return NULL;
 }
 
-static const char *read_protocol(json_t *value, struct exposure_settings *settings)
+static const char *settings_read_protocol(json_t *value, struct exposure_settings *settings)
 {
 	const char *name = json_string_value(value);
 
@@ -193,7 +193,7 @@ static const char *read_protocol(json_t *value, struct exposure_settings *settin
 	return "is none of auto, bore, line";
 }
 
-static const char *read_secret(json_t *value, struct secret *secret)
+static const char *settings_read_secret(json_t *value, struct secret *secret)
 {
 	if (!json_is_string(value))
 		return "is no text";
@@ -203,7 +203,7 @@ static const char *read_secret(json_t *value, struct secret *secret)
 }
 
 /* What is null is not said. False: 400 has been sent. The texts are those of `body`. */
-static bool read_settings(struct http_request *request, json_t *body,
+static bool settings_read(struct http_request *request, json_t *body,
 	struct exposure_settings *settings, struct secret *secret)
 {
 	const char *key, *mistake = NULL;
@@ -215,13 +215,13 @@ static bool read_settings(struct http_request *request, json_t *body,
 		if (json_is_null(value))
 			continue;
 		if (strcmp(key, "server") == 0)
-			mistake = read_server(value, settings, text);
+			mistake = settings_read_server(value, settings, text);
 		else if (strcmp(key, "port") == 0)
-			mistake = read_port(value, settings);
+			mistake = settings_read_port(value, settings);
 		else if (strcmp(key, "protocol") == 0)
-			mistake = read_protocol(value, settings);
+			mistake = settings_read_protocol(value, settings);
 		else if (strcmp(key, "secret") == 0)
-			mistake = read_secret(value, secret);
+			mistake = settings_read_secret(value, secret);
 		else
 			mistake = "is unknown: there are server, secret, port and protocol";
 		if (mistake) {
@@ -259,7 +259,7 @@ static void start_with(
 	if (status.tunnel.state == TUNNEL_CONNECTING || status.tunnel.state == TUNNEL_RECONNECTING)
 		start_wait(api, request);
 	else
-		reply_outcome(api, request);
+		start_reply(api, request);
 }
 
 void api_tunnel_start(void *owner, struct http_request *request)
@@ -270,7 +270,7 @@ void api_tunnel_start(void *owner, struct http_request *request)
 
 	if (!body)
 		return;
-	if (read_settings(request, body, &settings, &secret))
+	if (settings_read(request, body, &settings, &secret))
 		start_with(owner, request, &settings);
 	json_decref(body);
 }
