@@ -363,7 +363,7 @@ static int local_run(struct local *l, struct option_set *set)
 	return runtime_run(&l->runtime, &l->code);
 }
 
-int cmd_local(int argc, char **argv)
+int cmd_local(const struct program *program, int argc, char **argv)
 {
 	struct local local = { 0 };
 	struct option_set set;

@@ -125,7 +125,7 @@ static int logs_follow(struct logs *logs)
 	return code;
 }
 
-int cmd_logs(int argc, char **argv)
+int cmd_logs(const struct program *program, int argc, char **argv)
 {
 	struct logs_values values = { 0 };
 	struct logs logs = { 0 };

@@ -235,7 +235,7 @@ static int os_serve(struct os *os, struct option_set *set)
 	return runtime_run(&os->runtime, &os->code);
 }
 
-int cmd_os(int argc, char **argv)
+int cmd_os(const struct program *program, int argc, char **argv)
 {
 	struct os os = { 0 };
 	struct option_set set;

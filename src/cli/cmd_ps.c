@@ -99,7 +99,7 @@ static void write_row(json_t *instance)
 	putchar('\n');
 }
 
-int cmd_ps(int argc, char **argv)
+int cmd_ps(const struct program *program, int argc, char **argv)
 {
 	json_auto_t *instances = json_array();
 	struct running_values values = { 0 };

@@ -125,7 +125,7 @@ static void run_values_clear(struct run_values *values)
 	option_values_clear(&run_table, values);
 }
 
-int cmd_run(int argc, char **argv)
+int cmd_run(const struct program *program, int argc, char **argv)
 {
 	_cleanup_(fd_closep) int listen_fd = -1;
 	_cleanup_(run_values_clear) struct run_values values = { 0 };

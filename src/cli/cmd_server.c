@@ -380,7 +380,7 @@ static int server_run(struct server *s, struct option_set *set)
 	return runtime_run(&s->runtime, &s->code);
 }
 
-int cmd_server(int argc, char **argv)
+int cmd_server(const struct program *program, int argc, char **argv)
 {
 	struct server server = { 0 };
 	struct option_set set;

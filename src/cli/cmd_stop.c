@@ -64,7 +64,7 @@ static int end(const struct running *running)
 	return wait_end(pidfd);
 }
 
-int cmd_stop(int argc, char **argv)
+int cmd_stop(const struct program *program, int argc, char **argv)
 {
 	struct running_values values = { 0 };
 	struct running running = { 0 };

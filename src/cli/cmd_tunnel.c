@@ -238,7 +238,7 @@ static int tunnel_run(struct option_set *set, struct tunnel_values *v)
 	return code;
 }
 
-int cmd_tunnel(int argc, char **argv)
+int cmd_tunnel(const struct program *program, int argc, char **argv)
 {
 	struct tunnel_values values = { 0 };
 	struct option_set set;

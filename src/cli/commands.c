@@ -11,27 +11,12 @@ static const struct option_table completion_table = META_COMPLETION_TABLE("bore"
 static const struct option_table help_table = META_HELP_TABLE("bore");
 static const struct option_table man_options_table = META_MAN_OPTIONS_TABLE("bore");
 
-static int cmd_completion(int argc, char **argv)
-{
-	return meta_completion(&bore_program, argc, argv);
-}
-
-static int cmd_help(int argc, char **argv)
-{
-	return meta_help(&bore_program, argc, argv);
-}
-
-static int cmd_man_options(int argc, char **argv)
-{
-	return meta_man_options(&bore_program, argc, argv);
-}
-
 static const struct command commands[] = {
-	{ cmd_completion, &completion_table, false },
-	{ cmd_help, &help_table, false },
-	{ cmd_local, &local_table, false },
-	{ cmd_man_options, &man_options_table, true },
-	{ cmd_server, &server_table, false },
+	{ meta_completion, &completion_table },
+	{ meta_help, &help_table },
+	{ cmd_local, &local_table },
+	{ meta_man_options, &man_options_table, .hidden = true },
+	{ cmd_server, &server_table },
 };
 
 const struct program bore_program = {

@@ -10,7 +10,7 @@ struct option_table;
 extern const struct program bore_program;
 extern const struct option_table local_table, server_table;
 
-int cmd_local(int argc, char **argv);
-int cmd_server(int argc, char **argv);
+int cmd_local(const struct program *program, int argc, char **argv);
+int cmd_server(const struct program *program, int argc, char **argv);
 
 #endif

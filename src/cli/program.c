@@ -56,5 +56,6 @@ int program_run(const struct program *program, int argc, char **argv)
 		return EXIT_CODE_OK;
 	}
 	command = program_find(program, argv[1]);
-	return command ? command->run(argc - 1, argv + 1) : program_fail_unknown(program, argv[1]);
+	return command ? command->run(program, argc - 1, argv + 1)
+		       : program_fail_unknown(program, argv[1]);
 }

@@ -11,9 +11,10 @@
 #include <stdio.h>
 
 struct option_table;
+struct program;
 
 struct command {
-	int (*run)(int argc, char **argv);
+	int (*run)(const struct program *program, int argc, char **argv);
 	const struct option_table *table; /* its name, summary and usage too */
 	bool hidden;                      /* for the build, not for people */
 };

@@ -238,42 +238,43 @@ static void test_rest(void **state)
 	}
 }
 
+enum { ADD, LIST, REMOVE };
+static const char *const actions[] = { "add", "list", "remove", NULL };
+struct word_values {
+	uint64_t action;
+	const char *spec, *to;
+};
+static const struct option_def word_defs[] = {
+	{ .name = "ACTION",
+		.type = OPTION_CHOICE,
+		.positional = true,
+		.required = true,
+		.choices = actions,
+		.offset = offsetof(struct word_values, action) },
+	{ .name = "SPEC",
+		.type = OPTION_TEXT,
+		.positional = true,
+		.required = true,
+		.goes_with = OPTION_WITH(ADD) | OPTION_WITH(REMOVE),
+		.offset = offsetof(struct word_values, spec) },
+	{ .name = "to",
+		.type = OPTION_TEXT,
+		.value_name = "TO",
+		.goes_with = OPTION_WITH(ADD),
+		.env = "TEST_MODE",
+		.offset = offsetof(struct word_values, to) },
+};
+static const struct option_table words = {
+	.program = "prog",
+	.command = "cmd",
+	.defs = word_defs,
+	.count = ARRAY_LEN(word_defs),
+};
+
 /* What goes with some of a command's sub-words is refused with the others, and required with its
  * own only; a variable may be set for good. */
 static void test_words(void **state)
 {
-	enum { ADD, LIST, REMOVE };
-	static const char *const actions[] = { "add", "list", "remove", NULL };
-	struct word_values {
-		uint64_t action;
-		const char *spec, *to;
-	};
-	static const struct option_def word_defs[] = {
-		{ .name = "ACTION",
-			.type = OPTION_CHOICE,
-			.positional = true,
-			.required = true,
-			.choices = actions,
-			.offset = offsetof(struct word_values, action) },
-		{ .name = "SPEC",
-			.type = OPTION_TEXT,
-			.positional = true,
-			.required = true,
-			.goes_with = OPTION_WITH(ADD) | OPTION_WITH(REMOVE),
-			.offset = offsetof(struct word_values, spec) },
-		{ .name = "to",
-			.type = OPTION_TEXT,
-			.value_name = "TO",
-			.goes_with = OPTION_WITH(ADD),
-			.env = "TEST_MODE",
-			.offset = offsetof(struct word_values, to) },
-	};
-	static const struct option_table words = {
-		.program = "prog",
-		.command = "cmd",
-		.defs = word_defs,
-		.count = ARRAY_LEN(word_defs),
-	};
 	static const struct {
 		const char *words, *error;
 	} cases[] = {
