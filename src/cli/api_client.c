@@ -25,7 +25,7 @@ struct follower {
 	bool heard, stopped;
 };
 
-static int client_fail(struct api_client *client, const char *why)
+static int api_client_fail(struct api_client *client, const char *why)
 {
 	if (!client->quiet)
 		terminal_error("wasmrun (pid %d) does not answer at %s: %s",
@@ -33,7 +33,7 @@ static int client_fail(struct api_client *client, const char *why)
 	return EXIT_CODE_FAILED;
 }
 
-static bool client_add_header(struct api_client *client, const char *header)
+static bool api_client_add_header(struct api_client *client, const char *header)
 {
 	struct curl_slist *longer = curl_slist_append(client->headers, header);
 
@@ -48,9 +48,9 @@ int api_client_open(struct api_client *client, const struct run_entry *entry)
 
 	*client = (struct api_client){ .entry = entry, .curl = curl_easy_init() };
 	(void)snprintf(header, sizeof header, "Authorization: Bearer %s", entry->token);
-	if (!client->curl || !client_add_header(client, "Content-Type: application/json") ||
-		(entry->token[0] && !client_add_header(client, header)))
-		return client_fail(client, "out of memory");
+	if (!client->curl || !api_client_add_header(client, "Content-Type: application/json") ||
+		(entry->token[0] && !api_client_add_header(client, header)))
+		return api_client_fail(client, "out of memory");
 	return EXIT_CODE_OK;
 }
 
@@ -61,7 +61,7 @@ void api_client_close(struct api_client *client)
 }
 
 /* An option that this libcurl doesn't know, or no memory: each is told by the first that fails. */
-static CURLcode client_prepare(struct api_client *client, const char *path)
+static CURLcode api_client_prepare(struct api_client *client, const char *path)
 {
 	CURL *curl = client->curl;
 	char url[URL_MAX];
@@ -84,21 +84,21 @@ static CURLcode client_prepare(struct api_client *client, const char *path)
 	return r;
 }
 
-static int client_judge(struct api_client *client, CURLcode r)
+static int api_client_judge(struct api_client *client, CURLcode r)
 {
 	if (r == CURLE_OK)
 		return EXIT_CODE_OK;
-	return client_fail(client, client->error[0] ? client->error : curl_easy_strerror(r));
+	return api_client_fail(client, client->error[0] ? client->error : curl_easy_strerror(r));
 }
 
 /* --- one answer --- */
 
-static size_t on_answer(char *data, size_t size, size_t count, void *owner)
+static size_t api_client_on_answer(char *data, size_t size, size_t count, void *owner)
 {
 	return buf_append(owner, data, size * count) < 0 ? 0 : size * count;
 }
 
-static int client_read(
+static int api_client_read(
 	struct api_client *client, const struct buf *body, long *ret_status, json_t **ret_answer)
 {
 	const char *why;
@@ -109,7 +109,7 @@ static int client_read(
 	/* A line of the log may hold a zero byte as any other. */
 	*ret_answer = json_loadb((const char *)buf_head(body), buf_len(body), JSON_ALLOW_NUL, NULL);
 	if (!*ret_answer)
-		return client_fail(client, "what it says is no JSON");
+		return api_client_fail(client, "what it says is no JSON");
 	if (status >= 200 && status < 300)
 		return EXIT_CODE_OK;
 	why = json_string_value(json_object_get(*ret_answer, "error"));
@@ -123,25 +123,26 @@ int api_client_ask(struct api_client *client, const struct api_request *request,
 	/* It may hold a secret. */
 	_cleanup_(secret_freep) char *text = request->body ? json_dumps(request->body, 0) : NULL;
 	_cleanup_(buf_deinit) struct buf answer = { 0 };
-	CURLcode r = client_prepare(client, request->path);
+	CURLcode r = api_client_prepare(client, request->path);
 	int code;
 
 	*ret_answer = NULL;
 	buf_init(&answer, ANSWER_MAX);
 	(void)curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, ANSWER_TIMEOUT_MS);
-	(void)curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, on_answer);
+	(void)curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, api_client_on_answer);
 	(void)curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &answer);
 	if (strcmp(request->method, "POST") == 0)
 		(void)curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, text ? text : "");
 	if (r == CURLE_OK)
 		r = curl_easy_perform(client->curl);
-	code = client_judge(client, r);
-	return code == EXIT_CODE_OK ? client_read(client, &answer, ret_status, ret_answer) : code;
+	code = api_client_judge(client, r);
+	return code == EXIT_CODE_OK ? api_client_read(client, &answer, ret_status, ret_answer)
+				    : code;
 }
 
 /* --- events --- */
 
-static size_t on_event(char *data, size_t size, size_t count, void *owner)
+static size_t api_client_on_event(char *data, size_t size, size_t count, void *owner)
 {
 	struct follower *f = owner;
 
@@ -153,13 +154,13 @@ static size_t on_event(char *data, size_t size, size_t count, void *owner)
 int api_client_follow(struct api_client *client, bool (*woken)(void *owner), void *owner)
 {
 	struct follower follower = { .woken = woken, .owner = owner };
-	CURLcode r = client_prepare(client, "/api/events");
+	CURLcode r = api_client_prepare(client, "/api/events");
 
 	(void)curl_easy_setopt(client->curl, CURLOPT_FAILONERROR, 1L);
-	(void)curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, on_event);
+	(void)curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, api_client_on_event);
 	(void)curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &follower);
 	if (r == CURLE_OK)
 		r = curl_easy_perform(client->curl);
 	/* Whether the stream's end is a clean one depends on how the instance has ended. */
-	return follower.heard ? EXIT_CODE_OK : client_judge(client, r);
+	return follower.heard ? EXIT_CODE_OK : api_client_judge(client, r);
 }

@@ -21,14 +21,14 @@ static const char start[] = "IFS=:\n"
 			    "done\n"
 			    "exit 1";
 
-static bool is_set(const char *name)
+static bool browser_knows(const char *name)
 {
 	const char *value = getenv(name);
 
 	return value && *value;
 }
 
-static void on_ended(struct child *child, int status)
+static void browser_on_ended(struct child *child, int status)
 {
 	const struct browser *b = child->owner;
 
@@ -42,7 +42,7 @@ void browser_open(struct browser *b, uv_loop_t *loop, struct log_ring *ring, con
 	const char *const argv[] = { "sh", "-c", start, "sh", url, NULL };
 	const struct spawn_config spawn = { .argv = argv };
 
-	b->child = (struct child){ .ring = ring, .ended = on_ended, .owner = b };
+	b->child = (struct child){ .ring = ring, .ended = browser_on_ended, .owner = b };
 	b->url = url;
 	if (strchr(url, '#')) {
 		/* Everyone can read the words of a process. */
@@ -50,7 +50,8 @@ void browser_open(struct browser *b, uv_loop_t *loop, struct log_ring *ring, con
 				    "is told: open it yourself");
 		return;
 	}
-	if (!is_set("BROWSER") && !is_set("DISPLAY") && !is_set("WAYLAND_DISPLAY")) {
+	if (!browser_knows("BROWSER") && !browser_knows("DISPLAY") &&
+		!browser_knows("WAYLAND_DISPLAY")) {
 		log_warn("browser", "there is no display for one: open %s", url);
 		return;
 	}

@@ -153,7 +153,7 @@ static const enum exit_code failure_codes[] = {
 	[TUNNEL_LOST] = EXIT_CODE_LOST,
 };
 
-static void on_tunnel_closed(void *owner)
+static void local_on_tunnel_closed(void *owner)
 {
 	struct local *l = owner;
 
@@ -166,16 +166,16 @@ static void local_close(struct local *l)
 	if (l->closing)
 		return;
 	l->closing = true;
-	tunnel_close(l->tunnel, on_tunnel_closed, l);
+	tunnel_close(l->tunnel, local_on_tunnel_closed, l);
 }
 
-static void on_drained(void *owner)
+static void local_on_drained(void *owner)
 {
 	local_close(owner);
 }
 
 /* Ctrl-C at a terminal means now; a service manager's SIGTERM lets open connections finish. */
-static void on_end(void *owner, enum runtime_signal signal)
+static void local_on_end(void *owner, enum runtime_signal signal)
 {
 	struct local *l = owner;
 
@@ -183,15 +183,15 @@ static void on_end(void *owner, enum runtime_signal signal)
 	if (signal == RUNTIME_INT)
 		local_close(l);
 	else if (!l->closing)
-		tunnel_drain(l->tunnel, l->values.common.grace_ms, on_drained, l);
+		tunnel_drain(l->tunnel, l->values.common.grace_ms, local_on_drained, l);
 }
 
-static void on_end_now(void *owner)
+static void local_on_end_now(void *owner)
 {
 	local_close(owner);
 }
 
-static void on_hup(void *owner)
+static void local_on_hup(void *owner)
 {
 	struct local *l = owner;
 
@@ -199,7 +199,7 @@ static void on_hup(void *owner)
 		tunnel_hurry(l->tunnel);
 }
 
-static void on_write_metrics(void *owner, FILE *out)
+static void local_on_write_metrics(void *owner, FILE *out)
 {
 	const struct prometheus p = { .out = out, .prefix = "bore" };
 	struct local *l = owner;
@@ -248,7 +248,7 @@ static void local_show_address(struct local *l, uint16_t port)
 	(void)notify_send(NOTIFY_READY);
 }
 
-static void on_state(
+static void local_on_state(
 	void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
 {
 	struct local *l = owner;
@@ -269,7 +269,7 @@ static void on_state(
 	local_close(l);
 }
 
-static void on_visit(void *owner, const struct tunnel_visit *visit)
+static void local_on_visit(void *owner, const struct tunnel_visit *visit)
 {
 	struct local *l = owner;
 
@@ -326,7 +326,9 @@ static int local_open_tunnel(struct local *l)
 		.reconnect_timeout_ms = v->reconnect_timeout_ms,
 		.option_prefix = "",
 	};
-	const struct tunnel_events events = { .state = on_state, .visit = on_visit, .owner = l };
+	const struct tunnel_events events = {
+		.state = local_on_state, .visit = local_on_visit, .owner = l
+	};
 	int r = tunnel_new(&l->runtime.loop, l->runtime.pool, &config, &events, &l->tunnel);
 
 	if (r < 0) {
@@ -339,10 +341,10 @@ static int local_open_tunnel(struct local *l)
 static int local_run(struct local *l, struct option_set *set)
 {
 	const struct runtime_handlers handlers = {
-		.end = on_end,
-		.end_now = on_end_now,
-		.hup = on_hup,
-		.write_metrics = on_write_metrics,
+		.end = local_on_end,
+		.end_now = local_on_end_now,
+		.hup = local_on_hup,
+		.write_metrics = local_on_write_metrics,
 		.owner = l,
 	};
 	int code = common_options_apply(set, &l->values.common);

@@ -59,7 +59,7 @@ struct logs {
 	int code;     /* enum exit_code */
 };
 
-static void write_line(const struct logs *logs, json_t *line)
+static void logs_write_line(const struct logs *logs, json_t *line)
 {
 	json_t *text = json_object_get(line, "text");
 
@@ -94,7 +94,7 @@ static int logs_read_some(struct logs *logs, bool *ret_more)
 		fputs("wasmrun: lines were lost, they came faster than they were read\n", stderr);
 	json_array_foreach(json_object_get(answer, "lines"), i, line)
 	{
-		write_line(logs, line);
+		logs_write_line(logs, line);
 	}
 	logs->last = json_integer_value(json_object_get(answer, "last"));
 	*ret_more = json_is_true(json_object_get(answer, "more"));

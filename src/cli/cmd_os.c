@@ -65,7 +65,7 @@ static bool os_has_room(struct os *os)
 
 /* What the application and its build say is theirs to format, but it must not steer the terminal.
  */
-static void on_os_line(void *owner, const struct log_line *line)
+static void os_on_line(void *owner, const struct log_line *line)
 {
 	struct os *os = owner;
 
@@ -108,7 +108,7 @@ static void os_show_public(struct os *os)
 	log_info("os", "anyone with this address can reach the application, and there is no TLS");
 }
 
-static void on_os_event(void *owner, enum os_run_event event)
+static void os_on_event(void *owner, enum os_run_event event)
 {
 	struct os *os = owner;
 
@@ -138,20 +138,20 @@ static void on_os_event(void *owner, enum os_run_event event)
 
 /* --- signals --- */
 
-static void on_os_end(void *owner, enum runtime_signal signal)
+static void os_on_end(void *owner, enum runtime_signal signal)
 {
 	(void)notify_send(NOTIFY_STOPPING);
 	os_close(owner);
 }
 
-static void on_os_end_now(void *owner)
+static void os_on_end_now(void *owner)
 {
 	struct os *os = owner;
 
 	os_run_close_now(&os->run);
 }
 
-static void on_os_hup(void *owner)
+static void os_on_hup(void *owner)
 {
 	struct os *os = owner;
 
@@ -196,7 +196,7 @@ static int os_fail(const struct os_run_config *config, enum os_run_part part, in
 static int os_open(struct os *os, uint64_t open_files)
 {
 	const struct os_run_events events = {
-		.happened = on_os_event, .line = on_os_line, .owner = os
+		.happened = os_on_event, .line = os_on_line, .owner = os
 	};
 	int error;
 	enum os_run_part part = os_run_open(&os->run, &os->runtime.loop, os->runtime.pool,
@@ -212,7 +212,7 @@ static int os_open(struct os *os, uint64_t open_files)
 static int os_serve(struct os *os, struct option_set *set)
 {
 	const struct runtime_handlers handlers = {
-		.end = on_os_end, .end_now = on_os_end_now, .hup = on_os_hup, .owner = os
+		.end = os_on_end, .end_now = os_on_end_now, .hup = os_on_hup, .owner = os
 	};
 	struct common_values values = { .half_close_timeout_ms = PUMP_HALF_CLOSE_MS };
 	struct rlimit files = { 0 };

@@ -26,7 +26,7 @@ const struct option_table ps_table = {
 };
 
 /* NULL: it doesn't answer, which is shown and not an error. */
-static json_t *ask(const struct run_entry *entry, const char *path)
+static json_t *ps_ask(const struct run_entry *entry, const char *path)
 {
 	struct api_client client;
 	json_t *answer = NULL;
@@ -41,7 +41,7 @@ static json_t *ask(const struct run_entry *entry, const char *path)
 	return answer;
 }
 
-static json_t *member(json_t *object, const char *key)
+static json_t *ps_member(json_t *object, const char *key)
 {
 	json_t *value = json_object_get(object, key);
 
@@ -49,26 +49,26 @@ static json_t *member(json_t *object, const char *key)
 }
 
 /* An address that can be visited now: while it reconnects the API says what it had. */
-static json_t *public_url(json_t *tunnel)
+static json_t *ps_public_url(json_t *tunnel)
 {
 	const char *status = json_string_value(json_object_get(tunnel, "status"));
 
-	return status && strcmp(status, CONNECTED) == 0 ? member(tunnel, "public_url")
+	return status && strcmp(status, CONNECTED) == 0 ? ps_member(tunnel, "public_url")
 							: json_null();
 }
 
-static json_t *describe(const struct run_entry *entry)
+static json_t *ps_describe(const struct run_entry *entry)
 {
-	json_auto_t *app = ask(entry, "/api/app");
-	json_auto_t *tunnel = ask(entry, "/api/tunnel/status");
+	json_auto_t *app = ps_ask(entry, "/api/app");
+	json_auto_t *tunnel = ps_ask(entry, "/api/tunnel/status");
 
 	return json_pack("{s:I, s:s, s:o, s:s, s:o, s:o, s:o}", "pid", (json_int_t)entry->pid,
-		"project", entry->project, "state", member(app, "state"), "page", entry->url, "url",
-		member(app, "url"), "tunnel", member(tunnel, "status"), "public_url",
-		public_url(tunnel));
+		"project", entry->project, "state", ps_member(app, "state"), "page", entry->url,
+		"url", ps_member(app, "url"), "tunnel", ps_member(tunnel, "status"), "public_url",
+		ps_public_url(tunnel));
 }
 
-static void write_column(const json_t *value, int width)
+static void ps_write_column(const json_t *value, int width)
 {
 	size_t columns = running_write_text(value);
 
@@ -78,7 +78,7 @@ static void write_column(const json_t *value, int width)
 }
 
 /* The address, or why there is none: who has never asked for one is told nothing. */
-static json_t *public_column(json_t *instance)
+static json_t *ps_public_column(json_t *instance)
 {
 	json_t *tunnel = json_object_get(instance, "tunnel");
 	const char *status = json_string_value(tunnel);
@@ -88,13 +88,13 @@ static json_t *public_column(json_t *instance)
 	return strcmp(status, CONNECTED) == 0 ? json_object_get(instance, "public_url") : tunnel;
 }
 
-static void write_row(json_t *instance)
+static void ps_write_row(json_t *instance)
 {
 	printf("%-8lld", (long long)json_integer_value(json_object_get(instance, "pid")));
-	write_column(json_object_get(instance, "state"), 10);
-	write_column(json_object_get(instance, "url"), 22);
-	write_column(json_object_get(instance, "page"), 22);
-	write_column(public_column(instance), 24);
+	ps_write_column(json_object_get(instance, "state"), 10);
+	ps_write_column(json_object_get(instance, "url"), 22);
+	ps_write_column(json_object_get(instance, "page"), 22);
+	ps_write_column(ps_public_column(instance), 24);
 	(void)running_write_text(json_object_get(instance, "project"));
 	putchar('\n');
 }
@@ -115,7 +115,7 @@ int cmd_ps(const struct program *program, int argc, char **argv)
 	if (code != EXIT_CODE_OK)
 		return code;
 	for (i = 0; i < list.count; i++)
-		(void)json_array_append_new(instances, describe(&list.entries[i]));
+		(void)json_array_append_new(instances, ps_describe(&list.entries[i]));
 	run_list_deinit(&list);
 	if (values.json) {
 		running_write_json(instances);
@@ -125,7 +125,7 @@ int cmd_ps(const struct program *program, int argc, char **argv)
 		"PUBLIC", "PROJECT");
 	json_array_foreach(instances, i, instance)
 	{
-		write_row(instance);
+		ps_write_row(instance);
 	}
 	return EXIT_CODE_OK;
 }

@@ -144,7 +144,7 @@ struct server {
 	int code; /* enum exit_code */
 };
 
-static void on_relay_closed(void *owner)
+static void server_on_relay_closed(void *owner)
 {
 	struct server *s = owner;
 
@@ -157,15 +157,15 @@ static void server_close(struct server *s)
 	if (s->closing)
 		return;
 	s->closing = true;
-	relay_close(s->relay, on_relay_closed, s);
+	relay_close(s->relay, server_on_relay_closed, s);
 }
 
-static void on_drained(void *owner)
+static void server_on_drained(void *owner)
 {
 	server_close(owner);
 }
 
-static void on_end(void *owner, enum runtime_signal signal)
+static void server_on_end(void *owner, enum runtime_signal signal)
 {
 	struct server *s = owner;
 	char grace[OPTION_DURATION_TEXT_MAX];
@@ -175,15 +175,15 @@ static void on_end(void *owner, enum runtime_signal signal)
 	(void)notify_send(NOTIFY_STOPPING);
 	log_info("server", "waiting up to %s for open connections, a second signal ends at once",
 		option_format_duration(s->values.common.grace_ms, grace));
-	relay_drain(s->relay, on_drained, s);
+	relay_drain(s->relay, server_on_drained, s);
 }
 
-static void on_end_now(void *owner)
+static void server_on_end_now(void *owner)
 {
 	server_close(owner);
 }
 
-static void on_hup(void *owner)
+static void server_on_hup(void *owner)
 {
 	struct server *s = owner;
 
@@ -194,7 +194,7 @@ static void on_hup(void *owner)
 			file_why(r));
 }
 
-static void on_write_metrics(void *owner, FILE *out)
+static void server_on_write_metrics(void *owner, FILE *out)
 {
 	struct server *s = owner;
 
@@ -202,7 +202,7 @@ static void on_write_metrics(void *owner, FILE *out)
 		relay_write_metrics(s->relay, out);
 }
 
-static void on_event(void *owner, const struct relay_event *event)
+static void server_on_event(void *owner, const struct relay_event *event)
 {
 	struct server *s = owner;
 	bool closed = event->type == RELAY_TUNNEL_CLOSED || event->type == RELAY_VISITOR_CLOSED;
@@ -256,7 +256,7 @@ static void server_parse_bind(
 	*ret_dual = ret_addr->sa.sa_family == AF_INET6 && addr_is_any(ret_addr);
 }
 
-static int server_configure(
+static int server_make_config(
 	const struct server_values *v, struct option_set *set, struct relay_config *config)
 {
 	const uint16_t port = (uint16_t)v->control_port;
@@ -335,7 +335,7 @@ static void server_show_address(struct server *s, const struct addr *addr)
 static int server_open_relay(struct server *s, const struct relay_config *config)
 {
 	struct addr addr;
-	int r = relay_new(&s->runtime.loop, s->runtime.pool, config, on_event, s, &s->relay);
+	int r = relay_new(&s->runtime.loop, s->runtime.pool, config, server_on_event, s, &s->relay);
 
 	if (r < 0) {
 		log_error("server", "can't start the relay: %s", strerror(-r));
@@ -348,20 +348,20 @@ static int server_open_relay(struct server *s, const struct relay_config *config
 	return EXIT_CODE_OK;
 }
 
-static int server_run(struct server *s, struct option_set *set)
+static int server_serve(struct server *s, struct option_set *set)
 {
 	const struct runtime_handlers handlers = {
-		.end = on_end,
-		.end_now = on_end_now,
-		.hup = on_hup,
-		.write_metrics = on_write_metrics,
+		.end = server_on_end,
+		.end_now = server_on_end_now,
+		.hup = server_on_hup,
+		.write_metrics = server_on_write_metrics,
 		.owner = s,
 	};
 	struct relay_config config;
 	int code = common_options_apply(set, &s->values.common);
 
 	if (code == EXIT_CODE_OK)
-		code = server_configure(&s->values, set, &config);
+		code = server_make_config(&s->values, set, &config);
 	if (code == EXIT_CODE_OK)
 		code = server_open_log(s);
 	config.conn_log = s->conn_log;
@@ -387,7 +387,7 @@ int cmd_server(const struct program *program, int argc, char **argv)
 	int code;
 
 	if (usage_parse(&set, &server_table, &server.values, argc, argv, &code))
-		code = server_run(&server, &set);
+		code = server_serve(&server, &set);
 	server.conn_log = conn_log_close(server.conn_log);
 	option_values_clear(&server_table, &server.values);
 	return code;

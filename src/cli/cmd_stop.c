@@ -36,7 +36,7 @@ const struct option_table stop_table = {
 };
 
 /* A pidfd becomes readable when its process has ended: its lock and its ports are free by then. */
-static int wait_end(int pidfd)
+static int stop_wait(int pidfd)
 {
 	struct pollfd fd = { .fd = pidfd, .events = POLLIN };
 	uint64_t deadline = clock_now_ms() + END_TIMEOUT_MS, now;
@@ -51,7 +51,7 @@ static int wait_end(int pidfd)
 	return r ? 0 : -ETIMEDOUT;
 }
 
-static int end(const struct running *running)
+static int stop_end(const struct running *running)
 {
 	_cleanup_(fd_closep) int pidfd = -1;
 	int r = run_list_open_process(&running->list, running->index, &pidfd);
@@ -61,7 +61,7 @@ static int end(const struct running *running)
 	/* glibc has no wrapper before 2.36. */
 	if (syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0) < 0)
 		return errno == ESRCH ? 0 : -errno;
-	return wait_end(pidfd);
+	return stop_wait(pidfd);
 }
 
 int cmd_stop(const struct program *program, int argc, char **argv)
@@ -75,7 +75,7 @@ int cmd_stop(const struct program *program, int argc, char **argv)
 		return code;
 	code = running_find(&running, &values);
 	if (code == EXIT_CODE_OK) {
-		r = end(&running);
+		r = stop_end(&running);
 		if (r < 0) {
 			terminal_error("can't stop wasmrun (pid %d): %s",
 				(int)running.list.entries[running.index].pid, strerror(-r));

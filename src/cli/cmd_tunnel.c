@@ -99,7 +99,7 @@ const struct option_table tunnel_table = {
 
 /* --- start --- */
 
-static int load_secret(struct option_set *set, struct tunnel_values *v)
+static int cmd_tunnel_load_secret(struct option_set *set, struct tunnel_values *v)
 {
 	if (!v->secret_file)
 		return EXIT_CODE_OK;
@@ -110,7 +110,7 @@ static int load_secret(struct option_set *set, struct tunnel_values *v)
 	return common_options_read_secret(v->secret_file, &v->secret);
 }
 
-static int set_text(
+static int cmd_tunnel_set_text(
 	struct option_set *set, json_t *body, const char *key, const char *text, size_t len)
 {
 	json_t *value = json_stringn(text, len);
@@ -122,14 +122,14 @@ static int set_text(
 }
 
 /* Only what was asked for: the rest is the instance's own setting. */
-static int make_body(struct option_set *set, struct tunnel_values *v, json_t *body)
+static int cmd_tunnel_make_body(struct option_set *set, struct tunnel_values *v, json_t *body)
 {
-	int code = load_secret(set, v);
+	int code = cmd_tunnel_load_secret(set, v);
 
 	if (code == EXIT_CODE_OK && v->server)
-		code = set_text(set, body, "server", v->server, strlen(v->server));
+		code = cmd_tunnel_set_text(set, body, "server", v->server, strlen(v->server));
 	if (code == EXIT_CODE_OK && v->secret.set)
-		code = set_text(set, body, "secret", v->secret.text, v->secret.len);
+		code = cmd_tunnel_set_text(set, body, "secret", v->secret.text, v->secret.len);
 	if (option_set_source(set, "port") != OPTION_UNSET)
 		(void)json_object_set_new(body, "port", json_integer((json_int_t)v->port));
 	if (option_set_source(set, "protocol") != OPTION_UNSET)
@@ -138,7 +138,7 @@ static int make_body(struct option_set *set, struct tunnel_values *v, json_t *bo
 	return code;
 }
 
-static void write_started(json_t *answer)
+static void cmd_tunnel_write_started(json_t *answer)
 {
 	json_t *url = json_object_get(answer, "public_url");
 
@@ -151,7 +151,7 @@ static void write_started(json_t *answer)
 
 /* --- status, stop --- */
 
-static void write_text(const char *label, json_t *value)
+static void cmd_tunnel_write_text(const char *label, json_t *value)
 {
 	if (!json_is_string(value))
 		return;
@@ -160,7 +160,8 @@ static void write_text(const char *label, json_t *value)
 	putchar('\n');
 }
 
-static void write_pair(json_t *answer, const char *key, const char *first, const char *second)
+static void cmd_tunnel_write_pair(
+	json_t *answer, const char *key, const char *first, const char *second)
 {
 	json_t *pair = json_object_get(answer, key);
 
@@ -169,21 +170,22 @@ static void write_pair(json_t *answer, const char *key, const char *first, const
 		(long long)json_integer_value(json_object_get(pair, second)), second);
 }
 
-static void write_status(json_t *answer)
+static void cmd_tunnel_write_status(json_t *answer)
 {
 	json_t *status = json_object_get(answer, "status");
 	bool live = json_is_string(status) && strcmp(json_string_value(status), "Connected") == 0;
 
-	write_text("status:", status);
+	cmd_tunnel_write_text("status:", status);
 	/* While it reconnects the API says what it had, which nobody can reach now. */
-	write_text(live ? "public:" : "was public:", json_object_get(answer, "public_url"));
-	write_text("server:", json_object_get(answer, "server"));
-	write_text("error:", json_object_get(answer, "error"));
-	write_pair(answer, "connections", "open", "total");
-	write_pair(answer, "bytes", "in", "out");
+	cmd_tunnel_write_text(
+		live ? "public:" : "was public:", json_object_get(answer, "public_url"));
+	cmd_tunnel_write_text("server:", json_object_get(answer, "server"));
+	cmd_tunnel_write_text("error:", json_object_get(answer, "error"));
+	cmd_tunnel_write_pair(answer, "connections", "open", "total");
+	cmd_tunnel_write_pair(answer, "bytes", "in", "out");
 }
 
-static void write_stopped(json_t *answer)
+static void cmd_tunnel_write_stopped(json_t *answer)
 {
 	running_write_text(json_object_get(answer, "message"));
 	putchar('\n');
@@ -195,12 +197,12 @@ static const struct {
 	const char *method, *path;
 	void (*write)(json_t *answer);
 } calls[] = {
-	[ACTION_START] = { "POST", "/api/tunnel/start", write_started },
-	[ACTION_STATUS] = { "GET", "/api/tunnel/status", write_status },
-	[ACTION_STOP] = { "POST", "/api/tunnel/stop", write_stopped },
+	[ACTION_START] = { "POST", "/api/tunnel/start", cmd_tunnel_write_started },
+	[ACTION_STATUS] = { "GET", "/api/tunnel/status", cmd_tunnel_write_status },
+	[ACTION_STOP] = { "POST", "/api/tunnel/stop", cmd_tunnel_write_stopped },
 };
 
-static int tunnel_call(struct running *running, const struct tunnel_values *v, json_t *body)
+static int cmd_tunnel_call(struct running *running, const struct tunnel_values *v, json_t *body)
 {
 	const struct api_request request = { calls[v->action].method, calls[v->action].path, body };
 	json_auto_t *answer = NULL;
@@ -219,7 +221,7 @@ static int tunnel_call(struct running *running, const struct tunnel_values *v, j
 	return code;
 }
 
-static int tunnel_run(struct option_set *set, struct tunnel_values *v)
+static int cmd_tunnel_run(struct option_set *set, struct tunnel_values *v)
 {
 	json_auto_t *body = NULL;
 	struct running running = { 0 };
@@ -227,13 +229,13 @@ static int tunnel_run(struct option_set *set, struct tunnel_values *v)
 
 	if (v->action == ACTION_START) {
 		body = json_object();
-		code = make_body(set, v, body);
+		code = cmd_tunnel_make_body(set, v, body);
 	}
 	if (code != EXIT_CODE_OK)
 		return code;
 	code = running_open(&running, &v->running);
 	if (code == EXIT_CODE_OK)
-		code = tunnel_call(&running, v, body);
+		code = cmd_tunnel_call(&running, v, body);
 	running_close(&running);
 	return code;
 }
@@ -245,7 +247,7 @@ int cmd_tunnel(const struct program *program, int argc, char **argv)
 	int code;
 
 	if (usage_parse(&set, &tunnel_table, &values, argc, argv, &code))
-		code = tunnel_run(&set, &values);
+		code = cmd_tunnel_run(&set, &values);
 	option_values_clear(&tunnel_table, &values);
 	return code;
 }

@@ -51,7 +51,7 @@ int common_options_read_credential(const char *name, struct secret *secret)
 	return EXIT_CODE_FILE;
 }
 
-static int load_secret(struct option_set *set, struct common_values *values)
+static int common_options_load_secret(struct option_set *set, struct common_values *values)
 {
 	if (values->secret_file) {
 		if (option_set_source(set, "secret") == OPTION_FROM_ARG) {
@@ -83,7 +83,7 @@ int common_options_apply(struct option_set *set, struct common_values *values)
 {
 	int code = common_options_log_level(set, values->quiet, values->verbose);
 
-	return code == EXIT_CODE_OK ? load_secret(set, values) : code;
+	return code == EXIT_CODE_OK ? common_options_load_secret(set, values) : code;
 }
 
 void common_options_pool(const struct common_values *values, struct pump_pool_config *ret_config)

@@ -17,7 +17,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 
-static void decrefp(json_t **json)
+static void event_decrefp(json_t **json)
 {
 	json_decref(*json);
 }
@@ -42,8 +42,8 @@ static void event_put(const char *name, const json_t *event)
 
 void event_write(const char *name, const char *fmt, ...)
 {
-	_cleanup_(decrefp) json_t *event = NULL;
-	_cleanup_(decrefp) json_t *members = NULL;
+	_cleanup_(event_decrefp) json_t *event = NULL;
+	_cleanup_(event_decrefp) json_t *members = NULL;
 	json_error_t error;
 	va_list ap;
 

@@ -56,8 +56,8 @@ const struct option_def meta_man_options_options[META_OPTIONS_COUNT] = {
 	HELP,
 };
 
-static bool parse(const struct program *program, struct option_set *set, void *values, int argc,
-	char **argv, int *ret_code)
+static bool meta_parse(const struct program *program, struct option_set *set, void *values,
+	int argc, char **argv, int *ret_code)
 {
 	return usage_parse(
 		set, program_find(program, argv[0])->table, values, argc, argv, ret_code);
@@ -71,7 +71,7 @@ int meta_completion(const struct program *program, int argc, char **argv)
 	size_t count = 0;
 	int code;
 
-	if (!parse(program, &set, &values, argc, argv, &code))
+	if (!meta_parse(program, &set, &values, argc, argv, &code))
 		return code;
 	assert(program->count <= COMMANDS_MAX);
 	for (size_t i = 0; i < program->count; i++)
@@ -88,7 +88,7 @@ int meta_help(const struct program *program, int argc, char **argv)
 	struct option_set set;
 	int code;
 
-	if (!parse(program, &set, &values, argc, argv, &code))
+	if (!meta_parse(program, &set, &values, argc, argv, &code))
 		return code;
 	if (!values.command) {
 		program_write_help(program, stdout);
@@ -108,7 +108,7 @@ int meta_man_options(const struct program *program, int argc, char **argv)
 	struct option_set set;
 	int code;
 
-	if (!parse(program, &set, &values, argc, argv, &code))
+	if (!meta_parse(program, &set, &values, argc, argv, &code))
 		return code;
 	command = program_find(program, values.command);
 	if (!command)

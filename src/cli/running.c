@@ -14,7 +14,7 @@
 #include "cli/terminal.h"
 
 /* The port that the page and the API have; 0: it can't be read. */
-static uint16_t entry_port(const struct run_entry *entry)
+static uint16_t running_port(const struct run_entry *entry)
 {
 	const char *colon = strrchr(entry->url, ':');
 	uint16_t port = 0;
@@ -24,7 +24,7 @@ static uint16_t entry_port(const struct run_entry *entry)
 	return port;
 }
 
-static bool entry_fits(const struct run_entry *entry, const struct running_values *values)
+static bool running_fits(const struct run_entry *entry, const struct running_values *values)
 {
 	char resolved[PATH_MAX];
 	const char *path = values->path;
@@ -33,25 +33,25 @@ static bool entry_fits(const struct run_entry *entry, const struct running_value
 	if (path && realpath(path, resolved))
 		path = resolved;
 	return (!values->pid || (uint64_t)entry->pid == values->pid) &&
-	       (!values->http_port || entry_port(entry) == values->http_port) &&
+	       (!values->http_port || running_port(entry) == values->http_port) &&
 	       (!path || strcmp(entry->project, path) == 0);
 }
 
 /* How many are meant by `values`; *ret_index is the last of them. */
-static size_t count_fitting(
+static size_t running_count_fitting(
 	const struct run_list *list, const struct running_values *values, size_t *ret_index)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < list->count; i++)
-		if (entry_fits(&list->entries[i], values)) {
+		if (running_fits(&list->entries[i], values)) {
 			*ret_index = i;
 			count++;
 		}
 	return count;
 }
 
-static int fail_none(const struct running_values *values)
+static int running_fail_none(const struct running_values *values)
 {
 	if (values->pid || values->http_port)
 		terminal_error("no running application is the one that is named: 'wasmrun ps' "
@@ -65,17 +65,17 @@ static int fail_none(const struct running_values *values)
 }
 
 /* Those that `values` doesn't tell apart, each with what does. */
-static int fail_several(const struct run_list *list, const struct running_values *values)
+static int running_fail_several(const struct run_list *list, const struct running_values *values)
 {
 	terminal_error("several applications are running, name one with --http-port, --path or "
 		       "--pid:");
 	for (size_t i = 0; i < list->count; i++) {
 		const struct run_entry *entry = &list->entries[i];
 
-		if (!entry_fits(entry, values))
+		if (!running_fits(entry, values))
 			continue;
 		fprintf(stderr, "  --pid %d  --http-port %u  --path ", (int)entry->pid,
-			entry_port(entry));
+			running_port(entry));
 		(void)printable_write(stderr, entry->project, strlen(entry->project));
 		fputc('\n', stderr);
 	}
@@ -103,14 +103,14 @@ int running_find(struct running *running, const struct running_values *values)
 	if (code != EXIT_CODE_OK)
 		return code;
 	running->index = 0;
-	count = count_fitting(list, values, &running->index);
+	count = running_count_fitting(list, values, &running->index);
 	if (count == 0)
-		return fail_none(values);
+		return running_fail_none(values);
 	/* Where nothing is named, of several the one of the current folder. */
 	if (count > 1 && !values->path && !values->pid && !values->http_port &&
-		count_fitting(list, &here, &running->index) == 1)
+		running_count_fitting(list, &here, &running->index) == 1)
 		return EXIT_CODE_OK;
-	return count == 1 ? EXIT_CODE_OK : fail_several(list, values);
+	return count == 1 ? EXIT_CODE_OK : running_fail_several(list, values);
 }
 
 int running_open(struct running *running, const struct running_values *values)

@@ -26,7 +26,7 @@ static const int signal_numbers[RUNTIME_SIGNALS] = {
 	[RUNTIME_HUP] = SIGHUP,
 };
 
-static void on_signal(uv_signal_t *handle, int number)
+static void runtime_on_signal(uv_signal_t *handle, int number)
 {
 	struct runtime *rt = handle->data;
 	enum runtime_signal signal = (enum runtime_signal)(handle - rt->signals);
@@ -56,7 +56,7 @@ static int runtime_open_signals(struct runtime *rt)
 		if (r < 0)
 			return r;
 		rt->signals[i].data = rt;
-		r = uv_signal_start(&rt->signals[i], on_signal, signal_numbers[i]);
+		r = uv_signal_start(&rt->signals[i], runtime_on_signal, signal_numbers[i]);
 		if (r < 0)
 			return r;
 		/* Signals alone are no reason to go on. */
@@ -87,7 +87,7 @@ int runtime_listen_error(int error, const struct addr *addr, const char *option)
 	return EXIT_CODE_LISTEN;
 }
 
-static void on_metrics_closed(void *owner)
+static void runtime_on_metrics_closed(void *owner)
 {
 }
 
@@ -101,7 +101,7 @@ static int runtime_open_metrics(struct runtime *rt, const struct common_values *
 		return EXIT_CODE_OK;
 	host = host_of(HOST_ADDRESS_PORT, values->metrics);
 	rt->metrics.write = rt->handlers.write_metrics;
-	rt->metrics.closed = on_metrics_closed;
+	rt->metrics.closed = runtime_on_metrics_closed;
 	rt->metrics.owner = rt->handlers.owner;
 	r = metrics_server_open(&rt->metrics, &rt->loop, &host.addr);
 	if (r < 0)
@@ -151,7 +151,7 @@ int runtime_open(struct runtime *rt, const struct common_values *values,
 	return code;
 }
 
-static void on_handle_left(uv_handle_t *handle, void *owner)
+static void runtime_on_handle_left(uv_handle_t *handle, void *owner)
 {
 	*(bool *)owner = true;
 }
@@ -160,7 +160,7 @@ static bool runtime_has_handles(struct runtime *rt)
 {
 	bool left = false;
 
-	uv_walk(&rt->loop, on_handle_left, &left);
+	uv_walk(&rt->loop, runtime_on_handle_left, &left);
 	return left;
 }
 
@@ -168,7 +168,7 @@ int runtime_run(struct runtime *rt, const int *code)
 {
 	int r;
 
-	(void)uv_run(&rt->loop, UV_RUN_DEFAULT); /* until on_pool_closed() */
+	(void)uv_run(&rt->loop, UV_RUN_DEFAULT); /* until runtime_on_pool_closed() */
 	/* All of them are closing, so that no turn waits for anything. */
 	while (runtime_has_handles(rt))
 		(void)uv_run(&rt->loop, UV_RUN_ONCE);
@@ -182,7 +182,7 @@ int runtime_run(struct runtime *rt, const int *code)
 	return *code;
 }
 
-static void on_pool_closed(void *owner)
+static void runtime_on_pool_closed(void *owner)
 {
 	struct runtime *rt = owner;
 
@@ -201,7 +201,7 @@ void runtime_close(struct runtime *rt)
 		return;
 	rt->closing = true;
 	if (rt->pool)
-		pump_pool_close(rt->pool, on_pool_closed, rt);
+		pump_pool_close(rt->pool, runtime_on_pool_closed, rt);
 	else
-		on_pool_closed(rt);
+		runtime_on_pool_closed(rt);
 }

@@ -15,7 +15,7 @@
 #define COLOURS_OFF "\033[0m"
 
 /* How long the colour sequence at `text` is; 0: there is none. */
-static size_t colour_len(const char *text, size_t len)
+static size_t terminal_colour_len(const char *text, size_t len)
 {
 	size_t n = 2;
 
@@ -26,7 +26,7 @@ static size_t colour_len(const char *text, size_t len)
 	return n < len && text[n] == 'm' ? n + 1 : 0;
 }
 
-static bool wants_colours(FILE *out)
+static bool terminal_wants_colours(FILE *out)
 {
 	const char *no_color = getenv("NO_COLOR");
 	int fd = fileno(out);
@@ -43,8 +43,8 @@ void terminal_write_line(FILE *out, const char *text, size_t len)
 	if (len && text[len - 1] == '\r')
 		len--;
 	for (; len; text += n, len -= n) {
-		n = colour_len(text, len);
-		if (n && wants_colours(out)) {
+		n = terminal_colour_len(text, len);
+		if (n && terminal_wants_colours(out)) {
 			coloured = true;
 			(void)fwrite(text, 1, n, out);
 		} else if (!n) {

@@ -25,7 +25,7 @@ static void toml_file_freep(struct toml_file **file)
 }
 
 /* At most OPTION_FILE_MAX bytes; -EFBIG. */
-static int read_whole(const char *path, char **ret_text, size_t *ret_len)
+static int option_file_read(const char *path, char **ret_text, size_t *ret_len)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	_cleanup_(secret_freep) char *text = NULL;
@@ -53,7 +53,7 @@ static int read_whole(const char *path, char **ret_text, size_t *ret_len)
 }
 
 /* Why the entry is none that `def` could have, whatever its text; NULL: it may be one. */
-static const char *entry_refusal(const struct toml_entry *entry, const struct option_def *def)
+static const char *option_file_refusal(const struct toml_entry *entry, const struct option_def *def)
 {
 	if (!entry->text)
 		return "it is neither a text nor a whole number, true or false";
@@ -65,7 +65,7 @@ static const char *entry_refusal(const struct toml_entry *entry, const struct op
 	return NULL;
 }
 
-static int option_set_entry(struct option_set *set, const struct toml_entry *entry)
+static int option_file_take_entry(struct option_set *set, const struct toml_entry *entry)
 {
 	const struct option_origin origin = { OPTION_FROM_FILE, entry->line };
 	const struct option_def *def = option_find_key(set->table, entry->key);
@@ -77,7 +77,7 @@ static int option_set_entry(struct option_set *set, const struct toml_entry *ent
 		return option_set_fail(set, "%s:%" PRIu32 ": there is no key '%s'", set->file,
 			entry->line,
 			log_escape(shown, sizeof shown, entry->key, strlen(entry->key)));
-	why = entry_refusal(entry, def);
+	why = option_file_refusal(entry, def);
 	r = why ? option_set_refuse(set, def, entry->text, origin, why)
 		: option_set_take(set, def, entry->text, origin);
 	/* The option has a copy in pages of its own. */
@@ -93,7 +93,7 @@ int option_set_read_file(struct option_set *set, const char *path, struct toml_f
 	char why[TOML_WHY_MAX], shown[TOML_WHY_MAX];
 	uint32_t line;
 	size_t len = 0;
-	int r = read_whole(path, &text, &len);
+	int r = option_file_read(path, &text, &len);
 
 	if (r == -ENOENT) {
 		*ret_file = NULL;
@@ -108,7 +108,7 @@ int option_set_read_file(struct option_set *set, const char *path, struct toml_f
 		return option_set_fail(set, "%s:%" PRIu32 ": %s", path, line,
 			log_escape(shown, sizeof shown, why, strlen(why)));
 	for (size_t i = 0; r == 0 && i < toml_file_count(file); i++)
-		r = option_set_entry(set, toml_file_entry(file, i));
+		r = option_file_take_entry(set, toml_file_entry(file, i));
 	if (r == 0)
 		*ret_file = take_ptr(file);
 	return r;

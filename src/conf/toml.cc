@@ -24,13 +24,13 @@
 struct toml_surprise {
 };
 
-[[noreturn]] static void surprised()
+[[noreturn]] static void toml_surprised()
 {
 	throw toml_surprise();
 }
 
 #undef NDEBUG
-#define TOML_ASSERT(condition) ((condition) ? (void)0 : surprised())
+#define TOML_ASSERT(condition) ((condition) ? (void)0 : toml_surprised())
 
 #define TOML_EXCEPTIONS 1
 #define TOML_MAX_NESTED_VALUES 16
@@ -74,13 +74,13 @@ struct toml_file {
 	std::vector<toml_entry> entries;
 };
 
-static std::string &keep(toml_file *file, std::string text)
+static std::string &toml_keep(toml_file *file, std::string text)
 {
 	file->texts.push_back(std::move(text));
 	return file->texts.back();
 }
 
-static void add_value(toml_file *file, const char *key, const toml::node &node, bool element)
+static void toml_add_value(toml_file *file, const char *key, const toml::node &node, bool element)
 {
 	toml_entry entry = {};
 
@@ -98,7 +98,7 @@ static void add_value(toml_file *file, const char *key, const toml::node &node, 
 		file->entries.push_back(entry);
 		return;
 	}
-	std::string &kept = keep(file, std::move(text));
+	std::string &kept = toml_keep(file, std::move(text));
 	entry.text = kept.data();
 	entry.len = kept.size();
 	file->entries.push_back(entry);
@@ -108,7 +108,7 @@ static void add_value(toml_file *file, const char *key, const toml::node &node, 
  * The parser bounds the depth of values, but not that of dotted keys, and its recursion would use
  * up the stack. 0: it may read the text; else the line that has too many dots.
  */
-static uint32_t dotted_line(std::string_view text)
+static uint32_t toml_dotted_line(std::string_view text)
 {
 	uint32_t line = 1;
 	unsigned dots = 0;
@@ -125,7 +125,7 @@ static uint32_t dotted_line(std::string_view text)
 }
 
 /* What is deeper than any option is one entry, whose key nobody knows. */
-static void add_table(
+static void toml_add_table(
 	toml_file *file, const std::string &prefix, const toml::table &table, unsigned depth)
 {
 	for (const auto &[name, node] : table) {
@@ -134,22 +134,22 @@ static void add_table(
 		const auto *inner = node.as_table();
 
 		if (inner && depth < TOML_DEPTH_MAX) {
-			add_table(file, path + ".", *inner, depth + 1);
+			toml_add_table(file, path + ".", *inner, depth + 1);
 			continue;
 		}
-		const char *key = keep(file, std::move(path)).c_str();
+		const char *key = toml_keep(file, std::move(path)).c_str();
 		if (const auto *array = node.as_array())
 			for (const auto &element : *array)
-				add_value(file, key, element, true);
+				toml_add_value(file, key, element, true);
 		else
-			add_value(file, key, node, false);
+			toml_add_value(file, key, node, false);
 	}
 }
 
 int toml_file_parse(const char *text, size_t len, toml_file **ret_file, uint32_t *ret_line,
 	char ret_why[TOML_WHY_MAX])
 try {
-	const uint32_t dotted = dotted_line(std::string_view(text, len));
+	const uint32_t dotted = toml_dotted_line(std::string_view(text, len));
 
 	if (dotted) {
 		*ret_line = dotted;
@@ -159,7 +159,7 @@ try {
 	const toml::table table = toml::parse(std::string_view(text, len));
 	auto file = std::make_unique<toml_file>();
 
-	add_table(file.get(), "", table, 1);
+	toml_add_table(file.get(), "", table, 1);
 	*ret_file = file.release();
 	return 0;
 } catch (const toml::parse_error &error) {

@@ -47,7 +47,7 @@ struct exposure {
 	void *closed_owner;
 };
 
-static void wish_clear(struct exposure_wish *wish)
+static void exposure_wish_clear(struct exposure_wish *wish)
 {
 	secret_clear(&wish->secret);
 }
@@ -70,7 +70,7 @@ static bool exposure_is_active(const struct exposure *e)
 	       state == TUNNEL_RECONNECTING;
 }
 
-static bool supervisor_has_application(const struct supervisor *supervisor)
+static bool exposure_has_application(const struct supervisor *supervisor)
 {
 	struct supervisor_status status;
 
@@ -80,13 +80,13 @@ static bool supervisor_has_application(const struct supervisor *supervisor)
 	return status.state != SUPERVISOR_STOPPED && status.state != SUPERVISOR_FAILED;
 }
 
-static bool secret_equal(const struct secret *a, const struct secret *b)
+static bool exposure_same_secret(const struct secret *a, const struct secret *b)
 {
 	return a->set == b->set && a->len == b->len &&
 	       (a->len == 0 || memcmp(a->text, b->text, a->len) == 0);
 }
 
-static struct host server_parse(const char *text)
+static struct host exposure_server(const char *text)
 {
 	struct host server = host_of(HOST_ENDPOINT, text);
 
@@ -95,7 +95,7 @@ static struct host server_parse(const char *text)
 	return server;
 }
 
-static bool server_equal(const struct host *a, const struct host *b)
+static bool exposure_same_server(const struct host *a, const struct host *b)
 {
 	return strcasecmp(a->name, b->name) == 0 && a->port == b->port;
 }
@@ -110,13 +110,13 @@ static int exposure_complete(const struct exposure *e, const struct exposure_set
 	const struct os_run_config *config = e->config;
 	const char *server = settings->server ? settings->server : config->tunnel_server;
 	const struct secret *secret = settings->secret;
-	const struct host own = server_parse(config->tunnel_server);
+	const struct host own = exposure_server(config->tunnel_server);
 
-	ret_wish->server = server_parse(server);
+	ret_wish->server = exposure_server(server);
 	ret_wish->port = settings->port_set ? settings->port : (uint16_t)config->tunnel_port;
 	ret_wish->protocol = settings->protocol_set ? settings->protocol
 						    : (enum tunnel_protocol)config->tunnel_protocol;
-	if (!secret && server_equal(&ret_wish->server, &own))
+	if (!secret && exposure_same_server(&ret_wish->server, &own))
 		secret = &config->tunnel_secret;
 	if (!secret || !secret->set)
 		return 0;
@@ -131,14 +131,14 @@ static bool exposure_fits(const struct exposure *e, const struct exposure_settin
 	struct tunnel_status status;
 
 	tunnel_status(e->tunnel, &status);
-	if (settings->server && !server_equal(&wish->server, &now->server))
+	if (settings->server && !exposure_same_server(&wish->server, &now->server))
 		return false;
 	if (settings->port_set && wish->port != now->port &&
 		(!wish->port || wish->port != status.public_port))
 		return false;
 	if (settings->protocol_set && wish->protocol != now->protocol)
 		return false;
-	return !settings->secret || secret_equal(&wish->secret, &now->secret);
+	return !settings->secret || exposure_same_secret(&wish->secret, &now->secret);
 }
 
 static void exposure_free(struct exposure *e)
@@ -146,7 +146,7 @@ static void exposure_free(struct exposure *e)
 	void (*closed)(void *owner) = e->closed;
 	void *owner = e->closed_owner;
 
-	wish_clear(&e->wanted);
+	exposure_wish_clear(&e->wanted);
 	free(e);
 	closed(owner);
 }
@@ -157,17 +157,17 @@ static void exposure_release(struct exposure *e)
 		exposure_free(e);
 }
 
-static void on_tunnel_closed(void *owner)
+static void exposure_on_tunnel_closed(void *owner)
 {
 	exposure_release(owner);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void exposure_on_timer_closed(uv_handle_t *handle)
 {
 	exposure_release(container_of((uv_timer_t *)handle, struct exposure, timer));
 }
 
-static void on_state(
+static void exposure_on_state(
 	void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
 {
 	struct exposure *e = owner;
@@ -176,7 +176,7 @@ static void on_state(
 		e->events.state(e->events.owner, old, new_state, cause);
 }
 
-static void on_visit(void *owner, const struct tunnel_visit *visit)
+static void exposure_on_visit(void *owner, const struct tunnel_visit *visit)
 {
 	struct exposure *e = owner;
 
@@ -187,7 +187,9 @@ static void on_visit(void *owner, const struct tunnel_visit *visit)
 /* Replaces the tunnel by one with the settings of `wish`, which is taken over. */
 static int exposure_replace(struct exposure *e, struct exposure_wish *wish)
 {
-	const struct tunnel_events events = { .state = on_state, .visit = on_visit, .owner = e };
+	const struct tunnel_events events = {
+		.state = exposure_on_state, .visit = exposure_on_visit, .owner = e
+	};
 	struct supervisor_status app;
 	struct tunnel *tunnel;
 	int r;
@@ -211,10 +213,10 @@ static int exposure_replace(struct exposure *e, struct exposure_wish *wish)
 	if (r < 0)
 		return r;
 	if (e->tunnel)
-		tunnel_close(e->tunnel, on_tunnel_closed, e);
+		tunnel_close(e->tunnel, exposure_on_tunnel_closed, e);
 	e->tunnel = tunnel;
 	e->tunnels++;
-	wish_clear(&e->wanted);
+	exposure_wish_clear(&e->wanted);
 	e->wanted = *wish;
 	wish->secret = (struct secret){ 0 };
 	return 0;
@@ -242,7 +244,7 @@ int exposure_new(uv_loop_t *loop, struct pump_pool *pool, const struct os_run_co
 int exposure_start(struct exposure *e, const struct exposure_settings *settings)
 {
 	static const struct exposure_settings none;
-	_cleanup_(wish_clear) struct exposure_wish wish = { 0 };
+	_cleanup_(exposure_wish_clear) struct exposure_wish wish = { 0 };
 	int r;
 
 	if (!settings)
@@ -254,7 +256,7 @@ int exposure_start(struct exposure *e, const struct exposure_settings *settings)
 		if (!exposure_fits(e, settings, &wish))
 			return EXPOSURE_OTHER_SETTINGS;
 	} else {
-		if (!supervisor_has_application(e->supervisor))
+		if (!exposure_has_application(e->supervisor))
 			return EXPOSURE_NO_APPLICATION;
 		r = exposure_replace(e, &wish);
 		if (r != 0)
@@ -316,6 +318,6 @@ void exposure_close(struct exposure *e, void (*closed)(void *owner), void *owner
 	e->closed = closed;
 	e->closed_owner = owner;
 	if (e->tunnel)
-		tunnel_close(take_ptr(e->tunnel), on_tunnel_closed, e);
-	uv_close((uv_handle_t *)&e->timer, on_timer_closed);
+		tunnel_close(take_ptr(e->tunnel), exposure_on_tunnel_closed, e);
+	uv_close((uv_handle_t *)&e->timer, exposure_on_timer_closed);
 }

@@ -53,14 +53,14 @@ struct log_ring *log_ring_new(void)
 	return ring;
 }
 
-static struct slot *slot_of(const struct log_ring *ring, uint64_t seq)
+static struct slot *log_ring_slot(const struct log_ring *ring, uint64_t seq)
 {
 	return (struct slot *)&ring->slots[seq % LOG_RING_LINES];
 }
 
 static void log_ring_drop(struct log_ring *ring)
 {
-	struct slot *slot = slot_of(ring, ring->first++);
+	struct slot *slot = log_ring_slot(ring, ring->first++);
 
 	ring->bytes -= slot->len;
 	free(slot->text);
@@ -88,7 +88,7 @@ void log_ring_append(struct log_ring *ring, enum log_stream stream, const char *
 	while (ring->next - ring->first == LOG_RING_LINES ||
 		(ring->first < ring->next && ring->bytes + len > LOG_RING_BYTES))
 		log_ring_drop(ring);
-	slot = slot_of(ring, ring->next++);
+	slot = log_ring_slot(ring, ring->next++);
 	slot->text = malloc(len + 1);
 	if (!slot->text)
 		return;
@@ -118,7 +118,7 @@ uint64_t log_ring_next(const struct log_ring *ring)
 
 bool log_ring_get(const struct log_ring *ring, uint64_t seq, struct log_line *ret_line)
 {
-	const struct slot *slot = slot_of(ring, seq);
+	const struct slot *slot = log_ring_slot(ring, seq);
 
 	if (seq < ring->first || seq >= ring->next || !slot->text)
 		return false;

@@ -14,19 +14,19 @@
 #define LIGHT_ON_DARK "\x1b[97;40m" /* whatever the terminal's own colours are */
 #define COLOURS_OFF "\x1b[0m"
 
-static void code_freep(QRcode **code)
+static void qr_freep(QRcode **code)
 {
 	QRcode_free(*code);
 }
 
-static QRcode *encode(const char *text)
+static QRcode *qr_encode(const char *text)
 {
 	return QRcode_encodeString8bit(text, 0, QR_ECLEVEL_M);
 }
 
 int qr_write_svg(FILE *out, const char *text)
 {
-	_cleanup_(code_freep) QRcode *code = encode(text);
+	_cleanup_(qr_freep) QRcode *code = qr_encode(text);
 	int size;
 
 	if (!code)
@@ -46,7 +46,7 @@ int qr_write_svg(FILE *out, const char *text)
 }
 
 /* The quiet zone is light. */
-static bool module_is_light(const QRcode *code, int x, int y)
+static bool qr_is_light(const QRcode *code, int x, int y)
 {
 	if (x < 0 || y < 0 || x >= code->width || y >= code->width)
 		return true;
@@ -57,15 +57,14 @@ int qr_write_terminal(FILE *out, const char *text)
 {
 	/* By the upper and the lower module: dark is 0. */
 	static const char *const blocks[2][2] = { { " ", "▄" }, { "▀", "█" } };
-	_cleanup_(code_freep) QRcode *code = encode(text);
+	_cleanup_(qr_freep) QRcode *code = qr_encode(text);
 
 	if (!code)
 		return -errno;
 	for (int y = -MARGIN_TERMINAL; y < code->width + MARGIN_TERMINAL; y += 2) {
 		fputs(LIGHT_ON_DARK, out);
 		for (int x = -MARGIN_TERMINAL; x < code->width + MARGIN_TERMINAL; x++)
-			fputs(blocks[module_is_light(code, x, y)][module_is_light(code, x, y + 1)],
-				out);
+			fputs(blocks[qr_is_light(code, x, y)][qr_is_light(code, x, y + 1)], out);
 		fputs(COLOURS_OFF "\n", out);
 	}
 	return 0;

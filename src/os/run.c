@@ -34,14 +34,14 @@
 #include "os/run_file.h"
 #include "os/supervisor.h"
 
-static void run_tell(struct os_run *run, enum os_run_event event)
+static void os_run_tell(struct os_run *run, enum os_run_event event)
 {
 	run->events.happened(run->events.owner, event);
 }
 
 /* --- the application --- */
 
-static void on_run_line(void *owner, const struct log_line *line)
+static void os_run_on_line(void *owner, const struct log_line *line)
 {
 	struct os_run *run = owner;
 
@@ -51,7 +51,7 @@ static void on_run_line(void *owner, const struct log_line *line)
 }
 
 /* What is worth a line: the rest is seen with --verbose. */
-static void run_log_state(
+static void os_run_log_state(
 	enum supervisor_state state, const char *cause, const struct supervisor_status *app)
 {
 	if (state == SUPERVISOR_BUILDING)
@@ -62,7 +62,7 @@ static void run_log_state(
 		log_error("app", "%s", app->exit_reason);
 }
 
-static void run_expose(struct os_run *run)
+static void os_run_expose(struct os_run *run)
 {
 	int r = exposure_start(run->exposure, NULL);
 
@@ -72,7 +72,7 @@ static void run_expose(struct os_run *run)
 			r < 0 ? strerror(-r) : "there is no application");
 }
 
-static void on_app_state(
+static void os_run_on_app_state(
 	void *owner, enum supervisor_state old, enum supervisor_state new_state, const char *cause)
 {
 	struct os_run *run = owner;
@@ -83,22 +83,22 @@ static void on_app_state(
 	if (run->api)
 		api_app_changed(run->api, cause);
 	supervisor_status(run->supervisor, &app);
-	run_log_state(new_state, cause, &app);
+	os_run_log_state(new_state, cause, &app);
 	if (new_state == SUPERVISOR_FAILED && !run->ran) {
-		run_tell(run, run->config->watch ? OS_RUN_WAITS : OS_RUN_HOPELESS);
+		os_run_tell(run, run->config->watch ? OS_RUN_WAITS : OS_RUN_HOPELESS);
 		return;
 	}
 	if (new_state != SUPERVISOR_RUNNING)
 		return;
 	if (!run->ran) {
 		run->ran = true;
-		run_tell(run, OS_RUN_READY);
+		os_run_tell(run, OS_RUN_READY);
 	}
 	if (run->config->expose && !run->exposed)
-		run_expose(run);
+		os_run_expose(run);
 }
 
-static void on_app_next(void *owner, enum supervisor_next next, const char *cause)
+static void os_run_on_app_next(void *owner, enum supervisor_next next, const char *cause)
 {
 	struct os_run *run = owner;
 	struct supervisor_status app;
@@ -116,14 +116,14 @@ static void on_app_next(void *owner, enum supervisor_next next, const char *caus
 		log_info("app", "replaced: pid %d takes the connections from now on", (int)app.pid);
 }
 
-static void on_app_crashed(void *owner, const char *line)
+static void os_run_on_app_crashed(void *owner, const char *line)
 {
 	log_warn("app", "%s", line);
 }
 
 /* --- its public address --- */
 
-static void on_expired(uv_timer_t *timer)
+static void os_run_on_expired(uv_timer_t *timer)
 {
 	struct os_run *run = timer->data;
 
@@ -133,7 +133,7 @@ static void on_expired(uv_timer_t *timer)
 	exposure_stop(run->exposure);
 }
 
-static void on_exposure_state(
+static void os_run_on_exposure_state(
 	void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
 {
 	struct os_run *run = owner;
@@ -144,10 +144,10 @@ static void on_exposure_state(
 	if (run->api)
 		api_tunnel_changed(run->api, old, new_state, cause);
 	if (new_state == TUNNEL_CONNECTED && old == TUNNEL_CONNECTING) {
-		run_tell(run, OS_RUN_PUBLIC);
+		os_run_tell(run, OS_RUN_PUBLIC);
 		if (run->config->expire_ms)
 			(void)uv_timer_start(
-				&run->expire_timer, on_expired, run->config->expire_ms, 0);
+				&run->expire_timer, os_run_on_expired, run->config->expire_ms, 0);
 	}
 	if (new_state == TUNNEL_DISCONNECTED || new_state == TUNNEL_FAILED)
 		(void)uv_timer_stop(&run->expire_timer);
@@ -157,7 +157,7 @@ static void on_exposure_state(
 	log_error("tunnel", "%s", status.tunnel.error ? status.tunnel.error : cause);
 }
 
-static void on_exposure_visit(void *owner, const struct tunnel_visit *visit)
+static void os_run_on_exposure_visit(void *owner, const struct tunnel_visit *visit)
 {
 	struct os_run *run = owner;
 
@@ -167,7 +167,7 @@ static void on_exposure_visit(void *owner, const struct tunnel_visit *visit)
 
 /* --- opening --- */
 
-static int run_open_api(struct os_run *run, uv_loop_t *loop)
+static int os_run_open_api(struct os_run *run, uv_loop_t *loop)
 {
 	struct api_config config = {
 		.loop = loop,
@@ -182,7 +182,7 @@ static int run_open_api(struct os_run *run, uv_loop_t *loop)
 }
 
 /* By which `wasmrun tunnel` and others find us. All else works without it. */
-static void run_write_file(struct os_run *run)
+static void os_run_write_file(struct os_run *run)
 {
 	const char *url = api_url(run->api);
 	char base[ADDR_TEXT_MAX + sizeof "http://"], project[PATH_MAX];
@@ -214,13 +214,13 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 {
 	const struct supervisor_config supervisor = { .run = config, .open_files = open_files };
 	const struct supervisor_events app_events = {
-		.state = on_app_state,
-		.next = on_app_next,
-		.crashed = on_app_crashed,
+		.state = os_run_on_app_state,
+		.next = os_run_on_app_next,
+		.crashed = os_run_on_app_crashed,
 		.owner = run,
 	};
 	const struct exposure_events exposure_events = {
-		.state = on_exposure_state, .visit = on_exposure_visit, .owner = run
+		.state = os_run_on_exposure_state, .visit = os_run_on_exposure_visit, .owner = run
 	};
 
 	*run = (struct os_run){ .config = config, .events = *events };
@@ -230,7 +230,7 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	run->ring = log_ring_new();
 	if (!run->ring)
 		return OS_RUN_LOG;
-	log_ring_watch(run->ring, on_run_line, run);
+	log_ring_watch(run->ring, os_run_on_line, run);
 	*ret_error = supervisor_new(loop, &supervisor, run->ring, &app_events, &run->supervisor);
 	if (*ret_error < 0)
 		return OS_RUN_APPLICATION;
@@ -238,10 +238,10 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 		exposure_new(loop, pool, config, run->supervisor, &exposure_events, &run->exposure);
 	if (*ret_error < 0)
 		return OS_RUN_TUNNEL;
-	*ret_error = run_open_api(run, loop);
+	*ret_error = os_run_open_api(run, loop);
 	if (*ret_error < 0)
 		return OS_RUN_API;
-	run_write_file(run);
+	os_run_write_file(run);
 	return 0;
 }
 
@@ -258,46 +258,46 @@ void os_run_hurry(struct os_run *run)
 
 /* --- closing --- */
 
-static void on_expire_closed(uv_handle_t *handle)
+static void os_run_on_timer_closed(uv_handle_t *handle)
 {
-	run_tell(handle->data, OS_RUN_CLOSED);
+	os_run_tell(handle->data, OS_RUN_CLOSED);
 }
 
-static void on_supervisor_closed(void *owner)
+static void os_run_on_supervisor_closed(void *owner)
 {
 	struct os_run *run = owner;
 
 	run->supervisor = NULL;
-	uv_close((uv_handle_t *)&run->expire_timer, on_expire_closed);
+	uv_close((uv_handle_t *)&run->expire_timer, os_run_on_timer_closed);
 }
 
-static void run_close_supervisor(struct os_run *run)
+static void os_run_close_supervisor(struct os_run *run)
 {
-	supervisor_close(run->supervisor, on_supervisor_closed, run);
+	supervisor_close(run->supervisor, os_run_on_supervisor_closed, run);
 	/* The second call ends the application by force. */
 	if (run->hurry)
-		supervisor_close(run->supervisor, on_supervisor_closed, run);
+		supervisor_close(run->supervisor, os_run_on_supervisor_closed, run);
 }
 
-static void on_exposure_closed(void *owner)
+static void os_run_on_exposure_closed(void *owner)
 {
 	struct os_run *run = owner;
 
 	run->exposure = NULL;
-	run_close_supervisor(run);
+	os_run_close_supervisor(run);
 }
 
-static void on_api_closed(void *owner)
+static void os_run_on_api_closed(void *owner)
 {
 	struct os_run *run = owner;
 
 	run->api = NULL;
 	if (run->exposure)
-		exposure_close(run->exposure, on_exposure_closed, run);
+		exposure_close(run->exposure, os_run_on_exposure_closed, run);
 	else if (run->supervisor)
-		run_close_supervisor(run);
+		os_run_close_supervisor(run);
 	else
-		on_supervisor_closed(run);
+		os_run_on_supervisor_closed(run);
 }
 
 void os_run_close(struct os_run *run)
@@ -307,9 +307,9 @@ void os_run_close(struct os_run *run)
 	run->closing = true;
 	run->run_file = run_file_free(run->run_file);
 	if (run->api)
-		api_close(run->api, on_api_closed, run);
+		api_close(run->api, os_run_on_api_closed, run);
 	else
-		on_api_closed(run);
+		os_run_on_api_closed(run);
 }
 
 void os_run_close_now(struct os_run *run)
@@ -317,7 +317,7 @@ void os_run_close_now(struct os_run *run)
 	run->hurry = true;
 	os_run_close(run);
 	if (run->supervisor && !run->exposure)
-		supervisor_close(run->supervisor, on_supervisor_closed, run);
+		supervisor_close(run->supervisor, os_run_on_supervisor_closed, run);
 }
 
 void os_run_deinit(struct os_run *run)

@@ -34,7 +34,7 @@ struct run_file {
 
 /* --- the folder --- */
 
-static int folder_path(char ret_path[PATH_MAX])
+static int run_folder_path(char ret_path[PATH_MAX])
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	int n;
@@ -48,12 +48,12 @@ static int folder_path(char ret_path[PATH_MAX])
 }
 
 /* In /tmp anyone may have been faster: what is there counts only if it is ours alone. */
-static int folder_open(bool create, int *ret_fd)
+static int run_folder_open(bool create, int *ret_fd)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	char path[PATH_MAX];
 	struct stat st;
-	int r = folder_path(path);
+	int r = run_folder_path(path);
 
 	if (r < 0)
 		return r;
@@ -72,7 +72,7 @@ static int folder_open(bool create, int *ret_fd)
 
 /* --- the instance's own --- */
 
-static int file_write(int fd, const struct run_entry *entry)
+static int run_file_write(int fd, const struct run_entry *entry)
 {
 	json_auto_t *value = json_pack("{s:s, s:s, s:s, s:I}", "project", entry->project, "url",
 		entry->url, "token", entry->token, "pid", (json_int_t)entry->pid);
@@ -82,7 +82,7 @@ static int file_write(int fd, const struct run_entry *entry)
 	return json_dumpfd(value, fd, JSON_COMPACT) < 0 ? -EIO : 0;
 }
 
-static int file_create(struct run_file *file, const struct run_entry *entry)
+static int run_file_create(struct run_file *file, const struct run_entry *entry)
 {
 	char hidden[NAME_MAX_LEN + 1];
 	int r;
@@ -91,7 +91,7 @@ static int file_create(struct run_file *file, const struct run_entry *entry)
 	file->fd = openat(file->folder, hidden, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (file->fd < 0)
 		return -errno;
-	r = flock(file->fd, LOCK_EX | LOCK_NB) < 0 ? -errno : file_write(file->fd, entry);
+	r = flock(file->fd, LOCK_EX | LOCK_NB) < 0 ? -errno : run_file_write(file->fd, entry);
 	if (r == 0 && renameat(file->folder, hidden, file->folder, file->name) < 0)
 		r = -errno;
 	if (r < 0)
@@ -99,22 +99,22 @@ static int file_create(struct run_file *file, const struct run_entry *entry)
 	return r;
 }
 
-static void file_close(struct run_file *file)
+static void run_file_close(struct run_file *file)
 {
 	fd_close(file->fd);
 	fd_close(file->folder);
 	free(file);
 }
 
-static void file_closep(struct run_file **file)
+static void run_file_closep(struct run_file **file)
 {
 	if (*file)
-		file_close(*file);
+		run_file_close(*file);
 }
 
 int run_file_new(const struct run_entry *entry, struct run_file **ret_file)
 {
-	_cleanup_(file_closep) struct run_file *file = calloc(1, sizeof(*file));
+	_cleanup_(run_file_closep) struct run_file *file = calloc(1, sizeof(*file));
 	struct uuid uuid;
 	int r;
 
@@ -123,12 +123,12 @@ int run_file_new(const struct run_entry *entry, struct run_file **ret_file)
 	file->folder = file->fd = -1;
 	r = uuid_random(&uuid);
 	if (r == 0)
-		r = folder_open(true, &file->folder);
+		r = run_folder_open(true, &file->folder);
 	if (r < 0)
 		return r;
 	uuid_format(&uuid, file->name);
 	memcpy(file->name + UUID_TEXT_LEN, SUFFIX, sizeof SUFFIX);
-	r = file_create(file, entry);
+	r = run_file_create(file, entry);
 	if (r < 0)
 		return r;
 	*ret_file = take_ptr(file);
@@ -140,13 +140,13 @@ struct run_file *run_file_free(struct run_file *file)
 	if (!file)
 		return NULL;
 	(void)unlinkat(file->folder, file->name, 0);
-	file_close(file);
+	run_file_close(file);
 	return NULL;
 }
 
 /* --- everybody's --- */
 
-static bool is_locked(int fd)
+static bool run_file_is_locked(int fd)
 {
 	if (flock(fd, LOCK_SH | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK;
@@ -155,7 +155,7 @@ static bool is_locked(int fd)
 }
 
 /* Adds nothing when the file is none of ours, or can't be read. */
-static void list_add(struct run_list *list, int *fd)
+static void run_list_add(struct run_list *list, int *fd)
 {
 	json_auto_t *value = NULL;
 	struct run_entry *entry = &list->entries[list->count];
@@ -175,7 +175,7 @@ static void list_add(struct run_list *list, int *fd)
 	list->fds[list->count++] = take_fd(fd);
 }
 
-static void list_look_at(struct run_list *list, int folder, const char *name)
+static void run_list_look_at(struct run_list *list, int folder, const char *name)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	size_t len = strlen(name);
@@ -185,8 +185,8 @@ static void list_look_at(struct run_list *list, int folder, const char *name)
 	fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (is_locked(fd))
-		list_add(list, &fd);
+	if (run_file_is_locked(fd))
+		run_list_add(list, &fd);
 	else
 		(void)unlinkat(folder, name, 0);
 }
@@ -199,7 +199,7 @@ int run_list_read(struct run_list *ret_list)
 	DIR *dir;
 
 	ret_list->count = 0;
-	r = folder_open(false, &folder);
+	r = run_folder_open(false, &folder);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	fd = fcntl(folder, F_DUPFD_CLOEXEC, 0);
@@ -212,7 +212,7 @@ int run_list_read(struct run_list *ret_list)
 		return r;
 	}
 	while (ret_list->count < RUN_LIST_MAX && (file = readdir(dir)))
-		list_look_at(ret_list, folder, file->d_name);
+		run_list_look_at(ret_list, folder, file->d_name);
 	(void)closedir(dir);
 	return 0;
 }
@@ -234,7 +234,7 @@ int run_list_open_process(const struct run_list *list, size_t index, int *ret_pi
 	if (pidfd < 0)
 		return -errno;
 	/* The lock is still held: the process that holds it has had its pid all the time. */
-	if (!is_locked(list->fds[index])) {
+	if (!run_file_is_locked(list->fds[index])) {
 		fd_close(pidfd);
 		return -ESRCH;
 	}
