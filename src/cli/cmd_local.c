@@ -23,9 +23,8 @@
 #include "net/host.h"
 #include "net/pump_metrics.h"
 #include "net/pump_pool.h"
+#include "proto/handshake.h"
 #include "tunnel/tunnel.h"
-
-#define CONTROL_PORT_TEXT "7835"
 
 struct local_values {
 	struct common_values common;
@@ -53,7 +52,7 @@ static const struct option_def local_options[] = {
 		.value_name = "PORT",
 		.min = 1,
 		.max = UINT16_MAX,
-		.fallback = CONTROL_PORT_TEXT,
+		.fallback = TEXT_OF(CONTROL_PORT),
 		.help = "Control port of the remote server, where --to names none",
 		.offset = offsetof(struct local_values, control_port) },
 	COMMON_DATA_PATH,

@@ -10,7 +10,6 @@
 #include "conf/option.h"
 
 #define UNKNOWN "-"
-#define CONNECTED "Connected" /* what the API calls it */
 
 static const struct option_def ps_options[] = {
 	RUNNING_HELP,
@@ -51,10 +50,9 @@ static json_t *ps_member(json_t *object, const char *key)
 /* An address that can be visited now: while it reconnects the API says what it had. */
 static json_t *ps_public_url(json_t *tunnel)
 {
-	const char *status = json_string_value(json_object_get(tunnel, "status"));
-
-	return status && strcmp(status, CONNECTED) == 0 ? ps_member(tunnel, "public_url")
-							: json_null();
+	return running_tunnel_is(json_object_get(tunnel, "status"), TUNNEL_CONNECTED)
+		       ? ps_member(tunnel, "public_url")
+		       : json_null();
 }
 
 static json_t *ps_describe(const struct run_entry *entry)
@@ -77,15 +75,16 @@ static void ps_write_column(const json_t *value, int width)
 	printf("%*s", columns < (size_t)width ? width - (int)columns + 2 : 2, "");
 }
 
-/* The address, or why there is none: who has never asked for one is told nothing. */
+/* The address, or why there is none. Nothing where nobody has asked for one. */
 static json_t *ps_public_column(json_t *instance)
 {
-	json_t *tunnel = json_object_get(instance, "tunnel");
-	const char *status = json_string_value(tunnel);
+	json_t *status = json_object_get(instance, "tunnel");
 
-	if (!status || strcmp(status, "Not started") == 0 || strcmp(status, "Disconnected") == 0)
+	if (running_tunnel_is(status, TUNNEL_NOT_STARTED) ||
+		running_tunnel_is(status, TUNNEL_DISCONNECTED))
 		return NULL;
-	return strcmp(status, CONNECTED) == 0 ? json_object_get(instance, "public_url") : tunnel;
+	return running_tunnel_is(status, TUNNEL_CONNECTED) ? json_object_get(instance, "public_url")
+							   : status;
 }
 
 static void ps_write_row(json_t *instance)

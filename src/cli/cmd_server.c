@@ -24,6 +24,7 @@
 #include "net/host.h"
 #include "net/listener.h"
 #include "net/pump_pool.h"
+#include "proto/handshake.h"
 #include "relay/conn_log.h"
 #include "relay/relay.h"
 
@@ -75,7 +76,7 @@ static const struct option_def server_options[] = {
 		.type = OPTION_NUMBER,
 		.value_name = "PORT",
 		.max = UINT16_MAX,
-		.fallback = "7835",
+		.fallback = TEXT_OF(CONTROL_PORT),
 		.help = "Port that clients connect to; 0 is the kernel's choice",
 		.offset = offsetof(struct server_values, control_port) },
 	COMMON_DATA_PATH,

@@ -173,7 +173,7 @@ static void cmd_tunnel_write_pair(
 static void cmd_tunnel_write_status(json_t *answer)
 {
 	json_t *status = json_object_get(answer, "status");
-	bool live = json_is_string(status) && strcmp(json_string_value(status), "Connected") == 0;
+	bool live = running_tunnel_is(status, TUNNEL_CONNECTED);
 
 	cmd_tunnel_write_text("status:", status);
 	/* While it reconnects the API says what it had, which nobody can reach now. */

@@ -128,6 +128,12 @@ void running_close(struct running *running)
 	run_list_deinit(&running->list);
 }
 
+bool running_tunnel_is(const json_t *status, enum tunnel_state state)
+{
+	return json_is_string(status) &&
+	       strcmp(json_string_value(status), tunnel_state_name(state)) == 0;
+}
+
 void running_write_json(json_t *value)
 {
 	(void)json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);

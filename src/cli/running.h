@@ -14,6 +14,7 @@
 
 #include "cli/api_client.h"
 #include "os/run_file.h"
+#include "tunnel/state.h"
 
 struct running_values {
 	const char *path;
@@ -67,6 +68,9 @@ int running_find(struct running *running, const struct running_values *values);
 /* The same, with a client for its API. */
 int running_open(struct running *running, const struct running_values *values);
 void running_close(struct running *running);
+
+/* Whether `status`, a text of the API's or none, is the word of that state. */
+bool running_tunnel_is(const json_t *status, enum tunnel_state state);
 
 /* One object on one line of standard output. */
 void running_write_json(json_t *value);

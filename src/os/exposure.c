@@ -18,8 +18,8 @@
 #include "net/pump_pool.h"
 #include "os/run_config.h"
 #include "os/supervisor.h"
+#include "proto/handshake.h"
 
-#define CONTROL_PORT 7835 /* where the server names none */
 #define RECONNECT_TIMEOUT_MS (3600U * 1000)
 
 /* The settings of one start, complete. */

@@ -16,6 +16,7 @@
 #include "conf/toml.h"
 #include "net/host.h"
 #include "os/run_check.h"
+#include "proto/handshake.h"
 #include "serve/field.h"
 #include "tunnel/tunnel.h"
 
@@ -192,7 +193,7 @@ static const struct option_def os_options[] = {
 		.check = host_check,
 		.form = HOST_ENDPOINT,
 		.key = "os.tunnel_server",
-		.fallback = "bore.pub:7835",
+		.fallback = "bore.pub:" TEXT_OF(CONTROL_PORT),
 		.help = "The bore server that gives the public address",
 		.offset = offsetof(struct os_run_config, tunnel_server) },
 	{ .name = "verbose",

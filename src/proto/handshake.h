@@ -7,6 +7,7 @@
 #ifndef PROTO_HANDSHAKE_H
 #define PROTO_HANDSHAKE_H
 
+#define CONTROL_PORT 7835         /* of a relay, where nobody says another one; as stock */
 #define HANDSHAKE_TIMEOUT_MS 3000 /* as stock: for the first message of either side */
 #define HANDSHAKE_CHALLENGE_WAIT_MS                                  \
 	100 /* a server with a secret waits so long for a first byte \

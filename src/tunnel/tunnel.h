@@ -30,7 +30,7 @@ extern const char *const tunnel_protocol_names[];
 /* Copied by tunnel_new(), texts and secret included. */
 struct tunnel_config {
 	const char *relay_host;
-	uint16_t relay_port; /* 7835 */
+	uint16_t relay_port;
 	const char *local_host;
 	uint16_t local_port;
 	uint16_t port; /* wanted public port, 0: any */
