@@ -12,11 +12,13 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import netns  # noqa: E402
+from harness import fixtures  # noqa: E402
 from harness.guests import Guests, Run  # noqa: E402
-from harness.lab import OURS, Lab  # noqa: E402
+from harness.lab import OURS  # noqa: E402
 from harness.wait import SANITIZER  # noqa: E402
 from harness.wasmrun import build_hello, run_os  # noqa: E402
+
+lab, net = fixtures.lab, fixtures.net
 
 
 def pytest_addoption(parser):
@@ -61,17 +63,6 @@ def run(tmp_path):
     assert not reports, "\n".join(reports)
 
 
-@pytest.fixture
-def lab(tmp_path, request):
-    lab = Lab(tmp_path)
-    yield lab
-    reports = lab.close()
-    failed = getattr(request.node, "failed", False) or reports
-    if failed:
-        request.node.add_report_section("teardown", "logs", f"{tmp_path}: {', '.join(sorted(os.listdir(tmp_path)))}")
-    assert not reports, "\n".join(reports[:10])
-
-
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
@@ -82,12 +73,6 @@ def pytest_runtest_makereport(item, call):
         for log in sorted(folder.glob("*.log")) if folder else ():
             tail = log.read_text(errors="replace").splitlines()[-30:]
             report.sections.append((f"last lines of {log}", "\n".join(tail)))
-
-
-@pytest.fixture
-def net():
-    with netns.star() as star:
-        yield star
 
 
 @pytest.fixture(scope="session")
