@@ -61,29 +61,24 @@ static void test_bulk_both_ways(void **state)
 /* Bulk turns a direction to splicing, small messages turn it back; the stream must not notice. */
 static void test_small_and_bulk_in_turn(void **state)
 {
-	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l = link_begin(pool_of(.mode = test_mode(state)), 0);
 
-	link_open(f, &l, 0);
-	link_add(&l, NULL, NULL);
 	for (uint64_t round = 0; round < 8; round++) {
 		struct talker bulk = {
-			.fd = l.app, .seed = round, .len = BULK_BYTES / 8, .write = true
+			.fd = l->app, .seed = round, .len = BULK_BYTES / 8, .write = true
 		};
 
 		for (uint64_t i = 0; i < 200; i++)
-			assert_ping_pong(&l, 1000 * round + i);
+			assert_ping_pong(l, 1000 * round + i);
 		talker_start(&bulk);
-		assert_true(stream_read(l.visitor, round, bulk.len));
+		assert_true(stream_read(l->visitor, round, bulk.len));
 		assert_true(talker_join(&bulk));
 	}
-	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
-	assert_int_equal(shutdown(l.app, SHUT_WR), 0);
-	link_wait(&l);
-	assert_closed(&l, 8 * 200 * MESSAGE_BYTES, 8 * 200 * MESSAGE_BYTES + BULK_BYTES);
-	link_close(&l);
-	fixture_free(f);
+	assert_int_equal(shutdown(l->visitor, SHUT_WR), 0);
+	assert_int_equal(shutdown(l->app, SHUT_WR), 0);
+	link_wait(l);
+	assert_closed(l, 8 * 200 * MESSAGE_BYTES, 8 * 200 * MESSAGE_BYTES + BULK_BYTES);
+	link_end(l);
 }
 
 /* Bytes that came behind the handshake go first, even when the source has already ended. */
@@ -113,18 +108,13 @@ static void test_early_bytes_and_eof(void **state)
 
 static void run_half_close(enum pump_mode mode, enum pump_side first)
 {
-	const struct pump_pool_config config = {
-		.workers = 1, .mode = mode, .half_close_timeout_ms = FIXTURE_DEADLINE_MS
-	};
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l =
+		link_begin(pool_of(.mode = mode, .half_close_timeout_ms = FIXTURE_DEADLINE_MS), 0);
 	int closer, other;
 	char byte;
 
-	link_open(f, &l, 0);
-	closer = first == PUMP_OUTER ? l.visitor : l.app;
-	other = first == PUMP_OUTER ? l.app : l.visitor;
-	link_add(&l, NULL, NULL);
+	closer = first == PUMP_OUTER ? l->visitor : l->app;
+	other = first == PUMP_OUTER ? l->app : l->visitor;
 	assert_true(stream_write(closer, 1, 100000));
 	assert_int_equal(shutdown(closer, SHUT_WR), 0);
 	assert_true(stream_read(other, 1, 100000));
@@ -136,13 +126,11 @@ static void run_half_close(enum pump_mode mode, enum pump_side first)
 	talker_start(&answer);
 	assert_true(stream_read(closer, 2, BULK_BYTES));
 	assert_true(talker_join(&answer));
-	assert_false(l.done);
+	assert_false(l->done);
 	assert_int_equal(shutdown(other, SHUT_WR), 0);
 	assert_int_equal(recv(closer, &byte, 1, 0), 0);
-	link_wait(&l);
-	assert_int_equal(l.result.end, PUMP_END_CLOSED);
-	link_close(&l);
-	fixture_free(f);
+	link_await_end(l, PUMP_END_CLOSED);
+	link_end(l);
 }
 
 static void test_half_close_by_visitor(void **state)
@@ -171,32 +159,25 @@ static void wait_held(struct fixture *f)
  * lost. */
 static void test_slow_reader(void **state)
 {
-	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
-	struct fixture *f = fixture_new(&config);
-	struct link l;
-
-	link_open(f, &l, 16384);
-
+	struct link *l = link_begin(pool_of(.mode = test_mode(state)), 16384);
 	struct talker bulk = {
-		.fd = l.app, .seed = 7, .len = BULK_BYTES / 4, .write = true, .until_eof = true
+		.fd = l->app, .seed = 7, .len = BULK_BYTES / 4, .write = true, .until_eof = true
 	};
 
-	link_add(&l, NULL, NULL);
 	talker_start(&bulk);
-	link_wait_bytes(&l, PUMP_INNER, 16384);
+	link_wait_bytes(l, PUMP_INNER, 16384);
 	for (uint64_t i = 0; i < 100; i++) {
-		assert_true(stream_write(l.visitor, i, MESSAGE_BYTES));
-		assert_true(stream_read(l.app, i, MESSAGE_BYTES));
+		assert_true(stream_write(l->visitor, i, MESSAGE_BYTES));
+		assert_true(stream_read(l->app, i, MESSAGE_BYTES));
 	}
-	if (config.mode == PUMP_COPY)
-		wait_held(f);
-	assert_true(stream_read(l.visitor, 7, bulk.len));
+	if (test_mode(state) == PUMP_COPY)
+		wait_held(l->fixture);
+	assert_true(stream_read(l->visitor, 7, bulk.len));
 	assert_true(talker_join(&bulk));
-	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
-	link_wait(&l);
-	assert_closed(&l, 100 * MESSAGE_BYTES, bulk.len);
-	link_close(&l);
-	fixture_free(f);
+	assert_int_equal(shutdown(l->visitor, SHUT_WR), 0);
+	link_wait(l);
+	assert_closed(l, 100 * MESSAGE_BYTES, bulk.len);
+	link_end(l);
 }
 
 /*

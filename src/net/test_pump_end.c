@@ -35,72 +35,52 @@ static void assert_reset(int fd)
 /* The application answers, never reads, and closes: its kernel makes a reset of that. */
 static void test_close_with_unread_input_loses_nothing(void **state)
 {
-	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l = link_begin(pool_of(.mode = test_mode(state)), 0);
+	struct talker reader = { .fd = l->visitor, .seed = 5, .len = APP_BYTES };
 
-	link_open(f, &l, 0);
-
-	struct talker reader = { .fd = l.visitor, .seed = 5, .len = APP_BYTES };
-
-	link_add(&l, NULL, NULL);
-	assert_true(stream_write(l.visitor, 1, 1000));
-	link_wait_bytes(&l, PUMP_OUTER, 1000);
+	assert_true(stream_write(l->visitor, 1, 1000));
+	link_wait_bytes(l, PUMP_OUTER, 1000);
 	talker_start(&reader);
-	assert_true(stream_write(l.app, 5, APP_BYTES));
-	wait_acknowledged(l.app);
-	l.app = fd_close(l.app);
-	link_wait(&l);
+	assert_true(stream_write(l->app, 5, APP_BYTES));
+	wait_acknowledged(l->app);
+	l->app = fd_close(l->app);
+	link_wait(l);
 	assert_true(talker_join(&reader));
-	assert_reset(l.visitor);
-	assert_int_equal(l.result.end, PUMP_END_RESET);
-	assert_int_equal(l.result.side, PUMP_INNER);
-	assert_int_equal(l.result.error, ECONNRESET);
-	assert_int_equal(l.result.bytes[PUMP_INNER], APP_BYTES);
-	link_close(&l);
-	fixture_free(f);
+	assert_reset(l->visitor);
+	assert_int_equal(l->result.end, PUMP_END_RESET);
+	assert_int_equal(l->result.side, PUMP_INNER);
+	assert_int_equal(l->result.error, ECONNRESET);
+	assert_int_equal(l->result.bytes[PUMP_INNER], APP_BYTES);
+	link_end(l);
 }
 
 /* The reset comes while nobody reads: what is in the pump's hands waits for the reader. */
 static void test_reset_behind_stopped_reader(void **state)
 {
-	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
-	struct fixture *f = fixture_new(&config);
+	struct link *l = link_begin(pool_of(.mode = test_mode(state)), 65536);
 	const uint32_t len = STUCK_BYTES;
-	struct link l;
 
-	link_open(f, &l, 65536);
-	link_add(&l, NULL, NULL);
-	assert_true(stream_write(l.app, 5, len));
-	wait_acknowledged(l.app);
-	reset_fd(&l.app);
-	assert_true(stream_read(l.visitor, 5, len));
-	assert_reset(l.visitor);
-	link_wait(&l);
-	assert_int_equal(l.result.bytes[PUMP_INNER], len);
-	assert_int_equal(l.result.end, PUMP_END_RESET);
-	assert_int_equal(l.result.side, PUMP_INNER);
-	link_close(&l);
-	fixture_free(f);
+	assert_true(stream_write(l->app, 5, len));
+	wait_acknowledged(l->app);
+	reset_fd(&l->app);
+	assert_true(stream_read(l->visitor, 5, len));
+	assert_reset(l->visitor);
+	link_await_reset(l, PUMP_INNER);
+	assert_int_equal(l->result.bytes[PUMP_INNER], len);
+	link_end(l);
 }
 
 /* A reader that never comes back doesn't keep the rest for ever. */
 static void test_reset_with_no_reader_ends(void **state)
 {
-	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l = link_begin(pool_of(.mode = test_mode(state)), 65536);
 
-	link_open(f, &l, 65536);
-	link_add(&l, NULL, NULL);
-	assert_true(stream_write(l.app, 5, STUCK_BYTES));
-	wait_acknowledged(l.app);
-	reset_fd(&l.app);
-	link_wait(&l);
-	assert_int_equal(l.result.end, PUMP_END_RESET);
-	assert_true(l.result.duration_ms >= 5000);
-	link_close(&l);
-	fixture_free(f);
+	assert_true(stream_write(l->app, 5, STUCK_BYTES));
+	wait_acknowledged(l->app);
+	reset_fd(&l->app);
+	link_await_end(l, PUMP_END_RESET);
+	assert_true(l->result.duration_ms >= 5000);
+	link_end(l);
 }
 
 /*
@@ -109,133 +89,90 @@ static void test_reset_with_no_reader_ends(void **state)
  */
 static void test_reset_behind_full_reader_ends(void **state)
 {
-	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l = link_begin(pool_of(.mode = test_mode(state)), 65536);
 	static const char data[4096];
 	struct pollfd room = { .events = POLLOUT };
 
-	link_open(f, &l, 65536);
-	link_add(&l, NULL, NULL);
-	room.fd = l.app;
+	room.fd = l->app;
 	/* Until everything on the way is full. */
 	while (poll(&room, 1, 200) == 1)
-		assert_true(send(l.app, data, sizeof(data), MSG_DONTWAIT | MSG_NOSIGNAL) > 0);
-	reset_fd(&l.app);
-	link_wait(&l);
-	assert_int_equal(l.result.end, PUMP_END_RESET);
-	assert_int_equal(l.result.side, PUMP_INNER);
-	link_close(&l);
-	fixture_free(f);
+		assert_true(send(l->app, data, sizeof(data), MSG_DONTWAIT | MSG_NOSIGNAL) > 0);
+	reset_fd(&l->app);
+	link_await_reset(l, PUMP_INNER);
+	link_end(l);
 }
 
 /* The visitor goes away in the middle of an answer: the application hears of it as a reset. */
 static void test_reset_by_reader(void **state)
 {
-	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l = link_begin(pool_of(.mode = test_mode(state)), 0);
+	struct talker writer = { .fd = l->app, .seed = 5, .len = (size_t)1 << 40, .write = true };
 
-	link_open(f, &l, 0);
-
-	struct talker writer = { .fd = l.app, .seed = 5, .len = (size_t)1 << 40, .write = true };
-
-	link_add(&l, NULL, NULL);
 	talker_start(&writer);
-	assert_true(stream_read(l.visitor, 5, 1000000));
-	reset_fd(&l.visitor);
-	link_wait(&l);
+	assert_true(stream_read(l->visitor, 5, 1000000));
+	reset_fd(&l->visitor);
+	link_wait(l);
 	assert_false(talker_join(&writer));
-	assert_int_equal(l.result.end, PUMP_END_RESET);
-	assert_int_equal(l.result.side, PUMP_OUTER);
-	link_close(&l);
-	fixture_free(f);
+	assert_int_equal(l->result.end, PUMP_END_RESET);
+	assert_int_equal(l->result.side, PUMP_OUTER);
+	link_end(l);
 }
 
 /* A side that has sent its FIN can still be reset, while nothing is read from it any more. */
 static void test_reset_after_half_close(void **state)
 {
-	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l = link_begin(pool_of(.mode = test_mode(state)), 0);
 	char byte;
 
-	link_open(f, &l, 0);
-	link_add(&l, NULL, NULL);
-	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
-	assert_int_equal(recv(l.app, &byte, 1, 0), 0);
-	assert_false(l.done);
-	reset_fd(&l.visitor);
-	link_wait(&l);
-	assert_int_equal(l.result.end, PUMP_END_RESET);
-	assert_int_equal(l.result.side, PUMP_OUTER);
-	link_close(&l);
-	fixture_free(f);
+	assert_int_equal(shutdown(l->visitor, SHUT_WR), 0);
+	assert_int_equal(recv(l->app, &byte, 1, 0), 0);
+	assert_false(l->done);
+	reset_fd(&l->visitor);
+	link_await_reset(l, PUMP_OUTER);
+	link_end(l);
 }
 
 /* An answer that our timer cuts must not look whole. */
 static void test_half_close_timeout_resets(void **state)
 {
-	const struct pump_pool_config config = {
-		.workers = 1, .mode = test_mode(state), .half_close_timeout_ms = 100
-	};
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l =
+		link_begin(pool_of(.mode = test_mode(state), .half_close_timeout_ms = 100), 0);
 	char byte;
 
-	link_open(f, &l, 0);
-	link_add(&l, NULL, NULL);
-	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
-	link_wait(&l);
-	assert_int_equal(l.result.end, PUMP_END_HALF_CLOSED);
-	assert_true(l.result.duration_ms >= 100);
-	assert_reset(l.visitor);
+	assert_int_equal(shutdown(l->visitor, SHUT_WR), 0);
+	link_await_end(l, PUMP_END_HALF_CLOSED);
+	assert_true(l->result.duration_ms >= 100);
+	assert_reset(l->visitor);
 	/* Its FIN has come before, and hides the error from who reads. */
-	assert_int_equal(recv(l.app, &byte, 1, 0), 0);
-	assert_int_equal(socket_error(l.app), EPIPE);
-	link_close(&l);
-	fixture_free(f);
+	assert_int_equal(recv(l->app, &byte, 1, 0), 0);
+	assert_int_equal(socket_error(l->app), EPIPE);
+	link_end(l);
 }
 
 static void test_idle_timeout(void **state)
 {
-	const struct pump_pool_config config = {
-		.workers = 1, .mode = test_mode(state), .idle_timeout_ms = 100
-	};
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l = link_begin(pool_of(.mode = test_mode(state), .idle_timeout_ms = 100), 0);
 
-	link_open(f, &l, 0);
-	link_add(&l, NULL, NULL);
-	link_wait(&l);
-	assert_int_equal(l.result.end, PUMP_END_IDLE);
-	assert_true(l.result.duration_ms >= 100);
-	assert_reset(l.visitor);
-	assert_reset(l.app);
-	link_close(&l);
-	fixture_free(f);
+	link_await_end(l, PUMP_END_IDLE);
+	assert_true(l->result.duration_ms >= 100);
+	assert_reset(l->visitor);
+	assert_reset(l->app);
+	link_end(l);
 }
 
 static void test_abort(void **state)
 {
-	const struct pump_pool_config config = { .workers = 1, .mode = test_mode(state) };
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l = link_begin(pool_of(.mode = test_mode(state)), 0);
+	struct talker writer = { .fd = l->app, .seed = 5, .len = (size_t)1 << 40, .write = true };
 
-	link_open(f, &l, 0);
-
-	struct talker writer = { .fd = l.app, .seed = 5, .len = (size_t)1 << 40, .write = true };
-
-	link_add(&l, NULL, NULL);
 	talker_start(&writer);
-	link_wait_bytes(&l, PUMP_INNER, 100000);
-	pump_abort(f->pool, l.pump);
-	pump_abort(f->pool, l.pump);
-	link_wait(&l);
+	link_wait_bytes(l, PUMP_INNER, 100000);
+	pump_abort(l->fixture->pool, l->pump);
+	pump_abort(l->fixture->pool, l->pump);
+	link_wait(l);
 	assert_false(talker_join(&writer));
-	assert_int_equal(l.result.end, PUMP_END_ABORTED);
-	link_close(&l);
-	fixture_free(f);
+	assert_int_equal(l->result.end, PUMP_END_ABORTED);
+	link_end(l);
 }
 
 /*
@@ -307,10 +244,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test_in_modes(test_close_with_unread_input_loses_nothing),
 		test_in_modes(test_reset_behind_stopped_reader),
-		{ "test_reset_with_no_reader_ends", test_reset_with_no_reader_ends, NULL, NULL,
-			(void *)(uintptr_t)&test_modes[0] },
-		{ "test_reset_behind_full_reader_ends", test_reset_behind_full_reader_ends, NULL,
-			NULL, (void *)(uintptr_t)&test_modes[0] },
+		test_in_one_mode(test_reset_with_no_reader_ends),
+		test_in_one_mode(test_reset_behind_full_reader_ends),
 		test_in_modes(test_reset_by_reader),
 		test_in_modes(test_reset_after_half_close),
 		test_in_modes(test_half_close_timeout_resets),

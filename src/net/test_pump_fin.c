@@ -36,29 +36,20 @@ static void assert_end(int fd)
 
 static void run_reset_behind_fin(enum pump_mode mode, enum pump_side side, uint64_t pause_ms)
 {
-	const struct pump_pool_config config = {
-		.workers = 1, .mode = mode, .vanished_timeout_ms = 600
-	};
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l = link_begin(pool_of(.mode = mode, .vanished_timeout_ms = 600), 65536);
 
-	link_open(f, &l, 65536);
-	link_add(&l, NULL, NULL);
-	assert_true(stream_write(*source_of(&l, side), 5, STUCK_BYTES));
-	wait_acknowledged(*source_of(&l, side));
-	assert_int_equal(shutdown(*source_of(&l, side), SHUT_WR), 0);
-	wait_acknowledged(*source_of(&l, side));
-	reset_fd(source_of(&l, side));
-	link_pause(&l, pause_ms);
-	assert_true(stream_read(sink_of(&l, side), 5, STUCK_BYTES));
-	assert_end(sink_of(&l, side));
+	assert_true(stream_write(*source_of(l, side), 5, STUCK_BYTES));
+	wait_acknowledged(*source_of(l, side));
+	assert_int_equal(shutdown(*source_of(l, side), SHUT_WR), 0);
+	wait_acknowledged(*source_of(l, side));
+	reset_fd(source_of(l, side));
+	link_pause(l, pause_ms);
+	assert_true(stream_read(sink_of(l, side), 5, STUCK_BYTES));
+	assert_end(sink_of(l, side));
 	/* The other direction is dead, which it learns once it has all. */
-	link_wait(&l);
-	assert_int_equal(l.result.bytes[side], STUCK_BYTES);
-	assert_int_equal(l.result.end, PUMP_END_RESET);
-	assert_int_equal(l.result.side, side);
-	link_close(&l);
-	fixture_free(f);
+	link_await_reset(l, side);
+	assert_int_equal(l->result.bytes[side], STUCK_BYTES);
+	link_end(l);
 }
 
 /*
@@ -83,58 +74,42 @@ static void test_reset_behind_fin_waits_for_a_paused_reader(void **state)
  */
 static void test_answer_before_the_question_is_over(void **state)
 {
-	const struct pump_pool_config config = {
-		.workers = 1, .mode = test_mode(state), .vanished_timeout_ms = 600
-	};
-	struct fixture *f = fixture_new(&config);
-
 	for (int round = 0; round < 50; round++) {
-		struct link l;
-
-		link_open(f, &l, 65536);
-
+		struct link *l = link_begin(
+			pool_of(.mode = test_mode(state), .vanished_timeout_ms = 600), 65536);
 		struct talker question = {
-			.fd = l.visitor, .seed = 1, .len = (size_t)1 << 40, .write = true
+			.fd = l->visitor, .seed = 1, .len = (size_t)1 << 40, .write = true
 		};
 
-		link_add(&l, NULL, NULL);
-		assert_true(stream_write(l.app, 5, STUCK_BYTES));
-		assert_int_equal(shutdown(l.app, SHUT_WR), 0);
-		wait_acknowledged(l.app);
-		l.app = fd_close(l.app);
+		assert_true(stream_write(l->app, 5, STUCK_BYTES));
+		assert_int_equal(shutdown(l->app, SHUT_WR), 0);
+		wait_acknowledged(l->app);
+		l->app = fd_close(l->app);
 		talker_start(&question);
-		assert_true(stream_read(l.visitor, 5, STUCK_BYTES));
-		assert_end(l.visitor);
-		link_wait(&l);
+		assert_true(stream_read(l->visitor, 5, STUCK_BYTES));
+		assert_end(l->visitor);
+		link_wait(l);
 		assert_false(talker_join(&question));
-		assert_int_equal(l.result.bytes[PUMP_INNER], STUCK_BYTES);
-		link_close(&l);
+		assert_int_equal(l->result.bytes[PUMP_INNER], STUCK_BYTES);
+		link_end(l);
 	}
-	fixture_free(f);
 }
 
 /* The timer of half-closed streams is for those that are forgotten, not for a reader that pauses.
  */
 static void test_half_close_timeout_spares_what_is_undelivered(void **state)
 {
-	const struct pump_pool_config config = {
-		.workers = 1, .mode = test_mode(state), .half_close_timeout_ms = 100
-	};
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l =
+		link_begin(pool_of(.mode = test_mode(state), .half_close_timeout_ms = 100), 65536);
 
-	link_open(f, &l, 65536);
-	link_add(&l, NULL, NULL);
-	assert_true(stream_write(l.app, 5, STUCK_BYTES));
-	assert_int_equal(shutdown(l.app, SHUT_WR), 0);
-	link_pause(&l, 500);
-	assert_true(stream_read(l.visitor, 5, STUCK_BYTES));
-	assert_end(l.visitor);
+	assert_true(stream_write(l->app, 5, STUCK_BYTES));
+	assert_int_equal(shutdown(l->app, SHUT_WR), 0);
+	link_pause(l, 500);
+	assert_true(stream_read(l->visitor, 5, STUCK_BYTES));
+	assert_end(l->visitor);
 	/* Delivered, and forgotten. */
-	link_wait(&l);
-	assert_int_equal(l.result.end, PUMP_END_HALF_CLOSED);
-	link_close(&l);
-	fixture_free(f);
+	link_await_end(l, PUMP_END_HALF_CLOSED);
+	link_end(l);
 }
 
 /*
@@ -144,26 +119,21 @@ static void test_half_close_timeout_spares_what_is_undelivered(void **state)
  */
 static void test_idle_timeout_holds_for_what_is_half_closed(void **state)
 {
-	const struct pump_pool_config config = { .workers = 1,
-		.mode = test_mode(state),
-		.half_close_timeout_ms = FIXTURE_DEADLINE_MS * 10,
-		.idle_timeout_ms = 300 };
 	const uint32_t sizes[] = { STUCK_BYTES, 1 };
-	struct fixture *f = fixture_new(&config);
 
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-		struct link l;
+		struct link *l =
+			link_begin(pool_of(.mode = test_mode(state),
+					   .half_close_timeout_ms = FIXTURE_DEADLINE_MS * 10,
+					   .idle_timeout_ms = 300),
+				65536);
 
-		link_open(f, &l, 65536);
-		link_add(&l, NULL, NULL);
-		assert_true(stream_write(l.app, 5, sizes[i]));
-		assert_int_equal(shutdown(l.app, SHUT_WR), 0);
-		link_wait(&l);
-		assert_int_equal(l.result.end, PUMP_END_IDLE);
-		assert_true(l.result.duration_ms >= config.idle_timeout_ms);
-		link_close(&l);
+		assert_true(stream_write(l->app, 5, sizes[i]));
+		assert_int_equal(shutdown(l->app, SHUT_WR), 0);
+		link_await_end(l, PUMP_END_IDLE);
+		assert_true(l->result.duration_ms >= 300);
+		link_end(l);
 	}
-	fixture_free(f);
 }
 
 /*
@@ -173,55 +143,39 @@ static void test_idle_timeout_holds_for_what_is_half_closed(void **state)
  */
 static void test_closed_on_both_sides_waits_for_a_paused_reader(void **state)
 {
-	const struct pump_pool_config config = {
-		.workers = 1, .mode = test_mode(state), .vanished_timeout_ms = 600
-	};
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l =
+		link_begin(pool_of(.mode = test_mode(state), .vanished_timeout_ms = 600), 65536);
 
-	link_open(f, &l, 65536);
-	link_add(&l, NULL, NULL);
-	assert_true(stream_write(l.app, 5, STUCK_BYTES));
-	assert_int_equal(shutdown(l.app, SHUT_WR), 0);
-	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
-	assert_end(l.app);
-	link_pause(&l, 300);
-	assert_true(stream_read(l.visitor, 5, STUCK_BYTES));
-	assert_end(l.visitor);
-	link_wait(&l);
-	assert_int_equal(l.result.end, PUMP_END_CLOSED);
-	assert_int_equal(l.result.bytes[PUMP_INNER], STUCK_BYTES);
-	link_close(&l);
-	fixture_free(f);
+	assert_true(stream_write(l->app, 5, STUCK_BYTES));
+	assert_int_equal(shutdown(l->app, SHUT_WR), 0);
+	assert_int_equal(shutdown(l->visitor, SHUT_WR), 0);
+	assert_end(l->app);
+	link_pause(l, 300);
+	assert_true(stream_read(l->visitor, 5, STUCK_BYTES));
+	assert_end(l->visitor);
+	link_await_end(l, PUMP_END_CLOSED);
+	assert_int_equal(l->result.bytes[PUMP_INNER], STUCK_BYTES);
+	link_end(l);
 }
 
 /* A peer that vanishes with bytes on their way to it is noticed by what it leaves unanswered. */
 static void run_vanished(enum pump_mode mode, enum pump_side side, bool paused)
 {
-	const struct pump_pool_config config = {
-		.workers = 1, .mode = mode, .vanished_timeout_ms = 500
-	};
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l = link_begin(pool_of(.mode = mode, .vanished_timeout_ms = 500), 65536);
 	char byte;
 
-	link_open(f, &l, 65536);
-	link_add(&l, NULL, NULL);
 	if (paused) {
-		assert_true(stream_write(sink_of(&l, side), 5, STUCK_BYTES));
-		link_pause(&l, 100);
+		assert_true(stream_write(sink_of(l, side), 5, STUCK_BYTES));
+		link_pause(l, 100);
 	}
-	vanish_fd(*source_of(&l, side));
-	assert_int_equal(send(sink_of(&l, side), "x", 1, 0), 1);
-	link_wait(&l);
-	assert_int_equal(l.result.end, PUMP_END_RESET);
-	assert_int_equal(l.result.side, side);
-	assert_int_equal(l.result.error, ETIMEDOUT);
-	assert_in_range(l.result.duration_ms, 500, LONG_PAUSE_MS);
-	assert_int_equal(recv(sink_of(&l, side), &byte, 1, 0), -1);
+	vanish_fd(*source_of(l, side));
+	assert_int_equal(send(sink_of(l, side), "x", 1, 0), 1);
+	link_await_reset(l, side);
+	assert_int_equal(l->result.error, ETIMEDOUT);
+	assert_in_range(l->result.duration_ms, 500, LONG_PAUSE_MS);
+	assert_int_equal(recv(sink_of(l, side), &byte, 1, 0), -1);
 	assert_int_equal(errno, ECONNRESET);
-	link_close(&l);
-	fixture_free(f);
+	link_end(l);
 }
 
 static void test_vanished_peer_is_noticed(void **state)
@@ -233,39 +187,28 @@ static void test_vanished_peer_is_noticed(void **state)
 /* One that merely pauses answers, and is left in peace: here for ten times the limit. */
 static void test_paused_reader_has_not_vanished(void **state)
 {
-	const struct pump_pool_config config = {
-		.workers = 1, .mode = test_mode(state), .vanished_timeout_ms = 200
-	};
-	struct fixture *f = fixture_new(&config);
-	struct link l;
+	struct link *l =
+		link_begin(pool_of(.mode = test_mode(state), .vanished_timeout_ms = 200), 65536);
 
-	link_open(f, &l, 65536);
-	link_add(&l, NULL, NULL);
-	assert_true(stream_write(l.app, 5, STUCK_BYTES));
-	link_pause(&l, 2000);
-	assert_true(stream_read(l.visitor, 5, STUCK_BYTES));
-	link_close(&l);
-	link_wait(&l);
-	fixture_free(f);
+	assert_true(stream_write(l->app, 5, STUCK_BYTES));
+	link_pause(l, 2000);
+	assert_true(stream_read(l->visitor, 5, STUCK_BYTES));
+	link_close(l);
+	link_wait(l);
+	link_end(l);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test_in_modes(test_reset_behind_fin_cuts_nothing),
-		{ "test_reset_behind_fin_waits_for_a_paused_reader",
-			test_reset_behind_fin_waits_for_a_paused_reader, NULL, NULL,
-			(void *)(uintptr_t)&test_modes[0] },
+		test_in_one_mode(test_reset_behind_fin_waits_for_a_paused_reader),
 		test_in_modes(test_answer_before_the_question_is_over),
 		test_in_modes(test_half_close_timeout_spares_what_is_undelivered),
-		{ "test_idle_timeout_holds_for_what_is_half_closed",
-			test_idle_timeout_holds_for_what_is_half_closed, NULL, NULL,
-			(void *)(uintptr_t)&test_modes[0] },
+		test_in_one_mode(test_idle_timeout_holds_for_what_is_half_closed),
 		test_in_modes(test_closed_on_both_sides_waits_for_a_paused_reader),
-		{ "test_vanished_peer_is_noticed", test_vanished_peer_is_noticed, NULL, NULL,
-			(void *)(uintptr_t)&test_modes[0] },
-		{ "test_paused_reader_has_not_vanished", test_paused_reader_has_not_vanished, NULL,
-			NULL, (void *)(uintptr_t)&test_modes[0] },
+		test_in_one_mode(test_vanished_peer_is_noticed),
+		test_in_one_mode(test_paused_reader_has_not_vanished),
 	};
 
 	return cmocka_run_group_tests_name("net/pump_fin", tests, NULL, NULL);

@@ -172,6 +172,35 @@ void link_close(struct link *l)
 	l->app = fd_close(l->app);
 }
 
+struct link *link_begin(const struct pump_pool_config *config, int buffer_bytes)
+{
+	struct link *l = malloc(sizeof(*l));
+
+	assert_non_null(l);
+	link_open(fixture_new(config), l, buffer_bytes);
+	link_add(l, NULL, NULL);
+	return l;
+}
+
+void link_await_end(struct link *l, enum pump_end end)
+{
+	link_wait(l);
+	assert_int_equal(l->result.end, end);
+}
+
+void link_await_reset(struct link *l, enum pump_side side)
+{
+	link_await_end(l, PUMP_END_RESET);
+	assert_int_equal(l->result.side, side);
+}
+
+void link_end(struct link *l)
+{
+	link_close(l);
+	fixture_free(l->fixture);
+	free(l);
+}
+
 /* xorshift64*: any bytes will do that no shift or swap of blocks leaves unnoticed. */
 static void stream_next(uint64_t *state, uint8_t *out, size_t len)
 {

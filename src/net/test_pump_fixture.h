@@ -64,6 +64,15 @@ void link_wait_bytes(struct link *l, enum pump_side side, uint64_t bytes);
 void link_pause(struct link *l, uint64_t ms);
 void link_close(struct link *l);
 
+/* A pool of one worker with one connection through it, for a test that needs no more. */
+#define pool_of(...) (&(const struct pump_pool_config){ .workers = 1, __VA_ARGS__ })
+struct link *link_begin(const struct pump_pool_config *config, int buffer_bytes);
+/* Runs the loop until the completion, which tells of this end; of a reset by this side. */
+void link_await_end(struct link *l, enum pump_end end);
+void link_await_reset(struct link *l, enum pump_side side);
+/* Closes what is open, and the pool. */
+void link_end(struct link *l);
+
 void talker_start(struct talker *talker);
 bool talker_join(struct talker *talker);
 
@@ -88,6 +97,11 @@ extern const enum pump_mode test_modes[3];
 		{ #f " (copy)", f, NULL, NULL, (void *)(uintptr_t)&test_modes[1] }, \
 	{                                                                           \
 #f " (splice)", f, NULL, NULL, (void *)(uintptr_t)&test_modes[2]    \
+	}
+/* In PUMP_AUTO alone, for a test that takes seconds. */
+#define test_in_one_mode(f)                                          \
+	{                                                            \
+#f, f, NULL, NULL, (void *)(uintptr_t)&test_modes[0] \
 	}
 #define test_mode(state) (*(const enum pump_mode *)*(state))
 

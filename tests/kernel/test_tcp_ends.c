@@ -30,10 +30,34 @@ static void recv_all(int fd)
 	assert_int_equal(recv(fd, data, sizeof(data), MSG_WAITALL), LEN);
 }
 
+static void assert_end(int fd)
+{
+	char byte;
+
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+}
+
+static void assert_reset(int fd)
+{
+	char byte;
+
+	assert_int_equal(recv(fd, &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+}
+
+/* Takes the error of the socket. */
+static void assert_socket_error(int fd, int wanted)
+{
+	socklen_t len = sizeof(int);
+	int error;
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len), 0);
+	assert_int_equal(error, wanted);
+}
+
 /* IN, RDHUP and HUP come in one event while the data is still unread: HUP is no reason to close. */
 static void test_hup_comes_with_unread_data(void **state)
 {
-	char byte;
 	int fd[2];
 
 	(void)state;
@@ -43,7 +67,7 @@ static void test_hup_comes_with_unread_data(void **state)
 	close(fd[0]);
 	tcp_wait_events(fd[1], EPOLLIN | EPOLLRDHUP | EPOLLHUP);
 	recv_all(fd[1]);
-	assert_int_equal(recv(fd[1], &byte, 1, 0), 0);
+	assert_end(fd[1]);
 	close(fd[1]);
 }
 
@@ -62,7 +86,6 @@ static void test_fin_is_no_hup(void **state)
 /* The receive queue outlives the reset; the error comes behind it, once, and then the end. */
 static void test_queue_is_readable_after_reset(void **state)
 {
-	char byte;
 	int fd[2];
 
 	(void)state;
@@ -71,28 +94,24 @@ static void test_queue_is_readable_after_reset(void **state)
 	tcp_reset(fd[0]);
 	tcp_wait_events(fd[1], EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	recv_all(fd[1]);
-	assert_int_equal(recv(fd[1], &byte, 1, 0), -1);
-	assert_int_equal(errno, ECONNRESET);
-	assert_int_equal(recv(fd[1], &byte, 1, 0), 0);
+	assert_reset(fd[1]);
+	assert_end(fd[1]);
 	close(fd[1]);
 }
 
 /* Asking for the error early takes it, not the data. */
 static void test_so_error_leaves_the_queue(void **state)
 {
-	int fd[2], error;
-	socklen_t len = sizeof(error);
-	char byte;
+	int fd[2];
 
 	(void)state;
 	tcp_pair(fd);
 	send_all(fd[0], 'x');
 	tcp_reset(fd[0]);
 	tcp_wait_events(fd[1], EPOLLERR);
-	assert_int_equal(getsockopt(fd[1], SOL_SOCKET, SO_ERROR, &error, &len), 0);
-	assert_int_equal(error, ECONNRESET);
+	assert_socket_error(fd[1], ECONNRESET);
 	recv_all(fd[1]);
-	assert_int_equal(recv(fd[1], &byte, 1, 0), 0);
+	assert_end(fd[1]);
 	close(fd[1]);
 }
 
@@ -124,7 +143,6 @@ static void test_queue_is_spliced_after_reset(void **state)
 /* close() with unread input is a reset, right behind what the peer has already taken. */
 static void test_close_with_unread_input_resets(void **state)
 {
-	char byte;
 	int fd[2];
 
 	(void)state;
@@ -136,8 +154,7 @@ static void test_close_with_unread_input_resets(void **state)
 	close(fd[0]);
 	tcp_wait_events(fd[1], EPOLLERR);
 	recv_all(fd[1]);
-	assert_int_equal(recv(fd[1], &byte, 1, 0), -1);
-	assert_int_equal(errno, ECONNRESET);
+	assert_reset(fd[1]);
 	close(fd[1]);
 }
 
@@ -147,9 +164,7 @@ static void test_close_with_unread_input_resets(void **state)
  */
 static void test_reset_behind_a_fin_leaves_the_end(void **state)
 {
-	int fd[2], error;
-	socklen_t len = sizeof(error);
-	char byte;
+	int fd[2];
 
 	(void)state;
 	tcp_pair(fd);
@@ -159,10 +174,9 @@ static void test_reset_behind_a_fin_leaves_the_end(void **state)
 	tcp_reset(fd[0]);
 	tcp_wait_events(fd[1], EPOLLERR | EPOLLHUP);
 	recv_all(fd[1]);
-	assert_int_equal(recv(fd[1], &byte, 1, 0), 0);
-	assert_int_equal(getsockopt(fd[1], SOL_SOCKET, SO_ERROR, &error, &len), 0);
-	assert_int_equal(error, EPIPE);
-	assert_int_equal(recv(fd[1], &byte, 1, 0), 0);
+	assert_end(fd[1]);
+	assert_socket_error(fd[1], EPIPE);
+	assert_end(fd[1]);
 	close(fd[1]);
 }
 
@@ -196,14 +210,13 @@ static void test_linger_0_makes_a_reset_of_a_death(void **state)
 	tcp_pair(fd);
 	die_in_a_child(fd, false);
 	assert_int_equal(recv(fd[1], data, 2, MSG_WAITALL), 1);
-	assert_int_equal(recv(fd[1], data, 1, 0), 0);
+	assert_end(fd[1]);
 	close(fd[1]);
 
 	tcp_pair(fd);
 	die_in_a_child(fd, true);
 	assert_int_equal(recv(fd[1], data, 1, 0), 1);
-	assert_int_equal(recv(fd[1], data, 1, 0), -1);
-	assert_int_equal(errno, ECONNRESET);
+	assert_reset(fd[1]);
 	close(fd[1]);
 }
 
@@ -256,13 +269,11 @@ static void test_reset_drops_the_send_queue(void **state)
 static void test_unix_peer_with_unread_input_resets(void **state)
 {
 	int pair[2];
-	char byte;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
 	assert_int_equal(send(pair[0], "", 1, 0), 1);
 	assert_int_equal(close(pair[1]), 0);
-	assert_int_equal(recv(pair[0], &byte, 1, 0), -1);
-	assert_int_equal(errno, ECONNRESET);
+	assert_reset(pair[0]);
 	assert_int_equal(close(pair[0]), 0);
 }
 
