@@ -123,6 +123,11 @@ struct peer connect_port(struct fixture *f, uint16_t port)
 	return p;
 }
 
+struct peer connect_control(struct fixture *f)
+{
+	return connect_port(f, addr_port(&f->addr));
+}
+
 void disconnect(struct peer *p)
 {
 	p->fd = fd_close(p->fd);
@@ -152,6 +157,16 @@ void await_end(struct fixture *f, struct peer *p)
 {
 	while (await_bytes(f, p) > 0)
 		;
+}
+
+void await_refusal(struct fixture *f, struct peer *p, const char *error)
+{
+	char frame[512];
+
+	(void)snprintf(frame, sizeof(frame), "{\"Error\":\"%s\"}", error);
+	expect_frame(f, p, frame);
+	await_end(f, p);
+	disconnect(p);
 }
 
 static bool take_frame(struct peer *p, char *ret_frame)
@@ -240,13 +255,48 @@ void expect_text(struct fixture *f, struct peer *p, const char *text)
 	p->len = 0;
 }
 
+void say_hello(struct peer *p, uint16_t port)
+{
+	char hello[32];
+	int len = snprintf(hello, sizeof(hello), "{\"Hello\":%u}", port);
+
+	say_bytes(p, hello, (size_t)len + 1);
+}
+
 struct peer open_tunnel(struct fixture *f, uint16_t *ret_port)
 {
-	struct peer client = connect_port(f, addr_port(&f->addr));
+	struct peer client = connect_control(f);
 
-	say(&client, "{\"Hello\":0}");
+	say_hello(&client, 0);
 	*ret_port = await_hello(f, &client);
 	return client;
+}
+
+struct peer open_tunnel_with_token(struct fixture *f, uint16_t *ret_port, char ret_token[33])
+{
+	struct peer client = open_tunnel(f, ret_port);
+
+	say(&client, "{\"Options\":{\"resume\":true,\"refuse\":true}}");
+	await_token(f, &client, ret_token);
+	return client;
+}
+
+struct peer visit(
+	struct fixture *f, struct peer *client, uint16_t port, char ret_id[UUID_TEXT_LEN + 1])
+{
+	struct peer visitor = connect_port(f, port);
+
+	await_connection(f, client, ret_id);
+	return visitor;
+}
+
+struct peer join(struct fixture *f, const char *id, struct peer *visitor)
+{
+	struct peer data = connect_control(f);
+
+	say_with(&data, "{\"Accept\":\"", id, "\"}", "x");
+	expect_text(f, visitor, "x");
+	return data;
 }
 
 unsigned count_events(const struct fixture *f, enum relay_event_type type)

@@ -53,6 +53,7 @@ void on_closed(void *owner);
 void run(struct fixture *f);
 
 struct peer connect_port(struct fixture *f, uint16_t port);
+struct peer connect_control(struct fixture *f);
 void disconnect(struct peer *p);
 
 /* A frame with the NUL of its literal. */
@@ -65,6 +66,8 @@ void say_with(
 /* More bytes in p->data; 0 at the end. */
 ssize_t await_bytes(struct fixture *f, struct peer *p);
 void await_end(struct fixture *f, struct peer *p);
+/* The relay says this Error, and closes. */
+void await_refusal(struct fixture *f, struct peer *p, const char *error);
 /* All that has come, and nothing else. */
 void expect_text(struct fixture *f, struct peer *p, const char *text);
 
@@ -75,8 +78,16 @@ uint16_t await_hello(struct fixture *f, struct peer *p);
 void await_connection(struct fixture *f, struct peer *p, char ret_id[UUID_TEXT_LEN + 1]);
 void await_token(struct fixture *f, struct peer *p, char ret_token[33]);
 
-/* A client with a tunnel on a port of the relay's choice. */
+void say_hello(struct peer *p, uint16_t port);
+/* A client with a tunnel on a port of the relay's choice; and one of ours, which may resume it. */
 struct peer open_tunnel(struct fixture *f, uint16_t *ret_port);
+struct peer open_tunnel_with_token(struct fixture *f, uint16_t *ret_port, char ret_token[33]);
+
+/* A visitor, of whom the client is told. */
+struct peer visit(
+	struct fixture *f, struct peer *client, uint16_t port, char ret_id[UUID_TEXT_LEN + 1]);
+/* The client's data connection for him; a byte has come through. */
+struct peer join(struct fixture *f, const char *id, struct peer *visitor);
 unsigned count_events(const struct fixture *f, enum relay_event_type type);
 
 #endif

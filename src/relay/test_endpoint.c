@@ -14,12 +14,11 @@
 /* The client takes the next visitor it is told of; both ends are done with then. */
 static void claim(struct fixture *f, struct peer *client, struct peer *visitor)
 {
-	struct peer data = connect_port(f, addr_port(&f->addr));
 	char id[UUID_TEXT_LEN + 1];
+	struct peer data;
 
 	await_connection(f, client, id);
-	say_with(&data, "{\"Accept\":\"", id, "\"}", "x");
-	expect_text(f, visitor, "x");
+	data = join(f, id, visitor);
 	disconnect(visitor);
 	await_end(f, &data);
 	disconnect(&data);

@@ -73,7 +73,7 @@ static void test_options_behind_hello(void **state)
 
 	start(f, NULL);
 	do {
-		struct peer client = connect_port(f, addr_port(&f->addr));
+		struct peer client = connect_control(f);
 		bool heard;
 
 		say_bytes(&client, both, sizeof(both));
@@ -133,9 +133,8 @@ static void claim(
 		uint16_t port;
 
 		client = open_tunnel(f, &port);
-		visitor = connect_port(f, port);
-		await_connection(f, &client, id);
-		data = connect_port(f, addr_port(&f->addr));
+		visitor = visit(f, &client, port, id);
+		data = connect_control(f);
 		say_bytes(&data, text, (size_t)snprintf(text, sizeof(text), "%s%s", head, id));
 		say_bytes(&data, tail, tail_len);
 		say_bytes(&visitor, "request", 7);

@@ -29,17 +29,16 @@ static void test_visitor_is_joined_and_an_id_is_good_once(void **state)
 
 	start(f, NULL);
 	client = open_tunnel(f, &port);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
+	visitor = visit(f, &client, port, id);
 
 	/* Bytes behind the Accept are the stream's. */
-	data = connect_port(f, addr_port(&f->addr));
+	data = connect_control(f);
 	say_with(&data, "{\"Accept\":\"", id, "\"}", "early");
 	expect_text(f, &visitor, "early");
 	say_bytes(&visitor, "ping", 4);
 	expect_text(f, &data, "ping");
 
-	thief = connect_port(f, addr_port(&f->addr));
+	thief = connect_control(f);
 	say_with(&thief, "{\"Accept\":\"", id, "\"}", "");
 	await_end(f, &thief);
 	assert_int_equal(f->relay->counts.accepts_unknown, 1);
@@ -69,9 +68,8 @@ static void test_accept_split_at_every_byte(void **state)
 
 	start(f, NULL);
 	client = open_tunnel(f, &port);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
-	data = connect_port(f, addr_port(&f->addr));
+	visitor = visit(f, &client, port, id);
+	data = connect_control(f);
 	len = snprintf(frame, sizeof(frame), "{\"Accept\":\"%s\"}", id);
 	for (int i = 0; i <= len; i++) {
 		say_bytes(&data, frame + i, 1);
@@ -111,24 +109,15 @@ static void test_refusals_as_stock(void **state)
 
 	f->config.min_port = 20000;
 	start(f, NULL);
-	client = connect_port(f, addr_port(&f->addr));
+	client = connect_control(f);
 	say(&client, "{\"Hello\":19999}");
-	expect_frame(f, &client, "{\"Error\":\"client port number not in allowed range\"}");
-	await_end(f, &client);
-	disconnect(&client);
+	await_refusal(f, &client, "client port number not in allowed range");
 	assert_int_equal(count_events(f, RELAY_TUNNEL_REFUSED), 1);
 
 	client = open_tunnel(f, &port);
-	other = connect_port(f, addr_port(&f->addr));
-	{
-		char hello[32];
-		int len = snprintf(hello, sizeof(hello), "{\"Hello\":%u}", port);
-
-		say_bytes(&other, hello, (size_t)len + 1);
-	}
-	expect_frame(f, &other, "{\"Error\":\"port already in use\"}");
-	await_end(f, &other);
-	disconnect(&other);
+	other = connect_control(f);
+	say_hello(&other, port);
+	await_refusal(f, &other, "port already in use");
 	disconnect(&client);
 }
 
@@ -212,11 +201,8 @@ static void test_connection_limit_closes_visitors(void **state)
 	start(f, NULL);
 	client = open_tunnel(f, &port);
 	for (size_t i = 0; i < 6; i++) {
-		visitors[i] = connect_port(f, port);
-		await_connection(f, &client, id);
-		data[i] = connect_port(f, addr_port(&f->addr));
-		say_with(&data[i], "{\"Accept\":\"", id, "\"}", "x");
-		expect_text(f, &visitors[i], "x");
+		visitors[i] = visit(f, &client, port, id);
+		data[i] = join(f, id, &visitors[i]);
 	}
 	visitors[6] = connect_port(f, port);
 	await_end(f, &visitors[6]);
@@ -255,7 +241,7 @@ static void test_silent_handshakes_are_limited_and_time_out(void **state)
 	start(f, "secret");
 	f->relay->challenges.delay_ms = 1;
 	for (size_t i = 0; i < 64; i++)
-		peers[i] = connect_port(f, addr_port(&f->addr));
+		peers[i] = connect_control(f);
 	while (f->relay->counts.handshakes < 64) {
 		run(f);
 		assert_true(f->relay->greeting_count <= f->config.max_handshakes);
@@ -286,15 +272,14 @@ static void test_tunnel_is_not_disturbed_by_a_full_house(void **state)
 	start(f, NULL);
 	client = open_tunnel(f, &port);
 	for (size_t i = 0; i < 16; i++) {
-		slow[i] = connect_port(f, addr_port(&f->addr));
+		slow[i] = connect_control(f);
 		say_bytes(&slow[i], "{", 1);
 	}
 	while (f->relay->counts.handshakes < 17)
 		run(f);
 	assert_int_equal(f->relay->greeting_count, f->config.max_handshakes);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
-	data = connect_port(f, addr_port(&f->addr));
+	visitor = visit(f, &client, port, id);
+	data = connect_control(f);
 	say_bytes(&data, "{", 1);
 	while (f->relay->counts.handshakes < 18)
 		run(f);
@@ -334,7 +319,7 @@ static void test_full_house_puts_out_its_own(void **state)
 	while (f->relay->greeting_count < 1)
 		run(f);
 	for (size_t i = 0; i < ARRAY_LEN(slow); i++) {
-		slow[i] = connect_port(f, addr_port(&f->addr));
+		slow[i] = connect_control(f);
 		say_bytes(&slow[i], "{", 1);
 	}
 	while (f->relay->counts.handshakes < 2 + ARRAY_LEN(slow))
@@ -356,7 +341,7 @@ static void test_wrong_secret(void **state)
 
 	start(f, "secret");
 	f->relay->challenges.delay_ms = 1;
-	client = connect_port(f, addr_port(&f->addr));
+	client = connect_control(f);
 	await_frame(f, &client, frame);
 	assert_non_null(strstr(frame, "\"Challenge\""));
 	say(&client, "{\"Authenticate\":"
@@ -379,7 +364,7 @@ static void test_line_dialect(void **state)
 
 	start(f, "secret");
 	f->relay->heartbeats.delay_ms = DEADLINE_MS;
-	client = connect_port(f, addr_port(&f->addr));
+	client = connect_control(f);
 	say_bytes(&client, hello, strlen(hello));
 	while (!memchr(client.data, '\n', client.len))
 		assert_true(await_bytes(f, &client) > 0);
@@ -389,7 +374,7 @@ static void test_line_dialect(void **state)
 	while (!memchr(client.data, '\n', client.len))
 		assert_true(await_bytes(f, &client) > 0);
 	assert_int_equal(sscanf(client.data, "CONN %36[0-9a-f-]\n", id), 1);
-	data = connect_port(f, addr_port(&f->addr));
+	data = connect_control(f);
 	len = snprintf(text, sizeof(text), "HELLO 1\nAUTH secret\nACCEPT %s\nraw", id);
 	say_bytes(&data, text, (size_t)len);
 	expect_text(f, &visitor, "raw");
@@ -407,10 +392,8 @@ static void wait_for_timeout(struct fixture *f, bool close_half)
 
 	start(f, NULL);
 	client = open_tunnel(f, &port);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
-	data = connect_port(f, addr_port(&f->addr));
-	say_with(&data, "{\"Accept\":\"", id, "\"}", "x");
+	visitor = visit(f, &client, port, id);
+	data = join(f, id, &visitor);
 	if (close_half)
 		shutdown(visitor.fd, SHUT_WR);
 	await_end(f, &visitor);

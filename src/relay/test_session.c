@@ -19,29 +19,16 @@
 #include "relay/relay_internal.h"
 #include "relay/relay_fixture.h"
 
-#define OFFER "{\"Options\":{\"resume\":true,\"refuse\":true}}"
-
-static void say_hello(struct peer *p, uint16_t port)
-{
-	char hello[32];
-	int len = snprintf(hello, sizeof(hello), "{\"Hello\":%u}", port);
-
-	say_bytes(p, hello, (size_t)len + 1);
-}
-
 static void test_refused_visitor_is_closed_at_once(void **state)
 {
 	struct fixture *f = *state;
 	struct peer client, visitor;
-	char id[UUID_TEXT_LEN + 1], frame[512];
+	char id[UUID_TEXT_LEN + 1], token[33];
 	uint16_t port;
 
 	start(f, NULL);
-	client = open_tunnel(f, &port);
-	say(&client, OFFER);
-	await_frame(f, &client, frame);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
+	client = open_tunnel_with_token(f, &port, token);
+	visitor = visit(f, &client, port, id);
 	say_with(&client, "{\"Refuse\":{\"id\":\"", id, "\",\"why\":\"it's stopped\"}}", "");
 	await_end(f, &visitor);
 	assert_int_equal(f->relay->counts.visitors_refused, 1);
@@ -49,8 +36,7 @@ static void test_refused_visitor_is_closed_at_once(void **state)
 	/* An id that nobody waits by is no offence: the visitor may have gone meanwhile. */
 	say_with(&client, "{\"Refuse\":{\"id\":\"", id, "\",\"why\":\"\"}}", "");
 	disconnect(&visitor);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
+	visitor = visit(f, &client, port, id);
 	disconnect(&visitor);
 	disconnect(&client);
 }
@@ -79,14 +65,13 @@ static void test_visitor_is_announced_with_its_address(void **state)
 
 	start(f, NULL);
 	client = open_tunnel(f, &port);
-	first = connect_port(f, port);
-	await_connection(f, &client, id);
+	first = visit(f, &client, port, id);
 	say_bytes(&client, options, sizeof(options));
 	await_token(f, &client, token);
 	second = connect_port(f, port);
 	expect_visitor(f, &client, &second);
 
-	again = connect_port(f, addr_port(&f->addr));
+	again = connect_control(f);
 	say_hello(&again, port);
 	say_with(&again, "{\"Options\":{\"visitor\":true,\"token\":\"", token, "\"}}", "");
 	assert_int_equal(await_hello(f, &again), port);
@@ -107,19 +92,13 @@ static void test_resume_takes_the_tunnel_over(void **state)
 	uint16_t port;
 
 	start(f, NULL);
-	client = open_tunnel(f, &port);
-	say(&client, OFFER);
-	await_token(f, &client, token);
-	joined = connect_port(f, port);
-	await_connection(f, &client, id);
-	data = connect_port(f, addr_port(&f->addr));
-	say_with(&data, "{\"Accept\":\"", id, "\"}", "x");
-	expect_text(f, &joined, "x");
-	waiting = connect_port(f, port);
-	await_connection(f, &client, id);
+	client = open_tunnel_with_token(f, &port, token);
+	joined = visit(f, &client, port, id);
+	data = join(f, id, &joined);
+	waiting = visit(f, &client, port, id);
 
 	/* Hello and Options come apart. */
-	again = connect_port(f, addr_port(&f->addr));
+	again = connect_control(f);
 	say_hello(&again, port);
 	while (f->relay->greeting_count == 0)
 		run(f);
@@ -156,17 +135,13 @@ static void test_no_resume_without_the_right_token(void **state)
 	uint16_t port;
 
 	start(f, NULL);
-	client = open_tunnel(f, &port);
-	say(&client, OFFER);
-	await_token(f, &client, token);
+	client = open_tunnel_with_token(f, &port, token);
 	for (size_t i = 0; i < ARRAY_LEN(offers); i++) {
-		other = connect_port(f, addr_port(&f->addr));
+		other = connect_control(f);
 		say_hello(&other, port);
 		if (*offers[i])
 			say_bytes(&other, offers[i], strlen(offers[i]) + 1);
-		expect_frame(f, &other, "{\"Error\":\"port already in use\"}");
-		await_end(f, &other);
-		disconnect(&other);
+		await_refusal(f, &other, "port already in use");
 	}
 	assert_int_equal(f->relay->serving_count, 1);
 	disconnect(&client);
@@ -180,10 +155,8 @@ static void test_port_freed_while_claiming(void **state)
 	uint16_t port;
 
 	start(f, NULL);
-	client = open_tunnel(f, &port);
-	say(&client, OFFER);
-	await_token(f, &client, token);
-	other = connect_port(f, addr_port(&f->addr));
+	client = open_tunnel_with_token(f, &port, token);
+	other = connect_control(f);
 	say_hello(&other, port);
 	while (f->relay->greeting_count == 0)
 		run(f);
@@ -220,19 +193,14 @@ static void test_drain_waits_for_open_streams(void **state)
 
 	start(f, NULL);
 	client = open_tunnel(f, &port);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
+	visitor = visit(f, &client, port, id);
 	relay_drain(f->relay, on_drained, f);
 	/* Who waits may still be claimed; a new tunnel is refused, and the public port is closed.
 	 */
-	data = connect_port(f, addr_port(&f->addr));
-	say_with(&data, "{\"Accept\":\"", id, "\"}", "x");
-	expect_text(f, &visitor, "x");
-	late = connect_port(f, addr_port(&f->addr));
+	data = join(f, id, &visitor);
+	late = connect_control(f);
 	say(&late, "{\"Hello\":0}");
-	expect_frame(f, &late, "{\"Error\":\"the server is shutting down\"}");
-	await_end(f, &late);
-	disconnect(&late);
+	await_refusal(f, &late, "the server is shutting down");
 	late.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	{
 		struct addr addr = f->addr;
@@ -262,12 +230,9 @@ static void test_drain_refuses_who_claims_a_port(void **state)
 	uint16_t port;
 
 	start(f, NULL);
-	client = open_tunnel(f, &port);
-	say(&client, OFFER);
-	await_token(f, &client, token);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
-	other = connect_port(f, addr_port(&f->addr));
+	client = open_tunnel_with_token(f, &port, token);
+	visitor = visit(f, &client, port, id);
+	other = connect_control(f);
 	say_hello(&other, port);
 	while (f->relay->greeting_count == 0)
 		run(f);
@@ -289,11 +254,8 @@ static void test_second_drain_and_grace_end_streams(void **state)
 
 	start(f, NULL);
 	client = open_tunnel(f, &port);
-	visitor = connect_port(f, port);
-	await_connection(f, &client, id);
-	data = connect_port(f, addr_port(&f->addr));
-	say_with(&data, "{\"Accept\":\"", id, "\"}", "x");
-	expect_text(f, &visitor, "x");
+	visitor = visit(f, &client, port, id);
+	data = join(f, id, &visitor);
 	relay_drain(f->relay, on_drained, f);
 	assert_int_equal(f->drained, 0);
 	relay_drain(f->relay, on_drained, f);
