@@ -29,6 +29,7 @@ struct trial {
 	uv_loop_t loop;
 	struct pump_pool *pool;
 	struct fake_relay relay, app;
+	struct fake_script scripts[2]; /* the relay's */
 	struct tunnel *tunnel;
 	struct secret secret;
 	unsigned opened, ended;
@@ -102,8 +103,11 @@ static bool is_ended(const void *arg)
 	return ((const struct trial *)arg)->ended > 0;
 }
 
-static void trial_open(
-	struct trial *t, const char *secret, const struct fake_script *scripts, size_t script_count)
+/*
+ * Connects a tunnel. The relay answers the control connection with `hello`; to the others it says
+ * `stream`: with a secret at once, where a challenge has its place, else to their first word.
+ */
+static void trial_open(struct trial *t, const char *secret, const char *hello, const char *stream)
 {
 	const struct pump_pool_config pool = { .workers = 1 };
 	const struct tunnel_events events = { .state = on_state, .visit = on_visit, .owner = t };
@@ -116,7 +120,11 @@ static void trial_open(
 	memset(t, 0, sizeof(*t));
 	assert_int_equal(uv_loop_init(&t->loop), 0);
 	assert_int_equal(pump_pool_new(&t->loop, &pool, &t->pool), 0);
-	fake_relay_open(&t->relay, &t->loop, scripts, script_count);
+	t->scripts[0] =
+		(struct fake_script){ .greeting = secret ? CHALLENGE : NULL, .answer = hello };
+	t->scripts[1] = secret ? (struct fake_script){ .greeting = stream }
+			       : (struct fake_script){ .answer = stream };
+	fake_relay_open(&t->relay, &t->loop, t->scripts, ARRAY_LEN(t->scripts));
 	fake_relay_open(&t->app, &t->loop, app_scripts, ARRAY_LEN(app_scripts));
 	if (secret) {
 		assert_int_equal(secret_set(&t->secret, secret, strlen(secret)), 0);
@@ -164,6 +172,14 @@ static void await(struct trial *t, const struct fake_relay *relay, unsigned conn
 	fake_run_until(&t->loop, has_said, &e);
 }
 
+/* With a visitor, whose "ping" the application has answered. */
+static void trial_open_visited(struct trial *t, const char *hello)
+{
+	trial_open(t, NULL, hello, "ping");
+	fake_conn_say(&t->relay.conns[0], CONNECTION);
+	await(t, &t->relay, 1, ACCEPT "pong");
+}
+
 static bool has_hung_up(const void *arg)
 {
 	return ((const struct fake_conn *)arg)->ended;
@@ -171,12 +187,10 @@ static bool has_hung_up(const void *arg)
 
 static void test_visitor(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO }, { .answer = "ping" } };
 	struct tunnel_status status;
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	trial_open(&t, NULL, HELLO, "ping");
 	fake_conn_say(&t.relay.conns[0], "\"Heartbeat\"|" CONNECTION);
 	await(&t, &t.relay, 1, ACCEPT "pong");
 	await(&t, &t.app, 0, "ping");
@@ -200,12 +214,9 @@ static void test_visitor(void **state)
 /* Authenticate and Accept go out together, and what came behind the challenge is the visitor's. */
 static void test_visitor_with_a_secret(void **state)
 {
-	static const struct fake_script scripts[] = { { .greeting = CHALLENGE, .answer = HELLO },
-		{ .greeting = CHALLENGE "early" } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, "open sesame", scripts, ARRAY_LEN(scripts));
+	trial_open(&t, "open sesame", HELLO, CHALLENGE "early");
 	fake_conn_say(&t.relay.conns[0], CONNECTION);
 	await(&t, &t.app, 0, "early");
 	await(&t, &t.relay, 1, "\"}|" ACCEPT "pong");
@@ -215,12 +226,9 @@ static void test_visitor_with_a_secret(void **state)
 /* A visitor that sends all it has and shuts down has not gone: its answer is on the way. */
 static void test_early_eof_is_kept(void **state)
 {
-	static const struct fake_script scripts[] = { { .greeting = CHALLENGE, .answer = HELLO },
-		{ .greeting = CHALLENGE "early" } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, "open sesame", scripts, ARRAY_LEN(scripts));
+	trial_open(&t, "open sesame", HELLO, CHALLENGE "early");
 	fake_conn_say(&t.relay.conns[0], CONNECTION);
 	await(&t, &t.relay, 1, ACCEPT);
 	assert_int_equal(shutdown(t.relay.conns[1].chan.fd, SHUT_WR), 0);
@@ -238,11 +246,9 @@ static void trial_stop_app(struct trial *t)
 /* A stock relay knows no Refuse: its visitor is taken and closed, rather than left to its 10 s. */
 static void test_application_is_down(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO }, { 0 } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	trial_open(&t, NULL, HELLO, NULL);
 	trial_stop_app(&t);
 	fake_conn_say(&t.relay.conns[0], CONNECTION);
 	await(&t, &t.relay, 1, ACCEPT);
@@ -256,13 +262,9 @@ static void test_application_is_down(void **state)
 /* While the data connection still waits for its challenge, ours is told. */
 static void test_application_is_down_and_refuse_is_known(void **state)
 {
-	static const struct fake_script scripts[] = {
-		{ .greeting = CHALLENGE, .answer = HELLO GRANTED }, { 0 }
-	};
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, "open sesame", scripts, ARRAY_LEN(scripts));
+	trial_open(&t, "open sesame", HELLO GRANTED, NULL);
 	trial_stop_app(&t);
 	fake_conn_say(&t.relay.conns[0], CONNECTION);
 	await(&t, &t.relay, 0, "{\"Refuse\":{\"id\":\"" ID "\"");
@@ -273,7 +275,6 @@ static void test_application_is_down_and_refuse_is_known(void **state)
 /* Who it is, and that a relay which says nonsense loses nobody his connection. */
 static void test_visitor_is_told(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO GRANTED }, { 0 } };
 	static const struct {
 		const char *said, *from;
 	} table[] = {
@@ -288,9 +289,8 @@ static void test_visitor_is_told(void **state)
 	};
 	struct trial t;
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-		trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+		trial_open(&t, NULL, HELLO GRANTED, NULL);
 		fake_conn_say(&t.relay.conns[0], table[i].said);
 		await(&t, &t.relay, 1, ACCEPT);
 		fake_conn_say(&t.relay.conns[1], "ping");
@@ -310,11 +310,9 @@ static void test_visitor_is_told(void **state)
 /* What was not agreed on is passed over, as other messages without need. */
 static void test_visitor_without_agreement(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO }, { 0 } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	trial_open(&t, NULL, HELLO, NULL);
 	fake_conn_say(&t.relay.conns[0], VISITOR("192.0.2.1:50000") CONNECTION);
 	await(&t, &t.relay, 1, ACCEPT);
 	fake_conn_say(&t.relay.conns[1], "ping");
@@ -326,11 +324,9 @@ static void test_visitor_without_agreement(void **state)
 
 static void test_visitor_without_id_is_no_message(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO GRANTED } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	trial_open(&t, NULL, HELLO GRANTED, NULL);
 	fake_conn_say(&t.relay.conns[0], "{\"Visitor\":{\"from\":\"192.0.2.1:50000\"}}|");
 	fake_run_until(&t.loop, is_reconnecting, &t);
 	assert_int_equal(t.opened + t.ended, 0);
@@ -339,11 +335,9 @@ static void test_visitor_without_id_is_no_message(void **state)
 
 static void test_beat_is_sent_when_granted(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO GRANTED } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	trial_open(&t, NULL, HELLO GRANTED, NULL);
 	await(&t, &t.relay, 0, "\"Heartbeat\"|\"Heartbeat\"|");
 	trial_close(&t);
 }
@@ -351,12 +345,10 @@ static void test_beat_is_sent_when_granted(void **state)
 /* The same port is asked for, and the token of the last time presented. */
 static void test_reconnection_resumes(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO GRANTED } };
 	struct tunnel_status status;
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	trial_open(&t, NULL, HELLO GRANTED, HELLO GRANTED);
 	assert_null(strstr(t.relay.conns[0].got, "token"));
 	await(&t, &t.relay, 0, "\"Heartbeat\"|");
 	fake_conn_hang_up(&t.relay.conns[0]);
@@ -376,11 +368,9 @@ static void test_reconnection_resumes(void **state)
 
 static void test_garbage_on_the_control_connection(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO }, { 0 } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	trial_open(&t, NULL, HELLO, NULL);
 	fake_conn_say(&t.relay.conns[0], "\"Heartbeat\"|{\"Nonsense\":1}|");
 	fake_run_until(&t.loop, is_reconnecting, &t);
 	trial_close(&t);
@@ -389,12 +379,9 @@ static void test_garbage_on_the_control_connection(void **state)
 /* Messages in one read, the last of them cut in two. */
 static void test_split_announcement(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO "\"Heart" },
-		{ .answer = "ping" } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	trial_open(&t, NULL, HELLO "\"Heart", "ping");
 	fake_conn_say(&t.relay.conns[0], "beat\"|{\"Connection\":\"11111111-2222-");
 	(void)uv_run(&t.loop, UV_RUN_NOWAIT);
 	fake_conn_say(&t.relay.conns[0], "3333-4444-555555555555\"}|");
@@ -404,13 +391,9 @@ static void test_split_announcement(void **state)
 
 static void test_stop_ends_open_visitors(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO }, { .answer = "ping" } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
-	fake_conn_say(&t.relay.conns[0], CONNECTION);
-	await(&t, &t.relay, 1, ACCEPT "pong");
+	trial_open_visited(&t, HELLO);
 	tunnel_stop(t.tunnel);
 	assert_int_equal(state_of(&t), TUNNEL_DISCONNECTED);
 	fake_run_until(&t.loop, is_ended, &t);
@@ -425,13 +408,9 @@ static void test_stop_ends_open_visitors(void **state)
  * connections had them open for ever. */
 static void test_close_tells_of_open_visitors(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO }, { .answer = "ping" } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
-	fake_conn_say(&t.relay.conns[0], CONNECTION);
-	await(&t, &t.relay, 1, ACCEPT "pong");
+	trial_open_visited(&t, HELLO);
 	assert_int_equal(t.opened, 1);
 	trial_close(&t);
 	assert_int_equal(t.ended, 1);
@@ -445,14 +424,9 @@ static bool is_drained(const void *arg)
 
 static void test_drain(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO GRANTED },
-		{ .answer = "ping" } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
-	fake_conn_say(&t.relay.conns[0], CONNECTION);
-	await(&t, &t.relay, 1, ACCEPT "pong");
+	trial_open_visited(&t, HELLO GRANTED);
 	tunnel_drain(t.tunnel, 600000, on_drained, &t);
 	fake_conn_say(&t.relay.conns[0], CONNECTION);
 	await(&t, &t.relay, 0, "{\"Refuse\":{\"id\":\"" ID "\"");
@@ -466,11 +440,9 @@ static void test_drain(void **state)
 
 static void test_drain_of_an_idle_tunnel(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
+	trial_open(&t, NULL, HELLO, NULL);
 	tunnel_drain(t.tunnel, 600000, on_drained, &t);
 	/* Never from within. */
 	assert_false(t.drained);
@@ -481,13 +453,9 @@ static void test_drain_of_an_idle_tunnel(void **state)
 /* A relay that goes away while we drain is not looked for again. */
 static void test_relay_lost_while_draining(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO }, { .answer = "ping" } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
-	fake_conn_say(&t.relay.conns[0], CONNECTION);
-	await(&t, &t.relay, 1, ACCEPT "pong");
+	trial_open_visited(&t, HELLO);
 	tunnel_drain(t.tunnel, 600000, on_drained, &t);
 	fake_conn_hang_up(&t.relay.conns[0]);
 	fake_run_until(&t.loop, is_disconnected, &t);
@@ -502,13 +470,9 @@ static void test_relay_lost_while_draining(void **state)
 
 static void test_drain_ends_at_the_grace(void **state)
 {
-	static const struct fake_script scripts[] = { { .answer = HELLO }, { .answer = "ping" } };
 	struct trial t;
 
-	(void)state;
-	trial_open(&t, NULL, scripts, ARRAY_LEN(scripts));
-	fake_conn_say(&t.relay.conns[0], CONNECTION);
-	await(&t, &t.relay, 1, ACCEPT "pong");
+	trial_open_visited(&t, HELLO);
 	tunnel_drain(t.tunnel, 50, on_drained, &t);
 	fake_run_until(&t.loop, is_drained, &t);
 	trial_close(&t);
@@ -517,13 +481,10 @@ static void test_drain_ends_at_the_grace(void **state)
 /* Closed while a visitor is in every stage of its set-up. */
 static void test_close_in_any_phase(void **state)
 {
-	static const struct fake_script scripts[] = { { .greeting = CHALLENGE, .answer = HELLO },
-		{ 0 } };
 	struct trial t;
 
-	(void)state;
 	for (int turns = 0; turns < 4; turns++) {
-		trial_open(&t, "open sesame", scripts, ARRAY_LEN(scripts));
+		trial_open(&t, "open sesame", HELLO, NULL);
 		fake_conn_say(&t.relay.conns[0], CONNECTION CONNECTION);
 		for (int i = 0; i < turns; i++)
 			(void)uv_run(&t.loop, UV_RUN_NOWAIT);
