@@ -19,13 +19,14 @@
 #include "base/lang.h"
 #include "base/owner.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #define SHOWN_MAX 160 /* of a path in a message */
 #define PICK "say --wasm FILE"
 #define COPY_AT_ONCE (16U << 20) /* between two looks at whether it is still wanted */
 
-static int copy_bytes(int in, int out, const atomic_bool *canceled)
+static int artefact_copy_bytes(int in, int out, const atomic_bool *canceled)
 {
 	uint64_t left = MODULE_SIZE_MAX;
 	ssize_t n = 1;
@@ -42,37 +43,22 @@ static int copy_bytes(int in, int out, const atomic_bool *canceled)
 	return 0;
 }
 
-static int copy_file(const char *from, const char *to, const atomic_bool *canceled)
-{
-	/* Not blocking: what the build has left may be a pipe. */
-	_cleanup_(fd_closep) int in = open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	_cleanup_(fd_closep) int out = -1;
-	struct stat st;
-
-	if (in < 0 || fstat(in, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EBADF;
-	if (st.st_size > MODULE_SIZE_MAX)
-		return -EFBIG;
-	out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	return out < 0 ? -errno : copy_bytes(in, out, canceled);
-}
-
-static const char *base_name(const char *path)
+static const char *artefact_name(const char *path)
 {
 	return strrchr(path, '/') + 1;
 }
 
-static int fail_count(
+static int artefact_fail_count(
 	const struct app_plan *plan, const char *pattern, const glob_t *found, char *ret_why)
 {
 	const char *lead = plan->lead ? plan->lead : PICK, *pick = plan->pick ? plan->pick : PICK;
 	bool cached = plan->cache && strncmp(pattern, plan->cache, strlen(plan->cache)) == 0;
 	char first[SHOWN_MAX], second[SHOWN_MAX];
 	size_t n = found->gl_pathc;
-	const char *a = n ? base_name(found->gl_pathv[0]) : cached ? base_name(pattern) : pattern;
-	const char *b = n ? base_name(found->gl_pathv[1]) : "";
+	const char *a = n        ? artefact_name(found->gl_pathv[0])
+			: cached ? artefact_name(pattern)
+				 : pattern;
+	const char *b = n ? artefact_name(found->gl_pathv[1]) : "";
 
 	log_escape(first, sizeof first, a, strlen(a));
 	log_escape(second, sizeof second, b, strlen(b));
@@ -101,7 +87,7 @@ static int artefact_find(const struct app_plan *plan, glob_t *ret_found, char *r
 }
 
 /* The folder that is served: PATH itself, or the one of an index.html. NULL: it is no site. */
-static char *site_of(const char *path)
+static char *artefact_site(const char *path)
 {
 	struct stat st;
 
@@ -109,19 +95,26 @@ static char *site_of(const char *path)
 		return NULL;
 	if (S_ISDIR(st.st_mode))
 		return strdup(path);
-	if (strcmp(base_name(path), "index.html") != 0 || !S_ISREG(st.st_mode))
+	if (strcmp(artefact_name(path), "index.html") != 0 || !S_ISREG(st.st_mode))
 		return NULL;
-	return strndup(path, (size_t)(base_name(path) - path) - 1);
+	return strndup(path, (size_t)(artefact_name(path) - path) - 1);
 }
 
 static int artefact_copy(
 	const struct app_plan *plan, const char *path, const atomic_bool *canceled, char *ret_why)
 {
+	_cleanup_(fd_closep) int in = -1, out = -1;
 	char shown[SHOWN_MAX];
-	int r = copy_file(path, plan->output, canceled);
+	uint64_t size;
+	/* What the build has left may be a pipe. */
+	int r = file_open_limited(path, MODULE_SIZE_MAX, &in, &size);
 
+	if (r == 0) {
+		out = open(plan->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		r = out < 0 ? -errno : artefact_copy_bytes(in, out, canceled);
+	}
 	log_escape(shown, sizeof shown, path, strlen(path));
-	if (r == -EBADF)
+	if (r == -ESPIPE || r == -ENODEV)
 		snprintf(ret_why, APP_WHY_MAX, "'%s' is no regular file", shown);
 	else if (r == -EFBIG)
 		snprintf(ret_why, APP_WHY_MAX, "'%s' is larger than " MODULE_SIZE_TEXT, shown);
@@ -130,8 +123,9 @@ static int artefact_copy(
 	return r;
 }
 
-int artefact_take(struct app_plan *plan, const atomic_bool *canceled, char **ret_path,
-	char ret_why[APP_WHY_MAX])
+/* The artefact, at its place in the plan. */
+static int artefact_fetch(
+	struct app_plan *plan, const atomic_bool *canceled, char **ret_path, char *ret_why)
 {
 	_cleanup_(globfree) glob_t found = { 0 };
 	_cleanup_(freep) char *site = NULL, *path = NULL;
@@ -139,9 +133,9 @@ int artefact_take(struct app_plan *plan, const atomic_bool *canceled, char **ret
 
 	if (r < 0)
 		return r;
-	site = found.gl_pathc ? site_of(found.gl_pathv[0]) : NULL;
+	site = found.gl_pathc ? artefact_site(found.gl_pathv[0]) : NULL;
 	if (!site && found.gl_pathc != 1)
-		return fail_count(plan, plan->artefacts[0], &found, ret_why);
+		return artefact_fail_count(plan, plan->artefacts[0], &found, ret_why);
 	path = strdup(site ? site : found.gl_pathv[0]);
 	if (!path)
 		return -ENOMEM;
@@ -156,4 +150,17 @@ int artefact_take(struct app_plan *plan, const atomic_bool *canceled, char **ret
 	}
 	*ret_path = take_ptr(path);
 	return 0;
+}
+
+int artefact_take(struct app_plan *plan, const atomic_bool *canceled, char **ret_made,
+	char ret_why[APP_WHY_MAX])
+{
+	_cleanup_(freep) char *made = NULL;
+	int r = plan->artefacts ? artefact_fetch(plan, canceled, &made, ret_why) : 0;
+
+	if (r == 0)
+		r = module_inspect(app_plan_file(plan), &plan->info, ret_why);
+	if (r == 0)
+		*ret_made = take_ptr(made);
+	return r;
 }

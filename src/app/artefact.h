@@ -10,14 +10,16 @@
 struct app_plan;
 
 /*
- * Looks for the one thing that plan->artefacts stand for: a module, which is copied to
- * plan->output, or the index.html of a folder, which becomes plan->module. *ret_path is where that
- * was found; the caller frees it. A negative errno, and ret_why says how many there are, or what
- * went wrong; -ECANCELED: *canceled was set meanwhile.
+ * Behind a build that has succeeded: what runs is at app_plan_file(), and plan->info says what it
+ * is. Where plan->artefacts say what the build may have made, the one thing that they stand for is
+ * looked for: a module is copied to plan->output, the folder of an index.html becomes plan->module.
+ * *ret_made is where that was found, NULL where the build writes plan->output itself; the caller
+ * frees it.
  *
- * It may take long, and is called in a thread.
+ * A negative errno, and ret_why says how many artefacts there are, or what is wrong; -ECANCELED:
+ * *canceled was set meanwhile. It may take long, and is called in a thread.
  */
-int artefact_take(struct app_plan *plan, const atomic_bool *canceled, char **ret_path,
+int artefact_take(struct app_plan *plan, const atomic_bool *canceled, char **ret_made,
 	char ret_why[APP_WHY_MAX]);
 
 #endif

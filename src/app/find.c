@@ -4,10 +4,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
 #include <regex.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,7 @@
 #include "app/rule.h"
 #include "base/owner.h"
 #include "base/fd.h"
+#include "base/file.h"
 
 void found_clear(struct found *found)
 {
@@ -99,18 +100,17 @@ static char *find_read(const char *folder, const char *name)
 {
 	_cleanup_(freep) char *path = NULL, *text = NULL;
 	_cleanup_(fd_closep) int fd = -1;
-	struct stat st;
+	uint64_t size;
 	ssize_t n;
 
 	if (asprintf(&path, "%s/%s", folder, name) < 0) {
 		path = NULL;
 		return NULL;
 	}
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > FIND_TEXT_MAX)
+	if (file_open_limited(path, FIND_TEXT_MAX, &fd, &size) < 0)
 		return NULL;
-	text = calloc(1, (size_t)st.st_size + 1);
-	n = text ? pread(fd, text, (size_t)st.st_size, 0) : -1;
+	text = calloc(1, size + 1);
+	n = text ? pread(fd, text, size, 0) : -1;
 	return n < 0 ? NULL : take_ptr(text);
 }
 

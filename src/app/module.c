@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/foreign.h"
@@ -22,6 +21,7 @@
 #include "base/lang.h"
 #include "base/owner.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #define HEADER_LEN 8
@@ -84,7 +84,7 @@ struct scan {
 	bool exports;        /* something */
 	bool starts;         /* what is called first, too */
 	size_t mark;         /* the strongest, or their number */
-	size_t language;     /* likewise; 0: nobody wants to know */
+	size_t language;     /* likewise */
 	const char *foreign; /* what is wrong with it, or NULL */
 };
 
@@ -154,7 +154,7 @@ static int scan_section(struct scan *scan, uint8_t id, uint64_t at, uint32_t len
 	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
 		if (sections[i].component == scan->component && sections[i].id == id)
 			section = &sections[i];
-	if (!section || (id == SECTION_CUSTOM && scan->language == 0))
+	if (!section)
 		return 0;
 	if (section->max) {
 		size = min_u64(len, section->max);
@@ -190,7 +190,7 @@ static bool parse_section(const uint8_t *bytes, size_t len, size_t *ret_header, 
 }
 
 /* What is wrong with the sections, or NULL. */
-static const char *check_sections(struct scan *scan, uint64_t size)
+static const char *module_check_sections(struct scan *scan, uint64_t size)
 {
 	uint64_t at = HEADER_LEN;
 	uint8_t bytes[SECTION_HEADER_MAX];
@@ -215,7 +215,7 @@ static const char *check_sections(struct scan *scan, uint64_t size)
 	return at > size ? "is truncated" : NULL;
 }
 
-static const char *check_header(const uint8_t *bytes, size_t len)
+static const char *module_check_header(const uint8_t *bytes, size_t len)
 {
 	if (memcmp(bytes, magic, len < sizeof magic ? len : sizeof magic) != 0 || len == 0)
 		return "is no WebAssembly module";
@@ -237,9 +237,8 @@ static int module_fail(const char *path, int r, const char *what, char *ret_why)
 	return r;
 }
 
-static int module_unread(const char *path, char *ret_why)
+static int module_unread(const char *path, int r, char *ret_why)
 {
-	int r = -errno;
 	char shown[SHOWN_MAX];
 
 	snprintf(ret_why, APP_WHY_MAX, "can't read '%s': %s",
@@ -248,96 +247,80 @@ static int module_unread(const char *path, char *ret_why)
 }
 
 /* Of what is named in it; NULL, or what is wrong. */
-static const char *scan_result(const struct scan *scan, enum app_interface *ret_interface)
+static const char *scan_result(const struct scan *scan, struct module_info *ret_info)
 {
 	if (scan->foreign)
 		return scan->foreign;
-	if (scan->mark < ARRAY_LEN(marks))
-		*ret_interface = marks[scan->mark].interface;
-	else if (scan->component)
+	if (scan->component && scan->mark == ARRAY_LEN(marks))
 		return "is a component that is no application: it exports neither "
 		       "wasi:http/incoming-handler@0.2, wasi:http/handler@0.3 nor wasi:cli/run";
-	else
-		*ret_interface = APP_CGI;
 	if (!scan->component && scan->exports && !scan->starts && scan->left > 0)
 		return "is a library, not a program: it exports no " START " function; one for "
 		       "a page is served with that page's folder (--kind static), others need a "
 		       "program around them";
+	ret_info->interface = scan->mark < ARRAY_LEN(marks) ? marks[scan->mark].interface : APP_CGI;
+	if (scan->language < ARRAY_LEN(languages))
+		ret_info->language = languages[scan->language].language;
 	return NULL;
 }
 
-static int check_folder(int fd, const char *path, enum app_interface *ret_interface, char *ret_why)
+static int module_inspect_folder(const char *path, struct module_info *ret_info, char *ret_why)
 {
-	if (faccessat(fd, "index.html", R_OK, 0) < 0)
+	_cleanup_(fd_closep) int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0 || faccessat(dir, "index.html", R_OK, 0) < 0)
 		return module_fail(path, -EINVAL,
 			"is a folder without an index.html: name a module with --wasm FILE",
 			ret_why);
-	*ret_interface = APP_FILES;
+	ret_info->interface = APP_FILES;
 	return 0;
 }
 
-int module_check(const char *path, enum app_interface *ret_interface, char ret_why[APP_WHY_MAX])
+int module_inspect(const char *path, struct module_info *ret_info, char ret_why[APP_WHY_MAX])
 {
+	struct scan scan = {
+		.mark = ARRAY_LEN(marks), .language = ARRAY_LEN(languages), .left = NAMES_READ_MAX
+	};
 	_cleanup_(fd_closep) int fd = -1;
-	struct scan scan = { .mark = ARRAY_LEN(marks), .left = NAMES_READ_MAX };
 	uint8_t header[HEADER_LEN];
 	const char *wrong;
-	struct stat st;
+	uint64_t size;
 	ssize_t n;
+	int r = file_open_limited(path, MODULE_SIZE_MAX, &fd, &size);
 
-	/* Not blocking: it may be a pipe, which is found out below. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return module_unread(path, ret_why);
-	if (S_ISDIR(st.st_mode))
-		return check_folder(fd, path, ret_interface, ret_why);
-	if (!S_ISREG(st.st_mode))
+	*ret_info = (struct module_info){ .interface = APP_LISTENER, .language = LANGUAGE_OTHER };
+	if (r == -EISDIR)
+		return module_inspect_folder(path, ret_info, ret_why);
+	if (r == -ESPIPE || r == -ENODEV)
 		return module_fail(path, -EINVAL, "is no regular file", ret_why);
-	if (st.st_size > MODULE_SIZE_MAX)
-		return module_fail(path, -EFBIG, "is larger than " MODULE_SIZE_TEXT, ret_why);
+	if (r == -EFBIG)
+		return module_fail(path, r, "is larger than " MODULE_SIZE_TEXT, ret_why);
+	if (r < 0)
+		return module_unread(path, r, ret_why);
 	n = pread(fd, header, sizeof header, 0);
 	if (n < 0)
-		return module_unread(path, ret_why);
-	wrong = check_header(header, (size_t)n);
+		return module_unread(path, -errno, ret_why);
+	wrong = module_check_header(header, (size_t)n);
 	scan.fd = fd;
 	scan.component = !wrong && header[6] == component_layer[0];
 	if (!wrong)
-		wrong = check_sections(&scan, (uint64_t)st.st_size);
+		wrong = module_check_sections(&scan, size);
 	if (!wrong)
-		wrong = scan_result(&scan, ret_interface);
+		wrong = scan_result(&scan, ret_info);
 	return wrong ? module_fail(path, -EINVAL, wrong, ret_why) : 0;
 }
 
-/* By what its compiler has left in it, which others may have taken out. */
-static enum app_language module_language(const char *path)
+const char *module_hint(const struct module_info *info, unsigned fd, char ret_hint[MODULE_HINT_MAX])
 {
-	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct scan scan = { .fd = fd, .language = ARRAY_LEN(languages) };
-	uint8_t header[HEADER_LEN];
-	struct stat st;
+	char hint[LANGUAGE_HINT_MAX];
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-		pread(fd, header, sizeof header, 0) != sizeof header ||
-		check_header(header, sizeof header) || header[6] == component_layer[0])
-		return LANGUAGE_OTHER;
-	(void)check_sections(&scan, (uint64_t)st.st_size);
-	return scan.language < ARRAY_LEN(languages) ? languages[scan.language].language
-						    : LANGUAGE_OTHER;
-}
-
-const char *module_hint(const char *path, unsigned fd, char ret_hint[MODULE_HINT_MAX])
-{
-	enum app_interface interface = APP_LISTENER;
-	char hint[LANGUAGE_HINT_MAX], why[APP_WHY_MAX];
-
-	(void)module_check(path, &interface, why);
-	(void)language_hint(module_language(path), fd, hint);
-	if (interface == APP_LISTENER)
+	(void)language_hint(info->language, fd, hint);
+	if (info->interface == APP_LISTENER)
 		(void)snprintf(ret_hint, MODULE_HINT_MAX,
 			"%s; a program that answers one request on standard output is run with "
 			"wasmrun os --kind cgi",
 			hint);
-	else if (interface == APP_CGI)
+	else if (info->interface == APP_CGI)
 		(void)snprintf(ret_hint, MODULE_HINT_MAX,
 			"it has no call to take connections with, so it is run for each request "
 			"(CGI); %s",

@@ -28,12 +28,19 @@ enum app_interface {
 /* The API's words for them: "preview1", "cgi", ...; NULL at the end. */
 extern const char *const app_interface_words[APP_INTERFACES + 1];
 
+/* What was found out of one. */
+struct module_info {
+	enum app_interface interface;
+	enum app_language language; /* by what its compiler has left in it, if nobody took it out */
+};
+
 /*
  * Reads the header, walks over the sections of a WebAssembly module or component and looks at the
  * names that it imports or exports; the rest is the engine's to judge. `path` may also be a folder
- * of files. 0, or a negative errno, and ret_why names the file and what is wrong.
+ * of files. 0, or a negative errno, and ret_why names the file and what is wrong; *ret_info is then
+ * that of a module without any names.
  */
-int module_check(const char *path, enum app_interface *ret_interface, char ret_why[APP_WHY_MAX]);
+int module_inspect(const char *path, struct module_info *ret_info, char ret_why[APP_WHY_MAX]);
 
 /*
  * What is to be said of a module that doesn't take connections: where a server of its kind finds
@@ -41,6 +48,7 @@ int module_check(const char *path, enum app_interface *ret_interface, char ret_w
  * without any call for sockets, and is APP_CGI. `fd` is the listener's number in the module.
  * Returns ret_hint, one line.
  */
-const char *module_hint(const char *path, unsigned fd, char ret_hint[MODULE_HINT_MAX]);
+const char *module_hint(
+	const struct module_info *info, unsigned fd, char ret_hint[MODULE_HINT_MAX]);
 
 #endif

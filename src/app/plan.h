@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "app/module.h"
+
 struct app_rule;
 struct app_tool;
 
@@ -30,6 +32,7 @@ struct app_plan {
 	char **artefacts;
 	const char *lead, *pick; /* as struct app_rule has them */
 	char *cache;             /* the project's folder in the cache; NULL: it has none */
+	struct module_info info; /* of app_plan_file(), once that is there and was looked at */
 };
 
 /*

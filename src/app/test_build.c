@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Missing toolchains, the cache's folder, and what becomes of an artefact. */
-#include "app/build.h"
+#include "app/artefact.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,8 +18,11 @@
 #include <unistd.h>
 
 #include "app/build_cache.h"
+#include "app/cache_dir.h"
 #include "app/plan.h"
+#include "app/program_path.h"
 #include "app/rule.h"
+#include "app/toolchain.h"
 #include "base/owner.h"
 
 /* The smallest that exports a function _start. */
@@ -66,29 +69,29 @@ static void test_tools(void **state)
 
 	snprintf(path, sizeof path, "/no/such::%s:", (char *)*state);
 	setenv("PATH", path, 1);
-	assert_int_equal(app_build_check(&plan, why), -ENOENT);
+	assert_int_equal(toolchain_check(&plan, why), -ENOENT);
 	assert_string_equal(why, "'first-tool' is needed to build it and is not there: install it "
 				 "with 'get first'");
 	write_file("first-tool", "", 0, 0700);
 	write_file("second-tool", "", 0, 0600);
 	assert_int_equal(access("second-tool", X_OK), -1);
-	assert_int_equal(app_build_check(&plan, why), -ENOENT);
+	assert_int_equal(toolchain_check(&plan, why), -ENOENT);
 	assert_non_null(strstr(why, "get second"));
 	/* The project's own, and any other. */
 	assert_int_equal(mkdir(".env", 0700), 0);
 	assert_int_equal(mkdir(".env/bin", 0700), 0);
 	write_file(".env/bin/second-tool", "", 0, 0700);
-	assert_int_equal(app_build_check(&plan, why), 0);
+	assert_int_equal(toolchain_check(&plan, why), 0);
 	unlink(".env/bin/second-tool");
 	rmdir(".env/bin");
 	rmdir(".env");
-	assert_int_equal(app_build_check(&plan, why), -ENOENT);
+	assert_int_equal(toolchain_check(&plan, why), -ENOENT);
 	assert_int_equal(chmod("second-tool", 0700), 0);
-	assert_int_equal(app_build_check(&plan, why), 0);
+	assert_int_equal(toolchain_check(&plan, why), 0);
 	unsetenv("PATH");
-	assert_int_equal(app_build_check(&plan, why), -ENOENT);
+	assert_int_equal(toolchain_check(&plan, why), -ENOENT);
 	plan.tools = NULL;
-	assert_int_equal(app_build_check(&plan, why), 0);
+	assert_int_equal(toolchain_check(&plan, why), 0);
 	unlink("first-tool");
 	unlink("second-tool");
 }
@@ -101,9 +104,9 @@ static void test_folder_named_as_a_tool(void **state)
 	setenv("PATH", path, 1);
 	assert_int_equal(mkdir("tool", 0700), 0);
 	assert_int_equal(mkdir("bin", 0700), 0);
-	assert_false(app_program_find("tool", found));
+	assert_false(program_path_find("tool", found));
 	write_file("bin/tool", "", 0, 0700);
-	assert_true(app_program_find("tool", found));
+	assert_true(program_path_find("tool", found));
 	assert_int_equal(strcmp(found + strlen(*state), "/bin/tool"), 0);
 	unsetenv("PATH");
 	unlink("bin/tool");
@@ -151,10 +154,10 @@ static void test_old_tool(void **state)
 	assert_int_equal(symlink("root/bin/tool", "a-tool"), 0);
 	snprintf(path, sizeof path, "%s", (char *)*state);
 	setenv("PATH", path, 1);
-	assert_int_equal(app_build_check(&plan, why), 0);
+	assert_int_equal(toolchain_check(&plan, why), 0);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		write_file("root/VERSION", cases[i].version, strlen(cases[i].version), 0600);
-		if (app_build_check(&plan, why) != cases[i].r)
+		if (toolchain_check(&plan, why) != cases[i].r)
 			fail_msg("'%s'", cases[i].version);
 		if (i == 0)
 			assert_string_equal(why, "needs Go >= 1.21, found 1.19.8: install it with "
@@ -174,7 +177,7 @@ static void finish(struct app_plan *plan, int r, const char *expected)
 	const atomic_bool canceled = false;
 	char why[APP_WHY_MAX] = "";
 
-	assert_int_equal(app_build_finish(plan, &canceled, &made, why), r);
+	assert_int_equal(artefact_take(plan, &canceled, &made, why), r);
 	if (strncmp(why, expected, strlen(expected)) != 0)
 		fail_msg("'%s' instead of '%s'", why, expected);
 }
@@ -183,14 +186,14 @@ static void finish(struct app_plan *plan, int r, const char *expected)
 static void test_finish(void **state)
 {
 	struct app_plan plan = { .output = (char[]){ "new" }, .module = (char[]){ "module" } };
-	enum app_interface interface;
+	struct module_info info;
 	char why[APP_WHY_MAX];
 
 	finish(&plan, -ENOENT, "can't read 'new': No such file or directory");
 	write_file("module", PROGRAM "\0\0", sizeof PROGRAM + 1, 0600);
 	write_file("new", "nonsense", 8, 0600);
 	finish(&plan, -EINVAL, "'new' is no WebAssembly module");
-	assert_int_equal(module_check("module", &interface, why), 0);
+	assert_int_equal(module_inspect("module", &info, why), 0);
 	write_file("new", PROGRAM, sizeof PROGRAM - 1, 0600);
 	finish(&plan, 0, "");
 	assert_string_equal(app_plan_file(&plan), "new");
@@ -251,13 +254,13 @@ static void test_strange_artefact(void **state)
 	assert_int_equal(mkfifo("fifo", 0600), 0);
 	for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
 		assert_int_equal(symlink(strange[i], "a.wasm"), 0);
-		finish(&plan, -EBADF, "'");
+		finish(&plan, strcmp(strange[i], "fifo") == 0 ? -ESPIPE : -ENODEV, "'");
 		assert_int_equal(access("new", F_OK), -1);
 		unlink("a.wasm");
 	}
 	write_file("a.wasm", PROGRAM, sizeof PROGRAM - 1, 0600);
 	finish(&plan, 0, "");
-	assert_int_equal(app_build_finish(&plan, &canceled, &made, why), -ECANCELED);
+	assert_int_equal(artefact_take(&plan, &canceled, &made, why), -ECANCELED);
 	assert_int_equal(truncate("a.wasm", MODULE_SIZE_MAX + 1), 0);
 	finish(&plan, -EFBIG, "'");
 	unlink("new");
@@ -293,20 +296,20 @@ static void test_cache_dir(void **state)
 	struct stat st;
 
 	setenv("XDG_CACHE_HOME", *state, 1);
-	assert_int_equal(app_cache_dir("build", &path, why), 0);
+	assert_int_equal(cache_dir_make("build", &path, why), 0);
 	snprintf(expected, sizeof expected, "%s/wasmrun/build", (char *)*state);
 	assert_string_equal(path, expected);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
 	free(path);
-	assert_int_equal(app_cache_dir("build", &path, why), 0);
+	assert_int_equal(cache_dir_make("build", &path, why), 0);
 	rmdir(path);
 	free(path);
 	rmdir("wasmrun");
 
 	setenv("XDG_CACHE_HOME", "relative", 1);
 	setenv("HOME", *state, 1);
-	assert_int_equal(app_cache_dir("b", &path, why), 0);
+	assert_int_equal(cache_dir_make("b", &path, why), 0);
 	snprintf(expected, sizeof expected, "%s/.cache/wasmrun/b", (char *)*state);
 	assert_string_equal(path, expected);
 	free(path);
@@ -316,14 +319,14 @@ static void test_cache_dir(void **state)
 
 	unsetenv("HOME");
 	path = NULL;
-	assert_int_equal(app_cache_dir("b", &path, why), -ENOENT);
+	assert_int_equal(cache_dir_make("b", &path, why), -ENOENT);
 	assert_null(path);
 	assert_non_null(strstr(why, "set HOME or XDG_CACHE_HOME"));
 
 	write_file("file", "", 0, 0600);
 	snprintf(expected, sizeof expected, "%s/file", (char *)*state);
 	setenv("XDG_CACHE_HOME", expected, 1);
-	assert_int_equal(app_cache_dir("b", &path, why), -ENOTDIR);
+	assert_int_equal(cache_dir_make("b", &path, why), -ENOTDIR);
 	unlink("file");
 }
 

@@ -133,15 +133,15 @@ static void test_files(void **state)
 	char why[APP_WHY_MAX], expected[APP_WHY_MAX];
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		enum app_interface interface;
+		struct module_info info;
 
 		write_file(*state, cases[i].bytes, cases[i].len);
 		if (!cases[i].why) {
-			assert_int_equal(module_check(*state, &interface, why), 0);
-			assert_int_equal(interface, cases[i].interface);
+			assert_int_equal(module_inspect(*state, &info, why), 0);
+			assert_int_equal(info.interface, cases[i].interface);
 			continue;
 		}
-		assert_int_equal(module_check(*state, &interface, why), -EINVAL);
+		assert_int_equal(module_inspect(*state, &info, why), -EINVAL);
 		snprintf(expected, sizeof expected, "'%s' %s", (char *)*state, cases[i].why);
 		assert_string_equal(why, expected);
 	}
@@ -176,11 +176,13 @@ static void test_hints(void **state)
 			"a server takes its connections from the first port that it binds" },
 		{ BYTES("junk"), INSTEAD "by sock_accept(5, ...)" CGI },
 	};
-	char hint[MODULE_HINT_MAX];
+	char hint[MODULE_HINT_MAX], why[APP_WHY_MAX];
+	struct module_info info;
 
 	for (size_t i = 0; i < ARRAY_LEN(hints); i++) {
 		write_file(*state, hints[i].bytes, hints[i].len);
-		assert_string_equal(module_hint(*state, 5, hint), hints[i].hint);
+		(void)module_inspect(*state, &info, why);
+		assert_string_equal(module_hint(&info, 5, hint), hints[i].hint);
 	}
 }
 
@@ -188,61 +190,61 @@ static void test_hints(void **state)
 static void test_many_sections(void **state)
 {
 	static char bytes[8 + 2 * 20000] = CORE;
-	enum app_interface interface;
+	struct module_info info;
 	char why[APP_WHY_MAX];
 
 	write_file(*state, bytes, sizeof bytes);
-	assert_int_equal(module_check(*state, &interface, why), -EINVAL);
+	assert_int_equal(module_inspect(*state, &info, why), -EINVAL);
 	assert_non_null(strstr(why, "too many sections"));
 }
 
 static void test_no_file(void **state)
 {
-	enum app_interface interface;
+	struct module_info info;
 	char why[APP_WHY_MAX];
 
-	assert_int_equal(module_check("/proc/self/fd", &interface, why), -EINVAL);
+	assert_int_equal(module_inspect("/proc/self/fd", &info, why), -EINVAL);
 	assert_string_equal(why, "'/proc/self/fd' is a folder without an index.html: name a module "
 				 "with --wasm FILE");
 	unlink(*state);
-	assert_int_equal(module_check(*state, &interface, why), -ENOENT);
+	assert_int_equal(module_inspect(*state, &info, why), -ENOENT);
 	assert_memory_equal(why, "can't read '/", 13);
 	assert_non_null(strstr(why, "': No such file or directory"));
 	/* Opening it would wait for a writer. */
 	assert_int_equal(mkfifo(*state, 0600), 0);
-	assert_int_equal(module_check(*state, &interface, why), -EINVAL);
+	assert_int_equal(module_inspect(*state, &info, why), -EINVAL);
 	assert_non_null(strstr(why, "is no regular file"));
-	assert_int_equal(module_check("/dev/zero", &interface, why), -EINVAL);
+	assert_int_equal(module_inspect("/dev/zero", &info, why), -EINVAL);
 	assert_string_equal(why, "'/dev/zero' is no regular file");
 }
 
 /* A file of the largest size is looked at, a larger one is not, whatever is in it. */
 static void test_large_file(void **state)
 {
-	enum app_interface interface;
+	struct module_info info;
 	char why[APP_WHY_MAX];
 
 	write_file(*state, BYTES(CORE));
 	assert_int_equal(truncate(*state, MODULE_SIZE_MAX), 0);
-	assert_int_equal(module_check(*state, &interface, why), -EINVAL);
+	assert_int_equal(module_inspect(*state, &info, why), -EINVAL);
 	assert_non_null(strstr(why, "too many sections"));
 	assert_int_equal(truncate(*state, MODULE_SIZE_MAX + 1), 0);
-	assert_int_equal(module_check(*state, &interface, why), -EFBIG);
+	assert_int_equal(module_inspect(*state, &info, why), -EFBIG);
 	assert_non_null(strstr(why, "is larger than 512 MiB"));
 }
 
 static void test_folder(void **state)
 {
 	char why[APP_WHY_MAX], page[64];
-	enum app_interface interface;
+	struct module_info info;
 
 	unlink(*state);
 	assert_int_equal(mkdir(*state, 0700), 0);
-	assert_int_equal(module_check(*state, &interface, why), -EINVAL);
+	assert_int_equal(module_inspect(*state, &info, why), -EINVAL);
 	snprintf(page, sizeof page, "%s/index.html", (char *)*state);
 	write_file(page, "", 0);
-	assert_int_equal(module_check(*state, &interface, why), 0);
-	assert_int_equal(interface, APP_FILES);
+	assert_int_equal(module_inspect(*state, &info, why), 0);
+	assert_int_equal(info.interface, APP_FILES);
 	unlink(page);
 	rmdir(*state);
 }

@@ -37,6 +37,23 @@ int file_open(const char *path, int flags, mode_t mode, unsigned kinds, int *ret
 	return 0;
 }
 
+int file_open_limited(const char *path, uint64_t size_max, int *ret_fd, uint64_t *ret_size)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	struct stat st;
+	int r = file_open(path, O_RDONLY, 0, FILE_ALONE, &fd);
+
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size > size_max)
+		return -EFBIG;
+	*ret_size = (uint64_t)st.st_size;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
 const char *file_why(int error)
 {
 	switch (error) {

@@ -7,6 +7,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /* What may be there beside a regular file. */
@@ -22,6 +23,9 @@ enum file_kinds {
  * pipe), ENODEV (a device). 0 or negative errno.
  */
 int file_open(const char *path, int flags, mode_t mode, unsigned kinds, int *ret_fd);
+
+/* The same for reading a regular file of at most `size_max` bytes: a larger one is EFBIG. */
+int file_open_limited(const char *path, uint64_t size_max, int *ret_fd, uint64_t *ret_size);
 
 /* What such an error, or any other, means of a file: a clause without a full stop. */
 const char *file_why(int error);

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "app/build.h"
+#include "app/cache_dir.h"
 #include "app/language.h"
 #include "app/module.h"
 #include "base/lang.h"
@@ -90,19 +90,18 @@ static int run_listen(struct addr *addr, int *ret_fd)
 	return EXIT_CODE_OK;
 }
 
-static int run_exec(struct engine_config *config)
+static int run_exec(struct engine_config *config, const struct module_info *info)
 {
 	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
 	_cleanup_(freep) char *cache = NULL;
 	char why[APP_WHY_MAX], hint[MODULE_HINT_MAX];
 	int r;
 
-	if (app_cache_dir("modules", &cache, why) < 0)
+	if (cache_dir_make("modules", &cache, why) < 0)
 		log_warn("run", "%s: the module is compiled each time", why);
 	if (config->interface == APP_CGI && config->listen_fd >= 0)
 		log_info("run", "%s",
-			module_hint(config->module,
-				LANGUAGE_FIRST_FD + (unsigned)config->dirs->count, hint));
+			module_hint(info, LANGUAGE_FIRST_FD + (unsigned)config->dirs->count, hint));
 	config->cache_dir = cache;
 	r = engine_command_init(&command, config, why);
 	if (r < 0) {
@@ -130,6 +129,7 @@ int cmd_run(const struct program *program, int argc, char **argv)
 	_cleanup_(fd_closep) int listen_fd = -1;
 	_cleanup_(run_values_clear) struct run_values values = { 0 };
 	struct engine_config config;
+	struct module_info info;
 	struct option_set set;
 	struct host host = { 0 };
 	char why[APP_WHY_MAX], text[ADDR_TEXT_MAX];
@@ -144,8 +144,8 @@ int cmd_run(const struct program *program, int argc, char **argv)
 		.status_fd = -1,
 		.addr = text };
 	/* What is wrong with a file wasmrun-guest says, too, and has an exit code for each. */
-	if (module_check(values.file, &config.interface, why) < 0)
-		config.interface = APP_LISTENER;
+	(void)module_inspect(values.file, &info, why);
+	config.interface = info.interface;
 	if (!values.listen && (config.interface == APP_HTTP || config.interface == APP_FILES)) {
 		(void)option_set_refuse_given(
 			&set, "FILE", values.file, "it serves HTTP, and --listen says where");
@@ -165,5 +165,5 @@ int cmd_run(const struct program *program, int argc, char **argv)
 		config.request_timeout_ms = ENGINE_REQUEST_TIMEOUT_MS;
 	if (values.listen)
 		addr_format(&host.addr, text);
-	return run_exec(&config);
+	return run_exec(&config, &info);
 }

@@ -239,14 +239,16 @@ int wasm_instance_check(const struct compiled *p)
  */
 static void wasm_instance_end_unheard(struct wasm_instance *i)
 {
-	char what[GUEST_WHY_MAX], hint[MODULE_HINT_MAX];
+	char what[GUEST_WHY_MAX], hint[MODULE_HINT_MAX], why[APP_WHY_MAX];
+	struct module_info info;
 
+	(void)module_inspect(i->config->module, &info, why);
 	if (i->end->reason == GUEST_EXIT_OWN)
 		(void)snprintf(what, sizeof(what), "exit code %" PRIu32, i->end->code);
 	else
 		(void)snprintf(what, sizeof(what), "%s", i->end->why);
 	guest_fail(i->end, i->end->reason, "it ended before it took a connection: %s; %s", what,
-		module_hint(i->config->module, wasi_listener_fd(i->config), hint));
+		module_hint(&info, wasi_listener_fd(i->config), hint));
 }
 
 void wasm_instance_run(

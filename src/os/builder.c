@@ -1,5 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The plan is detected anew each time: what is in the folder may have changed. */
+/*
+ * A build is a row of phases: a job detects what is in the folder and what that needs, the build
+ * command runs as a child, another job takes what it has made. Where nothing has to be built the
+ * first phase is the only one. The plan is made anew each time: what is in the folder may have
+ * changed.
+ *
+ * The plan is handed along: to the job that takes what was built, back with its end, and to the
+ * owner with builder_take_plan(). Who has it removes what was built and not settled.
+ *
+ * Only the end of a phase begins the next one or ends the build: a job's done callback, or the end
+ * of the child. A build that is given up ends with its child, or on the loop's next turn where it
+ * is a job, which may never end; what comes after it waits in the same line for that.
+ */
 #include "os/builder.h"
 
 #include <assert.h>
@@ -12,11 +24,13 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "app/build.h"
+#include "app/artefact.h"
 #include "app/build_cache.h"
+#include "app/cache_dir.h"
 #include "app/detect.h"
 #include "app/language.h"
 #include "app/rule.h"
+#include "app/toolchain.h"
 #include "base/lang.h"
 #include "base/owner.h"
 #include "base/fd.h"
@@ -40,65 +54,91 @@ static _printf_(3, 4) int builder_fail(struct builder *b, int r, const char *fmt
 	return r;
 }
 
-/* What is too old in the cache is removed in a thread, whatever becomes of the builder. */
-struct sweep {
-	uv_work_t work;
-	char *dir; /* owned */
+/* What a job needs and makes: it outlives the builder. */
+struct builder_job {
+	struct job job;
+	struct builder *builder; /* the loop's alone */
+	/* What is asked for; the texts outlive the loop. */
+	const char *project;
+	struct app_overrides overrides;
+	/* What is made; all is owned. */
+	struct app_plan plan;
+	bool detected;
+	char *folder;    /* the project's, where nothing was detected; NULL: it is no folder */
+	char *cache_dir; /* of builds */
+	int cache_lock;  /* that this job has taken; -1: none */
+	char *made;
+	int result;
+	char why[APP_WHY_MAX];
 };
 
-static void on_sweep(uv_work_t *work)
+static void builder_job_free(struct job *job)
 {
-	build_cache_sweep(((struct sweep *)work->data)->dir);
+	struct builder_job *j = container_of(job, struct builder_job, job);
+
+	app_plan_clear(&j->plan);
+	free(j->folder);
+	free(j->cache_dir);
+	(void)fd_close(j->cache_lock);
+	free(j->made);
+	free(j);
 }
 
-static void on_swept(uv_work_t *work, int status)
-{
-	struct sweep *sweep = work->data;
-
-	free(sweep->dir);
-	free(sweep);
-}
-
-static void builder_sweep(struct builder *b)
-{
-	struct sweep *sweep = calloc(1, sizeof *sweep);
-
-	if (!sweep)
-		return;
-	sweep->work.data = sweep;
-	sweep->dir = strdup(b->cache_dir);
-	if (!sweep->dir || uv_queue_work(b->config.loop, &sweep->work, on_sweep, on_swept) < 0)
-		on_swept(&sweep->work, 0);
-}
-
-/* Once. A cache that can't be held is used all the same. */
-static int builder_open_cache(struct builder *b, char why[APP_WHY_MAX])
-{
-	int r = app_cache_dir("build", &b->cache_dir, why);
-
-	if (r == 0 && build_cache_open(b->cache_dir, &b->cache_lock) == 0)
-		builder_sweep(b);
-	return r;
-}
-
-static int builder_detect(struct builder *b)
+/* NULL: there is no memory, and `why` says so. */
+static struct builder_job *builder_job_new(
+	struct builder *b, void (*run)(struct job *job), void (*done)(struct job *job))
 {
 	const struct os_app_config *app = &b->config.run->app;
-	const struct app_overrides overrides = {
-		.build = app->build,
-		.wasm = app->wasm,
-		.files = app->has_kind && app->kind == APP_FILES,
-	};
-	char why[APP_WHY_MAX];
-	int r = 0;
+	struct builder_job *j = calloc(1, sizeof *j);
 
-	app_plan_clear(&b->plan);
-	if (!b->cache_dir)
-		r = builder_open_cache(b, why);
-	if (r == 0)
-		r = app_detect(
-			b->config.run->project_path, &overrides, b->cache_dir, &b->plan, why);
-	return r < 0 ? builder_fail(b, r, "%s", why) : 0;
+	if (!j) {
+		(void)builder_fail(b, -ENOMEM, "there is not enough memory to look at the project");
+		return NULL;
+	}
+	*j = (struct builder_job){
+		.job = { .run = run, .done = done, .free = builder_job_free },
+		.builder = b,
+		.project = b->config.run->project_path,
+		.overrides = {
+			.build = app->build,
+			.wasm = app->wasm,
+			.files = app->has_kind && app->kind == APP_FILES,
+		},
+		.cache_lock = -1,
+	};
+	return j;
+}
+
+static void on_sweep(struct job *job)
+{
+	build_cache_sweep(container_of(job, struct builder_job, job)->cache_dir);
+}
+
+static void on_swept(struct job *job)
+{
+}
+
+/* The cache is opened once. One that can't be held is used all the same. */
+static void on_detect(struct job *job)
+{
+	struct builder_job *j = container_of(job, struct builder_job, job);
+	struct stat st;
+
+	if (!j->cache_dir) {
+		j->result = cache_dir_make("build", &j->cache_dir, j->why);
+		if (j->result == 0)
+			(void)build_cache_open(j->cache_dir, &j->cache_lock);
+	}
+	if (j->result == 0)
+		j->result = app_detect(j->project, &j->overrides, j->cache_dir, &j->plan, j->why);
+	j->detected = j->result == 0;
+	if (!j->detected && (j->folder = realpath(j->project, NULL)) &&
+		(stat(j->folder, &st) < 0 || !S_ISDIR(st.st_mode)))
+		free(take_ptr(j->folder));
+	if (j->result == 0 && j->plan.build)
+		j->result = toolchain_check(&j->plan, j->why);
+	else if (j->result == 0)
+		j->result = module_inspect(app_plan_file(&j->plan), &j->plan.info, j->why);
 }
 
 /* "a/b" and "c" of "a/b/c"; an absolute path. */
@@ -126,20 +166,14 @@ static void builder_aim_at_folder(struct builder *b, const char *folder)
 
 /* The file that runs is all that counts where nothing is built. Where there is nothing to be run,
  * anything may bring it. */
-static void builder_aim(struct builder *b, bool detected)
+static void builder_aim(struct builder *b, const struct builder_job *j)
 {
-	char path[PATH_MAX];
-	struct stat st;
-
 	if (!b->watch)
 		return;
-	if (detected && !b->plan.build)
+	if (j->detected && !b->plan.build)
 		builder_aim_at_file(b, b->plan.module);
-	else if (detected)
-		builder_aim_at_folder(b, b->plan.folder);
-	else if (realpath(b->config.run->project_path, path) && stat(path, &st) == 0 &&
-		 S_ISDIR(st.st_mode))
-		builder_aim_at_folder(b, path);
+	else if (j->detected || j->folder)
+		builder_aim_at_folder(b, j->detected ? b->plan.folder : j->folder);
 }
 
 static void on_changed(void *owner)
@@ -155,6 +189,10 @@ void builder_init(
 	int r = 0;
 
 	*b = (struct builder){ .config = *config, .events = *events, .cache_lock = -1 };
+	job_line_init(&b->line, config->loop);
+	job_line_init(&b->sweeping, config->loop);
+	(void)uv_idle_init(config->loop, &b->canceled_turn);
+	b->canceled_turn.data = b;
 	if (config->run->watch)
 		r = watch_new(config->loop, on_changed, b, &b->watch);
 	if (r < 0)
@@ -186,7 +224,7 @@ static int builder_judge(struct builder *b, int status)
 	const char *hint;
 
 	if (b->canceled)
-		return builder_fail(b, -ECANCELED, "the build was stopped");
+		return -ECANCELED;
 	if (b->late) {
 		option_format_duration(BUILD_TIMEOUT_MS, text);
 		return builder_fail(b, -ETIMEDOUT, "the build has not ended in %s", text);
@@ -211,33 +249,33 @@ static int builder_judge(struct builder *b, int status)
 
 static void builder_done(struct builder *b, int r)
 {
-	if (b->watch)
+	if (b->watch && builder_builds(b))
 		watch_build_ended(b->watch);
+	b->phase = BUILDER_IDLE;
 	b->events.done(b->events.owner, r);
 }
 
-/* In a thread. */
-static void on_finish(uv_work_t *work)
+static void on_take(struct job *job)
 {
-	struct builder *b = work->data;
+	struct builder_job *j = container_of(job, struct builder_job, job);
 
-	b->finish_result = app_build_finish(&b->plan, &b->canceled, &b->finish_made, b->finish_why);
+	j->result = artefact_take(&j->plan, &job->dropped, &j->made, j->why);
 }
 
-static void on_finished(uv_work_t *work, int status)
+static void on_taken(struct job *job)
 {
-	struct builder *b = work->data;
-	int r = b->finish_result;
+	struct builder_job *j = container_of(job, struct builder_job, job);
+	struct builder *b = j->builder;
 
-	b->finishing = false;
+	b->job = NULL;
+	b->plan = j->plan;
+	j->plan = (struct app_plan){ 0 };
 	free(b->made);
-	b->made = take_ptr(b->finish_made);
-	if (b->canceled)
-		r = builder_fail(b, -ECANCELED, "the build was stopped");
-	else if (r < 0)
-		r = builder_fail(b, -EINVAL, "the build with '%s' made nothing to run: %s",
-			app_plan_builder(&b->plan), b->finish_why);
-	builder_done(b, r);
+	b->made = take_ptr(j->made);
+	builder_done(b, j->result < 0 ? builder_fail(b, -EINVAL,
+						"the build with '%s' made nothing to run: %s",
+						app_plan_builder(&b->plan), j->why)
+				      : 0);
 }
 
 static void on_child_ended(struct child *child, int status)
@@ -245,15 +283,16 @@ static void on_child_ended(struct child *child, int status)
 	struct builder *b = child->owner;
 	int r = builder_judge(b, status);
 
-	if (r == 0) {
-		b->finish.data = b;
-		r = uv_queue_work(b->config.loop, &b->finish, on_finish, on_finished);
-		b->finishing = r == 0;
-		if (r < 0)
-			(void)builder_fail(b, r, "can't look at what was built: %s", strerror(-r));
-	}
-	if (!b->finishing)
+	if (r == 0 && !(b->job = builder_job_new(b, on_take, on_taken)))
+		r = -ENOMEM;
+	if (r < 0) {
 		builder_done(b, r);
+		return;
+	}
+	b->phase = BUILDER_TAKING;
+	b->job->plan = b->plan;
+	b->plan = (struct app_plan){ 0 };
+	job_start(&b->line, &b->job->job);
 }
 
 static void on_child_late(struct child *child)
@@ -274,6 +313,7 @@ static int builder_spawn(struct builder *b)
 	int r;
 
 	b->first_line = log_ring_next(b->config.ring);
+	b->canceled = b->late = false;
 	b->child.ring = b->config.ring;
 	b->child.late = on_child_late;
 	b->child.ended = on_child_ended;
@@ -282,41 +322,115 @@ static int builder_spawn(struct builder *b)
 	if (r < 0)
 		return builder_fail(b, r, "%s", b->child.why);
 	child_set_deadline(&b->child, BUILD_TIMEOUT_MS);
+	return 0;
+}
+
+/* What the job has opened is the builder's now, and held until that is closed. */
+static void builder_take_cache(struct builder *b, struct builder_job *j)
+{
+	struct builder_job *sweep;
+
+	if (b->cache_dir)
+		return;
+	b->cache_dir = take_ptr(j->cache_dir);
+	b->cache_lock = take_fd(&j->cache_lock);
+	sweep = b->cache_lock >= 0 ? builder_job_new(b, on_sweep, on_swept) : NULL;
+	if (!sweep)
+		return;
+	sweep->cache_dir = strdup(b->cache_dir);
+	if (sweep->cache_dir)
+		job_start(&b->sweeping, &sweep->job);
+	else
+		builder_job_free(&sweep->job);
+}
+
+static void on_detected(struct job *job)
+{
+	struct builder_job *j = container_of(job, struct builder_job, job);
+	struct builder *b = j->builder;
+	int r = j->result;
+
+	b->job = NULL;
+	builder_take_cache(b, j);
+	b->plan = j->plan;
+	j->plan = (struct app_plan){ 0 };
+	b->kind = b->plan.kind;
+	builder_aim(b, j);
+	if (r < 0)
+		(void)builder_fail(b, r, "%s", j->why);
+	else if (b->plan.build)
+		r = builder_spawn(b);
+	if (r < 0 || !b->plan.build) {
+		builder_done(b, r);
+		return;
+	}
+	b->phase = BUILDER_BUILDING;
 	if (b->watch)
 		watch_build_began(b->watch);
-	return BUILDER_RUNS;
+	b->events.building(b->events.owner);
 }
 
 int builder_start(struct builder *b)
 {
-	char why[APP_WHY_MAX];
-	int r;
+	struct builder_job *j = builder_job_new(b, on_detect, on_detected);
 
 	assert(!builder_runs(b));
-	r = builder_detect(b);
-	b->canceled = b->late = false;
-	builder_aim(b, r == 0);
-	if (r < 0 || !b->plan.build)
-		return r;
-	r = app_build_check(&b->plan, why);
-	return r < 0 ? builder_fail(b, r, "%s", why) : builder_spawn(b);
+	app_plan_clear(&b->plan);
+	if (!j)
+		return -ENOMEM;
+	if (b->cache_dir && !(j->cache_dir = strdup(b->cache_dir))) {
+		builder_job_free(&j->job);
+		return builder_fail(b, -ENOMEM, "%s", strerror(ENOMEM));
+	}
+	b->phase = BUILDER_DETECTING;
+	b->job = j;
+	job_start(&b->line, &j->job);
+	return 0;
+}
+
+static void on_canceled_turn(uv_idle_t *idle)
+{
+	(void)uv_idle_stop(idle);
+	builder_done(idle->data, -ECANCELED);
+}
+
+/* False: it is no job that is to be given up. */
+static bool builder_drop_job(struct builder *b)
+{
+	if (!b->job)
+		return false;
+	job_drop(&take_ptr(b->job)->job);
+	(void)uv_idle_start(&b->canceled_turn, on_canceled_turn);
+	return true;
 }
 
 void builder_end(struct builder *b)
 {
-	b->canceled = builder_runs(b);
-	child_end(&b->child);
+	b->canceled = true;
+	if (!builder_drop_job(b))
+		child_end(&b->child);
 }
 
 void builder_kill(struct builder *b)
 {
-	b->canceled = builder_runs(b);
-	child_kill(&b->child);
+	b->canceled = true;
+	if (!builder_drop_job(b))
+		child_kill(&b->child);
 }
 
 bool builder_runs(const struct builder *b)
 {
-	return child_runs(&b->child) || b->finishing;
+	return b->phase != BUILDER_IDLE;
+}
+
+bool builder_builds(const struct builder *b)
+{
+	return b->phase == BUILDER_BUILDING || b->phase == BUILDER_TAKING;
+}
+
+const char *builder_kind(const struct builder *b)
+{
+	return b->kind;
 }
 
 const struct app_plan *builder_plan(const struct builder *b)
@@ -335,20 +449,17 @@ int builder_check(struct builder *b, const struct app_plan *plan, enum app_inter
 	char ret_why[APP_WHY_MAX])
 {
 	const struct os_app_config *app = &b->config.run->app;
-	const char *module = app_plan_file(plan);
-	enum app_interface interface = APP_LISTENER;
+	enum app_interface interface = plan->info.interface;
 	char hint[MODULE_HINT_MAX];
-	int r = module_check(module, &interface, ret_why);
 
-	if (r < 0)
-		return r;
 	if (app->has_kind)
 		interface = (enum app_interface)app->kind;
 	*ret_interface = interface;
 	/* Once: what a change makes of it is of the same kind. */
 	if (interface == APP_CGI && !app->has_kind && !b->told_cgi) {
 		log_info("app", "%s",
-			module_hint(module, LANGUAGE_FIRST_FD + (unsigned)app->dirs.count, hint));
+			module_hint(
+				&plan->info, LANGUAGE_FIRST_FD + (unsigned)app->dirs.count, hint));
 		b->told_cgi = true;
 	}
 	if (interface != APP_FILES && (app->fallback || app->headers.count)) {
@@ -360,19 +471,72 @@ int builder_check(struct builder *b, const struct app_plan *plan, enum app_inter
 	return 0;
 }
 
+static void on_look(struct job *job)
+{
+	struct builder_job *j = container_of(job, struct builder_job, job);
+
+	j->result = module_inspect(j->plan.module, &j->plan.info, j->why);
+}
+
+static void on_looked(struct job *job)
+{
+	struct builder_job *j = container_of(job, struct builder_job, job);
+	struct builder *b = j->builder;
+
+	b->look = NULL;
+	if (j->result < 0)
+		(void)builder_fail(b, j->result, "%s", j->why);
+	b->events.looked(b->events.owner, j->result, &j->plan.info);
+}
+
+int builder_look(struct builder *b, const struct app_plan *plan)
+{
+	struct builder_job *j;
+
+	if (b->look)
+		return 0;
+	j = builder_job_new(b, on_look, on_looked);
+	if (!j)
+		return -ENOMEM;
+	j->plan.module = strdup(app_plan_file(plan));
+	if (!j->plan.module) {
+		builder_job_free(&j->job);
+		return builder_fail(b, -ENOMEM, "%s", strerror(ENOMEM));
+	}
+	b->look = j;
+	job_start(&b->line, &j->job);
+	return 0;
+}
+
+void builder_forget_look(struct builder *b)
+{
+	if (b->look)
+		job_drop(&take_ptr(b->look)->job);
+}
+
 const char *builder_why(const struct builder *b)
 {
 	return b->why;
 }
 
+static void on_turn_closed(uv_handle_t *handle)
+{
+	struct builder *b = handle->data;
+
+	if (b->watch)
+		watch_close(b->watch, b->closed, b->events.owner);
+	else
+		b->closed(b->events.owner);
+}
+
 void builder_close(struct builder *b, void (*closed)(void *owner))
 {
+	b->closed = closed;
+	job_line_close(&b->line);
+	job_line_close(&b->sweeping);
 	app_plan_clear(&b->plan);
 	free(take_ptr(b->cache_dir));
 	b->cache_lock = fd_close(b->cache_lock);
 	free(take_ptr(b->made));
-	if (b->watch)
-		watch_close(b->watch, closed, b->events.owner);
-	else
-		closed(b->events.owner);
+	uv_close((uv_handle_t *)&b->canceled_turn, on_turn_closed);
 }

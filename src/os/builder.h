@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the project to what can be run: detects, builds, checks. One build runs at a time. With
+ * From the project to what can be run: detects, builds, checks, without holding up the loop. With
  * --watch it also tells when the project has changed since the last build began.
  */
 #ifndef OS_BUILDER_H
 #define OS_BUILDER_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -14,23 +13,24 @@
 #include "app/module.h"
 #include "app/plan.h"
 #include "os/child.h"
+#include "os/job.h"
 
-struct builder;
+struct builder_job;
 struct log_ring;
 struct os_run_config;
 struct watch;
 
 #define BUILDER_WHY_MAX 640
 
-enum builder_condition {
-	BUILDER_RUNS = 1, /* the build command runs, `done` follows */
-};
-
 /* Never from within a call of the owner's. */
 struct builder_events {
+	/* The build command runs: builder_kind(). */
+	void (*building)(void *owner);
 	/* 0: builder_take_plan(); -ECANCELED: builder_end() was called; another negative errno:
 	 * builder_why(). */
 	void (*done)(void *owner, int r);
+	/* 0, and what the module is now; a negative errno: builder_why(). */
+	void (*looked)(void *owner, int r, const struct module_info *info);
 	void (*changed)(void *owner);
 	void *owner;
 };
@@ -42,61 +42,79 @@ struct builder_config {
 	uint64_t open_files; /* RLIMIT_NOFILE for the build; 0: as ours */
 };
 
+enum builder_phase {
+	BUILDER_IDLE,
+	BUILDER_DETECTING, /* a job */
+	BUILDER_BUILDING,  /* the command runs */
+	BUILDER_TAKING,    /* a job: what the command has made */
+};
+
 /* Embedded in its owner. */
 struct builder {
 	struct builder_config config;
 	struct builder_events events;
-	struct app_plan plan; /* the last one that was made, until it is taken */
-	struct child child;   /* the build command */
-	/* What it has made is fetched and looked at in a thread, which may be a while; the plan is
-	 * that thread's meanwhile. */
-	uv_work_t finish;
-	bool finishing;
-	int finish_result;
-	char *finish_made; /* owned */
-	char finish_why[APP_WHY_MAX];
-	atomic_bool canceled; /* of the build and of that */
-	bool late;
-	bool told_cgi;       /* that the module is taken for CGI */
-	char *made;          /* where the last build has left what it made; owned, may be NULL */
-	char *cache_dir;     /* owned; NULL until the first start */
-	int cache_lock;      /* holds that; -1: none */
-	struct watch *watch; /* NULL without --watch */
-	uint64_t first_line; /* of what the build says, in the log */
+	enum builder_phase phase;
+	struct job_line line;     /* of `job` and `look` */
+	struct job_line sweeping; /* removes what is old in the cache, which may take long */
+	struct builder_job *job;  /* of the phase; NULL: it needs none, or was given up */
+	struct builder_job *look; /* NULL: none is under way */
+	struct child child;       /* of BUILDER_BUILDING */
+	uv_idle_t canceled_turn;  /* `done` follows a job that was given up, on the next turn */
+	bool canceled;            /* the build */
+	bool late;                /* likewise */
+	bool told_cgi;            /* that the module is taken for CGI */
+	const char *kind;         /* of the plan that was made last, the word for people */
+	struct app_plan plan;     /* that one, until it is taken; a job's meanwhile */
+	char *made;               /* where the last build has left what it made; owned, or NULL */
+	char *cache_dir;          /* owned; NULL until the first start */
+	int cache_lock;           /* holds that; -1: none */
+	struct watch *watch;      /* NULL without --watch */
+	uint64_t first_line;      /* of what the build says, in the log */
 	char why[BUILDER_WHY_MAX];
+	void (*closed)(void *owner);
 };
 
 void builder_init(struct builder *b, const struct builder_config *config,
 	const struct builder_events *events);
 
-/* Not while a build runs. 0: nothing had to be built, the plan can be taken. BUILDER_RUNS. A
- * negative errno: builder_why(). */
+/* Not while it runs. 0: `done` follows; before it, if there is a build, `building`. -ENOMEM. */
 int builder_start(struct builder *b);
 
-/* Ends the build; `done` follows. Harmless when none runs. */
+/* Gives it up; `done` follows. Harmless when none runs. */
 void builder_end(struct builder *b);
-/* The same, with SIGKILL. */
+/* The same, with SIGKILL for a build. */
 void builder_kill(struct builder *b);
 
+/* From builder_start() until `done`. */
 bool builder_runs(const struct builder *b);
+/* From `building` until `done`. */
+bool builder_builds(const struct builder *b);
 
-/* What is built or was, until it is taken; empty where nothing was detected. */
+/* Of what is built, or was. */
+const char *builder_kind(const struct builder *b);
+
+/* What was built, until it is taken. */
 const struct app_plan *builder_plan(const struct builder *b);
 
 /* Clears *plan, and moves ours there. */
 void builder_take_plan(struct builder *b, struct app_plan *plan);
 
-/*
- * How what runs by that plan takes its visitors. Negative errno: it can't be run, and ret_why says
- * why in one line.
- */
+/* How what runs by that plan takes its visitors. Negative errno: it can't be run, and ret_why says
+ * why in one line. */
 int builder_check(struct builder *b, const struct app_plan *plan, enum app_interface *ret_interface,
 	char ret_why[APP_WHY_MAX]);
+
+/* Looks again at what was built, for it may be gone, or another by now: `looked` follows. A second
+ * one joins the first. -ENOMEM. */
+int builder_look(struct builder *b, const struct app_plan *plan);
+
+/* `looked` doesn't follow any more. */
+void builder_forget_look(struct builder *b);
 
 /* What is wrong, in one line. */
 const char *builder_why(const struct builder *b);
 
-/* Not while a build runs. `closed` follows, without --watch from within. */
+/* Not while a build command runs. `closed` follows. */
 void builder_close(struct builder *b, void (*closed)(void *owner));
 
 #endif

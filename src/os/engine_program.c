@@ -14,7 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/build.h"
+#include "app/cache_dir.h"
+#include "app/program_path.h"
 #include "base/lang.h"
 #include "base/owner.h"
 #include "base/fd.h"
@@ -79,7 +80,7 @@ int wasmtime_find(bool dynamic, struct wasmtime_programs *ret_programs, char ret
 	int r;
 
 	*p = (struct wasmtime_programs){ 0 };
-	r = app_cache_path("wasmtime-cli-" WASMTIME_BUILT "/bin/wasmtime", &p->built, ret_why);
+	r = cache_dir_path("wasmtime-cli-" WASMTIME_BUILT "/bin/wasmtime", &p->built, ret_why);
 	if (r < 0)
 		return r;
 	log_escape(built, sizeof built, p->built, strlen(p->built));
@@ -87,7 +88,7 @@ int wasmtime_find(bool dynamic, struct wasmtime_programs *ret_programs, char ret
 		free(p->built);
 		p->built = NULL;
 	}
-	if (!app_program_find("wasmtime", path) || *path != '/') {
+	if (!program_path_find("wasmtime", path) || *path != '/') {
 		snprintf(own, sizeof own, "wasmtime");
 		cause = "is not on PATH";
 	} else if (log_escape(own, sizeof own, path, strlen(path)) && dynamic && is_static(path)) {

@@ -22,7 +22,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "app/build.h"
+#include "app/cache_dir.h"
 #include "app/language.h"
 #include "base/lang.h"
 #include "base/log.h"
@@ -127,7 +127,7 @@ static int instance_init_command(const struct instance_config *config, const cha
 {
 	const struct os_app_config *app = &config->run->app;
 	_cleanup_(freep) char *cache_dir = NULL;
-	int r = app_cache_dir("modules", &cache_dir, ret_why);
+	int r = cache_dir_make("modules", &cache_dir, ret_why);
 
 	if (r < 0)
 		return r;
@@ -240,7 +240,7 @@ static void instance_explain_lateness(const struct instance *i, char ret_text[IN
 	option_format_duration(i->config->start_timeout_ms, text);
 	snprintf(ret_text, INSTANCE_REASON_MAX,
 		"it has not turned to its listening socket in %s: %s", text,
-		module_hint(app_plan_file(&i->plan), fd, hint));
+		module_hint(&i->plan.info, fd, hint));
 }
 
 void instance_explain_end(const struct instance *i, bool ran, char ret_text[INSTANCE_REASON_MAX])

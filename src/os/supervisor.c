@@ -6,19 +6,21 @@
  * The lineup has the instances: `app` exists in STARTING and RUNNING, and in STOPPING until it has
  * ended; `next` beside it is to replace it; the old ones finish what they have begun, in any state.
  * Each owns its plan; that of a crashed `app` comes back to `plan`, to be started again. The
- * builder works for `app` in BUILDING, and for `next` in all other states.
+ * builder works for `app` in BUILDING and while `begins`, and for `next` in all other states.
  *
  * Events, and what they do in each state ("-" can't be, "=" nothing, "later" see `stale`):
  *
  *             STOPPED, FAILED   BUILDING    STARTING     RUNNING      RESTARTING    STOPPING
- *  start      begin             =           =            =            launch        then begin
+ *  start      begin             =           =            =            look          then begin
  *  restart    begin             STOPPING,   STOPPING,    update       begin         then begin
  *                               then begin  then begin
  *  stop       STOPPED           STOPPING    STOPPING     STOPPING     STOPPED       then STOPPED
  *  changed    begin (not after  later       later        update       update        later
  *             a stop)
- *  built      launch            launch      launch next  launch next  launch        ended
- *  not built  =                 FAILED      =            =            =             ended
+ *  building   BUILDING *        -           =            =            BUILDING *    BUILDING *
+ *  built      launch            launch      launch next  launch next  launch        launch *
+ *  not built  FAILED *          FAILED      =            =            FAILED *      FAILED *
+ *  looked     -                 -           -            -            launch        -
  *  app ready  -                 -           RUNNING      -            -             -
  *  app late   -                 -           STOPPING,    -            -             -
  *                                           then FAILED
@@ -27,14 +29,17 @@
  *  next late  -                 -           to `old`     to `old`     -             -
  *  next ended -                 -           =            =            -             ended
  *  old ended  =                 =           =            =            =             ended
- *  timer      -                 -           -            the episode  launch        -
+ *  timer      -                 -           -            the episode  look          -
  *                                                        is over
- *  visitor    -                 -           -            -            launch soon   -
+ *  visitor    -                 -           -            -            look soon     -
  *  close      everything is ended in any state, and *s freed behind the last end
  *
- * To begin is to detect and build anew, with all of the past forgotten; to update is the same for
- * `next` while `app` goes on; to launch is to start what was built. "stop" leads to STOPPING
- * wherever something has to end first. "ended": the last one takes STOPPING to where `intent` says.
+ * "*" is so while `begins`. To begin is to detect and build anew, with all of the past forgotten;
+ * the state stays what it was until it is known whether something has to be built. To update is the
+ * same for `next` while `app` goes on. To look is to see whether the module of a crashed `app` is
+ * still there, and what it is by now; to launch is to start what was built. "stop" leads to
+ * STOPPING wherever something has to end first. "ended": the last one takes STOPPING to where
+ * `intent` says.
  *
  * An event is a function here that ends with supervisor_leave(). Whatever is done before that only
  * notes what the owner has to be told; supervisor_leave() tells it when nothing is half done,
@@ -79,6 +84,7 @@ struct supervisor {
 	 * in any state and with any intent, and waits until another build can begin.
 	 */
 	bool stale;
+	bool begins;       /* the builder detects for `app` */
 	bool ran;          /* this application has been running */
 	uint64_t since_ms; /* wall clock, of the state */
 	uv_timer_t timer;  /* the state's deadline */
@@ -103,7 +109,7 @@ static void on_timer(uv_timer_t *timer);
 /* What is to replace the application. */
 static enum supervisor_next supervisor_next(const struct supervisor *s)
 {
-	if (s->state == SUPERVISOR_BUILDING || s->state == SUPERVISOR_STOPPING)
+	if (s->state == SUPERVISOR_BUILDING || s->state == SUPERVISOR_STOPPING || s->begins)
 		return SUPERVISOR_NEXT_NONE;
 	if (s->lineup.next)
 		return SUPERVISOR_NEXT_STARTING;
@@ -124,6 +130,7 @@ static void supervisor_set_state(
 	assert(supervisor_edge(old, state));
 	if (!supervisor_circles(state))
 		restarts_end_episode(&s->restarts, clock_now_ms());
+	builder_forget_look(&s->builder);
 	s->state = state;
 	s->since_ms = clock_wall_ms();
 	/* What follows the second crash of an episode is told as a number. */
@@ -181,33 +188,31 @@ static void supervisor_launch(struct supervisor *s)
 		supervisor_set_state(s, SUPERVISOR_STARTING, text);
 }
 
-/* `r` is that of builder_start() or of its end. */
-static void supervisor_build_goes(struct supervisor *s, int r, bool of_next)
+/* What is detected has to be built. */
+static void supervisor_build(struct supervisor *s)
 {
-	if (r < 0) {
-		supervisor_set_reason(s, builder_why(&s->builder));
-		supervisor_give_up_start(s, of_next);
-	} else if (r == BUILDER_RUNS && of_next) {
-		supervisor_note_next(s, builder_plan(&s->builder)->kind);
-	} else if (r == BUILDER_RUNS) {
-		supervisor_set_state(s, SUPERVISOR_BUILDING, builder_plan(&s->builder)->kind);
-	} else {
-		builder_take_plan(&s->builder, &s->plan);
-		supervisor_launch(s);
-	}
+	s->begins = false;
+	supervisor_set_state(s, SUPERVISOR_BUILDING, builder_kind(&s->builder));
+}
+
+static void supervisor_give_up_build(struct supervisor *s, bool of_next)
+{
+	supervisor_set_reason(s, builder_why(&s->builder));
+	supervisor_give_up_start(s, of_next);
 }
 
 /* Builds what is to replace the application. */
 static void supervisor_update(struct supervisor *s)
 {
 	s->stale = false;
-	supervisor_build_goes(s, builder_start(&s->builder), true);
+	if (builder_start(&s->builder) < 0)
+		supervisor_give_up_build(s, true);
 }
 
 /* What is in the folder may have changed. A build that runs goes on, and its result is taken. */
 static void supervisor_begin(struct supervisor *s)
 {
-	int r = BUILDER_RUNS;
+	int r = 0;
 
 	s->intent = INTENT_RUN;
 	app_plan_clear(&s->plan);
@@ -215,17 +220,31 @@ static void supervisor_begin(struct supervisor *s)
 	s->ran = false;
 	supervisor_set_reason(s, "");
 	restarts_reset(&s->restarts, clock_now_ms());
+	builder_forget_look(&s->builder);
+	(void)uv_timer_stop(&s->timer);
+	gate_set(&s->gate, GATE_PAUSED);
 	if (!builder_runs(&s->builder)) {
 		s->stale = false;
 		r = builder_start(&s->builder);
 	}
-	supervisor_build_goes(s, r, false);
+	s->begins = r == 0;
+	if (r < 0)
+		supervisor_give_up_build(s, false);
+	else if (builder_builds(&s->builder))
+		supervisor_build(s);
+}
+
+/* `plan` was started before. */
+static void supervisor_look(struct supervisor *s)
+{
+	if (builder_look(&s->builder, &s->plan) < 0)
+		supervisor_give_up_build(s, false);
 }
 
 /* The state is left behind the last end only. */
 static bool supervisor_winds_down(const struct supervisor *s)
 {
-	return s->intent == INTENT_CLOSE || s->state == SUPERVISOR_STOPPING;
+	return s->intent == INTENT_CLOSE || (s->state == SUPERVISOR_STOPPING && !s->begins);
 }
 
 /* What holds between two events. */
@@ -244,7 +263,7 @@ static void supervisor_check(const struct supervisor *s)
 	else
 		assert(!app);
 	assert(!next || (app && next->state == INSTANCE_STARTING));
-	assert(s->state != SUPERVISOR_BUILDING || builder_runs(&s->builder));
+	assert((s->state != SUPERVISOR_BUILDING && !s->begins) || builder_runs(&s->builder));
 }
 
 /* The one way out of each event: tells what has changed, and takes up what had to wait. */
@@ -276,6 +295,8 @@ static bool supervisor_idle(const struct supervisor *s)
 
 static void supervisor_end_all(struct supervisor *s)
 {
+	s->begins = false;
+	builder_forget_look(&s->builder);
 	builder_end(&s->builder);
 	lineup_end(&s->lineup, supervisor_waits_for_old(s));
 }
@@ -406,14 +427,47 @@ static void on_lineup(void *owner, enum lineup_event event, struct instance *i)
 	supervisor_leave(s);
 }
 
-static void on_built(void *owner, int r)
+static void on_building(void *owner)
 {
 	struct supervisor *s = owner;
 
-	if (supervisor_winds_down(s))
-		supervisor_wind_down(s);
+	if (s->begins)
+		supervisor_build(s);
 	else
-		supervisor_build_goes(s, r, s->state != SUPERVISOR_BUILDING);
+		supervisor_note_next(s, builder_kind(&s->builder));
+	supervisor_leave(s);
+}
+
+static void on_built(void *owner, int r)
+{
+	struct supervisor *s = owner;
+	bool of_next = s->state != SUPERVISOR_BUILDING && !s->begins;
+
+	if (supervisor_winds_down(s)) {
+		supervisor_wind_down(s);
+		supervisor_leave(s);
+		return;
+	}
+	s->begins = false;
+	if (r < 0) {
+		supervisor_give_up_build(s, of_next);
+	} else {
+		builder_take_plan(&s->builder, &s->plan);
+		supervisor_launch(s);
+	}
+	supervisor_leave(s);
+}
+
+static void on_looked(void *owner, int r, const struct module_info *info)
+{
+	struct supervisor *s = owner;
+
+	if (r < 0) {
+		supervisor_give_up_build(s, false);
+	} else {
+		s->plan.info = *info;
+		supervisor_launch(s);
+	}
 	supervisor_leave(s);
 }
 
@@ -432,7 +486,7 @@ static void on_timer(uv_timer_t *timer)
 	if (s->state == SUPERVISOR_RUNNING)
 		restarts_end_episode(&s->restarts, clock_now_ms());
 	else
-		supervisor_launch(s);
+		supervisor_look(s);
 	supervisor_leave(s);
 }
 
@@ -485,7 +539,11 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 	s->news.ring = ring;
 	s->news.events = *events;
 	builder_init(&s->builder, &builder_config,
-		&(struct builder_events){ .done = on_built, .changed = on_changed, .owner = s });
+		&(struct builder_events){ .building = on_building,
+			.done = on_built,
+			.looked = on_looked,
+			.changed = on_changed,
+			.owner = s });
 	if (config->start_timeout_ms)
 		instance_config.start_timeout_ms = config->start_timeout_ms;
 	if (config->drain_timeout_ms)
@@ -511,8 +569,8 @@ void supervisor_start(struct supervisor *s)
 	s->intent = INTENT_RUN;
 	if (s->state == SUPERVISOR_STOPPED || s->state == SUPERVISOR_FAILED)
 		supervisor_begin(s);
-	else if (s->state == SUPERVISOR_RESTARTING)
-		supervisor_launch(s);
+	else if (s->state == SUPERVISOR_RESTARTING && !s->begins)
+		supervisor_look(s);
 	supervisor_leave(s);
 }
 
@@ -550,7 +608,8 @@ void supervisor_status(const struct supervisor *s, struct supervisor_status *ret
 	if (pid)
 		proc_usage_read(pid, &usage);
 	*ret_status = (struct supervisor_status){
-		.state = s->state,
+		/* What is detected may have to be built. */
+		.state = s->begins ? SUPERVISOR_BUILDING : s->state,
 		.next = supervisor_next(s),
 		.starts_again = s->state == SUPERVISOR_STOPPING && s->intent == INTENT_RUN,
 		.kind = s->kind,

@@ -62,6 +62,8 @@ static void test_switch(void **state)
 	first = status_of(&f).pid;
 	port = status_of(&f).port;
 	supervisor_restart(f.supervisor);
+	assert_int_equal(status_of(&f).next, SUPERVISOR_NEXT_BUILDING);
+	await_history(&f, "starting running next-starting ");
 	status = status_of(&f);
 	assert_int_equal(status.state, SUPERVISOR_RUNNING);
 	assert_int_equal(status.next, SUPERVISOR_NEXT_STARTING);
@@ -295,6 +297,7 @@ static void test_end_while_building(void **state)
 	await_history(&f, "building starting running ");
 	set_build(&f, "until [ -e .built ]; do sleep 0.01; done");
 	supervisor_restart(f.supervisor);
+	await_history(&f, "building starting running next-building ");
 	write_project(&f, ".end", "", 0);
 	await_history(&f, "building starting running next-building stopped ");
 	/* A start adopts the build. */
@@ -312,6 +315,7 @@ static void test_end_while_building(void **state)
 	await_history(&f, "building starting running ");
 	set_build(&f, "until [ -e .built ]; do sleep 0.01; done; mv .wasm app.wasm");
 	supervisor_restart(f.supervisor);
+	await_history(&f, "building starting running next-building ");
 	write_project(&f, ".wasm", "\0asm\1\0\0\0", 8);
 	assert_int_equal(unlink(f.module), 0);
 	assert_int_equal(kill(status_of(&f).pid, SIGKILL), 0);
@@ -334,6 +338,7 @@ static void test_stop_when_ended(void **state)
 	await_history(&f, "building starting running ");
 	set_build(&f, "exec sleep 1000");
 	supervisor_restart(f.supervisor);
+	await_history(&f, "building starting running next-building ");
 	write_project(&f, ".end", "", 0);
 	await_history(&f, "building starting running next-building stopped ");
 	supervisor_stop(f.supervisor);
@@ -356,6 +361,7 @@ static void test_stop(void **state)
 	first = status_of(&f).pid;
 	write_project(&f, ".slow", "", 0);
 	supervisor_restart(f.supervisor);
+	await_history(&f, "starting running next-starting ");
 	supervisor_restart(f.supervisor);
 	supervisor_stop(f.supervisor);
 	await_history(&f, "starting running next-starting stopping stopped ");
@@ -371,6 +377,8 @@ static void test_stop(void **state)
 			  "building starting running ");
 	set_build(&f, "exec sleep 1000");
 	supervisor_restart(f.supervisor);
+	await_history(&f, "starting running next-starting stopping stopped building stopping "
+			  "building starting running next-building ");
 	/* Nothing can be started again: it waits in vain, and the build beside it goes on. */
 	assert_int_equal(unlink(f.module), 0);
 	assert_int_equal(kill(status_of(&f).pid, SIGKILL), 0);
@@ -394,6 +402,7 @@ static void test_stop_while_restarting(void **state)
 	await_state(&f, SUPERVISOR_RUNNING);
 	set_build(&f, "exec sleep 1000");
 	supervisor_restart(f.supervisor);
+	await_history(&f, "building starting running next-building ");
 	write_project(&f, ".crash", "", 0);
 	await_state(&f, SUPERVISOR_RESTARTING);
 	assert_int_equal(status_of(&f).next, SUPERVISOR_NEXT_BUILDING);

@@ -189,7 +189,7 @@ static void test_while_restarting(void **state)
 	supervisor_start(f.supervisor);
 	await_state(&f, SUPERVISOR_RESTARTING);
 	supervisor_start(f.supervisor);
-	assert_int_equal(status_of(&f).state, SUPERVISOR_STARTING);
+	await_state(&f, SUPERVISOR_STARTING);
 	await_state(&f, SUPERVISOR_RESTARTING);
 	f.run.app.wasm = "app.wasm";
 	f.run.app.build = "echo begun; exec sleep 1000";
