@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Words are copied, so that a command outlives what it was made from. A list that has met the end
- * of memory has no items any more, and stays so: that is asked once, at the end.
+ * Words are copied, so that a command outlives what it was made from. When memory runs out, a list
+ * loses its items, and whatever is added from then on is dropped: engine_command_init() looks for
+ * that once, at its end.
  */
 #include "os/engine_command.h"
 
@@ -23,17 +24,18 @@
 #define MEMORY_MAX "1073741824"
 
 /*
- * Requests that a component computes at a time: each has a thread, and the kernel shares the
- * processors among them. With one for each processor, as is Tokio's way, so many requests that
+ * How many requests a component computes at a time: each has a thread, and the kernel shares the
+ * processors among them. Tokio would have one thread for each processor, and as few requests that
  * compute for ever would keep all others out. CGI has as many (guest/cgi.h).
  */
 #define HTTP_THREADS "16"
 
 /*
- * Variables that a loader, an engine or the shell below reads for itself: those of the application
- * must not become theirs, and go on the command line. What ends in "_" is a prefix.
+ * Variables that a loader, an engine or the shell below would take for its own. The application's
+ * variables of these names go on the command line instead. A name that ends in "_" stands for all
+ * that begin with it.
  */
-static const char *const reserved[] = { "BASH", "BASH_", "BASHOPTS", "BASHPID", "CDPATH",
+static const char *const engine_reserved[] = { "BASH", "BASH_", "BASHOPTS", "BASHPID", "CDPATH",
 	"CLICOLOR", "CLICOLOR_", "ENV", "EPOCHREALTIME", "EPOCHSECONDS", "GCONV_PATH", "GLIBC_",
 	"HISTCMD", "HOME", "HOSTALIASES", "IFS", "LANG", "LANGUAGE", "LC_", "LD_", "LINENO",
 	"LOCALDOMAIN", "LOCPATH", "MALLOC_", "NLSPATH", "NO_COLOR", "OLDPWD", "OPTARG", "OPTERR",
@@ -42,12 +44,12 @@ static const char *const reserved[] = { "BASH", "BASH_", "BASHOPTS", "BASHPID", 
 	"WASMTIME_", "XDG_", "_" };
 
 /*
- * The child becomes the user's own wasmtime ($1) if that is new enough, else ours ($2, which may
- * be empty, and then $0 says what is missing, to the supervisor if there is one). To ask here costs
- * nobody's time but the child's. A variable that the shell has from its environment would be passed
- * on with another value, hence the names.
+ * The child becomes the user's own wasmtime ($1) if that is new enough, else ours ($2). Where ours
+ * isn't there, $2 is empty, and $0 says what is missing: to the supervisor if there is one. The
+ * version is asked for here because wasmtime takes its time to start, which is the child's alone.
+ * The names are such that no variable of the application is overwritten.
  */
-static const char choose_wasmtime[] =
+static const char engine_choose_wasmtime[] =
 	"WASMRUN_SAID=$(\"$1\" --version </dev/null)\n"
 	"WASMRUN_VERSION=${WASMRUN_SAID#wasmtime }\n"
 	"WASMRUN_ENGINE=$2\n"
@@ -61,7 +63,7 @@ static const char choose_wasmtime[] =
 	"shift 2\n"
 	"exec \"$WASMRUN_ENGINE\" \"$@\"";
 
-static void words_clear(struct engine_words *words)
+static void engine_words_clear(struct engine_words *words)
 {
 	for (size_t i = 0; words->items && i < words->count; i++)
 		free(words->items[i]);
@@ -69,7 +71,7 @@ static void words_clear(struct engine_words *words)
 	words->items = NULL;
 }
 
-static _printf_(2, 3) void add(struct engine_words *words, const char *fmt, ...)
+static _printf_(2, 3) void engine_add(struct engine_words *words, const char *fmt, ...)
 {
 	char **items, *text;
 	va_list ap;
@@ -86,21 +88,21 @@ static _printf_(2, 3) void add(struct engine_words *words, const char *fmt, ...)
 	if (n < 0 || !items) {
 		if (n >= 0)
 			free(text);
-		words_clear(words);
+		engine_words_clear(words);
 		return;
 	}
 	items[words->count++] = text;
 	items[words->count] = NULL;
 }
 
-static void add_all(struct engine_words *words, const char *const *texts, size_t count)
+static void engine_add_all(struct engine_words *words, const char *const *texts, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		add(words, "%s", texts[i]);
+		engine_add(words, "%s", texts[i]);
 }
 
 /* POSIX, XBD 3.216: a shell doesn't pass on a variable whose name it could not have given. */
-static bool is_shell_name(const char *name, size_t len)
+static bool engine_is_shell_name(const char *name, size_t len)
 {
 	size_t ours = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				   "0123456789_");
@@ -108,22 +110,22 @@ static bool is_shell_name(const char *name, size_t len)
 	return ours >= len && !(*name >= '0' && *name <= '9');
 }
 
-static bool is_reserved(const char *variable)
+static bool engine_is_reserved(const char *variable)
 {
-	if (!is_shell_name(variable, strcspn(variable, "=")))
+	if (!engine_is_shell_name(variable, strcspn(variable, "=")))
 		return true;
-	for (size_t i = 0; i < ARRAY_LEN(reserved); i++) {
-		size_t len = strlen(reserved[i]);
+	for (size_t i = 0; i < ARRAY_LEN(engine_reserved); i++) {
+		size_t len = strlen(engine_reserved[i]);
 
-		if (strncmp(variable, reserved[i], len) == 0 &&
-			(variable[len] == '=' || reserved[i][len - 1] == '_'))
+		if (strncmp(variable, engine_reserved[i], len) == 0 &&
+			(variable[len] == '=' || engine_reserved[i][len - 1] == '_'))
 			return true;
 	}
 	return false;
 }
 
 /* Of two with the same name the later one holds, and getenv(3) would find the first. */
-static bool comes_again(const struct option_list *env, size_t i, size_t name_len)
+static bool engine_comes_again(const struct option_list *env, size_t i, size_t name_len)
 {
 	for (size_t k = i + 1; k < env->count; k++)
 		if (strncmp(env->items[k], env->items[i], name_len + 1) == 0)
@@ -131,46 +133,46 @@ static bool comes_again(const struct option_list *env, size_t i, size_t name_len
 	return false;
 }
 
-static void add_env(struct engine_command *command, const struct option_list *env)
+static void engine_add_env(struct engine_command *command, const struct option_list *env)
 {
 	for (size_t i = 0; i < env->count; i++) {
 		size_t name_len = strcspn(env->items[i], "=");
 
-		if (comes_again(env, i, name_len))
+		if (engine_comes_again(env, i, name_len))
 			continue;
-		add(&command->argv, "--env");
-		if (is_reserved(env->items[i])) {
-			add(&command->argv, "%s", env->items[i]);
+		engine_add(&command->argv, "--env");
+		if (engine_is_reserved(env->items[i])) {
+			engine_add(&command->argv, "%s", env->items[i]);
 			continue;
 		}
-		add(&command->argv, "%.*s", (int)name_len, env->items[i]);
-		add(&command->env, "%s", env->items[i]);
+		engine_add(&command->argv, "%.*s", (int)name_len, env->items[i]);
+		engine_add(&command->env, "%s", env->items[i]);
 	}
 }
 
 /* What both engines understand alike. */
-static void add_module(struct engine_command *command, const struct engine_config *config)
+static void engine_add_module(struct engine_command *command, const struct engine_config *config)
 {
 	for (size_t i = 0; i < config->dirs->count; i++) {
-		add(&command->argv, "--dir");
-		add(&command->argv, "%s", config->dirs->items[i]);
+		engine_add(&command->argv, "--dir");
+		engine_add(&command->argv, "%s", config->dirs->items[i]);
 	}
-	add_env(command, config->env);
-	add(&command->argv, "--");
-	add(&command->argv, "%s", config->module);
-	add_all(&command->argv, config->args, config->arg_count);
+	engine_add_env(command, config->env);
+	engine_add(&command->argv, "--");
+	engine_add(&command->argv, "%s", config->module);
+	engine_add_all(&command->argv, config->args, config->arg_count);
 }
 
-static void add_files(struct engine_words *argv, const struct engine_config *config)
+static void engine_add_files(struct engine_words *argv, const struct engine_config *config)
 {
-	add(argv, "--files");
+	engine_add(argv, "--files");
 	if (config->fallback)
-		add(argv, "--fallback=%s", config->fallback);
+		engine_add(argv, "--fallback=%s", config->fallback);
 	for (size_t i = 0; config->headers && i < config->headers->count; i++)
-		add(argv, "--header=%s", config->headers->items[i]);
+		engine_add(argv, "--header=%s", config->headers->items[i]);
 }
 
-static int guest_command(
+static int engine_guest_command(
 	struct engine_command *command, const struct engine_config *config, char *ret_why)
 {
 	struct engine_words *argv = &command->argv;
@@ -179,31 +181,32 @@ static int guest_command(
 
 	if (r < 0)
 		return r;
-	add(argv, "%s", found ? found : config->guest_program);
+	engine_add(argv, "%s", found ? found : config->guest_program);
 	free(found);
 	if (config->interface == APP_CGI && config->listen_fd >= 0) {
-		add(argv, "--cgi");
-		add(argv, "--timeout=%s",
+		engine_add(argv, "--cgi");
+		engine_add(argv, "--timeout=%s",
 			config->request_timeout_ms
 				? option_format_duration(config->request_timeout_ms, timeout)
 				: "none");
 	}
 	if (config->interface == APP_FILES)
-		add_files(argv, config);
+		engine_add_files(argv, config);
 	if (config->listen_fd >= 0)
-		add(argv, "--listen-fd=%d", config->listen_fd);
+		engine_add(argv, "--listen-fd=%d", config->listen_fd);
 	if (config->status_fd >= 0)
-		add(argv, "--status-fd=%d", config->status_fd);
+		engine_add(argv, "--status-fd=%d", config->status_fd);
 	if (config->cache_dir)
-		add(argv, "--cache=%s", config->cache_dir);
+		engine_add(argv, "--cache=%s", config->cache_dir);
 	if (config->quick)
-		add(argv, "--quick");
-	add_module(command, config);
+		engine_add(argv, "--quick");
+	engine_add_module(command, config);
 	return 0;
 }
 
 /* The socket reaches wasmtime by a library that is loaded into it (preload/preload.c). */
-static int add_preload(struct engine_words *env, const struct engine_config *config, char *ret_why)
+static int engine_add_preload(
+	struct engine_words *env, const struct engine_config *config, char *ret_why)
 {
 	char *path;
 	int r = engine_file_find("libwasmrun-preload.so", &path, ret_why);
@@ -216,27 +219,27 @@ static int add_preload(struct engine_words *env, const struct engine_config *con
 			"name");
 		r = -EINVAL;
 	}
-	add(env, "LD_PRELOAD=%s", path);
-	add(env, "WASMRUN_LISTEN_FD=%d", config->listen_fd);
+	engine_add(env, "LD_PRELOAD=%s", path);
+	engine_add(env, "WASMRUN_LISTEN_FD=%d", config->listen_fd);
 	if (config->status_fd >= 0)
-		add(env, "WASMRUN_STATUS_FD=%d", config->status_fd);
+		engine_add(env, "WASMRUN_STATUS_FD=%d", config->status_fd);
 	free(path);
 	return r;
 }
 
-static void add_wasmtime(struct engine_words *argv, const struct wasmtime_programs *programs)
+static void engine_add_wasmtime(struct engine_words *argv, const struct wasmtime_programs *programs)
 {
 	const char *built = programs->built ? programs->built : "";
-	const char *const words[] = { "/bin/sh", "-c", choose_wasmtime, programs->needs,
+	const char *const words[] = { "/bin/sh", "-c", engine_choose_wasmtime, programs->needs,
 		programs->own, built };
 
 	if (programs->own)
-		add_all(argv, words, ARRAY_LEN(words));
+		engine_add_all(argv, words, ARRAY_LEN(words));
 	else
-		add(argv, "%s", built);
+		engine_add(argv, "%s", built);
 }
 
-static int wasmtime_command(
+static int engine_wasmtime_command(
 	struct engine_command *command, const struct engine_config *config, char *ret_why)
 {
 	_cleanup_(wasmtime_programs_clear) struct wasmtime_programs programs = { 0 };
@@ -245,7 +248,7 @@ static int wasmtime_command(
 	int r = wasmtime_find(config->listen_fd >= 0, &programs, ret_why);
 
 	if (r == 0 && config->listen_fd >= 0)
-		r = add_preload(&command->env, config, ret_why);
+		r = engine_add_preload(&command->env, config, ret_why);
 	if (r == 0 && http && config->arg_count > 0) {
 		snprintf(ret_why, APP_WHY_MAX,
 			"a component that serves wasi:http takes no arguments");
@@ -253,24 +256,25 @@ static int wasmtime_command(
 	}
 	if (r < 0)
 		return r;
-	add_wasmtime(argv, &programs);
-	add(argv, http ? "serve" : "run");
+	engine_add_wasmtime(argv, &programs);
+	engine_add(argv, http ? "serve" : "run");
 	if (http) {
-		add(argv, "--addr=%s", config->addr);
-		add(argv, "--no-logging-prefix");
-		add(argv, "-Scli");
-		add(&command->env, "TOKIO_WORKER_THREADS=" HTTP_THREADS);
-		add(&command->env, "WASMRUN_REQUEST_TIMEOUT=%" PRIu64, config->request_timeout_ms);
+		engine_add(argv, "--addr=%s", config->addr);
+		engine_add(argv, "--no-logging-prefix");
+		engine_add(argv, "-Scli");
+		engine_add(&command->env, "TOKIO_WORKER_THREADS=" HTTP_THREADS);
+		engine_add(&command->env, "WASMRUN_REQUEST_TIMEOUT=%" PRIu64,
+			config->request_timeout_ms);
 	} else {
-		add(argv, "-Sinherit-network,allow-ip-name-lookup,tcp,udp,http");
+		engine_add(argv, "-Sinherit-network,allow-ip-name-lookup,tcp,udp,http");
 	}
 	/* Compiled code is kept below HOME, and the user's own settings don't count. */
 	if (config->cache_dir)
-		add(&command->env, "HOME=%s", config->cache_dir);
+		engine_add(&command->env, "HOME=%s", config->cache_dir);
 	else
-		add(argv, "-Ccache=n");
-	add(argv, "-Wmax-memory-size=" MEMORY_MAX);
-	add_module(command, config);
+		engine_add(argv, "-Ccache=n");
+	engine_add(argv, "-Wmax-memory-size=" MEMORY_MAX);
+	engine_add_module(command, config);
 	return 0;
 }
 
@@ -284,8 +288,8 @@ int engine_command_init(struct engine_command *command, const struct engine_conf
 		.argv.items = calloc(1, sizeof *command->argv.items),
 		.env.items = calloc(1, sizeof *command->env.items),
 	};
-	r = component ? wasmtime_command(command, config, ret_why)
-		      : guest_command(command, config, ret_why);
+	r = component ? engine_wasmtime_command(command, config, ret_why)
+		      : engine_guest_command(command, config, ret_why);
 	if (r == 0 && (!command->argv.items || !command->env.items)) {
 		snprintf(ret_why, APP_WHY_MAX, "there is not enough memory to start the engine");
 		r = -ENOMEM;
@@ -295,6 +299,6 @@ int engine_command_init(struct engine_command *command, const struct engine_conf
 
 void engine_command_deinit(struct engine_command *command)
 {
-	words_clear(&command->argv);
-	words_clear(&command->env);
+	engine_words_clear(&command->argv);
+	engine_words_clear(&command->env);
 }

@@ -30,8 +30,8 @@ struct engine_config {
 	const struct option_list *headers; /* likewise, "NAME: VALUE"; NULL: none */
 	const char *const *args;
 	size_t arg_count;
-	int listen_fd;    /* number in the engine; -1: it binds its own */
-	int status_fd;    /* gets a byte when the application listens; -1: nobody wants to know */
+	int listen_fd;    /* number in the engine (sandbox/spawn.h); -1: it binds its own */
+	int status_fd;    /* likewise; gets an empty line for each step; -1: nobody wants to know */
 	const char *addr; /* ADDR:PORT of listen_fd, which wasi:http is told */
 	/* Of the kinds that answer requests: how long one may go without an answer; 0: for ever. */
 	uint64_t request_timeout_ms;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looks at files only: to ask wasmtime for its version means to start it, which is left to the
- * child that is to become it (engine_command.c).
+ * Only looks at files. wasmtime tells its version when it is started, so that is left to the child
+ * that is to become it (engine_command.c).
  */
 #include "os/engine_program.h"
 
@@ -53,7 +53,7 @@ int engine_file_find(const char *name, char **ret_path, char ret_why[APP_WHY_MAX
 }
 
 /* An ELF program that names no interpreter (elf(5), PT_INTERP). A script may lead anywhere. */
-static bool is_static(const char *path)
+static bool wasmtime_is_static(const char *path)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	Elf64_Phdr segments[SEGMENTS_MAX];
@@ -91,7 +91,8 @@ int wasmtime_find(bool dynamic, struct wasmtime_programs *ret_programs, char ret
 	if (!program_path_find("wasmtime", path) || *path != '/') {
 		snprintf(own, sizeof own, "wasmtime");
 		cause = "is not on PATH";
-	} else if (log_escape(own, sizeof own, path, strlen(path)) && dynamic && is_static(path)) {
+	} else if (log_escape(own, sizeof own, path, strlen(path)) && dynamic &&
+		   wasmtime_is_static(path)) {
 		cause = "is statically linked, and can't be given a socket";
 	} else if (!(p->own = strdup(path))) {
 		return -ENOMEM;

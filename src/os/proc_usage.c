@@ -14,7 +14,7 @@
 
 #define TEXT_MAX 1024 /* of stat, which has some 50 numbers */
 
-static bool read_proc(pid_t pid, const char *name, char text[TEXT_MAX])
+static bool proc_usage_read_file(pid_t pid, const char *name, char text[TEXT_MAX])
 {
 	_cleanup_(fd_closep) int fd = -1;
 	char path[64];
@@ -34,10 +34,10 @@ void proc_usage_read(pid_t pid, struct proc_usage *ret_usage)
 	const char *behind;
 
 	*ret_usage = (struct proc_usage){ 0 };
-	if (read_proc(pid, "statm", text) && sscanf(text, "%*u %" SCNu64, &pages) == 1)
+	if (proc_usage_read_file(pid, "statm", text) && sscanf(text, "%*u %" SCNu64, &pages) == 1)
 		ret_usage->memory_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
 	/* The program's name, in brackets, may hold anything; fields 14 and 15 are the times. */
-	behind = read_proc(pid, "stat", text) ? strrchr(text, ')') : NULL;
+	behind = proc_usage_read_file(pid, "stat", text) ? strrchr(text, ')') : NULL;
 	if (behind && sscanf(behind + 1,
 			      " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
 			      &user, &system) == 2)
