@@ -7,16 +7,16 @@
 #define STATUS_AT 9 /* behind "HTTP/1.1 " */
 #define STATUS_LEN 3
 
-static const char *find(const char *text, size_t len, const char *what)
+static const char *answer_find(const char *text, size_t len, const char *what)
 {
 	return memmem(text, len, what, strlen(what));
 }
 
 /* What stands behind `name`; ANSWER_OPEN without it. */
-static unsigned long long find_length(const char *head, size_t len)
+static unsigned long long answer_find_length(const char *head, size_t len)
 {
 	static const char name[] = "\r\ncontent-length: ";
-	const char *at = find(head, len, name);
+	const char *at = answer_find(head, len, name);
 	unsigned long long value = 0;
 
 	if (!at)
@@ -30,7 +30,7 @@ static unsigned long long find_length(const char *head, size_t len)
 unsigned answer_len(const char *text, size_t len, bool head_only)
 {
 	static const char end[] = "\r\n\r\n";
-	const char *blank = find(text, len, end), *status = text + STATUS_AT;
+	const char *blank = answer_find(text, len, end), *status = text + STATUS_AT;
 	unsigned long long body_len;
 	size_t head_len;
 
@@ -43,9 +43,9 @@ unsigned answer_len(const char *text, size_t len, bool head_only)
 	if (head_only || memcmp(status, "204", STATUS_LEN) == 0 ||
 		memcmp(status, "304", STATUS_LEN) == 0)
 		return (unsigned)head_len;
-	if (find(text, head_len, "\r\ntransfer-encoding: chunked\r\n"))
+	if (answer_find(text, head_len, "\r\ntransfer-encoding: chunked\r\n"))
 		return ANSWER_CHUNKS;
-	body_len = find_length(text, head_len);
+	body_len = answer_find_length(text, head_len);
 	if (body_len == ANSWER_OPEN)
 		return ANSWER_OPEN;
 	return body_len + head_len < ANSWER_LONG ? (unsigned)(body_len + head_len) : ANSWER_LONG;

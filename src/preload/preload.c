@@ -35,7 +35,6 @@
 #include "preload/accepted.h"
 
 #define PATIENCE_S 2 /* a component that was compiled before listens sooner */
-#define EXPORT __attribute__((visibility("default")))
 
 static atomic_int listen_fd = -1; /* inherited; -1: there is none, and nothing is to be done */
 static int status_fd = -1;        /* -1: none */
@@ -58,8 +57,8 @@ void preload_explain(const char *line)
 		(void)!write(status_fd, line, strlen(line));
 }
 
-/* Without a variable -1. It is ours, and so is a number. */
-static int number_from_env(const char *name)
+/* -1: there is no such variable. One that is there was set by us, and is a number. */
+static int preload_env_number(const char *name)
 {
 	const char *text = getenv(name);
 	int number = 0;
@@ -71,7 +70,8 @@ static int number_from_env(const char *name)
 	return number;
 }
 
-static void *watch_start(void *arg)
+/* The command is silent while it compiles, which takes up to a minute. */
+static void *preload_tell_of_silence(void *arg)
 {
 	static const char line[] =
 		"wasmrun: the component doesn't listen yet; wasmtime compiles it "
@@ -84,37 +84,36 @@ static void *watch_start(void *arg)
 	return NULL;
 }
 
-static void take_no_more(void)
+static void preload_take_no_more(void)
 {
 	(void)kill(getpid(), SIGUSR1);
 }
 
-/* The command is silent while it compiles, which takes up to a minute. The threads have all signals
- * blocked, so that they go to those who expect them. */
-static void start_threads(int request_timeout_ms)
+/* Neither thread takes a signal: those are for the threads that expect them. */
+static void preload_start_threads(int request_timeout_ms)
 {
 	pthread_t thread;
 	sigset_t all, old;
 
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	if (pthread_create(&thread, NULL, watch_start, NULL) == 0)
+	if (pthread_create(&thread, NULL, preload_tell_of_silence, NULL) == 0)
 		(void)pthread_detach(thread);
 	if (request_timeout_ms >= 0)
-		watchdog_start((uint64_t)request_timeout_ms, take_no_more);
+		watchdog_start((uint64_t)request_timeout_ms, preload_take_no_more);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 __attribute__((constructor)) static void preload_init(void)
 {
-	listen_fd = number_from_env("WASMRUN_LISTEN_FD");
-	status_fd = number_from_env("WASMRUN_STATUS_FD");
+	listen_fd = preload_env_number("WASMRUN_LISTEN_FD");
+	status_fd = preload_env_number("WASMRUN_STATUS_FD");
 	if (listen_fd >= 0)
-		start_threads(number_from_env("WASMRUN_REQUEST_TIMEOUT"));
+		preload_start_threads(preload_env_number("WASMRUN_REQUEST_TIMEOUT"));
 }
 
 /* fstat(2) is among the calls that a signal handler may make. */
-static bool is_inherited(int fd)
+static bool preload_is_inherited(int fd)
 {
 	struct stat ours, other;
 
@@ -122,7 +121,7 @@ static bool is_inherited(int fd)
 	       fstat(fd, &other) == 0 && ours.st_dev == other.st_dev && ours.st_ino == other.st_ino;
 }
 
-static bool is_tcp(int fd)
+static bool preload_is_tcp(int fd)
 {
 	int protocol;
 	socklen_t len = sizeof protocol;
@@ -136,7 +135,7 @@ static void on_drain(int signal)
 {
 	int saved = errno;
 
-	if (is_inherited(bound_fd))
+	if (preload_is_inherited(bound_fd))
 		(void)dup3(nobody_fd, bound_fd, O_CLOEXEC);
 	listen_fd = -1;
 	accepted_drain();
@@ -144,7 +143,7 @@ static void on_drain(int signal)
 }
 
 /* The kernel chooses a name, which nobody is told (unix(7), "Autobind feature"). */
-static void prepare_drain(void)
+static void preload_prepare_drain(void)
 {
 	const struct sockaddr name = { .sa_family = AF_UNIX };
 	struct sigaction action = { .sa_handler = on_drain, .sa_flags = SA_RESTART };
@@ -159,17 +158,17 @@ static void prepare_drain(void)
 	(void)sigaction(SIGUSR1, &action, NULL);
 }
 
-EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+PRELOAD_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	int r;
 
-	if (listen_fd < 0 || !is_tcp(fd))
+	if (listen_fd < 0 || !preload_is_tcp(fd))
 		return (int)syscall(SYS_bind, fd, addr, len);
 	(void)pthread_mutex_lock(&bind_lock);
-	if (is_inherited(bound_fd)) {
+	if (preload_is_inherited(bound_fd)) {
 		r = (int)syscall(SYS_bind, fd, addr, len);
 	} else {
-		prepare_drain();
+		preload_prepare_drain();
 		r = dup3(listen_fd, fd, O_CLOEXEC);
 		if (r >= 0)
 			bound_fd = fd;
@@ -178,19 +177,19 @@ EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	return r < 0 ? -1 : 0;
 }
 
-EXPORT int listen(int fd, int n)
+PRELOAD_EXPORT int listen(int fd, int n)
 {
 	/* The inherited one listens since before we were there, and its queue is not ours. */
-	if (!is_inherited(fd))
+	if (!preload_is_inherited(fd))
 		return (int)syscall(SYS_listen, fd, n);
 	preload_tell(PRELOAD_LISTENING);
 	return 0;
 }
 
-/* Asked before: afterwards there may be a drain. */
-EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+/* Whether it is a visitor's is asked before the call: behind it a drain may have begun. */
+PRELOAD_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-	bool visitor = is_inherited(fd);
+	bool visitor = preload_is_inherited(fd);
 	int r = (int)syscall(SYS_accept4, fd, addr, len, flags);
 
 	if (r >= 0 && visitor) {

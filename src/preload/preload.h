@@ -3,6 +3,9 @@
 #ifndef PRELOAD_PRELOAD_H
 #define PRELOAD_PRELOAD_H
 
+/* Of the functions that take the place of the C library's. */
+#define PRELOAD_EXPORT __attribute__((visibility("default")))
+
 enum preload_step {
 	PRELOAD_BEGUN,
 	PRELOAD_LISTENING, /* connections are taken */
