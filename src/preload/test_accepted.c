@@ -165,6 +165,26 @@ static void test_body(void **state)
 	pair_free(p);
 }
 
+/* A head in pieces counted as one without a body, so that who kept his body back had the component
+ * ended after a hundred times. */
+static void test_head_in_pieces(void **state)
+{
+	struct pair p = pair_new();
+
+	ask(p, "POST / HTTP/1.1\r\nContent-Le");
+	ask(p, "ngth: 9\r\n\r");
+	ask(p, "\nabc");
+	assert_int_equal(accepted_turn_away(later(LIMIT_MS), LIMIT_MS), 0);
+	assert_memory_equal(told(p), "HTTP/1.1 408 ", 13);
+	pair_free(p);
+	p = pair_new();
+	ask(p, "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r");
+	ask(p, "\nabcdefghi");
+	assert_int_equal(accepted_turn_away(later(LIMIT_MS), LIMIT_MS), 1);
+	assert_memory_equal(told(p), "HTTP/1.1 504 ", 13);
+	pair_free(p);
+}
+
 /* An answer that comes at last must not stand behind the words that took its place. */
 static void test_too_late(void **state)
 {
@@ -243,6 +263,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_turn_away),
 		cmocka_unit_test(test_body),
+		cmocka_unit_test(test_head_in_pieces),
 		cmocka_unit_test(test_too_late),
 		cmocka_unit_test(test_both_ways_at_once),
 		cmocka_unit_test(test_room),
