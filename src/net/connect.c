@@ -38,14 +38,6 @@ static int connect_open_socket(const struct addr *addr, int *ret_fd)
 	return 0;
 }
 
-int connect_error(int fd)
-{
-	socklen_t len = sizeof(int);
-	int error = 0;
-
-	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? -errno : -error;
-}
-
 /*
  * Where nobody listens on a port that the kernel also gives to outgoing connections, it may give
  * this very port to the socket, which then connects to itself (RFC 9293, 3.5): that is nobody. It
@@ -79,7 +71,7 @@ static int connect_socket(int fd, const struct addr *addr)
 		return 0;
 	if (!(pfd.revents & (POLLERR | POLLHUP)))
 		return connect_is_own_end(fd, addr) ? -ECONNREFUSED : 1;
-	r = connect_error(fd);
+	r = sockopt_take_error(fd);
 	return r < 0 ? r : -ECONNRESET; /* connected, and closed since */
 }
 

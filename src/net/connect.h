@@ -12,13 +12,10 @@ struct local_ports;
 
 /*
  * 1: connected; 0: under way, the descriptor becomes writable when it is decided and
- * connect_error() says how; *ret_fd is the caller's in both cases. Negative errno: it failed.
+ * sockopt_take_error() says how; *ret_fd is the caller's in both cases. Negative errno: it failed.
  * ENETUNREACH also stands for a machine that has no address to come from, and ECONNREFUSED for a
  * socket that has met itself. `ports` is what is known of the machine's free ports.
  */
 int connect_addr(struct local_ports *ports, const struct addr *addr, int *ret_fd);
-
-/* What has become of a socket that was under way: 0 or negative errno. */
-int connect_error(int fd);
 
 #endif

@@ -25,6 +25,7 @@
 #include "base/owner.h"
 #include "base/fd.h"
 #include "net/connect.h"
+#include "net/sockopt.h"
 
 /* One address that doesn't answer at once. */
 struct dial_try {
@@ -150,7 +151,7 @@ static void dial_on_connected(uv_poll_t *poll, int status, int events)
 	struct dial_try *t = container_of(poll, struct dial_try, poll);
 	struct dial *d = t->dial;
 	size_t at = (size_t)(t - d->tries);
-	int r = connect_error(t->fd), fd;
+	int r = sockopt_take_error(t->fd), fd;
 
 	if (r == 0 && status < 0)
 		r = status;

@@ -199,6 +199,7 @@ int listener_open(
 	if (r < 0)
 		return r;
 	(void)uv_timer_init(loop, &l->retry);
+	l->poll.data = l->retry.data = l;
 	l->handles = 2;
 	l->local = addr_is_loopback(&bound);
 	l->paused = false;
@@ -234,20 +235,12 @@ void listener_resume(struct listener *l)
 	(void)uv_poll_start(&l->poll, UV_READABLE, listener_on_readable);
 }
 
-static void listener_on_closed(struct listener *l)
+static void listener_on_handle_closed(uv_handle_t *handle)
 {
+	struct listener *l = handle->data;
+
 	if (!--l->handles)
 		l->closed(l);
-}
-
-static void listener_on_poll_closed(uv_handle_t *handle)
-{
-	listener_on_closed(container_of((uv_poll_t *)handle, struct listener, poll));
-}
-
-static void listener_on_retry_closed(uv_handle_t *handle)
-{
-	listener_on_closed(container_of((uv_timer_t *)handle, struct listener, retry));
 }
 
 void listener_close(struct listener *l)
@@ -255,7 +248,7 @@ void listener_close(struct listener *l)
 	if (l->fd < 0)
 		return;
 	/* uv_close() takes the descriptor out of the loop's epoll set before it returns. */
-	uv_close((uv_handle_t *)&l->poll, listener_on_poll_closed);
-	uv_close((uv_handle_t *)&l->retry, listener_on_retry_closed);
+	uv_close((uv_handle_t *)&l->poll, listener_on_handle_closed);
+	uv_close((uv_handle_t *)&l->retry, listener_on_handle_closed);
 	l->fd = fd_close(l->fd);
 }

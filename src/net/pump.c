@@ -47,29 +47,11 @@
  */
 #define PUMP_VANISHED_ASKED 3U
 
-static bool pump_side_info(const struct pump *p, enum pump_side side, struct tcp_info *ret_info)
-{
-	socklen_t len = sizeof(*ret_info);
-
-	return getsockopt(p->fd[side], IPPROTO_TCP, TCP_INFO, ret_info, &len) == 0;
-}
-
 bool pump_side_dead(const struct pump *p, enum pump_side side)
 {
 	struct tcp_info info;
 
-	return pump_side_info(p, side, &info) && info.tcpi_state == TCP_CLOSE;
-}
-
-/* Takes it from the socket. */
-static int pump_side_error(const struct pump *p, enum pump_side side)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	if (getsockopt(p->fd[side], SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error == 0)
-		return ECONNRESET;
-	return error;
+	return sockopt_tcp_info(p->fd[side], &info) && info.tcpi_state == TCP_CLOSE;
 }
 
 void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *io)
@@ -79,7 +61,9 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 	if (p->failed[side])
 		return;
 	if (error == 0)
-		error = pump_side_error(p, side);
+		error = -sockopt_take_error(p->fd[side]);
+	if (error == 0)
+		error = ECONNRESET;
 	p->failed[side] = true;
 	if (p->failed[other]) {
 		pump_set_end(p, PUMP_END_RESET);
@@ -100,11 +84,6 @@ static bool pump_failed(const struct pump *p)
 	return p->failed[PUMP_OUTER] || p->failed[PUMP_INNER];
 }
 
-static enum pump_side pump_failed_side(const struct pump *p)
-{
-	return p->failed[PUMP_OUTER] ? PUMP_OUTER : PUMP_INNER;
-}
-
 /* Both sides have said all, in order. */
 static bool pump_is_closing(const struct pump *p)
 {
@@ -119,11 +98,13 @@ static bool pump_is_closing(const struct pump *p)
  */
 static bool pump_over(const struct pump *p)
 {
+	enum pump_side alive = p->failed[PUMP_OUTER] ? PUMP_INNER : PUMP_OUTER;
+
 	if (!p->dir[PUMP_OUTER].done || !p->dir[PUMP_INNER].done)
 		return false;
 	if (pump_is_closing(p))
 		return !sockopt_unsent(p->fd[PUMP_OUTER]) && !sockopt_unsent(p->fd[PUMP_INNER]);
-	return sockopt_queued(p->fd[pump_other_side(pump_failed_side(p))]) == 0;
+	return sockopt_queued(p->fd[alive]) == 0;
 }
 
 struct pump *pump_new(const struct pump_job *job, uint64_t now_ms)
@@ -288,7 +269,7 @@ static bool pump_side_vanished(struct pump *p, enum pump_side side, uint64_t que
 	if (!io->vanished_timeout_ms || p->failed[side])
 		return false;
 	if (queued)
-		(void)pump_side_info(p, side, &info);
+		(void)sockopt_tcp_info(p->fd[side], &info);
 	asked = (unsigned)info.tcpi_retransmits + info.tcpi_probes;
 	if (!asked || info.tcpi_last_ack_recv < silent_ms) {
 		p->silent_since_ms[side] = now_ms;

@@ -344,7 +344,7 @@ static bool worker_round(struct pump_worker *w)
 	return go_on;
 }
 
-static void *worker_main(void *arg)
+static void *worker_thread_main(void *arg)
 {
 	struct pump_worker *w = arg;
 
@@ -364,7 +364,7 @@ int pump_worker_start(struct pump_worker *w)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
-	r = pthread_create(&w->thread, &attr, worker_main, w);
+	r = pthread_create(&w->thread, &attr, worker_thread_main, w);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	w->started = r == 0;

@@ -20,6 +20,21 @@ void sockopt_set_local(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
 }
 
+int sockopt_take_error(int fd)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? -errno : -error;
+}
+
+bool sockopt_tcp_info(int fd, struct tcp_info *ret_info)
+{
+	socklen_t len = sizeof(*ret_info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret_info, &len) == 0;
+}
+
 static uint64_t sockopt_count(int fd, unsigned long what)
 {
 	int count;

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct tcp_info;
+
 /* Quiet for this long: the kernel asks whether the peer is there. */
 #define SOCKOPT_KEEP_IDLE_S 60
 #define SOCKOPT_KEEP_INTERVAL_S 10 /* and again */
@@ -20,6 +22,12 @@ int sockopt_set_int(int fd, int level, int name, int value);
  * bulk transfer two thirds of its speed. Reno is always there and always allowed (tcp(7)).
  */
 void sockopt_set_local(int fd);
+
+/* The error that the kernel keeps for the socket, and keeps no longer: 0 or negative errno. */
+int sockopt_take_error(int fd);
+
+/* What the kernel knows of the connection (tcp(7), TCP_INFO). False: it is no TCP socket. */
+bool sockopt_tcp_info(int fd, struct tcp_info *ret_info);
 
 /* What the peer has not acknowledged yet, and what of it was not even sent: bytes, and a FIN as
  * one. */

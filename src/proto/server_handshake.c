@@ -28,11 +28,6 @@ enum server_step {
 	STEP_END,
 };
 
-static int server_say(const struct server_handshake *hs, const struct msg *msg, struct buf *out)
-{
-	return msg_append(hs->dialect, ROLE_SERVER, msg, out);
-}
-
 /*
  * With a text, the client is told; a peer that isn't one, or is out of step, gets none, as stock,
  * nor does a data connection.
@@ -48,7 +43,7 @@ static int server_fail(struct server_handshake *hs, enum handshake_failure failu
 		error.text_len = strlen(text);
 		memcpy(error.text, text, error.text_len);
 		/* Want of memory costs the words, not the failure, which has its price. */
-		hs->told = server_say(hs, &error, out) == 0;
+		hs->told = msg_append(hs->dialect, ROLE_SERVER, &error, out) == 0;
 	}
 	return HANDSHAKE_FAILED;
 }

@@ -237,10 +237,8 @@ static void session_serve(struct session *s, struct endpoint *e, enum relay_even
 static bool session_is_over(const struct session *s)
 {
 	struct tcp_info info;
-	socklen_t len = sizeof(info);
 
-	return getsockopt(s->chan.fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-	       info.tcpi_state != TCP_ESTABLISHED;
+	return sockopt_tcp_info(s->chan.fd, &info) && info.tcpi_state != TCP_ESTABLISHED;
 }
 
 static void session_open_tunnel(struct session *s)
