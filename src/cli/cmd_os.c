@@ -160,16 +160,6 @@ static void os_on_hup(void *owner)
 
 /* --- the command --- */
 
-static int os_load_secret(struct os_run_config *config)
-{
-	if (config->tunnel_secret_file)
-		return common_options_read_secret(
-			config->tunnel_secret_file, &config->tunnel_secret);
-	if (config->tunnel_secret.set)
-		return EXIT_CODE_OK;
-	return common_options_read_credential(CREDENTIAL, &config->tunnel_secret);
-}
-
 static int os_fail_listen(int error, const char *host, uint64_t port, const char *option)
 {
 	struct addr addr = host_of(HOST_ADDRESS, host).addr;
@@ -219,7 +209,8 @@ static int os_serve(struct os *os, struct option_set *set)
 	int code = common_options_log_level(set, os->config.quiet, os->config.verbose);
 
 	if (code == EXIT_CODE_OK)
-		code = os_load_secret(&os->config);
+		code = common_options_load_secret(set, "tunnel-secret",
+			os->config.tunnel_secret_file, CREDENTIAL, &os->config.tunnel_secret);
 	/* runtime_open() raises it, and the application gets what we were given. */
 	(void)getrlimit(RLIMIT_NOFILE, &files);
 	if (code == EXIT_CODE_OK)

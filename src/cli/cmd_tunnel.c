@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `wasmrun tunnel start|stop|status`: the tunnel of a running instance. */
+/* `wasmrun tunnel start|stop|status`: the tunnel of a run. */
 #include <stdio.h>
 #include <string.h>
 
@@ -99,17 +99,6 @@ const struct option_table tunnel_table = {
 
 /* --- start --- */
 
-static int cmd_tunnel_load_secret(struct option_set *set, struct tunnel_values *v)
-{
-	if (!v->secret_file)
-		return EXIT_CODE_OK;
-	if (option_set_source(set, "secret") == OPTION_FROM_ARG) {
-		option_set_fail(set, "'--secret' and '--secret-file' cannot be used together");
-		return usage_error(set);
-	}
-	return common_options_read_secret(v->secret_file, &v->secret);
-}
-
 static int cmd_tunnel_set_text(
 	struct option_set *set, json_t *body, const char *key, const char *text, size_t len)
 {
@@ -121,10 +110,10 @@ static int cmd_tunnel_set_text(
 	return usage_error(set);
 }
 
-/* Only what was asked for: the rest is the instance's own setting. */
+/* Only what was asked for: the rest is as 'wasmrun os' was told. */
 static int cmd_tunnel_make_body(struct option_set *set, struct tunnel_values *v, json_t *body)
 {
-	int code = cmd_tunnel_load_secret(set, v);
+	int code = common_options_load_secret(set, "secret", v->secret_file, NULL, &v->secret);
 
 	if (code == EXIT_CODE_OK && v->server)
 		code = cmd_tunnel_set_text(set, body, "server", v->server, strlen(v->server));

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The options that both commands share: the secret's sources, and what the data path takes.
- */
+/* What several commands do with their options before they begin. */
 #include "cli/common_options.h"
 
 #include <errno.h>
@@ -21,7 +19,7 @@ const char *const common_data_paths[] = {
 	NULL,
 };
 
-int common_options_read_secret(const char *path, struct secret *secret)
+static int common_options_read_secret(const char *path, struct secret *secret)
 {
 	const char *why;
 	char shown[256];
@@ -40,7 +38,7 @@ int common_options_read_secret(const char *path, struct secret *secret)
 	return EXIT_CODE_OK;
 }
 
-int common_options_read_credential(const char *name, struct secret *secret)
+static int common_options_read_credential(const char *name, struct secret *secret)
 {
 	int r = secret_from_credential(secret, name);
 
@@ -51,19 +49,19 @@ int common_options_read_credential(const char *name, struct secret *secret)
 	return EXIT_CODE_FILE;
 }
 
-static int common_options_load_secret(struct option_set *set, struct common_values *values)
+int common_options_load_secret(struct option_set *set, const char *option, const char *file,
+	const char *credential, struct secret *secret)
 {
-	if (values->secret_file) {
-		if (option_set_source(set, "secret") == OPTION_FROM_ARG) {
-			option_set_fail(
-				set, "'--secret' and '--secret-file' cannot be used together");
-			return usage_error(set);
-		}
-		return common_options_read_secret(values->secret_file, &values->secret);
+	if (file && option_set_source(set, option) == OPTION_FROM_ARG) {
+		option_set_fail(
+			set, "'--%s' and '--%s-file' cannot be used together", option, option);
+		return usage_error(set);
 	}
-	if (values->secret.set)
+	if (file)
+		return common_options_read_secret(file, secret);
+	if (secret->set || !credential)
 		return EXIT_CODE_OK;
-	return common_options_read_credential(CREDENTIAL, &values->secret);
+	return common_options_read_credential(credential, secret);
 }
 
 int common_options_log_level(struct option_set *set, bool quiet, bool verbose)
@@ -83,7 +81,10 @@ int common_options_apply(struct option_set *set, struct common_values *values)
 {
 	int code = common_options_log_level(set, values->quiet, values->verbose);
 
-	return code == EXIT_CODE_OK ? common_options_load_secret(set, values) : code;
+	if (code != EXIT_CODE_OK)
+		return code;
+	return common_options_load_secret(
+		set, "secret", values->secret_file, CREDENTIAL, &values->secret);
 }
 
 void common_options_pool(const struct common_values *values, struct pump_pool_config *ret_config)

@@ -89,10 +89,13 @@ extern const char *const common_data_paths[];
 int common_options_apply(struct option_set *set, struct common_values *values);
 
 /* The parts of it, for a command with other option names. An enum exit_code; not OK: why has been
- * said. A credential that isn't there is none. */
+ * said. */
 int common_options_log_level(struct option_set *set, bool quiet, bool verbose);
-int common_options_read_secret(const char *path, struct secret *secret);
-int common_options_read_credential(const char *name, struct secret *secret);
+
+/* `option` has filled *secret, unless `file`, from the option of that name with "-file" behind it,
+ * is not NULL. `credential` NULL: none is looked for. One that isn't there is no secret. */
+int common_options_load_secret(struct option_set *set, const char *option, const char *file,
+	const char *credential, struct secret *secret);
 
 void common_options_pool(const struct common_values *values, struct pump_pool_config *ret_config);
 

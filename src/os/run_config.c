@@ -262,9 +262,6 @@ static int run_config_check(const struct os_run_config *c, struct option_set *se
 
 	if (c->app.build && !c->app.wasm && !(c->app.has_kind && c->app.kind == APP_FILES))
 		return option_set_fail(set, "'--build' needs '--wasm', the module that it makes");
-	if (c->tunnel_secret_file && option_set_source(set, "tunnel-secret") == OPTION_FROM_ARG)
-		return option_set_fail(set,
-			"'--tunnel-secret' and '--tunnel-secret-file' cannot be used together");
 	for (size_t i = 0; i < headers->count; i++)
 		len += strlen(headers->items[i]);
 	if (len > FIELDS_LEN_MAX)

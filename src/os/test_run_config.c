@@ -251,7 +251,6 @@ static const struct {
 	{ "--build make", "", "'--build' needs '--wasm'" },
 	{ "--build make --kind cgi", "", "'--build' needs '--wasm'" },
 	{ "", "[app]\nkind = 'wagi'\n", "it is none of preview1, preview1-sockets, cgi, " },
-	{ "--tunnel-secret x --tunnel-secret-file y", "", "cannot be used together" },
 	{ "", "[network]\n[os]\nexpse = true\n", "wasmrun.toml:3: there is no key 'os.expse'" },
 };
 

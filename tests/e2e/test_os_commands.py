@@ -83,6 +83,7 @@ USAGE = {
     "wrong action": (["tunnel", "restart"], "restart"),
     "server with stop": (["tunnel", "stop", "--server", "x"], "'--server' goes with 'start' only"),
     "two secrets": (["tunnel", "start", "--secret", "x", "--secret-file", "/dev/null"], "cannot be used together"),
+    "two secrets of os": (["os", "--tunnel-secret", "x", "--tunnel-secret-file", "/dev/null"], "'--tunnel-secret' and '--tunnel-secret-file' cannot"),
     "bad stream": (["logs", "--stream", "x"], "--stream"),
 }
 
