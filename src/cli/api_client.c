@@ -161,6 +161,6 @@ int api_client_follow(struct api_client *client, bool (*woken)(void *owner), voi
 	(void)curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &follower);
 	if (r == CURLE_OK)
 		r = curl_easy_perform(client->curl);
-	/* Whether the stream's end is a clean one depends on how the instance has ended. */
+	/* Whether the stream's end is a clean one depends on how the run has ended. */
 	return follower.heard ? EXIT_CODE_OK : api_client_judge(client, r);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The API of a running instance, from a command's side: one request after the other, each with a
+ * The API of a run (os/run_file.h), from a command's side: one request after the other, each with a
  * deadline. What goes wrong is said here, on one line; results are an enum exit_code.
  */
 #ifndef CLI_API_CLIENT_H
@@ -17,7 +17,7 @@ struct api_client {
 	CURL *curl;
 	struct curl_slist *headers;
 	char error[CURL_ERROR_SIZE];
-	bool quiet; /* an instance that doesn't answer is not spoken of */
+	bool quiet; /* a run that doesn't answer is not spoken of */
 };
 
 struct api_request {
@@ -37,7 +37,7 @@ int api_client_ask(struct api_client *client, const struct api_request *request,
 	json_t **ret_answer);
 
 /*
- * Calls `woken` for each piece that comes from /api/events, until it returns false or the instance
+ * Calls `woken` for each piece that comes from /api/events, until it returns false or the run
  * ends: both are EXIT_CODE_OK.
  */
 int api_client_follow(struct api_client *client, bool (*woken)(void *owner), void *owner);

@@ -117,7 +117,7 @@ static int logs_follow(struct logs *logs)
 	const struct run_list *list = &logs->running.list;
 	int code = api_client_open(&logs->events, &list->entries[logs->running.index]);
 
-	/* An instance that ends closes its server first: then the last question has no answer. */
+	/* A run that ends closes its server first: then the last question has no answer. */
 	logs->running.client.quiet = true;
 	if (code == EXIT_CODE_OK)
 		code = api_client_follow(&logs->events, logs_read, logs);

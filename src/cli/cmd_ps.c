@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `wasmrun ps`: the instances of this user, each asked for its state. */
+/* `wasmrun ps`: the runs of this user (os/run_file.h), each asked for its state. */
 #include <stdio.h>
 #include <string.h>
 
@@ -76,35 +76,35 @@ static void ps_write_column(const json_t *value, int width)
 }
 
 /* The address, or why there is none. Nothing where nobody has asked for one. */
-static json_t *ps_public_column(json_t *instance)
+static json_t *ps_public_column(json_t *run)
 {
-	json_t *status = json_object_get(instance, "tunnel");
+	json_t *status = json_object_get(run, "tunnel");
 
 	if (running_tunnel_is(status, TUNNEL_NOT_STARTED) ||
 		running_tunnel_is(status, TUNNEL_DISCONNECTED))
 		return NULL;
-	return running_tunnel_is(status, TUNNEL_CONNECTED) ? json_object_get(instance, "public_url")
+	return running_tunnel_is(status, TUNNEL_CONNECTED) ? json_object_get(run, "public_url")
 							   : status;
 }
 
-static void ps_write_row(json_t *instance)
+static void ps_write_row(json_t *run)
 {
-	printf("%-8lld", (long long)json_integer_value(json_object_get(instance, "pid")));
-	ps_write_column(json_object_get(instance, "state"), 10);
-	ps_write_column(json_object_get(instance, "url"), 22);
-	ps_write_column(json_object_get(instance, "page"), 22);
-	ps_write_column(ps_public_column(instance), 24);
-	(void)running_write_text(json_object_get(instance, "project"));
+	printf("%-8lld", (long long)json_integer_value(json_object_get(run, "pid")));
+	ps_write_column(json_object_get(run, "state"), 10);
+	ps_write_column(json_object_get(run, "url"), 22);
+	ps_write_column(json_object_get(run, "page"), 22);
+	ps_write_column(ps_public_column(run), 24);
+	(void)running_write_text(json_object_get(run, "project"));
 	putchar('\n');
 }
 
 int cmd_ps(const struct program *program, int argc, char **argv)
 {
-	json_auto_t *instances = json_array();
+	json_auto_t *runs = json_array();
 	struct running_values values = { 0 };
 	struct run_list list;
 	struct option_set set;
-	json_t *instance;
+	json_t *run;
 	size_t i;
 	int code;
 
@@ -114,17 +114,17 @@ int cmd_ps(const struct program *program, int argc, char **argv)
 	if (code != EXIT_CODE_OK)
 		return code;
 	for (i = 0; i < list.count; i++)
-		(void)json_array_append_new(instances, ps_describe(&list.entries[i]));
+		(void)json_array_append_new(runs, ps_describe(&list.entries[i]));
 	run_list_deinit(&list);
 	if (values.json) {
-		running_write_json(instances);
+		running_write_json(runs);
 		return EXIT_CODE_OK;
 	}
 	printf("%-8s%-10s  %-22s  %-22s  %-24s  %s\n", "PID", "STATE", "APPLICATION", "PAGE",
 		"PUBLIC", "PROJECT");
-	json_array_foreach(instances, i, instance)
+	json_array_foreach(runs, i, run)
 	{
-		ps_write_row(instance);
+		ps_write_row(run);
 	}
 	return EXIT_CODE_OK;
 }

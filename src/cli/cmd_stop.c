@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `wasmrun stop`: ends a running instance as Ctrl-C does, and waits until it is gone. */
+/* `wasmrun stop`: ends a run as Ctrl-C does, and waits until it is gone. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

@@ -20,7 +20,7 @@ enum exit_code {
 	EXIT_CODE_LISTEN = 10,      /* an address can't be listened on */
 	EXIT_CODE_FILE = 11,        /* a file can't be read or written */
 	EXIT_CODE_APP = 12,         /* the application can't be built or doesn't start */
-	EXIT_CODE_NOT_RUNNING = 13, /* no instance runs, or which one is meant is not clear */
+	EXIT_CODE_NOT_RUNNING = 13, /* nothing runs, or which one is meant is not clear */
 };
 
 #endif

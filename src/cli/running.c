@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From the run files to one instance. */
+/* From the run files to one of them. */
 #include "cli/running.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which running instance a command means: the one that --http-port, --path and --pid say, else the
- * only one, else of several the one of the current folder. The options of such commands stand at
- * the beginning of each one's struct.
+ * Which run (os/run_file.h) a command means: the one that --http-port, --path and --pid say, else
+ * the only one, else of several the one of the current folder. The options of such commands stand
+ * at the beginning of each one's struct.
  */
 #ifndef CLI_RUNNING_H
 #define CLI_RUNNING_H

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loop and what lives on it. Closing goes from the outside in: the command's own object, then
- * the pool, then the handles here; the loop ends when the last one is gone.
+ * A runtime is embedded in its command, and so are its handles; the loop owns nothing.
+ *
+ * Its life:
+ *   runtime_open()   all of it, or nothing: what is open when a later part fails is closed again
+ *   runtime_run()    the command's own objects live on the loop
+ *   a signal         is passed on to the command. That closes its own objects first, and calls
+ *                    runtime_close() when they are gone: their connections are pumped by the pool
+ *   runtime_close()  the pool; when it is gone the metrics and the signals, and the loop stops
+ *   the last turns   until every handle is closed, which is when runtime_run() returns
  */
 #include "cli/runtime.h"
 
@@ -20,7 +27,7 @@
 #include "net/host.h"
 #include "net/pump_pool.h"
 
-static const int signal_numbers[RUNTIME_SIGNALS] = {
+static const int runtime_signals[RUNTIME_SIGNALS] = {
 	[RUNTIME_TERM] = SIGTERM,
 	[RUNTIME_INT] = SIGINT,
 	[RUNTIME_HUP] = SIGHUP,
@@ -31,7 +38,8 @@ static void runtime_on_signal(uv_signal_t *handle, int number)
 	struct runtime *rt = handle->data;
 	enum runtime_signal signal = (enum runtime_signal)(handle - rt->signals);
 
-	/* Not somebody's kill(1): the terminal is gone, and with it goes what ran there. */
+	/* A terminal that hangs up ends what runs on it. kill(1) leaves the terminal where it is.
+	 */
 	if (signal == RUNTIME_HUP && rt->on_terminal && !isatty(STDIN_FILENO))
 		signal = RUNTIME_INT;
 	if (signal == RUNTIME_HUP) {
@@ -41,6 +49,7 @@ static void runtime_on_signal(uv_signal_t *handle, int number)
 		rt->ending = true;
 		rt->handlers.end(rt->handlers.owner, signal);
 	} else {
+		/* The next one is the kernel's business again. */
 		(void)uv_signal_stop(&rt->signals[RUNTIME_TERM]);
 		(void)uv_signal_stop(&rt->signals[RUNTIME_INT]);
 		rt->handlers.end_now(rt->handlers.owner);
@@ -56,7 +65,7 @@ static int runtime_open_signals(struct runtime *rt)
 		if (r < 0)
 			return r;
 		rt->signals[i].data = rt;
-		r = uv_signal_start(&rt->signals[i], runtime_on_signal, signal_numbers[i]);
+		r = uv_signal_start(&rt->signals[i], runtime_on_signal, runtime_signals[i]);
 		if (r < 0)
 			return r;
 		/* Signals alone are no reason to go on. */
@@ -169,7 +178,7 @@ int runtime_run(struct runtime *rt, const int *code)
 	int r;
 
 	(void)uv_run(&rt->loop, UV_RUN_DEFAULT); /* until runtime_on_pool_closed() */
-	/* All of them are closing, so that no turn waits for anything. */
+	/* What is left is closing, so no turn waits for anything. */
 	while (runtime_has_handles(rt))
 		(void)uv_run(&rt->loop, UV_RUN_ONCE);
 	r = uv_loop_close(&rt->loop);

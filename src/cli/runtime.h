@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What both commands run on: the loop, the pool of workers, the signals, and the metrics. SIGTERM
- * and SIGINT ask for an end; the second one ends at once; the third is the kernel's business again.
- * SIGHUP has a meaning for each command, unless the terminal that it was started on is gone: that
- * is as SIGINT.
+ * What each command runs on that serves: the loop, the pool of workers, the signals, the metrics.
+ *
+ * The first SIGTERM or SIGINT asks for an end, the second one for an end at once, and a third one
+ * kills. SIGHUP has a meaning for each command; where the terminal is gone that it was started on,
+ * it is as SIGINT.
  */
 #ifndef CLI_RUNTIME_H
 #define CLI_RUNTIME_H

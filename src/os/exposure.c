@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns the tunnel. The invariants: `wanted` are the settings of the tunnel that `tunnel` is, and
- * its other end is the port of the supervisor, never another. A tunnel whose settings don't fit any
- * more is closed while the next one already runs; both are counted in `tunnels`.
+ * The exposure owns one tunnel at a time. The local end of that is the supervisor's port, never
+ * another, and `wanted` are the settings that it was made with.
+ *
+ * What comes, and what it leads to:
+ *   start        where the tunnel is under way: joins it if the settings fit, is refused if not.
+ *                Else a tunnel with these settings takes the place of the one before
+ *   stop, hurry  the tunnel's own
+ *   an event     of the tunnel goes to the owner, until he closes
+ *   close        of the tunnel and the timer
+ *
+ * A tunnel takes some turns of the loop to close, and the next one runs already meanwhile. So the
+ * exposure counts who can still call it: each tunnel that isn't gone, and the timer. That never
+ * runs; its close ends in a later turn, which is why `closed` never comes from within. With the
+ * last one the memory goes, and `closed` is called.
  */
 #include "os/exposure.h"
 
@@ -39,10 +50,10 @@ struct exposure {
 
 	struct tunnel *tunnel; /* NULL before the first start */
 	struct exposure_wish wanted;
-	unsigned tunnels; /* all that libuv knows of, and one for the exposure itself */
+	unsigned refs; /* tunnels that are not yet gone, and the timer */
 	char server[HOST_TEXT_MAX], public_url[sizeof("http://") - 1 + HOST_TEXT_MAX];
 	bool closing;
-	uv_timer_t timer; /* its close is what makes `closed` come later */
+	uv_timer_t timer;
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
@@ -52,22 +63,15 @@ static void exposure_wish_clear(struct exposure_wish *wish)
 	secret_clear(&wish->secret);
 }
 
-static enum tunnel_state exposure_state(const struct exposure *e)
+static bool exposure_is_active(const struct exposure *e)
 {
 	struct tunnel_status status;
 
 	if (!e->tunnel)
-		return TUNNEL_NOT_STARTED;
+		return false;
 	tunnel_status(e->tunnel, &status);
-	return status.state;
-}
-
-static bool exposure_is_active(const struct exposure *e)
-{
-	enum tunnel_state state = exposure_state(e);
-
-	return state == TUNNEL_CONNECTING || state == TUNNEL_CONNECTED ||
-	       state == TUNNEL_RECONNECTING;
+	return status.state == TUNNEL_CONNECTING || status.state == TUNNEL_CONNECTED ||
+	       status.state == TUNNEL_RECONNECTING;
 }
 
 static bool exposure_has_application(const struct supervisor *supervisor)
@@ -100,9 +104,10 @@ static bool exposure_same_server(const struct host *a, const struct host *b)
 	return strcasecmp(a->name, b->name) == 0 && a->port == b->port;
 }
 
-/* The settings, and from the configuration what they leave open. Its secret is for its own server:
- * another one, which a call may name, would get it to see, or could use the answer to its
- * challenge.
+/*
+ * The settings, and from the configuration what they leave open. The configuration's secret is for
+ * its own server alone. A call of the API may name another server, and that would see the secret in
+ * the line dialect, or could pass on the answer to a challenge in the other.
  */
 static int exposure_complete(const struct exposure *e, const struct exposure_settings *settings,
 	struct exposure_wish *ret_wish)
@@ -123,7 +128,7 @@ static int exposure_complete(const struct exposure *e, const struct exposure_set
 	return secret_set(&ret_wish->secret, secret->text, secret->len);
 }
 
-/* Whether the active tunnel is what `wish` asks for; what `settings` leaves open is no wish. */
+/* Whether the active tunnel is what `wish` asks for. What `settings` leaves open fits anything. */
 static bool exposure_fits(const struct exposure *e, const struct exposure_settings *settings,
 	const struct exposure_wish *wish)
 {
@@ -141,30 +146,26 @@ static bool exposure_fits(const struct exposure *e, const struct exposure_settin
 	return !settings->secret || exposure_same_secret(&wish->secret, &now->secret);
 }
 
-static void exposure_free(struct exposure *e)
+static void exposure_unref(struct exposure *e)
 {
 	void (*closed)(void *owner) = e->closed;
 	void *owner = e->closed_owner;
 
+	if (--e->refs)
+		return;
 	exposure_wish_clear(&e->wanted);
 	free(e);
 	closed(owner);
 }
 
-static void exposure_release(struct exposure *e)
-{
-	if (--e->tunnels == 0)
-		exposure_free(e);
-}
-
 static void exposure_on_tunnel_closed(void *owner)
 {
-	exposure_release(owner);
+	exposure_unref(owner);
 }
 
 static void exposure_on_timer_closed(uv_handle_t *handle)
 {
-	exposure_release(container_of((uv_timer_t *)handle, struct exposure, timer));
+	exposure_unref(container_of((uv_timer_t *)handle, struct exposure, timer));
 }
 
 static void exposure_on_state(
@@ -215,7 +216,7 @@ static int exposure_replace(struct exposure *e, struct exposure_wish *wish)
 	if (e->tunnel)
 		tunnel_close(e->tunnel, exposure_on_tunnel_closed, e);
 	e->tunnel = tunnel;
-	e->tunnels++;
+	e->refs++;
 	exposure_wish_clear(&e->wanted);
 	e->wanted = *wish;
 	wish->secret = (struct secret){ 0 };
@@ -235,7 +236,7 @@ int exposure_new(uv_loop_t *loop, struct pump_pool *pool, const struct os_run_co
 	e->config = config;
 	e->supervisor = supervisor;
 	e->events = *events;
-	e->tunnels = 1;
+	e->refs = 1;
 	(void)uv_timer_init(loop, &e->timer);
 	*ret_exposure = e;
 	return 0;

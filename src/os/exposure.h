@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The application's public address: the tunnel of a running instance, made anew when it is started
+ * The application's public address: the tunnel of one `wasmrun os`, made anew when it is started
  * with other settings. It joins the application's port and nothing else.
  */
 #ifndef OS_EXPOSURE_H

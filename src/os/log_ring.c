@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The line with number n stands in slot n % LOG_RING_LINES. Lines leave at the old end, one when
- * all slots are taken, as many as it takes when the texts' bytes are too many.
+ * A line is born by log_ring_append(), told to the follower from within, and dropped at the old
+ * end to make room for a newer one: one line when all slots are taken, as many as it takes when the
+ * texts together are too long. So an application that floods its log pushes out its own old lines,
+ * and never takes more than LOG_RING_BYTES.
+ *
+ * The line with number n stands in slot n % LOG_RING_LINES. The lines first..next-1 are kept, and
+ * `bytes` is the sum of their lengths. Where there was no memory for a text its slot is empty: a
+ * reader sees a gap in the numbers, as where it was too slow.
  */
 #include "os/log_ring.h"
 
@@ -13,7 +19,7 @@
 #include "base/clock.h"
 #include "base/lang.h"
 
-struct slot {
+struct log_slot {
 	char *text; /* owned; NULL: there was no memory for it */
 	uint32_t len;
 	enum log_stream stream;
@@ -23,10 +29,10 @@ struct slot {
 struct log_ring {
 	uint64_t first, next; /* numbers: of the oldest line, of the next one */
 	size_t bytes;         /* of all texts */
-	log_ring_fn watcher;  /* NULL: none */
-	void *owner;          /* of the watcher */
+	log_ring_fn follower; /* NULL: none */
+	void *owner;          /* of the follower */
 	bool appending;
-	struct slot slots[LOG_RING_LINES];
+	struct log_slot slots[LOG_RING_LINES];
 };
 
 const char *const log_stream_names[] = {
@@ -53,18 +59,18 @@ struct log_ring *log_ring_new(void)
 	return ring;
 }
 
-static struct slot *log_ring_slot(const struct log_ring *ring, uint64_t seq)
+static struct log_slot *log_ring_slot(const struct log_ring *ring, uint64_t seq)
 {
-	return (struct slot *)&ring->slots[seq % LOG_RING_LINES];
+	return (struct log_slot *)&ring->slots[seq % LOG_RING_LINES];
 }
 
 static void log_ring_drop(struct log_ring *ring)
 {
-	struct slot *slot = log_ring_slot(ring, ring->first++);
+	struct log_slot *slot = log_ring_slot(ring, ring->first++);
 
 	ring->bytes -= slot->len;
 	free(slot->text);
-	*slot = (struct slot){ 0 };
+	*slot = (struct log_slot){ 0 };
 }
 
 struct log_ring *log_ring_free(struct log_ring *ring)
@@ -81,7 +87,7 @@ struct log_ring *log_ring_free(struct log_ring *ring)
 void log_ring_append(struct log_ring *ring, enum log_stream stream, const char *text, size_t len)
 {
 	struct log_line line;
-	struct slot *slot;
+	struct log_slot *slot;
 
 	assert(!ring->appending);
 	len = len < LOG_RING_LINE_MAX ? len : LOG_RING_LINE_MAX;
@@ -101,8 +107,8 @@ void log_ring_append(struct log_ring *ring, enum log_stream stream, const char *
 	if (!log_ring_get(ring, ring->next - 1, &line))
 		assert(!"the line just appended is there");
 	ring->appending = true;
-	if (ring->watcher)
-		ring->watcher(ring->owner, &line);
+	if (ring->follower)
+		ring->follower(ring->owner, &line);
 	ring->appending = false;
 }
 
@@ -118,7 +124,7 @@ uint64_t log_ring_next(const struct log_ring *ring)
 
 bool log_ring_get(const struct log_ring *ring, uint64_t seq, struct log_line *ret_line)
 {
-	const struct slot *slot = log_ring_slot(ring, seq);
+	const struct log_slot *slot = log_ring_slot(ring, seq);
 
 	if (seq < ring->first || seq >= ring->next || !slot->text)
 		return false;
@@ -132,9 +138,9 @@ bool log_ring_get(const struct log_ring *ring, uint64_t seq, struct log_line *re
 	return true;
 }
 
-void log_ring_watch(struct log_ring *ring, log_ring_fn fn, void *owner)
+void log_ring_follow(struct log_ring *ring, log_ring_fn fn, void *owner)
 {
-	assert(!ring->watcher);
-	ring->watcher = fn;
+	assert(!ring->follower);
+	ring->follower = fn;
 	ring->owner = owner;
 }

@@ -58,7 +58,7 @@ uint64_t log_ring_next(const struct log_ring *ring);
 /* False: that line is gone, or not yet there. */
 bool log_ring_get(const struct log_ring *ring, uint64_t seq, struct log_line *ret_line);
 
-/* Calls fn for each new line, from now on. There is one watcher, which passes them on. */
-void log_ring_watch(struct log_ring *ring, log_ring_fn fn, void *owner);
+/* Calls fn for each new line, from now on. There is one follower, which passes them on. */
+void log_ring_follow(struct log_ring *ring, log_ring_fn fn, void *owner);
 
 #endif

@@ -230,7 +230,7 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	run->ring = log_ring_new();
 	if (!run->ring)
 		return OS_RUN_LOG;
-	log_ring_watch(run->ring, os_run_on_line, run);
+	log_ring_follow(run->ring, os_run_on_line, run);
 	*ret_error = supervisor_new(loop, &supervisor, run->ring, &app_events, &run->supervisor);
 	if (*ret_error < 0)
 		return OS_RUN_APPLICATION;

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The files are named by a random UUID, so a name is never used again and a file that has been
- * found unlocked can be removed without a race. A file gets its name after its lock and its
- * content, so whoever sees it sees all of it.
+ * Three things keep the list true without anybody who looks after it:
+ *
+ * A file's lock is held by its run alone, and the kernel lets go of it however that ends. So a file
+ * that isn't locked is left over, and whoever finds it removes it.
+ * A file is named by a random UUID. The name is never used again, and so between finding a file
+ * unlocked and removing it no other can have got its name.
+ * A file gets its name after its lock and its content. Whoever sees it sees all of it.
  */
 #include "os/run_file.h"
 
@@ -70,7 +74,7 @@ static int run_folder_open(bool create, int *ret_fd)
 	return 0;
 }
 
-/* --- the instance's own --- */
+/* --- a run's own --- */
 
 static int run_file_write(int fd, const struct run_entry *entry)
 {

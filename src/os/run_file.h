@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who runs on this machine: each instance of `wasmrun os` has a file with its address in a folder
- * that is the user's alone, $XDG_RUNTIME_DIR/wasmrun or else /tmp/wasmrun-UID. The instance holds a
- * lock (flock(2)) on its file while it lives, so the kernel says which files are left over: those
- * are removed by whoever finds them.
+ * Which runs of `wasmrun os` there are on this machine. Each has a file with its address, in a
+ * folder that is the user's alone: $XDG_RUNTIME_DIR/wasmrun, or else /tmp/wasmrun-UID. A run holds
+ * a lock (flock(2)) on its file while it lives.
  */
 #ifndef OS_RUN_FILE_H
 #define OS_RUN_FILE_H
@@ -11,9 +10,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define RUN_LIST_MAX 256 /* instances of one user that are looked at */
+#define RUN_LIST_MAX 256 /* of one user that are looked at */
 
-/* One instance. The texts are owned by the list, or by the caller of run_file_new(). */
+/* One run. The texts are owned by the list, or by the caller of run_file_new(). */
 struct run_entry {
 	const char *project; /* absolute path of the folder or file */
 	const char *url;     /* of the API, without a slash at its end */
@@ -24,7 +23,7 @@ struct run_entry {
 struct run_file;
 
 /*
- * For the instance itself: its own file, until run_file_free(). Negative errno: -EPERM when the
+ * For the run itself: its own file, until run_file_free(). Negative errno: -EPERM when the
  * folder is another user's or open to others, -EILSEQ when a text is no UTF-8, or that of a file
  * operation.
  */
@@ -38,11 +37,11 @@ struct run_list {
 	size_t count;
 };
 
-/* Those that are alive now, in no order. Negative errno as above; no folder is no instance. */
+/* Those that are alive now, in no order. Negative errno as above; no folder is no run. */
 int run_list_read(struct run_list *ret_list);
 void run_list_deinit(struct run_list *list);
 
-/* A pidfd of the instance's own process, never of one that has got its pid since; -ESRCH: it has
+/* A pidfd of the run's own process, never of one that has got its pid since; -ESRCH: it has
  * ended. */
 int run_list_open_process(const struct run_list *list, size_t index, int *ret_pidfd);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers, both bounds, and what the watcher sees. */
+/* Numbers, both bounds, and what the follower sees. */
 #include "os/log_ring.h"
 
 #include <stdarg.h>
@@ -86,13 +86,13 @@ static void count_line(void *owner, const struct log_line *line)
 	*sum += line->seq;
 }
 
-static void test_watcher(void **state)
+static void test_follower(void **state)
 {
 	struct log_ring *ring = log_ring_new();
 	uint64_t sum = 0;
 
 	append(ring, "unseen");
-	log_ring_watch(ring, count_line, &sum);
+	log_ring_follow(ring, count_line, &sum);
 	append(ring, "a");
 	append(ring, "b");
 	assert_int_equal(sum, 2 + 3);
@@ -105,7 +105,7 @@ int main(void)
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_bounded_lines),
 		cmocka_unit_test(test_bounded_bytes),
-		cmocka_unit_test(test_watcher),
+		cmocka_unit_test(test_follower),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
