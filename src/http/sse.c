@@ -67,7 +67,7 @@ size_t sse_queue_pull(struct sse_queue *queue, char *out, size_t max)
 	if (len == 0 && queue->lost) {
 		(void)snprintf(
 			text, sizeof(text), "{\"count\":%llu}", (unsigned long long)queue->lost);
-		if (sse_queue_append(queue, "lost", text) == 0)
+		if (sse_queue_append(queue, SSE_LOST, text) == 0)
 			queue->lost = 0;
 		len = buf_len(&queue->events);
 	}

@@ -16,6 +16,7 @@
 
 #define SSE_READERS_MAX 32
 #define SSE_QUEUE_MAX 262144 /* bytes for each reader */
+#define SSE_LOST "lost"      /* its data: {"count":N} */
 
 struct http_request;
 struct sse_reader;

@@ -101,7 +101,7 @@ void api_app_changed(struct api *api, const char *cause)
 
 	if (app)
 		(void)json_object_set_new(app, "cause", json_text_or_null(cause));
-	api_events_publish(api, "app", app);
+	api_events_publish(api, API_EVENT_APP, app);
 }
 
 void api_tunnel_changed(
@@ -111,7 +111,7 @@ void api_tunnel_changed(
 
 	if (tunnel)
 		(void)json_object_set_new(tunnel, "cause", json_text_or_null(cause));
-	api_events_publish(api, "tunnel", tunnel);
+	api_events_publish(api, API_EVENT_TUNNEL, tunnel);
 	if (new_state != TUNNEL_CONNECTING && new_state != TUNNEL_RECONNECTING)
 		api_waiters_answer(api);
 }

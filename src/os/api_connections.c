@@ -81,5 +81,6 @@ void api_visit(struct api *api, const struct tunnel_visit *visit)
 	if (!api->hub.count)
 		return;
 	visit_entry_fill(&entry, visit);
-	api_events_publish(api, "connection", visit_json(&entry, visit->opened ? NULL : entry.why));
+	api_events_publish(
+		api, API_EVENT_CONNECTION, visit_json(&entry, visit->opened ? NULL : entry.why));
 }

@@ -4,29 +4,42 @@
  * there are readers, and `traffic` is told only when it has changed: idle readers cost one look a
  * second, all together.
  */
+#include <assert.h>
 #include <stdlib.h>
 
+#include "base/lang.h"
 #include "http/http_request.h"
 #include "os/api_internal.h"
 #include "os/exposure.h"
 
-/* Takes `data` over. */
+const struct api_event_kind api_event_kinds[] = {
+	[API_EVENT_APP] = { "app", "AppEvent", "The application, at the start and at each change" },
+	[API_EVENT_TUNNEL] = { "tunnel", "TunnelEvent", "The tunnel, likewise" },
+	[API_EVENT_LOG] = { "log", "LogLine", "A line of the log" },
+	[API_EVENT_CONNECTION] = { "connection", "Connection",
+		"A visitor's connection, when it begins and when it has ended" },
+	[API_EVENT_TRAFFIC] = { "traffic", "Traffic", "Once a second while there is any" },
+	[API_EVENT_LOST] = { SSE_LOST, "Lost",
+		"Events that this reader was too slow for; GET /api/logs still has the lines" },
+};
+static_assert(ARRAY_LEN(api_event_kinds) == API_EVENTS, "every event has a name and a schema");
+
+/* Takes `data` over; `reader` NULL: to all. */
 static void events_send(
-	struct sse_hub *hub, struct sse_reader *reader, const char *event, json_t *data)
+	struct sse_hub *hub, struct sse_reader *reader, enum api_event event, json_t *data)
 {
+	const char *name = api_event_kinds[event].name;
 	char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
 
 	json_decref(data);
-	if (!text)
-		return;
-	if (reader)
-		sse_send(reader, event, text);
-	else
-		sse_publish(hub, event, text);
+	if (text && reader)
+		sse_send(reader, name, text);
+	else if (text)
+		sse_publish(hub, name, text);
 	free(text);
 }
 
-void api_events_publish(struct api *api, const char *event, json_t *data)
+void api_events_publish(struct api *api, enum api_event event, json_t *data)
 {
 	if (api->hub.count)
 		events_send(&api->hub, NULL, event, data);
@@ -45,7 +58,7 @@ static void events_publish_traffic(struct api *api)
 	if (seen == api->traffic_seen)
 		return;
 	api->traffic_seen = seen;
-	api_events_publish(api, "traffic",
+	api_events_publish(api, API_EVENT_TRAFFIC,
 		json_pack("{s:{s:I, s:I}, s:{s:I, s:I}}", "connections", "open",
 			(json_int_t)tunnel->conns_open, "total", (json_int_t)tunnel->conns_total,
 			"bytes", "in", (json_int_t)tunnel->bytes_in, "out",
@@ -80,8 +93,8 @@ void api_get_events(void *owner, struct http_request *request)
 
 	if (!reader)
 		return;
-	events_send(&api->hub, reader, "app", api_app_json(api));
-	events_send(&api->hub, reader, "tunnel", api_tunnel_json(api));
+	events_send(&api->hub, reader, API_EVENT_APP, api_app_json(api));
+	events_send(&api->hub, reader, API_EVENT_TUNNEL, api_tunnel_json(api));
 	if (!uv_is_active((uv_handle_t *)&api->tick_timer))
 		(void)uv_timer_start(
 			&api->tick_timer, events_on_tick, API_TRAFFIC_MS, API_TRAFFIC_MS);
@@ -90,5 +103,5 @@ void api_get_events(void *owner, struct http_request *request)
 void api_log_line(struct api *api, const struct log_line *line)
 {
 	if (api->hub.count)
-		api_events_publish(api, "log", api_log_line_json(line));
+		api_events_publish(api, API_EVENT_LOG, api_log_line_json(line));
 }

@@ -72,10 +72,26 @@ void api_waiters_answer(struct api *api);
 /* api_app.c */
 json_t *api_app_json(struct api *api);
 
-/* api_events.c */
+/* api_events.c: what /api/events tells. */
+enum api_event {
+	API_EVENT_APP,
+	API_EVENT_TUNNEL,
+	API_EVENT_LOG,
+	API_EVENT_CONNECTION,
+	API_EVENT_TRAFFIC,
+	API_EVENT_LOST, /* by http/sse.h itself */
+	API_EVENTS,
+};
+struct api_event_kind {
+	const char *name;
+	const char *schema; /* of its data: a name in api_schemas.json */
+	const char *help;
+};
+extern const struct api_event_kind api_event_kinds[API_EVENTS];
+
 void api_events_init(struct api *api);
 /* Takes `data` over. */
-void api_events_publish(struct api *api, const char *event, json_t *data);
+void api_events_publish(struct api *api, enum api_event event, json_t *data);
 
 /* api_logs.c */
 json_t *api_log_line_json(const struct log_line *line);

@@ -8,30 +8,30 @@
 
 #include "http/http_request.h"
 #include "os/api_internal.h"
+#include "os/log_ring.h"
+#include "os/supervisor.h"
 
 #define TYPE_JSON "application/json"
+#define SCHEMAS "#/components/schemas/"
 
 /* What every path may answer before a handler sees the request. */
 static const struct http_answer common_answers[] = {
-	{ .status = 400, .schema = "Error", .help = "A zero byte in the address" },
-	{ .status = 401, .schema = "Error", .help = "The token is missing (not on loopback)" },
-	{ .status = 403, .schema = "Error", .help = "A foreign Host or Origin" },
-	{ .status = 413, .schema = "Error", .help = "The body is too long" },
-	{ .status = 414, .schema = "Error", .help = "Too many parameters in the query" },
-	{ .status = 501, .schema = "Error", .help = "An unknown Transfer-Encoding" },
+	{ .status = 400, .schema = "Failure", .help = "A zero byte in the address" },
+	{ .status = 401, .schema = "Failure", .help = "The token is missing (not on loopback)" },
+	{ .status = 403, .schema = "Failure", .help = "A foreign Host or Origin" },
+	{ .status = 413, .schema = "Failure", .help = "The body is too long" },
+	{ .status = 414, .schema = "Failure", .help = "Too many parameters in the query" },
+	{ .status = 501, .schema = "Failure", .help = "An unknown Transfer-Encoding" },
 };
 
 /* {TYPE: {"schema": ...}} */
 static json_t *openapi_content(const char *type, const char *schema)
 {
-	char ref[64];
-
 	if (!type)
 		type = TYPE_JSON;
 	if (!schema)
 		return json_pack("{s:{}}", type);
-	(void)snprintf(ref, sizeof(ref), "#/components/schemas/%s", schema);
-	return json_pack("{s:{s:{s:s}}}", type, "schema", "$ref", ref);
+	return json_pack("{s:{s:{s:s+}}}", type, "schema", "$ref", SCHEMAS, schema);
 }
 
 static void openapi_add_answer(json_t *answers, const struct http_answer *answer)
@@ -164,13 +164,51 @@ static json_t *openapi_paths(const struct http_route *routes, size_t count)
 	return paths;
 }
 
+/* {NAME: {"$ref": ..., "description": ...}}. OpenAPI 3.1 has no place for events of its own. */
+static json_t *openapi_events(void)
+{
+	json_t *events = json_object();
+
+	for (size_t i = 0; i < API_EVENTS; i++) {
+		const struct api_event_kind *kind = &api_event_kinds[i];
+
+		(void)json_object_set_new(events, kind->name,
+			json_pack("{s:s+, s:s}", "$ref", SCHEMAS, kind->schema, "description",
+				kind->help));
+	}
+	return events;
+}
+
+/* Those of api_schemas.json, and the words of the code's own tables. */
+static json_t *openapi_schemas(void)
+{
+	json_t *schemas = json_loadb(api_schemas, api_schemas_len, 0, NULL);
+	json_t *states = json_array(), *nexts = json_array(), *tunnel = json_array();
+
+	for (int i = 0; i < SUPERVISOR_STATES; i++)
+		(void)json_array_append_new(
+			states, json_string(supervisor_state_name((enum supervisor_state)i)));
+	for (int i = SUPERVISOR_NEXT_NONE + 1; i < SUPERVISOR_NEXTS; i++)
+		(void)json_array_append_new(
+			nexts, json_string(supervisor_next_name((enum supervisor_next)i)));
+	for (int i = 0; i < TUNNEL_STATES; i++)
+		(void)json_array_append_new(
+			tunnel, json_string(tunnel_state_name((enum tunnel_state)i)));
+	(void)json_object_update_new(schemas,
+		json_pack("{s:{s:o}, s:{s:o}, s:{s:o}, s:{s:o}, s:{s:o}}", "AppState", "enum",
+			states, "AppNext", "enum", nexts, "TunnelWord", "enum", tunnel,
+			"TunnelProtocol", "enum", openapi_words(tunnel_protocol_names), "LogStream",
+			"enum", openapi_words(log_stream_names)));
+	return schemas;
+}
+
 json_t *api_openapi_json(const struct http_route *routes, size_t count)
 {
-	return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o, s:{s:{s:s, s:s}}}, s:[{}, {s:[]}]}",
+	return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o, s:{s:{s:s, s:s}}}, s:[{}, {s:[]}], s:o}",
 		"openapi", "3.1.0", "info", "title", "wasmrun os", "version", WASMRUN_VERSION,
-		"paths", openapi_paths(routes, count), "components", "schemas",
-		json_loadb(api_schemas, api_schemas_len, 0, NULL), "securitySchemes", "token",
-		"type", "http", "scheme", "bearer", "security", "token");
+		"paths", openapi_paths(routes, count), "components", "schemas", openapi_schemas(),
+		"securitySchemes", "token", "type", "http", "scheme", "bearer", "security", "token",
+		"x-events", openapi_events());
 }
 
 void api_get_openapi(void *owner, struct http_request *request)

@@ -18,9 +18,9 @@
 	{                                                   \
 		.status = 200, .type = type_, .help = help_ \
 	}
-#define NO(status_, help_)                                          \
-	{                                                           \
-		.status = status_, .schema = "Error", .help = help_ \
+#define NO(status_, help_)                                            \
+	{                                                             \
+		.status = status_, .schema = "Failure", .help = help_ \
 	}
 
 #define APP_CALL(path_, handler_, summary_)                                                   \
@@ -68,8 +68,7 @@ const struct http_route api_calls[] = {
 	{ .method = HTTP_GET,
 		.path = "/api/events",
 		.handler = api_get_events,
-		.summary = "Changes as server-sent events: app, tunnel, log, connection, traffic, "
-			   "lost",
+		.summary = "Changes as server-sent events: those of x-events in this document",
 		.answers = { OK_BYTES("text/event-stream", "Events without an end"),
 			NO(503, "There are too many readers") } },
 	{ .method = HTTP_GET,
@@ -118,7 +117,7 @@ const struct http_route api_calls[] = {
 		.path = "/api/openapi.json",
 		.handler = api_get_openapi,
 		.summary = "This description",
-		.answers = { OK("Object", "OpenAPI 3.1") } },
+		.answers = { OK("OpenApi", "OpenAPI 3.1") } },
 	{ .method = HTTP_GET,
 		.path = "/api/tunnel/qr.svg",
 		.handler = api_tunnel_qr,

@@ -15,9 +15,10 @@ import urllib.parse
 import pytest
 
 from harness.lab import ROOT, refused
+from harness.schema import mistakes
 from harness.streams import connect, recv_all
 from harness.wait import DEADLINE, SCALE, wait_for
-from harness.wasmrun import fetch, run_os
+from harness.wasmrun import WASMRUN, fetch, run_os
 
 BODY_MAX = 65536
 FILE_MAX = 4 << 20
@@ -421,6 +422,91 @@ def test_description_is_complete(instance):
             continue
         answer = instance.ask(method.upper(), path)
         assert str(answer.status) in description["paths"][path][method]["responses"], (method, path, answer)
+
+
+class Description:
+    """/api/openapi.json, to hold against it what is said."""
+
+    def __init__(self, instance):
+        self.document = instance.get("/api/openapi.json")
+        self.events = self.document["x-events"]
+
+    def need(self, schema, value):
+        assert not list(mistakes(value, schema, self.document["components"]["schemas"])), (schema, value)
+
+    def answer(self, instance, method, path, body=None, form=None):
+        answer = instance.ask(method, path, body)
+        described = self.document["paths"][form or path.partition("?")[0]][method.lower()]["responses"][str(answer.status)]
+        self.need(described["content"]["application/json"]["schema"], answer.body)
+        return answer
+
+
+def test_answers_are_as_described(lab, instance):
+    """Each member is in its schema, and none is there that isn't."""
+    relay, description = lab.relay(), Description(instance)
+    start = {"server": f"{relay.host}:{relay.control_port}"}
+    for body, status in ((None, 502), ({"port": -1}, 400), (start, 200), ({"server": "127.0.0.1:2"}, 409)):
+        assert description.answer(instance, "POST", "/api/tunnel/start", body).status == status
+    public = urllib.parse.urlsplit(instance.tunnel()["public_url"])
+    with connect((public.hostname, public.port)):
+        one = wait_for(lambda: instance.get("/api/connections")["connections"], "the visitor is there")[0]
+        description.answer(instance, "GET", f"/api/connections/{one['id']}", form="/api/connections/{id}")
+        description.answer(instance, "GET", "/api/connections")
+    wait_for(lambda: not instance.get("/api/connections")["connections"][0]["open"], "the visitor is gone")
+    assert description.answer(instance, "GET", f"/api/connections/{one['id']}", form="/api/connections/{id}").body["connection"]["end"]
+    assert description.answer(instance, "GET", "/api/connections/x", form="/api/connections/{id}").status == 404
+    for path in ("/api/app", "/api/connections", "/api/fs/list", "/api/fs/list?path=none", "/api/logs", "/api/logs?limit=0", "/api/tunnel/status"):
+        description.answer(instance, "GET", path)
+    description.answer(instance, "PUT", "/api/fs/write?path=new", b"x")
+    for path in ("/api/app/restart", "/api/app/stop", "/api/tunnel/stop", "/api/app/start"):
+        assert description.answer(instance, "POST", path).status == 200
+    description.answer(instance, "GET", "/api/app")
+
+
+def test_events_are_as_described(lab, instance):
+    """All kinds of them but `lost`, which the unit tests of http/sse.c have."""
+    relay, description = lab.relay(), Description(instance)
+    assert list(description.events) == ["app", "tunnel", "log", "connection", "traffic", "lost"]
+    missing = {"app", "tunnel", "log", "connection opened", "connection closed", "traffic"}
+    with instance.events() as events:
+        fetch(instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"], "/seen")
+        while missing:
+            name, data = events.next()
+            description.need(description.events[name], data)
+            missing.discard(f"{name} {'opened' if data['open'] else 'closed'}" if name == "connection" else name)
+
+
+def test_a_wrong_answer_is_noticed(instance):
+    """The tests above can fail."""
+    description, app = Description(instance), instance.app()
+    schemas = description.document["components"]["schemas"]
+    assert list(mistakes(app, schemas["App"], schemas)) == []
+    for change, says in (
+        ({"more": 1}, "it.more is not described"),
+        ({"state": "asleep"}, "it.state is 'asleep', none of"),
+        ({"pid": "1"}, "it.pid is '1', which is no integer or null"),
+        ({"success": 1}, "it.success is 1, not True"),
+    ):
+        assert says in " ".join(mistakes({**app, **change}, schemas["App"], schemas))
+    del app["next"]
+    assert list(mistakes(app, schemas["App"], schemas)) == ["it has no 'next'"]
+
+
+def test_types_for_typescript(lab, instance):
+    """They have every schema, event and call, and those of the build are the ones of what answers."""
+    description = Description(instance).document
+    file = lab.folder / "openapi.json"
+    file.write_text(json.dumps(description))
+    types = subprocess.run([ROOT / "tools" / "api-types", file], capture_output=True, text=True, check=True).stdout
+    for name in description["components"]["schemas"]:
+        assert f"export type {name} = " in types
+    for name, event in description["x-events"].items():
+        assert f"  {name}: {event['$ref'].rpartition('/')[2]};" in types
+    for path, operations in description["paths"].items():
+        for method in operations:
+            assert (f'  "{method.upper()} {path}": {{' in types) == path.startswith("/api/")
+    made = WASMRUN.parent / "src" / "os" / "api.d.ts"
+    assert not made.exists() or made.read_text() == types
 
 
 def find_schemathesis():
