@@ -40,8 +40,9 @@ static int connect_open_socket(const struct addr *addr, int *ret_fd)
 
 /*
  * Where nobody listens on a port that the kernel also gives to outgoing connections, it may give
- * this very port to the socket, which then connects to itself (RFC 9293, 3.5): that is nobody. It
- * ends in a reset, for in TIME_WAIT it would keep the application from listening there.
+ * this very port to the socket, which then connects to itself (RFC 9293, 3.5). That counts as
+ * refused. It ends in a reset, because in TIME_WAIT it would keep the application from listening
+ * there.
  */
 static bool connect_is_own_end(int fd, const struct addr *addr)
 {
@@ -123,8 +124,8 @@ static uint64_t connect_cpu_us(void)
 
 /*
  * EADDRNOTAVAIL has a second meaning: this machine has no address to come from, as where IPv6 is
- * off and ::1 is dialled. No port helps there. A datagram socket asks the routes alone, for its
- * ports are others.
+ * off and ::1 is dialled. No port helps there. A datagram socket asks the routes alone, because UDP
+ * has ports of its own.
  */
 static bool connect_has_way(const struct addr *addr)
 {

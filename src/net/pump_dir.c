@@ -78,7 +78,7 @@ static void dir_read_end(struct pump *p, enum pump_side side, int error, struct 
 	struct pump_dir *d = &p->dir[side];
 
 	d->readable = false;
-	/* Of one that has vanished nothing more is awaited. */
+	/* A side that has vanished still says EAGAIN, but nothing more will come from it. */
 	if (error == EAGAIN && !p->failed[side])
 		return;
 	/* The kernel reports an error only once the receive queue is empty. */
@@ -174,9 +174,9 @@ static void dir_hold(
 }
 
 /*
- * Whether the source had acknowledged our handshake when it said its first word: all that it sends
- * after it has read that acknowledges it, too (RFC 9293, 3.8.6). What isn't acknowledged is the end
- * of what was sent, and may be the other direction's bytes and FIN.
+ * Whether the source had read our handshake when it said its first word. All that a peer sends
+ * acknowledges what it has received (RFC 9293, 3.8.6), so if more is unacknowledged than the other
+ * direction has sent since, that is some of the handshake.
  */
 static bool dir_is_answer(const struct pump *p, enum pump_side side)
 {
@@ -268,7 +268,8 @@ static void dir_finish(struct pump *p, enum pump_side side, struct pump_io *io)
 	enum pump_side other = pump_other_side(side);
 
 	p->dir[side].done = true;
-	/* Without one no FIN: the other side is to be reset. With both done, close() sends it. */
+	/* A side that has failed without a FIN passes none on: the other side is to be reset. When
+	 * both directions are done, close(2) sends it. */
 	if (p->failed[side] ? !p->dir[side].fin : p->dir[other].done)
 		return;
 	if (shutdown(p->fd[other], SHUT_WR) < 0)

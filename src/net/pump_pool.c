@@ -135,9 +135,9 @@ int pump_pool_new(
 }
 
 /*
- * A worker that is at work takes one more connection without being woken, and a connection that
- * lives for a request only costs more to wake somebody for than to serve. So the last one goes on
- * until it is clearly busier than the idlest.
+ * To wake an idle worker costs more than to serve a short connection, and a worker that is at work
+ * takes one more without being woken. So the worker that got the last connection gets the next one,
+ * too, until it is clearly busier than the idlest.
  */
 static struct pump_worker *pool_pick(struct pump_pool *pool)
 {

@@ -83,7 +83,8 @@ static int msg_decode_text(const json_t *value, struct msg *m)
 {
 	size_t len = json_string_length(value);
 
-	/* A character is never longer than what it is written as, so it fits; better to be sure. */
+	/* No character is longer than what it is written as, so the text fits; it is checked all
+	 * the same. */
 	if (!json_is_string(value) || len > MSG_MAX)
 		return -EBADMSG;
 	memcpy(m->text, json_string_value(value), len);

@@ -29,8 +29,8 @@ enum server_step {
 };
 
 /*
- * With a text, the client is told; a peer that isn't one, or is out of step, gets none, as stock,
- * nor does a data connection.
+ * `text` NULL: the client is told nothing, as with stock where a peer speaks another protocol or is
+ * out of step. A data connection is never told anything.
  */
 static int server_fail(struct server_handshake *hs, enum handshake_failure failure,
 	const char *text, struct buf *out)
@@ -42,7 +42,8 @@ static int server_fail(struct server_handshake *hs, enum handshake_failure failu
 	if (text && !hs->is_stream) {
 		error.text_len = strlen(text);
 		memcpy(error.text, text, error.text_len);
-		/* Want of memory costs the words, not the failure, which has its price. */
+		/* Without memory for the words it fails all the same, and a wrong secret is
+		 * counted. */
 		hs->told = msg_append(hs->dialect, ROLE_SERVER, &error, out) == 0;
 	}
 	return HANDSHAKE_FAILED;
@@ -203,8 +204,9 @@ static bool server_ends_in_accept(
 }
 
 /*
- * A message, or what is none (a negative `error`). Who speaks JSON has been challenged, or is now,
- * but for a data connection without the secret.
+ * Takes a whole message, or bytes that are none (a negative `error`). A client that speaks JSON is
+ * challenged now, if it has not been; but not one that begins with an Accept: it is a data
+ * connection without the secret.
  */
 static int server_take_whole(
 	struct server_handshake *hs, int error, const struct msg *msg, struct buf *out)
@@ -271,7 +273,7 @@ int server_handshake_feed(struct server_handshake *hs, const uint8_t *data, size
 
 int server_handshake_expire(struct server_handshake *hs, bool may_be_stream, struct buf *out)
 {
-	/* As with garbage: stock is silent once a secret is out of the way. */
+	/* As with garbage, stock says nothing once the secret has been checked. */
 	bool told = hs->dialect == DIALECT_LINE ||
 		    (hs->auth && (hs->step == STEP_FIRST_BYTE || hs->step == STEP_AUTH));
 

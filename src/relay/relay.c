@@ -189,8 +189,8 @@ int relay_start(struct relay *relay, struct addr *ret_addr)
 {
 	const struct relay_config *config = &relay->config;
 	struct listener *l = &relay->listener;
-	/* With a secret the relay speaks first, perhaps; without one it has nothing to say to the
-	 * silent. */
+	/* With a secret the relay may have to speak first. Without one the client does, and the
+	 * kernel keeps the connection until it has. */
 	bool defer = !relay->auth;
 	int r;
 
@@ -212,7 +212,7 @@ int relay_start(struct relay *relay, struct addr *ret_addr)
 	relay_tell(relay,
 		&(struct relay_event){
 			.type = RELAY_LISTENING, .addr = &l->addr, .port = addr_port(&l->addr) });
-	/* The end of this turn, which flushes it, comes with the first peer. */
+	/* Not left to the end of the turn: the first turn comes with the first peer. */
 	conn_log_flush(relay->config.conn_log);
 	log_info("relay", "loopback peers are exempt from the limits per address");
 	return 0;

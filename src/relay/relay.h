@@ -27,8 +27,7 @@ struct relay_config {
 	uint16_t min_port, max_port;
 	const struct secret *secret; /* set: required of every connection */
 	bool line_dialect;
-	/* Limits: design section 6. 0 is not "none": the option table gives the defaults and
-	 * ranges. */
+	/* Limits. 0 is not "none": the option table gives the defaults and ranges. */
 	uint32_t max_tunnels_per_addr;                   /* 64 */
 	uint32_t max_pending_per_tunnel, max_pending;    /* 128, 4096 */
 	uint32_t max_conns_per_tunnel, max_conns;        /* 4096, 65536 */

@@ -97,7 +97,8 @@ static void session_on_chan_closed(struct chan *c)
 void session_end(struct session *s, const char *why)
 {
 	struct endpoint *e = s->endpoint;
-	/* It may be a data connection (greeting.c), and only our own words mustn't be lost. */
+	/* It may still be a data connection, whose end must be a reset (greeting.c). Only an Error
+	 * that was said must not be lost in one. */
 	bool reset = s->state == SESSION_GREETING && !s->hs.told;
 
 	if (s->state == SESSION_ENDED)
@@ -188,7 +189,8 @@ void session_on_heartbeat(struct timeouts *q, struct timeout *t)
 	struct session *s = container_of(t, struct session, timeout);
 	uint64_t silent_ms = uv_now(s->relay->loop) - s->heard_ms;
 
-	/* Noticed by the time the last of the beats is due, hence the one step less. */
+	/* One step of ours is subtracted: so the third beat that is missing is noticed when it is
+	 * due, and not a step later. */
 	if (s->offered && s->offer.beat_ms &&
 		silent_ms > (uint64_t)RELAY_MISSED_BEATS * s->offer.beat_ms - RELAY_HEARTBEAT_MS) {
 		session_end(s, "the client is silent");
@@ -231,8 +233,9 @@ static void session_serve(struct session *s, struct endpoint *e, enum relay_even
 }
 
 /*
- * The client's end is there, perhaps not yet read: what one turn of the loop brings comes in no
- * order of its own, and a client that was started anew asks for the port of the one that has gone.
+ * Whether the client has closed the connection, also if we have not read that yet. The events of
+ * one turn come in no particular order, so a client that was restarted may ask for its port before
+ * the end of its old connection is read.
  */
 static bool session_is_over(const struct session *s)
 {
@@ -294,7 +297,7 @@ static void session_take_over(struct session *s, struct endpoint *e)
 		session_refuse(s, ERROR_TOO_MANY_TUNNELS);
 		return;
 	}
-	/* Also where the client asks for no other. */
+	/* A token is good once, also where the client asks for no new one. */
 	endpoint_void_token(e);
 	old->endpoint = NULL;
 	session_end(old, "taken over by a new connection of the client");
@@ -315,7 +318,8 @@ void session_want_port(struct session *s)
 		session_open_tunnel(s);
 }
 
-/* The client has said all that it will: its port may have become free, or be its own. */
+/* The client has sent its Options, or has had its time for that. If the token fits, it gets its
+ * tunnel back; if not, its port may have become free. */
 static void session_claim(struct session *s)
 {
 	struct endpoint *holder = endpoint_find(s->relay, s->hs.port);

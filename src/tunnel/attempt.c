@@ -146,7 +146,7 @@ static void attempt_next(struct attempt *a, enum handshake_failure reason)
 	} else if (failure.kind == TUNNEL_NOT_BORE) {
 		attempt_fail(a, &a->failure);
 	} else {
-		/* In whatever dialect: this one it has understood. */
+		/* The relay has understood this dialect, whichever it is, so its answer counts. */
 		attempt_fail(a, &failure);
 	}
 }
@@ -263,7 +263,7 @@ static void attempt_talk(struct attempt *a, int fd)
 
 static void attempt_dial_failed(struct attempt *a, int error, bool resolving)
 {
-	/* The relay has answered before, and that answer says more. */
+	/* An answer that the relay has given to another way of saying it says more than this. */
 	if (a->step == TRY_OPTIONS || a->failure.text[0] == '\0')
 		failure_of_dial(&a->failure, a->config.relay, error, resolving);
 	attempt_fail(a, &a->failure);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One attempt at a control connection: resolve, connect (each address), handshake, each with its
- * deadline. A conversation that fails for what was said, not for what was meant, is tried once more
- * on a fresh connection: without our Options, or in the line dialect.
+ * deadline. Where the relay does not understand what was said, the attempt goes on over a fresh
+ * connection: once without our Options, once in the line dialect.
  */
 #ifndef TUNNEL_ATTEMPT_H
 #define TUNNEL_ATTEMPT_H

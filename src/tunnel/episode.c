@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A set of reasons and a bucket of lines; a reason that found no line is new when it comes again.
+/* The reasons that were told stand in a ring, and how many lines may still be written in a token
+ * bucket. A reason for which there was no line is not remembered: it is new when it comes again.
  */
 #include "tunnel/episode.h"
 
@@ -10,7 +11,8 @@
 
 bool episode_tells(struct episode *e, const char *reason, uint64_t now_ms)
 {
-	/* 0 stands for none. A relay that finds texts that collide hides its own from us. */
+	/* 0 stands for none. The hash needs no secret seed: a relay that makes texts collide hides
+	 * only its own. */
 	uint64_t hash = hash_bytes(0, reason, strlen(reason)) | 1;
 	bool told = false;
 

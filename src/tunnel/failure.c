@@ -120,7 +120,7 @@ static void failure_add_remedy(struct failure *f, const char *remedy, const char
 void failure_of_handshake(struct failure *f, const char *relay, const char *option_prefix,
 	const struct client_handshake *hs, enum handshake_failure reason)
 {
-	/* Who has said nothing may be a bore server all the same. */
+	/* A peer that has said nothing may still be a bore server. */
 	bool mute = reason == HANDSHAKE_NOT_BORE && !hs->heard;
 	const struct handshake_words *w = &words[mute ? HANDSHAKE_SILENT : reason];
 	char port[sizeof(" 65535")] = "", quote[QUOTE_MAX], said[QUOTE_MAX + sizeof(" ('')")] = "";

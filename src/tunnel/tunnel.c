@@ -309,7 +309,7 @@ static void tunnel_attempt(struct tunnel *t)
 	struct failure failure;
 	int r;
 
-	/* The token is for its port. */
+	/* A token is good for the port that it came with, and no other. */
 	config.offer.has_token = t->has_token && config.port;
 	if (config.offer.has_token)
 		memcpy(config.offer.token, t->token, sizeof(t->token));

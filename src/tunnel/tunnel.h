@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client (`bore local`, later `wasmrun os`): keeps one public port of a relay joined to a local
+ * The client (`bore local`, `wasmrun os`): keeps one public port of a relay joined to a local
  * address. The life cycle is that of tunnel/machine.h; every visitor is a struct visitor.
  */
 #ifndef TUNNEL_TUNNEL_H
