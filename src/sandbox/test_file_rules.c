@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is named can be done, what isn't can't, each tried by a process of its own; the same without
+ * rules, or a refusal would prove nothing. With the ABIs of older kernels, too.
+ */
+#include "sandbox/file_rules.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/lang.h"
+
+#define DEADLINE_S 60
+#define NO_RULES 1000 /* in place of an ABI */
+
+/* Folders below the test's own, each with a file "f", a folder "d" and a program "x". */
+static char root[64];
+
+static const struct {
+	const char *name;
+	enum file_access access;
+} folders[] = { { "read", FILE_ACCESS_READ }, { "run", FILE_ACCESS_RUN },
+	{ "write", FILE_ACCESS_WRITE }, { "also", FILE_ACCESS_WRITE } };
+
+static int result(long r)
+{
+	return r < 0 ? -errno : 0;
+}
+
+static int open_in(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC, 0644), r = result(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+/* The attempts run in the test's folder. */
+static int read_read(void)
+{
+	return open_in("read/f", O_RDONLY);
+}
+static int list_read(void)
+{
+	return open_in("read/d", O_RDONLY | O_DIRECTORY);
+}
+static int write_read(void)
+{
+	return open_in("read/f", O_WRONLY);
+}
+static int make_read(void)
+{
+	return open_in("read/new", O_WRONLY | O_CREAT);
+}
+static int remove_read(void)
+{
+	return result(unlink("read/f"));
+}
+static int empty_read(void)
+{
+	return open_in("read/f", O_RDONLY | O_TRUNC);
+}
+static int truncate_read(void)
+{
+	return result(truncate("read/f", 0));
+}
+static int read_other(void)
+{
+	return open_in("other/f", O_RDONLY);
+}
+static int list_other(void)
+{
+	return open_in("other", O_RDONLY | O_DIRECTORY);
+}
+static int read_link(void)
+{
+	return open_in("read/out", O_RDONLY);
+}
+static int read_parent(void)
+{
+	return open_in("read/../other/f", O_RDONLY);
+}
+static int read_proc(void)
+{
+	return open_in("/proc/self/status", O_RDONLY);
+}
+static int write_write(void)
+{
+	return open_in("write/f", O_RDWR | O_TRUNC);
+}
+static int make_write(void)
+{
+	return open_in("write/new", O_WRONLY | O_CREAT | O_EXCL);
+}
+static int mkdir_write(void)
+{
+	return result(mkdir("write/folder", 0755));
+}
+static int remove_write(void)
+{
+	return result(unlink("write/f"));
+}
+static int rename_write(void)
+{
+	return result(rename("write/f", "write/g"));
+}
+static int rename_across(void)
+{
+	return result(rename("write/f", "also/g"));
+}
+static int rename_out(void)
+{
+	return result(rename("write/f", "other/g"));
+}
+static int link_in(void)
+{
+	return result(link("other/f", "write/g"));
+}
+static int fifo_write(void)
+{
+	return result(mkfifo("write/fifo", 0600));
+}
+
+static int run_in(const char *path)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl(path, "x", NULL);
+		_exit(errno);
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? -WEXITSTATUS(status)
+								    : -ECHILD;
+}
+
+static int run_run(void)
+{
+	return run_in("run/x");
+}
+static int run_read(void)
+{
+	return run_in("read/x");
+}
+static int run_write(void)
+{
+	return run_in("write/x");
+}
+static int signal_parent(void)
+{
+	return result(kill(getppid(), 0));
+}
+
+static int bind_tcp(void)
+{
+	const struct sockaddr any = { .sa_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM, 0),
+	    r = result(bind(fd, &any, sizeof(struct sockaddr)));
+
+	close(fd);
+	return r;
+}
+
+/* Without rules and with all that this kernel has; `since`: the ABI that it is refused from. */
+static const struct attempt {
+	const char *name;
+	int (*attempt)(void);
+	int bare, ruled;
+	unsigned since;
+} attempts[] = {
+	{ "read", read_read, 0, 0, 1 },
+	{ "list", list_read, 0, 0, 1 },
+	{ "write what may be read", write_read, 0, -EACCES, 1 },
+	{ "make where may be read", make_read, 0, -EACCES, 1 },
+	{ "remove what may be read", remove_read, 0, -EACCES, 1 },
+	{ "O_RDONLY|O_TRUNC", empty_read, 0, -EACCES, 3 },
+	{ "truncate", truncate_read, 0, -EACCES, 3 },
+	{ "read another", read_other, 0, -EACCES, 1 },
+	{ "list another", list_other, 0, -EACCES, 1 },
+	{ "through a link", read_link, 0, -EACCES, 1 },
+	{ "through ..", read_parent, 0, -EACCES, 1 },
+	{ "/proc", read_proc, 0, -EACCES, 1 },
+	{ "write", write_write, 0, 0, 1 },
+	{ "make", make_write, 0, 0, 1 },
+	{ "make a folder", mkdir_write, 0, 0, 1 },
+	{ "remove", remove_write, 0, 0, 1 },
+	{ "rename", rename_write, 0, 0, 1 },
+	{ "rename into another folder", rename_across, 0, 0, 2 },
+	{ "rename out", rename_out, 0, -EACCES, 1 },
+	{ "link in", link_in, 0, -EXDEV, 1 },
+	{ "a fifo", fifo_write, 0, -EACCES, 1 },
+	{ "run", run_run, 0, 0, 1 },
+	{ "run what may be read", run_read, 0, -EACCES, 1 },
+	{ "run what may be written", run_write, 0, -EACCES, 1 },
+	{ "bind", bind_tcp, 0, -EACCES, 4 },
+	{ "a signal to the supervisor", signal_parent, 0, -EPERM, 6 },
+};
+
+/* Anew for each attempt: some of them change it. */
+static void make_tree(void)
+{
+	char script[512];
+
+	(void)snprintf(script, sizeof script,
+		"cd %s && rm -rf * && mkdir read run write also other read/d && "
+		"for d in read run write other; do echo x >$d/f; cp /bin/true $d/x; done && "
+		"ln -s ../other/f read/out",
+		root);
+	assert_int_equal(system(script), 0);
+}
+
+static int rules_open(unsigned abi_max)
+{
+	struct file_rule rules[ARRAY_LEN(folders) + 3] = {
+		{ .path = "/usr/lib", .access = FILE_ACCESS_RUN },
+		{ .path = "/lib", .access = FILE_ACCESS_RUN },
+		{ .path = "/lib64", .access = FILE_ACCESS_RUN, .optional = true },
+	};
+	char paths[ARRAY_LEN(folders)][128];
+	const char *path;
+	int fd = -1;
+
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		(void)snprintf(paths[i], sizeof paths[i], "%s/%s", root, folders[i].name);
+		rules[3 + i] = (struct file_rule){ .path = paths[i], .access = folders[i].access };
+	}
+	assert_int_equal(file_rules_open(rules, ARRAY_LEN(rules), abi_max, &fd, &path), 0);
+	return fd;
+}
+
+/* In a process of its own; returns what the attempt returned. */
+static int run_attempt(int (*attempt)(void), unsigned abi_max)
+{
+	int pipe_fds[2], rules = -1, r = -EIO;
+	pid_t pid;
+
+	make_tree();
+	if (abi_max != NO_RULES)
+		rules = rules_open(abi_max);
+	assert_int_equal(pipe(pipe_fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		alarm(DEADLINE_S);
+		if (chdir(root) < 0 || (rules >= 0 && file_rules_enter(rules) < 0))
+			_exit(1);
+		r = attempt();
+		_exit(write(pipe_fds[1], &r, sizeof r) == sizeof r ? 0 : 1);
+	}
+	assert_true(pid > 0);
+	close(pipe_fds[1]);
+	assert_int_equal(read(pipe_fds[0], &r, sizeof r), sizeof r);
+	close(pipe_fds[0]);
+	if (rules >= 0)
+		close(rules);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return r;
+}
+
+static void expect(const struct attempt *a, unsigned abi, int r, int wanted)
+{
+	if (r != wanted)
+		fail_msg("%s, ABI %u: %s instead of %s", a->name, abi,
+			r == 0 ? "done" : strerror(-r), wanted == 0 ? "done" : strerror(-wanted));
+}
+
+static void test_without_rules(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(attempts); i++)
+		expect(&attempts[i], 0, run_attempt(attempts[i].attempt, NO_RULES),
+			attempts[i].bare);
+}
+
+static void test_every_abi(void **state)
+{
+	unsigned newest = file_rules_abi(0);
+
+	if (newest == 0)
+		skip();
+	for (unsigned abi = 1; abi <= newest && abi <= 6; abi++)
+		for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
+			const struct attempt *a = &attempts[i];
+			int wanted = abi >= a->since ? a->ruled : a->bare;
+
+			/* ABI 1 refuses each other change of folder as one of device.
+			 */
+			if (abi < 2 && a->since == 2)
+				wanted = -EXDEV;
+			expect(a, abi, run_attempt(a->attempt, abi), wanted);
+		}
+}
+
+/* Which rule can't be kept is said; one that may be missing is left out. */
+static void test_missing(void **state)
+{
+	struct file_rule rule = { .path = "/no/such/folder", .access = FILE_ACCESS_READ };
+	const char *path = NULL;
+	int fd = -1;
+
+	if (file_rules_abi(0) == 0)
+		skip();
+	assert_int_equal(file_rules_open(&rule, 1, 0, &fd, &path), -ENOENT);
+	assert_ptr_equal(path, rule.path);
+	assert_int_equal(fd, -1);
+	rule.optional = true;
+	assert_int_equal(file_rules_open(&rule, 1, 0, &fd, &path), 0);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	close(fd);
+}
+
+static int setup(void **state)
+{
+	strcpy(root, "/tmp/test-file-rules-XXXXXX");
+	return mkdtemp(root) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	(void)snprintf(command, sizeof command, "rm -rf %s", root);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_without_rules),
+		cmocka_unit_test(test_every_abi),
+		cmocka_unit_test(test_missing),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
