@@ -229,7 +229,7 @@ static const struct filter_rule engine_rules[] = {
 	/* The same by the calls that younger architectures don't have. */
 	ALLOW_IF("a thread's own data", SYS_arch_prctl, IS(0, ARCH_SET_FS)),
 	REFUSE("nothing else", SYS_arch_prctl),
-	ALLOW("waiting", SYS_poll, SYS_select, SYS_epoll_create, SYS_epoll_wait, SYS_eventfd, SYS_pipe, SYS_time),
+	ALLOW("waiting", SYS_poll, SYS_select, SYS_epoll_create, SYS_epoll_wait, SYS_eventfd, SYS_pipe, SYS_time, SYS_pause),
 	ALLOW("files: Landlock says which", SYS_open, SYS_creat, SYS_mkdir, SYS_rmdir, SYS_unlink, SYS_rename, SYS_link,
 		SYS_symlink),
 	ALLOW("what there is", SYS_stat, SYS_lstat, SYS_access, SYS_readlink),

@@ -7,17 +7,19 @@
  * same place.
  *
  * The child begins with all signals blocked, since a handler of ours would run in it, too. It has
- * two descriptors for itself, which the exec closes: the writing end of a pipe, where it says which
- * step has failed, and a pidfd of its parent. The parent's pipe therefore holds one struct
- * spawn_failure, or nothing.
+ * descriptors for itself, which the exec closes: the writing end of a pipe, where it says which
+ * step has failed, a pidfd of its parent, and the ruleset of its wall. The parent's pipe therefore
+ * holds one struct spawn_failure, or nothing.
  */
 #include "sandbox/spawn.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,6 +35,7 @@
 #include "base/lang.h"
 #include "base/log.h"
 #include "base/owner.h"
+#include "sandbox/file_rules.h"
 
 #define STREAMS 3       /* standard input, output and error: 0, 1, 2 */
 #define EXEC_FAILED 127 /* as the shell has it; nobody sees it, the pipe says more */
@@ -42,13 +45,15 @@ struct spawn_run {
 	const struct spawn_config *config;
 	int result_fd; /* the pipe's writing end */
 	int parent_fd; /* a pidfd */
+	int rules_fd;  /* of the wall; -1: none */
 };
 
 /* 0, or a negative errno. */
 typedef int spawn_step_fn(struct spawn_run *run);
 
 static spawn_step_fn spawn_step_descriptors, spawn_step_group, spawn_step_parent,
-	spawn_step_signals, spawn_step_open_files, spawn_step_folder, spawn_step_exec;
+	spawn_step_signals, spawn_step_open_files, spawn_step_folder, spawn_step_namespaces,
+	spawn_step_capabilities, spawn_step_file_rules, spawn_step_filter, spawn_step_exec;
 
 /* In their order. A name is what can't be done with the program, or the folder, if it fails. */
 static const struct spawn_step {
@@ -69,6 +74,16 @@ static const struct spawn_step {
 	{ "limit the open files of", spawn_step_open_files },
 	/* Before the exec: a program with a relative name is looked up from there. */
 	{ "run in the folder", spawn_step_folder, .becoming = true },
+	/* From here on the wall. Without a network of its own there is nothing to reach, and
+	 * without a way back nothing of the user's that Landlock doesn't know of. */
+	{ "make namespaces for", spawn_step_namespaces, .becoming = true },
+	/* Behind unshare(2), which gives all of them in the new user namespace. */
+	{ "take privileges from", spawn_step_capabilities, .becoming = true },
+	/* The rules' descriptor has no number in the child, hence before the filter: it closes
+	 * at the exec. */
+	{ "keep the files from", spawn_step_file_rules, .becoming = true },
+	/* Last: it refuses most of what the steps before have done. */
+	{ "filter the system calls of", spawn_step_filter, .becoming = true },
 	{ "start", spawn_step_exec, .becoming = true },
 };
 
@@ -112,13 +127,15 @@ static int spawn_step_descriptors(struct spawn_run *run)
 {
 	const struct spawn_fds *fds = &run->config->fds;
 	const int end = fds->end < STREAMS ? STREAMS : fds->end;
-	int from[SPAWN_FDS_MAX], result_fd = spawn_lift(run->result_fd, end),
-				 parent_fd = spawn_lift(run->parent_fd, end);
+	int *own[] = { &run->result_fd, &run->parent_fd, &run->rules_fd }, from[SPAWN_FDS_MAX];
 
-	if (result_fd < 0 || parent_fd < 0)
-		return result_fd < 0 ? result_fd : parent_fd;
-	run->result_fd = result_fd;
-	run->parent_fd = parent_fd;
+	for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+		int lifted = *own[i] < 0 ? -1 : spawn_lift(*own[i], end);
+
+		if (*own[i] >= 0 && lifted < 0)
+			return lifted;
+		*own[i] = lifted;
+	}
 	for (int i = 0; i < end; i++) {
 		int fd = fds->at[i].name ? fds->at[i].fd : -1;
 
@@ -193,6 +210,37 @@ static int spawn_step_folder(struct spawn_run *run)
 	return dir && chdir(dir) < 0 ? -errno : 0;
 }
 
+/* A kernel or an administrator may refuse: the filter and the file rules stand without them. */
+static int spawn_step_namespaces(struct spawn_run *run)
+{
+	const struct spawn_wall *wall = run->config->wall;
+
+	if (wall && !wall->no_namespaces)
+		(void)unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
+	return 0;
+}
+
+/* With no_new_privs an exec gives none of them back, not to root either. */
+static int spawn_step_capabilities(struct spawn_run *run)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	if (!run->config->wall)
+		return 0;
+	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+}
+
+static int spawn_step_file_rules(struct spawn_run *run)
+{
+	return run->config->wall ? file_rules_enter(run->rules_fd) : 0;
+}
+
+static int spawn_step_filter(struct spawn_run *run)
+{
+	return run->config->wall ? filter_enter(run->config->wall->filter) : 0;
+}
+
 /* That what execve(2) takes is not const is history's doing alone. */
 static int spawn_step_exec(struct spawn_run *run)
 {
@@ -254,7 +302,9 @@ static pid_t spawn_fork(struct spawn_run *run)
 int spawn_start(const struct spawn_config *config, struct spawn_child *ret_child)
 {
 	_cleanup_(fd_closep) int parent_fd = pidfd_open(getpid(), 0), read_fd = -1, write_fd = -1;
-	struct spawn_run run = { .config = config, .parent_fd = parent_fd };
+	struct spawn_run run = { .config = config,
+		.parent_fd = parent_fd,
+		.rules_fd = config->wall ? config->wall->file_rules : -1 };
 	struct spawn_child child = { .pidfd = -1, .result_fd = -1 };
 	int fds[2], r;
 
@@ -320,7 +370,10 @@ void spawn_abandon(struct spawn_child *child)
 
 void spawn_become(const struct spawn_config *config, struct spawn_failure *ret_failure)
 {
-	struct spawn_run run = { .config = config, .result_fd = -1, .parent_fd = -1 };
+	struct spawn_run run = { .config = config,
+		.result_fd = -1,
+		.parent_fd = -1,
+		.rules_fd = config->wall ? config->wall->file_rules : -1 };
 
 	*ret_failure = spawn_run_steps(&run, true);
 }

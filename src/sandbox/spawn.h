@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The one place where another program begins. A spawn is a list of steps between fork(2) and the
- * program's first instruction; spawn.c has them as a table, each with its reason. Isolation from
- * the machine will be further lines of that table.
+ * program's first instruction; spawn.c has them as a table, each with its reason.
  *
  * spawn_start() doesn't wait for the steps. A child that fails one of them ends, so its end is the
  * event that tells, and spawn_reap() says which step it was. A child that hangs in one is like a
@@ -14,9 +13,12 @@
 #ifndef SANDBOX_SPAWN_H
 #define SANDBOX_SPAWN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "sandbox/filter.h"
 
 #define SPAWN_STDIN "stdin"
 #define SPAWN_STDOUT "stdout"
@@ -48,12 +50,23 @@ int spawn_fds_set(struct spawn_fds *fds, const char *name, int fd);
 /* The number in the child; -1: nothing has that name. */
 int spawn_fds_number(const struct spawn_fds *fds, const char *name);
 
+/*
+ * What keeps the program from the machine. Namespaces are one more layer where the kernel and its
+ * administrator let us have them, and are left out where not.
+ */
+struct spawn_wall {
+	int file_rules; /* of file_rules_open(), borrowed */
+	struct filter_options filter;
+	bool no_namespaces; /* don't even try */
+};
+
 struct spawn_config {
-	const char *const *argv; /* argv[0] is found along our PATH; NULL at the end */
-	const char *const *env;  /* K=V, NULL at the end; NULL: as ours */
-	const char *dir;         /* to run in; NULL: ours */
-	struct spawn_fds fds;    /* the child has no others */
-	uint64_t open_files;     /* soft RLIMIT_NOFILE; 0: as ours */
+	const char *const *argv;       /* argv[0] is found along our PATH; NULL at the end */
+	const char *const *env;        /* K=V, NULL at the end; NULL: as ours */
+	const char *dir;               /* to run in; NULL: ours */
+	struct spawn_fds fds;          /* the child has no others */
+	uint64_t open_files;           /* soft RLIMIT_NOFILE; 0: as ours */
+	const struct spawn_wall *wall; /* NULL: none */
 };
 
 struct spawn_child {
@@ -95,7 +108,7 @@ void spawn_abandon(struct spawn_child *child);
 
 /*
  * This process becomes the program, as far as the steps go that leave it what the user has given
- * it: group, signals, descriptors. Comes back if it fails.
+ * it: group, signals, descriptors. The wall is for it, too. Comes back if it fails.
  */
 void spawn_become(const struct spawn_config *config, struct spawn_failure *ret_failure);
 
