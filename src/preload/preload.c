@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libwasmrun-preload.so, for the wasmtime command, which can't be given a listening socket: the
- * first TCP socket that it binds becomes the one that it inherits (LD_PRELOAD, ld.so(8)). The
- * socket's port therefore outlives the process, and another process can take over from it.
+ * libwasmrun-preload.so, for the wasmtime command, which can't be given a listening socket. It is
+ * loaded into that (LD_PRELOAD, ld.so(8)), and replaces the socket calls of the C library:
  *
- * WASMRUN_LISTEN_FD is the inherited socket, which listens already; WASMRUN_STATUS_FD is told
- * in empty lines how far the component has got (guest/streams.h). On SIGUSR1 no more
- * connections are taken: the bound descriptor becomes a socket that nobody connects to. What
- * becomes of the open ones is in visitors.h. WASMRUN_REQUEST_TIMEOUT stands where the component
- * serves wasi:http: the limit of a request in milliseconds, 0 for none (limits.h).
+ * - bind: the first TCP socket that is bound becomes the inherited one, which listens already. Its
+ *   port therefore outlives the process, and another process can take over from it.
+ * - listen, accept4: the supervisor is told how far the component has got (guest/streams.h).
+ * - SIGUSR1: no more connections are taken, since the bound descriptor becomes a socket that nobody
+ *   connects to. What becomes of the open ones is in accepted.h.
  *
  * All other sockets are left alone. The bound one is known again by its inode: its number may have
  * been closed and used for another.
+ *
+ * What it is to know is in the environment, which os/engine_command.c writes: the number of the
+ * inherited socket (WASMRUN_LISTEN_FD) and that of the status pipe (WASMRUN_STATUS_FD), and where
+ * the component serves wasi:http the limit of a request in milliseconds, 0 for none
+ * (WASMRUN_REQUEST_TIMEOUT, watchdog.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,9 +34,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "preload/watchdog.h"
 #include "preload/preload.h"
 #include "preload/accepted.h"
+#include "preload/watchdog.h"
 
 #define PATIENCE_S 2 /* a component that was compiled before listens sooner */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The limits, without the time that they take. The calls of visitors.c stand before the C library's
+ * The limits, without the time that they take. The calls of accepted.c stand before the C library's
  * here, as they do in the wasmtime command.
  */
 #include "preload/accepted.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that serves visitors reads and writes every now and then; one that has nothing to do
- * sleeps. So one that has used the processor in every tick of a long time, and has not made a call
- * of those that preload/accepted.c sees, is in a component all along. How much of the processor it
- * got is of no matter: there may be many of them, and few processors.
+ * A thread that serves visitors reads and writes every now and then, and one that has nothing to do
+ * sleeps. So a thread has been in a component all along if it has used the processor in every tick
+ * of a long time without one of the calls that preload/accepted.c sees. How much of the processor
+ * it has used doesn't matter: there may be many such threads, and few processors.
  */
 #include "preload/workers.h"
 
@@ -20,7 +20,7 @@ struct worker {
 	atomic_bool known; /* `clock` is set */
 	clockid_t clock;   /* its processor time */
 	atomic_uint returns;
-	/* The watcher's own: as of its last look, and since when there was no other. */
+	/* The watchdog's own: as of its last look, and since when that has been so. */
 	unsigned seen_returns;
 	uint64_t seen_us, since_ms;
 };
@@ -28,11 +28,11 @@ struct worker {
 static struct worker workers[WORKERS_MAX];
 static _Thread_local struct worker *self;
 
-static void worker_join(void)
+static void workers_join(void)
 {
 	for (size_t i = 0; i < WORKERS_MAX; i++)
 		if (!atomic_exchange(&workers[i].taken, true)) {
-			/* Before it is known: what the watcher remembers is of another thread. */
+			/* Before it is known: what the watchdog remembers is of another thread. */
 			(void)atomic_fetch_add_explicit(
 				&workers[i].returns, 1, memory_order_relaxed);
 			if (pthread_getcpuclockid(pthread_self(), &workers[i].clock) == 0)
@@ -45,12 +45,12 @@ static void worker_join(void)
 void workers_return(void)
 {
 	if (!self)
-		worker_join();
+		workers_join();
 	if (self)
 		(void)atomic_fetch_add_explicit(&self->returns, 1, memory_order_relaxed);
 }
 
-static bool worker_is_stuck(struct worker *w, uint64_t now_ms, uint64_t tick_ms, uint64_t limit_ms)
+static bool workers_is_stuck(struct worker *w, uint64_t now_ms, uint64_t tick_ms, uint64_t limit_ms)
 {
 	unsigned returns = w->returns;
 	struct timespec used;
@@ -75,7 +75,7 @@ bool workers_stuck(uint64_t now_ms, uint64_t tick_ms, uint64_t limit_ms)
 	bool stuck = false;
 
 	for (size_t i = 0; i < WORKERS_MAX; i++)
-		if (workers[i].known && worker_is_stuck(&workers[i], now_ms, tick_ms, limit_ms))
+		if (workers[i].known && workers_is_stuck(&workers[i], now_ms, tick_ms, limit_ms))
 			stuck = true;
 	return stuck;
 }

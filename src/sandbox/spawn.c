@@ -3,7 +3,7 @@
  * The supervisor has threads, so the child may only do what is safe in a signal's handler
  * (signal-safety(7)): another thread may have held any lock at the fork, and nobody is there to let
  * it go. The steps therefore make system calls and nothing else; what they need is prepared before.
- * execvpe() is one of those: glibc's allocates nothing, its own posix_spawnp(3) calls it in the
+ * execvpe() counts as one: glibc's allocates nothing, and its own posix_spawnp(3) calls it in the
  * same place.
  *
  * The child begins with all signals blocked, since a handler of ours would run in it, too. It has
