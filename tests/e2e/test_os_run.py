@@ -105,6 +105,21 @@ def test_missing_toolchain(lab, tmp_path):
     assert code == 12 and "'clang' is needed to build it" in line and "apt-get install clang" in line
 
 
+@pytest.mark.parametrize("arguments, code", [(("os", "-P", 0), 12), (("run",), 1)], ids=["os", "run"])
+def test_engine_cannot_be_started(lab, tmp_path, arguments, code):
+    """Nobody waits for the exec, and its failure is told in the same words wherever it was tried."""
+    need_wasmrun()
+    guest, module = tmp_path / "wasmrun-guest", tmp_path / "a.wasm"
+    shutil.copy(WASMRUN, tmp_path)
+    guest.touch(mode=0o600)
+    start = b"\1\4\1\x60\0\0\3\2\1\0\7\12\1\6_start\0\0\12\4\1\2\0\13"
+    module.write_bytes(CORE + start)
+    process = lab.process([tmp_path / "wasmrun", *arguments, module], "wasmrun", env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    assert process.wait_exit() == code
+    errors = process.find(r"(^| )error:? ")
+    assert len(errors) == 1 and errors[0][0].text.endswith(f": can't start '{guest}': Permission denied"), process.text()
+
+
 @pytest.mark.parametrize("option", ["--http-port", "--app-port"])
 def test_port_in_use(lab, instance, project, option):
     port = instance.port if option == "--http-port" else instance.app()["port"]
