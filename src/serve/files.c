@@ -10,18 +10,17 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/owner.h"
+#include "base/beneath.h"
 #include "base/fd.h"
 #include "mhd/etag.h"
 #include "serve/field.h"
@@ -44,23 +43,16 @@
 #define SETTINGS "wasmrun.toml"
 
 /* What the reply says about a file. */
-struct file {
+struct files_entry {
 	int fd; /* owned */
 	uint64_t size;
 	char etag[HEADER_MAX], modified[HEADER_MAX];
 	const char *type;
 };
 
-static void file_close(struct file *f)
+static void files_entry_close(struct files_entry *f)
 {
 	f->fd = fd_close(f->fd);
-}
-
-static int open_folder(const char *path)
-{
-	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
 }
 
 /*
@@ -68,7 +60,7 @@ static int open_folder(const char *path)
  * (".git", ".env"), and ".." is one of them. An empty part would make "//host" of a redirection,
  * and so would a backslash for browsers.
  */
-static bool path_is_public(const char *path)
+static bool files_path_is_public(const char *path)
 {
 	if (strncmp(path, WELL_KNOWN, strlen(WELL_KNOWN)) == 0)
 		path += strlen(WELL_KNOWN) - 1;
@@ -86,23 +78,7 @@ static bool path_is_public(const char *path)
 	return true;
 }
 
-static int open_beneath(const char *folder, const char *path)
-{
-	_cleanup_(fd_closep) int dir = open_folder(folder);
-	/* O_NONBLOCK: a pipe would wait for its other end. */
-	const struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
-	int fd;
-
-	if (dir < 0)
-		return dir;
-	fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
-	return fd < 0 ? -errno : fd;
-}
-
-static void format_time(char *out, time_t at)
+static void files_format_time(char *out, time_t at)
 {
 	struct tm tm;
 
@@ -115,22 +91,23 @@ static void format_time(char *out, time_t at)
  * Opens what a decoded path means, in place of what was open. -EISDIR: a folder, and the path has
  * no slash at its end. Where it has, its index is what is opened.
  */
-static int file_open(struct file *f, const char *folder, const char *path)
+static int files_entry_open(struct files_entry *f, const char *folder, const char *path)
 {
 	char index[PATH_MAX];
 	size_t len = strlen(path);
 	struct stat st;
+	int r;
 
-	file_close(f);
+	files_entry_close(f);
 	path++; /* "/" is the folder itself */
 	if (path[0] == '\0' || path[len - 2] == '/') {
 		if (snprintf(index, sizeof(index), "%s%s", path, INDEX) >= (int)sizeof(index))
 			return -ENAMETOOLONG;
 		path = index;
 	}
-	f->fd = open_beneath(folder, path);
-	if (f->fd < 0)
-		return f->fd;
+	r = beneath_open(folder, path, O_RDONLY, &f->fd);
+	if (r < 0)
+		return r;
 	if (fstat(f->fd, &st) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
@@ -141,39 +118,39 @@ static int file_open(struct file *f, const char *folder, const char *path)
 	f->type = media_type_of(path);
 	snprintf(f->etag, sizeof(f->etag), "\"%" PRIx64 "-%" PRIx64 "\"",
 		(uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec, f->size);
-	format_time(f->modified, st.st_mtim.tv_sec);
+	files_format_time(f->modified, st.st_mtim.tv_sec);
 	return 0;
 }
 
-/* The same as file_open(), and -ENOENT for a page that can't be opened either. */
-static int file_find(struct file *f, const char *folder, const char *path)
+/* The same as files_entry_open(), and -ENOENT for a page that can't be opened either. */
+static int files_entry_find(struct files_entry *f, const char *folder, const char *path)
 {
 	char page[PATH_MAX];
-	int r = file_open(f, folder, path);
+	int r = files_entry_open(f, folder, path);
 
 	if ((r != -ENOENT && r != -EISDIR) || path[strlen(path) - 1] == '/' ||
 		snprintf(page, sizeof(page), "%s" PAGE, path) >= (int)sizeof(page))
 		return r;
-	return file_open(f, folder, page) == 0 ? 0 : r;
+	return files_entry_open(f, folder, page) == 0 ? 0 : r;
 }
 
 int files_check(const struct files *f, const char **ret_missing)
 {
-	_cleanup_(file_close) struct file fallback = { .fd = -1 };
+	_cleanup_(files_entry_close) struct files_entry fallback = { .fd = -1 };
 	char path[PATH_MAX];
-	int fd = open_folder(f->path);
+	int fd = -1, r = beneath_open(f->path, ".", O_PATH, &fd);
 
 	*ret_missing = f->path;
 	fd_close(fd);
-	if (fd < 0 || !f->fallback)
-		return fd < 0 ? fd : 0;
+	if (r < 0 || !f->fallback)
+		return r;
 	*ret_missing = f->fallback;
 	snprintf(path, sizeof(path), "/%s", f->fallback);
-	return path_is_public(path) ? file_open(&fallback, f->path, path) : -EPERM;
+	return files_path_is_public(path) ? files_entry_open(&fallback, f->path, path) : -EPERM;
 }
 
 /* To the same path with a slash, which is what relative links in the page count from. */
-static void reply_with_slash(struct serve_request *r)
+static void files_reply_with_slash(struct serve_request *r)
 {
 	const char *query = serve_request_query(r);
 	char location[2 * PATH_MAX];
@@ -189,7 +166,7 @@ static void reply_with_slash(struct serve_request *r)
 }
 
 /* A date is compared as text: it is one that was given here. */
-static bool visitor_has_it(const struct serve_request *r, const struct file *f)
+static bool files_visitor_has_it(const struct serve_request *r, const struct files_entry *f)
 {
 	const char *tags = serve_request_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH);
 	const char *since = serve_request_header(r, MHD_HTTP_HEADER_IF_MODIFIED_SINCE);
@@ -197,8 +174,8 @@ static bool visitor_has_it(const struct serve_request *r, const struct file *f)
 	return tags ? etag_matches(tags, f->etag) : since && strcmp(since, f->modified) == 0;
 }
 
-static enum range range_of(
-	const struct serve_request *r, const struct file *f, uint64_t *offset, uint64_t *len)
+static enum range files_range_of(
+	const struct serve_request *r, const struct files_entry *f, uint64_t *offset, uint64_t *len)
 {
 	const char *only_if = serve_request_header(r, MHD_HTTP_HEADER_IF_RANGE);
 
@@ -209,11 +186,11 @@ static enum range range_of(
 	return range_parse(serve_request_header(r, MHD_HTTP_HEADER_RANGE), f->size, offset, len);
 }
 
-static void reply_file(struct serve_request *r, struct file *f)
+static void files_reply_file(struct serve_request *r, struct files_entry *f)
 {
 	uint64_t offset = 0, len = f->size;
-	bool has_it = visitor_has_it(r, f);
-	enum range range = has_it ? RANGE_NONE : range_of(r, f, &offset, &len);
+	bool has_it = files_visitor_has_it(r, f);
+	enum range range = has_it ? RANGE_NONE : files_range_of(r, f, &offset, &len);
 	char text[HEADER_MAX] = "";
 
 	if (range == RANGE_UNSATISFIABLE) {
@@ -238,7 +215,7 @@ static void reply_file(struct serve_request *r, struct file *f)
 	serve_reply_header(r, MHD_HTTP_HEADER_LAST_MODIFIED, f->modified);
 }
 
-static unsigned status_of(int r)
+static unsigned files_status_of(int r)
 {
 	switch (r) {
 	case -EACCES:
@@ -255,7 +232,7 @@ static unsigned status_of(int r)
 	}
 }
 
-static bool asks_for_page(const struct serve_request *r, const char *path)
+static bool files_asks_for_page(const struct serve_request *r, const char *path)
 {
 	const struct navigation n = {
 		.path = path,
@@ -267,16 +244,17 @@ static bool asks_for_page(const struct serve_request *r, const char *path)
 }
 
 /* There is no file. */
-static void reply_missing(struct serve_request *r, const struct files *files, const char *path)
+static void files_reply_missing(
+	struct serve_request *r, const struct files *files, const char *path)
 {
-	_cleanup_(file_close) struct file file = { .fd = -1 };
+	_cleanup_(files_entry_close) struct files_entry file = { .fd = -1 };
 	char fallback[PATH_MAX];
 
 	snprintf(fallback, sizeof(fallback), "/%s", files->fallback ? files->fallback : "");
-	if (files->fallback && asks_for_page(r, path) && path_is_public(path) &&
-		file_open(&file, files->path, fallback) == 0) {
-		reply_file(r, &file);
-	} else if (file_open(&file, files->path, NOT_FOUND) == 0) {
+	if (files->fallback && files_asks_for_page(r, path) && files_path_is_public(path) &&
+		files_entry_open(&file, files->path, fallback) == 0) {
+		files_reply_file(r, &file);
+	} else if (files_entry_open(&file, files->path, NOT_FOUND) == 0) {
 		serve_reply_file(r, MHD_HTTP_NOT_FOUND, take_fd(&file.fd), 0, file.size);
 		serve_reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, file.type);
 	} else {
@@ -286,24 +264,25 @@ static void reply_missing(struct serve_request *r, const struct files *files, co
 		serve_reply_header(r, MHD_HTTP_HEADER_VARY, "Accept, Sec-Fetch-Mode");
 }
 
-static void reply_path(struct serve_request *r, const struct files *files, const char *path)
+static void files_reply_path(struct serve_request *r, const struct files *files, const char *path)
 {
-	_cleanup_(file_close) struct file file = { .fd = -1 };
-	int error = path_is_public(path) ? file_find(&file, files->path, path) : -ENOENT;
-	unsigned status = status_of(error);
+	_cleanup_(files_entry_close) struct files_entry file = { .fd = -1 };
+	int error =
+		files_path_is_public(path) ? files_entry_find(&file, files->path, path) : -ENOENT;
+	unsigned status = files_status_of(error);
 
 	if (error == 0)
-		reply_file(r, &file);
+		files_reply_file(r, &file);
 	else if (error == -EISDIR)
-		reply_with_slash(r);
+		files_reply_with_slash(r);
 	else if (status == MHD_HTTP_NOT_FOUND)
-		reply_missing(r, files, path);
+		files_reply_missing(r, files, path);
 	else
 		serve_reply_status(r, status);
 }
 
 /* The user's, and what he doesn't say. */
-static void add_fields(struct serve_request *r, const struct files *files)
+static void files_add_fields(struct serve_request *r, const struct files *files)
 {
 	bool caching = false;
 
@@ -331,7 +310,7 @@ void files_answer(void *owner, struct serve_request *request)
 	} else if (target_decode(path) < 0) {
 		serve_reply_status(request, MHD_HTTP_BAD_REQUEST);
 	} else {
-		reply_path(request, files, path);
+		files_reply_path(request, files, path);
 	}
-	add_fields(request, files);
+	files_add_fields(request, files);
 }
