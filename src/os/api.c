@@ -79,6 +79,7 @@ int api_new(const struct api_config *config, struct api **ret_api)
 	(void)snprintf(api->url, sizeof(api->url), "http://%s/%s%s",
 		addr_format(http_server_addr(api->server), text), api->token[0] ? "#token=" : "",
 		api->token);
+	job_line_init(&api->file_jobs, config->loop);
 	api_waiters_init(api);
 	api_events_init(api);
 	*ret_api = take_ptr(api);
@@ -141,6 +142,7 @@ void api_close(struct api *api, void (*closed)(void *owner), void *owner)
 	api->closed = closed;
 	api->closed_owner = owner;
 	api_waiters_answer(api);
+	api_files_close(api);
 	sse_hub_end(&api->hub);
 	http_server_close(api->server, api_on_server_closed, api);
 }

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The project's folder. Paths are resolved by openat2(2) with RESOLVE_BENEATH: whatever a path or a
- * symbolic link says, the kernel does not leave the folder, and there is no moment between a check
- * and a use. Files are touched on the thread pool, for a folder may be on a slow disk.
+ * The project's folder. Whatever a path or a symbolic link says, nothing outside it is opened
+ * (base/beneath.h). Files are touched in jobs (os/job.h), since the folder may be on a disk that is
+ * slow, or on one that never answers: then API_FILE_JOBS_MAX requests wait for it, further ones are
+ * told so, and the rest of the API goes on.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/lang.h"
 #include "base/owner.h"
+#include "base/beneath.h"
 #include "base/fd.h"
 #include "base/secret.h"
 #include "base/uuid.h"
@@ -28,39 +28,25 @@
 #define TYPE_BYTES "application/octet-stream"
 #define FILE_MODE 0644
 
-struct file_work {
-	uv_work_t work;
-	struct http_request *request; /* waits for this, so its texts stay */
-	const char *root, *path;
-	const void *in; /* what to write */
+/* All that it points to is its own, since it may outlive the request. */
+struct file_job {
+	struct job job;
+	struct http_request *request; /* the loop's; NULL: it was answered before the end */
+	const char *root;             /* outlives the loop */
+	char *path;
+	void *in; /* what to write */
 	size_t in_len;
-	int (*run)(struct file_work *w); /* on a thread of the pool */
-	int result;                      /* negative errno */
-	json_t *list;                    /* owned */
-	bool more;                       /* the folder holds more than the list */
-	char *out;                       /* owned: what was read */
+	int (*serve)(struct file_job *j); /* in the thread */
+	int result;                       /* negative errno */
+	json_t *list;
+	bool more; /* the folder holds more than the list */
+	char *out; /* what was read */
 	size_t out_len;
 };
 
 /* --- on the thread pool --- */
 
-/* A descriptor, or negative errno; -EXDEV where the path would leave the folder. */
-static int open_beneath(const char *root, const char *path, uint64_t flags)
-{
-	const struct open_how how = {
-		.flags = flags | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-	};
-	_cleanup_(fd_closep) int dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	long fd;
-
-	if (dir < 0)
-		return -errno;
-	fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
-	return fd < 0 ? -errno : (int)fd;
-}
-
-static json_t *entry_json(int dir, const struct dirent *entry)
+static json_t *file_entry_json(int dir, const struct dirent *entry)
 {
 	struct stat st;
 	const char *type;
@@ -77,59 +63,59 @@ static json_t *entry_json(int dir, const struct dirent *entry)
 		(json_int_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000);
 }
 
-static int work_list(struct file_work *w)
+static int file_list(struct file_job *j)
 {
-	_cleanup_(fd_closep) int fd = open_beneath(w->root, w->path, O_RDONLY | O_DIRECTORY);
+	_cleanup_(fd_closep) int fd = -1;
 	struct dirent *entry;
 	DIR *dir;
+	int r = beneath_open(j->root, j->path, O_RDONLY | O_DIRECTORY, &fd);
 
-	if (fd < 0)
-		return fd;
+	if (r < 0)
+		return r;
 	dir = fdopendir(fd);
 	if (!dir)
 		return -errno;
 	(void)take_fd(&fd);
-	w->list = json_array();
-	while (!w->more && (entry = readdir(dir))) {
+	j->list = json_array();
+	while (!j->more && (entry = readdir(dir))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (json_array_size(w->list) < API_LIST_MAX)
-			(void)json_array_append_new(w->list, entry_json(dirfd(dir), entry));
+		if (json_array_size(j->list) < API_LIST_MAX)
+			(void)json_array_append_new(j->list, file_entry_json(dirfd(dir), entry));
 		else
-			w->more = true;
+			j->more = true;
 	}
 	(void)closedir(dir);
 	return 0;
 }
 
-static int work_read(struct file_work *w)
+static int file_read(struct file_job *j)
 {
-	/* NONBLOCK: a pipe must not hold the thread. */
-	_cleanup_(fd_closep) int fd =
-		open_beneath(w->root, w->path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	_cleanup_(fd_closep) int fd = -1;
 	struct stat st;
 	ssize_t n;
+	int r = beneath_open(j->root, j->path, O_RDONLY, &fd);
 
-	if (fd < 0)
-		return fd;
+	if (r < 0)
+		return r;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return S_ISDIR(st.st_mode) ? -EISDIR : -ENXIO;
 	if (st.st_size > API_FILE_MAX)
 		return -EFBIG;
-	w->out = malloc((size_t)st.st_size + 1);
-	if (!w->out)
+	j->out = malloc((size_t)st.st_size + 1);
+	if (!j->out)
 		return -ENOMEM;
-	n = fd_read_full(fd, w->out, (size_t)st.st_size);
+	n = fd_read_full(fd, j->out, (size_t)st.st_size);
 	if (n < 0)
 		return (int)n;
-	w->out_len = (size_t)n;
+	j->out_len = (size_t)n;
 	return 0;
 }
 
 /* The old file stays until the new one is whole: nobody ever reads half of it. */
-static int replace_file(int dir, const char *name, const void *data, size_t len)
+static int file_replace(int dir, const char *name, const void *data, size_t len)
 {
 	char temporary[sizeof(".wasmrun-") + UUID_TEXT_LEN] = ".wasmrun-";
 	_cleanup_(fd_closep) int fd = -1;
@@ -163,27 +149,28 @@ static int replace_file(int dir, const char *name, const void *data, size_t len)
 	return r;
 }
 
-static int work_write(struct file_work *w)
+static int file_write(struct file_job *j)
 {
-	const char *slash = strrchr(w->path, '/'), *name = slash ? slash + 1 : w->path;
+	const char *slash = strrchr(j->path, '/'), *name = slash ? slash + 1 : j->path;
 	_cleanup_(fd_closep) int dir = -1;
 	char *folder;
+	int r;
 
 	if (!name[0] || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return -EISDIR;
-	folder = slash ? strndup(w->path, (size_t)(slash - w->path) + 1) : strdup(".");
+	folder = slash ? strndup(j->path, (size_t)(slash - j->path) + 1) : strdup(".");
 	if (!folder)
 		return -ENOMEM;
-	dir = open_beneath(w->root, folder, O_RDONLY | O_DIRECTORY);
+	r = beneath_open(j->root, folder, O_RDONLY | O_DIRECTORY, &dir);
 	free(folder);
-	return dir < 0 ? dir : replace_file(dir, name, w->in, w->in_len);
+	return r < 0 ? r : file_replace(dir, name, j->in, j->in_len);
 }
 
-static void on_work(uv_work_t *work)
+static void on_file_job(struct job *job)
 {
-	struct file_work *w = container_of(work, struct file_work, work);
+	struct file_job *j = container_of(job, struct file_job, job);
 
-	w->result = w->run(w);
+	j->result = j->serve(j);
 }
 
 /* --- on the loop --- */
@@ -192,7 +179,7 @@ static const struct {
 	int error;
 	unsigned status;
 	const char *text;
-} mistakes[] = {
+} file_mistakes[] = {
 	{ EACCES, 403, "is not allowed to be opened" },
 	{ EEXIST, 409, "was made meanwhile" },
 	{ EFBIG, 413, "is longer than can be read here" },
@@ -207,67 +194,120 @@ static const struct {
 	{ EXDEV, 403, "is not in the project's folder" },
 };
 
-static void reply_mistake(struct http_request *request, const char *path, int error)
+static void file_reply_mistake(struct http_request *request, const char *path, int error)
 {
-	for (size_t i = 0; i < ARRAY_LEN(mistakes); i++) {
-		if (mistakes[i].error != error)
+	for (size_t i = 0; i < ARRAY_LEN(file_mistakes); i++) {
+		if (file_mistakes[i].error != error)
 			continue;
-		http_reply_error(request, mistakes[i].status, "'%s' %s", path, mistakes[i].text);
+		http_reply_error(
+			request, file_mistakes[i].status, "'%s' %s", path, file_mistakes[i].text);
 		return;
 	}
 	http_reply_error(request, 500, "'%s': %s", path, strerror(error));
 }
 
-static void on_done(uv_work_t *work, int status)
+static void on_file_done(struct job *job)
 {
-	struct file_work *w = container_of(work, struct file_work, work);
+	struct file_job *j = container_of(job, struct file_job, job);
 
-	if (w->result < 0)
-		reply_mistake(w->request, w->path, -w->result);
-	else if (w->run == work_list)
-		http_reply_json(w->request, 200,
-			json_pack("{s:b, s:O, s:b}", "success", 1, "entries", w->list, "more",
-				w->more));
-	else if (w->run == work_read)
-		http_reply_bytes(w->request, 200, TYPE_BYTES, w->out, w->out_len);
+	if (j->result < 0)
+		file_reply_mistake(j->request, j->path, -j->result);
+	else if (j->serve == file_list)
+		http_reply_json(j->request, 200,
+			json_pack("{s:b, s:O, s:b}", "success", 1, "entries", j->list, "more",
+				j->more));
+	else if (j->serve == file_read)
+		http_reply_bytes(j->request, 200, TYPE_BYTES, j->out, j->out_len);
 	else
-		http_reply_json(w->request, 200,
-			json_pack("{s:b, s:I}", "success", 1, "size", (json_int_t)w->in_len));
-	json_decref(w->list);
-	secret_free(w->out);
-	free(w);
+		http_reply_json(j->request, 200,
+			json_pack("{s:b, s:I}", "success", 1, "size", (json_int_t)j->in_len));
+}
+
+static void file_job_free(struct job *job)
+{
+	struct file_job *j = container_of(job, struct file_job, job);
+
+	json_decref(j->list);
+	secret_free(j->out);
+	secret_free(j->in);
+	free(j->path);
+	free(j);
+}
+
+/* NULL: out of memory. */
+static struct file_job *file_job_new(
+	struct api *api, struct http_request *request, const char *path)
+{
+	struct file_job *j = calloc(1, sizeof(*j));
+	const void *body;
+	size_t len;
+
+	if (!j)
+		return NULL;
+	http_request_body(request, &body, &len);
+	*j = (struct file_job){
+		.job = { .run = on_file_job, .done = on_file_done, .free = file_job_free },
+		.request = request,
+		.root = api->config.run->project_path,
+		.path = strdup(path),
+		.in = malloc(max_u64(len, 1)),
+		.in_len = len,
+	};
+	if (!j->path || !j->in) {
+		file_job_free(&j->job);
+		return NULL;
+	}
+	if (len > 0)
+		memcpy(j->in, body, len);
+	return j;
 }
 
 static void file_start(
-	struct api *api, struct http_request *request, int (*run)(struct file_work *w))
+	struct api *api, struct http_request *request, int (*serve)(struct file_job *j))
 {
 	const char *path = http_request_text(request, "path");
-	struct file_work *w;
+	struct file_job *j;
+	unsigned waiting = 0;
 
-	w = calloc(1, sizeof(*w));
-	if (!w) {
+	list_for_each(link, &api->file_jobs.jobs)
+		waiting++;
+	if (waiting >= API_FILE_JOBS_MAX) {
+		http_reply_error(request, 503,
+			"the project's folder doesn't answer: %u requests for its files wait",
+			waiting);
+		return;
+	}
+	j = file_job_new(api, request, path ? path : ".");
+	if (!j) {
 		http_reply_error(request, 500, "out of memory");
 		return;
 	}
-	w->request = request;
-	w->root = api->config.run->project_path;
-	w->path = path ? path : ".";
-	w->run = run;
-	http_request_body(request, &w->in, &w->in_len);
-	(void)uv_queue_work(api->config.loop, &w->work, on_work, on_done);
+	j->serve = serve;
+	job_start(&api->file_jobs, &j->job);
+}
+
+void api_files_close(struct api *api)
+{
+	list_for_each(link, &api->file_jobs.jobs) {
+		struct file_job *j = list_entry(link, struct file_job, job.link);
+
+		if (j->request)
+			http_reply_error(take_ptr(j->request), 503, "wasmrun ends");
+	}
+	job_line_close(&api->file_jobs);
 }
 
 void api_fs_list(void *owner, struct http_request *request)
 {
-	file_start(owner, request, work_list);
+	file_start(owner, request, file_list);
 }
 
 void api_fs_read(void *owner, struct http_request *request)
 {
-	file_start(owner, request, work_read);
+	file_start(owner, request, file_read);
 }
 
 void api_fs_write(void *owner, struct http_request *request)
 {
-	file_start(owner, request, work_write);
+	file_start(owner, request, file_write);
 }

@@ -14,6 +14,7 @@
 #include "http/route.h"
 #include "http/sse.h"
 #include "os/api.h"
+#include "os/job.h"
 #include "os/visit_log.h"
 
 #define API_START_WAIT_MS 8000  /* POST /api/tunnel/start answers 202 after that */
@@ -21,6 +22,7 @@
 #define API_BEAT_TICKS 15       /* of API_TRAFFIC_MS: so often a reader is found to be gone */
 #define API_JSON_MAX 65536      /* bytes of a JSON body */
 #define API_FILE_MAX (4U << 20) /* bytes of a file that is read or written */
+#define API_FILE_JOBS_MAX 64    /* requests that wait for the project's folder */
 #define API_LIST_MAX 10000      /* entries of a folder in one answer */
 #define API_LOG_LINES 1000      /* in one answer, unless fewer are asked for */
 
@@ -44,6 +46,8 @@ struct api {
 	uint64_t traffic_seen; /* changes with what `traffic` tells */
 
 	struct visit_log visits;
+
+	struct job_line file_jobs; /* api_files.c */
 
 	unsigned handles; /* timers, while the loop knows them */
 	void (*closed)(void *owner);
@@ -92,6 +96,9 @@ extern const struct api_event_kind api_event_kinds[API_EVENTS];
 void api_events_init(struct api *api);
 /* Takes `data` over. */
 void api_events_publish(struct api *api, enum api_event event, json_t *data);
+
+/* api_files.c: answers what still waits. */
+void api_files_close(struct api *api);
 
 /* api_logs.c */
 json_t *api_log_line_json(const struct log_line *line);
