@@ -89,8 +89,8 @@ static const struct option_def local_options[] = {
 		.choices = tunnel_protocol_names,
 		.fallback = "auto",
 		.help = "Dialect to speak: that of bore, or the older line dialect, which sends "
-			"the "
-			"secret in clear; auto is bore, and line where that is not understood and "
+			"the secret in clear; auto is bore, and line where that is not understood "
+			"and "
 			"there is no secret",
 		.offset = offsetof(struct local_values, protocol) },
 	COMMON_QUIET,
@@ -116,8 +116,7 @@ static const struct option_def local_options[] = {
 		.check = host_check,
 		.form = HOST_ENDPOINT,
 		.help = "Address of the remote server to expose local ports to; an IPv6 address "
-			"with "
-			"a port stands in brackets",
+			"with a port stands in brackets",
 		.offset = offsetof(struct local_values, to) },
 	COMMON_VERBOSE,
 	COMMON_WORKERS,
@@ -160,17 +159,14 @@ static void local_on_tunnel_closed(void *owner)
 	runtime_close(&l->runtime);
 }
 
-static void local_close(struct local *l)
+static void local_close(void *owner)
 {
+	struct local *l = owner;
+
 	if (l->closing)
 		return;
 	l->closing = true;
 	tunnel_close(l->tunnel, local_on_tunnel_closed, l);
-}
-
-static void local_on_drained(void *owner)
-{
-	local_close(owner);
 }
 
 /* Ctrl-C at a terminal means now; a service manager's SIGTERM lets open connections finish. */
@@ -182,12 +178,7 @@ static void local_on_end(void *owner, enum runtime_signal signal)
 	if (signal == RUNTIME_INT)
 		local_close(l);
 	else if (!l->closing)
-		tunnel_drain(l->tunnel, l->values.common.grace_ms, local_on_drained, l);
-}
-
-static void local_on_end_now(void *owner)
-{
-	local_close(owner);
+		tunnel_drain(l->tunnel, l->values.common.grace_ms, local_close, l);
 }
 
 static void local_on_hup(void *owner)
@@ -341,7 +332,7 @@ static int local_run(struct local *l, struct option_set *set)
 {
 	const struct runtime_handlers handlers = {
 		.end = local_on_end,
-		.end_now = local_on_end_now,
+		.end_now = local_close,
 		.hup = local_on_hup,
 		.write_metrics = local_on_write_metrics,
 		.owner = l,

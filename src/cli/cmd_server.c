@@ -55,8 +55,7 @@ static const struct option_def server_options[] = {
 		.check = host_check,
 		.form = HOST_ADDRESS,
 		.help = "IP address to bind to, clients must reach this; default is every address, "
-			"IPv4 "
-			"and IPv6",
+			"IPv4 and IPv6",
 		.offset = offsetof(struct server_values, bind_addr) },
 	{ .name = "bind-tunnels",
 		.type = OPTION_TEXT,
@@ -69,8 +68,7 @@ static const struct option_def server_options[] = {
 		.type = OPTION_FILE,
 		.value_name = "FILE",
 		.help = "Append tunnels and visitors to a file, opened anew at SIGHUP; - is "
-			"standard "
-			"output",
+			"standard output",
 		.offset = offsetof(struct server_values, connection_log) },
 	{ .name = "control-port",
 		.type = OPTION_NUMBER,
@@ -89,8 +87,7 @@ static const struct option_def server_options[] = {
 	LIMIT("max-conns-total", max_conns_total, "65536", "Open connections in all"),
 	LIMIT("max-handshakes", max_handshakes, "256",
 		"Control connections that have not yet said what they want; from half of it on, "
-		"some "
-		"are dropped at random"),
+		"some are dropped at random"),
 	LIMIT("max-pending", max_pending, "128",
 		"Visitors of a tunnel that wait for its client to take them; further ones stay in "
 		"the kernel's queue meanwhile"),
@@ -118,8 +115,7 @@ static const struct option_def server_options[] = {
 	{ .name = "no-line-dialect",
 		.type = OPTION_FLAG,
 		.help = "Refuse the older line dialect, and send the challenge without the wait "
-			"that "
-			"telling the two apart takes",
+			"that telling the two apart takes",
 		.offset = offsetof(struct server_values, no_line_dialect) },
 	COMMON_QUIET,
 	COMMON_SECRET,
@@ -153,17 +149,14 @@ static void server_on_relay_closed(void *owner)
 	runtime_close(&s->runtime);
 }
 
-static void server_close(struct server *s)
+static void server_close(void *owner)
 {
+	struct server *s = owner;
+
 	if (s->closing)
 		return;
 	s->closing = true;
 	relay_close(s->relay, server_on_relay_closed, s);
-}
-
-static void server_on_drained(void *owner)
-{
-	server_close(owner);
 }
 
 static void server_on_end(void *owner, enum runtime_signal signal)
@@ -176,12 +169,7 @@ static void server_on_end(void *owner, enum runtime_signal signal)
 	(void)notify_send(NOTIFY_STOPPING);
 	log_info("server", "waiting up to %s for open connections, a second signal ends at once",
 		option_format_duration(s->values.common.grace_ms, grace));
-	relay_drain(s->relay, server_on_drained, s);
-}
-
-static void server_on_end_now(void *owner)
-{
-	server_close(owner);
+	relay_drain(s->relay, server_close, s);
 }
 
 static void server_on_hup(void *owner)
@@ -353,7 +341,7 @@ static int server_serve(struct server *s, struct option_set *set)
 {
 	const struct runtime_handlers handlers = {
 		.end = server_on_end,
-		.end_now = server_on_end_now,
+		.end_now = server_close,
 		.hup = server_on_hup,
 		.write_metrics = server_on_write_metrics,
 		.owner = s,

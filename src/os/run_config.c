@@ -90,8 +90,7 @@ static const struct option_def os_options[] = {
 		.check = run_check_fallback,
 		.key = "static.fallback",
 		.help = "For a folder of files: the page of a single-page application, shown to "
-			"who "
-			"opens an address that has no file; relative to that folder",
+			"who opens an address that has no file; relative to that folder",
 		.offset = offsetof(struct os_run_config, app.fallback) },
 	{ .name = "header",
 		.type = OPTION_LIST,
