@@ -60,7 +60,8 @@ void api_client_close(struct api_client *client)
 	curl_slist_free_all(client->headers);
 }
 
-/* An option that this libcurl doesn't know, or no memory: each is told by the first that fails. */
+/* Stops at the first option that can't be set: this libcurl doesn't know it, or there is no memory.
+ */
 static CURLcode api_client_prepare(struct api_client *client, const char *path)
 {
 	CURL *curl = client->curl;
@@ -106,7 +107,7 @@ static int api_client_read(
 
 	(void)curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
 	*ret_status = status;
-	/* A line of the log may hold a zero byte as any other. */
+	/* A line of the log may hold a zero byte. */
 	*ret_answer = json_loadb((const char *)buf_head(body), buf_len(body), JSON_ALLOW_NUL, NULL);
 	if (!*ret_answer)
 		return api_client_fail(client, "what it says is no JSON");
@@ -161,6 +162,6 @@ int api_client_follow(struct api_client *client, bool (*woken)(void *owner), voi
 	(void)curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &follower);
 	if (r == CURLE_OK)
 		r = curl_easy_perform(client->curl);
-	/* Whether the stream's end is a clean one depends on how the run has ended. */
+	/* A run that is killed cuts the stream off, and libcurl calls that a failure. */
 	return follower.heard ? EXIT_CODE_OK : api_client_judge(client, r);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child is a shell that starts the browser from a session of its own, and ends: what is left in
- * its own group would be killed with it. So it waits until the browser is out of that.
+ * The child is a shell, which starts the browser in a session of its own, and ends. What is left in
+ * the child's process group is killed with the child, so the shell waits until the browser has left
+ * it.
  */
 #include "cli/browser.h"
 

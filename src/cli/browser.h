@@ -14,14 +14,13 @@ struct browser {
 };
 
 /*
- * The first of $BROWSER's commands that there is, else xdg-open, gets the address, which stays
- * until browser_close(); the browser itself lives on when we end. Where there is none, or no
- * display for one, the log says so: it is no failure. What the starting of it prints goes to the
- * ring.
+ * Gives the address to the first of $BROWSER's commands that is installed, else to xdg-open. `url`
+ * stays until browser_close(); the browser lives on when we end. Where there is no browser, or no
+ * display for one, the log says so, and it is no failure. What starting it prints goes to the ring.
  */
 void browser_open(struct browser *b, uv_loop_t *loop, struct log_ring *ring, const char *url);
 
-/* Some milliseconds are left for the start, not for the browser. */
+/* Ends the start of the browser, if it still goes on, but not the browser. */
 void browser_close(struct browser *b);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `wasmrun logs`: what a running application and its build have said. Following is asking again
- * whenever an event has come, whichever: so nothing is missed between the two, and nothing comes
- * twice, however many events there are.
+ * `wasmrun logs`: what a running application and its build have said. Every question asks for the
+ * lines behind the last one that was seen, so none is missed and none comes twice. To follow is to
+ * ask again whenever an event has come, whichever it is.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,7 +52,7 @@ const struct option_table logs_table = {
 
 struct logs {
 	struct running running;
-	struct api_client events; /* a second one: the first asks while this one is told */
+	struct api_client events; /* a second one, which hears of events while the first one asks */
 	const char *stream;       /* NULL: all */
 	bool json;
 	int64_t last; /* number of the last line that was seen */

@@ -175,7 +175,6 @@ static void server_on_end(void *owner, enum runtime_signal signal)
 static void server_on_hup(void *owner)
 {
 	struct server *s = owner;
-
 	int r = s->conn_log ? conn_log_reopen(s->conn_log, s->values.connection_log) : 0;
 
 	if (r < 0)
@@ -211,7 +210,8 @@ static void server_on_event(void *owner, const struct relay_event *event)
 			(int)event->port, "id", event->id, "why", event->why);
 }
 
-/* Once: whoever reads a pipe takes a first writer that goes for the only one. An enum exit_code. */
+/* Opened once and kept: the reader of a pipe sees its end when a first writer closes it. An enum
+ * exit_code. */
 static int server_open_log(struct server *s)
 {
 	const char *path = s->values.connection_log;
@@ -226,7 +226,8 @@ static int server_open_log(struct server *s)
 	return EXIT_CODE_FILE;
 }
 
-/* Tries --bind-tunnels now: its ports are opened only when clients come. An enum exit_code. */
+/* The ports of --bind-tunnels open only when clients come. Tries now whether one could. An enum
+ * exit_code. */
 static int server_check_tunnels(const struct addr *addr)
 {
 	_cleanup_(fd_closep) int fd = -1;
@@ -282,7 +283,7 @@ static int server_make_config(
 	return EXIT_CODE_OK;
 }
 
-/* An open relay is a choice, and a secret that came out empty isn't one: both are told, once. */
+/* Whoever runs a relay without a secret may mean it; who has an empty one hardly does. */
 static void server_warn_open(const struct server_values *v, const struct option_set *set)
 {
 	const struct secret *secret = &v->common.secret;

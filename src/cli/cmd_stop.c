@@ -35,7 +35,7 @@ const struct option_table stop_table = {
 	.count = ARRAY_LEN(stop_options),
 };
 
-/* A pidfd becomes readable when its process has ended: its lock and its ports are free by then. */
+/* A pidfd becomes readable when its process has ended, and then its lock and its ports are free. */
 static int stop_wait(int pidfd)
 {
 	struct pollfd fd = { .fd = pidfd, .events = POLLIN };

@@ -22,9 +22,8 @@ static void event_decrefp(json_t **json)
 	json_decref(*json);
 }
 
-/* Whole, and at once: a reader that has gone away, or doesn't read on, is no reason to stop
- * serving.
- */
+/* Writes the whole line or nothing. A reader that has gone away or doesn't read on must not keep us
+ * from serving. */
 static void event_put(const char *name, const json_t *event)
 {
 	char *text = json_dumps(event, JSON_COMPACT | JSON_ENSURE_ASCII);

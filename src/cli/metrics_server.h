@@ -28,7 +28,7 @@ struct metrics_server {
 	struct timeouts timeouts;
 	unsigned count; /* of connections, closing ones included */
 	unsigned refs;  /* the listener, the timeouts and all connections */
-	/* Set by the caller before: writes the document; everything is gone. */
+	/* Set by the caller before. `write` writes the document; `closed`: everything is gone. */
 	void (*write)(void *owner, FILE *out);
 	void (*closed)(void *owner);
 	void *owner;

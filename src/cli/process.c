@@ -17,8 +17,8 @@ void process_prepare(void)
 {
 	int fd;
 
-	/* Started with a closed stdout, the first socket would become it, and lines meant for
-	 * people would go there. */
+	/* A closed stdout gives its number to the first socket, and a peer would get the lines
+	 * meant for people. */
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);

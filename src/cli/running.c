@@ -29,7 +29,7 @@ static bool running_fits(const struct run_entry *entry, const struct running_val
 	char resolved[PATH_MAX];
 	const char *path = values->path;
 
-	/* A folder that is gone may still be running. */
+	/* A folder that is gone has no real path, and may still be running. */
 	if (path && realpath(path, resolved))
 		path = resolved;
 	return (!values->pid || (uint64_t)entry->pid == values->pid) &&
@@ -64,7 +64,7 @@ static int running_fail_none(const struct running_values *values)
 	return EXIT_CODE_NOT_RUNNING;
 }
 
-/* Those that `values` doesn't tell apart, each with what does. */
+/* Lists those that `values` fits, each with the options that single it out. */
 static int running_fail_several(const struct run_list *list, const struct running_values *values)
 {
 	terminal_error("several applications are running, name one with --http-port, --path or "
@@ -106,7 +106,7 @@ int running_find(struct running *running, const struct running_values *values)
 	count = running_count_fitting(list, values, &running->index);
 	if (count == 0)
 		return running_fail_none(values);
-	/* Where nothing is named, of several the one of the current folder. */
+	/* Nothing is named and several run: the one of the current folder is meant. */
 	if (count > 1 && !values->path && !values->pid && !values->http_port &&
 		running_count_fitting(list, &here, &running->index) == 1)
 		return EXIT_CODE_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Of all that a terminal can be told only colours are let through, and those end with their line.
+/* A terminal can be told many things. Only colours are let through, and they end with their line.
  */
 #include "cli/terminal.h"
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Usage errors are plain lines as clap writes them; the log is for what happens later.
- */
+/* Usage errors are plain lines, as clap writes them. The log is for what happens later. */
 #include "cli/usage.h"
 
 #include <stdio.h>

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An option set: values by the rank of their sources, and the words for what is wrong with them.
+ * A set goes through the sources from the highest rank to the lowest: the words of argv, the
+ * variables, the file, the defaults. Every value goes through option_set_take(), the one place
+ * where it is judged, stored, and told where it is a mistake. The first mistake ends the parse.
+ *
+ * A value that is outranked is judged and dropped, so that nobody finds a mistake only when the
+ * option of higher rank is gone. Variables are the exception: clap doesn't look at one whose option
+ * stands on the command line, and so stock bore's users may have anything in it.
+ *
+ * A secret is wiped from argv, the environment and the file's text as soon as it was copied into
+ * its own pages, whether it counts or not.
  */
 #include "conf/option.h"
 
@@ -180,7 +189,6 @@ static int option_set_read_env(struct option_set *set, const struct option_def *
 
 	if (!text)
 		return 0;
-	/* clap doesn't look at it where the command line has given the value. */
 	if (option_set_origin(set, def)->source == OPTION_UNSET)
 		r = option_set_take(set, def, text, (struct option_origin){ OPTION_FROM_ENV });
 	if (def->type == OPTION_SECRET) {

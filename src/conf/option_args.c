@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The words of the command line. getopt_long(3) splits them; what clap is stricter about is checked
- * here: a value of its own word never starts with a dash, long names are not abbreviated, and an
+ * The words of the command line. getopt_long(3) splits them, and this file is as strict as clap: a
+ * value that is a word of its own never starts with a dash, long names are not abbreviated, and an
  * option that takes a value is given once.
  */
 #include "conf/option_args.h"
@@ -14,8 +14,8 @@
 #include "base/secret.h"
 #include "conf/option.h"
 
-/* What getopt_long() returns: 1 for a word that is no option, a letter, or this plus the table's
- * index. */
+/* getopt_long() returns 1 for a word that is no option, a letter, or this plus an index of the
+ * table. */
 #define LONG_BASE 256
 
 #define SHOWN_MAX 128 /* of a user's text in a message */
@@ -84,8 +84,8 @@ static int args_take_positional(struct option_set *set, char *word)
 }
 
 /*
- * Letters start with "-": every other word is returned in its place, whatever POSIXLY_CORRECT says;
- * and then ":": a missing value is told from an unknown option.
+ * The letters begin with "-" and ":". By "-" a word that is no option is returned where it stands,
+ * whatever POSIXLY_CORRECT says. By ":" a missing value is told from an unknown option.
  */
 static void getopt_spec_init(struct getopt_spec *spec, const struct option_table *t)
 {

@@ -15,7 +15,7 @@ struct commands {
 	size_t count;
 };
 
-/* Inside '…': a quote ends it, stands escaped, and begins it again. */
+/* Inside '…'. A quote becomes '\'': end, an escaped quote, begin. */
 static void complete_write_quoted(const char *text, const char *escaped, FILE *out)
 {
 	for (; *text; text++)
@@ -39,7 +39,7 @@ static void complete_write_commands(const struct commands *all, FILE *out)
 		fprintf(out, "%s%s", i ? " " : "", all->tables[i]->command);
 }
 
-/* What a word of bash's is completed with, as an assignment: `words`, or compgen's `action`. */
+/* An assignment of what bash completes a value with: `words`, or an `action` of compgen. */
 static void bash_write_value(const struct option_def *def, const struct commands *all, FILE *out)
 {
 	static const char *const actions[OPTION_TYPES] = {
@@ -59,8 +59,8 @@ static void bash_write_value(const struct option_def *def, const struct commands
 	fputc('\'', out);
 }
 
-/* Whatever is no option's value: an option where it begins like one, else what the command is
- * about, as far as that can be told. */
+/* For a word that is no option's value: an option where it begins like one, else the first
+ * argument, where its type says what that can be. */
 static void bash_write_default(const struct option_table *t, const struct commands *all, FILE *out)
 {
 	const struct option_def *first = t->count && t->defs[0].positional ? &t->defs[0] : NULL;
@@ -79,7 +79,7 @@ static void bash_write_default(const struct option_table *t, const struct comman
 	fputs("\t\t\t;;\n", out);
 }
 
-/* A case of the outer switch, with an inner one: what may follow the word before. */
+/* A case of the switch over commands, with one over the word before the current one. */
 static void bash_write_command(const struct option_table *t, const struct commands *all, FILE *out)
 {
 	fprintf(out, "\t%s)\n\t\tcase $previous in\n", t->command);
@@ -103,7 +103,7 @@ static void bash_write(const struct commands *all, FILE *out)
 {
 	const char *program = all->tables[0]->program;
 
-	/* Of --option=value bash makes three words. */
+	/* bash splits --option=value into three words. */
 	fprintf(out,
 		"# bash completion for %s\n"
 		"_%s()\n{\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From a TOML file's entries to options. */
+/* From the entries of a TOML file to options. The file may hold a secret: whatever held its text is
+ * wiped. */
 #include "conf/option_file.h"
 
 #include <errno.h>
@@ -52,7 +53,7 @@ static int option_file_read(const char *path, char **ret_text, size_t *ret_len)
 	return 0;
 }
 
-/* Why the entry is none that `def` could have, whatever its text; NULL: it may be one. */
+/* Why the entry can't be a value of `def`, whatever its text says; NULL: it may be one. */
 static const char *option_file_refusal(const struct toml_entry *entry, const struct option_def *def)
 {
 	if (!entry->text)

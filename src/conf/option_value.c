@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One option's value: a table with a setter for each type. A setter stores only what is good.
+ * One option's value: a table with a setter for each type. A setter stores a good value, and leaves
+ * what was there where the value is bad.
  */
 #include "conf/option_value.h"
 
@@ -18,7 +19,7 @@
 typedef int (*value_set_fn)(
 	const struct option_def *def, const char *text, void *slot, char *ret_why);
 
-/* Says why, and is `r`. */
+/* Says why a value is refused, and yields `r`. */
 #define value_refuse(ret_why, r, ...) (snprintf(ret_why, OPTION_WHY_MAX, __VA_ARGS__), (r))
 
 static int value_set_flag(const struct option_def *def, const char *text, void *slot, char *ret_why)

@@ -18,8 +18,9 @@
 #include "base/secret.h"
 
 /*
- * toml++ 3.3 takes for impossible what a file may hold ("[" at the end of a line), and asserts it,
- * or in a release build tells the compiler so. Each such place is a file that it refuses.
+ * toml++ 3.3 asserts that some things are impossible which a file may hold ("[" at the end of a
+ * line), and in a release build it tells the compiler so. Here each of these places throws, and the
+ * file is refused.
  */
 struct toml_surprise {
 };
@@ -36,7 +37,8 @@ struct toml_surprise {
 #define TOML_MAX_NESTED_VALUES 16
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_HEADER_ONLY 1
-/* Likewise U+00A1 and those behind it in the table of white space: they are none. */
+/* It also tells the compiler that nobody asks whether U+00A1 and some behind it are white space. A
+ * file may, and they are not. */
 #include <toml++/impl/preprocessor.h>
 #pragma push_macro("TOML_UNREACHABLE")
 #undef TOML_UNREACHABLE
@@ -105,8 +107,8 @@ static void toml_add_value(toml_file *file, const char *key, const toml::node &n
 }
 
 /*
- * The parser bounds the depth of values, but not that of dotted keys, and its recursion would use
- * up the stack. 0: it may read the text; else the line that has too many dots.
+ * The parser bounds the depth of values, but not that of dotted keys, and recurses for each dot
+ * until the stack is used up. Returns the line that has too many dots, or 0.
  */
 static uint32_t toml_dotted_line(std::string_view text)
 {
@@ -124,7 +126,7 @@ static uint32_t toml_dotted_line(std::string_view text)
 	return 0;
 }
 
-/* What is deeper than any option is one entry, whose key nobody knows. */
+/* A table that is deeper than any option becomes one entry, with a key that no option has. */
 static void toml_add_table(
 	toml_file *file, const std::string &prefix, const toml::table &table, unsigned depth)
 {

@@ -4,11 +4,11 @@
  * another, and `wanted` are the settings that it was made with.
  *
  * What comes, and what it leads to:
- *   start        where the tunnel is under way: joins it if the settings fit, is refused if not.
- *                Else a tunnel with these settings takes the place of the one before
- *   stop, hurry  the tunnel's own
- *   an event     of the tunnel goes to the owner, until he closes
- *   close        of the tunnel and the timer
+ *   start        joins a tunnel that is under way where the settings fit, and is refused where
+ *                they don't. Else a new tunnel takes the old one's place
+ *   stop, hurry  go on to the tunnel
+ *   its events   go on to the owner, until he closes
+ *   close        closes the tunnel and the timer
  *
  * A tunnel takes some turns of the loop to close, and the next one runs already meanwhile. So the
  * exposure counts who can still call it: each tunnel that isn't gone, and the timer. That never

@@ -54,7 +54,7 @@ int exposure_new(uv_loop_t *loop, struct pump_pool *pool, const struct os_run_co
 	struct exposure **ret_exposure);
 
 /* `settings` NULL: all from the configuration. Joins what is under way with the same settings. 0
- * (watch the events for the outcome), an enum exposure_condition, or a negative errno. */
+ * (the events tell the outcome), an enum exposure_condition, or a negative errno. */
 int exposure_start(struct exposure *e, const struct exposure_settings *settings);
 /* Any state. */
 void exposure_stop(struct exposure *e);

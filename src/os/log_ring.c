@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A line is born by log_ring_append(), told to the follower from within, and dropped at the old
+ * A line comes by log_ring_append(), told to the follower from within, and dropped at the old
  * end to make room for a newer one: one line when all slots are taken, as many as it takes when the
  * texts together are too long. So an application that floods its log pushes out its own old lines,
  * and never takes more than LOG_RING_BYTES.

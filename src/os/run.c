@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The three that make up `wasmrun os` don't know of each other, but for their headers: the
- * supervisor keeps the application alive, the exposure its tunnel, and the API shows both. Each
- * tells this file what has happened, and this file tells the others and the owner.
+ * Calls go one way: the API asks the exposure and the supervisor, and the exposure asks the
+ * supervisor. What happens comes back through this file, which tells the API and the owner.
  *
  * Events, and what they lead to:
- *   supervisor's state   the API hears of it; the first RUNNING is READY, and starts the tunnel
- *                        where --expose says so; FAILED before that is WAITS or HOPELESS
- *   supervisor's next    the API hears of it, the log tells it
- *   exposure's state     the API hears of it; CONNECTED is PUBLIC and starts the time of --expire,
- *                        whose end stops the tunnel
- *   a visit, a line      the API hears of it, and of a line the owner
+ *   supervisor's state   the first RUNNING is READY, and starts the tunnel where --expose says so;
+ *                        FAILED before that is WAITS or HOPELESS
+ *   supervisor's next    a line in the log
+ *   exposure's state     CONNECTED after a start is PUBLIC, and begins the time of --expire, whose
+ *                        end stops the tunnel
+ *   a line               the owner prints it
+ *   a visit              the API alone hears of it, as it does of all of the above
  *
  * Closing goes from the outside in: the run file, so that nobody finds us any more; the API, which
  * asks the other two; the exposure, whose visitors talk to the application; the supervisor, which
- * waits for the application to end; the timer; and then the owner is told. From the first step on
- * no event is passed on.
+ * waits for the application to end; the timer. Then the owner is told. From the first step on only
+ * lines are passed on.
  */
 #include "os/run.h"
 
@@ -50,7 +50,7 @@ static void os_run_on_line(void *owner, const struct log_line *line)
 	run->events.line(run->events.owner, line);
 }
 
-/* What is worth a line: the rest is seen with --verbose. */
+/* The states that are worth a line. All of them are seen with --verbose. */
 static void os_run_log_state(
 	enum supervisor_state state, const char *cause, const struct supervisor_status *app)
 {
@@ -181,7 +181,7 @@ static int os_run_open_api(struct os_run *run, uv_loop_t *loop)
 	return r < 0 ? r : api_new(&config, &run->api);
 }
 
-/* By which `wasmrun tunnel` and others find us. All else works without it. */
+/* `wasmrun tunnel` and others find us by it. All else works without it. */
 static void os_run_write_file(struct os_run *run)
 {
 	const char *url = api_url(run->api);

@@ -41,7 +41,7 @@ struct os_run_events {
 	void *owner;
 };
 
-/* Embedded in its owner, who reads the first members only; each is NULL unless it is open. */
+/* Embedded in its owner, who reads the first four members only. Each is NULL unless it is open. */
 struct os_run {
 	struct supervisor *supervisor;
 	struct exposure *exposure;

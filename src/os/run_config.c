@@ -22,8 +22,8 @@
 
 #define FILE_NAME "wasmrun.toml"
 #define SHOWN_MAX 256                                    /* of a path in a message */
-#define REQUEST_TIMEOUT_MAX (UINT64_C(24) * 3600 * 1000) /* likewise */
 #define EXPIRE_MAX (UINT64_C(30) * 24 * 3600 * 1000)     /* a month: more is a mistake */
+#define REQUEST_TIMEOUT_MAX (UINT64_C(24) * 3600 * 1000) /* a day: likewise */
 
 static_assert(HOST_WHY_MAX <= OPTION_WHY_MAX, "an option says why a host is none");
 
@@ -229,7 +229,7 @@ static int run_config_find_project(struct os_run_config *c, struct option_set *s
 	return 0;
 }
 
-/* A project is a folder; a file that is named alone comes without settings of its own. */
+/* Only a folder is a project. A file that is named alone has no settings of its own. */
 static int run_config_read_file(struct os_run_config *c, struct option_set *set)
 {
 	const char *path = c->project_path;
