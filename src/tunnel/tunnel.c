@@ -5,15 +5,14 @@
  *
  *   an attempt is over       tunnel_up(), or tunnel_attempt_failed()
  *   the relay speaks         heard, a visitor, options; or its connection is lost
- *   the timer                a beat, a visitor's deadline, whatever machine_tick() says is due, the
- *                            end of draining
+ *   the timer                a beat, whatever machine_tick() says is due, the end of draining
  *   the network has changed  an attempt that waits is made now
  *   the owner's calls        start, stop, hurry, drain, close
  *
  * Each tells the machine, which answers with tunnel_on_changed(), the entry actions of the new
  * state: there is a control connection exactly while Connected, and an attempt only while
- * Connecting or Reconnecting. One timer serves all deadlines, and tunnel_arm() stands behind every
- * event that may have made one.
+ * Connecting or Reconnecting. One timer serves all deadlines but those of the visitors, who have
+ * theirs, and tunnel_arm() stands behind every event that may have made one.
  *
  * All parts are the tunnel's. `pending` counts what libuv still knows of them; the memory goes when
  * tunnel_close() was called, that is 0, and the visitors are idle.
@@ -77,8 +76,8 @@ struct tunnel {
 	void *drained_owner;
 	void (*closed)(void *owner);
 	void *closed_owner;
-	unsigned
-		pending; /* the timer, attempts and control connections that libuv still knows of */
+	/* The timer, the visitors', attempts and control connections that libuv still knows of. */
+	unsigned pending;
 };
 
 /* --- the one timer --- */
@@ -87,8 +86,7 @@ static void tunnel_on_timer(uv_timer_t *timer);
 
 static uint64_t tunnel_deadline(const struct tunnel *t)
 {
-	return min_u64(min_u64(machine_deadline(&t->machine), t->control.beat_at_ms),
-		min_u64(visitors_deadline(&t->visitors), t->drain_ms));
+	return min_u64(min_u64(machine_deadline(&t->machine), t->control.beat_at_ms), t->drain_ms);
 }
 
 /* A deadline that has moved away leaves the timer where it is: it fires for nothing and is set
@@ -119,7 +117,7 @@ static void tunnel_free(struct tunnel *t)
 static void tunnel_release(struct tunnel *t)
 {
 	assert(t->pending);
-	if (--t->pending == 0 && visitors_idle(&t->visitors)) {
+	if (--t->pending == 0 && flow_set_idle(&t->visitors.flows)) {
 		assert(t->closing);
 		tunnel_free(t);
 	}
@@ -133,6 +131,11 @@ static void tunnel_on_part_gone(void *owner)
 static void tunnel_on_timer_closed(uv_handle_t *handle)
 {
 	tunnel_release(container_of((uv_timer_t *)handle, struct tunnel, timer));
+}
+
+static void tunnel_on_visitors_closed(struct flow_set *flows)
+{
+	tunnel_release(container_of(flows, struct tunnel, visitors.flows));
 }
 
 static void tunnel_on_visitors_idle(void *owner)
@@ -207,7 +210,6 @@ static void tunnel_on_visitor(void *owner, const struct uuid *id, const struct a
 	struct tunnel *t = owner;
 
 	visitors_add(&t->visitors, id, from, t->draining ? "the tunnel is being closed" : NULL);
-	tunnel_arm(t);
 }
 
 static void tunnel_on_options(void *owner, const struct options *granted)
@@ -241,12 +243,11 @@ static void tunnel_attempt_failed(struct tunnel *t, const struct failure *failur
 static void tunnel_aim_visitors(struct tunnel *t, const struct attempt_link *link)
 {
 	char ip[ADDR_TEXT_MAX];
-	int r = dialer_init(&t->visitors.relay, t->loop, addr_format_ip(&link->peer, ip),
-		addr_port(&link->peer));
+	int r = visitors_aim(&t->visitors, addr_format_ip(&link->peer, ip), addr_port(&link->peer),
+		link->dialect);
 
 	assert(r == 0);
 	(void)r;
-	t->visitors.dialect = link->dialect;
 }
 
 static void tunnel_up(struct tunnel *t, struct attempt_link *link)
@@ -300,7 +301,7 @@ static void tunnel_attempt(struct tunnel *t)
 		.auth = t->auth,
 		.protocol = tunnel_protocol(t),
 		.port = machine_port(&t->machine, clock_now_ms()),
-		.local_port = t->visitors.local.port,
+		.local_port = t->visitors.local.dialer.port,
 		.offer = { .resume = true,
 			.beat_ms = OPTIONS_BEAT_MS,
 			.refuse = true,
@@ -359,7 +360,6 @@ static void tunnel_on_timer(uv_timer_t *timer)
 
 	t->armed_ms = NEVER;
 	control_tick(&t->control, now);
-	visitors_tick(&t->visitors, now);
 	switch (machine_tick(&t->machine, now)) {
 	case MACHINE_NOTHING:
 		break;
@@ -400,7 +400,7 @@ static int tunnel_init_ends(struct tunnel *t, const struct tunnel_config *config
 	int r = dialer_init(&t->dialer, t->loop, config->relay_host, config->relay_port);
 
 	if (r == 0)
-		r = dialer_init(
+		r = dial_target_init(
 			&t->visitors.local, t->loop, config->local_host, config->local_port);
 	if (r == 0 && config->secret)
 		r = auth_new(config->secret, config->protocol == TUNNEL_LINE, &t->auth);
@@ -408,7 +408,8 @@ static int tunnel_init_ends(struct tunnel *t, const struct tunnel_config *config
 	return r;
 }
 
-static void tunnel_init_parts(struct tunnel *t, const struct tunnel_config *config)
+static void tunnel_init_parts(
+	struct tunnel *t, struct pump_pool *pool, const struct tunnel_config *config)
 {
 	struct machine_config machine = {
 		.name = t->relay,
@@ -434,7 +435,7 @@ static void tunnel_init_parts(struct tunnel *t, const struct tunnel_config *conf
 		.idle = tunnel_on_visitors_idle,
 		.owner = t,
 	};
-	visitors_init(&t->visitors);
+	visitors_init(&t->visitors, t->loop, pool);
 }
 
 static void tunnel_on_network_changed(void *owner)
@@ -483,12 +484,10 @@ int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_conf
 		free(t);
 		return r;
 	}
-	t->visitors.loop = loop;
-	t->visitors.pool = pool;
 	t->visitors.auth = t->auth;
-	tunnel_init_parts(t, config);
+	tunnel_init_parts(t, pool, config);
 	(void)uv_timer_init(loop, &t->timer);
-	t->pending = 1;
+	t->pending = 2;
 	tunnel_monitor_network(t);
 	if (t->auth && config->protocol == TUNNEL_LINE)
 		log_warn(LOG, "the line dialect sends the secret to %s in clear", t->relay);
@@ -530,7 +529,7 @@ void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status)
 		.error = t->error[0] ? t->error : NULL,
 		.since_ms = t->since_ms,
 		.reconnects = t->reconnects,
-		.conns_open = t->visitors.conns_open,
+		.conns_open = t->visitors.flows.open_count,
 		.conns_total = t->visitors.conns_total,
 		.turned_away = t->visitors.turned_away,
 		.resumes = t->has_token,
@@ -552,7 +551,7 @@ void tunnel_drain(struct tunnel *t, uint64_t grace_ms, void (*drained)(void *own
 	/* While Connected the control connection stays, so that visitors are told to go away. */
 	if (t->machine.state != TUNNEL_CONNECTED)
 		machine_stop(&t->machine, "draining");
-	t->drain_ms = visitors_idle(&t->visitors) ? 0 : clock_now_ms() + grace_ms;
+	t->drain_ms = flow_set_idle(&t->visitors.flows) ? 0 : clock_now_ms() + grace_ms;
 	tunnel_arm(t);
 }
 
@@ -568,4 +567,5 @@ void tunnel_close(struct tunnel *t, void (*closed)(void *owner), void *owner)
 	if (t->machine.state != TUNNEL_FAILED)
 		machine_stop(&t->machine, "closed");
 	visitors_end(&t->visitors);
+	flow_set_close(&t->visitors.flows, tunnel_on_visitors_closed);
 }

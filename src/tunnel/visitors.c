@@ -1,87 +1,241 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The set of visitors. The invariant: every visitor is in `setup`, which is sorted by age because
- * all have the same time to set up, or in `open`.
+ * A visitor is a flow with a name. Each of them is told to the owner when it is open and when it
+ * has ended, and counted as one of three: open, closed, or turned away, which is whoever was never
+ * joined with the application.
  */
 #include "tunnel/visitors.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/lang.h"
 #include "base/log.h"
-#include "tunnel/visitor.h"
+#include "tunnel/data_conn.h"
 
-void visitors_init(struct visitors *vs)
+#define LOG "tunnel"
+
+/* For as long as the connection. */
+struct visitor {
+	struct flow flow;
+	struct uuid id;
+	struct addr from; /* AF_UNSPEC: not known */
+};
+
+static struct visitors *visitors_of(const struct flow *f)
 {
-	list_init(&vs->setup);
-	list_init(&vs->open);
-	vs->setup_count = vs->parts = 0;
-	vs->conns_open = vs->conns_total = vs->bytes_in = vs->bytes_out = vs->turned_away = 0;
+	return container_of(f->set, struct visitors, flows);
+}
+
+const struct uuid *visitors_id(const struct flow *f)
+{
+	return &container_of(f, struct visitor, flow)->id;
+}
+
+/* --- telling --- */
+
+/* "ip:port" in `text`, or NULL. */
+static const char *visitor_from(const struct visitor *v, char text[ADDR_TEXT_MAX])
+{
+	return v->from.sa.sa_family == AF_UNSPEC ? NULL : addr_format(&v->from, text);
+}
+
+static const char *visitor_name(const struct flow *f, char text[FLOW_NAME_MAX])
+{
+	uuid_format(visitors_id(f), text);
+	return text;
+}
+
+/* It is open. */
+static void visitor_tell(
+	const struct visitor *v, const uint64_t bytes[PUMP_SIDES], tunnel_visit_fn fn, void *owner)
+{
+	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
+
+	uuid_format(&v->id, id);
+	fn(owner, &(struct tunnel_visit){
+			  .id = id,
+			  .from = visitor_from(v, from),
+			  .opened = true,
+			  .bytes_in = bytes[PUMP_OUTER],
+			  .bytes_out = bytes[PUMP_INNER],
+			  .duration_ms = clock_now_ms() - v->flow.since_ms,
+		  });
+}
+
+static void visitor_on_opened(struct flow *f)
+{
+	static const uint64_t no_bytes[PUMP_SIDES] = { 0 };
+	struct visitors *vs = visitors_of(f);
+
+	vs->conns_total++;
+	visitor_tell(container_of(f, struct visitor, flow), no_bytes, vs->events.visit,
+		vs->events.owner);
+}
+
+static void visitor_on_closed(struct flow *f, const struct flow_result *result)
+{
+	struct visitor *v = container_of(f, struct visitor, flow);
+	struct visitors *vs = visitors_of(f);
+	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
+	struct tunnel_visit visit = {
+		.id = id,
+		.from = visitor_from(v, from),
+		.bytes_in = result->bytes[PUMP_OUTER],
+		.bytes_out = result->bytes[PUMP_INNER],
+		.duration_ms = result->duration_ms,
+		.why = result->why,
+	};
+
+	if (!result->joined)
+		visit.turned_away = ++vs->turned_away;
+	vs->bytes_in += visit.bytes_in;
+	vs->bytes_out += visit.bytes_out;
+	uuid_format(&v->id, id);
+	log_debug(LOG, "visitor %s from %s closed: %s", id,
+		visit.from ? visit.from : "an address that the relay doesn't tell", visit.why);
+	vs->events.visit(vs->events.owner, &visit);
+	free(v);
+}
+
+/* --- the ends --- */
+
+static bool visitor_refuse(struct flow *f, const char *why)
+{
+	struct visitors *vs = visitors_of(f);
+
+	return vs->events.refuse(vs->events.owner, visitors_id(f), why);
+}
+
+static void visitor_on_reached(struct flow *f, enum pump_side side)
+{
+	struct episode *failures = &visitors_of(f)->failures[side];
+
+	if (episode_end(failures))
+		log_info(LOG, "%s can be connected again%s",
+			side == PUMP_OUTER ? "the relay" : "the local application",
+			failures->untold ? "; further visitors had been turned away" : "");
+}
+
+static const char *visitor_on_failed(struct flow *f, enum pump_side side, int error)
+{
+	struct visitors *vs = visitors_of(f);
+	const struct dialer *to = side == PUMP_OUTER ? &vs->relay.dialer : &vs->local.dialer;
+	const char *remedy = side == PUMP_INNER ? "is the application running there?"
+						: "is the relay overloaded?";
+
+	if (error == -EMFILE || error == -ENFILE)
+		remedy = "raise the limit of open files (ulimit -n)";
+	/* Visitors come as they like. */
+	if (episode_tells(&vs->failures[side], uv_strerror(error), clock_now_ms()))
+		log_warn(LOG,
+			"could not connect to %s at %s port %u: %s; visitors are turned away; %s",
+			side == PUMP_OUTER ? "the relay" : "the local application", to->host,
+			to->port, uv_strerror(error), remedy);
+	return side == PUMP_OUTER ? "no data connection to the relay"
+				  : "the local application can't be reached";
+}
+
+static void visitors_on_idle(struct flow_set *set)
+{
+	struct visitors *vs = container_of(set, struct visitors, flows);
+
+	vs->events.idle(vs->events.owner);
+}
+
+static const struct flow_kind visitor_kind = {
+	.words = {
+		.resetter = { [PUMP_OUTER] = "the visitor or the relay", [PUMP_INNER] = "the application" },
+		.peer = { [PUMP_OUTER] = "the relay", [PUMP_INNER] = "the application" },
+		.late = "it took too long to connect both ends",
+	},
+	/* What a relay says that hasn't read our Accept is its own: stock says an Error when that
+	 * is 3 s late. */
+	.answers = { [PUMP_OUTER] = true },
+	.name = visitor_name,
+	.refuse = visitor_refuse,
+	.reached = visitor_on_reached,
+	.failed = visitor_on_failed,
+	.opened = visitor_on_opened,
+	.closed = visitor_on_closed,
+	.idle = visitors_on_idle,
+};
+
+/* --- public --- */
+
+void visitors_init(struct visitors *vs, uv_loop_t *loop, struct pump_pool *pool)
+{
+	vs->loop = loop;
+	flow_set_init(&vs->flows, loop, pool, &visitor_kind);
+	vs->relay.greet = data_conn_greet;
+}
+
+int visitors_aim(struct visitors *vs, const char *host, uint16_t port, enum dialect dialect)
+{
+	vs->dialect = dialect;
+	return dial_target_init(&vs->relay, vs->loop, host, port);
 }
 
 void visitors_add(
 	struct visitors *vs, const struct uuid *id, const struct addr *from, const char *turn_away)
 {
-	bool crowd = vs->setup_count >= VISITORS_SETUP_MAX;
+	const struct flow_wish wish = {
+		.target = { [PUMP_OUTER] = &vs->relay.target, [PUMP_INNER] = &vs->local.target },
+		.turn_away = turn_away,
+	};
+	uint64_t waiting = vs->flows.setup_count;
+	bool crowd = waiting >= VISITORS_SETUP_MAX;
 	const char *why = crowd ? "too many visitors at once" : "out of memory";
 	struct visitor *v = crowd ? NULL : calloc(1, sizeof(*v));
 
-	if (!v) {
-		vs->turned_away++;
-		if (episode_tells(&vs->crowds, why, clock_now_ms()))
-			log_warn("tunnel",
-				"%s: %u wait for their connections already; further ones are "
-				"turned away",
-				why, vs->setup_count);
-		/* Where Refuse is not agreed on, the relay gives the visitor up by itself. */
-		(void)vs->events.refuse(vs->events.owner, id, why);
-		return;
+	if (v) {
+		v->id = *id;
+		if (from)
+			v->from = *from;
+		if (waiting < VISITORS_SETUP_MAX / 2)
+			(void)episode_end(&vs->crowds);
+		if (flow_start(&v->flow, &vs->flows, &wish) == 0)
+			return;
+		free(v);
 	}
-	if (vs->setup_count < VISITORS_SETUP_MAX / 2)
-		(void)episode_end(&vs->crowds);
-	v->set = vs;
-	v->id = *id;
-	if (from)
-		v->from = *from;
-	v->since_ms = clock_now_ms();
-	v->fd[PUMP_OUTER] = v->fd[PUMP_INNER] = -1;
-	v->turn_away = turn_away;
-	list_push_back(&vs->setup, &v->link);
-	vs->setup_count++;
-	visitor_start(v);
+	vs->turned_away++;
+	if (episode_tells(&vs->crowds, why, clock_now_ms()))
+		log_warn(LOG,
+			"%s: %llu wait for their connections already; further ones are "
+			"turned away",
+			why, (unsigned long long)waiting);
+	/* Where Refuse is not agreed on, the relay gives the visitor up by itself. */
+	(void)vs->events.refuse(vs->events.owner, id, why);
 }
 
 void visitors_lost_relay(struct visitors *vs)
 {
-	list_for_each_safe(pos, &vs->setup) {
-		struct visitor *v = list_entry(pos, struct visitor, link);
+	list_for_each_safe(pos, &vs->flows.setup) {
+		struct flow *f = list_entry(pos, struct flow, link);
 
-		if (!v->accepted)
-			visitor_end(v, "the relay was lost");
+		if (!flow_has(f, PUMP_OUTER))
+			flow_close(f, "the relay was lost");
 	}
 }
 
 void visitors_end(struct visitors *vs)
 {
+	static const char why[] = "the tunnel was stopped";
 	struct list *first;
 
-	while ((first = list_first(&vs->setup)))
-		visitor_end(list_entry(first, struct visitor, link), "the tunnel was stopped");
-	list_for_each(pos, &vs->open)
-		visitor_end(list_entry(pos, struct visitor, link), "the tunnel was stopped");
-}
-
-bool visitors_idle(const struct visitors *vs)
-{
-	return !vs->parts && list_empty(&vs->setup) && list_empty(&vs->open);
+	while ((first = list_first(&vs->flows.setup)))
+		flow_close(list_entry(first, struct flow, link), why);
+	list_for_each(pos, &vs->flows.open)
+		flow_close(list_entry(pos, struct flow, link), why);
 }
 
 void visitors_bytes(const struct visitors *vs, uint64_t *ret_in, uint64_t *ret_out)
 {
 	uint64_t in = vs->bytes_in, out = vs->bytes_out, bytes[PUMP_SIDES];
 
-	list_for_each(pos, &vs->open) {
-		pump_bytes(list_entry(pos, struct visitor, link)->pump, bytes);
+	list_for_each(pos, &vs->flows.open) {
+		pump_bytes(list_entry(pos, struct flow, link)->pump, bytes);
 		in += bytes[PUMP_OUTER];
 		out += bytes[PUMP_INNER];
 	}
@@ -91,37 +245,12 @@ void visitors_bytes(const struct visitors *vs, uint64_t *ret_in, uint64_t *ret_o
 
 void visitors_each(const struct visitors *vs, tunnel_visit_fn fn, void *owner)
 {
-	uint64_t bytes[PUMP_SIDES], now = clock_now_ms();
-	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
+	uint64_t bytes[PUMP_SIDES];
 
-	list_for_each(pos, &vs->open) {
-		const struct visitor *v = list_entry(pos, struct visitor, link);
+	list_for_each(pos, &vs->flows.open) {
+		struct flow *f = list_entry(pos, struct flow, link);
 
-		uuid_format(&v->id, id);
-		pump_bytes(v->pump, bytes);
-		fn(owner, &(struct tunnel_visit){
-				  .id = id,
-				  .from = visitor_from(v, from),
-				  .opened = true,
-				  .bytes_in = bytes[PUMP_OUTER],
-				  .bytes_out = bytes[PUMP_INNER],
-				  .duration_ms = now - v->since_ms,
-			  });
+		pump_bytes(f->pump, bytes);
+		visitor_tell(container_of(f, struct visitor, flow), bytes, fn, owner);
 	}
-}
-
-uint64_t visitors_deadline(const struct visitors *vs)
-{
-	const struct list *first = list_first(&vs->setup);
-
-	if (!first)
-		return VISITORS_NEVER;
-	return list_entry(first, struct visitor, link)->since_ms + VISITORS_SETUP_TIMEOUT_MS;
-}
-
-void visitors_tick(struct visitors *vs, uint64_t now_ms)
-{
-	while (now_ms >= visitors_deadline(vs))
-		visitor_end(list_entry(list_first(&vs->setup), struct visitor, link),
-			"it took too long to connect both ends");
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The visitors of a tunnel: each that the relay announces gets a data connection to the relay and
- * one to the local application, both dialed at once, and both are given to a pump. See visitor.c
- * for the steps.
+ * The visitors of a tunnel: each that the relay announces is a flow (net/flow.h) from a data
+ * connection to the relay (data_conn.h) to the local application.
  */
 #ifndef TUNNEL_VISITORS_H
 #define TUNNEL_VISITORS_H
@@ -11,9 +10,9 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "base/list.h"
-#include "net/dial.h"
-#include "net/pump_pool.h"
+#include "base/uuid.h"
+#include "net/flow.h"
+#include "net/target.h"
 #include "proto/msg.h"
 #include "tunnel/episode.h"
 #include "tunnel/tunnel.h"
@@ -21,10 +20,6 @@
 /* Visitors that are not yet joined with the application. More than the relay's default for all
  * tunnels. */
 #define VISITORS_SETUP_MAX 4096
-/* From the announcement to both connections, as long as the relay keeps a visitor that nobody
- * takes. */
-#define VISITORS_SETUP_TIMEOUT_MS 10000
-#define VISITORS_NEVER UINT64_MAX
 
 struct auth;
 
@@ -40,31 +35,31 @@ struct visitors_events {
 
 struct visitors {
 	/* Set by the owner. */
-	uv_loop_t *loop;
-	struct pump_pool *pool;
 	const struct auth *auth; /* NULL: no secret */
 	struct visitors_events events;
-	struct dialer local;  /* the application */
-	struct dialer relay;  /* the address of the live control connection, */
-	enum dialect dialect; /* and what is spoken there */
+	struct dial_target local; /* the application */
+	struct dial_target relay; /* the address of the live control connection, */
+	enum dialect dialect;     /* and what is spoken there */
 
 	/* Own. */
-	struct list setup; /* oldest first */
-	struct list open;  /* with a pump */
-	unsigned setup_count;
-	unsigned parts;                      /* of visitors: dials and chans not yet gone */
+	uv_loop_t *loop;
+	struct flow_set flows;
 	struct episode failures[PUMP_SIDES]; /* of connections to that side */
 	struct episode crowds;               /* of more than VISITORS_SETUP_MAX */
-	uint64_t conns_open, conns_total;
+	uint64_t conns_total;
 	uint64_t turned_away;         /* were announced, and never joined with the application */
 	uint64_t bytes_in, bytes_out; /* of the closed ones */
 };
 
-/* Fills in what is its own. */
-void visitors_init(struct visitors *vs);
+/* Fills in what is its own, all zero before. flow_set_close(&vs->flows) is to follow, some time
+ * behind visitors_end(). */
+void visitors_init(struct visitors *vs, uv_loop_t *loop, struct pump_pool *pool);
+
+/* Where the relay is to be dialled for those who are announced from now on. 0 or -EINVAL. */
+int visitors_aim(struct visitors *vs, const char *host, uint16_t port, enum dialect dialect);
 
 /* Announced by the relay, from NULL or where it comes from. `turn_away`: NULL, or why it is not to
- * reach the application. */
+ * reach the application, a constant. */
 void visitors_add(
 	struct visitors *vs, const struct uuid *id, const struct addr *from, const char *turn_away);
 
@@ -74,16 +69,13 @@ void visitors_lost_relay(struct visitors *vs);
 /* Ends all; `idle` follows, from within if there is nothing to wait for. */
 void visitors_end(struct visitors *vs);
 
-bool visitors_idle(const struct visitors *vs);
-
 /* Bytes from visitors and to visitors, the open ones included. */
 void visitors_bytes(const struct visitors *vs, uint64_t *ret_in, uint64_t *ret_out);
 
 /* Calls fn for each open connection. */
 void visitors_each(const struct visitors *vs, tunnel_visit_fn fn, void *owner);
 
-/* When visitors_tick() has something to do; VISITORS_NEVER. */
-uint64_t visitors_deadline(const struct visitors *vs);
-void visitors_tick(struct visitors *vs, uint64_t now_ms);
+/* A visitor's id, by the flow. */
+const struct uuid *visitors_id(const struct flow *f);
 
 #endif
