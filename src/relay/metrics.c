@@ -45,7 +45,7 @@ static void metrics_write_gauges(const struct relay *relay, const struct prometh
 	prometheus_metric(p, "visitors_pending", PROMETHEUS_GAUGE,
 		"Visitors that wait to be claimed.", relay->pending.count);
 	prometheus_metric(p, "visitors_open", PROMETHEUS_GAUGE,
-		"Visitors joined with their client.", relay->joined_count);
+		"Visitors joined with their client.", relay->streams.open_count);
 	prometheus_metric(p, "penalties", PROMETHEUS_GAUGE, "Addresses remembered for bad secrets.",
 		limits->penalties.count);
 	prometheus_metric(p, "json_known", PROMETHEUS_GAUGE, "Addresses known to speak JSON.",

@@ -103,9 +103,9 @@ static void relay_open_handles(struct relay *relay)
 	timeouts_init(&relay->challenges, relay->loop, HANDSHAKE_CHALLENGE_WAIT_MS,
 		greeting_on_challenge, relay);
 	timeouts_init(&relay->claims, relay->loop, RELAY_CLAIM_MS, session_on_claim_over, relay);
-	timeouts_init(&relay->unclaimed, relay->loop, RELAY_PENDING_MS, stream_on_unclaimed, relay);
 	timeouts_init(
 		&relay->heartbeats, relay->loop, RELAY_HEARTBEAT_MS, session_on_heartbeat, relay);
+	flow_set_init(&relay->streams, relay->loop, relay->pool, &stream_kind);
 	(void)uv_timer_init(relay->loop, &relay->grace);
 	(void)uv_check_init(relay->loop, &relay->flush);
 	(void)uv_check_start(&relay->flush, relay_on_flush);
@@ -161,8 +161,6 @@ int relay_new(uv_loop_t *loop, struct pump_pool *pool, const struct relay_config
 	list_init(&relay->greeting);
 	list_init(&relay->serving);
 	list_init(&relay->unsent);
-	list_init(&relay->waiting);
-	list_init(&relay->joined);
 	list_init(&relay->queued);
 	r = relay_build(relay);
 	if (r < 0)
@@ -246,6 +244,11 @@ static void relay_on_timeouts_closed(uv_handle_t *handle)
 	relay_on_handle_closed(q->owner);
 }
 
+static void relay_on_streams_closed(struct flow_set *streams)
+{
+	relay_on_handle_closed(container_of(streams, struct relay, streams));
+}
+
 static void relay_on_grace_closed(uv_handle_t *handle)
 {
 	relay_on_handle_closed(container_of((uv_timer_t *)handle, struct relay, grace));
@@ -259,12 +262,13 @@ static void relay_on_flush_closed(uv_handle_t *handle)
 static void relay_close_handles(struct relay *relay)
 {
 	struct timeouts *queues[] = { &relay->handshakes, &relay->challenges, &relay->claims,
-		&relay->unclaimed, &relay->heartbeats };
+		&relay->heartbeats };
 
 	if (uv_is_closing((uv_handle_t *)&relay->flush))
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(queues); i++)
 		timeouts_close(queues[i], relay_on_timeouts_closed);
+	flow_set_close(&relay->streams, relay_on_streams_closed);
 	uv_close((uv_handle_t *)&relay->grace, relay_on_grace_closed);
 	uv_close((uv_handle_t *)&relay->flush, relay_on_flush_closed);
 }
@@ -281,27 +285,21 @@ static void relay_set_drained(struct relay *relay)
 
 void relay_settle(struct relay *relay)
 {
-	if (relay->phase == RELAY_PHASE_DRAINING && !relay->pending.count && !relay->joined_count)
+	if (relay->phase == RELAY_PHASE_DRAINING && flow_set_idle(&relay->streams))
 		relay_set_drained(relay);
 	if (relay->phase == RELAY_PHASE_CLOSING && !relay->objects && !relay->listener_open)
 		relay_close_handles(relay);
 }
 
-static void relay_end_streams(struct relay *relay)
-{
-	stream_drop_all_waiting(relay);
-	stream_abort_all(relay);
-}
-
 static void relay_on_grace_over(uv_timer_t *timer)
 {
-	relay_end_streams(container_of(timer, struct relay, grace));
+	stream_end_all(container_of(timer, struct relay, grace));
 }
 
 void relay_drain(struct relay *relay, void (*drained)(void *owner), void *owner)
 {
 	if (relay->phase == RELAY_PHASE_DRAINING) {
-		relay_end_streams(relay);
+		stream_end_all(relay);
 		return;
 	}
 	if (relay->phase >= RELAY_PHASE_DRAINED)
@@ -327,7 +325,7 @@ void relay_close(struct relay *relay, void (*closed)(void *owner), void *owner)
 	relay->closed = closed;
 	relay->closed_owner = owner;
 	listener_close(&relay->listener);
-	relay_end_streams(relay);
+	stream_end_all(relay);
 	relay_end_sessions(relay, "the relay is closing");
 	relay_settle(relay);
 }

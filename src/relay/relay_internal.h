@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/list.h"
+#include "net/flow.h"
 #include "net/listener.h"
 #include "net/pump_pool.h"
 #include "net/reserve.h"
@@ -24,7 +25,6 @@
 #include "relay/relay.h"
 
 #define RELAY_HEARTBEAT_MS 400 /* "at least every 500 ms", and timers are late now and then */
-#define RELAY_PENDING_MS 10000 /* an unclaimed visitor, as stock */
 #define RELAY_CLAIM_MS 500     /* for the Options of a client that wants its port back */
 #define RELAY_USER_TIMEOUT_MS \
 	15000 /* heartbeats not acknowledged for so long: the client is gone */
@@ -90,18 +90,16 @@ struct relay {
 	struct list greeting; /* sessions that are not yet tunnels, the oldest first */
 	struct list serving;  /* sessions with an endpoint */
 	struct list unsent;   /* sessions whose chan is to be flushed at the end of this turn */
-	struct list waiting;  /* streams that wait for their Accept */
-	struct list joined;   /* streams in a pump */
 	struct list queued;   /* endpoints that are paused because of max_pending */
 	uint32_t greeting_count, serving_count;
-	uint32_t paused_count; /* endpoints that are paused, for whatever limit */
-	uint64_t joined_count;
-	uint64_t objects; /* sessions, endpoints, streams: not yet freed */
+	uint32_t paused_count;   /* endpoints that are paused, for whatever limit */
+	struct flow_set streams; /* who waits for a data connection, and who is joined with one */
+	uint64_t objects;        /* sessions, endpoints, streams: not yet freed */
 
-	struct timeouts handshakes, challenges, claims, unclaimed, heartbeats;
+	struct timeouts handshakes, challenges, claims, heartbeats;
 	uv_check_t flush; /* the end of each turn: sends and writes what the turn has gathered */
 	uv_timer_t grace;
-	unsigned handles; /* of those six and two: not yet closed */
+	unsigned handles; /* of those four and two, and of `streams`: not yet closed */
 
 	void (*drained)(void *owner);
 	void *drained_owner;

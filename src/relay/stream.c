@@ -1,96 +1,134 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The invariant: a stream is either waiting (in relay->pending and relay->waiting, with a
- * descriptor of its own and a deadline) or joined (in relay->joined, its descriptor owned by the
- * pump). It holds a reference on its endpoint. From the moment that a visitor waits, our death is a
- * reset to him.
+ * A stream is the flow of a visitor: its outer end is there from the start, and its inner one is
+ * the data connection that a client opens for it.
+ *
+ * The invariant: a stream in set-up is in relay->pending, by the id that its client was told, and
+ * counted in endpoint->waiting; an open one is counted in endpoint->joined. It holds a reference on
+ * its endpoint.
  */
 #include "relay/stream.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/lang.h"
 #include "base/fd.h"
+#include "base/lang.h"
 #include "base/log.h"
+#include "net/flow.h"
 #include "net/sockopt.h"
+#include "net/target.h"
 #include "relay/endpoint.h"
 #include "relay/relay_internal.h"
 #include "relay/session.h"
 
 #define STREAM_SPARE_FDS \
 	8 /* left for the newcomer's data connection, control connections, the log */
-#define REFUSE_TEXT_MAX 256 /* of a client's Refuse, escaped, in logs */
+#define STREAM_REFUSE_TEXT_MAX 256 /* of a client's Refuse, escaped, in logs */
 
+/* For as long as the connection: what only a waiting visitor needs is the flow's set-up. */
 struct stream {
+	struct flow flow;
 	struct endpoint *endpoint;
 	struct pending_entry entry;
-	struct timeout timeout;
-	struct list link;
-	struct pump *pump; /* NULL while it waits */
-	int fd;            /* -1 when joined */
 	struct addr from;
-	uint64_t opened_ms;
 };
 
-static void stream_tell(const struct stream *s, enum relay_event_type type,
-	const struct pump_result *result, const char *why)
+static void stream_tell(
+	const struct stream *s, enum relay_event_type type, const struct flow_result *result)
 {
 	struct relay *relay = s->endpoint->relay;
 	char id[UUID_TEXT_LEN + 1];
+	struct relay_event event = {
+		.type = type,
+		.port = s->endpoint->port,
+		.addr = &s->from,
+		.id = id,
+	};
 
 	uuid_format(&s->entry.id, id);
-	relay_tell(relay, &(struct relay_event){
-				  .type = type,
-				  .port = s->endpoint->port,
-				  .addr = &s->from,
-				  .id = id,
-				  .bytes_in = result ? result->bytes[PUMP_OUTER] : 0,
-				  .bytes_out = result ? result->bytes[PUMP_INNER] : 0,
-				  .duration_ms = uv_now(relay->loop) - s->opened_ms,
-				  .why = why,
-			  });
+	if (result) {
+		event.bytes_in = result->bytes[PUMP_OUTER];
+		event.bytes_out = result->bytes[PUMP_INNER];
+		event.duration_ms = result->duration_ms;
+		event.why = result->why;
+	}
+	relay_tell(relay, &event);
 }
 
-static void stream_free(struct stream *s)
-{
-	struct endpoint *e = s->endpoint;
+/* --- the data connection, as a target --- */
 
-	assert(s->fd < 0);
+static void stream_unwait(struct stream *s)
+{
+	pending_remove(&s->endpoint->relay->pending, &s->entry);
+	endpoint_relieve(s->endpoint);
+}
+
+static void stream_on_cancel(void *holder)
+{
+	stream_unwait(holder);
+}
+
+/* It comes by itself, with stream_join(). */
+static int stream_await(const struct target *t, struct flow *f, enum pump_side side, int *ret_fd)
+{
+	static const struct holder_ops ops = { .cancel = stream_on_cancel };
+
+	flow_hold(f, side, &ops, container_of(f, struct stream, flow));
+	return 0;
+}
+
+static const struct target stream_data_conn = { .open = stream_await };
+
+/* --- the flow --- */
+
+static const char *stream_name(const struct flow *f, char text[FLOW_NAME_MAX])
+{
+	uuid_format(&container_of(f, struct stream, flow)->entry.id, text);
+	return text;
+}
+
+static void stream_on_opened(struct flow *f)
+{
+	container_of(f, struct stream, flow)->endpoint->joined++;
+}
+
+static void stream_on_closed(struct flow *f, const struct flow_result *result)
+{
+	struct stream *s = container_of(f, struct stream, flow);
+	struct endpoint *e = s->endpoint;
+	struct relay_counts *counts = &e->relay->counts;
+
+	if (result->joined)
+		e->joined--;
+	counts->visitors_no_memory += result->end == FLOW_END_NO_MEMORY;
+	counts->visitors_unclaimed += result->end == FLOW_END_LATE;
+	counts->visitors_half_closed += result->end == FLOW_END_HALF_CLOSED;
+	counts->visitors_idle += result->end == FLOW_END_IDLE;
+	stream_tell(s, RELAY_VISITOR_CLOSED, result);
 	free(s);
 	e->relay->objects--;
 	endpoint_unref(e);
 }
 
-/* Out of the table and the queues of those who wait; the caller gives it its next place. */
-static void stream_unwait(struct stream *s)
+static void stream_on_idle(struct flow_set *set)
 {
-	pending_remove(&s->endpoint->relay->pending, &s->entry);
-	timeout_disarm(&s->timeout);
-	list_remove(&s->link);
-	endpoint_relieve(s->endpoint);
+	relay_settle(container_of(set, struct relay, streams));
 }
 
-static void stream_drop(struct stream *s, const char *why)
-{
-	struct relay *relay = s->endpoint->relay;
+const struct flow_kind stream_kind = {
+	.words = {
+		.resetter = { [PUMP_OUTER] = "the visitor", [PUMP_INNER] = "the client" },
+		.peer = { [PUMP_OUTER] = "the visitor", [PUMP_INNER] = "the client" },
+		.late = "not claimed in time",
+	},
+	.name = stream_name,
+	.opened = stream_on_opened,
+	.closed = stream_on_closed,
+	.idle = stream_on_idle,
+};
 
-	stream_unwait(s);
-	sockopt_lift_reset(s->fd);
-	s->fd = fd_close(s->fd);
-	stream_tell(s, RELAY_VISITOR_CLOSED, NULL, why);
-	stream_free(s);
-	relay_settle(relay);
-}
-
-void stream_on_unclaimed(struct timeouts *q, struct timeout *t)
-{
-	struct relay *relay = q->owner;
-
-	relay->counts.visitors_unclaimed++;
-	stream_drop(container_of(t, struct stream, timeout), "not claimed in time");
-}
+/* --- public --- */
 
 /*
  * Whether one more fits; counts the refusal. Descriptors are given out lowest number first, so that
@@ -107,11 +145,38 @@ static bool stream_fits(struct endpoint *e, int fd)
 		return false;
 	}
 	if (e->waiting + e->joined >= config->max_conns_per_tunnel ||
-		relay->pending.count + relay->joined_count >= config->max_conns) {
+		relay->pending.count + relay->streams.open_count >= config->max_conns) {
 		relay->counts.visitors_over_conns++;
 		return false;
 	}
 	return true;
+}
+
+/* NULL: out of memory, and nothing was taken. */
+static struct stream *stream_new(struct endpoint *e, int fd, const struct addr *from)
+{
+	const struct flow_wish wish = {
+		.fd = { [PUMP_OUTER] = fd },
+		.target = { [PUMP_INNER] = &stream_data_conn },
+	};
+	struct relay *relay = e->relay;
+	struct stream *s = calloc(1, sizeof(*s));
+
+	if (!s || pending_add(&relay->pending, &s->entry) < 0) {
+		free(s);
+		return NULL;
+	}
+	s->endpoint = e;
+	s->from = *from;
+	if (flow_start(&s->flow, &relay->streams, &wish) < 0) {
+		pending_remove(&relay->pending, &s->entry);
+		free(s);
+		return NULL;
+	}
+	endpoint_ref(e);
+	e->waiting++;
+	relay->objects++;
+	return s;
 }
 
 void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
@@ -123,60 +188,15 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 		(void)fd_close(fd);
 		return;
 	}
-	s = calloc(1, sizeof(*s));
-	if (!s || pending_add(&relay->pending, &s->entry) < 0) {
+	s = stream_new(e, fd, from);
+	if (!s) {
 		relay->counts.visitors_no_memory++;
-		free(s);
 		(void)fd_close(fd);
 		return;
 	}
-	s->endpoint = e;
-	s->fd = fd;
-	sockopt_set_reset(fd);
-	s->from = *from;
-	s->opened_ms = uv_now(relay->loop);
-	timeout_init(&s->timeout);
-	list_push_back(&relay->waiting, &s->link);
-	endpoint_ref(e);
-	e->waiting++;
-	relay->objects++;
 	relay->counts.visitors++;
-	timeouts_arm(&relay->unclaimed, &s->timeout);
-	stream_tell(s, RELAY_VISITOR_OPENED, NULL, NULL);
+	stream_tell(s, RELAY_VISITOR_OPENED, NULL);
 	session_announce(e->session, &s->entry.id, &s->from);
-}
-
-static const char *end_text(const struct pump_result *result)
-{
-	static const char *const texts[] = {
-		[PUMP_END_CLOSED] = "closed",
-		[PUMP_END_HALF_CLOSED] = "half closed for too long",
-		[PUMP_END_IDLE] = "idle for too long",
-		[PUMP_END_ABORTED] = "ended by the relay",
-		[PUMP_END_NO_MEMORY] = "out of memory",
-	};
-
-	if (result->end != PUMP_END_RESET)
-		return texts[result->end];
-	if (result->error == ETIMEDOUT)
-		return result->side == PUMP_OUTER ? "the visitor has vanished"
-						  : "the client has vanished";
-	return result->side == PUMP_OUTER ? "reset by the visitor" : "reset by the client";
-}
-
-static void on_pump_done(void *owner, const struct pump_result *result)
-{
-	struct stream *s = owner;
-	struct relay *relay = s->endpoint->relay;
-
-	list_remove(&s->link);
-	relay->joined_count--;
-	s->endpoint->joined--;
-	relay->counts.visitors_half_closed += result->end == PUMP_END_HALF_CLOSED;
-	relay->counts.visitors_idle += result->end == PUMP_END_IDLE;
-	stream_tell(s, RELAY_VISITOR_CLOSED, result, end_text(result));
-	stream_free(s);
-	relay_settle(relay);
 }
 
 void stream_join(
@@ -192,33 +212,15 @@ void stream_join(
 		return;
 	}
 	s = container_of(entry, struct stream, entry);
-	struct pump_job job = {
-		.fd = { [PUMP_OUTER] = s->fd, [PUMP_INNER] = fd },
-		.early = { [PUMP_INNER] = early },
-		.early_len = { [PUMP_INNER] = early_len },
-		.done = on_pump_done,
-		.owner = s,
-	};
-
-	if (pump_pool_add(relay->pool, &job, &s->pump) < 0) {
-		relay->counts.visitors_no_memory++;
-		sockopt_set_reset(fd);
-		(void)fd_close(fd);
-		stream_drop(s, "out of memory");
-		return;
-	}
 	stream_unwait(s);
-	s->fd = -1; /* the pump's */
-	list_push_back(&relay->joined, &s->link);
-	relay->joined_count++;
-	s->endpoint->joined++;
+	flow_opened(&s->flow, PUMP_INNER, fd, early, early_len);
 }
 
 void stream_refuse(struct session *session, const struct uuid *id, const char *why, size_t why_len)
 {
 	struct relay *relay = session->relay;
 	struct pending_entry *entry = pending_find(&relay->pending, id);
-	char text[REFUSE_TEXT_MAX];
+	char text[STREAM_REFUSE_TEXT_MAX];
 	struct stream *s;
 
 	if (!entry)
@@ -227,42 +229,35 @@ void stream_refuse(struct session *session, const struct uuid *id, const char *w
 	if (s->endpoint != session->endpoint)
 		return;
 	relay->counts.visitors_refused++;
-	stream_drop(s, log_escape(text, sizeof(text), why, why_len));
+	flow_close(&s->flow, log_escape(text, sizeof(text), why, why_len));
 }
 
 void stream_announce_waiting(struct endpoint *e)
 {
-	list_for_each(pos, &e->relay->waiting) {
-		struct stream *s = list_entry(pos, struct stream, link);
+	list_for_each(pos, &e->relay->streams.setup) {
+		struct stream *s = list_entry(pos, struct stream, flow.link);
 
 		if (s->endpoint == e)
 			session_announce(e->session, &s->entry.id, &s->from);
 	}
 }
 
-static void drop_waiting(struct relay *relay, const struct endpoint *only)
+void stream_drop_waiting(struct endpoint *e)
 {
-	list_for_each_safe(pos, &relay->waiting) {
-		struct stream *s = list_entry(pos, struct stream, link);
+	list_for_each_safe(pos, &e->relay->streams.setup) {
+		struct stream *s = list_entry(pos, struct stream, flow.link);
 
-		if (!only || s->endpoint == only)
-			stream_drop(s, only ? "the tunnel is closed" : "the relay is closing");
+		if (!e->waiting)
+			return;
+		if (s->endpoint == e)
+			flow_close(&s->flow, "the tunnel is closed");
 	}
 }
 
-void stream_drop_waiting(struct endpoint *e)
+void stream_end_all(struct relay *relay)
 {
-	if (e->waiting)
-		drop_waiting(e->relay, e);
-}
-
-void stream_drop_all_waiting(struct relay *relay)
-{
-	drop_waiting(relay, NULL);
-}
-
-void stream_abort_all(struct relay *relay)
-{
-	list_for_each(pos, &relay->joined)
-		pump_abort(relay->pool, list_entry(pos, struct stream, link)->pump);
+	list_for_each_safe(pos, &relay->streams.setup)
+		flow_close(list_entry(pos, struct flow, link), "the relay is closing");
+	list_for_each(pos, &relay->streams.open)
+		flow_close(list_entry(pos, struct flow, link), "ended by the relay");
 }

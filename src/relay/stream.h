@@ -11,9 +11,9 @@
 
 #include "base/uuid.h"
 #include "net/addr.h"
-#include "net/timeouts.h"
 
 struct endpoint;
+struct flow_kind;
 struct relay;
 struct session;
 
@@ -33,14 +33,13 @@ void stream_refuse(struct session *session, const struct uuid *id, const char *w
 /* Tells a session that has taken an endpoint over who waits there. */
 void stream_announce_waiting(struct endpoint *e);
 
-/* Closes who waits at `e`; at any endpoint. */
+/* Closes who waits at `e`. */
 void stream_drop_waiting(struct endpoint *e);
-void stream_drop_all_waiting(struct relay *relay);
 
-/* Ends the joined ones; their completions follow. */
-void stream_abort_all(struct relay *relay);
+/* Closes who waits, and ends the joined ones, whose completions follow. */
+void stream_end_all(struct relay *relay);
 
-/* relay->unclaimed: the 10 s are over. */
-void stream_on_unclaimed(struct timeouts *q, struct timeout *t);
+/* Of relay->streams. */
+extern const struct flow_kind stream_kind;
 
 #endif

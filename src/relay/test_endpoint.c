@@ -59,7 +59,7 @@ static void test_expired_visitors_make_room(void **state)
 	uint16_t port;
 
 	start(f, NULL);
-	f->relay->unclaimed.delay_ms = 20;
+	f->relay->streams.deadlines.delay_ms = 20;
 	client = open_tunnel(f, &port);
 	for (size_t i = 0; i < 8; i++)
 		visitors[i] = connect_port(f, port);

@@ -54,7 +54,7 @@ static void test_visitor_is_joined_and_an_id_is_good_once(void **state)
 	disconnect(&data);
 	while (!count_events(f, RELAY_VISITOR_CLOSED))
 		run(f);
-	assert_int_equal(f->relay->joined_count, 0);
+	assert_int_equal(f->relay->streams.open_count, 0);
 	disconnect(&thief);
 }
 
@@ -180,8 +180,8 @@ static void test_unclaimed_visitor_is_dropped(void **state)
 	uint16_t port;
 
 	start(f, NULL);
-	assert_int_equal(f->relay->unclaimed.delay_ms, 10000);
-	f->relay->unclaimed.delay_ms = 20;
+	assert_int_equal(f->relay->streams.deadlines.delay_ms, 10000);
+	f->relay->streams.deadlines.delay_ms = 20;
 	client = open_tunnel(f, &port);
 	visitor = connect_port(f, port);
 	await_end(f, &visitor);
@@ -397,7 +397,7 @@ static void wait_for_timeout(struct fixture *f, bool close_half)
 	if (close_half)
 		shutdown(visitor.fd, SHUT_WR);
 	await_end(f, &visitor);
-	while (f->relay->joined_count)
+	while (f->relay->streams.open_count)
 		run(f);
 	disconnect(&visitor);
 	disconnect(&data);
