@@ -29,6 +29,8 @@ static void on_state(
 	assert_true(supervisor_edge(old, new_state));
 	snprintf(
 		f->history + len, sizeof f->history - len, "%s ", supervisor_state_name(new_state));
+	if (f->told)
+		f->told(f);
 }
 
 static void on_next(void *owner, enum supervisor_next next, const char *cause)
@@ -41,6 +43,8 @@ static void on_next(void *owner, enum supervisor_next next, const char *cause)
 		name    ? name
 		: cause ? "kept"
 			: "replaced");
+	if (f->told)
+		f->told(f);
 }
 
 static void on_crashed(void *owner, const char *line)

@@ -29,6 +29,7 @@ struct fixture {
 	char history[HISTORY_MAX]; /* the states, with a blank behind each */
 	unsigned crash_lines;      /* that were told */
 	bool closed;
+	void (*told)(struct fixture *f); /* of a state, or what is to replace it; may be NULL */
 };
 
 /* Executable. */
