@@ -31,6 +31,9 @@
 #include "os/engine_command.h"
 #include "os/run_config.h"
 
+#define START_TIMEOUT_MS (2U * 60 * 1000) /* compiling a large module takes a while */
+#define DRAIN_TIMEOUT_MS 10000
+
 static const char *const state_names[] = {
 	[INSTANCE_NEW] = "new",
 	[INSTANCE_STARTING] = "starting",
@@ -59,17 +62,19 @@ bool instance_edge(enum instance_state from, enum instance_state to)
 	return edges[from][to];
 }
 
+static uint64_t instance_start_timeout_ms(const struct instance *i)
+{
+	return i->config->start_timeout_ms ? i->config->start_timeout_ms : START_TIMEOUT_MS;
+}
+
 /* 0: none. */
 static uint64_t instance_deadline_ms(const struct instance *i)
 {
-	switch (i->state) {
-	case INSTANCE_STARTING:
-		return i->config->start_timeout_ms;
-	case INSTANCE_DRAINING:
-		return i->config->drain_timeout_ms;
-	default:
-		return 0;
-	}
+	if (i->state == INSTANCE_STARTING)
+		return instance_start_timeout_ms(i);
+	if (i->state == INSTANCE_DRAINING)
+		return i->config->drain_timeout_ms ? i->config->drain_timeout_ms : DRAIN_TIMEOUT_MS;
+	return 0;
 }
 
 static void instance_set_state(struct instance *i, enum instance_state state, const char *cause)
@@ -237,7 +242,7 @@ static void instance_explain_lateness(const struct instance *i, char ret_text[IN
 	char text[OPTION_DURATION_TEXT_MAX], hint[MODULE_HINT_MAX];
 	unsigned fd = LANGUAGE_FIRST_FD + (unsigned)i->config->run->app.dirs.count;
 
-	option_format_duration(i->config->start_timeout_ms, text);
+	option_format_duration(instance_start_timeout_ms(i), text);
 	snprintf(ret_text, INSTANCE_REASON_MAX,
 		"it has not turned to its listening socket in %s: %s", text,
 		module_hint(&i->plan.info, fd, hint));

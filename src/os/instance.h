@@ -56,8 +56,8 @@ struct instance_config {
 	const struct os_run_config *run;
 	const char *guest_program; /* NULL: the `wasmrun-guest` beside this program */
 	uint64_t open_files;       /* RLIMIT_NOFILE; 0: as ours */
-	uint64_t start_timeout_ms; /* of INSTANCE_STARTING */
-	uint64_t drain_timeout_ms; /* of INSTANCE_DRAINING */
+	uint64_t start_timeout_ms; /* of INSTANCE_STARTING; 0: 2 minutes */
+	uint64_t drain_timeout_ms; /* of INSTANCE_DRAINING; 0: 10 s */
 	int listen_fd;             /* what it accepts connections from */
 	const char *listen_addr;   /* ADDR:PORT of that */
 	struct log_ring *ring;

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * A version of the application goes from the builder, as a plan, to an instance, which owns it from
+ * then on. An instance is `app` if there is none, else `next`, and takes the place of `app` when it
+ * takes connections, or when `app` has ended before that. What was replaced is old, and so is a
+ * `next` that is late; the plan of a crashed `app` comes back, to be started again.
+ */
 #include "os/lineup.h"
+
+#include <stdio.h>
 
 #include "base/owner.h"
 
@@ -15,75 +23,191 @@ static void lineup_retire(struct lineup *l, struct instance *i)
 			instance_end(list_entry(link, struct instance, link));
 }
 
+static void lineup_promote(struct lineup *l)
+{
+	l->app = take_ptr(l->next);
+	l->kind = instance_kind(l->app);
+}
+
 static void on_instance_ready(void *owner, struct instance *i)
 {
 	struct lineup *l = owner;
 
+	l->ran = true;
 	if (i == l->app) {
-		l->event(l->owner, LINEUP_READY, i);
+		l->event(l->owner, LINEUP_READY, NULL);
 		return;
 	}
 	lineup_retire(l, l->app);
-	l->app = take_ptr(l->next);
-	l->event(l->owner, LINEUP_SWITCHED, i);
+	lineup_promote(l);
+	l->event(l->owner, LINEUP_SWITCHED, NULL);
 }
 
 static void on_instance_late(void *owner, struct instance *i)
 {
 	struct lineup *l = owner;
+	char why[INSTANCE_REASON_MAX];
 
+	instance_explain_end(i, l->ran, why);
 	if (i == l->app) {
-		l->event(l->owner, LINEUP_LATE, i);
+		l->event(l->owner, LINEUP_LATE, why);
 		return;
 	}
 	lineup_retire(l, take_ptr(l->next));
-	l->event(l->owner, LINEUP_NO_NEXT, i);
+	l->event(l->owner, LINEUP_NO_NEXT, why);
+}
+
+static enum lineup_event lineup_app_ended(struct lineup *l, struct instance *i)
+{
+	l->app = NULL;
+	if (l->next && l->next->state == INSTANCE_STARTING) {
+		lineup_promote(l);
+		return LINEUP_STEPS_IN;
+	}
+	if (!l->ran || i->child.failed)
+		return LINEUP_BROKEN;
+	if (instance_was_content(i))
+		return LINEUP_CONTENT;
+	l->stage = i->stage;
+	app_plan_clear(&l->plan);
+	instance_give_plan(i, &l->plan);
+	return LINEUP_CRASHED;
 }
 
 static void on_instance_ended(void *owner, struct instance *i)
 {
 	struct lineup *l = owner;
 	enum lineup_event event = LINEUP_OLD_GONE;
+	char why[INSTANCE_REASON_MAX];
 
-	if (i == l->next) {
+	instance_explain_end(i, l->ran && i == l->app, why);
+	if (i == l->app) {
+		event = lineup_app_ended(l, i);
+	} else if (i == l->next) {
 		l->next = NULL;
 		event = LINEUP_NO_NEXT;
-	} else if (i != l->app) {
-		list_remove(&i->link);
-	} else if (l->next && l->next->state == INSTANCE_STARTING) {
-		l->app = take_ptr(l->next);
-		event = LINEUP_STEPS_IN;
-	} else {
-		l->app = NULL;
-		event = LINEUP_ENDED;
 	}
-	l->event(l->owner, event, i);
+	list_remove(&i->link);
+	l->event(l->owner, event, why);
+}
+
+/* Starts `plan`, which is empty then. */
+static void lineup_start(struct lineup *l)
+{
+	struct instance **slot = l->app ? &l->next : &l->app;
+	enum app_interface interface;
+	char text[APP_WHY_MAX];
+	int r = builder_check(&l->builder, &l->plan, &interface, text);
+
+	if (!l->app)
+		l->kind = app_interface_words[interface];
+	if (r == 0)
+		r = instance_start(&l->config, &l->plan, interface, slot, text);
+	app_plan_clear(&l->plan);
+	if (r == 0)
+		snprintf(text, sizeof text, "%s, pid %d", instance_kind(*slot),
+			(int)instance_pid(*slot));
+	l->event(l->owner, r < 0 ? LINEUP_NOT_STARTED : LINEUP_STARTING, text);
+}
+
+static void on_building(void *owner)
+{
+	struct lineup *l = owner;
+
+	l->event(l->owner, LINEUP_BUILDING, builder_kind(&l->builder));
+}
+
+static void on_built(void *owner, int r)
+{
+	struct lineup *l = owner;
+
+	if (r < 0) {
+		l->event(l->owner, LINEUP_NOT_BUILT, builder_why(&l->builder));
+		return;
+	}
+	builder_take_plan(&l->builder, &l->plan);
+	lineup_start(l);
+}
+
+static void on_looked(void *owner, int r, const struct module_info *info)
+{
+	struct lineup *l = owner;
+
+	if (r < 0) {
+		l->event(l->owner, LINEUP_NOT_STARTED, builder_why(&l->builder));
+		return;
+	}
+	l->plan.info = *info;
+	lineup_start(l);
+}
+
+static void on_changed(void *owner)
+{
+	struct lineup *l = owner;
+
+	l->event(l->owner, LINEUP_CHANGED, NULL);
 }
 
 void lineup_init(
 	struct lineup *l, const struct instance_config *config, lineup_event_fn event, void *owner)
 {
-	*l = (struct lineup){ .config = *config, .event = event, .owner = owner };
+	const struct builder_config builder_config = { .loop = config->loop,
+		.run = config->run,
+		.ring = config->ring,
+		.open_files = config->open_files };
+	const struct builder_events builder_events = { .building = on_building,
+		.done = on_built,
+		.looked = on_looked,
+		.changed = on_changed,
+		.owner = l };
+
+	l->event = event;
+	l->owner = owner;
+	list_init(&l->old);
+	l->config = *config;
 	l->config.events = (struct instance_events){ .ready = on_instance_ready,
 		.late = on_instance_late,
 		.ended = on_instance_ended,
 		.owner = l };
-	list_init(&l->old);
+	builder_init(&l->builder, &builder_config, &builder_events);
 }
 
-int lineup_start(struct lineup *l, struct app_plan *plan, enum app_interface interface,
-	struct instance **ret_instance, char ret_why[APP_WHY_MAX])
+int lineup_build(struct lineup *l)
 {
-	struct instance **slot = l->app ? &l->next : &l->app;
-	int r = instance_start(&l->config, plan, interface, slot, ret_why);
+	return builder_start(&l->builder);
+}
 
-	if (r == 0)
-		*ret_instance = *slot;
-	return r;
+bool lineup_builds(const struct lineup *l)
+{
+	return builder_runs(&l->builder);
+}
+
+const char *lineup_building(const struct lineup *l)
+{
+	return builder_builds(&l->builder) ? builder_kind(&l->builder) : NULL;
+}
+
+int lineup_begin(struct lineup *l)
+{
+	app_plan_clear(&l->plan);
+	l->kind = NULL;
+	l->ran = false;
+	return lineup_builds(l) ? 0 : lineup_build(l);
+}
+
+int lineup_start_again(struct lineup *l)
+{
+	return builder_look(&l->builder, &l->plan);
+}
+
+void lineup_forget_start(struct lineup *l)
+{
+	builder_forget_look(&l->builder);
 }
 
 void lineup_end(struct lineup *l, bool all)
 {
+	builder_end(&l->builder);
 	instance_end(l->next);
 	instance_end(l->app);
 	if (all)
@@ -93,6 +217,7 @@ void lineup_end(struct lineup *l, bool all)
 
 void lineup_kill(struct lineup *l)
 {
+	builder_kill(&l->builder);
 	instance_kill(l->next);
 	instance_kill(l->app);
 	list_for_each(link, &l->old)
@@ -101,5 +226,19 @@ void lineup_kill(struct lineup *l)
 
 bool lineup_is_empty(const struct lineup *l, bool all)
 {
-	return !l->app && !l->next && (!all || list_empty(&l->old));
+	return !l->app && !l->next && !lineup_builds(l) && (!all || list_empty(&l->old));
+}
+
+static void on_builder_closed(void *owner)
+{
+	struct lineup *l = owner;
+
+	l->closed(l->owner);
+}
+
+void lineup_close(struct lineup *l, void (*closed)(void *owner))
+{
+	l->closed = closed;
+	app_plan_clear(&l->plan);
+	builder_close(&l->builder, on_builder_closed);
 }

@@ -29,15 +29,16 @@ void restarts_init(struct restarts *r, restarts_tell_fn tell, void *owner)
 	backoff_init(&r->backoff, NULL);
 }
 
+void restarts_started(struct restarts *r, uint64_t now_ms)
+{
+	r->started_ms = now_ms;
+}
+
 void restarts_reset(struct restarts *r, uint64_t now_ms)
 {
 	restarts_end_episode(r, now_ms);
 	r->answered = r->visited = false;
-}
-
-void restarts_started(struct restarts *r, uint64_t now_ms)
-{
-	r->started_ms = now_ms;
+	restarts_started(r, now_ms);
 }
 
 void restarts_crashed(

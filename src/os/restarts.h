@@ -47,7 +47,7 @@ struct restarts {
 
 void restarts_init(struct restarts *r, restarts_tell_fn tell, void *owner);
 
-/* Another application, of which nothing is known. An episode is over. */
+/* Another application starts, of which nothing is known. An episode is over. */
 void restarts_reset(struct restarts *r, uint64_t now_ms);
 
 void restarts_started(struct restarts *r, uint64_t now_ms);

@@ -7,16 +7,16 @@
 
 #include "os/log_ring.h"
 
-void supervisor_news_state(struct supervisor_news *n, enum supervisor_state old,
-	enum supervisor_state new_state, const char *cause, bool quiet)
+void supervisor_news_state(
+	struct supervisor_news *n, enum supervisor_state new_state, const char *cause, bool quiet)
 {
 	char line[SUPERVISOR_CAUSE_MAX + 64];
-	int len = snprintf(line, sizeof line, "%s -> %s (%s)", supervisor_state_name(old),
+	int len = snprintf(line, sizeof line, "%s -> %s (%s)", supervisor_state_name(n->new_state),
 		supervisor_state_name(new_state), cause);
 
 	assert(!n->state);
 	n->state = true;
-	n->old_state = old;
+	n->old_state = n->new_state;
 	n->new_state = new_state;
 	snprintf(n->state_cause, sizeof n->state_cause, "%s", cause);
 	if (!quiet)
@@ -37,8 +37,10 @@ void supervisor_news_next(struct supervisor_news *n, enum supervisor_next next, 
 	log_ring_append(n->ring, LOG_STREAM_SUPERVISOR, line, (size_t)len);
 }
 
-void supervisor_news_crashes(struct supervisor_news *n, const char *line)
+void supervisor_news_crashes(void *news, const char *line)
 {
+	struct supervisor_news *n = news;
+
 	log_ring_append(n->ring, LOG_STREAM_SUPERVISOR, line, strlen(line));
 	n->events.crashed(n->events.owner, line);
 }

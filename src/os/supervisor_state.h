@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "os/gate.h"
+#include "os/lineup.h"
 #include "os/supervisor.h"
 
 /* Whether the table has the edge. */
@@ -16,6 +17,9 @@ bool supervisor_edge(enum supervisor_state from, enum supervisor_state to);
  */
 enum gate_state supervisor_gate_state(
 	enum supervisor_state state, uint64_t wait_ms, bool for_visitors);
+
+/* Whether the state, which is not SUPERVISOR_STOPPING, fits what there is of the application. */
+bool supervisor_fits(enum supervisor_state state, const struct lineup *lineup);
 
 /* Around and around in these, an episode of crashes goes on (os/restarts.h). */
 bool supervisor_circles(enum supervisor_state state);
