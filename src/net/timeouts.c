@@ -13,15 +13,20 @@
 
 static void timeouts_on_timer(uv_timer_t *timer);
 
+struct timeout *timeouts_first(const struct timeouts *q)
+{
+	struct list *link = list_first(&q->queue);
+
+	return link ? list_entry(link, struct timeout, link) : NULL;
+}
+
 static void timeouts_schedule(struct timeouts *q)
 {
 	uint64_t now = uv_now(q->timer.loop);
-	struct list *link = list_first(&q->queue);
-	struct timeout *first;
+	struct timeout *first = timeouts_first(q);
 
-	if (!link || uv_is_active((uv_handle_t *)&q->timer))
+	if (!first || uv_is_active((uv_handle_t *)&q->timer))
 		return;
-	first = list_entry(link, struct timeout, link);
 	(void)uv_timer_start(
 		&q->timer, timeouts_on_timer, first->at_ms > now ? first->at_ms - now : 0, 0);
 }
@@ -30,12 +35,9 @@ static void timeouts_on_timer(uv_timer_t *timer)
 {
 	struct timeouts *q = container_of(timer, struct timeouts, timer);
 	uint64_t now = uv_now(timer->loop);
+	struct timeout *first;
 
-	while (!list_empty(&q->queue)) {
-		struct timeout *first = list_entry(list_first(&q->queue), struct timeout, link);
-
-		if (first->at_ms > now)
-			break;
+	while ((first = timeouts_first(q)) && first->at_ms <= now) {
 		list_remove(&first->link);
 		q->expired(q, first);
 	}

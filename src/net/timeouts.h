@@ -36,6 +36,9 @@ void timeouts_close(struct timeouts *q, uv_close_cb closed);
 /* From now on, delay_ms; also when armed already. */
 void timeouts_arm(struct timeouts *q, struct timeout *t);
 
+/* The one that is over next; NULL: none is armed. */
+struct timeout *timeouts_first(const struct timeouts *q);
+
 void timeout_init(struct timeout *t);
 void timeout_disarm(struct timeout *t);
 

@@ -2,8 +2,8 @@
 /*
  * TCP has no messages: what a visitor speaks is decided on as many bytes as it takes, however they
  * come. He leaves by one way, unserved_let_go(): answered, silent for too long, gone, the oldest of
- * too many, or because all is closed. He is in the list until then, and freed behind his last
- * handle.
+ * too many, or because all is closed. His timeout is armed until then, and he is freed when his
+ * handle is closed.
  */
 #include "os/unserved.h"
 
@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/fd.h"
+#include "base/lang.h"
 
 #define READ_MAX 64 /* more than a method has letters */
 #define LINGER_TURN_MS 1000
@@ -30,10 +31,8 @@ static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
 
 struct unserved_visitor {
 	struct unserved *all;
-	struct list link;
+	struct timeout timeout;
 	uv_poll_t poll;
-	uv_timer_t timer;
-	unsigned handles; /* not yet closed */
 	int fd;
 	unsigned method_len; /* letters that have come so far */
 };
@@ -47,13 +46,11 @@ static void unserved_end(struct unserved *u)
 	u->closed(u->owner);
 }
 
-static void on_visitor_closed(uv_handle_t *handle)
+static void unserved_on_visitor_closed(uv_handle_t *handle)
 {
 	struct unserved_visitor *v = handle->data;
 	struct unserved *u = v->all;
 
-	if (--v->handles > 0)
-		return;
 	(void)fd_close(v->fd);
 	u->count--;
 	free(v);
@@ -62,14 +59,13 @@ static void on_visitor_closed(uv_handle_t *handle)
 
 static void unserved_let_go(struct unserved_visitor *v)
 {
-	list_remove(&v->link);
-	uv_close((uv_handle_t *)&v->poll, on_visitor_closed);
-	uv_close((uv_handle_t *)&v->timer, on_visitor_closed);
+	timeout_disarm(&v->timeout);
+	uv_close((uv_handle_t *)&v->poll, unserved_on_visitor_closed);
 }
 
-static void on_visitor_late(uv_timer_t *timer)
+static void unserved_on_late(struct timeouts *q, struct timeout *t)
 {
-	unserved_let_go(timer->data);
+	unserved_let_go(container_of(t, struct unserved_visitor, timeout));
 }
 
 enum speech { SPEAKS_HTTP, SPEAKS_ANOTHER, SPEAKS_ON };
@@ -87,14 +83,14 @@ static enum speech unserved_listen(struct unserved_visitor *v, const char *bytes
 	return v->method_len <= METHOD_MAX ? SPEAKS_ON : SPEAKS_ANOTHER;
 }
 
-static void on_linger_readable(uv_poll_t *poll, int status, int events)
+static void unserved_on_linger_readable(uv_poll_t *poll, int status, int events)
 {
 	struct unserved *u = poll->data;
 
 	lingering_run(&u->lingering);
 }
 
-static void on_linger_turn(uv_timer_t *timer)
+static void unserved_on_linger_turn(uv_timer_t *timer)
 {
 	struct unserved *u = timer->data;
 
@@ -112,13 +108,13 @@ static void unserved_answer(struct unserved_visitor *v, enum speech speech)
 	if (u->lingers) {
 		lingering_add(&u->lingering, v->fd);
 		if (!uv_is_active((uv_handle_t *)&u->linger_turn))
-			(void)uv_timer_start(
-				&u->linger_turn, on_linger_turn, LINGER_TURN_MS, LINGER_TURN_MS);
+			(void)uv_timer_start(&u->linger_turn, unserved_on_linger_turn,
+				LINGER_TURN_MS, LINGER_TURN_MS);
 	}
 	unserved_let_go(v);
 }
 
-static void on_visitor_readable(uv_poll_t *poll, int status, int events)
+static void unserved_on_visitor_readable(uv_poll_t *poll, int status, int events)
 {
 	struct unserved_visitor *v = poll->data;
 	char bytes[READ_MAX];
@@ -133,10 +129,10 @@ static void on_visitor_readable(uv_poll_t *poll, int status, int events)
 
 void unserved_init(struct unserved *u, uv_loop_t *loop)
 {
-	*u = (struct unserved){ .loop = loop, .handles = 1 };
-	list_init(&u->visitors);
+	*u = (struct unserved){ .loop = loop, .handles = 2 };
+	timeouts_init(&u->waiting, loop, UNSERVED_WORD_MS, unserved_on_late, u);
 	(void)uv_timer_init(loop, &u->linger_turn);
-	u->linger_poll.data = u->linger_turn.data = u;
+	u->waiting.timer.data = u->linger_poll.data = u->linger_turn.data = u;
 	if (lingering_init(&u->lingering) < 0 ||
 		uv_poll_init(loop, &u->linger_poll, u->lingering.epoll_fd) < 0) {
 		lingering_deinit(&u->lingering);
@@ -144,17 +140,17 @@ void unserved_init(struct unserved *u, uv_loop_t *loop)
 	}
 	u->lingers = true;
 	u->handles++;
-	(void)uv_poll_start(&u->linger_poll, UV_READABLE, on_linger_readable);
+	(void)uv_poll_start(&u->linger_poll, UV_READABLE, unserved_on_linger_readable);
 }
 
 void unserved_add(struct unserved *u, int fd)
 {
 	struct unserved_visitor *v = calloc(1, sizeof *v);
+	struct timeout *first = timeouts_first(&u->waiting);
 
 	/* Who came first has been silent for longest. */
-	if (u->count >= UNSERVED_MAX && !list_empty(&u->visitors))
-		unserved_let_go(
-			list_entry(list_first(&u->visitors), struct unserved_visitor, link));
+	if (u->count >= UNSERVED_MAX && first)
+		unserved_on_late(&u->waiting, first);
 	if (!v || uv_poll_init(u->loop, &v->poll, fd) < 0) {
 		free(v);
 		(void)fd_close(fd);
@@ -162,17 +158,14 @@ void unserved_add(struct unserved *u, int fd)
 	}
 	v->all = u;
 	v->fd = fd;
-	v->handles = 2;
-	v->poll.data = v->timer.data = v;
-	list_init(&v->link);
-	list_push_back(&u->visitors, &v->link);
+	v->poll.data = v;
+	timeout_init(&v->timeout);
+	timeouts_arm(&u->waiting, &v->timeout);
 	u->count++;
-	(void)uv_timer_init(u->loop, &v->timer);
-	(void)uv_timer_start(&v->timer, on_visitor_late, UNSERVED_WORD_MS, 0);
-	(void)uv_poll_start(&v->poll, UV_READABLE, on_visitor_readable);
+	(void)uv_poll_start(&v->poll, UV_READABLE, unserved_on_visitor_readable);
 }
 
-static void on_linger_closed(uv_handle_t *handle)
+static void unserved_on_part_closed(uv_handle_t *handle)
 {
 	struct unserved *u = handle->data;
 
@@ -182,11 +175,14 @@ static void on_linger_closed(uv_handle_t *handle)
 
 void unserved_close(struct unserved *u, void (*closed)(void *owner), void *owner)
 {
+	struct timeout *first;
+
 	u->closed = closed;
 	u->owner = owner;
-	list_for_each_safe(link, &u->visitors)
-		unserved_let_go(list_entry(link, struct unserved_visitor, link));
-	uv_close((uv_handle_t *)&u->linger_turn, on_linger_closed);
+	while ((first = timeouts_first(&u->waiting)))
+		unserved_on_late(&u->waiting, first);
+	timeouts_close(&u->waiting, unserved_on_part_closed);
+	uv_close((uv_handle_t *)&u->linger_turn, unserved_on_part_closed);
 	if (u->lingers)
-		uv_close((uv_handle_t *)&u->linger_poll, on_linger_closed);
+		uv_close((uv_handle_t *)&u->linger_poll, unserved_on_part_closed);
 }

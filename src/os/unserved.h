@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "base/list.h"
 #include "net/lingering.h"
+#include "net/timeouts.h"
 
 #define UNSERVED_MAX 64       /* who were not answered yet; the oldest makes room for another */
 #define UNSERVED_WORD_MS 5000 /* how long a visitor may take to say what he speaks */
@@ -18,13 +18,13 @@
 /* Embedded in its owner. */
 struct unserved {
 	uv_loop_t *loop;
-	struct list visitors; /* who were not answered yet, oldest first */
-	unsigned count;       /* of all that still have a handle open */
+	struct timeouts waiting; /* of who were not answered yet, oldest first */
+	unsigned count;          /* of all that still have a handle open */
 	struct lingering lingering;
 	uv_poll_t linger_poll;
 	uv_timer_t linger_turn;
-	bool lingers;                /* without memory nobody does, and only the timer is open */
-	unsigned handles;            /* of the two, not yet closed */
+	bool lingers;                /* without memory nobody does, and linger_poll is not open */
+	unsigned handles;            /* of those three, not yet closed */
 	void (*closed)(void *owner); /* NULL: it is not being closed */
 	void *owner;
 };

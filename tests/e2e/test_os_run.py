@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from harness.apps import free_port
 from harness.lab import new_host, refused
-from harness.streams import threads
+from harness.streams import connect, ended, threads
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import (
     WASMRUN, Instance, accepts, fetch, gone, need_answers_behind_junk, need_nothing_left, need_wasmrun, run_os)
@@ -197,6 +198,21 @@ def test_visitors_of_a_stopped_application(lab, instance):
     instance.ask("POST", "/api/app/start")
     instance.wait_app("running")
     assert fetch(url)[0] == 200
+
+
+def test_silent_visitors_of_a_stopped_application(lab, instance):
+    """They have 5 s for their first word, and the oldest of more than 64 makes room at once."""
+    instance.wait_app("running")
+    address = ("127.0.0.1", instance.app()["port"])
+    instance.ask("POST", "/api/app/stop")
+    instance.wait_app("stopped")
+    began = time.monotonic()
+    silent = [connect(address) for _ in range(66)]
+    assert ended(silent[0]) and ended(silent[1])
+    assert time.monotonic() - began > 4 or not select.select(silent[2:], [], [], 0)[0]
+    assert all(ended(sock) for sock in silent[2:])
+    assert time.monotonic() - began > 4
+    assert fetch(instance.app()["url"])[0] == 503
 
 
 def test_relay_that_comes_later(lab, project):
