@@ -50,9 +50,7 @@ int spawn_fds_set(struct spawn_fds *fds, const char *name, int fd);
 /* The number in the child; -1: nothing has that name. */
 int spawn_fds_number(const struct spawn_fds *fds, const char *name);
 
-/*
- * What keeps the program from the machine. Namespaces are one more layer where the kernel and its
- * administrator let us have them, and are left out where not.
+/* What keeps the program from the machine. Namespaces are left out where the kernel refuses them.
  */
 struct spawn_wall {
 	int file_rules; /* of file_rules_open(), borrowed */
