@@ -100,8 +100,7 @@ int spawn_reap(const struct spawn_child *child, int *ret_status, struct spawn_fa
 /* Closes the descriptors of a child that was reaped, and makes pid 0. */
 void spawn_close(struct spawn_child *child);
 
-/* Kills, reaps and closes: for a child whose end nobody could see. Waits as long as the kernel
- * takes for a SIGKILL. */
+/* Kills, reaps and closes a child whose end nobody could see; waits for the kernel to kill it. */
 void spawn_abandon(struct spawn_child *child);
 
 /*
