@@ -32,7 +32,6 @@ static void conns_arm(struct http_conns *set)
 static void conns_on_timer(uv_timer_t *timer)
 {
 	struct http_conns *set = container_of(timer, struct http_conns, timer);
-
 	uint64_t now_ms = clock_now_ms();
 
 	mhd_conns_sweep(&set->mhd, now_ms);

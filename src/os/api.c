@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/lang.h"
 #include "base/owner.h"
 #include "base/uuid.h"
 #include "http/http_server.h"
@@ -117,9 +118,8 @@ void api_tunnel_changed(
 		api_waiters_answer(api);
 }
 
-static void api_on_timer_closed(uv_handle_t *handle)
+static void api_on_handle_closed(struct api *api)
 {
-	struct api *api = handle->data;
 	void (*closed)(void *owner) = api->closed;
 	void *owner = api->closed_owner;
 
@@ -129,12 +129,22 @@ static void api_on_timer_closed(uv_handle_t *handle)
 	closed(owner);
 }
 
+static void api_on_tick_closed(uv_handle_t *handle)
+{
+	api_on_handle_closed(container_of((uv_timer_t *)handle, struct api, tick_timer));
+}
+
+static void api_on_waiters_closed(uv_handle_t *handle)
+{
+	api_on_handle_closed(container_of((uv_timer_t *)handle, struct api, waiters.timer));
+}
+
 static void api_on_server_closed(void *owner)
 {
 	struct api *api = owner;
 
-	uv_close((uv_handle_t *)&api->wait_timer, api_on_timer_closed);
-	uv_close((uv_handle_t *)&api->tick_timer, api_on_timer_closed);
+	timeouts_close(&api->waiters, api_on_waiters_closed);
+	uv_close((uv_handle_t *)&api->tick_timer, api_on_tick_closed);
 }
 
 void api_close(struct api *api, void (*closed)(void *owner), void *owner)

@@ -8,11 +8,11 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "base/list.h"
 #include "base/uuid.h"
 #include "http/asset.h"
 #include "http/route.h"
 #include "http/sse.h"
+#include "net/timeouts.h"
 #include "os/api.h"
 #include "os/job.h"
 #include "os/visit_log.h"
@@ -37,8 +37,7 @@ struct api {
 	size_t route_count;
 	struct http_server *server;
 
-	struct list waiters; /* struct start_waiter, oldest first: api_tunnel.c */
-	uv_timer_t wait_timer;
+	struct timeouts waiters; /* of struct start_waiter: api_tunnel.c */
 
 	struct sse_hub hub;
 	uv_timer_t tick_timer; /* runs while the hub has readers: api_events.c */

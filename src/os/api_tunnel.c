@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The three tunnel calls. A start that is not decided at once keeps its request: every waiter is
- * answered at the tunnel's next change to a state that decides, or after API_START_WAIT_MS, and all
- * wait equally long, so the list is sorted by deadline.
+ * answered at the tunnel's next change to a state that decides, or after API_START_WAIT_MS.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/lang.h"
 #include "base/owner.h"
 #include "base/secret.h"
 #include "http/http_request.h"
@@ -21,9 +20,8 @@
 #define MISTAKE_MAX (HOST_WHY_MAX + 32)
 
 struct start_waiter {
-	struct list link; /* in api->waiters */
+	struct timeout timeout; /* in api->waiters */
 	struct http_request *request;
-	uint64_t deadline_ms;
 };
 
 /* --- what the status says --- */
@@ -87,54 +85,31 @@ static void start_reply(struct api *api, struct http_request *request)
 	}
 }
 
-static void waiters_on_timer(uv_timer_t *timer);
-
-static void waiters_arm(struct api *api)
+static void waiter_answer(struct api *api, struct start_waiter *waiter)
 {
-	struct list *first = list_first(&api->waiters);
-	uint64_t now = clock_now_ms(), deadline;
-
-	if (!first) {
-		(void)uv_timer_stop(&api->wait_timer);
-		return;
-	}
-	deadline = list_entry(first, struct start_waiter, link)->deadline_ms;
-	uv_update_time(api->config.loop);
-	(void)uv_timer_start(
-		&api->wait_timer, waiters_on_timer, deadline > now ? deadline - now : 0, 0);
+	start_reply(api, waiter->request);
+	free(waiter);
 }
 
-/* Answers those whose time is up at `now_ms`. */
-static void waiters_answer(struct api *api, uint64_t now_ms)
+static void waiter_on_timeout(struct timeouts *q, struct timeout *timeout)
 {
-	list_for_each_safe(pos, &api->waiters) {
-		struct start_waiter *waiter = list_entry(pos, struct start_waiter, link);
-
-		if (waiter->deadline_ms > now_ms)
-			break;
-		list_remove(&waiter->link);
-		start_reply(api, waiter->request);
-		free(waiter);
-	}
-	waiters_arm(api);
-}
-
-static void waiters_on_timer(uv_timer_t *timer)
-{
-	waiters_answer(timer->data, clock_now_ms());
+	waiter_answer(q->owner, container_of(timeout, struct start_waiter, timeout));
 }
 
 void api_waiters_init(struct api *api)
 {
-	list_init(&api->waiters);
-	(void)uv_timer_init(api->config.loop, &api->wait_timer);
-	api->wait_timer.data = api;
+	timeouts_init(&api->waiters, api->config.loop, API_START_WAIT_MS, waiter_on_timeout, api);
 	api->handles++;
 }
 
 void api_waiters_answer(struct api *api)
 {
-	waiters_answer(api, UINT64_MAX);
+	list_for_each_safe(pos, &api->waiters.queue) {
+		struct start_waiter *waiter = list_entry(pos, struct start_waiter, timeout.link);
+
+		timeout_disarm(&waiter->timeout);
+		waiter_answer(api, waiter);
+	}
 }
 
 static void start_wait(struct api *api, struct http_request *request)
@@ -146,9 +121,8 @@ static void start_wait(struct api *api, struct http_request *request)
 		return;
 	}
 	waiter->request = request;
-	waiter->deadline_ms = clock_now_ms() + API_START_WAIT_MS;
-	list_push_back(&api->waiters, &waiter->link);
-	waiters_arm(api);
+	timeout_init(&waiter->timeout);
+	timeouts_arm(&api->waiters, &waiter->timeout);
 }
 
 /* --- its body --- */
