@@ -42,8 +42,7 @@ struct stream {
 	bool shared;     /* the listening socket that other processes have too */
 	bool announced;  /* a listener: poll_oneoff() has said that there is a connection */
 	uint64_t recv_timeout_ms, send_timeout_ms; /* of one call that blocks; 0 is none */
-
-	/* What a drain has to know. */
+	/* What a drain has to know: */
 	bool visitor;      /* a connection that was accepted here */
 	bool asked;        /* bytes were read, and none written since */
 	bool probed;       /* the last that was read, or looked for, was a single byte */
