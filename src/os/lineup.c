@@ -32,10 +32,12 @@ static void lineup_promote(struct lineup *l)
 static void on_instance_ready(void *owner, struct instance *i)
 {
 	struct lineup *l = owner;
+	char text[64];
 
 	l->ran = true;
+	snprintf(text, sizeof text, "takes connections at http://%s", l->config.listen_addr);
 	if (i == l->app) {
-		l->event(l->owner, LINEUP_READY, NULL);
+		l->event(l->owner, LINEUP_READY, text);
 		return;
 	}
 	lineup_retire(l, l->app);

@@ -22,7 +22,7 @@ enum lineup_event {
 	LINEUP_NOT_BUILT,   /* nothing was detected, or the build has failed [why] */
 	LINEUP_STARTING,    /* `next`, else `app`, was started [its kind and pid] */
 	LINEUP_NOT_STARTED, /* what was built can't be [why] */
-	LINEUP_READY,       /* `app` takes connections */
+	LINEUP_READY,       /* `app` takes connections [that, and where] */
 	LINEUP_LATE,        /* `app` has not become ready in time, and ends [why] */
 	LINEUP_STEPS_IN,    /* `app` has ended [why], and `next` is `app`, still starting */
 	LINEUP_BROKEN,      /* `app` has ended [why], and it has never been running */

@@ -12,18 +12,15 @@
  *              STOPPED, FAILED  DETECTING,  STARTING     RUNNING       RESTARTING   STOPPING
  *                               BUILDING
  *  start       begin            =           =            =             start again  then begin
- *  restart     begin            (1)         STOPPING,    build         begin        then begin
- *                                           then begin
+ *  restart     begin            (1)         STOPPING (2) build         begin        then begin
  *  stop        STOPPED          STOPPING    STOPPING     STOPPING      STOPPED      then STOPPED
- *  changed     begin (not       later       later        build         build        later
- *              after a stop)
+ *  changed     begin (3)        later       later        build         build        later
  *  building    =                BUILDING    =            =             =            -
  *  not built   =                FAILED      =            =             =            gone
  *  starting    STARTING         STARTING    =            =             STARTING     -
  *  not started FAILED           FAILED      =            =             FAILED       -
  *  ready       -                -           RUNNING      -             -            -
- *  late        -                -           STOPPING,    -             -            -
- *                                           then FAILED
+ *  late        -                -           STOPPING (4) -             -            -
  *  app ended   -                -           by the event: STARTING,    -            gone
  *                                           FAILED, STOPPED, RESTARTING
  *  switched    -                -           RUNNING      =             -            -
@@ -32,9 +29,9 @@
  *  visitor     -                -           -            -             the same     -
  *  close       everything is ended, and *s freed behind the last end
  *
- * (1) A build is stopped as an instance is; what is detected may be of before, and is built again
- * later. "stop" leads to STOPPING wherever something has to end first. "gone": once everything is,
- * the state is left to where `intent` says.
+ * (1) A build is stopped as in (2); what is detected may be of before, and is built again later.
+ * (2) Then begin. (3) Unless the last call was a stop. (4) Then FAILED. "stop" leads to STOPPING
+ * wherever something has to end first. "gone": once everything is, to where `intent` says.
  *
  * An event is a function here that ends with supervisor_leave(). Whatever is done before that only
  * notes what the owner has to be told; supervisor_leave() tells it when nothing is half done,
@@ -68,10 +65,8 @@ enum intent {
 struct supervisor {
 	enum supervisor_state state;
 	enum intent intent;
-	/*
-	 * A change or a restart has come since the last build began. It is no intent: it may come
-	 * in any state and with any intent, and waits until another build can begin.
-	 */
+	/* A change or a restart has come since the last build began. It is no intent: it may come
+	 * in any state and with any intent, and waits until another build can begin. */
 	bool stale;
 	uint64_t since_ms; /* wall clock, of the state */
 	uv_timer_t timer;  /* the state's deadline */
@@ -90,20 +85,9 @@ struct supervisor {
 
 static void on_timer(uv_timer_t *timer);
 
-/* What is to replace the application. */
-static enum supervisor_next supervisor_next(const struct supervisor *s)
-{
-	if (s->state == SUPERVISOR_DETECTING || s->state == SUPERVISOR_BUILDING ||
-		s->state == SUPERVISOR_STOPPING)
-		return SUPERVISOR_NEXT_NONE;
-	if (s->lineup.next)
-		return SUPERVISOR_NEXT_STARTING;
-	return lineup_builds(&s->lineup) ? SUPERVISOR_NEXT_BUILDING : SUPERVISOR_NEXT_NONE;
-}
-
 static void supervisor_note_next(struct supervisor *s, const char *cause)
 {
-	supervisor_news_next(&s->news, supervisor_next(s), cause);
+	supervisor_news_next(&s->news, supervisor_next(s->state, &s->lineup), cause);
 }
 
 static void supervisor_set_state(
@@ -162,14 +146,6 @@ static void supervisor_begin(struct supervisor *s)
 		supervisor_set_state(s, SUPERVISOR_BUILDING, lineup_building(&s->lineup));
 }
 
-/* For the one that is to replace what serves. */
-static void supervisor_build(struct supervisor *s)
-{
-	s->stale = false;
-	if (lineup_build(&s->lineup) < 0)
-		supervisor_keep(s, strerror(ENOMEM));
-}
-
 static void supervisor_start_again(struct supervisor *s)
 {
 	if (lineup_start_again(&s->lineup) < 0)
@@ -191,10 +167,13 @@ static void supervisor_leave(struct supervisor *s)
 {
 	supervisor_news_tell(&s->news);
 	if (s->stale && s->intent == INTENT_RUN && !s->lineup.next && !lineup_builds(&s->lineup)) {
-		if (s->state == SUPERVISOR_RUNNING || s->state == SUPERVISOR_RESTARTING)
-			supervisor_build(s);
-		else if (s->state == SUPERVISOR_STOPPED || s->state == SUPERVISOR_FAILED)
+		if (s->state == SUPERVISOR_RUNNING || s->state == SUPERVISOR_RESTARTING) {
+			s->stale = false;
+			if (lineup_build(&s->lineup) < 0)
+				supervisor_keep(s, strerror(ENOMEM));
+		} else if (s->state == SUPERVISOR_STOPPED || s->state == SUPERVISOR_FAILED) {
 			supervisor_begin(s);
+		}
 		supervisor_news_tell(&s->news);
 	}
 	supervisor_check(s);
@@ -216,13 +195,11 @@ static void supervisor_stop_all(struct supervisor *s, const char *cause)
 static void on_part_closed(void *owner)
 {
 	struct supervisor *s = owner;
-	void (*closed)(void *owner) = s->closed;
-	void *closed_owner = s->closed_owner;
 
 	if (--s->parts > 0)
 		return;
+	s->closed(s->closed_owner);
 	free(s);
-	closed(closed_owner);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -276,12 +253,9 @@ static void supervisor_take_start(struct supervisor *s, enum lineup_event event,
 
 static void supervisor_take_run(struct supervisor *s, enum lineup_event event, const char *text)
 {
-	char cause[64];
-
 	switch (event) {
 	case LINEUP_READY:
-		snprintf(cause, sizeof cause, "takes connections at %s", s->url);
-		supervisor_set_state(s, SUPERVISOR_RUNNING, cause);
+		supervisor_set_state(s, SUPERVISOR_RUNNING, text);
 		break;
 	case LINEUP_SWITCHED:
 		restarts_reset(&s->restarts, clock_now_ms());
@@ -359,13 +333,6 @@ static void on_visitor(void *owner)
 int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, struct log_ring *ring,
 	const struct supervisor_events *events, struct supervisor **ret_supervisor)
 {
-	struct instance_config instance_config = { .loop = loop,
-		.run = config->run,
-		.ring = ring,
-		.open_files = config->open_files,
-		.guest_program = config->guest_program,
-		.start_timeout_ms = config->start_timeout_ms,
-		.drain_timeout_ms = config->drain_timeout_ms };
 	struct supervisor *s = calloc(1, sizeof *s);
 	int r;
 
@@ -384,9 +351,17 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 	s->news.ring = ring;
 	s->news.events = *events;
 	restarts_init(&s->restarts, supervisor_news_crashes, &s->news);
-	instance_config.listen_fd = s->gate.fd;
-	instance_config.listen_addr = s->url + strlen("http://");
-	lineup_init(&s->lineup, &instance_config, on_lineup, s);
+	lineup_init(&s->lineup,
+		&(struct instance_config){ .loop = loop,
+			.run = config->run,
+			.ring = ring,
+			.open_files = config->open_files,
+			.guest_program = config->guest_program,
+			.start_timeout_ms = config->start_timeout_ms,
+			.drain_timeout_ms = config->drain_timeout_ms,
+			.listen_fd = s->gate.fd,
+			.listen_addr = s->url + strlen("http://") },
+		on_lineup, s);
 	*ret_supervisor = s;
 	return 0;
 }
@@ -441,7 +416,7 @@ void supervisor_status(const struct supervisor *s, struct supervisor_status *ret
 		proc_usage_read(pid, &usage);
 	*ret_status = (struct supervisor_status){
 		.state = s->state == SUPERVISOR_DETECTING ? SUPERVISOR_BUILDING : s->state,
-		.next = supervisor_next(s),
+		.next = supervisor_next(s->state, &s->lineup),
 		.starts_again = s->state == SUPERVISOR_STOPPING && s->intent == INTENT_RUN,
 		.kind = s->lineup.kind,
 		.pid = pid,

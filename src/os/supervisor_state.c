@@ -103,6 +103,16 @@ enum gate_state supervisor_gate_state(
 	}
 }
 
+enum supervisor_next supervisor_next(enum supervisor_state state, const struct lineup *lineup)
+{
+	if (state == SUPERVISOR_DETECTING || state == SUPERVISOR_BUILDING ||
+		state == SUPERVISOR_STOPPING)
+		return SUPERVISOR_NEXT_NONE;
+	if (lineup->next)
+		return SUPERVISOR_NEXT_STARTING;
+	return lineup_builds(lineup) ? SUPERVISOR_NEXT_BUILDING : SUPERVISOR_NEXT_NONE;
+}
+
 bool supervisor_fits(enum supervisor_state state, const struct lineup *lineup)
 {
 	const struct instance *app = lineup->app, *next = lineup->next;

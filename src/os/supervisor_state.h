@@ -18,6 +18,9 @@ bool supervisor_edge(enum supervisor_state from, enum supervisor_state to);
 enum gate_state supervisor_gate_state(
 	enum supervisor_state state, uint64_t wait_ms, bool for_visitors);
 
+/* What is to replace the application in that state. */
+enum supervisor_next supervisor_next(enum supervisor_state state, const struct lineup *lineup);
+
 /* Whether the state, which is not SUPERVISOR_STOPPING, fits what there is of the application. */
 bool supervisor_fits(enum supervisor_state state, const struct lineup *lineup);
 
