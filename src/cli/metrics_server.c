@@ -158,9 +158,7 @@ static void metrics_on_listener_closed(struct listener *l)
 
 static void metrics_on_timeouts_closed(uv_handle_t *handle)
 {
-	struct timeouts *q = container_of((uv_timer_t *)handle, struct timeouts, timer);
-
-	metrics_server_let_go(q->owner);
+	metrics_server_let_go(handle->data);
 }
 
 int metrics_server_open(struct metrics_server *s, uv_loop_t *loop, const struct addr *addr)

@@ -49,6 +49,7 @@ void timeouts_init(struct timeouts *q, uv_loop_t *loop, uint64_t delay_ms,
 	void (*expired)(struct timeouts *q, struct timeout *t), void *owner)
 {
 	(void)uv_timer_init(loop, &q->timer);
+	q->timer.data = owner;
 	list_init(&q->queue);
 	q->delay_ms = delay_ms;
 	q->expired = expired;

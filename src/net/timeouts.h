@@ -30,7 +30,7 @@ struct timeouts {
 void timeouts_init(struct timeouts *q, uv_loop_t *loop, uint64_t delay_ms,
 	void (*expired)(struct timeouts *q, struct timeout *t), void *owner);
 
-/* The queue must be empty; `closed` is of the timer's handle. */
+/* The queue must be empty; `closed` is of the timer's handle, whose `data` is the owner. */
 void timeouts_close(struct timeouts *q, uv_close_cb closed);
 
 /* From now on, delay_ms; also when armed already. */

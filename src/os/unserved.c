@@ -132,7 +132,7 @@ void unserved_init(struct unserved *u, uv_loop_t *loop)
 	*u = (struct unserved){ .loop = loop, .handles = 2 };
 	timeouts_init(&u->waiting, loop, UNSERVED_WORD_MS, unserved_on_late, u);
 	(void)uv_timer_init(loop, &u->linger_turn);
-	u->waiting.timer.data = u->linger_poll.data = u->linger_turn.data = u;
+	u->linger_poll.data = u->linger_turn.data = u;
 	if (lingering_init(&u->lingering) < 0 ||
 		uv_poll_init(loop, &u->linger_poll, u->lingering.epoll_fd) < 0) {
 		lingering_deinit(&u->lingering);

@@ -110,6 +110,7 @@ static void relay_open_handles(struct relay *relay)
 	(void)uv_check_init(relay->loop, &relay->flush);
 	(void)uv_check_start(&relay->flush, relay_on_flush);
 	uv_unref((uv_handle_t *)&relay->flush);
+	relay->grace.data = relay->flush.data = relay;
 	relay->handles = 7;
 }
 
@@ -226,7 +227,7 @@ static void relay_end_sessions(struct relay *relay, const char *why)
 		session_end(list_entry(list_first(&relay->serving), struct session, link), why);
 }
 
-static void relay_on_handle_closed(struct relay *relay)
+static void relay_let_go(struct relay *relay)
 {
 	void (*closed)(void *owner) = relay->closed;
 	void *owner = relay->closed_owner;
@@ -237,26 +238,14 @@ static void relay_on_handle_closed(struct relay *relay)
 	closed(owner);
 }
 
-static void relay_on_timeouts_closed(uv_handle_t *handle)
+static void relay_on_handle_closed(uv_handle_t *handle)
 {
-	struct timeouts *q = container_of((uv_timer_t *)handle, struct timeouts, timer);
-
-	relay_on_handle_closed(q->owner);
+	relay_let_go(handle->data);
 }
 
 static void relay_on_streams_closed(struct flow_set *streams)
 {
-	relay_on_handle_closed(container_of(streams, struct relay, streams));
-}
-
-static void relay_on_grace_closed(uv_handle_t *handle)
-{
-	relay_on_handle_closed(container_of((uv_timer_t *)handle, struct relay, grace));
-}
-
-static void relay_on_flush_closed(uv_handle_t *handle)
-{
-	relay_on_handle_closed(container_of((uv_check_t *)handle, struct relay, flush));
+	relay_let_go(container_of(streams, struct relay, streams));
 }
 
 static void relay_close_handles(struct relay *relay)
@@ -267,10 +256,10 @@ static void relay_close_handles(struct relay *relay)
 	if (uv_is_closing((uv_handle_t *)&relay->flush))
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(queues); i++)
-		timeouts_close(queues[i], relay_on_timeouts_closed);
+		timeouts_close(queues[i], relay_on_handle_closed);
 	flow_set_close(&relay->streams, relay_on_streams_closed);
-	uv_close((uv_handle_t *)&relay->grace, relay_on_grace_closed);
-	uv_close((uv_handle_t *)&relay->flush, relay_on_flush_closed);
+	uv_close((uv_handle_t *)&relay->grace, relay_on_handle_closed);
+	uv_close((uv_handle_t *)&relay->flush, relay_on_handle_closed);
 }
 
 static void relay_set_drained(struct relay *relay)
