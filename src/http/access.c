@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rules of access.h. The invariant: an Origin, where there is one, is always that of the page
- * that this server has sent, with or without a token: over https only with one, for on loopback
- * that would be another server's page.
+ * The invariant: where a request has an Origin, it is that of the page of this server; a token
+ * makes no exception. The page may have come over https only where there is a token: a front with
+ * TLS is before it then. On loopback nothing of ours speaks TLS, and a page at https://localhost is
+ * another server's.
  */
 #include "http/access.h"
 

@@ -29,7 +29,7 @@ struct http_conn {
 	struct http_conns *set;
 	struct addr addr;
 	bool in_body;                 /* of the request that is coming */
-	unsigned turns;               /* at once, since its body was last heard of */
+	unsigned turns;               /* runs without an event, since something of it came */
 	enum http_target_fault fault; /* of the request that came last */
 };
 

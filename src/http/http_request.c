@@ -67,8 +67,8 @@ static void request_reply_type(struct http_request *request, unsigned status, co
 	http_request_reply(request, status, response);
 }
 
-/* Takes `data` over, of malloc(3). What was asked for may quote a secret, or be the file with it.
- */
+/* Takes `data` over, which is from malloc(3), and wipes it once it is sent: a reply may quote a
+ * secret, or be a file that holds one. */
 static void request_reply_data(
 	struct http_request *request, unsigned status, const char *type, void *data, size_t len)
 {

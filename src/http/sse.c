@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The queues and their readers. The invariant: a reader's connection is suspended exactly while its
- * queue is empty and its stream not ended, so that an idle one costs nothing. A suspended
- * connection doesn't notice that its client is gone; the next event does, and so does sse_beat().
+ * The invariant: a reader's connection is suspended exactly while its queue is empty and its stream
+ * hasn't ended, so that an idle reader costs nothing. libmicrohttpd doesn't look at a suspended
+ * connection. That its client is gone is found out when the next event, or sse_beat(), is written.
+ *
+ * libmicrohttpd asks for bytes by sse_on_read(), which suspends when there are none; an event
+ * resumes (sse_reader_wake()). The response owns its reader: sse_on_free() comes when the client is
+ * gone, when the stream has ended, or when the server stops.
  */
 #include "http/sse.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Server-sent events (HTML standard, section 9.2): replies that don't end. A reader that is slower
- * than the events has a bounded queue; what doesn't fit is counted, and told as one event `lost`
- * when the reader has caught up.
+ * than the events has a bounded queue. Once an event doesn't fit, it and all that follow are
+ * counted until the reader has caught up, and are told as one event `lost`.
  */
 #ifndef HTTP_SSE_H
 #define HTTP_SSE_H
@@ -49,7 +49,8 @@ struct sse_reader *sse_accept(struct sse_hub *hub, struct http_request *request)
 void sse_send(struct sse_reader *reader, const char *event, const char *data);
 void sse_publish(struct sse_hub *hub, const char *event, const char *data);
 
-/* A comment to all: what finds out that a client is gone. */
+/* Writes a comment to all who have had nothing else: the connection of a client that is gone fails
+ * by that, and its reader goes. */
 void sse_beat(struct sse_hub *hub);
 
 /* Ends all streams, behind what is in their queues. */

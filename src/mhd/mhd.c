@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a head says is RFC 9112, 6.3, without its indulgences. */
+/*
+ * How the end of a body is told is in RFC 9112, 6.3. Where that lets a server be lenient, this
+ * isn't: a length that is given twice is refused even if both are the same.
+ */
 #include "mhd/mhd.h"
 
 #include <stdio.h>

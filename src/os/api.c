@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Joins the routes with what they show. Closing goes from the outside in: readers and waiters are
- * answered, then the server goes, then the timers.
+ * Joins the routes with what they show. The supervisor, the exposure and the log are not ours:
+ * their owner passes their events on (api_app_changed() and so on), and each becomes an event for
+ * those who read /api/events. A change of the tunnel may also answer the starts that wait for it.
+ *
+ * Closing goes from the outside in. The starts that wait are answered and the streams of events are
+ * ended; the server closes when no request is kept any more; then the two timers are closed, and
+ * the callback of the last one frees everything.
  */
 #include "os/api.h"
 
@@ -25,8 +30,8 @@ static bool api_is_at_localhost(const struct addr *addr)
 	return addr_is_loopback(addr);
 }
 
-/* Elsewhere the address holds a secret: 122 random bits. It stands in the fragment, which browsers
- * never send. */
+/* At another address the page's URL holds a secret of 122 random bits. It stands in the fragment,
+ * which browsers never send. */
 static int api_make_token(struct api *api)
 {
 	struct uuid uuid;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What machines look at: figures, and a word for those that only ask. */
+/* What machines ask for: figures for Prometheus, and whether we live. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
