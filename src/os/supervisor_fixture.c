@@ -145,6 +145,7 @@ void await_history(struct fixture *f, const char *history)
 			fail_msg("'%s' instead of '%s'", f->history, history);
 		uv_run(&f->loop, UV_RUN_ONCE);
 	}
+	f->history[0] = '\0';
 	uv_timer_stop(&f->deadline);
 }
 

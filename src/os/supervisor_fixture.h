@@ -26,7 +26,8 @@ struct fixture {
 	struct os_run_config run;
 	struct log_ring *ring;
 	struct supervisor *supervisor;
-	char history[HISTORY_MAX]; /* the states, with a blank behind each */
+	char history[HISTORY_MAX]; /* since the last await_history(), with a blank behind each word
+				    */
 	unsigned crash_lines;      /* that were told */
 	bool closed;
 	void (*told)(struct fixture *f); /* of a state, or what is to replace it; may be NULL */
@@ -45,8 +46,9 @@ void fixture_close(struct fixture *f);
 /* The second close gives the application no more time. */
 void close_twice(struct fixture *f);
 
-/* Runs the loop until the states were exactly these: the words of the state and, of what is to
- * replace the application, "next-building", "next-starting", then "replaced" or "kept". */
+/* Runs the loop until what has happened since the last one is exactly this: the words of the state
+ * and, of what is to replace the application, "next-building", "next-starting", then "replaced" or
+ * "kept". */
 void await_history(struct fixture *f, const char *history);
 
 /* Runs the loop until it is in this state. */
