@@ -18,7 +18,6 @@
 #include "cli/terminal.h"
 #include "cli/usage.h"
 #include "cli/wasmrun_commands.h"
-#include "conf/option_help.h"
 #include "net/host.h"
 #include "net/pump_pool.h"
 #include "os/api.h"
@@ -232,14 +231,7 @@ int cmd_os(const struct program *program, int argc, char **argv)
 	struct option_set set;
 	int code = os_run_config_read(&os.config, &set, argc, argv);
 
-	if (code == 0) {
-		code = os_serve(&os, &set);
-	} else if (code == OPTION_WANTS_HELP) {
-		option_write_help(&os_run_table, stdout);
-		code = EXIT_CODE_OK;
-	} else {
-		code = usage_error(&set);
-	}
+	code = code == 0 ? os_serve(&os, &set) : usage_answer(&set, code);
 	os_run_deinit(&os.run);
 	os_run_config_deinit(&os.config);
 	return code;

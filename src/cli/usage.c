@@ -14,18 +14,20 @@ int usage_error(const struct option_set *set)
 	return EXIT_CODE_USAGE;
 }
 
+int usage_answer(const struct option_set *set, int condition)
+{
+	if (condition != OPTION_WANTS_HELP)
+		return usage_error(set);
+	option_write_help(set->table, stdout);
+	return EXIT_CODE_OK;
+}
+
 bool usage_parse(struct option_set *set, const struct option_table *table, void *values, int argc,
 	char **argv, int *ret_code)
 {
 	int r = option_set_parse(set, table, values, argc, argv);
 
-	if (r == 0)
-		return true;
-	if (r == OPTION_WANTS_HELP) {
-		option_write_help(table, stdout);
-		*ret_code = EXIT_CODE_OK;
-	} else {
-		*ret_code = usage_error(set);
-	}
-	return false;
+	if (r != 0)
+		*ret_code = usage_answer(set, r);
+	return r == 0;
 }

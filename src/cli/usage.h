@@ -19,4 +19,8 @@ bool usage_parse(struct option_set *set, const struct option_table *table, void 
 /* Says set->error and returns EXIT_CODE_USAGE. */
 int usage_error(const struct option_set *set);
 
+/* The same, or prints the help and returns EXIT_CODE_OK, by the enum option_condition of a parse.
+ */
+int usage_answer(const struct option_set *set, int condition);
+
 #endif

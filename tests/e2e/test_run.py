@@ -84,6 +84,10 @@ def test_environment(run, ends):
     options = ["--env", "FRUIT=a", "--env=FRUIT=b=c"]
     assert end(run, *options, ends, "environment", "x", env={"LISTEN_FDS": "9"})[1] == "ends.wasm b=c (null) x"
     assert end(run, ends, "environment", "x", env={"FRUIT": "ours"})[1] == "ends.wasm (null) (null) x"
+    many = [f"--env=N{number}=" for number in range(4095)]
+    assert end(run, *many, "--env=FRUIT=last", ends, "environment", "x")[1] == "ends.wasm last (null) x"
+    code, _, errors = end(run, *many, "--env=FRUIT=last", "--env=N=", ends)
+    assert code == 2 and "invalid value 'N=' for '--env <NAME=VALUE>': there are more than 4096 of them" in errors
 
 
 def test_dirs(run, ends, tmp_path):
