@@ -14,66 +14,32 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "guest/call.h"
-#include "guest/streams.h"
+#include "guest/test_call_fixture.h"
 #include "guest/wasi.h"
-
-#define SIZE 4096
-#define LISTENER 3
 
 /* Places in the guest's memory. */
 enum { VEC = 0, RET = 512, FLAGS = 520, DATA = 1024, IN = 2048, OUT = 3072 };
 
-static uint8_t memory[SIZE];
-static struct streams streams;
-static struct call call;
-
 static int setup(void **state)
 {
-	struct sockaddr_in any = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-	if (bind(listener, (struct sockaddr *)&any, sizeof(any)) < 0 || listen(listener, 8) < 0)
-		return -1;
-	streams_init(&streams);
-	streams_set_listener(&streams, listener, LISTENER);
-	call = (struct call){ .streams = &streams, .mem = { .data = memory, .size = SIZE } };
+	call_fixture_open();
+	call_fixture_listen();
 	return drain_open();
 }
 
 static int teardown(void **state)
 {
-	streams_deinit(&streams);
+	call_fixture_close();
 	drain_close();
 	return 0;
-}
-
-#define CALL(fn, ...) call_with(fn, (const uint32_t[CALL_ARGS_MAX]){ __VA_ARGS__ })
-
-static int call_with(call_fn fn, const uint32_t *args)
-{
-	memcpy(call.arg, args, sizeof(call.arg));
-	return fn(&call);
-}
-
-static int connect_visitor(void)
-{
-	struct sockaddr_in addr;
-	socklen_t len = sizeof(addr);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(getsockname(streams.listener.fd, (struct sockaddr *)&addr, &len), 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&addr, len), 0);
-	return fd;
 }
 
 /* A visitor whose connection the guest has accepted, as the number that is returned. */
 static uint32_t visit(int *ret_visitor)
 {
-	*ret_visitor = connect_visitor();
-	assert_int_equal(CALL(call_sock_accept, LISTENER, WASI_FDFLAG_NONBLOCK, RET), 0);
-	return guest_load_u32(memory + RET);
+	*ret_visitor = call_fixture_connect();
+	assert_int_equal(CALL(call_sock_accept, FIXTURE_LISTENER, WASI_FDFLAG_NONBLOCK, RET), 0);
+	return guest_load_u32(f.memory + RET);
 }
 
 /* What the guest's read gives: the number of bytes, or the error. */
@@ -81,23 +47,21 @@ static int guest_read(uint32_t fd, uint32_t len)
 {
 	int r;
 
-	guest_store_u32(memory + VEC, DATA);
-	guest_store_u32(memory + VEC + 4, len);
+	call_fixture_put_vector(VEC, DATA, len);
 	r = CALL(call_fd_read, fd, VEC, 1, RET);
-	return r == 0 ? (int)guest_load_u32(memory + RET) : r;
+	return r == 0 ? (int)guest_load_u32(f.memory + RET) : r;
 }
 
 static void guest_write(uint32_t fd)
 {
-	guest_store_u32(memory + VEC, DATA);
-	guest_store_u32(memory + VEC + 4, 1);
+	call_fixture_put_vector(VEC, DATA, 1);
 	assert_int_equal(CALL(call_fd_write, fd, VEC, 1, RET), 0);
 }
 
 /* Polls for a descriptor's bytes, at most for ms: whether they came. */
 static int guest_poll(uint32_t fd, uint64_t ms)
 {
-	uint8_t *at = memory + IN;
+	uint8_t *at = f.memory + IN;
 	int r;
 
 	memset(at, 0, 2 * WASI_SUBSCRIPTION_SIZE);
@@ -108,16 +72,16 @@ static int guest_poll(uint32_t fd, uint64_t ms)
 	guest_store_u32(at + WASI_SUBSCRIPTION_CLOCK, WASI_CLOCK_MONOTONIC);
 	guest_store_u64(at + WASI_SUBSCRIPTION_CLOCK_TIMEOUT, ms * 1000000);
 	r = CALL(call_poll_oneoff, IN, OUT, 2, RET);
-	return r == 0 ? (int)guest_load_u64(memory + OUT + WASI_EVENT_USERDATA) : r;
+	return r == 0 ? (int)guest_load_u64(f.memory + OUT + WASI_EVENT_USERDATA) : r;
 }
 
 /* As if the connection had been silent since long. */
 static void make_idle(uint32_t fd)
 {
-	struct stream *s = streams_find(&streams, fd);
+	struct stream *s = streams_find(&f.streams, fd);
 
-	assert_true(drain_check(&streams));
-	streams.drain_ms -= DRAIN_IDLE_MS;
+	assert_true(drain_check(&f.streams));
+	f.streams.drain_ms -= DRAIN_IDLE_MS;
 	if (s->moved_ms > DRAIN_IDLE_MS)
 		s->moved_ms -= DRAIN_IDLE_MS;
 }
@@ -132,14 +96,14 @@ static void assert_ended(int visitor)
 
 static void test_without_visitors_it_is_over(void **state)
 {
-	int visitor = connect_visitor();
+	int visitor = call_fixture_connect();
 
 	raise(SIGUSR1);
 	raise(SIGUSR1);
-	assert_int_equal(guest_poll(LISTENER, 60000), CALL_DRAINED);
-	assert_int_equal(CALL(call_sock_accept, LISTENER, 0, RET), CALL_DRAINED);
+	assert_int_equal(guest_poll(FIXTURE_LISTENER, 60000), CALL_DRAINED);
+	assert_int_equal(CALL(call_sock_accept, FIXTURE_LISTENER, 0, RET), CALL_DRAINED);
 	/* The connection waits for who comes next. */
-	assert_int_equal(accept(streams.listener.fd, NULL, NULL) >= 0, 1);
+	assert_int_equal(accept(f.streams.listener.fd, NULL, NULL) >= 0, 1);
 	close(visitor);
 }
 
@@ -149,10 +113,10 @@ static void test_nobody_is_accepted(void **state)
 	uint32_t fd = visit(&visitor);
 
 	raise(SIGUSR1);
-	late = connect_visitor();
-	assert_int_equal(CALL(call_fd_fdstat_set_flags, LISTENER, WASI_FDFLAG_NONBLOCK), 0);
-	assert_int_equal(CALL(call_sock_accept, LISTENER, 0, RET), -EAGAIN);
-	assert_int_equal(guest_poll(LISTENER, 20), 0);
+	late = call_fixture_connect();
+	assert_int_equal(CALL(call_fd_fdstat_set_flags, FIXTURE_LISTENER, WASI_FDFLAG_NONBLOCK), 0);
+	assert_int_equal(CALL(call_sock_accept, FIXTURE_LISTENER, 0, RET), -EAGAIN);
+	assert_int_equal(guest_poll(FIXTURE_LISTENER, 20), 0);
 	assert_int_equal(write(visitor, "x", 1), 1);
 	assert_int_equal(guest_poll(fd, 60000), 1);
 	assert_int_equal(guest_read(fd, 8), 1);
@@ -174,7 +138,7 @@ static void test_the_signal_wakes(void **state)
 	pthread_t thread;
 
 	assert_int_equal(pthread_create(&thread, NULL, ask_later, NULL), 0);
-	assert_int_equal(CALL(call_sock_accept, LISTENER, 0, RET), CALL_DRAINED);
+	assert_int_equal(CALL(call_sock_accept, FIXTURE_LISTENER, 0, RET), CALL_DRAINED);
 	pthread_join(thread, NULL);
 }
 
@@ -189,7 +153,7 @@ static void test_idle_connections_are_told_the_end(void **state)
 	assert_int_equal(guest_poll(fd, 60000), 1);
 	assert_true(clock_now_ms() - start >= DRAIN_IDLE_MS);
 	assert_int_equal(guest_read(fd, 8), 0);
-	assert_int_equal(recv(visitor, memory, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(recv(visitor, f.memory, 1, MSG_DONTWAIT), -1);
 	assert_int_equal(CALL(call_fd_close, fd), CALL_DRAINED);
 	assert_int_equal(CALL(call_fd_close, fd), -EBADF);
 	assert_ended(visitor);
@@ -237,12 +201,12 @@ static void test_a_request_of_that_instant_comes_back(void **state)
 	assert_int_equal(write(visitor, "abc", 3), 3);
 	assert_int_equal(CALL(call_fd_close, fd), 0);
 	assert_int_equal(guest_read(fd, 8), -EBADF);
-	assert_int_equal(guest_poll(LISTENER, 60000), 1);
-	assert_int_equal(CALL(call_sock_accept, LISTENER, 0, RET), 0);
-	again = guest_load_u32(memory + RET);
-	assert_int_equal(guest_poll(LISTENER, 20), 0);
+	assert_int_equal(guest_poll(FIXTURE_LISTENER, 60000), 1);
+	assert_int_equal(CALL(call_sock_accept, FIXTURE_LISTENER, 0, RET), 0);
+	again = guest_load_u32(f.memory + RET);
+	assert_int_equal(guest_poll(FIXTURE_LISTENER, 20), 0);
 	assert_int_equal(guest_read(again, 8), 3);
-	assert_memory_equal(memory + DATA, "abc", 3);
+	assert_memory_equal(f.memory + DATA, "abc", 3);
 	guest_write(again);
 	assert_int_equal(CALL(call_fd_close, again), CALL_DRAINED);
 	close(visitor);
@@ -272,7 +236,7 @@ static void test_the_end_waits_for_visitors(void **state)
 	assert_int_equal(guest_read(fd, 8), 0);
 	assert_int_equal(CALL(call_fd_close, fd), CALL_DRAINED);
 	assert_int_equal(pthread_create(&thread, NULL, leave, &visitor), 0);
-	drain_end(&streams);
+	drain_end(&f.streams);
 	pthread_join(thread, NULL);
 }
 

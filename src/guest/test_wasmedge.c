@@ -12,45 +12,27 @@
 #include <unistd.h>
 
 #include "base/lang.h"
-#include "guest/streams.h"
+#include "guest/test_call_fixture.h"
 #include "guest/wasi.h"
 
-#define SIZE 4096
-
 /* Places in the guest's memory. */
-enum { ADDRESS = 0, VEC = 16, RET = 64, BYTES = 128, DATA = 512, NOWHERE = SIZE - 1 };
-
-static uint8_t memory[SIZE];
-static const struct guest_mem mem = { .data = memory, .size = SIZE };
-static struct streams streams;
-static struct call call;
+enum { ADDRESS = 0, VEC = 16, RET = 64, BYTES = 128, DATA = 512 };
 
 static int setup(void **state)
 {
-	memset(memory, 0, sizeof(memory));
-	streams_init(&streams);
-	call = (struct call){ .streams = &streams, .mem = mem };
+	call_fixture_open();
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	streams_deinit(&streams);
+	call_fixture_close();
 	return 0;
-}
-
-#define CALL(fn, ...) call_with(fn, (const uint32_t[CALL_ARGS_MAX]){ __VA_ARGS__ })
-
-static int call_with(call_fn fn, const uint32_t *args)
-{
-	memcpy(call.arg, args, sizeof(call.arg));
-	return fn(&call);
 }
 
 static void put_address(uint32_t at, uint32_t len)
 {
-	guest_store_u32(memory + ADDRESS, at);
-	guest_store_u32(memory + ADDRESS + 4, len);
+	call_fixture_put_vector(ADDRESS, at, len);
 }
 
 /* 127.0.0.1, in the form of the given length. */
@@ -58,14 +40,14 @@ static void put_loopback(uint32_t len)
 {
 	static const uint8_t storage[] = { WASMEDGE_INET4, 0, 127, 0, 0, 1 };
 
-	memcpy(memory + BYTES, len == 4 ? storage + 2 : storage, len == 4 ? 4 : sizeof(storage));
+	memcpy(f.memory + BYTES, len == 4 ? storage + 2 : storage, len == 4 ? 4 : sizeof(storage));
 	put_address(BYTES, len);
 }
 
 static uint32_t open_socket(uint32_t type)
 {
 	assert_int_equal(CALL(wasmedge_sock_open, WASMEDGE_INET4, type, RET), 0);
-	return guest_load_u32(memory + RET);
+	return guest_load_u32(f.memory + RET);
 }
 
 static void test_addresses_in(void **state)
@@ -77,19 +59,19 @@ static void test_addresses_in(void **state)
 
 	for (uint32_t size = 4; size <= WASMEDGE_STORAGE_SIZE; size += 124) {
 		put_loopback(size);
-		assert_int_equal(wasmedge_addr_load(&mem, ADDRESS, 80, &addr, &len), 0);
+		assert_int_equal(wasmedge_addr_load(&f.call.mem, ADDRESS, 80, &addr, &len), 0);
 		assert_int_equal(len, sizeof(*in4));
 		assert_int_equal(in4->sin_port, htons(80));
 		assert_int_equal(in4->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
 	}
-	memory[BYTES] = WASMEDGE_INET6;
-	assert_int_equal(wasmedge_addr_load(&mem, ADDRESS, UINT16_MAX, &addr, &len), 0);
+	f.memory[BYTES] = WASMEDGE_INET6;
+	assert_int_equal(wasmedge_addr_load(&f.call.mem, ADDRESS, UINT16_MAX, &addr, &len), 0);
 	assert_int_equal(len, sizeof(*in6));
 	assert_int_equal(in6->sin6_family, AF_INET6);
-	assert_memory_equal(&in6->sin6_addr, memory + BYTES + 2, 16);
+	assert_memory_equal(&in6->sin6_addr, f.memory + BYTES + 2, 16);
 	put_address(BYTES, 16);
-	assert_int_equal(wasmedge_addr_load(&mem, ADDRESS, 1, &addr, &len), 0);
-	assert_memory_equal(&in6->sin6_addr, memory + BYTES, 16);
+	assert_int_equal(wasmedge_addr_load(&f.call.mem, ADDRESS, 1, &addr, &len), 0);
+	assert_memory_equal(&in6->sin6_addr, f.memory + BYTES, 16);
 }
 
 static void test_hostile_addresses(void **state)
@@ -103,23 +85,25 @@ static void test_hostile_addresses(void **state)
 		{ BYTES, 5, 1, -EINVAL },
 		{ BYTES, 127, 1, -EINVAL },
 		{ BYTES, 128, 1, -EAFNOSUPPORT },
-		{ BYTES, SIZE, 1, -EFAULT },
-		{ SIZE - 3, 4, 1, -EFAULT },
-		{ SIZE - 15, 16, 1, -EFAULT },
-		{ SIZE - 127, 128, 1, -EFAULT },
+		{ BYTES, FIXTURE_SIZE, 1, -EFAULT },
+		{ FIXTURE_SIZE - 3, 4, 1, -EFAULT },
+		{ FIXTURE_SIZE - 15, 16, 1, -EFAULT },
+		{ FIXTURE_SIZE - 127, 128, 1, -EFAULT },
 		{ UINT32_MAX, 4, 1, -EFAULT },
 		{ 0, UINT32_MAX, 1, -EFAULT },
 	};
 	struct sockaddr_storage addr;
 	socklen_t len;
 
-	memory[BYTES] = 3;
+	f.memory[BYTES] = 3;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		put_address(cases[i].at, cases[i].len);
-		assert_int_equal(wasmedge_addr_load(&mem, ADDRESS, cases[i].port, &addr, &len),
+		assert_int_equal(
+			wasmedge_addr_load(&f.call.mem, ADDRESS, cases[i].port, &addr, &len),
 			cases[i].result);
 	}
-	assert_int_equal(wasmedge_addr_load(&mem, SIZE - 7, 1, &addr, &len), -EFAULT);
+	assert_int_equal(
+		wasmedge_addr_load(&f.call.mem, FIXTURE_SIZE - 7, 1, &addr, &len), -EFAULT);
 }
 
 static void test_addresses_out(void **state)
@@ -128,7 +112,7 @@ static void test_addresses_out(void **state)
 		.sin_port = htons(80),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_storage addr = { .ss_family = AF_INET6 };
-	struct wasmedge_place place = { .at = memory + DATA, .len = 4 };
+	struct wasmedge_place place = { .at = f.memory + DATA, .len = 4 };
 	enum wasmedge_family family;
 	uint16_t port;
 
@@ -137,13 +121,13 @@ static void test_addresses_out(void **state)
 	assert_int_equal(wasmedge_addr_store(&place, true, &addr, &family, &port), 0);
 	assert_int_equal(family, WASMEDGE_INET4);
 	assert_int_equal(port, 80);
-	assert_memory_equal(memory + DATA, &in4.sin_addr, 4);
+	assert_memory_equal(f.memory + DATA, &in4.sin_addr, 4);
 	place.len = WASMEDGE_STORAGE_SIZE;
 	assert_int_equal(wasmedge_addr_store(&place, true, &addr, &family, &port), 0);
-	assert_int_equal(guest_load_u16(memory + DATA), WASMEDGE_INET4);
-	assert_memory_equal(memory + DATA + 2, &in4.sin_addr, 4);
+	assert_int_equal(guest_load_u16(f.memory + DATA), WASMEDGE_INET4);
+	assert_memory_equal(f.memory + DATA + 2, &in4.sin_addr, 4);
 	assert_int_equal(wasmedge_addr_store(&place, false, &addr, &family, &port), 0);
-	assert_memory_equal(memory + DATA, &in4.sin_addr, 4);
+	assert_memory_equal(f.memory + DATA, &in4.sin_addr, 4);
 	addr.ss_family = AF_UNIX;
 	assert_int_equal(wasmedge_addr_store(&place, false, &addr, &family, &port), -EAFNOSUPPORT);
 }
@@ -157,50 +141,49 @@ static void test_bad_pointers_lose_nothing(void **state)
 	assert_int_equal(CALL(wasmedge_sock_bind, in, ADDRESS, 0), 0);
 	put_loopback(128);
 	assert_int_equal(CALL(wasmedge_sock_getlocaladdr_v2, in, ADDRESS, RET), 0);
-	port = guest_load_u32(memory + RET);
+	port = guest_load_u32(f.memory + RET);
 	assert_int_not_equal(port, 0);
-	guest_store_u32(memory + VEC, DATA);
-	guest_store_u32(memory + VEC + 4, 3);
+	guest_store_u32(f.memory + VEC, DATA);
+	guest_store_u32(f.memory + VEC + 4, 3);
 	assert_int_equal(
-		CALL(wasmedge_sock_send_to, out, VEC, 1, ADDRESS, port, 0, NOWHERE), -EFAULT);
-	assert_int_equal(CALL(wasmedge_sock_send_to, out, VEC, 1, NOWHERE, port, 0, RET), -EFAULT);
+		CALL(wasmedge_sock_send_to, out, VEC, 1, ADDRESS, port, 0, FIXTURE_NOWHERE),
+		-EFAULT);
+	assert_int_equal(
+		CALL(wasmedge_sock_send_to, out, VEC, 1, FIXTURE_NOWHERE, port, 0, RET), -EFAULT);
 	assert_int_equal(CALL(wasmedge_sock_send_to, out, VEC, 1, ADDRESS, port, 1, RET), -EINVAL);
-	memcpy(memory + DATA, "abc", 3);
+	memcpy(f.memory + DATA, "abc", 3);
 	assert_int_equal(CALL(wasmedge_sock_send_to, out, VEC, 1, ADDRESS, port, 0, RET), 0);
 	for (unsigned bad = 1; bad < 8; bad++) {
 		uint32_t arg[8] = { in, VEC, 1, ADDRESS, 0, RET, RET, RET };
 
 		if (bad == 2 || bad == 4)
 			continue;
-		arg[bad] = NOWHERE;
-		assert_int_equal(call_with(wasmedge_sock_recv_from_v2, arg), -EFAULT);
+		arg[bad] = FIXTURE_NOWHERE;
+		assert_int_equal(call_fixture_call(wasmedge_sock_recv_from_v2, arg), -EFAULT);
 	}
-	memset(memory + DATA, 0, 3);
+	memset(f.memory + DATA, 0, 3);
 	assert_int_equal(
 		CALL(wasmedge_sock_recv_from_v2, in, VEC, 1, ADDRESS, 0, RET, RET + 4, RET + 8), 0);
-	assert_memory_equal(memory + DATA, "abc", 3);
-	assert_int_equal(guest_load_u32(memory + RET + 4), 3);
+	assert_memory_equal(f.memory + DATA, "abc", 3);
+	assert_int_equal(guest_load_u32(f.memory + RET + 4), 3);
 }
 
 static void test_the_first_bound_socket_is_the_listener(void **state)
 {
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), ends[2];
-	struct sockaddr_in any = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listener, ends[2];
 	uint32_t first = open_socket(WASMEDGE_STREAM), second = open_socket(WASMEDGE_STREAM);
 	char byte;
 
-	assert_int_equal(bind(listener, (struct sockaddr *)&any, sizeof(any)), 0);
-	assert_int_equal(listen(listener, 8), 0);
+	call_fixture_listen();
+	listener = f.streams.listener.fd;
 	assert_int_equal(pipe(ends), 0);
-	streams_set_listener(&streams, listener, 3);
-	streams.status_fd = ends[1];
+	f.streams.status_fd = ends[1];
 	put_loopback(4);
 	assert_int_equal(CALL(wasmedge_sock_bind, 1, ADDRESS, 1), -ENOTSOCK);
 	assert_int_equal(CALL(wasmedge_sock_bind, first, ADDRESS, 1), 0);
-	assert_int_equal(streams_find(&streams, first)->fd, listener);
-	assert_null(streams_find(&streams, 3));
-	assert_int_equal(streams.step, STREAMS_BEGUN);
+	assert_int_equal(streams_find(&f.streams, first)->fd, listener);
+	assert_null(streams_find(&f.streams, FIXTURE_LISTENER));
+	assert_int_equal(f.streams.step, STREAMS_BEGUN);
 	assert_int_equal(CALL(wasmedge_sock_listen, first, 1), 0);
 	assert_int_equal(read(ends[0], &byte, 1), 1);
 	assert_int_equal(CALL(wasmedge_sock_bind, second, ADDRESS, 0), 0);
