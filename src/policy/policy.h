@@ -44,7 +44,7 @@ enum verdict_cause {
 
 struct verdict {
 	enum verdict_cause cause;
-	const struct policy_rule *rule;  /* that decided; NULL: none, which is a refusal */
+	const struct policy_rule *rule;  /* that decided; NULL: none did, so it is a refusal */
 	const struct policy_rule *older; /* would have allowed it in the older wasmrun; or NULL */
 	const struct reserved *reserved; /* of VERDICT_RESERVED */
 	struct ipaddr addr;              /* of VERDICT_RESERVED and VERDICT_OWN: to be named */
@@ -56,7 +56,7 @@ struct verdict {
 
 struct policy;
 
-/* Both lists are empty: nothing is allowed. NULL: no memory. */
+/* With empty lists, which allow nothing. NULL: no memory. */
 struct policy *policy_new(void);
 struct policy *policy_free(struct policy *p);
 
@@ -67,8 +67,8 @@ struct policy *policy_free(struct policy *p);
 int policy_add(struct policy *p, enum policy_list list, const char *text, const char *where,
 	char ret_why[NET_RULE_WHY_MAX]);
 
-/* The addresses of this machine's interfaces, instead of those before. -E2BIG, -ENOMEM: as before.
- */
+/* Sets the addresses of this machine's interfaces in place of those before. -E2BIG (more than
+ * POLICY_ADDRS_MAX), -ENOMEM: those before stay. */
 int policy_set_own(struct policy *p, const struct ipaddr *addrs, size_t count);
 
 /* What the verdict points to lives as long as the policy. */
