@@ -311,7 +311,8 @@ int spawn_start(const struct spawn_config *config, struct spawn_child *ret_child
 	if (parent_fd < 0 || pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	read_fd = fds[0];
-	run.result_fd = write_fd = fds[1];
+	write_fd = fds[1];
+	run.result_fd = write_fd;
 	child.pid = spawn_fork(&run);
 	if (child.pid < 0)
 		return -errno;

@@ -290,9 +290,10 @@ static pid_t start_supervisor(const struct role *role, int out, bool stays)
 	spawn_fds_set(&config.fds, SPAWN_STDOUT, out);
 	if (spawn_start(&config, &child) < 0)
 		_exit(97);
-	while (stays)
+	if (!stays)
+		_exit(0);
+	for (;;)
 		pause();
-	_exit(0);
 }
 
 /* What the child of the supervisor says; "": it ends without a word. */
