@@ -2,7 +2,7 @@
 /*
  * The project's folder. Whatever a path or a symbolic link says, nothing outside it is opened
  * (base/beneath.h). Files are touched in jobs (os/job.h), since the folder may be on a disk that is
- * slow, or on one that never answers: then API_FILE_JOBS_MAX requests wait for it, further ones are
+ * slow, or on one that never answers: then FILE_JOBS_MAX requests wait for it, further ones are
  * told so, and the rest of the API goes on.
  */
 #include <dirent.h>
@@ -27,6 +27,7 @@
 
 #define TYPE_BYTES "application/octet-stream"
 #define FILE_MODE 0644
+#define FILE_JOBS_MAX 64 /* requests that wait for the folder */
 
 /* All that it points to is its own, since it may outlive the request. */
 struct file_job {
@@ -271,7 +272,7 @@ static void file_start(
 
 	list_for_each(link, &api->file_jobs.jobs)
 		waiting++;
-	if (waiting >= API_FILE_JOBS_MAX) {
+	if (waiting >= FILE_JOBS_MAX) {
 		http_reply_error(request, 503,
 			"the project's folder doesn't answer: %u requests for its files wait",
 			waiting);

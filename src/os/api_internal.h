@@ -22,7 +22,6 @@
 #define API_BEAT_TICKS 15       /* of API_TRAFFIC_MS: so often a reader is found to be gone */
 #define API_JSON_MAX 65536      /* bytes of a JSON body */
 #define API_FILE_MAX (4U << 20) /* bytes of a file that is read or written */
-#define API_FILE_JOBS_MAX 64    /* requests that wait for the project's folder */
 #define API_LIST_MAX 10000      /* entries of a folder in one answer */
 #define API_LOG_LINES 1000      /* in one answer, unless fewer are asked for */
 
@@ -36,19 +35,15 @@ struct api {
 	struct http_route *routes;     /* owned */
 	size_t route_count;
 	struct http_server *server;
-
 	struct timeouts waiters; /* of struct start_waiter: api_tunnel.c */
 
 	struct sse_hub hub;
 	uv_timer_t tick_timer; /* runs while the hub has readers: api_events.c */
 	unsigned ticks;
 	uint64_t traffic_seen; /* changes with what `traffic` tells */
-
 	struct visit_log visits;
-
 	struct job_line file_jobs; /* api_files.c */
-
-	unsigned handles; /* timers, while the loop knows them */
+	unsigned handles;          /* timers, while the loop knows them */
 	void (*closed)(void *owner);
 	void *closed_owner;
 };

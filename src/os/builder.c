@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A build is a row of phases: a job detects what is in the folder and what that needs, the build
- * command runs as a child, another job takes what it has made. Where nothing has to be built the
- * first phase is the only one. The plan is made anew each time: what is in the folder may have
- * changed.
+ * A build is a row of phases: a job detects what is in the folder and what that needs, the watch is
+ * aimed at it (--watch), so that no change is missed from there on, the build command runs as a
+ * child, and another job takes what it has made. Where nothing has to be built that ends behind the
+ * aiming, and so it does where nothing is found: a change may bring it. The plan is made anew each
+ * time: what is in the folder may have changed.
  *
  * The plan is handed along: to the job that takes what was built, back with its end, and to the
  * owner with builder_take_plan(). Who has it removes what was built and not settled.
  *
- * Only the end of a phase begins the next one or ends the build: a job's done callback, or the end
- * of the child. A build that is given up ends with its child, or on the loop's next turn where it
- * is a job, which may never end; what comes after it waits in the same line for that.
+ * Only the end of a phase begins the next one or ends the build: a job's done callback, `watching`,
+ * or the end of the child. A build that is given up ends with its child, or in other phases on the
+ * loop's next turn, since a job may never end; what comes after it waits in the same line for that.
  */
 #include "os/builder.h"
 
@@ -142,17 +143,18 @@ static void on_detect(struct job *job)
 }
 
 /* "a/b" and "c" of "a/b/c"; an absolute path. */
-static void builder_aim_at_file(struct builder *b, const char *path)
+static int builder_aim_at_file(struct builder *b, const char *path)
 {
 	char folder[PATH_MAX];
 	size_t len = (size_t)(strrchr(path, '/') - path);
 	const struct watch_target target = { .folder = folder, .file = path + len + 1 };
 
-	if (snprintf(folder, sizeof folder, "%.*s", (int)max_u64(len, 1), path) < PATH_MAX)
-		(void)watch_set(b->watch, &target);
+	if (snprintf(folder, sizeof folder, "%.*s", (int)max_u64(len, 1), path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return watch_set(b->watch, &target);
 }
 
-static void builder_aim_at_folder(struct builder *b, const char *folder)
+static int builder_aim_at_folder(struct builder *b, const char *folder)
 {
 	const struct watch_target target = {
 		.folder = b->plan.root ? b->plan.root : folder,
@@ -161,19 +163,20 @@ static void builder_aim_at_folder(struct builder *b, const char *folder)
 		.dirs = &b->config.run->app.dirs,
 	};
 
-	(void)watch_set(b->watch, &target);
+	return watch_set(b->watch, &target);
 }
 
 /* The file that runs is all that counts where nothing is built. Where there is nothing to be run,
  * anything may bring it. */
-static void builder_aim(struct builder *b, const struct builder_job *j)
+static int builder_aim(struct builder *b, const struct builder_job *j)
 {
 	if (!b->watch)
-		return;
+		return 0;
 	if (j->detected && !b->plan.build)
-		builder_aim_at_file(b, b->plan.module);
-	else if (j->detected || j->folder)
-		builder_aim_at_folder(b, j->detected ? b->plan.folder : j->folder);
+		return builder_aim_at_file(b, b->plan.module);
+	if (j->detected || j->folder)
+		return builder_aim_at_folder(b, j->detected ? b->plan.folder : j->folder);
+	return 0;
 }
 
 static void on_changed(void *owner)
@@ -181,24 +184,6 @@ static void on_changed(void *owner)
 	struct builder *b = owner;
 
 	b->events.changed(b->events.owner);
-}
-
-void builder_init(
-	struct builder *b, const struct builder_config *config, const struct builder_events *events)
-{
-	int r = 0;
-
-	*b = (struct builder){ .config = *config, .events = *events, .cache_lock = -1 };
-	job_line_init(&b->line, config->loop);
-	job_line_init(&b->sweeping, config->loop);
-	(void)uv_idle_init(config->loop, &b->canceled_turn);
-	b->canceled_turn.data = b;
-	if (config->run->watch)
-		r = watch_new(config->loop, on_changed, b, &b->watch);
-	if (r < 0)
-		log_warn("app", "can't watch the project, a change needs a restart: %s",
-			r == -EMFILE ? "raise fs.inotify.max_user_instances (sysctl)"
-				     : strerror(-r));
 }
 
 /* What is to be said behind a failure, for what the build itself has said. */
@@ -313,7 +298,7 @@ static int builder_spawn(struct builder *b)
 	int r;
 
 	b->first_line = log_ring_next(b->config.ring);
-	b->canceled = b->late = false;
+	b->late = false;
 	b->child.ring = b->config.ring;
 	b->child.late = on_child_late;
 	b->child.ended = on_child_ended;
@@ -344,6 +329,30 @@ static void builder_take_cache(struct builder *b, struct builder_job *j)
 		builder_job_free(&sweep->job);
 }
 
+static void builder_aimed(struct builder *b)
+{
+	int r = b->detected;
+
+	if (r == 0 && b->plan.build)
+		r = builder_spawn(b);
+	if (r < 0 || !b->plan.build) {
+		builder_done(b, r);
+		return;
+	}
+	b->phase = BUILDER_BUILDING;
+	if (b->watch)
+		watch_build_began(b->watch);
+	b->events.building(b->events.owner);
+}
+
+static void on_watching(void *owner)
+{
+	struct builder *b = owner;
+
+	if (b->phase == BUILDER_AIMING && !b->canceled)
+		builder_aimed(b);
+}
+
 static void on_detected(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
@@ -355,19 +364,33 @@ static void on_detected(struct job *job)
 	b->plan = j->plan;
 	j->plan = (struct app_plan){ 0 };
 	b->kind = b->plan.kind;
-	builder_aim(b, j);
 	if (r < 0)
 		(void)builder_fail(b, r, "%s", j->why);
-	else if (b->plan.build)
-		r = builder_spawn(b);
-	if (r < 0 || !b->plan.build) {
-		builder_done(b, r);
-		return;
-	}
-	b->phase = BUILDER_BUILDING;
-	if (b->watch)
-		watch_build_began(b->watch);
-	b->events.building(b->events.owner);
+	b->detected = r;
+	b->phase = BUILDER_AIMING;
+	if (builder_aim(b, j) != WATCH_WALKS)
+		builder_aimed(b);
+}
+
+void builder_init(
+	struct builder *b, const struct builder_config *config, const struct builder_events *events)
+{
+	int r = 0;
+
+	*b = (struct builder){ .config = *config, .events = *events, .cache_lock = -1 };
+	job_line_init(&b->line, config->loop);
+	job_line_init(&b->sweeping, config->loop);
+	(void)uv_idle_init(config->loop, &b->canceled_turn);
+	b->canceled_turn.data = b;
+	if (config->run->watch)
+		r = watch_new(config->loop,
+			&(struct watch_events){
+				.changed = on_changed, .watching = on_watching, .owner = b },
+			&b->watch);
+	if (r < 0)
+		log_warn("app", "can't watch the project, a change needs a restart: %s",
+			r == -EMFILE ? "raise fs.inotify.max_user_instances (sysctl)"
+				     : strerror(-r));
 }
 
 int builder_start(struct builder *b)
@@ -383,6 +406,7 @@ int builder_start(struct builder *b)
 		return builder_fail(b, -ENOMEM, "%s", strerror(ENOMEM));
 	}
 	b->phase = BUILDER_DETECTING;
+	b->canceled = false;
 	b->job = j;
 	job_start(&b->line, &j->job);
 	return 0;
@@ -394,27 +418,27 @@ static void on_canceled_turn(uv_idle_t *idle)
 	builder_done(idle->data, -ECANCELED);
 }
 
-/* False: it is no job that is to be given up. */
-static bool builder_drop_job(struct builder *b)
+/* False: `done` follows the end of the child, or nothing runs. */
+static bool builder_give_up(struct builder *b)
 {
-	if (!b->job)
+	b->canceled = true;
+	if (b->phase == BUILDER_IDLE || b->phase == BUILDER_BUILDING)
 		return false;
-	job_drop(&take_ptr(b->job)->job);
+	if (b->job)
+		job_drop(&take_ptr(b->job)->job);
 	(void)uv_idle_start(&b->canceled_turn, on_canceled_turn);
 	return true;
 }
 
 void builder_end(struct builder *b)
 {
-	b->canceled = true;
-	if (!builder_drop_job(b))
+	if (!builder_give_up(b))
 		child_end(&b->child);
 }
 
 void builder_kill(struct builder *b)
 {
-	b->canceled = true;
-	if (!builder_drop_job(b))
+	if (!builder_give_up(b))
 		child_kill(&b->child);
 }
 
@@ -431,11 +455,6 @@ bool builder_builds(const struct builder *b)
 const char *builder_kind(const struct builder *b)
 {
 	return b->kind;
-}
-
-const struct app_plan *builder_plan(const struct builder *b)
-{
-	return &b->plan;
 }
 
 void builder_take_plan(struct builder *b, struct app_plan *plan)

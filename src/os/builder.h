@@ -26,8 +26,7 @@ struct watch;
 struct builder_events {
 	/* The build command runs: builder_kind(). */
 	void (*building)(void *owner);
-	/* 0: builder_take_plan(); -ECANCELED: builder_end() was called; another negative errno:
-	 * builder_why(). */
+	/* 0: builder_take_plan(); -ECANCELED: it was given up; another one: builder_why(). */
 	void (*done)(void *owner, int r);
 	/* 0, and what the module is now; a negative errno: builder_why(). */
 	void (*looked)(void *owner, int r, const struct module_info *info);
@@ -45,6 +44,7 @@ struct builder_config {
 enum builder_phase {
 	BUILDER_IDLE,
 	BUILDER_DETECTING, /* a job */
+	BUILDER_AIMING,    /* --watch: until the project's folders are watched */
 	BUILDER_BUILDING,  /* the command runs */
 	BUILDER_TAKING,    /* a job: what the command has made */
 };
@@ -60,8 +60,9 @@ struct builder {
 	struct builder_job *look; /* NULL: none is under way */
 	struct child child;       /* of BUILDER_BUILDING */
 	uv_idle_t canceled_turn;  /* `done` follows a job that was given up, on the next turn */
-	bool canceled;            /* the build */
-	bool late;                /* likewise */
+	int detected;             /* in BUILDER_AIMING: the result before; 0 or negative errno */
+	bool canceled;            /* what runs was given up */
+	bool late;                /* the build is */
 	bool told_cgi;            /* that the module is taken for CGI */
 	const char *kind;         /* of the plan that was made last, the word for people */
 	struct app_plan plan;     /* that one, until it is taken; a job's meanwhile */
@@ -92,9 +93,6 @@ bool builder_builds(const struct builder *b);
 
 /* Of what is built, or was. */
 const char *builder_kind(const struct builder *b);
-
-/* What was built, until it is taken. */
-const struct app_plan *builder_plan(const struct builder *b);
 
 /* Clears *plan, and moves ours there. */
 void builder_take_plan(struct builder *b, struct app_plan *plan);

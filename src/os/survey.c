@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A look is a walk in the thread pool over a tree of its own, and a comparison with the last one on
- * the loop. At most one is under way. What is asked for meanwhile begins when it ends; if that was
- * another tree, what the old look has found is dropped.
+ * A look is a walk in a job over a tree of its own, and on the loop a comparison with what the last
+ * one has found. At most one counts: what is asked for meanwhile drops it, and begins behind it in
+ * the line. What a dropped one has seen is not lost, because the next one is compared with the
+ * same.
  */
 #include "os/survey.h"
 
@@ -15,6 +16,7 @@
 #include "base/lang.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/owner.h"
 
 /* Those that <linux/magic.h> has not: each is its driver's. */
 #define CIFS_MAGIC 0xff534d42
@@ -56,21 +58,29 @@ const char *survey_file_system(const char *path)
 	return NULL;
 }
 
-static void list_clear(struct survey_list *list)
+struct survey_look {
+	struct job job;
+	struct survey *survey; /* the loop's alone */
+	struct tree tree;      /* owned */
+	struct survey_list found;
+	uint64_t took_ms;
+};
+
+static void survey_list_clear(struct survey_list *list)
 {
 	free(list->files);
 	*list = (struct survey_list){ 0 };
 }
 
 /* Not the inode: FUSE and 9p may give a file another number each time. */
-static uint64_t file_sign(const struct stat *st)
+static uint64_t survey_sign(const struct stat *st)
 {
 	const int64_t parts[] = { st->st_mtim.tv_sec, st->st_mtim.tv_nsec, st->st_size };
 
 	return hash_bytes(0, parts, sizeof parts);
 }
 
-static void on_file(void *arg, uint64_t hash, const struct stat *st)
+static void on_survey_file(void *arg, uint64_t hash, const struct stat *st)
 {
 	struct survey_list *list = arg;
 
@@ -89,27 +99,28 @@ static void on_file(void *arg, uint64_t hash, const struct stat *st)
 		}
 		list->files = files;
 	}
-	list->files[list->count++] = (struct survey_file){ .hash = hash, .sign = file_sign(st) };
+	list->files[list->count++] = (struct survey_file){ .hash = hash, .sign = survey_sign(st) };
 }
 
-static int compare_files(const void *a, const void *b)
+static int survey_compare_files(const void *a, const void *b)
 {
 	const struct survey_file *first = a, *second = b;
 
 	return (first->hash > second->hash) - (first->hash < second->hash);
 }
 
-static void on_work(uv_work_t *work)
+static void on_look(struct job *job)
 {
-	struct survey *s = work->data;
-	const struct tree_visitor visitor = { .file = on_file, .arg = &s->next };
+	struct survey_look *look = container_of(job, struct survey_look, job);
+	struct survey_list *found = &look->found;
+	const struct tree_visitor visitor = { .file = on_survey_file, .arg = found };
 	uint64_t began_ms = clock_now_ms();
 
-	if (!tree_walk(&s->tree, &visitor))
-		s->next.failed = true;
-	if (s->next.count > 0)
-		qsort(s->next.files, s->next.count, sizeof *s->next.files, compare_files);
-	s->took_ms = clock_now_ms() - began_ms;
+	if (!tree_walk(&look->tree, &visitor))
+		found->failed = true;
+	if (found->count > 0)
+		qsort(found->files, found->count, sizeof *found->files, survey_compare_files);
+	look->took_ms = clock_now_ms() - began_ms;
 }
 
 static void survey_tell(struct survey *s, uint64_t hash, enum change change)
@@ -118,10 +129,10 @@ static void survey_tell(struct survey *s, uint64_t hash, enum change change)
 }
 
 /* Both are sorted. */
-static void survey_compare(struct survey *s)
+static void survey_compare(struct survey *s, const struct survey_list *found)
 {
 	const struct survey_file *a = s->old.files, *a_end = a + s->old.count;
-	const struct survey_file *b = s->next.files, *b_end = b + s->next.count;
+	const struct survey_file *b = found->files, *b_end = b + found->count;
 
 	while (a < a_end || b < b_end) {
 		if (b == b_end || (a < a_end && a->hash < b->hash)) {
@@ -137,90 +148,59 @@ static void survey_compare(struct survey *s)
 	}
 }
 
-static void on_looked(uv_work_t *work, int status);
-static void on_timer(uv_timer_t *timer);
-
-static void survey_look(struct survey *s)
+static void survey_take(struct survey *s, struct survey_list *found)
 {
-	s->again = false;
-	list_clear(&s->next);
-	tree_clear(&s->tree);
-	if (tree_copy(s->wanted, &s->tree) < 0 ||
-		uv_queue_work(s->timer.loop, &s->work, on_work, on_looked) < 0) {
-		log_warn("watch", "can't look at the project's files: not enough memory");
-		(void)uv_timer_start(&s->timer, on_timer, SURVEY_MS, 0);
-		return;
-	}
-	s->looking = true;
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-	struct survey *s = timer->data;
-
-	if (!s->looking)
-		survey_look(s);
-}
-
-static void survey_take(struct survey *s)
-{
-	if (s->next.full && !s->said_full)
+	if (found->full && !s->said_full)
 		log_warn("watch", "only %d files of the project are looked at", SURVEY_FILES_MAX);
-	s->said_full = s->said_full || s->next.full;
-	if (s->next.failed)
+	s->said_full = s->said_full || found->full;
+	if (found->failed)
 		return;
 	if (!s->anew)
-		survey_compare(s);
+		survey_compare(s, found);
 	s->anew = false;
-	list_clear(&s->old);
-	s->old = s->next;
-	s->next = (struct survey_list){ 0 };
+	survey_list_clear(&s->old);
+	s->old = *found;
+	*found = (struct survey_list){ 0 };
 }
 
-static void survey_ended(struct survey *s)
+static void on_survey_timer(uv_timer_t *timer)
 {
-	tree_clear(&s->tree);
-	list_clear(&s->old);
-	list_clear(&s->next);
-	s->closed(s->events.owner);
+	survey_now(timer->data);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_looked(struct job *job)
 {
-	struct survey *s = handle->data;
+	struct survey_look *look = container_of(job, struct survey_look, job);
+	struct survey *s = look->survey;
 
-	s->timer_closed = true;
-	if (!s->looking)
-		survey_ended(s);
-}
-
-static void on_looked(uv_work_t *work, int status)
-{
-	struct survey *s = work->data;
-
-	s->looking = false;
-	if (s->closed) {
-		/* The last thing: its owner may free it. */
-		if (s->timer_closed)
-			survey_ended(s);
-		return;
-	}
-	if (!s->wanted)
-		return;
-	if (s->again) {
-		survey_look(s);
-		return;
-	}
-	survey_take(s);
-	(void)uv_timer_start(&s->timer, on_timer, max_u64(SURVEY_MS, SURVEY_SHARE * s->took_ms), 0);
+	s->look = NULL;
+	survey_take(s, &look->found);
+	(void)uv_timer_start(
+		&s->timer, on_survey_timer, max_u64(SURVEY_MS, SURVEY_SHARE * look->took_ms), 0);
 	s->events.looked(s->events.owner);
 }
 
-void survey_init(struct survey *s, uv_loop_t *loop, const struct survey_events *events)
+static void survey_look_free(struct job *job)
+{
+	struct survey_look *look = container_of(job, struct survey_look, job);
+
+	tree_clear(&look->tree);
+	survey_list_clear(&look->found);
+	free(look);
+}
+
+static void survey_drop_look(struct survey *s)
+{
+	if (s->look)
+		job_drop(&take_ptr(s->look)->job);
+}
+
+void survey_init(struct survey *s, struct job_line *line, const struct survey_events *events)
 {
 	s->events = *events;
-	(void)uv_timer_init(loop, &s->timer);
-	s->timer.data = s->work.data = s;
+	s->line = line;
+	(void)uv_timer_init(line->loop, &s->timer);
+	s->timer.data = s;
 }
 
 void survey_set(struct survey *s, const struct tree *tree)
@@ -229,19 +209,39 @@ void survey_set(struct survey *s, const struct tree *tree)
 	s->anew = true;
 	s->said_full = false;
 	(void)uv_timer_stop(&s->timer);
+	survey_drop_look(s);
 	if (tree)
 		survey_now(s);
 }
 
 void survey_now(struct survey *s)
 {
-	s->again = s->looking;
-	if (!s->looking)
-		survey_look(s);
+	struct survey_look *look = calloc(1, sizeof *look);
+
+	survey_drop_look(s);
+	if (!look || tree_copy(s->wanted, &look->tree) < 0) {
+		log_warn("watch", "can't look at the project's files: not enough memory");
+		free(look);
+		(void)uv_timer_start(&s->timer, on_survey_timer, SURVEY_MS, 0);
+		return;
+	}
+	look->job = (struct job){ .run = on_look, .done = on_looked, .free = survey_look_free };
+	look->survey = s;
+	s->look = look;
+	job_start(s->line, &look->job);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct survey *s = handle->data;
+
+	survey_list_clear(&s->old);
+	s->closed(s->events.owner);
 }
 
 void survey_close(struct survey *s, void (*closed)(void *owner))
 {
 	s->closed = closed;
+	survey_drop_look(s);
 	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Changes where the kernel tells of none: what other machines, or the host of this one, do to files
- * on a file system that is shared with them. The files are looked at again and again, in a thread.
+ * on a file system that is shared with them. The files are looked at again and again, in jobs.
  *
  * It costs at most the SURVEY_SHARE-th part of a processor.
  */
@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "os/changes.h"
+#include "os/job.h"
 #include "os/tree.h"
 
 #define SURVEY_MS 1000         /* from the end of one look to the next */
@@ -47,17 +48,18 @@ struct survey_events {
 /* Embedded in its owner, and zeroed at first. */
 struct survey {
 	struct survey_events events;
+	struct job_line *line; /* the owner's */
 	uv_timer_t timer;
-	uv_work_t work;
-	struct tree tree;             /* of the look under way */
-	const struct tree *wanted;    /* the owner's; NULL: nothing is looked at */
-	struct survey_list old, next; /* the second is the thread's while it looks */
-	uint64_t took_ms;
-	bool looking, again, anew, said_full, timer_closed;
+	const struct tree *wanted; /* the owner's; NULL: nothing is looked at */
+	struct survey_look *look;  /* under way; NULL: none */
+	struct survey_list old;    /* what the last one has found */
+	bool anew;                 /* that was of another tree */
+	bool said_full;
 	void (*closed)(void *owner);
 };
 
-void survey_init(struct survey *s, uv_loop_t *loop, const struct survey_events *events);
+/* The line is open until survey_close(). */
+void survey_init(struct survey *s, struct job_line *line, const struct survey_events *events);
 
 /* From now on; what is there at the first look is what was there. NULL: no longer. It must stay, or
  * survey_set() be called again. */

@@ -1,12 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events only say that something has happened to a name in a folder that is watched. Whatever may
- * have brought or moved folders makes us walk through the project again before the change is told:
- * what has happened before the walk is in the next build, what happens after it is seen.
+ * Promise: a change of the project is told after some quiet time, once, and is either in the build
+ * that follows or told again: what has happened before a walk is in the next build, what happens
+ * after it is seen.
+ *
+ * Events of inotify(7) only say that something has happened to a name in a folder that is watched,
+ * and only folders are. So whatever may have brought folders (`walk`) or moved some (`rewind`: the
+ * old ones are forgotten first) makes us walk through the project before anything is told.
+ *
+ * A walk is a job, since the project may be on a file system that doesn't answer. It adds each
+ * folder to the same inotify instance, by a descriptor of its own, and hands over the list of them.
+ * Until then nobody could say whose events those are: they stay in the kernel, which keeps them in
+ * their order, or says IN_Q_OVERFLOW.
+ *
+ * Three things wait for a walk, each a flag that watch_followed() takes up: `telling`, when the
+ * quiet time is over; `ending`, when a build has ended, so that its changes count as such;
+ * `starting`, when the owner waits for `watching`. Each is set and then watch_follow() called,
+ * which walks if that is needed.
+ *
+ * Where the kernel doesn't tell what others change (`looks`), the survey does, and only the folder
+ * itself is watched, to hear when it is gone. A folder that is gone is looked for every RETRY_MS.
  */
 #include "os/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +38,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "os/changes.h"
+#include "os/job.h"
 #include "os/survey.h"
 #include "os/tree.h"
 
@@ -38,32 +57,35 @@ struct watch_folder {
 	uint64_t hash; /* of its path */
 };
 
+struct watch_folders {
+	struct watch_folder items[WATCH_FOLDERS_MAX];
+	size_t count;
+};
+
+struct watch_walk;
+
 struct watch {
-	uv_loop_t *loop;
+	struct watch_events events;
 	int fd; /* of inotify; owned */
 	uv_poll_t poll;
 	uv_timer_t timer;
-	struct tree tree; /* empty: nothing is watched */
-	struct watch_folder folders[WATCH_FOLDERS_MAX];
-	size_t folder_count;
+	struct job_line line;          /* of walks and looks */
+	struct tree tree;              /* empty: nothing is watched */
+	struct watch_folders *folders; /* owned */
+	struct watch_walk *walking;    /* NULL: none is under way */
 	struct changes changes;
 	struct survey survey;
 	bool looks;  /* the survey tells, and the kernel only of the folder itself */
-	bool ending; /* a build has ended, and the look at what it has changed has not */
 	bool gone;   /* the folder itself */
 	bool walk;   /* folders may have come */
 	bool rewind; /* folders have gone elsewhere: all are to be watched anew */
+	bool telling, ending, starting;
+	bool fresh;      /* nothing of the tree was watched before: that is no change */
+	bool end_looked; /* a build has ended, and a look at what it has changed is under way */
 	bool said_full;
 	uint64_t first_ms; /* the oldest change that was not told; 0: none */
-	void (*changed)(void *owner);
 	void (*closed)(void *owner);
-	void *owner;
 };
-
-static void watch_freep(struct watch **w)
-{
-	free(*w);
-}
 
 /* The kernel tells not enough: each file is looked at, again and again. */
 static void watch_look(struct watch *w, const char *why)
@@ -77,90 +99,91 @@ static void watch_look(struct watch *w, const char *why)
 	survey_set(&w->survey, &w->tree);
 }
 
-static void watch_add_folder(struct watch *w, const char *path)
-{
-	int wd = inotify_add_watch(w->fd, path, FOLDER_EVENTS);
+/* --- a walk, in a job --- */
 
-	if (wd < 0 && errno == ENOSPC && !w->looks)
-		watch_look(w, "the kernel watches no more folders, raise "
-			      "fs.inotify.max_user_watches (sysctl)");
+struct watch_walk {
+	struct job job;
+	struct watch *watch; /* the loop's alone */
+	/* All is owned. */
+	struct tree tree;
+	int fd;
+	struct watch_folders *folders;
+	bool looks;
+	bool there;          /* the tree's folder is */
+	bool full;           /* there are more than can be watched */
+	char why[SHOWN_MAX]; /* why it looks; "": it doesn't, or did before */
+};
+
+static void watch_add_folder(struct watch_walk *walk, const char *path)
+{
+	struct watch_folders *folders = walk->folders;
+	int wd = inotify_add_watch(walk->fd, path, FOLDER_EVENTS);
+
+	if (wd < 0 && errno == ENOSPC && !walk->looks) {
+		walk->looks = true;
+		(void)snprintf(walk->why, sizeof walk->why,
+			"the kernel watches no more folders, raise fs.inotify.max_user_watches "
+			"(sysctl)");
+	}
 	if (wd < 0)
 		return;
 	/* The kernel gives the number again for a folder that it already watches. */
-	for (size_t i = 0; i < w->folder_count; i++)
-		if (w->folders[i].wd == wd)
+	for (size_t i = 0; i < folders->count; i++)
+		if (folders->items[i].wd == wd)
 			return;
-	w->folders[w->folder_count++] =
+	folders->items[folders->count++] =
 		(struct watch_folder){ .wd = wd, .hash = tree_folder_hash(path) };
 }
 
-/* Of one that looks, the first folder tells when it is gone, and no other is walked to: that may
- * take long on such file systems, and the loop waits for it. */
 static bool on_folder(void *arg, const char *path)
 {
-	struct watch *w = arg;
-	char why[SHOWN_MAX];
+	struct watch_walk *walk = arg;
 	const char *name;
 
-	if (w->folder_count == WATCH_FOLDERS_MAX && !w->said_full)
-		log_warn("watch", "only %d folders of the project are watched", WATCH_FOLDERS_MAX);
-	w->said_full = w->said_full || w->folder_count == WATCH_FOLDERS_MAX;
-	if (w->folder_count == WATCH_FOLDERS_MAX || (w->looks && w->folder_count > 0))
+	walk->full = walk->folders->count == WATCH_FOLDERS_MAX;
+	if (walk->full || walk->job.dropped)
 		return false;
-	name = w->looks ? NULL : survey_file_system(path);
+	name = walk->looks ? NULL : survey_file_system(path);
 	if (name) {
-		(void)snprintf(why, sizeof why,
+		walk->looks = true;
+		(void)snprintf(walk->why, sizeof walk->why,
 			"what others change on this file system, %s, isn't told", name);
-		watch_look(w, why);
 	}
-	watch_add_folder(w, path);
-	return !w->looks;
+	watch_add_folder(walk, path);
+	return !walk->looks;
 }
+
+static void on_walk(struct job *job)
+{
+	struct watch_walk *walk = container_of(job, struct watch_walk, job);
+	const struct tree_visitor visitor = { .folder = on_folder, .arg = walk };
+
+	walk->there = tree_walk(&walk->tree, &visitor);
+}
+
+static void watch_walk_free(struct job *job)
+{
+	struct watch_walk *walk = container_of(job, struct watch_walk, job);
+
+	tree_clear(&walk->tree);
+	(void)fd_close(walk->fd);
+	free(walk->folders);
+	free(walk);
+}
+
+/* --- on the loop --- */
 
 /* Numbers are not given twice: what still comes for the old ones belongs to nobody. */
 static void watch_rewind(struct watch *w)
 {
-	for (size_t i = 0; i < w->folder_count; i++)
-		(void)inotify_rm_watch(w->fd, w->folders[i].wd);
-	w->folder_count = 0;
+	for (size_t i = 0; i < w->folders->count; i++)
+		(void)inotify_rm_watch(w->fd, w->folders->items[i].wd);
+	w->folders->count = 0;
 	w->rewind = false;
 	w->walk = true;
 }
 
-static void watch_walk(struct watch *w)
-{
-	const struct tree_visitor visitor = { .folder = on_folder, .arg = w };
-
-	w->gone = !tree_walk(&w->tree, &visitor) || (w->folder_count == 0 && !w->looks);
-	w->walk = w->gone;
-}
-
-static void watch_follow_folders(struct watch *w)
-{
-	if (!w->tree.folder)
-		return;
-	if (w->rewind)
-		watch_rewind(w);
-	if (w->walk)
-		watch_walk(w);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-	struct watch *w = timer->data;
-	bool gone = w->gone;
-
-	watch_follow_folders(w);
-	if (gone && !w->gone)
-		(void)changes_note(&w->changes, 0, CHANGE_MADE);
-	w->first_ms = 0;
-	if (w->gone) {
-		(void)uv_timer_start(&w->timer, on_timer, RETRY_MS, 0);
-	} else if (!w->changes.building && changes_any(&w->changes)) {
-		changes_forget(&w->changes);
-		w->changed(w->owner);
-	}
-}
+static void on_timer(uv_timer_t *timer);
 
 static void watch_arm(struct watch *w)
 {
@@ -186,21 +209,13 @@ static void watch_note(struct watch *w, uint64_t hash, const char *name, enum ch
 /* NULL: of no folder that is watched any more. */
 static struct watch_folder *watch_find_folder(struct watch *w, int wd)
 {
-	for (size_t i = 0; i < w->folder_count; i++)
-		if (w->folders[i].wd == wd)
-			return &w->folders[i];
+	for (size_t i = 0; i < w->folders->count; i++)
+		if (w->folders->items[i].wd == wd)
+			return &w->folders->items[i];
 	return NULL;
 }
 
-static void watch_take_folder_event(struct watch *w, uint32_t mask)
-{
-	if (mask & (IN_CREATE | IN_MOVED_TO))
-		w->walk = true;
-	else if (mask & IN_MOVED_FROM)
-		w->rewind = true;
-}
-
-static enum change change_of(uint32_t mask)
+static enum change watch_change_of(uint32_t mask)
 {
 	if (mask & IN_CREATE)
 		return CHANGE_MADE;
@@ -218,7 +233,7 @@ static void watch_take_event(struct watch *w, const struct inotify_event *event)
 	} else if (!folder) {
 		return;
 	} else if (event->mask & IN_IGNORED) {
-		*folder = w->folders[--w->folder_count];
+		*folder = w->folders->items[--w->folders->count];
 	} else if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF)) {
 		/* Of another one, the folder above tells more. */
 		w->rewind = w->rewind || own;
@@ -232,10 +247,12 @@ static void watch_take_event(struct watch *w, const struct inotify_event *event)
 					"'" TREE_CONFIG_FILE "' has changed: that counts from "
 					"the next start of 'wasmrun os'");
 		} else if (tree_cares(&w->tree, folder->hash, event->name)) {
-			if (event->mask & IN_ISDIR)
-				watch_take_folder_event(w, event->mask);
+			if (event->mask & IN_ISDIR) {
+				w->walk = w->walk || (event->mask & (IN_CREATE | IN_MOVED_TO));
+				w->rewind = w->rewind || (event->mask & IN_MOVED_FROM);
+			}
 			watch_note(w, tree_file_hash(folder->hash, event->name), event->name,
-				change_of(event->mask));
+				watch_change_of(event->mask));
 		}
 	}
 }
@@ -255,16 +272,115 @@ static bool watch_read(struct watch *w)
 	return len > 0;
 }
 
+static void watch_read_all(struct watch *w)
+{
+	for (unsigned i = 0; i < READS_AT_ONCE && watch_read(w); i++)
+		;
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	(void)watch_read(poll->data);
 }
 
-static void watch_catch_up(struct watch *w)
+static void watch_end_build(struct watch *w)
 {
-	for (unsigned i = 0; i < READS_AT_ONCE && watch_read(w); i++)
-		;
-	watch_follow_folders(w);
+	w->end_looked = false;
+	changes_build_ended(&w->changes);
+	w->first_ms = 0;
+	if (changes_any(&w->changes))
+		watch_arm(w);
+}
+
+/* The folders are watched, as far as is known. The owner may call in again from the last two. */
+static void watch_followed(struct watch *w)
+{
+	bool telling = w->telling, ending = w->ending, starting = w->starting;
+
+	w->telling = w->ending = w->starting = false;
+	if (ending && w->looks) {
+		w->end_looked = true;
+		survey_now(&w->survey);
+	} else if (ending) {
+		watch_end_build(w);
+	}
+	if (telling)
+		w->first_ms = 0;
+	if (telling && !w->gone && !w->changes.building && changes_any(&w->changes)) {
+		changes_forget(&w->changes);
+		w->events.changed(w->events.owner);
+	}
+	if (starting)
+		w->events.watching(w->events.owner);
+}
+
+static void on_walked(struct job *job)
+{
+	struct watch_walk *walk = container_of(job, struct watch_walk, job);
+	struct watch *w = walk->watch;
+	bool was_gone = w->gone;
+
+	w->walking = NULL;
+	free(w->folders);
+	w->folders = take_ptr(walk->folders);
+	if (walk->full && !w->said_full)
+		log_warn("watch", "only %d folders of the project are watched", WATCH_FOLDERS_MAX);
+	w->said_full = w->said_full || walk->full;
+	if (*walk->why)
+		watch_look(w, walk->why);
+	w->gone = w->walk = !walk->there || (w->folders->count == 0 && !w->looks);
+	if (w->fresh)
+		changes_forget(&w->changes);
+	else if (was_gone && !w->gone)
+		(void)changes_note(&w->changes, 0, CHANGE_MADE);
+	w->fresh = false;
+	if (w->gone)
+		(void)uv_timer_start(&w->timer, on_timer, RETRY_MS, 0);
+	(void)uv_poll_start(&w->poll, UV_READABLE, on_readable);
+	watch_read_all(w);
+	watch_followed(w);
+}
+
+/* False: there is no memory. */
+static bool watch_start_walk(struct watch *w)
+{
+	struct watch_walk *walk = calloc(1, sizeof *walk);
+
+	if (!walk)
+		return false;
+	walk->job = (struct job){ .run = on_walk, .done = on_walked, .free = watch_walk_free };
+	walk->watch = w;
+	walk->looks = w->looks;
+	walk->fd = fcntl(w->fd, F_DUPFD_CLOEXEC, 0);
+	walk->folders = calloc(1, sizeof *walk->folders);
+	if (walk->fd < 0 || !walk->folders || tree_copy(&w->tree, &walk->tree) < 0) {
+		watch_walk_free(&walk->job);
+		return false;
+	}
+	w->walking = walk;
+	(void)uv_poll_stop(&w->poll);
+	job_start(&w->line, &walk->job);
+	return true;
+}
+
+static void watch_follow(struct watch *w)
+{
+	if (w->walking)
+		return;
+	watch_read_all(w);
+	if (w->tree.folder && w->rewind)
+		watch_rewind(w);
+	if (w->tree.folder && w->walk && watch_start_walk(w))
+		return;
+	watch_followed(w);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct watch *w = timer->data;
+
+	w->telling = true;
+	watch_follow(w);
 }
 
 static void on_surveyed(void *owner, uint64_t hash, enum change change)
@@ -272,47 +388,54 @@ static void on_surveyed(void *owner, uint64_t hash, enum change change)
 	watch_note(owner, hash, "a file", change);
 }
 
-static void watch_end_build(struct watch *w)
-{
-	w->ending = false;
-	changes_build_ended(&w->changes);
-	w->first_ms = 0;
-	if (changes_any(&w->changes))
-		watch_arm(w);
-}
-
-static void on_looked(void *owner)
+static void on_surveyed_all(void *owner)
 {
 	struct watch *w = owner;
 
-	if (w->ending)
+	if (w->end_looked)
 		watch_end_build(w);
 }
 
-int watch_new(uv_loop_t *loop, void (*changed)(void *owner), void *owner, struct watch **ret_watch)
+static void watch_freep(struct watch **w)
+{
+	if (*w)
+		free((*w)->folders);
+	free(*w);
+}
+
+int watch_new(uv_loop_t *loop, const struct watch_events *events, struct watch **ret_watch)
 {
 	_cleanup_(fd_closep) int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	_cleanup_(watch_freep) struct watch *w = NULL;
-	struct survey_events events = { .changed = on_surveyed, .looked = on_looked };
+	struct survey_events survey_events = { .changed = on_surveyed, .looked = on_surveyed_all };
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	events.owner = w = calloc(1, sizeof *w);
-	if (!w)
+	survey_events.owner = w = calloc(1, sizeof *w);
+	if (!w || !(w->folders = calloc(1, sizeof *w->folders)))
 		return -ENOMEM;
 	r = uv_poll_init(loop, &w->poll, fd);
 	if (r < 0)
 		return r;
-	w->changed = changed;
-	w->owner = owner;
+	w->events = *events;
 	w->fd = take_fd(&fd);
+	job_line_init(&w->line, loop);
 	(void)uv_poll_start(&w->poll, UV_READABLE, on_readable);
 	(void)uv_timer_init(loop, &w->timer);
-	survey_init(&w->survey, loop, &events);
+	survey_init(&w->survey, &w->line, &survey_events);
 	w->poll.data = w->timer.data = w;
 	*ret_watch = take_ptr(w);
 	return 0;
+}
+
+/* What the walk under way has added to inotify and not handed over yet stays there, nobody's. */
+static void watch_drop_walk(struct watch *w)
+{
+	if (!w->walking)
+		return;
+	job_drop(&take_ptr(w->walking)->job);
+	(void)uv_poll_start(&w->poll, UV_READABLE, on_readable);
 }
 
 int watch_set(struct watch *w, const struct watch_target *target)
@@ -326,28 +449,35 @@ int watch_set(struct watch *w, const struct watch_target *target)
 		.dirs = target->dirs,
 	};
 
-	if (tree_same(&w->tree, &wanted))
+	if (!tree_same(&w->tree, &wanted)) {
+		watch_drop_walk(w);
+		tree_clear(&w->tree);
+		survey_set(&w->survey, NULL);
+		(void)uv_timer_stop(&w->timer);
+		w->looks = w->said_full = w->gone = false;
+		w->telling = w->ending = w->end_looked = false;
+		w->fresh = true;
+		changes_build_ended(&w->changes);
+		watch_rewind(w);
+		if (tree_copy(&wanted, &w->tree) < 0)
+			return -ENOMEM;
+		if (target->looks)
+			watch_look(w, "as it was asked for");
+	}
+	if (!w->walking)
+		watch_read_all(w);
+	if (!w->walking && !w->rewind && (!w->walk || w->gone))
 		return 0;
-	tree_clear(&w->tree);
-	survey_set(&w->survey, NULL);
-	w->looks = w->said_full = w->ending = false;
-	changes_build_ended(&w->changes);
-	watch_rewind(w);
-	if (tree_copy(&wanted, &w->tree) < 0)
-		return -ENOMEM;
-	if (target->looks)
-		watch_look(w, "as it was asked for");
-	watch_follow_folders(w);
-	changes_forget(&w->changes);
-	if (w->gone)
-		(void)uv_timer_start(&w->timer, on_timer, RETRY_MS, 0);
-	return 0;
+	watch_follow(w);
+	w->starting = w->walking;
+	return w->walking ? WATCH_WALKS : -ENOMEM;
 }
 
 void watch_build_began(struct watch *w)
 {
-	watch_catch_up(w);
-	w->ending = false;
+	if (!w->walking)
+		watch_read_all(w);
+	w->ending = w->end_looked = false;
 	changes_build_began(&w->changes);
 	if (changes_circle(&w->changes))
 		log_warn("watch",
@@ -355,16 +485,17 @@ void watch_build_began(struct watch *w)
 			"no other one any more; leave them out by a hidden folder, or one with "
 			"a " TREE_CACHE_MARK);
 	w->first_ms = 0;
+	/* What happens in a folder that isn't watched yet may be missed by this build, too. */
+	if (!w->walking && !w->gone && (w->walk || w->rewind)) {
+		watch_note(w, 0, "...", CHANGE_WRITTEN);
+		watch_follow(w);
+	}
 }
 
 void watch_build_ended(struct watch *w)
 {
-	watch_catch_up(w);
-	w->ending = w->looks;
-	if (w->ending)
-		survey_now(&w->survey);
-	else
-		watch_end_build(w);
+	w->ending = true;
+	watch_follow(w);
 }
 
 static void on_survey_closed(void *owner)
@@ -372,10 +503,10 @@ static void on_survey_closed(void *owner)
 	struct watch *w = owner;
 	void (*closed)(void *owner) = w->closed;
 
-	owner = w->owner;
+	owner = w->events.owner;
 	w->fd = fd_close(w->fd);
 	tree_clear(&w->tree);
-	free(w);
+	watch_freep(&w);
 	closed(owner);
 }
 
@@ -396,7 +527,9 @@ static void on_poll_closed(uv_handle_t *handle)
 void watch_close(struct watch *w, void (*closed)(void *owner), void *owner)
 {
 	w->closed = closed;
-	w->owner = owner;
+	w->events.owner = owner;
 	(void)uv_timer_stop(&w->timer);
+	survey_set(&w->survey, NULL);
+	job_line_close(&w->line);
 	uv_close((uv_handle_t *)&w->poll, on_poll_closed);
 }

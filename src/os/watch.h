@@ -35,10 +35,22 @@ struct watch_target {
 	bool looks; /* at the files, though the kernel tells */
 };
 
-/* `changed` comes from the loop. Negative errno. */
-int watch_new(uv_loop_t *loop, void (*changed)(void *owner), void *owner, struct watch **ret_watch);
+/* Never from within a call of the owner's. */
+struct watch_events {
+	void (*changed)(void *owner);
+	void (*watching)(void *owner); /* behind WATCH_WALKS */
+	void *owner;
+};
 
-/* From now on. The same target again changes nothing. -ENOMEM: nothing is watched. */
+enum watch_condition {
+	WATCH_WALKS = 1, /* its folders are on their way to be watched */
+};
+
+/* Negative errno. */
+int watch_new(uv_loop_t *loop, const struct watch_events *events, struct watch **ret_watch);
+
+/* 0: all that is below the target is watched. WATCH_WALKS: that is so from `watching` on. -ENOMEM:
+ * nothing is watched. */
 int watch_set(struct watch *w, const struct watch_target *target);
 
 /* What has changed before is in the build that begins now; what changes during it is told behind
