@@ -171,7 +171,7 @@ static void test_busy_connections_are_not(void **state)
 	make_idle(fd);
 	assert_int_equal(guest_read(fd, 8), -EAGAIN);
 	assert_int_equal(guest_poll(fd, 20), 0);
-	/* It was begun, and the guest watches for the visitor's end. */
+	/* It was begun, and the guest reads one byte to notice the visitor's end. */
 	guest_write(fd);
 	make_idle(fd);
 	assert_int_equal(guest_read(fd, 1), -EAGAIN);

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The promise: a text is read here as the C library would read it, and nobody reads it again. A
+ * colon makes it an IPv6 address, a last label that is a number makes it an IPv4 address, and all
+ * the rest is a name. What would be none of them, or be read differently by different resolvers, is
+ * refused.
+ */
 #include "policy/destination.h"
 
 #include <errno.h>

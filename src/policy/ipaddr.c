@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Every comparison is one of 16 bytes: no family has to be asked for, and none can be forgotten.
+ * The one exception is in ipnet_has(), where a network of IPv6 must not take in the mapped
+ * addresses.
+ */
 #include "policy/ipaddr.h"
 
 #include <arpa/inet.h>
