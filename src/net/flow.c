@@ -108,6 +108,30 @@ static void flow_set_state(struct flow *f, enum flow_state new_state, const char
 
 /* --- the set --- */
 
+static void flow_on_late(struct timeouts *q, struct timeout *t);
+
+void flow_set_init(
+	struct flow_set *set, uv_loop_t *loop, struct pump_pool *pool, const struct flow_kind *kind)
+{
+	*set = (struct flow_set){ .kind = kind, .pool = pool };
+	list_init(&set->setup);
+	list_init(&set->open);
+	timeouts_init(&set->deadlines, loop, FLOW_SETUP_MS, flow_on_late, set);
+}
+
+static void flow_set_on_closed(uv_handle_t *handle)
+{
+	struct flow_set *set = container_of((uv_timer_t *)handle, struct flow_set, deadlines.timer);
+
+	set->closed(set);
+}
+
+void flow_set_close(struct flow_set *set, void (*closed)(struct flow_set *set))
+{
+	set->closed = closed;
+	timeouts_close(&set->deadlines, flow_set_on_closed);
+}
+
 static void flow_set_settle(struct flow_set *set)
 {
 	if (flow_set_idle(set) && set->kind->idle)
@@ -222,7 +246,7 @@ static void flow_join(struct flow *f)
 {
 	const struct flow_kind *kind = f->set->kind;
 	struct pump_job job = { .done = flow_on_pumped, .owner = f };
-	struct pump *pump;
+	struct pump *pump = NULL;
 	int r = 0;
 
 	for (int side = 0; side < PUMP_SIDES && r == 0; side++) {
@@ -290,15 +314,12 @@ static void flow_place(
 {
 	struct flow_side *s = &f->setup->side[side];
 
+	if (fd >= 0)
+		*s = (struct flow_side){ .fd = fd, .early = early, .early_len = early_len };
 	s->there = true;
-	if (fd >= 0) {
-		assert(!early_len || flow_has_both(f));
-		*s = (struct flow_side){
-			.there = true, .fd = fd, .early = early, .early_len = early_len
-		};
-		if (side == PUMP_OUTER)
-			sockopt_set_reset(fd);
-	}
+	assert(!early_len || flow_has_both(f));
+	if (fd >= 0 && side == PUMP_OUTER)
+		sockopt_set_reset(fd);
 	if (f->state == FLOW_TURNED_AWAY)
 		flow_close(f, f->why);
 	else if (flow_has_both(f))
@@ -344,29 +365,7 @@ static bool flow_open_side(struct flow *f, enum pump_side side, const struct flo
 	return r >= 0;
 }
 
-/* --- public --- */
-
-void flow_set_init(
-	struct flow_set *set, uv_loop_t *loop, struct pump_pool *pool, const struct flow_kind *kind)
-{
-	*set = (struct flow_set){ .kind = kind, .pool = pool };
-	list_init(&set->setup);
-	list_init(&set->open);
-	timeouts_init(&set->deadlines, loop, FLOW_SETUP_MS, flow_on_late, set);
-}
-
-static void flow_set_on_closed(uv_handle_t *handle)
-{
-	struct flow_set *set = container_of((uv_timer_t *)handle, struct flow_set, deadlines.timer);
-
-	set->closed(set);
-}
-
-void flow_set_close(struct flow_set *set, void (*closed)(struct flow_set *set))
-{
-	set->closed = closed;
-	timeouts_close(&set->deadlines, flow_set_on_closed);
-}
+/* --- the start --- */
 
 int flow_start(struct flow *f, struct flow_set *set, const struct flow_wish *wish)
 {
