@@ -27,11 +27,12 @@ struct os_run_config;
 struct supervisor;
 
 enum supervisor_state {
-	SUPERVISOR_STOPPED,    /* before the first start, after a stop, or it has ended by itself */
-	SUPERVISOR_DETECTING,  /* isn't known to others: no event tells it, a status has BUILDING */
-	SUPERVISOR_BUILDING,   /* the build command runs */
-	SUPERVISOR_STARTING,   /* the child runs, but doesn't take connections yet */
-	SUPERVISOR_RUNNING,    /* it takes connections */
+	SUPERVISOR_STOPPED,   /* before the first start, after a stop, or it has ended by itself */
+	SUPERVISOR_DETECTING, /* the project is looked at: no event tells it, a status says BUILDING
+			       */
+	SUPERVISOR_BUILDING,  /* the build command runs */
+	SUPERVISOR_STARTING,  /* the child runs, but doesn't take connections yet */
+	SUPERVISOR_RUNNING,   /* it takes connections */
 	SUPERVISOR_RESTARTING, /* it has crashed, the next start waits */
 	SUPERVISOR_STOPPING,   /* a child has been told to end */
 	SUPERVISOR_FAILED,     /* can't be built or doesn't start; only a start goes on from here */

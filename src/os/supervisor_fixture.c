@@ -68,7 +68,7 @@ static void on_deadline(uv_timer_t *timer)
 	fail_msg("nothing more has happened behind '%s'", f->history);
 }
 
-void write_file(const char *path, const void *text, size_t len)
+void fixture_write_file(const char *path, const void *text, size_t len)
 {
 	FILE *out = fopen(path, "w");
 
@@ -96,8 +96,8 @@ void fixture_open_for(
 	snprintf(f->guest, sizeof f->guest, "%s/guest", f->dir);
 	snprintf(f->module, sizeof f->module, "%s/app.wasm", f->dir);
 	snprintf(text, sizeof text, "#!/bin/sh\nready() { echo >&4; exec 4>&-; }\n%s\n", script);
-	write_file(f->guest, text, strlen(text));
-	write_file(f->module, "\0asm\1\0\0\0", 8);
+	fixture_write_file(f->guest, text, strlen(text));
+	fixture_write_file(f->module, "\0asm\1\0\0\0", 8);
 	f->run.project_path = f->dir;
 	f->ring = log_ring_new();
 	assert_int_equal(uv_loop_init(&f->loop), 0);
@@ -128,7 +128,7 @@ void fixture_close(struct fixture *f)
 	assert_int_equal(nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
-void close_twice(struct fixture *f)
+void fixture_close_twice(struct fixture *f)
 {
 	supervisor_close(f->supervisor, on_closed, f);
 	supervisor_close(f->supervisor, on_closed, f);
@@ -137,7 +137,7 @@ void close_twice(struct fixture *f)
 		uv_run(&f->loop, UV_RUN_ONCE);
 }
 
-void await_history(struct fixture *f, const char *history)
+void fixture_await(struct fixture *f, const char *history)
 {
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
 	while (strcmp(f->history, history) != 0) {
@@ -149,15 +149,15 @@ void await_history(struct fixture *f, const char *history)
 	uv_timer_stop(&f->deadline);
 }
 
-void await_state(struct fixture *f, enum supervisor_state state)
+void fixture_await_state(struct fixture *f, enum supervisor_state state)
 {
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
-	while (status_of(f).state != state)
+	while (fixture_status(f).state != state)
 		uv_run(&f->loop, UV_RUN_ONCE);
 	uv_timer_stop(&f->deadline);
 }
 
-struct supervisor_status status_of(struct fixture *f)
+struct supervisor_status fixture_status(struct fixture *f)
 {
 	struct supervisor_status status;
 
@@ -165,7 +165,7 @@ struct supervisor_status status_of(struct fixture *f)
 	return status;
 }
 
-bool has_line(struct fixture *f, enum log_stream stream, const char *text)
+bool fixture_has_line(struct fixture *f, enum log_stream stream, const char *text)
 {
 	struct log_line line;
 
@@ -176,18 +176,18 @@ bool has_line(struct fixture *f, enum log_stream stream, const char *text)
 	return false;
 }
 
-void await_line(struct fixture *f, enum log_stream stream, const char *text)
+void fixture_await_line(struct fixture *f, enum log_stream stream, const char *text)
 {
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
-	while (!has_line(f, stream, text))
+	while (!fixture_has_line(f, stream, text))
 		uv_run(&f->loop, UV_RUN_ONCE);
 	uv_timer_stop(&f->deadline);
 }
 
-int visit(struct fixture *f, const char *words)
+int fixture_visit(struct fixture *f, const char *words)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
-		.sin_port = htons(status_of(f).port),
+		.sin_port = htons(fixture_status(f).port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -197,7 +197,7 @@ int visit(struct fixture *f, const char *words)
 	return fd;
 }
 
-void read_answer(struct fixture *f, int fd, char text[TEXT_MAX])
+void fixture_read_answer(struct fixture *f, int fd, char text[TEXT_MAX])
 {
 	size_t len = 0;
 	ssize_t n = -1;

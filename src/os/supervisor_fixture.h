@@ -26,7 +26,7 @@ struct fixture {
 	struct os_run_config run;
 	struct log_ring *ring;
 	struct supervisor *supervisor;
-	char history[HISTORY_MAX]; /* since the last await_history(), with a blank behind each word
+	char history[HISTORY_MAX]; /* since the last fixture_await(), with a blank behind each word
 				    */
 	unsigned crash_lines;      /* that were told */
 	bool closed;
@@ -34,7 +34,7 @@ struct fixture {
 };
 
 /* Executable. */
-void write_file(const char *path, const void *text, size_t len);
+void fixture_write_file(const char *path, const void *text, size_t len);
 
 /* `script` runs in the project's folder, with what the supervisor gives to wasmrun-guest. `ready`
  * in it says that it takes connections. f is zeroed, or holds settings in `run`. */
@@ -44,25 +44,25 @@ void fixture_open_for(struct fixture *f, const char *script, uint64_t start_time
 	uint64_t drain_timeout_ms);
 void fixture_close(struct fixture *f);
 /* The second close gives the application no more time. */
-void close_twice(struct fixture *f);
+void fixture_close_twice(struct fixture *f);
 
 /* Runs the loop until what has happened since the last one is exactly this: the words of the state
  * and, of what is to replace the application, "next-building", "next-starting", then "replaced" or
  * "kept". */
-void await_history(struct fixture *f, const char *history);
+void fixture_await(struct fixture *f, const char *history);
 
 /* Runs the loop until it is in this state. */
-void await_state(struct fixture *f, enum supervisor_state state);
+void fixture_await_state(struct fixture *f, enum supervisor_state state);
 
 /* Runs the loop until the line is there. */
-void await_line(struct fixture *f, enum log_stream stream, const char *text);
-bool has_line(struct fixture *f, enum log_stream stream, const char *text);
+void fixture_await_line(struct fixture *f, enum log_stream stream, const char *text);
+bool fixture_has_line(struct fixture *f, enum log_stream stream, const char *text);
 
-struct supervisor_status status_of(struct fixture *f);
+struct supervisor_status fixture_status(struct fixture *f);
 
 /* Connects, and says that. */
-int visit(struct fixture *f, const char *words);
+int fixture_visit(struct fixture *f, const char *words);
 /* Reads to the end while the loop runs; a reset fails the test. */
-void read_answer(struct fixture *f, int fd, char text[TEXT_MAX]);
+void fixture_read_answer(struct fixture *f, int fd, char text[TEXT_MAX]);
 
 #endif

@@ -33,7 +33,7 @@ static void write_project(struct fixture *f, const char *name, const char *text,
 	char path[128];
 
 	snprintf(path, sizeof path, "%s/%s", f->dir, name);
-	write_file(path, text, len);
+	fixture_write_file(path, text, len);
 }
 
 static void remove_from_project(struct fixture *f, const char *name)
@@ -58,7 +58,7 @@ static void open_running(
 {
 	fixture_open_for(f, script, start_timeout_ms, drain_timeout_ms);
 	supervisor_start(f->supervisor);
-	await_history(f, "starting running ");
+	fixture_await(f, "starting running ");
 }
 
 /* It runs, and was built. */
@@ -67,7 +67,7 @@ static void open_built(struct fixture *f, const char *script)
 	fixture_open(f, script);
 	set_build(f, "true");
 	supervisor_start(f->supervisor);
-	await_history(f, "building starting running ");
+	fixture_await(f, "building starting running ");
 }
 
 /* What is to replace it, by that command. */
@@ -75,7 +75,7 @@ static void begin_to_build(struct fixture *f, const char *command)
 {
 	set_build(f, command);
 	supervisor_restart(f->supervisor);
-	await_history(f, "next-building ");
+	fixture_await(f, "next-building ");
 }
 
 static void test_switch(void **state)
@@ -87,19 +87,19 @@ static void test_switch(void **state)
 
 	fixture_open(&f, COUNT SERVE);
 	supervisor_restart(f.supervisor);
-	await_history(&f, "starting running ");
-	first = status_of(&f).pid;
-	port = status_of(&f).port;
+	fixture_await(&f, "starting running ");
+	first = fixture_status(&f).pid;
+	port = fixture_status(&f).port;
 	supervisor_restart(f.supervisor);
-	assert_int_equal(status_of(&f).next, SUPERVISOR_NEXT_BUILDING);
-	await_history(&f, "next-starting ");
-	status = status_of(&f);
+	assert_int_equal(fixture_status(&f).next, SUPERVISOR_NEXT_BUILDING);
+	fixture_await(&f, "next-starting ");
+	status = fixture_status(&f);
 	assert_int_equal(status.state, SUPERVISOR_RUNNING);
 	assert_int_equal(status.next, SUPERVISOR_NEXT_STARTING);
 	assert_int_equal(status.pid, first);
-	await_history(&f, "replaced ");
-	await_line(&f, LOG_STREAM_STDOUT, "drained 1");
-	status = status_of(&f);
+	fixture_await(&f, "replaced ");
+	fixture_await_line(&f, LOG_STREAM_STDOUT, "drained 1");
+	status = fixture_status(&f);
 	assert_int_equal(status.next, SUPERVISOR_NEXT_NONE);
 	assert_int_not_equal(status.pid, first);
 	assert_int_equal(status.restarts, 0);
@@ -107,7 +107,7 @@ static void test_switch(void **state)
 	assert_null(status.exit_reason);
 	/* The old one's end changes nothing. */
 	supervisor_stop(f.supervisor);
-	await_history(&f, "stopping stopped ");
+	fixture_await(&f, "stopping stopped ");
 	fixture_close(&f);
 }
 
@@ -122,8 +122,8 @@ static void test_drain(void **state)
 
 	open_running(&f, script, 0, 10);
 	supervisor_restart(f.supervisor);
-	await_line(&f, LOG_STREAM_STDOUT, "ended 1");
-	assert_int_equal(status_of(&f).state, SUPERVISOR_RUNNING);
+	fixture_await_line(&f, LOG_STREAM_STDOUT, "ended 1");
+	assert_int_equal(fixture_status(&f).state, SUPERVISOR_RUNNING);
 	fixture_close(&f);
 
 	f = (struct fixture){ 0 };
@@ -131,16 +131,16 @@ static void test_drain(void **state)
 	for (unsigned i = 1; i <= 4; i++) {
 		supervisor_restart(f.supervisor);
 		snprintf(line, sizeof line, "drains %u", i);
-		await_line(&f, LOG_STREAM_STDOUT, line);
+		fixture_await_line(&f, LOG_STREAM_STDOUT, line);
 	}
-	await_line(&f, LOG_STREAM_STDOUT, "ended 1");
-	assert_false(has_line(&f, LOG_STREAM_STDOUT, "ended 2"));
+	fixture_await_line(&f, LOG_STREAM_STDOUT, "ended 1");
+	assert_false(fixture_has_line(&f, LOG_STREAM_STDOUT, "ended 2"));
 	/* A stop waits for the others, too. */
 	supervisor_stop(f.supervisor);
-	await_line(&f, LOG_STREAM_SUPERVISOR, "stopping -> stopped (stopped on request)");
+	fixture_await_line(&f, LOG_STREAM_SUPERVISOR, "stopping -> stopped (stopped on request)");
 	for (unsigned i = 2; i <= 5; i++) {
 		snprintf(line, sizeof line, "ended %u", i);
-		assert_true(has_line(&f, LOG_STREAM_STDOUT, line));
+		assert_true(fixture_has_line(&f, LOG_STREAM_STDOUT, line));
 	}
 	fixture_close(&f);
 }
@@ -172,15 +172,15 @@ static void test_kept(void **state)
 			      "echo 'an old line' >&2\n" SERVE,
 			cases[i].script);
 		open_running(&f, script, 5000, 0);
-		first = status_of(&f).pid;
+		first = fixture_status(&f).pid;
 		supervisor_restart(f.supervisor);
-		await_history(&f, "next-starting kept ");
-		assert_int_equal(status_of(&f).pid, first);
-		assert_int_equal(status_of(&f).restarts, 0);
-		assert_string_equal(status_of(&f).exit_reason, cases[i].reason);
+		fixture_await(&f, "next-starting kept ");
+		assert_int_equal(fixture_status(&f).pid, first);
+		assert_int_equal(fixture_status(&f).restarts, 0);
+		assert_string_equal(fixture_status(&f).exit_reason, cases[i].reason);
 		supervisor_restart(f.supervisor);
-		await_history(&f, "next-starting replaced ");
-		assert_null(status_of(&f).exit_reason);
+		fixture_await(&f, "next-starting replaced ");
+		assert_null(fixture_status(&f).exit_reason);
 		fixture_close(&f);
 	}
 }
@@ -191,19 +191,19 @@ static void test_build_kept(void **state)
 	pid_t first;
 
 	open_built(&f, COUNT SERVE);
-	first = status_of(&f).pid;
+	first = fixture_status(&f).pid;
 	begin_to_build(&f, "echo no way; exit 2");
-	await_history(&f, "kept ");
+	fixture_await(&f, "kept ");
 	assert_string_equal(
-		status_of(&f).exit_reason, "the build with 'sh' has failed: exit code 2");
+		fixture_status(&f).exit_reason, "the build with 'sh' has failed: exit code 2");
 	begin_to_build(&f, "echo nonsense >app.wasm");
-	await_history(&f, "kept ");
-	assert_non_null(strstr(status_of(&f).exit_reason, "is no WebAssembly module"));
+	fixture_await(&f, "kept ");
+	assert_non_null(strstr(fixture_status(&f).exit_reason, "is no WebAssembly module"));
 	f.run.app.build = NULL;
 	assert_int_equal(truncate(f.module, 3), 0);
 	supervisor_restart(f.supervisor);
-	await_history(&f, "kept ");
-	assert_int_equal(status_of(&f).pid, first);
+	fixture_await(&f, "kept ");
+	assert_int_equal(fixture_status(&f).pid, first);
 	fixture_close(&f);
 }
 
@@ -215,13 +215,13 @@ static void test_restart_while_building(void **state)
 	open_built(&f, COUNT SERVE);
 	begin_to_build(&f, "echo begun; " SLOW_BUILD);
 	/* The shell has read it. */
-	await_line(&f, LOG_STREAM_BUILD, "begun");
+	fixture_await_line(&f, LOG_STREAM_BUILD, "begun");
 	set_build(&f, "echo second");
 	supervisor_restart(f.supervisor);
 	supervisor_restart(f.supervisor);
 	write_project(&f, ".built", "", 0);
-	await_history(&f, "next-starting replaced next-building next-starting replaced ");
-	assert_true(has_line(&f, LOG_STREAM_BUILD, "second"));
+	fixture_await(&f, "next-starting replaced next-building next-starting replaced ");
+	assert_true(fixture_has_line(&f, LOG_STREAM_BUILD, "second"));
 	fixture_close(&f);
 }
 
@@ -232,15 +232,15 @@ static void test_crash_while_starting(void **state)
 
 	open_running(&f, COUNT "[ $n = 2 ] && until [ -e .go ]; do sleep 0.01; done\n" SERVE, 0, 0);
 	supervisor_restart(f.supervisor);
-	await_history(&f, "next-starting ");
-	await_line(&f, LOG_STREAM_STDOUT, "instance 2");
-	assert_int_equal(kill(status_of(&f).pid, SIGKILL), 0);
-	await_history(&f, "starting ");
-	assert_int_equal(status_of(&f).next, SUPERVISOR_NEXT_NONE);
-	assert_int_equal(status_of(&f).restarts, 1);
+	fixture_await(&f, "next-starting ");
+	fixture_await_line(&f, LOG_STREAM_STDOUT, "instance 2");
+	assert_int_equal(kill(fixture_status(&f).pid, SIGKILL), 0);
+	fixture_await(&f, "starting ");
+	assert_int_equal(fixture_status(&f).next, SUPERVISOR_NEXT_NONE);
+	assert_int_equal(fixture_status(&f).restarts, 1);
 	write_project(&f, ".go", "", 0);
-	await_history(&f, "running ");
-	assert_string_equal(status_of(&f).exit_reason, "killed by signal 9 (Killed)");
+	fixture_await(&f, "running ");
+	assert_string_equal(fixture_status(&f).exit_reason, "killed by signal 9 (Killed)");
 	fixture_close(&f);
 }
 
@@ -252,17 +252,17 @@ static void test_crash_while_next_starts(void **state)
 	open_built(&f, COUNT "[ $n = 2 ] && { until [ -e .crash ]; do sleep 0.01; done; exit 1; }\n"
 			     "[ $n = 3 ] && until [ -e .go ]; do sleep 0.01; done\n" SERVE);
 	begin_to_build(&f, SLOW_BUILD);
-	assert_int_equal(kill(status_of(&f).pid, SIGKILL), 0);
-	await_history(&f, "restarting starting ");
-	await_line(&f, LOG_STREAM_STDOUT, "instance 2");
+	assert_int_equal(kill(fixture_status(&f).pid, SIGKILL), 0);
+	fixture_await(&f, "restarting starting ");
+	fixture_await_line(&f, LOG_STREAM_STDOUT, "instance 2");
 	write_project(&f, ".built", "", 0);
-	await_history(&f, "next-starting ");
-	await_line(&f, LOG_STREAM_STDOUT, "instance 3");
+	fixture_await(&f, "next-starting ");
+	fixture_await_line(&f, LOG_STREAM_STDOUT, "instance 3");
 	write_project(&f, ".crash", "", 0);
-	await_history(&f, "starting ");
+	fixture_await(&f, "starting ");
 	write_project(&f, ".go", "", 0);
-	await_history(&f, "running ");
-	assert_int_equal(status_of(&f).restarts, 2);
+	fixture_await(&f, "running ");
+	assert_int_equal(fixture_status(&f).restarts, 2);
 	fixture_close(&f);
 }
 
@@ -273,12 +273,12 @@ static void test_overtake(void **state)
 
 	open_built(&f, COUNT "[ $n = 2 ] && exec sleep 1000\n" SERVE);
 	begin_to_build(&f, SLOW_BUILD);
-	assert_int_equal(kill(status_of(&f).pid, SIGKILL), 0);
-	await_history(&f, "restarting starting ");
-	await_line(&f, LOG_STREAM_STDOUT, "instance 2");
+	assert_int_equal(kill(fixture_status(&f).pid, SIGKILL), 0);
+	fixture_await(&f, "restarting starting ");
+	fixture_await_line(&f, LOG_STREAM_STDOUT, "instance 2");
 	write_project(&f, ".built", "", 0);
-	await_history(&f, "next-starting running replaced ");
-	await_line(&f, LOG_STREAM_STDOUT, "serves 3");
+	fixture_await(&f, "next-starting running replaced ");
+	fixture_await_line(&f, LOG_STREAM_STDOUT, "serves 3");
 	fixture_close(&f);
 }
 
@@ -291,12 +291,12 @@ static void test_end_while_building(void **state)
 			     "exit 0; }\n" SERVE);
 	begin_to_build(&f, SLOW_BUILD);
 	write_project(&f, ".end", "", 0);
-	await_history(&f, "stopped ");
+	fixture_await(&f, "stopped ");
 	/* A start adopts the build. */
 	supervisor_start(f.supervisor);
-	await_history(&f, "building ");
+	fixture_await(&f, "building ");
 	write_project(&f, ".built", "", 0);
-	await_history(&f, "starting running ");
+	fixture_await(&f, "starting running ");
 	fixture_close(&f);
 
 	f = (struct fixture){ 0 };
@@ -304,10 +304,10 @@ static void test_end_while_building(void **state)
 	begin_to_build(&f, SLOW_BUILD "; mv .wasm app.wasm");
 	write_project(&f, ".wasm", "\0asm\1\0\0\0", 8);
 	assert_int_equal(unlink(f.module), 0);
-	assert_int_equal(kill(status_of(&f).pid, SIGKILL), 0);
-	await_history(&f, "restarting failed ");
+	assert_int_equal(kill(fixture_status(&f).pid, SIGKILL), 0);
+	fixture_await(&f, "restarting failed ");
 	write_project(&f, ".built", "", 0);
-	await_history(&f, "starting running ");
+	fixture_await(&f, "starting running ");
 	fixture_close(&f);
 }
 
@@ -320,11 +320,11 @@ static void test_stop_when_ended(void **state)
 			     "exit 0; }\n" SERVE);
 	begin_to_build(&f, "exec sleep 1000");
 	write_project(&f, ".end", "", 0);
-	await_history(&f, "stopped ");
+	fixture_await(&f, "stopped ");
 	supervisor_stop(f.supervisor);
 	set_build(&f, "true");
 	supervisor_start(f.supervisor);
-	await_history(&f, "stopping building starting running ");
+	fixture_await(&f, "stopping building starting running ");
 	fixture_close(&f);
 }
 
@@ -335,29 +335,29 @@ static void test_stop(void **state)
 	pid_t first;
 
 	open_running(&f, "[ -e .slow ] && exec sleep 1000\n" SERVE, 0, 0);
-	first = status_of(&f).pid;
+	first = fixture_status(&f).pid;
 	write_project(&f, ".slow", "", 0);
 	supervisor_restart(f.supervisor);
-	await_history(&f, "next-starting ");
+	fixture_await(&f, "next-starting ");
 	supervisor_restart(f.supervisor);
 	supervisor_stop(f.supervisor);
-	await_history(&f, "stopping stopped ");
+	fixture_await(&f, "stopping stopped ");
 	assert_int_equal(kill(first, 0), -1);
 	remove_from_project(&f, ".slow");
 	set_build(&f, "echo begun; exec sleep 1000");
 	supervisor_start(f.supervisor);
-	await_line(&f, LOG_STREAM_BUILD, "begun");
+	fixture_await_line(&f, LOG_STREAM_BUILD, "begun");
 	supervisor_restart(f.supervisor);
-	assert_true(status_of(&f).starts_again);
+	assert_true(fixture_status(&f).starts_again);
 	set_build(&f, "true");
-	await_history(&f, "building stopping building starting running ");
+	fixture_await(&f, "building stopping building starting running ");
 	begin_to_build(&f, "exec sleep 1000");
 	/* Nothing can be started again: it waits in vain, and the build beside it goes on. */
 	assert_int_equal(unlink(f.module), 0);
-	assert_int_equal(kill(status_of(&f).pid, SIGKILL), 0);
-	await_history(&f, "restarting failed ");
+	assert_int_equal(kill(fixture_status(&f).pid, SIGKILL), 0);
+	fixture_await(&f, "restarting failed ");
 	supervisor_stop(f.supervisor);
-	await_history(&f, "stopping stopped ");
+	fixture_await(&f, "stopping stopped ");
 	fixture_close(&f);
 }
 
@@ -369,12 +369,12 @@ static void test_stop_while_restarting(void **state)
 	open_built(&f, "ready; until [ -e .crash ]; do sleep 0.01; done; exit 1");
 	begin_to_build(&f, "exec sleep 1000");
 	write_project(&f, ".crash", "", 0);
-	await_state(&f, SUPERVISOR_RESTARTING);
-	assert_int_equal(status_of(&f).next, SUPERVISOR_NEXT_BUILDING);
+	fixture_await_state(&f, SUPERVISOR_RESTARTING);
+	assert_int_equal(fixture_status(&f).next, SUPERVISOR_NEXT_BUILDING);
 	supervisor_stop(f.supervisor);
-	assert_int_equal(status_of(&f).state, SUPERVISOR_STOPPING);
-	await_state(&f, SUPERVISOR_STOPPED);
-	assert_int_equal(status_of(&f).next, SUPERVISOR_NEXT_NONE);
+	assert_int_equal(fixture_status(&f).state, SUPERVISOR_STOPPING);
+	fixture_await_state(&f, SUPERVISOR_STOPPED);
+	assert_int_equal(fixture_status(&f).next, SUPERVISOR_NEXT_NONE);
 	fixture_close(&f);
 }
 
@@ -385,9 +385,9 @@ static void test_close(void **state)
 	open_running(&f, COUNT "trap '' USR1; [ $n = 3 ] && exec sleep 1000\nready\n" WAIT, 0,
 		DEADLINE_MS);
 	supervisor_restart(f.supervisor);
-	await_history(&f, "next-starting replaced ");
+	fixture_await(&f, "next-starting replaced ");
 	supervisor_restart(f.supervisor);
-	await_history(&f, "next-starting ");
+	fixture_await(&f, "next-starting ");
 	fixture_close(&f);
 }
 
@@ -400,16 +400,16 @@ static void test_watch_module(void **state)
 	write_project(&f, "data.txt", "x", 1);
 	write_project(&f, ".new.wasm", NEW_MODULE, sizeof NEW_MODULE - 1);
 	/* In place, cut off in the middle: it isn't taken before it is whole. */
-	write_file(f.module, NEW_MODULE, sizeof NEW_MODULE - 2);
-	await_history(&f, "kept ");
-	assert_non_null(strstr(status_of(&f).exit_reason, "is truncated"));
-	write_file(f.module, "\0asm\1\0\0\0", 8);
-	await_history(&f, "next-starting replaced ");
+	fixture_write_file(f.module, NEW_MODULE, sizeof NEW_MODULE - 2);
+	fixture_await(&f, "kept ");
+	assert_non_null(strstr(fixture_status(&f).exit_reason, "is truncated"));
+	fixture_write_file(f.module, "\0asm\1\0\0\0", 8);
+	fixture_await(&f, "next-starting replaced ");
 	/* Atomically. */
 	char path[128];
 	snprintf(path, sizeof path, "%s/.new.wasm", f.dir);
 	assert_int_equal(rename(path, f.module), 0);
-	await_history(&f, "next-starting replaced ");
+	fixture_await(&f, "next-starting replaced ");
 	fixture_close(&f);
 }
 
@@ -421,22 +421,22 @@ static void test_watch_build(void **state)
 	fixture_open(&f, COUNT SERVE);
 	set_build(&f, "date +%N >app.o; echo >tmp.$$; rm tmp.$$; echo built; touch app.wasm");
 	supervisor_start(f.supervisor);
-	await_history(&f, "building starting running next-building next-starting replaced "
+	fixture_await(&f, "building starting running next-building next-starting replaced "
 			  "next-building next-starting replaced ");
 	/* A source, in a folder that is new. */
 	char path[128];
 	snprintf(path, sizeof path, "%s/src", f.dir);
 	assert_int_equal(mkdir(path, 0700), 0);
-	await_history(&f, "next-building next-starting replaced ");
+	fixture_await(&f, "next-building next-starting replaced ");
 	write_project(&f, "src/main.c", "x", 1);
-	await_history(&f, "next-building next-starting replaced ");
+	fixture_await(&f, "next-building next-starting replaced ");
 	/* Hidden files, backups and what tools keep don't count; the next one does. */
 	write_project(&f, ".main.c.swp", "x", 1);
 	write_project(&f, "main.c~", "x", 1);
 	set_build(&f, "false");
-	await_history(&f, "next-building kept ");
+	fixture_await(&f, "next-building kept ");
 	set_build(&f, "true");
-	await_history(&f, "next-building next-starting replaced ");
+	fixture_await(&f, "next-building next-starting replaced ");
 	fixture_close(&f);
 }
 
@@ -448,13 +448,13 @@ static void test_watch_failed(void **state)
 	fixture_open(&f, COUNT "[ $n = 2 ] && { ready; exit 0; }\n" SERVE);
 	set_build(&f, "false");
 	supervisor_start(f.supervisor);
-	await_history(&f, "building failed ");
+	fixture_await(&f, "building failed ");
 	set_build(&f, "true");
-	await_history(&f, "building starting running ");
+	fixture_await(&f, "building starting running ");
 	supervisor_restart(f.supervisor);
-	await_history(&f, "next-building next-starting replaced stopped ");
+	fixture_await(&f, "next-building next-starting replaced stopped ");
 	set_build(&f, ":");
-	await_history(&f, "building starting running ");
+	fixture_await(&f, "building starting running ");
 	fixture_close(&f);
 }
 

@@ -34,7 +34,7 @@ static void touch(struct fixture *f, const char *name)
 	char path[96];
 
 	snprintf(path, sizeof path, "%s/%s", f->dir, name);
-	write_file(path, "", 0);
+	fixture_write_file(path, "", 0);
 }
 
 static void test_run_and_stop(void **state)
@@ -46,7 +46,7 @@ static void test_run_and_stop(void **state)
 	f.run.app.args =
 		(struct option_list){ .items = (const char *[]){ "-x", "a b" }, .count = 2 };
 	f.run.app.env = (struct option_list){ .items = (const char *[]){ "A=1" }, .count = 1 };
-	status = status_of(&f);
+	status = fixture_status(&f);
 	assert_int_equal(status.state, SUPERVISOR_STOPPED);
 	assert_int_equal(status.pid, 0);
 	assert_true(status.port > 0);
@@ -54,8 +54,8 @@ static void test_run_and_stop(void **state)
 
 	supervisor_start(f.supervisor);
 	supervisor_start(f.supervisor);
-	await_history(&f, "starting running ");
-	status = status_of(&f);
+	fixture_await(&f, "starting running ");
+	status = fixture_status(&f);
 	assert_true(status.pid > 0);
 	assert_true(status.memory_bytes > 0);
 	assert_string_equal(status.kind, "cgi");
@@ -65,16 +65,16 @@ static void test_run_and_stop(void **state)
 		"A -- %s -x a b "
 		"1",
 		f.dir, f.module);
-	assert_true(has_line(&f, LOG_STREAM_STDOUT, expected));
-	assert_true(has_line(&f, LOG_STREAM_STDOUT, f.dir));
-	assert_true(has_line(&f, LOG_STREAM_STDERR, "oops"));
+	assert_true(fixture_has_line(&f, LOG_STREAM_STDOUT, expected));
+	assert_true(fixture_has_line(&f, LOG_STREAM_STDOUT, f.dir));
+	assert_true(fixture_has_line(&f, LOG_STREAM_STDERR, "oops"));
 
 	supervisor_stop(f.supervisor);
 	supervisor_stop(f.supervisor);
-	await_history(&f, "stopping stopped ");
-	assert_true(has_line(&f, LOG_STREAM_STDOUT, "half"));
-	assert_int_equal(status_of(&f).pid, 0);
-	assert_int_equal(status_of(&f).restarts, 0);
+	fixture_await(&f, "stopping stopped ");
+	assert_true(fixture_has_line(&f, LOG_STREAM_STDOUT, "half"));
+	assert_int_equal(fixture_status(&f).pid, 0);
+	assert_int_equal(fixture_status(&f).restarts, 0);
 	fixture_close(&f);
 }
 
@@ -88,12 +88,12 @@ static void test_crash(void **state)
 	fixture_open(&f, "readlink /proc/self/fd/3 >>sockets\nready\n"
 			 "[ $(wc -l <sockets) -lt 3 ] && exit 7\nuniq sockets | wc -l\n"
 			 "exec sleep 1000");
-	port = status_of(&f).port;
+	port = fixture_status(&f).port;
 	supervisor_start(f.supervisor);
-	await_history(
+	fixture_await(
 		&f, "starting running restarting starting running restarting starting running ");
-	await_line(&f, LOG_STREAM_STDOUT, "1");
-	status = status_of(&f);
+	fixture_await_line(&f, LOG_STREAM_STDOUT, "1");
+	status = fixture_status(&f);
 	assert_int_equal(status.restarts, 2);
 	assert_string_equal(status.exit_reason, "exit code 7");
 	assert_int_equal(status.port, port);
@@ -124,19 +124,19 @@ static void test_ended_by_visitors(void **state)
 			 "touch answered\n[ $(wc -l <starts) -lt 30 ] && exit 7\n"
 			 "exec sleep 1000");
 	supervisor_start(f.supervisor);
-	visitor = visit(&f, "GET / HTTP/1.1\r\n\r\n");
-	while (status_of(&f).restarts < 29)
+	visitor = fixture_visit(&f, "GET / HTTP/1.1\r\n\r\n");
+	while (fixture_status(&f).restarts < 29)
 		uv_run(&f.loop, UV_RUN_ONCE);
-	await_state(&f, SUPERVISOR_RUNNING);
+	fixture_await_state(&f, SUPERVISOR_RUNNING);
 	assert_int_equal(recv(visitor, text, sizeof text, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, EAGAIN);
 	assert_int_equal(f.crash_lines, 1);
 	assert_int_equal(count_lines(&f, "restarting ("), 1);
 	supervisor_stop(f.supervisor);
-	await_state(&f, SUPERVISOR_STOPPED);
+	fixture_await_state(&f, SUPERVISOR_STOPPED);
 	assert_int_equal(f.crash_lines, 2);
 	assert_int_equal(count_lines(&f, "crashed 29 times in "), 1);
-	read_answer(&f, visitor, text);
+	fixture_read_answer(&f, visitor, text);
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
 	fd_close(visitor);
 	fixture_close(&f);
@@ -169,8 +169,8 @@ static void test_ends(void **state)
 
 		fixture_open(&f, ends[i].script);
 		supervisor_start(f.supervisor);
-		await_history(&f, ends[i].history);
-		assert_string_equal(status_of(&f).exit_reason, ends[i].reason);
+		fixture_await(&f, ends[i].history);
+		assert_string_equal(fixture_status(&f).exit_reason, ends[i].reason);
 		fixture_close(&f);
 	}
 }
@@ -183,27 +183,27 @@ static void test_while_restarting(void **state)
 	fixture_open(
 		&f, "[ -e .over ] && exit 0; ready; [ -e .steady ] || exit 1; exec sleep 1000");
 	supervisor_start(f.supervisor);
-	await_state(&f, SUPERVISOR_RESTARTING);
+	fixture_await_state(&f, SUPERVISOR_RESTARTING);
 	supervisor_stop(f.supervisor);
-	assert_int_equal(status_of(&f).state, SUPERVISOR_STOPPED);
+	assert_int_equal(fixture_status(&f).state, SUPERVISOR_STOPPED);
 	supervisor_start(f.supervisor);
-	await_state(&f, SUPERVISOR_RESTARTING);
+	fixture_await_state(&f, SUPERVISOR_RESTARTING);
 	supervisor_start(f.supervisor);
-	await_state(&f, SUPERVISOR_STARTING);
-	await_state(&f, SUPERVISOR_RESTARTING);
+	fixture_await_state(&f, SUPERVISOR_STARTING);
+	fixture_await_state(&f, SUPERVISOR_RESTARTING);
 	f.run.app.wasm = "app.wasm";
 	f.run.app.build = "echo begun; exec sleep 1000";
 	supervisor_restart(f.supervisor);
-	assert_int_equal(status_of(&f).state, SUPERVISOR_BUILDING);
+	assert_int_equal(fixture_status(&f).state, SUPERVISOR_BUILDING);
 	supervisor_stop(f.supervisor);
-	await_state(&f, SUPERVISOR_STOPPED);
+	fixture_await_state(&f, SUPERVISOR_STOPPED);
 	/* Content, before it took a connection again. */
 	f.run.app.build = NULL;
 	supervisor_start(f.supervisor);
-	await_state(&f, SUPERVISOR_RESTARTING);
+	fixture_await_state(&f, SUPERVISOR_RESTARTING);
 	touch(&f, ".over");
-	await_state(&f, SUPERVISOR_STOPPED);
-	assert_string_equal(status_of(&f).exit_reason, "it ended by itself: exit code 0");
+	fixture_await_state(&f, SUPERVISOR_STOPPED);
+	assert_string_equal(fixture_status(&f).exit_reason, "it ended by itself: exit code 0");
 	fixture_close(&f);
 }
 
@@ -214,8 +214,8 @@ static void test_stubborn(void **state)
 
 	fixture_open(&f, "trap '' TERM; ready; while :; do sleep 1000; done");
 	supervisor_start(f.supervisor);
-	await_history(&f, "starting running ");
-	close_twice(&f);
+	fixture_await(&f, "starting running ");
+	fixture_close_twice(&f);
 	fixture_close(&f);
 }
 
@@ -227,9 +227,9 @@ static void test_build(void **state)
 	f.run.app.wasm = "out.wasm";
 	f.run.app.build = "echo compiling; echo warning >&2; cp app.wasm out.wasm";
 	supervisor_start(f.supervisor);
-	await_history(&f, "building starting running ");
-	assert_true(has_line(&f, LOG_STREAM_BUILD, "compiling"));
-	assert_true(has_line(&f, LOG_STREAM_BUILD, "warning"));
+	fixture_await(&f, "building starting running ");
+	assert_true(fixture_has_line(&f, LOG_STREAM_BUILD, "compiling"));
+	assert_true(fixture_has_line(&f, LOG_STREAM_BUILD, "warning"));
 	fixture_close(&f);
 }
 
@@ -241,14 +241,14 @@ static void test_build_fails(void **state)
 	f.run.app.wasm = "out.wasm";
 	f.run.app.build = "echo no way; exit 2";
 	supervisor_start(f.supervisor);
-	await_history(&f, "building failed ");
-	assert_true(has_line(&f, LOG_STREAM_BUILD, "no way"));
+	fixture_await(&f, "building failed ");
+	assert_true(fixture_has_line(&f, LOG_STREAM_BUILD, "no way"));
 	assert_string_equal(
-		status_of(&f).exit_reason, "the build with 'sh' has failed: exit code 2");
+		fixture_status(&f).exit_reason, "the build with 'sh' has failed: exit code 2");
 	f.run.app.build = "echo nonsense >out.wasm";
 	supervisor_start(f.supervisor);
-	await_history(&f, "building failed ");
-	assert_non_null(strstr(status_of(&f).exit_reason, "is no WebAssembly module"));
+	fixture_await(&f, "building failed ");
+	assert_non_null(strstr(fixture_status(&f).exit_reason, "is no WebAssembly module"));
 	fixture_close(&f);
 }
 
@@ -260,10 +260,10 @@ static void test_stop_build(void **state)
 	f.run.app.wasm = "app.wasm";
 	f.run.app.build = "echo begun; sleep 1000; echo never";
 	supervisor_start(f.supervisor);
-	await_line(&f, LOG_STREAM_BUILD, "begun");
-	assert_int_equal(status_of(&f).pid, 0);
+	fixture_await_line(&f, LOG_STREAM_BUILD, "begun");
+	assert_int_equal(fixture_status(&f).pid, 0);
 	supervisor_stop(f.supervisor);
-	await_history(&f, "building stopping stopped ");
+	fixture_await(&f, "building stopping stopped ");
 	fixture_close(&f);
 }
 
@@ -273,8 +273,8 @@ static void test_never_listens(void **state)
 
 	fixture_open_for(&f, "exec sleep 1000", 10, 0);
 	supervisor_start(f.supervisor);
-	await_history(&f, "starting stopping failed ");
-	assert_string_equal(status_of(&f).exit_reason,
+	fixture_await(&f, "starting stopping failed ");
+	assert_string_equal(fixture_status(&f).exit_reason,
 		"it has not turned to its listening socket in 10ms: it has no call to take "
 		"connections with, so it is run for each request (CGI); a server doesn't listen by "
 		"itself, but takes its connections from descriptor 3, by sock_accept(3, ...)");
@@ -298,7 +298,7 @@ static void test_exec_hangs(void **state)
 		print_message("no leases on this file system\n");
 	} else {
 		supervisor_start(f.supervisor);
-		await_history(&f, "starting stopping failed ");
+		fixture_await(&f, "starting stopping failed ");
 		assert_int_equal(fcntl(fd, F_GETLEASE), F_RDLCK);
 	}
 	fd_close(fd);
@@ -314,10 +314,10 @@ static void test_start_while_given_up(void **state)
 		"trap 'until [ -e go ]; do sleep 0.01; done; exit' TERM; sleep 1000 & wait", 1000,
 		0);
 	supervisor_start(f.supervisor);
-	await_history(&f, "starting stopping ");
+	fixture_await(&f, "starting stopping ");
 	supervisor_start(f.supervisor);
 	touch(&f, "go");
-	await_history(&f, "starting ");
+	fixture_await(&f, "starting ");
 	fixture_close(&f);
 }
 
@@ -330,11 +330,11 @@ static void test_stop_while_given_up(void **state)
 		"trap 'until [ -e go ]; do sleep 0.01; done; exit' TERM; sleep 1000 & wait", 1000,
 		0);
 	supervisor_start(f.supervisor);
-	await_history(&f, "starting stopping ");
+	fixture_await(&f, "starting stopping ");
 	supervisor_stop(f.supervisor);
 	touch(&f, "go");
-	await_history(&f, "stopped ");
-	assert_string_equal(status_of(&f).exit_reason, "stopped on request");
+	fixture_await(&f, "stopped ");
+	assert_string_equal(fixture_status(&f).exit_reason, "stopped on request");
 	fixture_close(&f);
 }
 
@@ -345,20 +345,21 @@ static void test_nothing_there(void **state)
 	fixture_open(&f, "");
 	assert_int_equal(truncate(f.module, 5), 0);
 	supervisor_start(f.supervisor);
-	await_history(&f, "failed ");
-	assert_non_null(strstr(status_of(&f).exit_reason, "app.wasm' is truncated"));
+	fixture_await(&f, "failed ");
+	assert_non_null(strstr(fixture_status(&f).exit_reason, "app.wasm' is truncated"));
 	assert_int_equal(unlink(f.module), 0);
 	supervisor_start(f.supervisor);
-	await_history(&f, "failed ");
-	assert_non_null(strstr(status_of(&f).exit_reason, "there is nothing to run in"));
+	fixture_await(&f, "failed ");
+	assert_non_null(strstr(fixture_status(&f).exit_reason, "there is nothing to run in"));
 	supervisor_stop(f.supervisor);
-	await_history(&f, "stopped ");
+	fixture_await(&f, "stopped ");
 	/* Whatever stood in the way is gone. */
-	write_file(f.module, "\0asm\1\0\0\0", 8);
+	fixture_write_file(f.module, "\0asm\1\0\0\0", 8);
 	assert_int_equal(unlink(f.guest), 0);
 	supervisor_start(f.supervisor);
-	await_history(&f, "starting failed ");
-	assert_non_null(strstr(status_of(&f).exit_reason, "guest': No such file or directory"));
+	fixture_await(&f, "starting failed ");
+	assert_non_null(
+		strstr(fixture_status(&f).exit_reason, "guest': No such file or directory"));
 	fixture_close(&f);
 }
 
@@ -374,8 +375,8 @@ static void test_folder_is_gone(void **state)
 	f.run.project_path = folder;
 	f.run.app.wasm = f.module;
 	supervisor_start(f.supervisor);
-	await_history(&f, "starting running restarting starting failed ");
-	assert_non_null(strstr(status_of(&f).exit_reason, "can't run in the folder '"));
+	fixture_await(&f, "starting running restarting starting failed ");
+	assert_non_null(strstr(fixture_status(&f).exit_reason, "can't run in the folder '"));
 	fixture_close(&f);
 }
 
@@ -388,12 +389,12 @@ static void test_output(void **state)
 	fixture_open(&f, "head -c 5000 /dev/zero | tr '\\0' x; echo; printf 'a\\rb\\n'; ready\n"
 			 "exec sleep 1000");
 	supervisor_start(f.supervisor);
-	await_line(&f, LOG_STREAM_STDOUT, "a\rb");
+	fixture_await_line(&f, LOG_STREAM_STDOUT, "a\rb");
 	memset(piece, 'x', sizeof piece);
 	piece[LOG_RING_LINE_MAX] = '\0';
-	assert_true(has_line(&f, LOG_STREAM_STDOUT, piece));
+	assert_true(fixture_has_line(&f, LOG_STREAM_STDOUT, piece));
 	piece[5000 - LOG_RING_LINE_MAX] = '\0';
-	assert_true(has_line(&f, LOG_STREAM_STDOUT, piece));
+	assert_true(fixture_has_line(&f, LOG_STREAM_STDOUT, piece));
 	fixture_close(&f);
 }
 
@@ -404,7 +405,7 @@ static void test_flood(void **state)
 
 	fixture_open(&f, "ready; exec yes ''");
 	supervisor_start(f.supervisor);
-	await_history(&f, "starting running ");
+	fixture_await(&f, "starting running ");
 	for (uint64_t last, next = log_ring_next(f.ring); next < 10 * LOG_RING_LINES;) {
 		uv_run(&f.loop, UV_RUN_ONCE);
 		last = next;
@@ -422,28 +423,28 @@ static void test_gate(void **state)
 	int http, other, waiting;
 
 	fixture_open(&f, "ready; exec sleep 1000");
-	http = visit(&f, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-	other = visit(&f, "\x16\x03\x01 TLS");
-	read_answer(&f, http, text);
+	http = fixture_visit(&f, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+	other = fixture_visit(&f, "\x16\x03\x01 TLS");
+	fixture_read_answer(&f, http, text);
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
 	assert_non_null(strstr(text, "\r\n\r\nThe application is not running\n"));
-	read_answer(&f, other, text);
+	fixture_read_answer(&f, other, text);
 	assert_string_equal(text, "");
 	fd_close(http);
 	fd_close(other);
 
 	supervisor_start(f.supervisor);
-	waiting = visit(&f, "GET / HTTP/1.1\r\n\r\n");
-	await_history(&f, "starting running ");
+	waiting = fixture_visit(&f, "GET / HTTP/1.1\r\n\r\n");
+	fixture_await(&f, "starting running ");
 	assert_int_equal(recv(waiting, text, sizeof text, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, EAGAIN);
 	/* This guest takes none; once it has stopped, they are told. */
 	supervisor_stop(f.supervisor);
-	read_answer(&f, waiting, text);
+	fixture_read_answer(&f, waiting, text);
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
 	fd_close(waiting);
 	/* One that says nothing is no reason to stay. */
-	waiting = visit(&f, "");
+	waiting = fixture_visit(&f, "");
 	fixture_close(&f);
 	fd_close(waiting);
 }
@@ -478,7 +479,7 @@ static void test_gate_pieces(void **state)
 
 	fixture_open(&f, "");
 	for (size_t i = 0; i < ARRAY_LEN(speeches); i++) {
-		int visitor = visit(&f, speeches[i].pieces[0]);
+		int visitor = fixture_visit(&f, speeches[i].pieces[0]);
 
 		turn(&f);
 		for (size_t k = 1; k < 3 && speeches[i].pieces[k]; k++) {
@@ -486,7 +487,7 @@ static void test_gate_pieces(void **state)
 				MSG_NOSIGNAL);
 			turn(&f);
 		}
-		read_answer(&f, visitor, text);
+		fixture_read_answer(&f, visitor, text);
 		assert_int_equal(strncmp(text, "HTTP/1.1 503 ", 13) == 0, speeches[i].http);
 		assert_int_equal(*text != '\0', speeches[i].http);
 		fd_close(visitor);
@@ -502,7 +503,7 @@ static void test_gate_upload(void **state)
 	int visitor;
 
 	fixture_open(&f, "");
-	visitor = visit(&f, "POST / HTTP/1.1\r\nContent-Length: 400000\r\n\r\n");
+	visitor = fixture_visit(&f, "POST / HTTP/1.1\r\nContent-Length: 400000\r\n\r\n");
 	memset(text, 'x', sizeof text);
 	for (uint64_t end = uv_hrtime() + UINT64_C(2500000000); uv_hrtime() < end;) {
 		turn(&f);
@@ -510,7 +511,7 @@ static void test_gate_upload(void **state)
 		(void)poll(NULL, 0, 50);
 	}
 	turn(&f);
-	read_answer(&f, visitor, text);
+	fixture_read_answer(&f, visitor, text);
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
 	fd_close(visitor);
 	fixture_close(&f);
@@ -525,11 +526,11 @@ static void test_gate_is_full(void **state)
 
 	fixture_open(&f, "");
 	for (size_t i = 0; i < ARRAY_LEN(silent); i++) {
-		silent[i] = visit(&f, "");
+		silent[i] = fixture_visit(&f, "");
 		turn(&f);
 	}
-	visitor = visit(&f, "GET / HTTP/1.1\r\n\r\n");
-	read_answer(&f, visitor, text);
+	visitor = fixture_visit(&f, "GET / HTTP/1.1\r\n\r\n");
+	fixture_read_answer(&f, visitor, text);
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
 	/* The oldest made room; the others are still listened to. */
 	assert_int_equal(recv(silent[0], text, 1, MSG_DONTWAIT), 0);
@@ -551,11 +552,11 @@ static void test_gate_while_building(void **state)
 	f.run.app.wasm = "app.wasm";
 	f.run.app.build = "exec sleep 1000";
 	supervisor_start(f.supervisor);
-	await_history(&f, "building ");
-	waiting = visit(&f, "GET / HTTP/1.1\r\n\r\n");
-	read_answer(&f, waiting, text);
+	fixture_await(&f, "building ");
+	waiting = fixture_visit(&f, "GET / HTTP/1.1\r\n\r\n");
+	fixture_read_answer(&f, waiting, text);
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
-	assert_int_equal(status_of(&f).state, SUPERVISOR_BUILDING);
+	assert_int_equal(fixture_status(&f).state, SUPERVISOR_BUILDING);
 	fd_close(waiting);
 	fixture_close(&f);
 }
@@ -579,7 +580,7 @@ static void test_gate_without_descriptors(void **state)
 	fixture_open(&f, "");
 	assert_int_equal(uv_check_init(&f.loop, &check), 0);
 	assert_int_equal(uv_check_start(&check, on_turn), 0);
-	visitor = visit(&f, "GET / HTTP/1.1\r\n\r\n");
+	visitor = fixture_visit(&f, "GET / HTTP/1.1\r\n\r\n");
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = old.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
@@ -587,7 +588,7 @@ static void test_gate_without_descriptors(void **state)
 		uv_run(&f.loop, UV_RUN_ONCE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_in_range(turns, 1, 30);
-	read_answer(&f, visitor, text);
+	fixture_read_answer(&f, visitor, text);
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
 	fd_close(visitor);
 	uv_close((uv_handle_t *)&check, NULL);
@@ -639,7 +640,7 @@ static void test_port_taken(void **state)
 	struct supervisor *second = NULL;
 
 	fixture_open(&f, "");
-	run.app.port = status_of(&f).port;
+	run.app.port = fixture_status(&f).port;
 	assert_int_equal(supervisor_new(&f.loop, &config, f.ring, &events, &second), -EADDRINUSE);
 	assert_null(second);
 	fixture_close(&f);
