@@ -10,7 +10,7 @@
  *    all handles begin to close. From here on no signal goes out: the number may be another's.
  * 4. The last handle is closed: `ended` is called, and the memory is the owner's again.
  *
- * A child that can't become its program goes the same way, without 2.
+ * A child that can't become its program goes the same way, and has no 2.
  */
 #include "os/child.h"
 
@@ -200,7 +200,7 @@ static void child_close_writers(const struct child *c, const struct spawn_fds *f
 }
 
 /* A child whose end can't be seen must not be. One whose output can't be read is of no use. */
-static int child_watch(struct child *c, uv_loop_t *loop, const struct spawn_config *config)
+static int child_open_handles(struct child *c, uv_loop_t *loop, const struct spawn_config *config)
 {
 	int r = child_poll(c, loop, &c->exit, c->proc.pidfd, on_exit_readable);
 
@@ -248,7 +248,7 @@ int child_start(struct child *c, uv_loop_t *loop, const struct spawn_config *con
 		r = spawn_start(&own, &c->proc);
 	child_close_writers(c, &own.fds);
 	if (r == 0)
-		r = child_watch(c, loop, config);
+		r = child_open_handles(c, loop, config);
 	if (r < 0) {
 		child_fail(c, spawn_failure_of(config, r));
 		child_close_fds(c);
