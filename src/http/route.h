@@ -37,7 +37,7 @@ struct http_answer {
 };
 
 #define HTTP_PARAMS_MAX 4
-#define HTTP_ANSWERS_MAX 6
+#define HTTP_ANSWERS_MAX 8
 
 struct http_route {
 	enum http_method method;

@@ -22,6 +22,7 @@ static const struct http_answer common_answers[] = {
 	{ .status = 413, .schema = "Failure", .help = "The body is too long" },
 	{ .status = 414, .schema = "Failure", .help = "Too many parameters in the query" },
 	{ .status = 501, .schema = "Failure", .help = "An unknown Transfer-Encoding" },
+	{ .status = 503, .schema = "Failure", .help = "wasmrun is ending" },
 };
 
 /* {TYPE: {"schema": ...}} */

@@ -41,6 +41,7 @@
 #define OUTSIDE NO(403, "Not in the project's folder, or not allowed by the system")
 #define NO_FILE NO(404, "There is no such thing")
 #define WRONG_KIND NO(409, "It is not of the kind that is asked for")
+#define CROWDED NO(503, "Too many requests wait for the folder, or wasmrun is ending")
 
 const struct http_route api_calls[] = {
 	{ .method = HTTP_GET,
@@ -76,15 +77,15 @@ const struct http_route api_calls[] = {
 		.handler = api_fs_list,
 		.summary = "What a folder of the project holds, in no order",
 		.params = { PATH_PARAM(false) },
-		.answers = { OK("Entries", "The entries"), BAD_PATH, OUTSIDE, NO_FILE,
-			WRONG_KIND } },
+		.answers = { OK("Entries", "The entries"), BAD_PATH, OUTSIDE, NO_FILE, WRONG_KIND,
+			CROWDED } },
 	{ .method = HTTP_GET,
 		.path = "/api/fs/read",
 		.handler = api_fs_read,
 		.summary = "A file of the project",
 		.params = { PATH_PARAM(true) },
 		.answers = { OK_BYTES("application/octet-stream", "Its bytes"), BAD_PATH, OUTSIDE,
-			NO_FILE, WRONG_KIND, NO(413, "It is too long") } },
+			NO_FILE, WRONG_KIND, CROWDED, NO(413, "It is too long") } },
 	{ .method = HTTP_PUT,
 		.path = "/api/fs/write",
 		.handler = api_fs_write,
@@ -93,7 +94,7 @@ const struct http_route api_calls[] = {
 		.summary = "Make a file of the project, or replace it as a whole",
 		.params = { PATH_PARAM(true) },
 		.answers = { OK("Written", "It is written"), BAD_PATH, OUTSIDE, NO_FILE, WRONG_KIND,
-			NO(413, "The body is too long") } },
+			CROWDED, NO(413, "The body is too long") } },
 	{ .method = HTTP_GET,
 		.path = "/api/logs",
 		.handler = api_get_logs,
