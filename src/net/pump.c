@@ -73,6 +73,7 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 	p->result.error = error;
 	/* The kernel's word for a reset that came behind a FIN (tcp_reset()). */
 	p->dir[side].fin |= error == EPIPE;
+	/* What came from it is still read, to its end; what was on its way to it is dropped. */
 	p->dir[side].hup = true;
 	p->dir[side].readable = !p->dir[side].eof;
 	p->dir[other].done = true;

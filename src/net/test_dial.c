@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 #include "base/lang.h"
 #include "base/fd.h"
+#include "net/test_open_fds.h"
 
 #define DEADLINE_MS 30000
 
@@ -159,18 +159,6 @@ static void test_silence_ends_with_a_timeout(void **state)
 		close(filler[i]);
 }
 
-static unsigned open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
-
 /*
  * A name's first address dropped packets, and each visitor waited 3 s for it: the next address is
  * begun while the first one may still answer, and what loses is closed.
@@ -190,14 +178,14 @@ static void test_silent_address_does_not_hold_up_the_next(void **state)
 	dialer_for(f, "127.0.0.1", addr_port(&f->listen_addr));
 	f->dialer.addrs[1] = good;
 	f->dialer.count = 2;
-	descriptors = open_descriptors();
+	descriptors = test_open_fds();
 	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), 0);
 	await_done(f);
 	assert_true(f->fd >= 0);
 	assert_true(addr_equal(&f->peer, &good));
 	/* The first address had not yet run out of its time. */
 	assert_int_equal(f->dial.error, 0);
-	assert_int_equal(open_descriptors(), descriptors + 1);
+	assert_int_equal(test_open_fds(), descriptors + 1);
 	assert_int_equal(f->dialer.preferred, 1);
 	f->fd = fd_close(f->fd);
 	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), 1);

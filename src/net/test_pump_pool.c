@@ -2,29 +2,17 @@
 /* The pool: many connections, too few pipes, fairness, counters, and its end. */
 #include "net/test_pump_fixture.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/lang.h"
+#include "net/test_open_fds.h"
 #include "net/pipe_pool.h"
 
 #define MANY 150
 #define STREAMS 8
 #define STREAM_BYTES (2U * 1024U * 1024U)
-
-static unsigned open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
 
 static void test_many_connections(void **state)
 {
@@ -36,7 +24,7 @@ static void test_many_connections(void **state)
 
 	/* libuv opens a few descriptors at its first loop and keeps them. */
 	fixture_free(f);
-	fds = open_fds();
+	fds = test_open_fds();
 	f = fixture_new(&config);
 	assert_non_null(links);
 	for (unsigned i = 0; i < MANY; i++) {
@@ -61,7 +49,7 @@ static void test_many_connections(void **state)
 	assert_int_equal(stats.pipes_large + stats.pipes_small, 0);
 	free(links);
 	fixture_free(f);
-	assert_int_equal(open_fds(), fds);
+	assert_int_equal(test_open_fds(), fds);
 }
 
 /* Streams whose readers wait, so that each one holds what it has read. */

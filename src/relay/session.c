@@ -167,6 +167,7 @@ void session_announce(struct session *s, const struct uuid *id, const struct add
 	}
 	if (list_empty(&s->unsent))
 		list_push_back(&s->relay->unsent, &s->unsent);
+	/* Once a write has failed nobody hears of visitors, and the client's end is on its way. */
 	if (!s->chan.write_failed && s->unsaid == 0)
 		s->unsaid = msg_append(s->hs.dialect, ROLE_SERVER, &msg, &s->chan.out);
 }
