@@ -25,6 +25,7 @@ from harness.wasmrun import WASMRUN, fetch, need_wasmrun, run_os
 HELLO_C, HELLO_GO = ROOT / "examples" / "hello-c" / "hello.c", ROOT / "examples" / "hello-go"
 VISITORS = 20
 REQUESTS = 20  # on one connection
+QUIET = 1  # seconds: some times WATCH_QUIET_MS
 PERHAPS = "volatile int now = 1; if (now)"  # or the compiler leaves out the rest, with the sockets
 
 
@@ -453,10 +454,16 @@ def test_build_that_changes_the_project(lab, tmp_path, how):
     instance, url = serve(lab, sources, "--watch", "--wasm", "app.wasm", "--build", make)
 
     def rests():
-        """The last build has left its mark and is followed by none: what it has changed was told before it ended."""
-        before = builds_of(instance)
-        time.sleep(1)
-        return instance.app()["next"] is None and builds_of(instance) == before
+        """No build runs, and none begins: what the last one has changed would have been told by then."""
+        wait_for(lambda: not instance.app()["next"], "no build runs", 2 * DEADLINE)
+        with instance.events() as events:
+            if instance.app()["next"]:
+                return False
+            events.sock.settimeout(QUIET)
+            try:
+                return not events.wait("app", lambda app: app["next"] == "building")
+            except TimeoutError:
+                return True
 
     wait_for(rests, "it builds no more", 4 * DEADLINE)
     first = builds_of(instance)
