@@ -24,20 +24,14 @@
 
 #define TRASH ".trash."
 
-static void closedirp(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
-static bool name_is_trash(const char *name)
+static bool build_cache_is_trash(const char *name)
 {
 	return strncmp(name, TRASH, strlen(TRASH)) == 0;
 }
 
-static void put_old_aside(const char *dir)
+static void build_cache_put_aside(const char *dir)
 {
-	_cleanup_(closedirp) DIR *entries = opendir(dir);
+	_cleanup_(fd_close_dirp) DIR *entries = opendir(dir);
 	time_t now = time(NULL);
 	const struct dirent *entry;
 	char trash[NAME_MAX + 1];
@@ -65,7 +59,7 @@ int build_cache_open(const char *dir, int *ret_lock)
 	if (lock < 0)
 		return -errno;
 	if (flock(lock, LOCK_EX | LOCK_NB) == 0)
-		put_old_aside(dir);
+		build_cache_put_aside(dir);
 	/* Who holds it alone does so for a moment. */
 	if (flock(lock, LOCK_SH) < 0)
 		return -errno;
@@ -73,7 +67,7 @@ int build_cache_open(const char *dir, int *ret_lock)
 	return 0;
 }
 
-static void remove_tree(char *path)
+static void build_cache_remove(char *path)
 {
 	char *const roots[] = { path, NULL };
 	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
@@ -88,14 +82,14 @@ static void remove_tree(char *path)
 
 void build_cache_sweep(const char *dir)
 {
-	_cleanup_(closedirp) DIR *entries = opendir(dir);
+	_cleanup_(fd_close_dirp) DIR *entries = opendir(dir);
 	const struct dirent *entry;
 	char path[PATH_MAX];
 
 	while (entries && (entry = readdir(entries))) {
 		int n = snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
 
-		if (name_is_trash(entry->d_name) && n > 0 && (size_t)n < sizeof path)
-			remove_tree(path);
+		if (build_cache_is_trash(entry->d_name) && n > 0 && (size_t)n < sizeof path)
+			build_cache_remove(path);
 	}
 }

@@ -57,7 +57,7 @@ static int find_glob(const char *folder, const char *pattern, glob_t *ret_glob)
 	return r == GLOB_NOSPACE ? -ENOMEM : 0;
 }
 
-static int found_add(struct found *found, const char *name)
+static int find_add(struct found *found, const char *name)
 {
 	if (found->count == FIND_FILES_MAX)
 		return -E2BIG;
@@ -81,7 +81,7 @@ int find_files(const char *folder, const char *pattern, struct found *found)
 	r = find_glob(folder, pattern, &all);
 	for (size_t i = 0; r == 0 && i < all.gl_pathc; i++)
 		if (stat(all.gl_pathv[i], &st) == 0 && S_ISREG(st.st_mode))
-			r = found_add(found, all.gl_pathv[i] + prefix);
+			r = find_add(found, all.gl_pathv[i] + prefix);
 	globfree(&all);
 	return r;
 }
@@ -130,7 +130,7 @@ bool find_says(const char *folder, const char *name, const char *expression)
 	return says;
 }
 
-static bool root_is_here(const struct app_root *root, const char *folder)
+static bool find_root_is_here(const struct app_root *root, const char *folder)
 {
 	char path[PATH_MAX];
 	struct stat st;
@@ -146,7 +146,7 @@ char *find_root(const char *folder, const struct app_root *roots)
 		_cleanup_(freep) char *path = strdup(folder);
 
 		while (path && *path) {
-			if (root_is_here(roots, path))
+			if (find_root_is_here(roots, path))
 				return take_ptr(path);
 			*strrchr(path, '/') = '\0';
 		}

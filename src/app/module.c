@@ -88,14 +88,14 @@ struct scan {
 	const char *foreign; /* what is wrong with it, or NULL */
 };
 
-static bool name_starts(const struct name *name, const char *prefix)
+static bool module_name_starts(const struct name *name, const char *prefix)
 {
 	return name->len >= strlen(prefix) && memcmp(name->text, prefix, strlen(prefix)) == 0;
 }
 
-static bool name_is(const struct name *name, const char *text)
+static bool module_name_is(const struct name *name, const char *text)
 {
-	return name->len == strlen(text) && name_starts(name, text);
+	return name->len == strlen(text) && module_name_starts(name, text);
 }
 
 static void on_name(void *arg, const struct name *module, const struct name *name)
@@ -109,13 +109,14 @@ static void on_name(void *arg, const struct name *module, const struct name *nam
 								       : FOREIGN_EXPORT,
 						  name->text, name->len);
 	scan->exports = scan->exports || !module->len;
-	if (!module->len && name->len == strlen(START) && name_starts(name, START))
+	if (!module->len && name->len == strlen(START) && module_name_starts(name, START))
 		scan->starts = true;
 	/* A component's core exports the same names before it is made into one. */
 	if (!module->len && !scan->component)
 		return;
 	for (size_t i = 0; i < scan->mark; i++)
-		if (name_is(module, marks[i].module) && name_starts(name, marks[i].prefix))
+		if (module_name_is(module, marks[i].module) &&
+			module_name_starts(name, marks[i].prefix))
 			scan->mark = i;
 }
 
@@ -124,8 +125,8 @@ static void on_custom(void *arg, const struct name *section, const struct name *
 	struct scan *scan = arg;
 
 	for (size_t i = 0; i < scan->language; i++)
-		if (name_is(section, languages[i].section) &&
-			name_starts(value, languages[i].prefix))
+		if (module_name_is(section, languages[i].section) &&
+			module_name_starts(value, languages[i].prefix))
 			scan->language = i;
 }
 
@@ -144,7 +145,7 @@ static const struct section {
 };
 
 /* What can't be read, or isn't sound, the engine will complain about. */
-static int scan_section(struct scan *scan, uint8_t id, uint64_t at, uint32_t len)
+static int module_scan_section(struct scan *scan, uint8_t id, uint64_t at, uint32_t len)
 {
 	const struct section *section = NULL;
 	uint8_t *bytes;
@@ -174,7 +175,8 @@ static int scan_section(struct scan *scan, uint8_t id, uint64_t at, uint32_t len
 
 /* The section's length, and where it begins behind `at`. False: the bytes are cut off or too many.
  */
-static bool parse_section(const uint8_t *bytes, size_t len, size_t *ret_header, uint32_t *ret_len)
+static bool module_parse_section(
+	const uint8_t *bytes, size_t len, size_t *ret_header, uint32_t *ret_len)
 {
 	uint64_t value = 0;
 
@@ -204,11 +206,11 @@ static const char *module_check_sections(struct scan *scan, uint64_t size)
 			return "is no sound WebAssembly module: it has too many sections";
 		if (n <= 0)
 			return "can't be read to its end";
-		if (!parse_section(bytes, (size_t)n, &header, &len))
+		if (!module_parse_section(bytes, (size_t)n, &header, &len))
 			return (size_t)n < sizeof bytes ? "is truncated"
 							: "is no sound WebAssembly module";
 		at += header;
-		if (scan_section(scan, bytes[0], at, len) < 0)
+		if (module_scan_section(scan, bytes[0], at, len) < 0)
 			return "can't be looked at: there is not enough memory";
 		at += len;
 	}
@@ -247,7 +249,7 @@ static int module_unread(const char *path, int r, char *ret_why)
 }
 
 /* Of what is named in it; NULL, or what is wrong. */
-static const char *scan_result(const struct scan *scan, struct module_info *ret_info)
+static const char *module_scan_result(const struct scan *scan, struct module_info *ret_info)
 {
 	if (scan->foreign)
 		return scan->foreign;
@@ -306,7 +308,7 @@ int module_inspect(const char *path, struct module_info *ret_info, char ret_why[
 	if (!wrong)
 		wrong = module_check_sections(&scan, size);
 	if (!wrong)
-		wrong = scan_result(&scan, ret_info);
+		wrong = module_scan_result(&scan, ret_info);
 	return wrong ? module_fail(path, -EINVAL, wrong, ret_why) : 0;
 }
 

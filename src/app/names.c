@@ -56,7 +56,7 @@ static bool reader_name(struct reader *r, struct name *ret_name)
 }
 
 /* A value or reference type; the two of a reference have a heap type behind them. */
-static void skip_type(struct reader *r)
+static void reader_skip_type(struct reader *r)
 {
 	uint8_t form = reader_byte(r);
 
@@ -64,7 +64,7 @@ static void skip_type(struct reader *r)
 		(void)reader_number(r);
 }
 
-static void skip_limits(struct reader *r)
+static void reader_skip_limits(struct reader *r)
 {
 	uint8_t flags = reader_byte(r);
 
@@ -76,21 +76,21 @@ static void skip_limits(struct reader *r)
 }
 
 /* False: a kind of import that isn't known here. */
-static bool skip_import_type(struct reader *r)
+static bool reader_skip_import_type(struct reader *r)
 {
 	switch (reader_byte(r)) {
 	case 0: /* function */
 		(void)reader_number(r);
 		return true;
 	case 1: /* table */
-		skip_type(r);
-		skip_limits(r);
+		reader_skip_type(r);
+		reader_skip_limits(r);
 		return true;
 	case 2: /* memory */
-		skip_limits(r);
+		reader_skip_limits(r);
 		return true;
 	case 3: /* global, and whether it can be written */
-		skip_type(r);
+		reader_skip_type(r);
 		(void)reader_byte(r);
 		return true;
 	case 4: /* tag, behind a byte that is zero */
@@ -110,7 +110,7 @@ void names_read_imports(const uint8_t *bytes, size_t len, name_fn fn, void *arg)
 	(void)reader_number(&r);
 	while (r.at < r.end && reader_name(&r, &module) && reader_name(&r, &name)) {
 		fn(arg, &module, &name);
-		(void)skip_import_type(&r);
+		(void)reader_skip_import_type(&r);
 	}
 }
 
@@ -128,7 +128,7 @@ void names_read_exports(const uint8_t *bytes, size_t len, name_fn fn, void *arg)
 }
 
 /* Fields ("language", "processed-by", ...) of values, each with a version. */
-static void read_producers(struct reader *r, const struct name *section, name_fn fn, void *arg)
+static void reader_producers(struct reader *r, const struct name *section, name_fn fn, void *arg)
 {
 	uint32_t fields = reader_number(r);
 	struct name field, value, version;
@@ -149,11 +149,11 @@ void names_read_custom(const uint8_t *bytes, size_t len, name_fn fn, void *arg)
 		return;
 	fn(arg, &section, &none);
 	if (section.len == strlen(producers) && memcmp(section.text, producers, section.len) == 0)
-		read_producers(&r, &section, fn, arg);
+		reader_producers(&r, &section, fn, arg);
 }
 
 /* Forms 0 and 1 are the name alone, 2 has options behind it, each a byte and a text. */
-static bool read_component_name(struct reader *r, struct name *ret_name)
+static bool reader_component_name(struct reader *r, struct name *ret_name)
 {
 	uint8_t form = reader_byte(r);
 	struct name option;
@@ -172,7 +172,7 @@ static bool read_component_name(struct reader *r, struct name *ret_name)
 }
 
 /* The sort, which may be one of the core's, and the index. */
-static void skip_sort_index(struct reader *r)
+static void reader_skip_sort_index(struct reader *r)
 {
 	if (reader_byte(r) == 0)
 		(void)reader_byte(r);
@@ -180,7 +180,7 @@ static void skip_sort_index(struct reader *r)
 }
 
 /* The type that an export may be given. */
-static void skip_extern_type(struct reader *r)
+static void reader_skip_extern_type(struct reader *r)
 {
 	switch (reader_byte(r)) {
 	case 0: /* core module, behind its own sort */
@@ -205,10 +205,10 @@ void names_read_component_exports(const uint8_t *bytes, size_t len, name_fn fn, 
 	struct name none = { "", 0 }, name;
 
 	(void)reader_number(&r);
-	while (r.at < r.end && read_component_name(&r, &name)) {
+	while (r.at < r.end && reader_component_name(&r, &name)) {
 		fn(arg, &none, &name);
-		skip_sort_index(&r);
+		reader_skip_sort_index(&r);
 		if (reader_byte(&r) == 1)
-			skip_extern_type(&r);
+			reader_skip_extern_type(&r);
 	}
 }

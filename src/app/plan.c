@@ -66,7 +66,7 @@ static int plan_add_build(
 	return 0;
 }
 
-static _printf_(1, 2) char *format(const char *fmt, ...)
+static _printf_(1, 2) char *plan_format(const char *fmt, ...)
 {
 	char *text;
 	va_list ap;
@@ -79,7 +79,7 @@ static _printf_(1, 2) char *format(const char *fmt, ...)
 }
 
 /* What other instances have left that were killed during a build. */
-static void remove_leftovers(const char *cache_dir, uint64_t hash)
+static void plan_remove_leftovers(const char *cache_dir, uint64_t hash)
 {
 	_cleanup_(freep) char *dir = find_escape(cache_dir), *pattern = NULL;
 	time_t now = time(NULL);
@@ -87,7 +87,7 @@ static void remove_leftovers(const char *cache_dir, uint64_t hash)
 	struct stat st;
 
 	if (dir)
-		pattern = format("%s/%016" PRIx64 ".*.wasm", dir, hash);
+		pattern = plan_format("%s/%016" PRIx64 ".*.wasm", dir, hash);
 	if (!pattern || glob(pattern, 0, NULL, &found) != 0)
 		return;
 	for (size_t i = 0; i < found.gl_pathc; i++)
@@ -113,10 +113,11 @@ static int plan_set_output(struct app_plan *plan, const char *source, const char
 	r = hash_seed(&unique);
 	if (r < 0)
 		return r;
-	remove_leftovers(cache_dir, hash);
-	plan->module = format("%s/%016" PRIx64 ".wasm", cache_dir, hash);
-	plan->output = format("%s/%016" PRIx64 ".%016" PRIx64 ".wasm", cache_dir, hash, unique);
-	plan->cache = format("%s/%016" PRIx64, cache_dir, hash);
+	plan_remove_leftovers(cache_dir, hash);
+	plan->module = plan_format("%s/%016" PRIx64 ".wasm", cache_dir, hash);
+	plan->output =
+		plan_format("%s/%016" PRIx64 ".%016" PRIx64 ".wasm", cache_dir, hash, unique);
+	plan->cache = plan_format("%s/%016" PRIx64, cache_dir, hash);
 	if (!plan->module || !plan->output || !plan->cache)
 		return -ENOMEM;
 	/* Its time says when it was last used, for app/build_cache.h; a tool writes below it. */
@@ -135,10 +136,10 @@ static char *plan_artefact(const struct app_plan *plan, const char *artefact, co
 	if (!dir)
 		return NULL;
 	if (cached)
-		return format("%s%s", dir, artefact + cache_len);
+		return plan_format("%s%s", dir, artefact + cache_len);
 	if (named && *named == '/')
 		return strdup(named);
-	return format("%s/%s", dir, named ? named : artefact);
+	return plan_format("%s/%s", dir, named ? named : artefact);
 }
 
 static int plan_set_artefacts(struct app_plan *plan, const struct app_rule *rule, const char *wasm)
@@ -167,10 +168,10 @@ int app_plan_take_rule(struct app_plan *plan, const struct app_rule *rule, char 
 	plan->tools = rule->tools;
 	if (!rule->build) {
 		if (!rule->folder)
-			plan->module = format("%s/%s", plan->folder, names[0]);
+			plan->module = plan_format("%s/%s", plan->folder, names[0]);
 		else if (slash)
-			plan->module =
-				format("%s/%.*s", plan->folder, (int)(slash - names[0]), names[0]);
+			plan->module = plan_format(
+				"%s/%.*s", plan->folder, (int)(slash - names[0]), names[0]);
 		else
 			plan->module = strdup(plan->folder);
 		return plan->module ? 0 : -ENOMEM;
@@ -191,7 +192,7 @@ int app_plan_take_overrides(struct app_plan *plan, const struct app_overrides *o
 	if (!wasm || *wasm == '/')
 		plan->module = strdup(wasm ? wasm : plan->folder);
 	else
-		plan->module = format("%s/%s", plan->folder, wasm);
+		plan->module = plan_format("%s/%s", plan->folder, wasm);
 	if (!plan->module)
 		return -ENOMEM;
 	if (!overrides->build)
@@ -221,7 +222,7 @@ void app_plan_settle(struct app_plan *plan)
 		free(take_ptr(plan->output));
 }
 
-static void free_words(char **words)
+static void plan_free_words(char **words)
 {
 	for (size_t i = 0; words && words[i]; i++)
 		free(words[i]);
@@ -232,8 +233,8 @@ void app_plan_clear(struct app_plan *plan)
 {
 	if (plan->output)
 		(void)unlink(plan->output);
-	free_words(plan->build);
-	free_words(plan->artefacts);
+	plan_free_words(plan->build);
+	plan_free_words(plan->artefacts);
 	free(plan->folder);
 	free(plan->root);
 	free(plan->module);

@@ -24,7 +24,7 @@
 #define DIGITS "0123456789"
 
 /* The first line of a file beside the program, whatever links lead to that. */
-static bool version_read(const char *program, const char *file, char ret_line[VERSION_MAX])
+static bool tool_read_version(const char *program, const char *file, char ret_line[VERSION_MAX])
 {
 	_cleanup_(fd_closep) int fd = -1;
 	char real[PATH_MAX], path[PATH_MAX];
@@ -53,7 +53,7 @@ static bool version_read(const char *program, const char *file, char ret_line[VE
 }
 
 /* `version` is "1.19.8", "1.21" or "1.22rc1"; another form is nothing that can be judged. */
-static bool version_is_old(const struct app_tool *tool, const char *version)
+static bool tool_is_old(const struct app_tool *tool, const char *version)
 {
 	size_t major_len = strspn(version, DIGITS), minor_len;
 	uint16_t major, minor;
@@ -90,11 +90,10 @@ static int tool_check(const struct app_tool *tool, const char *project, char *re
 			tool->program, tool->install);
 		return -ENOENT;
 	}
-	if (!tool->version_file || !version_read(path, tool->version_file, line))
+	if (!tool->version_file || !tool_read_version(path, tool->version_file, line))
 		return 0;
 	prefix_len = strlen(tool->prefix);
-	if (strncmp(line, tool->prefix, prefix_len) != 0 ||
-		!version_is_old(tool, line + prefix_len))
+	if (strncmp(line, tool->prefix, prefix_len) != 0 || !tool_is_old(tool, line + prefix_len))
 		return 0;
 	log_escape(shown, sizeof shown, line + prefix_len, strlen(line + prefix_len));
 	snprintf(ret_why, APP_WHY_MAX, "needs %s >= %u.%u, found %s: install it with '%s'",

@@ -27,6 +27,12 @@ void fd_closep(int *fd)
 	*fd = fd_close(*fd);
 }
 
+void fd_close_dirp(DIR **dir)
+{
+	if (*dir)
+		(void)closedir(*dir);
+}
+
 ssize_t fd_read_full(int fd, void *data, size_t len)
 {
 	size_t done = 0;

@@ -6,6 +6,7 @@
 #ifndef BASE_FD_H
 #define BASE_FD_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -13,8 +14,9 @@
 /* Closes fd unless it is negative. Returns -1, to assign back; errno is kept. */
 int fd_close(int fd);
 
-/* For _cleanup_(fd_closep). */
+/* For _cleanup_(fd_closep), and for a folder of opendir(3). */
 void fd_closep(int *fd);
+void fd_close_dirp(DIR **dir);
 
 /* Fewer bytes than asked for only at the file's end. Returns how many, or a negative errno. */
 ssize_t fd_read_full(int fd, void *data, size_t len);

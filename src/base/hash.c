@@ -11,29 +11,29 @@
 #include <string.h>
 #include <sys/random.h>
 
-static uint64_t rotate_left(uint64_t x, unsigned bits)
+static uint64_t hash_rotate(uint64_t x, unsigned bits)
 {
 	return x << bits | x >> (64 - bits);
 }
 
-static void sip_round(uint64_t v[4])
+static void hash_sip_round(uint64_t v[4])
 {
 	v[0] += v[1];
-	v[1] = rotate_left(v[1], 13) ^ v[0];
-	v[0] = rotate_left(v[0], 32);
+	v[1] = hash_rotate(v[1], 13) ^ v[0];
+	v[0] = hash_rotate(v[0], 32);
 	v[2] += v[3];
-	v[3] = rotate_left(v[3], 16) ^ v[2];
+	v[3] = hash_rotate(v[3], 16) ^ v[2];
 	v[0] += v[3];
-	v[3] = rotate_left(v[3], 21) ^ v[0];
+	v[3] = hash_rotate(v[3], 21) ^ v[0];
 	v[2] += v[1];
-	v[1] = rotate_left(v[1], 17) ^ v[2];
-	v[2] = rotate_left(v[2], 32);
+	v[1] = hash_rotate(v[1], 17) ^ v[2];
+	v[2] = hash_rotate(v[2], 32);
 }
 
-static void sip_word(uint64_t v[4], uint64_t word)
+static void hash_sip_word(uint64_t v[4], uint64_t word)
 {
 	v[3] ^= word;
-	sip_round(v);
+	hash_sip_round(v);
 	v[0] ^= word;
 }
 
@@ -58,13 +58,13 @@ uint64_t hash_bytes(uint64_t seed, const void *data, size_t len)
 
 	for (; len >= sizeof word; in += sizeof word, len -= sizeof word) {
 		memcpy(&word, in, sizeof word);
-		sip_word(v, le64toh(word));
+		hash_sip_word(v, le64toh(word));
 	}
 	for (size_t i = 0; i < len; i++)
 		last |= (uint64_t)in[i] << (8 * i);
-	sip_word(v, last);
+	hash_sip_word(v, last);
 	v[2] ^= 0xff;
 	for (int i = 0; i < 3; i++)
-		sip_round(v);
+		hash_sip_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }

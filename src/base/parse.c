@@ -16,7 +16,7 @@ static const struct {
 	uint64_t ms;
 } units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60 * 1000 }, { "h", 3600 * 1000 } };
 
-static int hex_digit(char c)
+static int parse_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -81,7 +81,7 @@ int parse_hex(const char *s, size_t len, uint8_t *out, size_t out_len)
 	if (len % 2 || len / 2 != out_len)
 		return -EINVAL;
 	for (size_t i = 0; i < out_len; i++) {
-		int high = hex_digit(s[2 * i]), low = hex_digit(s[2 * i + 1]);
+		int high = parse_hex_digit(s[2 * i]), low = parse_hex_digit(s[2 * i + 1]);
 
 		if (high < 0 || low < 0)
 			return -EINVAL;

@@ -9,7 +9,7 @@
 
 #include "base/utf8.h"
 
-static bool has_effect(const uint8_t *c, size_t len)
+static bool printable_has_effect(const uint8_t *c, size_t len)
 {
 	switch (len) {
 	case 1:
@@ -30,7 +30,7 @@ void printable_next(const char *text, size_t len, struct printable_piece *ret_pi
 {
 	size_t n = utf8_len(text, len);
 
-	if (n && !has_effect((const uint8_t *)text, n)) {
+	if (n && !printable_has_effect((const uint8_t *)text, n)) {
 		*ret_piece = (struct printable_piece){ .len = n, .columns = 1, .used = n };
 		memcpy(ret_piece->text, text, n);
 		return;

@@ -89,7 +89,7 @@ void secret_clear(struct secret *s)
  * A file, or a pipe to its end (`--secret-file <(pass show relay)`). Whether a pipe has a writer is
  * told by read(2): 0, where there is none, and EAGAIN where there is one that is silent.
  */
-static int read_whole(int fd, char *text, size_t max)
+static int secret_read_whole(int fd, char *text, size_t max)
 {
 	uint64_t end_ms = clock_now_ms() + SECRET_WRITER_MS, now_ms;
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
@@ -131,7 +131,7 @@ int secret_read_file(struct secret *s, const char *path, const char **ret_why)
 	r = file_open(path, O_RDONLY, 0, FILE_OR_PIPE, &fd);
 	if (r >= 0)
 		r = secret_map(&text);
-	len = r < 0 ? r : read_whole(fd, text, SECRET_MAX_LEN + 1);
+	len = r < 0 ? r : secret_read_whole(fd, text, SECRET_MAX_LEN + 1);
 	if (len < 0) {
 		*ret_why = len == -ETIMEDOUT ? "it is a pipe, and nothing has come through it"
 					     : file_why(len);

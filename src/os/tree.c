@@ -15,7 +15,7 @@
 #include "base/hash.h"
 #include "conf/option_table.h"
 
-static int text_copy(const char *text, char **ret_copy)
+static int tree_copy_text(const char *text, char **ret_copy)
 {
 	*ret_copy = text ? strdup(text) : NULL;
 	return text && !*ret_copy ? -ENOMEM : 0;
@@ -25,9 +25,10 @@ int tree_copy(const struct tree *tree, struct tree *ret_copy)
 {
 	struct tree copy = { .dirs = tree->dirs };
 
-	if (text_copy(tree->folder, &copy.folder) < 0 ||
-		text_copy(tree->project, &copy.project) < 0 ||
-		text_copy(tree->file, &copy.file) < 0 || text_copy(tree->made, &copy.made) < 0) {
+	if (tree_copy_text(tree->folder, &copy.folder) < 0 ||
+		tree_copy_text(tree->project, &copy.project) < 0 ||
+		tree_copy_text(tree->file, &copy.file) < 0 ||
+		tree_copy_text(tree->made, &copy.made) < 0) {
 		tree_clear(&copy);
 		*ret_copy = copy;
 		return -ENOMEM;
@@ -45,15 +46,15 @@ void tree_clear(struct tree *tree)
 	*tree = (struct tree){ 0 };
 }
 
-static bool same_text(const char *a, const char *b)
+static bool tree_same_text(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
 bool tree_same(const struct tree *a, const struct tree *b)
 {
-	return same_text(a->folder, b->folder) && same_text(a->project, b->project) &&
-	       same_text(a->file, b->file) && same_text(a->made, b->made);
+	return tree_same_text(a->folder, b->folder) && tree_same_text(a->project, b->project) &&
+	       tree_same_text(a->file, b->file) && tree_same_text(a->made, b->made);
 }
 
 uint64_t tree_folder_hash(const char *path)
@@ -67,7 +68,7 @@ uint64_t tree_file_hash(uint64_t folder, const char *name)
 }
 
 /* Names that are no sources: hidden ones, and what editors keep beside a file. */
-static bool name_is_noise(const char *name)
+static bool tree_is_noise(const char *name)
 {
 	size_t len = strlen(name);
 
@@ -75,7 +76,7 @@ static bool name_is_noise(const char *name)
 }
 
 /* Folders that tools make. Cargo marks its own, the others are known by name. */
-static bool folder_is_made(const char *path, const char *name)
+static bool tree_is_made(const char *path, const char *name)
 {
 	static const char *const names[] = { "__pycache__", "dist", "node_modules", "target" };
 	char mark[PATH_MAX];
@@ -118,27 +119,27 @@ bool tree_cares(const struct tree *tree, uint64_t folder, const char *name)
 		return false;
 	if (strcmp(name, TREE_CONFIG_FILE) == 0 && folder == tree_folder_hash(tree->project))
 		return false;
-	return !name_is_noise(name);
+	return !tree_is_noise(name);
 }
 
-static void visit_file(const struct tree *tree, const struct tree_visitor *visitor, uint64_t folder,
-	const char *name, const struct stat *st)
+static void tree_visit_file(const struct tree *tree, const struct tree_visitor *visitor,
+	uint64_t folder, const char *name, const struct stat *st)
 {
 	if (visitor->file && tree_cares(tree, folder, name))
 		visitor->file(visitor->arg, tree_file_hash(folder, name), st);
 }
 
-static void walk_file(const struct tree *tree, const struct tree_visitor *visitor)
+static void tree_walk_file(const struct tree *tree, const struct tree_visitor *visitor)
 {
 	char path[PATH_MAX];
 	struct stat st;
 	int n = snprintf(path, sizeof path, "%s/%s", tree->folder, tree->file);
 
 	if (n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0)
-		visit_file(tree, visitor, tree_folder_hash(tree->folder), tree->file, &st);
+		tree_visit_file(tree, visitor, tree_folder_hash(tree->folder), tree->file, &st);
 }
 
-static void walk_below(const struct tree *tree, const struct tree_visitor *visitor)
+static void tree_walk_below(const struct tree *tree, const struct tree_visitor *visitor)
 {
 	char *const roots[] = { tree->folder, NULL };
 	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
@@ -147,9 +148,8 @@ static void walk_below(const struct tree *tree, const struct tree_visitor *visit
 		return;
 	for (FTSENT *e; (e = fts_read(fts));) {
 		if (e->fts_info == FTS_D && e->fts_level > 0) {
-			if (name_is_noise(e->fts_name) ||
-				folder_is_made(e->fts_path, e->fts_name) ||
-				same_text(e->fts_path, tree->made) ||
+			if (tree_is_noise(e->fts_name) || tree_is_made(e->fts_path, e->fts_name) ||
+				tree_same_text(e->fts_path, tree->made) ||
 				tree_is_given(tree, e->fts_path))
 				(void)fts_set(fts, e, FTS_SKIP);
 			else if (visitor->folder && !visitor->folder(visitor->arg, e->fts_path))
@@ -158,7 +158,7 @@ static void walk_below(const struct tree *tree, const struct tree_visitor *visit
 			char *last = strrchr(e->fts_path, '/');
 
 			*last = '\0';
-			visit_file(tree, visitor, tree_folder_hash(e->fts_path), e->fts_name,
+			tree_visit_file(tree, visitor, tree_folder_hash(e->fts_path), e->fts_name,
 				e->fts_statp);
 			*last = '/';
 		}
@@ -175,8 +175,8 @@ bool tree_walk(const struct tree *tree, const struct tree_visitor *visitor)
 	if (visitor->folder && !visitor->folder(visitor->arg, tree->folder))
 		return true;
 	if (tree->file)
-		walk_file(tree, visitor);
+		tree_walk_file(tree, visitor);
 	else
-		walk_below(tree, visitor);
+		tree_walk_below(tree, visitor);
 	return true;
 }

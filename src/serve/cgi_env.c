@@ -22,7 +22,7 @@
 /* Have variables of their own, or must not have any. */
 static const char *const left_out[] = { "Content-Length", "Content-Type", "Proxy" };
 
-static bool is_utf8(const char *text)
+static bool cgi_env_is_utf8(const char *text)
 {
 	size_t left = strlen(text), len;
 
@@ -34,7 +34,7 @@ static bool is_utf8(const char *text)
 	return true;
 }
 
-static char *from_latin1(const char *text)
+static char *cgi_env_from_latin1(const char *text)
 {
 	char *made = malloc(2 * strlen(text) + 1), *out = made;
 
@@ -52,7 +52,7 @@ static char *from_latin1(const char *text)
 	return made;
 }
 
-static _printf_(2, 3) int env_add(struct cgi_env *e, const char *fmt, ...)
+static _printf_(2, 3) int cgi_env_add(struct cgi_env *e, const char *fmt, ...)
 {
 	va_list args;
 	char *var;
@@ -65,8 +65,8 @@ static _printf_(2, 3) int env_add(struct cgi_env *e, const char *fmt, ...)
 	va_end(args);
 	if (n < 0)
 		return -ENOMEM;
-	if (!is_utf8(var)) {
-		char *text = from_latin1(var);
+	if (!cgi_env_is_utf8(var)) {
+		char *text = cgi_env_from_latin1(var);
 
 		free(var);
 		if (!text)
@@ -78,7 +78,7 @@ static _printf_(2, 3) int env_add(struct cgi_env *e, const char *fmt, ...)
 }
 
 /* SERVER_NAME and SERVER_PORT as the visitor has them: in front of us there may be a tunnel. */
-static int env_add_server(struct cgi_env *e, const struct cgi_request *request)
+static int cgi_env_add_server(struct cgi_env *e, const struct cgi_request *request)
 {
 	const char *host = request->host ? request->host : "localhost";
 	const char *colon = strrchr(host, ':');
@@ -96,24 +96,24 @@ static int env_add_server(struct cgi_env *e, const struct cgi_request *request)
 	for (size_t i = 0; i < len; i++)
 		if (!isalnum((unsigned char)host[i]) && !strchr("-._:[]", host[i]))
 			return -EINVAL;
-	r = env_add(e, "SERVER_NAME=%.*s", (int)len, host);
-	return r < 0 ? r : env_add(e, "SERVER_PORT=%" PRIu16, port);
+	r = cgi_env_add(e, "SERVER_NAME=%.*s", (int)len, host);
+	return r < 0 ? r : cgi_env_add(e, "SERVER_PORT=%" PRIu16, port);
 }
 
 /* The path decoded, which is to be text. */
-static int env_add_path(struct cgi_env *e, const struct cgi_request *request)
+static int cgi_env_add_path(struct cgi_env *e, const struct cgi_request *request)
 {
 	char *path = strdup(request->path);
 	int r = -ENOMEM;
 
 	if (path)
 		r = target_decode(path);
-	if (r == 0 && !is_utf8(path))
+	if (r == 0 && !cgi_env_is_utf8(path))
 		r = -EINVAL;
 	if (r == 0)
-		r = env_add(e, "PATH_INFO=%s", path);
+		r = cgi_env_add(e, "PATH_INFO=%s", path);
 	if (r == 0)
-		r = env_add(e, "PATH_TRANSLATED=%s", path);
+		r = cgi_env_add(e, "PATH_TRANSLATED=%s", path);
 	free(path);
 	return r;
 }
@@ -142,23 +142,23 @@ int cgi_env_init(struct cgi_env *e, const struct cgi_request *request)
 	int r;
 
 	e->count = 0;
-	r = env_add_server(e, request);
+	r = cgi_env_add_server(e, request);
 	if (r == 0)
-		r = env_add_path(e, request);
+		r = cgi_env_add_path(e, request);
 	for (size_t i = 0; i < ARRAY_LEN(vars) && r == 0; i++)
-		r = env_add(e, "%s=%s", vars[i].name, vars[i].value);
+		r = cgi_env_add(e, "%s=%s", vars[i].name, vars[i].value);
 	if (r == 0 && request->body_len)
-		r = env_add(e, "CONTENT_LENGTH=%" PRIu64, request->body_len);
+		r = cgi_env_add(e, "CONTENT_LENGTH=%" PRIu64, request->body_len);
 	if (r == 0)
-		r = env_add(e, "REQUEST_URI=%s%s%s", request->path, mark, query);
+		r = cgi_env_add(e, "REQUEST_URI=%s%s%s", request->path, mark, query);
 	if (r == 0)
-		r = env_add(e, "X_FULL_URL=http://%s%s%s%s",
+		r = cgi_env_add(e, "X_FULL_URL=http://%s%s%s%s",
 			request->host ? request->host : "localhost", request->path, mark, query);
 	return r;
 }
 
 /* NAME= of a header; false for one that has none. An underscore would meet a hyphen. */
-static bool variable_name(const char *header, char *out, size_t size)
+static bool cgi_env_name(const char *header, char *out, size_t size)
 {
 	int n = snprintf(out, size, "HTTP_%s=", header);
 
@@ -181,17 +181,17 @@ int cgi_env_add_header(struct cgi_env *e, const char *name, const char *value)
 	size_t i;
 	int r;
 
-	if (!variable_name(name, var, sizeof(var)))
+	if (!cgi_env_name(name, var, sizeof(var)))
 		return 0;
 	for (i = 0; i < e->count; i++)
 		if (strncmp(e->vars[i], var, strlen(var)) == 0)
 			break;
 	if (i == e->count)
-		return env_add(e, "%s%s", var, value);
+		return cgi_env_add(e, "%s%s", var, value);
 	/* The last of them takes the place of the first. */
 	before = e->vars[i];
 	e->vars[i] = e->vars[--e->count];
-	r = env_add(e, "%s%s%s", before, strcasecmp(name, "Cookie") == 0 ? "; " : ", ", value);
+	r = cgi_env_add(e, "%s%s%s", before, strcasecmp(name, "Cookie") == 0 ? "; " : ", ", value);
 	free(before);
 	return r;
 }

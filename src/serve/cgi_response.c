@@ -26,7 +26,7 @@ enum special { CONTENT_TYPE, LOCATION, STATUS, SPECIALS };
 
 static const char *const specials[] = { "Content-Type", "Location", "Status" };
 
-static _printf_(2, 3) int fail(char *ret_why, const char *fmt, ...)
+static _printf_(2, 3) int cgi_response_fail(char *ret_why, const char *fmt, ...)
 {
 	va_list args;
 
@@ -36,35 +36,38 @@ static _printf_(2, 3) int fail(char *ret_why, const char *fmt, ...)
 	return -EINVAL;
 }
 
-static int fail_line(
+static int cgi_response_fail_line(
 	char *ret_why, const char *what, const char *line, size_t len, const char *remedy)
 {
 	char text[SHOWN_MAX];
 
-	return fail(ret_why, "%s: '%s'%s", what, log_escape(text, sizeof(text), line, len), remedy);
+	return cgi_response_fail(
+		ret_why, "%s: '%s'%s", what, log_escape(text, sizeof(text), line, len), remedy);
 }
 
-static bool is_blank(char c)
+static bool cgi_response_is_blank(char c)
 {
 	return c == ' ' || c == '\t';
 }
 
 /* Splits a line in place; what is behind the value is the line's end, which becomes a NUL. */
-static int parse_field(char *line, size_t len, struct field *ret_field, char *ret_why)
+static int cgi_response_parse_field(char *line, size_t len, struct field *ret_field, char *ret_why)
 {
 	size_t name_len = field_token_len(line, len), start = name_len + 1;
 
 	if (name_len == 0 || name_len == len || line[name_len] != ':')
-		return fail_line(ret_why, "no field of a head", line, len, "; " MUST_BEGIN);
-	while (start < len && is_blank(line[start]))
+		return cgi_response_fail_line(
+			ret_why, "no field of a head", line, len, "; " MUST_BEGIN);
+	while (start < len && cgi_response_is_blank(line[start]))
 		start++;
-	while (len > start && is_blank(line[len - 1]))
+	while (len > start && cgi_response_is_blank(line[len - 1]))
 		len--;
 	for (size_t i = start; i < len; i++) {
 		if (line[i] == '\t')
 			line[i] = ' ';
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			return fail_line(ret_why, "a control character in", line, len, "");
+			return cgi_response_fail_line(
+				ret_why, "a control character in", line, len, "");
 	}
 	line[name_len] = '\0';
 	line[len] = '\0';
@@ -73,21 +76,22 @@ static int parse_field(char *line, size_t len, struct field *ret_field, char *re
 }
 
 /* "404 Not Found". */
-static int parse_status(const char *value, struct cgi_response *response, char *ret_why)
+static int cgi_response_parse_status(
+	const char *value, struct cgi_response *response, char *ret_why)
 {
 	size_t len = strcspn(value, " \t");
 	uint64_t status;
 
 	/* 1xx is no end of a request. */
 	if (len != 3 || parse_u64(value, len, 200, 599, &status) < 0)
-		return fail_line(ret_why, "no status", value, strlen(value),
+		return cgi_response_fail_line(ret_why, "no status", value, strlen(value),
 			"; it is a number from 200 to 599");
 	response->status = (unsigned)status;
 	response->reason = value + len + strspn(value + len, " \t");
 	return 0;
 }
 
-static int find_special(const char *name)
+static int cgi_response_find_special(const char *name)
 {
 	for (int i = 0; i < SPECIALS; i++)
 		if (strcasecmp(specials[i], name) == 0)
@@ -96,17 +100,17 @@ static int find_special(const char *name)
 }
 
 /* Sorts a field: to the server, to the visitor, to nobody. */
-static int take_field(struct cgi_response *response, const struct field *field, bool seen[SPECIALS],
-	char *ret_why)
+static int cgi_response_take_field(struct cgi_response *response, const struct field *field,
+	bool seen[SPECIALS], char *ret_why)
 {
-	int special = find_special(field->name);
+	int special = cgi_response_find_special(field->name);
 
 	if (special >= 0 && seen[special])
-		return fail(ret_why, "'%s' is there twice", specials[special]);
+		return cgi_response_fail(ret_why, "'%s' is there twice", specials[special]);
 	if (special >= 0)
 		seen[special] = true;
 	if (special == STATUS)
-		return parse_status(field->value, response, ret_why);
+		return cgi_response_parse_status(field->value, response, ret_why);
 	/* Not passed on, but what it promises must have come. */
 	if (strcasecmp(field->name, "Content-Length") == 0)
 		(void)parse_u64(
@@ -114,7 +118,7 @@ static int take_field(struct cgi_response *response, const struct field *field, 
 	if (field_is_servers(field->name, strlen(field->name)))
 		return 0;
 	if (response->count == CGI_FIELDS_MAX)
-		return fail(ret_why, "more than %d fields", CGI_FIELDS_MAX);
+		return cgi_response_fail(ret_why, "more than %d fields", CGI_FIELDS_MAX);
 	response->fields[response->count++] = *field;
 	return 0;
 }
@@ -137,12 +141,14 @@ int cgi_response_parse(
 		size_t line_len;
 
 		if (!end)
-			return len == 0 ? fail(ret_why, "it has written nothing; " MUST_BEGIN)
+			return len == 0 ? cgi_response_fail(
+						  ret_why, "it has written nothing; " MUST_BEGIN)
 			       : len > max
-				       ? fail(ret_why,
+				       ? cgi_response_fail(ret_why,
 						 "its head is longer than %d bytes; " MUST_BEGIN,
 						 CGI_HEAD_MAX)
-				       : fail(ret_why, "its head has no end; " MUST_BEGIN);
+				       : cgi_response_fail(
+						 ret_why, "its head has no end; " MUST_BEGIN);
 		line_len = (size_t)(end - head) - at;
 		if (line_len > 0 && end[-1] == '\r')
 			line_len--;
@@ -150,15 +156,15 @@ int cgi_response_parse(
 			at = (size_t)(end - head) + 1;
 			break;
 		}
-		r = parse_field(head + at, line_len, &field, ret_why);
+		r = cgi_response_parse_field(head + at, line_len, &field, ret_why);
 		if (r == 0)
-			r = take_field(ret_response, &field, seen, ret_why);
+			r = cgi_response_take_field(ret_response, &field, seen, ret_why);
 		if (r < 0)
 			return r;
 		at = (size_t)(end - head) + 1;
 	}
 	if (!seen[CONTENT_TYPE] && !seen[LOCATION] && !seen[STATUS])
-		return fail(ret_why,
+		return cgi_response_fail(ret_why,
 			"its head has no Content-Type, Location or Status; it ends at the first "
 			"empty line");
 	if (ret_response->status == 0)

@@ -42,7 +42,7 @@ size_t field_token_len(const char *text, size_t len)
 	return n;
 }
 
-static bool is_among(const char *const *names, size_t count, const char *name, size_t len)
+static bool field_is_among(const char *const *names, size_t count, const char *name, size_t len)
 {
 	for (size_t i = 0; i < count; i++)
 		if (strlen(names[i]) == len && strncasecmp(names[i], name, len) == 0)
@@ -52,7 +52,7 @@ static bool is_among(const char *const *names, size_t count, const char *name, s
 
 bool field_is_servers(const char *name, size_t len)
 {
-	return is_among(servers, ARRAY_LEN(servers), name, len);
+	return field_is_among(servers, ARRAY_LEN(servers), name, len);
 }
 
 const char *field_refusal(const char *text)
@@ -68,7 +68,7 @@ const char *field_refusal(const char *text)
 			return "it has a control character";
 	if (field_is_servers(text, len))
 		return "the server says that itself, of each connection";
-	if (is_among(answers, ARRAY_LEN(answers), text, len))
+	if (field_is_among(answers, ARRAY_LEN(answers), text, len))
 		return "the server says that itself, of each file";
 	return NULL;
 }

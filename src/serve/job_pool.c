@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static void *worker_main(void *data)
+static void *job_pool_main(void *data)
 {
 	struct job_pool *w = data;
 
@@ -41,7 +41,7 @@ int job_pool_start(
 	if (!w->threads)
 		return -ENOMEM;
 	while (w->count < count && r == 0) {
-		r = -pthread_create(&w->threads[w->count], NULL, worker_main, w);
+		r = -pthread_create(&w->threads[w->count], NULL, job_pool_main, w);
 		if (r == 0)
 			w->count++;
 	}

@@ -8,7 +8,7 @@
 #include "serve/media_type.h"
 
 /* Whether the list has that range, with any parameters (RFC 9110, 12.5.1). */
-static bool list_has(const char *list, const char *range)
+static bool navigation_list_has(const char *list, const char *range)
 {
 	size_t len = strlen(range);
 
@@ -31,5 +31,6 @@ bool navigation_is(const struct navigation *n)
 		return false;
 	if (n->fetch_mode)
 		return strcmp(n->fetch_mode, "navigate") == 0;
-	return !n->accept || list_has(n->accept, "text/html") || strcmp(n->accept, "*/*") == 0;
+	return !n->accept || navigation_list_has(n->accept, "text/html") ||
+	       strcmp(n->accept, "*/*") == 0;
 }

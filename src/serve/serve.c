@@ -1,8 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Connections are accepted here and given to libmicrohttpd's daemons in turn: it would close or
- * shut down a listening socket that it had, and could not say when it is through with it. The
- * connections' list is what the drain, the limit and the deadlines look at.
+ * shut down a listening socket that it had, and could not say when it is through with it.
+ *
+ * There are three sorts of threads. The calling one accepts, and looks at the connections'
+ * deadlines (serve_sweep()). The daemons' read and write, and call on_connection(), on_target(),
+ * on_access() and on_completed(). The workers run the handler, where it takes its time. `lock`
+ * guards the list of connections, which the first two look at. A request is one thread's at a time:
+ * its daemon's, and from MHD_suspend_connection() to MHD_resume_connection() the queue's or a
+ * worker's, or the calling thread's where its turn doesn't come in time (serve_turn_away()).
+ *
+ * A connection lives from libmicrohttpd's first word about it to its last. A request lives from its
+ * first line to on_completed(); where it fails before its head is through, libmicrohttpd says
+ * nothing of that, and it ends with its connection.
+ *
+ * SIGUSR1 begins a drain: nothing is accepted any more, a connection without a request is told its
+ * end (serve_conn_drain()), and serve_loop() returns when the last one is gone.
  */
 #include "serve/serve.h"
 
@@ -127,14 +140,14 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
 	serve_request_free(r);
 }
 
-static void request_set_deadline(struct serve *s, struct serve_request *r, uint64_t deadline_ms)
+static void serve_set_deadline(struct serve *s, struct serve_request *r, uint64_t deadline_ms)
 {
 	pthread_mutex_lock(&s->lock);
 	r->conn->mhd.deadline_ms = deadline_ms;
 	pthread_mutex_unlock(&s->lock);
 }
 
-static enum MHD_Result request_queue_reply(struct serve *s, struct serve_request *r)
+static enum MHD_Result serve_queue_reply(struct serve *s, struct serve_request *r)
 {
 	enum MHD_Result result;
 
@@ -159,7 +172,7 @@ static void on_job(void *owner, struct list *link)
 	MHD_resume_connection(r->connection);
 }
 
-static bool job_is_late(const struct list *link)
+static bool serve_job_is_late(const struct list *link)
 {
 	return clock_now_ms() - list_entry(link, struct serve_request, link)->queued_ms >
 	       SERVE_QUEUE_MS;
@@ -168,7 +181,7 @@ static bool job_is_late(const struct list *link)
 /* Answers those whose turn doesn't come in time: all the workers may be busy for longer. */
 static void serve_turn_away(struct serve *s)
 {
-	for (struct list *job; (job = job_pool_take_back(&s->workers, job_is_late));) {
+	for (struct list *job; (job = job_pool_take_back(&s->workers, serve_job_is_late));) {
 		struct serve_request *r = list_entry(job, struct serve_request, link);
 
 		serve_reply_status(r, MHD_HTTP_SERVICE_UNAVAILABLE);
@@ -187,11 +200,11 @@ static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection,
 	if (!r)
 		return MHD_NO;
 	if (!r->begun) {
-		request_set_deadline(s, r, clock_now_ms() + MHD_BODY_MS);
+		serve_set_deadline(s, r, clock_now_ms() + MHD_BODY_MS);
 		serve_request_begin(r, method, version);
 		/* Answered so early, the connection ends with the answer and the body isn't parsed.
 		 */
-		return r->status ? request_queue_reply(s, r) : MHD_YES;
+		return r->status ? serve_queue_reply(s, r) : MHD_YES;
 	}
 	if (*len) {
 		bool more = serve_request_take_body(r, data, *len);
@@ -200,12 +213,12 @@ static enum MHD_Result on_access(void *owner, struct MHD_Connection *connection,
 		return more ? MHD_YES : MHD_NO;
 	}
 	if (r->status)
-		return request_queue_reply(s, r);
-	request_set_deadline(s, r, UINT64_MAX);
+		return serve_queue_reply(s, r);
+	serve_set_deadline(s, r, UINT64_MAX);
 	if (s->config->workers == 0) {
 		s->config->handler(s->config->owner, r);
 		assert(r->status);
-		return request_queue_reply(s, r);
+		return serve_queue_reply(s, r);
 	}
 	r->queued_ms = clock_now_ms();
 	MHD_suspend_connection(connection);
@@ -230,7 +243,7 @@ static void serve_begin_drain(struct serve *s)
  * first, and has some time to end his side himself: a request that comes to a closed socket would
  * be answered by a reset.
  */
-static void conn_drain(const struct serve *s, struct serve_conn *c, uint64_t now_ms)
+static void serve_conn_drain(const struct serve *s, struct serve_conn *c, uint64_t now_ms)
 {
 	if (c->ended_ms) {
 		if (now_ms - c->ended_ms >= SERVE_DRAIN_IDLE_MS)
@@ -248,7 +261,7 @@ static void serve_sweep(struct serve *s)
 	pthread_mutex_lock(&s->lock);
 	if (s->drain_ms)
 		list_for_each(link, &s->conns.open)
-			conn_drain(s, list_entry(link, struct serve_conn, mhd.link), now_ms);
+			serve_conn_drain(s, list_entry(link, struct serve_conn, mhd.link), now_ms);
 	mhd_conns_sweep(&s->conns, now_ms);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -275,7 +288,7 @@ static void serve_run_lingering(struct serve *s)
 }
 
 /* How long the loop may sleep: until the next sweep, where there is something to look at. */
-static int sweep_ms(const struct serve *s, size_t count, size_t lingering)
+static int serve_sweep_ms(const struct serve *s, size_t count, size_t lingering)
 {
 	if (s->drain_ms || count >= SERVE_CONNS_MAX / 2)
 		return MHD_SWEEP_CROWDED_MS;
@@ -317,7 +330,7 @@ static void serve_loop(struct serve *s)
 	for (;;) {
 		size_t lingering, count = serve_count(s, &lingering);
 		uint64_t now_ms = clock_now_ms();
-		int turn_ms = sweep_ms(s, count, lingering);
+		int turn_ms = serve_sweep_ms(s, count, lingering);
 
 		/* A connection that was accepted just before is counted by then. */
 		if (s->drain_ms && count + lingering == 0 &&
@@ -365,7 +378,7 @@ static int serve_start_daemon(struct serve *s, struct MHD_Daemon **ret_daemon)
 	return 0;
 }
 
-static sigset_t drain_signal(void)
+static sigset_t serve_drain_signal(void)
 {
 	sigset_t set;
 
@@ -377,7 +390,7 @@ static sigset_t drain_signal(void)
 /* Threads have it blocked from their parent. */
 void serve_init(void)
 {
-	sigset_t drain = drain_signal();
+	sigset_t drain = serve_drain_signal();
 
 	pthread_sigmask(SIG_BLOCK, &drain, NULL);
 }
@@ -386,7 +399,7 @@ static int serve_open(struct serve *s)
 {
 	int fd = s->config->listen_fd, listening = 0, flags = fcntl(fd, F_GETFL), r = 0;
 	socklen_t len = sizeof(listening);
-	sigset_t drain = drain_signal();
+	sigset_t drain = serve_drain_signal();
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
 		getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0)

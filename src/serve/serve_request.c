@@ -192,7 +192,7 @@ int serve_request_body(const struct serve_request *r, uint64_t *ret_len)
 
 /* --- replies --- */
 
-static void request_reply(
+static void serve_request_reply(
 	struct serve_request *r, unsigned status, struct MHD_Response *response, uint64_t len)
 {
 	r->status = status;
@@ -203,14 +203,14 @@ static void request_reply(
 void serve_reply_data(struct serve_request *r, unsigned status, const void *data, size_t len)
 {
 	/* It is copied, so that it isn't written to. */
-	request_reply(r, status,
+	serve_request_reply(r, status,
 		MHD_create_response_from_buffer(
 			len, (void *)(uintptr_t)data, MHD_RESPMEM_MUST_COPY),
 		len);
 }
 
 /* Of libmicrohttpd's own replies from a file one that becomes shorter would never end. */
-static ssize_t file_read(void *owner, uint64_t at, char *out, size_t max)
+static ssize_t reply_file_read(void *owner, uint64_t at, char *out, size_t max)
 {
 	const struct reply_file *file = owner;
 	ssize_t n = pread(file->fd, out, max, (off_t)(file->offset + at));
@@ -218,7 +218,7 @@ static ssize_t file_read(void *owner, uint64_t at, char *out, size_t max)
 	return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-static void file_free(void *owner)
+static void reply_file_free(void *owner)
 {
 	struct reply_file *file = owner;
 
@@ -235,13 +235,13 @@ void serve_reply_file(
 	if (file) {
 		*file = (struct reply_file){ .fd = take_fd, .offset = offset };
 		response = MHD_create_response_from_callback(
-			len, FILE_BLOCK, file_read, file, file_free);
+			len, FILE_BLOCK, reply_file_read, file, reply_file_free);
 		if (!response)
-			file_free(file);
+			reply_file_free(file);
 	} else {
 		fd_close(take_fd);
 	}
-	request_reply(r, status, response, len);
+	serve_request_reply(r, status, response, len);
 }
 
 void serve_reply_status(struct serve_request *r, unsigned status)
