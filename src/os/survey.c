@@ -131,20 +131,23 @@ static void survey_tell(struct survey *s, uint64_t hash, enum change change)
 /* Both are sorted. */
 static void survey_compare(struct survey *s, const struct survey_list *found)
 {
-	const struct survey_file *a = s->old.files, *a_end = a + s->old.count;
-	const struct survey_file *b = found->files, *b_end = b + found->count;
+	const struct survey_file *a = s->old.files, *b = found->files;
+	size_t a_left = s->old.count, b_left = found->count; /* either may be all of NULL */
 
-	while (a < a_end || b < b_end) {
-		if (b == b_end || (a < a_end && a->hash < b->hash)) {
-			survey_tell(s, a++->hash, CHANGE_GONE);
-		} else if (a == a_end || b->hash < a->hash) {
-			survey_tell(s, b++->hash, CHANGE_MADE);
-		} else {
-			if (a->sign != b->sign)
-				survey_tell(s, a->hash, CHANGE_WRITTEN);
-			a++;
-			b++;
-		}
+	while (a_left > 0 || b_left > 0) {
+		bool has_a = a_left > 0 && (b_left == 0 || a->hash <= b->hash);
+		bool has_b = b_left > 0 && (a_left == 0 || b->hash <= a->hash);
+
+		if (!has_b)
+			survey_tell(s, a->hash, CHANGE_GONE);
+		else if (!has_a)
+			survey_tell(s, b->hash, CHANGE_MADE);
+		else if (a->sign != b->sign)
+			survey_tell(s, a->hash, CHANGE_WRITTEN);
+		if (has_a)
+			a++, a_left--;
+		if (has_b)
+			b++, b_left--;
 	}
 }
 
