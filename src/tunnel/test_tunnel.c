@@ -122,8 +122,10 @@ static void trial_open(struct trial *t, const char *secret, const char *hello, c
 	assert_int_equal(pump_pool_new(&t->loop, &pool, &t->pool), 0);
 	t->scripts[0] =
 		(struct fake_script){ .greeting = secret ? CHALLENGE : NULL, .answer = hello };
-	t->scripts[1] = secret ? (struct fake_script){ .greeting = stream }
-			       : (struct fake_script){ .answer = stream };
+	if (secret)
+		t->scripts[1].greeting = stream;
+	else
+		t->scripts[1].answer = stream;
 	fake_relay_open(&t->relay, &t->loop, t->scripts, ARRAY_LEN(t->scripts));
 	fake_relay_open(&t->app, &t->loop, app_scripts, ARRAY_LEN(app_scripts));
 	if (secret) {
