@@ -27,7 +27,7 @@ void pending_deinit(struct pending *p)
 }
 
 /* The ids are random and our own choice, so some of their bits are a good hash. */
-static struct pending_entry **bucket(const struct pending *p, const struct uuid *id)
+static struct pending_entry **pending_bucket(const struct pending *p, const struct uuid *id)
 {
 	uint32_t bits;
 
@@ -45,7 +45,7 @@ int pending_add(struct pending *p, struct pending_entry *entry)
 	r = uuid_random(&entry->id);
 	if (r < 0)
 		return r;
-	head = bucket(p, &entry->id);
+	head = pending_bucket(p, &entry->id);
 	entry->next = *head;
 	*head = entry;
 	p->count++;
@@ -54,7 +54,7 @@ int pending_add(struct pending *p, struct pending_entry *entry)
 
 struct pending_entry *pending_find(const struct pending *p, const struct uuid *id)
 {
-	struct pending_entry *entry = *bucket(p, id);
+	struct pending_entry *entry = *pending_bucket(p, id);
 
 	while (entry && !uuid_equal(&entry->id, id))
 		entry = entry->next;
@@ -63,7 +63,7 @@ struct pending_entry *pending_find(const struct pending *p, const struct uuid *i
 
 void pending_remove(struct pending *p, struct pending_entry *entry)
 {
-	struct pending_entry **at = bucket(p, &entry->id);
+	struct pending_entry **at = pending_bucket(p, &entry->id);
 
 	while (*at != entry)
 		at = &(*at)->next;
