@@ -15,7 +15,8 @@
 
 #define LINEUP_OLD_MAX 3 /* that finish at a time: each may be large */
 
-/* What has happened, and in brackets what the event's text says. */
+/* What has happened, and in brackets what the event's text says. Up to LINEUP_NOT_STARTED it is of
+ * what is to be started, from there on of what runs. */
 enum lineup_event {
 	LINEUP_CHANGED,     /* the project */
 	LINEUP_BUILDING,    /* there is something to build [its kind] */

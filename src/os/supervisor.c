@@ -138,7 +138,7 @@ static void supervisor_begin(struct supervisor *s)
 	s->intent = INTENT_RUN;
 	s->stale = s->stale && goes_on;
 	*s->reason = '\0';
-	supervisor_set_state(s, SUPERVISOR_DETECTING, NULL);
+	supervisor_set_state(s, SUPERVISOR_DETECTING, "begin");
 	restarts_reset(&s->restarts, clock_now_ms());
 	if (lineup_begin(&s->lineup) < 0)
 		supervisor_set_state_for(s, SUPERVISOR_FAILED, strerror(ENOMEM));
