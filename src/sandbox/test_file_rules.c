@@ -136,13 +136,14 @@ static int fifo_write(void)
 	return result(mkfifo("write/fifo", 0600));
 }
 
-static int run_in(const char *path)
+/* Its exit code, negated; an errno if it can't be run. */
+static int run_program(const char *path, const char *option, const char *argument)
 {
 	int status;
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		execl(path, "x", NULL);
+		execl(path, path, option, argument, NULL);
 		_exit(errno);
 	}
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? -WEXITSTATUS(status)
@@ -151,15 +152,15 @@ static int run_in(const char *path)
 
 static int run_run(void)
 {
-	return run_in("run/x");
+	return run_program("run/x", NULL, NULL);
 }
 static int run_read(void)
 {
-	return run_in("read/x");
+	return run_program("read/x", NULL, NULL);
 }
 static int run_write(void)
 {
-	return run_in("write/x");
+	return run_program("write/x", NULL, NULL);
 }
 static int signal_parent(void)
 {
@@ -221,7 +222,7 @@ static void make_tree(void)
 		"for d in read run write other; do echo x >$d/f; cp /bin/true $d/x; done && "
 		"ln -s ../other/f read/out",
 		root);
-	assert_int_equal(system(script), 0);
+	assert_int_equal(run_program("/bin/sh", "-c", script), 0);
 }
 
 static int rules_open(unsigned abi_max)
@@ -232,7 +233,7 @@ static int rules_open(unsigned abi_max)
 		{ .path = "/lib64", .access = FILE_ACCESS_RUN, .optional = true },
 	};
 	char paths[ARRAY_LEN(folders)][128];
-	const char *path;
+	const char *path = NULL;
 	int fd = -1;
 
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
@@ -333,7 +334,7 @@ static int teardown(void **state)
 	char command[128];
 
 	(void)snprintf(command, sizeof command, "rm -rf %s", root);
-	return system(command);
+	return run_program("/bin/sh", "-c", command);
 }
 
 int main(void)
