@@ -335,9 +335,10 @@ void flow_opened(struct flow *f, enum pump_side side, int fd, const void *early,
 
 void flow_failed(struct flow *f, enum pump_side side, int error)
 {
-	const char *why = f->set->kind->failed(f, side, error);
+	const char *why;
 
 	f->setup->side[side].holder = NULL;
+	why = f->set->kind->failed(f, side, error);
 	if (side == PUMP_INNER) {
 		(void)flow_turn_away(f, why);
 		return;
@@ -374,7 +375,9 @@ int flow_start(struct flow *f, struct flow_set *set, const struct flow_wish *wis
 	if (!setup)
 		return -ENOMEM;
 	setup->flow = f;
-	setup->side[PUMP_OUTER].fd = setup->side[PUMP_INNER].fd = -1;
+	/* Both are ours from here on, also where the flow ends with the outer end alone. */
+	for (int side = 0; side < PUMP_SIDES; side++)
+		setup->side[side].fd = wish->target[side] ? -1 : wish->fd[side];
 	timeout_init(&setup->deadline);
 	*f = (struct flow){ .set = set, .setup = setup, .since_ms = clock_now_ms() };
 	list_init(&f->link);

@@ -253,6 +253,26 @@ static void test_turned_away_from_the_start(void **state)
 	trial_close(&t);
 }
 
+/* A descriptor whose turn never came was left open when the other end had ended the flow. */
+static void test_descriptors_end_with_the_flow(void **state)
+{
+	struct trial t;
+
+	trial_open(&t, WAY_FAILS, WAY_FD);
+	assert_int_equal(trial_start(&t, NULL), 0);
+	trial_expect(&t, FLOW_END_STOPPED, turned_away);
+	expect_all(t.link.app, "", 0);
+	trial_close(&t);
+
+	trial_open(&t, WAY_FD, WAY_FD);
+	t.refuses = true;
+	assert_int_equal(trial_start(&t, turned_away), 0);
+	trial_expect(&t, FLOW_END_STOPPED, turned_away);
+	expect_all(t.link.visitor, "", 0);
+	expect_all(t.link.app, "", 0);
+	trial_close(&t);
+}
+
 static void test_deadline(void **state)
 {
 	static const struct {
@@ -495,6 +515,7 @@ int main(void)
 		cmocka_unit_test(test_outer_end_fails),
 		cmocka_unit_test(test_outer_end_fails_behind_the_inner_one),
 		cmocka_unit_test(test_turned_away_from_the_start),
+		cmocka_unit_test(test_descriptors_end_with_the_flow),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_closed_in_setup),
 		cmocka_unit_test(test_closed_while_open),
