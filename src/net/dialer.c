@@ -118,7 +118,7 @@ static void dialer_on_answer(uv_getaddrinfo_t *req, int status, struct addrinfo 
 {
 	struct dialer_question *question = container_of(req, struct dialer_question, req);
 	struct dialer *dialer = question->dialer;
-	struct list *first;
+	struct list told, *first;
 
 	free(question);
 	if (dialer) {
@@ -127,7 +127,10 @@ static void dialer_on_answer(uv_getaddrinfo_t *req, int status, struct addrinfo 
 			dialer_learn(dialer, info);
 		if (status == 0 && !dialer->count)
 			status = UV_EAI_NODATA;
-		while ((first = list_first(&dialer->waiting))) {
+		/* Who asks again from the call waits for another answer. */
+		list_init(&told);
+		list_move_all(&told, &dialer->waiting);
+		while ((first = list_first(&told))) {
 			struct dialer_wait *w = list_entry(first, struct dialer_wait, link);
 
 			list_remove(first);

@@ -41,7 +41,8 @@ struct dialer {
 /* Who waits for the answer; embedded in a dial. */
 struct dialer_wait {
 	struct list link;
-	/* `status` 0: the addresses are known; else a uv_getaddrinfo error. It waits no more. */
+	/* `status` 0: the addresses are known; else a uv_getaddrinfo error. It waits no more, and
+	 * may ask again from the call. */
 	void (*resolved)(struct dialer_wait *w, int status);
 };
 

@@ -184,6 +184,35 @@ static void test_question_is_left_behind_by_the_last(void **state)
 	assert_int_equal(f->connected, 1);
 }
 
+struct asker {
+	struct dialer_wait wait;
+	struct dialer *dialer;
+	unsigned told;
+};
+
+static void on_told(struct dialer_wait *w, int status)
+{
+	struct asker *a = container_of(w, struct asker, wait);
+
+	if (a->told++ == 0)
+		assert_int_equal(dialer_ask(a->dialer, w), 0);
+}
+
+/* Who asked again from the call was told the same answer again, and his question had no waiter. */
+static void test_who_asks_again_waits_for_another_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct asker a = { .wait.resolved = on_told, .dialer = &f->dialer };
+
+	assert_int_equal(dialer_ask(&f->dialer, &a.wait), 0);
+	answer_with(0, UV_EAI_NONAME, NULL, 0);
+	assert_int_equal(a.told, 1);
+	assert_int_equal(asked, 2);
+	answer_with(1, 0, &f->listen_addr, 1);
+	assert_int_equal(a.told, 2);
+	assert_int_equal(asked, 2);
+}
+
 /* A dial that fails late has used an answer that may not be the last one. */
 static void test_old_failure_spares_a_new_answer(void **state)
 {
@@ -234,6 +263,7 @@ int main(void)
 		CASE(test_failure_is_told_to_all),
 		CASE(test_who_leaves_takes_nothing_from_the_others),
 		CASE(test_question_is_left_behind_by_the_last),
+		CASE(test_who_asks_again_waits_for_another_answer),
 		CASE(test_old_failure_spares_a_new_answer),
 		CASE(test_families_take_turns_before_the_cut),
 	};
