@@ -108,7 +108,7 @@ static bool pump_over(const struct pump *p)
 	return sockopt_queued(p->fd[alive]) == 0;
 }
 
-struct pump *pump_new(const struct pump_job *job, uint64_t now_ms)
+struct pump *pump_new(const struct pump_job *job)
 {
 	struct pump *p = calloc(1, sizeof(*p));
 
@@ -122,7 +122,6 @@ struct pump *pump_new(const struct pump_job *job, uint64_t now_ms)
 		p->fd[side] = -1;
 		p->dir[side].pipe = PIPE_NONE;
 	}
-	p->start_ms = now_ms;
 	p->done = job->done;
 	p->owner = job->owner;
 	for (int side = 0; side < PUMP_SIDES; side++) {

@@ -54,13 +54,12 @@ struct pump {
 	/* Since when the side has left unanswered what the kernel asks it; pump_check()'s own. */
 	uint64_t silent_since_ms[PUMP_SIDES];
 
-	uint64_t start_ms;
 	pump_done_fn done;
 	void *owner;
 };
 
 /* Copies the early bytes; takes the descriptors on success. NULL: out of memory. */
-struct pump *pump_new(const struct pump_job *job, uint64_t now_ms);
+struct pump *pump_new(const struct pump_job *job);
 struct pump *pump_free(struct pump *p);
 
 /* The bytes that are on the heap now. */

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/list.h"
 #include "net/pump.h"
 #include "net/pump_worker.h"
@@ -33,7 +32,6 @@ struct pump_pool {
 static void pool_complete(struct pump_pool *pool, struct pump *p)
 {
 	pump_bytes(p, p->result.bytes);
-	p->result.duration_ms = clock_now_ms() - p->start_ms;
 	p->worker->load--;
 	pool->open--;
 	p->done(p->owner, &p->result);
@@ -158,7 +156,7 @@ int pump_pool_add(struct pump_pool *pool, const struct pump_job *job, struct pum
 
 	if (pool->closing)
 		return -ECANCELED;
-	p = pump_new(job, clock_now_ms());
+	p = pump_new(job);
 	if (!p)
 		return -ENOMEM;
 	pool->open++;

@@ -59,7 +59,6 @@ struct pump_pool_config {
 
 struct pump_result {
 	uint64_t bytes[PUMP_SIDES]; /* read from that side and delivered to the other */
-	uint64_t duration_ms;
 	enum pump_end end;
 	enum pump_side side; /* of the side that was reset, for PUMP_END_RESET */
 	int error; /* positive errno of that side, ETIMEDOUT if it has vanished; 0: there is none */

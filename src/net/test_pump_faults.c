@@ -133,10 +133,10 @@ static void test_no_memory_for_early_bytes(void **state)
 	}
 	for (size_t i = 0; i < PUMP_SIDES; i++) {
 		malloc_refuses = job.early_len[i];
-		assert_null(pump_new(&job, 0));
+		assert_null(pump_new(&job));
 	}
 	malloc_refuses = 0;
-	pump_free(pump_new(&job, 0));
+	pump_free(pump_new(&job));
 }
 
 int main(void)

@@ -119,6 +119,7 @@ static void on_done(void *owner, const struct pump_result *result)
 	assert_false(l->done);
 	l->done = true;
 	l->result = *result;
+	l->duration_ms = clock_now_ms() - l->added_ms;
 	l->pump = NULL;
 }
 
@@ -134,6 +135,7 @@ void link_add(struct link *l, const char *early_outer, const char *early_inner)
 		.owner = l,
 	};
 
+	l->added_ms = clock_now_ms();
 	assert_int_equal(pump_pool_add(l->fixture->pool, &job, &l->pump), 0);
 }
 

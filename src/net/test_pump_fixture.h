@@ -36,6 +36,8 @@ struct link {
 	struct pump *pump;
 	bool done;
 	struct pump_result result;
+	uint64_t duration_ms; /* from link_add() to the completion */
+	uint64_t added_ms;    /* monotonic */
 };
 
 /* A peer: writes or checks `len` bytes of the stream that `seed` names. */
