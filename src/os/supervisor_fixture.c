@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "os/supervisor_state.h"
+#include "os/test_guest_script.h"
 
 static void on_state(
 	void *owner, enum supervisor_state old, enum supervisor_state new_state, const char *cause)
@@ -95,7 +96,7 @@ void fixture_open_for(
 	setenv("XDG_CACHE_HOME", f->dir, 1);
 	snprintf(f->guest, sizeof f->guest, "%s/guest", f->dir);
 	snprintf(f->module, sizeof f->module, "%s/app.wasm", f->dir);
-	snprintf(text, sizeof text, "#!/bin/sh\nready() { echo >&4; exec 4>&-; }\n%s\n", script);
+	snprintf(text, sizeof text, GUEST_SCRIPT_HEAD "%s\n", script);
 	fixture_write_file(f->guest, text, strlen(text));
 	fixture_write_file(f->module, "\0asm\1\0\0\0", 8);
 	f->run.project_path = f->dir;

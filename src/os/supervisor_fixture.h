@@ -37,7 +37,8 @@ struct fixture {
 void fixture_write_file(const char *path, const void *text, size_t len);
 
 /* `script` runs in the project's folder, with what the supervisor gives to wasmrun-guest. `ready`
- * in it says that it takes connections. f is zeroed, or holds settings in `run`. */
+ * in it says that it takes connections, and $status is its status pipe. f is zeroed, or holds
+ * settings in `run`. */
 void fixture_open(struct fixture *f, const char *script);
 /* 0: as usual. */
 void fixture_open_for(struct fixture *f, const char *script, uint64_t start_timeout_ms,

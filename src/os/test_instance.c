@@ -20,9 +20,10 @@
 
 #include "base/lang.h"
 #include "os/run_config.h"
+#include "os/test_guest_script.h"
 
 #define DEADLINE_MS 60000
-#define SERVE "trap 'exit 5' USR1; echo >&4; while :; do sleep 1000 & wait; done\n"
+#define SERVE "trap 'exit 5' USR1; echo >&$status; while :; do sleep 1000 & wait; done\n"
 
 struct fixture {
 	char dir[64], guest[96];
@@ -82,7 +83,7 @@ static void write_script(struct fixture *f, const char *script)
 	FILE *out = fopen(f->guest, "w");
 
 	assert_non_null(out);
-	fprintf(out, "#!/bin/sh\n%s", script);
+	fprintf(out, GUEST_SCRIPT_HEAD "%s", script);
 	assert_int_equal(fclose(out), 0);
 	assert_int_equal(chmod(f->guest, 0700), 0);
 }
@@ -159,17 +160,17 @@ static const struct {
 		"exit code 3", INSTANCE_BEGUN, false },
 	{ "exit 0", APP_LISTENER, "ended ", "it ended before it took a connection: exit code 0",
 		"it ended by itself: exit code 0", INSTANCE_BEGUN, true },
-	{ "echo >&4; kill -9 $$", APP_LISTENER, "ready ended ",
+	{ "echo >&$status; kill -9 $$", APP_LISTENER, "ready ended ",
 		"it ended before it took a connection: killed by signal 9 (Killed)",
 		"killed by signal 9 (Killed)", INSTANCE_LISTENING, false },
 	/* A visitor may have brought it to that. */
-	{ "echo >&4; echo >&4; exit 0", APP_CGI, "ready ended ",
+	{ "echo >&$status; echo >&$status; exit 0", APP_CGI, "ready ended ",
 		"it ended before it took a connection: exit code 0",
 		"it ended by itself: exit code 0", INSTANCE_VISITED, false },
-	{ "echo >&4; echo >&4; echo >&4; echo >&4; exit 1", APP_CGI, "ready ended ",
-		"it ended before it took a connection: exit code 1", "exit code 1",
+	{ "echo >&$status; echo >&$status; echo >&$status; echo >&$status; exit 1", APP_CGI,
+		"ready ended ", "it ended before it took a connection: exit code 1", "exit code 1",
 		INSTANCE_ANSWERED, false },
-	{ "echo words >&2; echo why >&4; exit 1", APP_LISTENER, "ended ", "why", NULL,
+	{ "echo words >&2; echo why >&$status; exit 1", APP_LISTENER, "ended ", "why", NULL,
 		INSTANCE_BEGUN, false },
 };
 
@@ -207,7 +208,7 @@ static void test_ready_too_late(void **state)
 {
 	struct fixture f;
 
-	setup(&f, "trap 'echo >&4; exit 0' TERM; sleep 1000 & wait", APP_LISTENER, 1000, 0);
+	setup(&f, "trap 'echo >&$status; exit 0' TERM; sleep 1000 & wait", APP_LISTENER, 1000, 0);
 	await(&f, "late ended ");
 	assert_int_equal(f.stage, INSTANCE_LISTENING);
 	teardown(&f);
@@ -231,7 +232,7 @@ static void test_drain_takes_too_long(void **state)
 {
 	struct fixture f;
 
-	setup(&f, "trap '' USR1; echo >&4; exec sleep 1000", APP_LISTENER, 0, 10);
+	setup(&f, "trap '' USR1; echo >&$status; exec sleep 1000", APP_LISTENER, 0, 10);
 	await(&f, "ready ");
 	instance_drain(f.instance);
 	await(&f, "ready ended ");
@@ -254,7 +255,7 @@ static void test_kill_after_term(void **state)
 {
 	struct fixture f;
 
-	setup(&f, "trap '' TERM; echo >&4; while :; do sleep 1000; done", APP_LISTENER, 0, 0);
+	setup(&f, "trap '' TERM; echo >&$status; while :; do sleep 1000; done", APP_LISTENER, 0, 0);
 	await(&f, "ready ");
 	instance_end(f.instance);
 	assert_int_equal(f.instance->state, INSTANCE_ENDING);
@@ -267,7 +268,7 @@ static void test_kill_at_once(void **state)
 {
 	struct fixture f;
 
-	setup(&f, "trap '' TERM; echo >&4; while :; do sleep 1000; done", APP_LISTENER, 0, 0);
+	setup(&f, "trap '' TERM; echo >&$status; while :; do sleep 1000; done", APP_LISTENER, 0, 0);
 	await(&f, "ready ");
 	instance_end(f.instance);
 	instance_kill(f.instance);

@@ -154,7 +154,7 @@ static void test_kept(void **state)
 		{ "exit 3", "it ended before it took a connection: exit code 3" },
 		{ "exit 0", "it ended before it took a connection: exit code 0" },
 		{ "exit 134", "it ended before it took a connection: exit code 134" },
-		{ "echo 'no \"memory\"' >&4; exit 199", "no \"memory\"" },
+		{ "echo 'no \"memory\"' >&$status; exit 199", "no \"memory\"" },
 		{ "exec sleep 1000", "it has not turned to its listening socket in 5s: it has no "
 				     "call to take connections with, so it is run for each request "
 				     "(CGI); a server doesn't listen "

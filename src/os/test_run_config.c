@@ -132,7 +132,7 @@ static void test_defaults(void **state)
 	assert_int_equal(r.config.expire_ms, 0);
 	assert_int_equal(r.config.app.args.count, 0);
 	assert_false(r.config.app.has_kind);
-	assert_int_equal(r.config.app.request_timeout_ms, ENGINE_REQUEST_TIMEOUT_MS);
+	assert_int_equal(r.config.app.request_timeout_ms, APP_REQUEST_TIMEOUT_S * 1000);
 	assert_false(r.config.open);
 	reading_deinit(&r);
 }

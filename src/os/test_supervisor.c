@@ -120,9 +120,10 @@ static void test_ended_by_visitors(void **state)
 	char text[TEXT_MAX];
 	int visitor;
 
-	fixture_open(&f, "echo >>starts\necho >&4\necho >&4\n[ -e answered ] || echo >&4\n"
-			 "touch answered\n[ $(wc -l <starts) -lt 30 ] && exit 7\n"
-			 "exec sleep 1000");
+	fixture_open(&f,
+		"echo >>starts\necho >&$status\necho >&$status\n[ -e answered ] || echo >&$status\n"
+		"touch answered\n[ $(wc -l <starts) -lt 30 ] && exit 7\n"
+		"exec sleep 1000");
 	supervisor_start(f.supervisor);
 	visitor = fixture_visit(&f, "GET / HTTP/1.1\r\n\r\n");
 	while (fixture_status(&f).restarts < 29)
@@ -152,13 +153,14 @@ static const struct {
 		"it ended before it took a connection: killed by signal 6 (Aborted)" },
 	{ "echo first >&2; exit 199", "starting failed ",
 		"it ended before it took a connection: exit code 199" },
-	{ "echo first >&4; echo \"'a' has no \\\"memory\\\"\" >&4; echo last >&2; exit 199",
+	{ "echo first >&$status; echo \"'a' has no \\\"memory\\\"\" >&$status; echo last >&2; exit "
+	  "199",
 		"starting failed ", "'a' has no \"memory\"" },
-	{ "echo >&4; printf 'cut \\303\\244 short' >&4; exit 0", "starting running stopped ",
-		"cut \303\244 short" },
+	{ "echo >&$status; printf 'cut \\303\\244 short' >&$status; exit 0",
+		"starting running stopped ", "cut \303\244 short" },
 	{ "ready; exit 0", "starting running stopped ", "it ended by itself: exit code 0" },
 	/* A visitor must not be able to end it for all others. */
-	{ "echo >&4; echo >&4; exit 0", "starting running restarting ",
+	{ "echo >&$status; echo >&$status; exit 0", "starting running restarting ",
 		"it ended by itself: exit code 0" },
 };
 

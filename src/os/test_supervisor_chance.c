@@ -34,9 +34,9 @@ static const char script[] = "read mode <.mode\n"
 			     "ends) exit 0 ;;\n"
 			     "stubborn) trap '' USR1 ;;\n"
 			     "esac\n"
-			     "echo >&4\n"
+			     "echo >&$status\n"
 			     "[ $mode = crashes ] && exit 1\n"
-			     "[ $mode = visited ] && { echo >&4; echo >&4; exit 0; }\n"
+			     "[ $mode = visited ] && { echo >&$status; echo >&$status; exit 0; }\n"
 			     "exec sleep 1000\n";
 
 static const char *const modes[] = { "serves", "serves", "serves", "silent", "fails", "ends",
