@@ -7,6 +7,12 @@
 
 #define APP_WHY_MAX 512 /* a line for people, and its NUL */
 
+/* The same, of why one has ended, as wasmrun-guest says it on its status pipe. */
+#define APP_END_MAX 640
+
+/* Without an answer, of APP_CGI and APP_HTTP, unless the user says otherwise. */
+#define APP_REQUEST_TIMEOUT_S 30
+
 /* A larger file is taken for a mistake: the largest modules, with a language's runtime and all that
  * they serve in them, have a tenth of that. */
 #define MODULE_SIZE_MAX (512LL << 20)

@@ -162,7 +162,7 @@ int cmd_run(const struct program *program, int argc, char **argv)
 	config.listen_fd = listen_fd;
 	/* One of a component may end the whole, and nobody is there to start it again. */
 	if (config.interface == APP_CGI)
-		config.request_timeout_ms = ENGINE_REQUEST_TIMEOUT_MS;
+		config.request_timeout_ms = APP_REQUEST_TIMEOUT_S * 1000;
 	if (values.listen)
 		addr_format(&host.addr, text);
 	return run_exec(&config, &info);

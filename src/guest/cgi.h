@@ -10,8 +10,7 @@
 struct guest_config;
 
 #define CGI_WORKERS 16             /* requests that run at a time */
-#define CGI_TIMEOUT_MS 30000       /* of a request, unless the config says so */
-#define CGI_MEMORY_MAX (256 << 20) /* of an instance, likewise */
+#define CGI_MEMORY_MAX (256 << 20) /* of an instance, unless the config says so */
 #define CGI_OUTPUT_MAX (32 << 20)  /* of a response */
 
 /* Serves until a drain. Returns 0, or an enum guest_exit, and the config's end says why. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/module.h"
 #include "base/lang.h"
 #include "base/fd.h"
 #include "base/parse.h"
@@ -196,7 +197,7 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 	if (c->memory_max == 0)
 		c->memory_max = c->mode == GUEST_CGI ? CGI_MEMORY_MAX : GUEST_MEMORY_MAX_DEFAULT;
 	if (!c->has_timeout && c->mode == GUEST_CGI)
-		c->timeout_ms = CGI_TIMEOUT_MS;
+		c->timeout_ms = APP_REQUEST_TIMEOUT_S * 1000;
 	c->module = argv[optind];
 	c->args = argv + optind + 1;
 	return 0;

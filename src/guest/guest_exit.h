@@ -12,9 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "app/module.h"
 #include "base/lang.h"
-
-#define GUEST_WHY_MAX 640
 
 /* The exit codes of the reasons, which shells and scripts see; docs/man/wasmrun-run.1 has them. */
 enum guest_exit {
@@ -37,8 +36,8 @@ enum guest_exit {
 
 struct guest_end {
 	enum guest_exit reason;
-	uint32_t code;           /* of GUEST_EXIT_OWN: the program's */
-	char why[GUEST_WHY_MAX]; /* one line for people; may be empty for GUEST_EXIT_OWN */
+	uint32_t code;         /* of GUEST_EXIT_OWN: the program's */
+	char why[APP_END_MAX]; /* one line for people; may be empty for GUEST_EXIT_OWN */
 };
 
 /* Takes note of why the guest does not run. A line's end becomes a space. Returns reason. */

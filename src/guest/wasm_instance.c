@@ -239,7 +239,7 @@ int wasm_instance_check(const struct compiled *p)
  */
 static void wasm_instance_end_unheard(struct wasm_instance *i)
 {
-	char what[GUEST_WHY_MAX], hint[MODULE_HINT_MAX], why[APP_WHY_MAX];
+	char what[APP_END_MAX], hint[MODULE_HINT_MAX], why[APP_WHY_MAX];
 	struct module_info info;
 
 	(void)module_inspect(i->config->module, &info, why);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "app/module.h"
 #include "os/log_ring.h"
 #include "sandbox/spawn.h"
 
@@ -22,7 +23,6 @@ struct child;
 
 #define CHILD_TERM_MS 5000  /* from SIGTERM to SIGKILL */
 #define CHILD_WORDS_MAX 320 /* of the last line that is kept */
-#define CHILD_WHY_MAX 640   /* of what is said of its end */
 
 enum child_pipe {
 	CHILD_OUT,
@@ -54,8 +54,8 @@ struct child {
 	char words[CHILD_WORDS_MAX]; /* the last line that is not empty and went elsewhere than to
 					LOG_STREAM_STDOUT */
 	size_t cause_len;            /* of `words`, the first of several causes; 0: they are none */
-	char why[CHILD_WHY_MAX];     /* what stood in the way, else the last line on the status
-					pipe; "": there is neither */
+	char why[APP_END_MAX];       /* what stood in the way, else the last line on the status
+					  pipe; "": there is neither */
 	struct log_ring *ring;
 	/* An empty line has come on the status pipe. May be NULL. */
 	void (*step)(struct child *c);

@@ -16,8 +16,6 @@
 
 struct option_list;
 
-#define ENGINE_REQUEST_TIMEOUT_MS 30000 /* unless the user says otherwise */
-
 /* All borrowed. */
 struct engine_config {
 	enum app_interface interface;

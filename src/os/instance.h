@@ -17,7 +17,7 @@
 #include "base/list.h"
 #include "os/child.h"
 
-#define INSTANCE_REASON_MAX CHILD_WHY_MAX
+#define INSTANCE_REASON_MAX APP_END_MAX
 
 struct instance;
 struct os_run_config;

@@ -146,7 +146,7 @@ static const struct option_def os_options[] = {
 		.type = OPTION_DURATION,
 		.value_name = "DURATION",
 		.max = REQUEST_TIMEOUT_MAX,
-		.fallback = "30s", /* ENGINE_REQUEST_TIMEOUT_MS */
+		.fallback = TEXT_OF(APP_REQUEST_TIMEOUT_S) "s",
 		.key = "app.request_timeout",
 		.help = "How long a request may go without an answer, for the kinds cgi and "
 			"component-http; one that has begun has no limit",
