@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "net/addr.h"
 #include "net/listener.h"
+#include "os/run_config.h"
 
 #define RETRY_MS 100 /* until something may have given a descriptor back */
 
@@ -68,7 +69,7 @@ int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	struct addr addr;
-	int r = addr_parse_ip("127.0.0.1", port, &addr);
+	int r = addr_parse_ip(OS_APP_HOST, port, &addr);
 
 	assert(r == 0);
 	r = listener_socket(&addr, LISTENER_BACKLOG, &fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The application's listening socket on 127.0.0.1, which outlives its instances. While nobody is
+ * The application's listening socket on OS_APP_HOST, which outlives its instances. While nobody is
  * there to serve, nor comes soon, the gate takes the connections itself and turns them away
  * (os/unserved.h).
  */

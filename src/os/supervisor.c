@@ -344,7 +344,7 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 		free(s);
 		return r;
 	}
-	snprintf(s->url, sizeof s->url, "http://127.0.0.1:%u", s->gate.port);
+	snprintf(s->url, sizeof s->url, "http://" OS_APP_HOST ":%u", s->gate.port);
 	s->since_ms = clock_wall_ms();
 	(void)uv_timer_init(loop, &s->timer);
 	s->timer.data = s;
