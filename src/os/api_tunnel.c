@@ -153,18 +153,22 @@ static const char *settings_read_port(json_t *value, struct exposure_settings *s
 	return NULL;
 }
 
-static const char *settings_read_protocol(json_t *value, struct exposure_settings *settings)
+static const char *settings_read_protocol(
+	json_t *value, struct exposure_settings *settings, char mistake[MISTAKE_MAX])
 {
-	const char *name = json_string_value(value);
+	const char *name = json_string_value(value), *const *words = tunnel_protocol_names;
+	size_t n = 0;
 
-	for (size_t i = 0; name && tunnel_protocol_names[i]; i++) {
-		if (strcmp(name, tunnel_protocol_names[i]) != 0)
-			continue;
-		settings->protocol = (enum tunnel_protocol)i;
-		settings->protocol_set = true;
-		return NULL;
+	for (size_t i = 0; words[i] && n < MISTAKE_MAX; i++) {
+		if (name && strcmp(name, words[i]) == 0) {
+			settings->protocol = (enum tunnel_protocol)i;
+			settings->protocol_set = true;
+			return NULL;
+		}
+		n += (size_t)snprintf(
+			mistake + n, MISTAKE_MAX - n, "%s%s", i ? ", " : "is none of ", words[i]);
 	}
-	return "is none of auto, bore, line";
+	return mistake;
 }
 
 static const char *settings_read_secret(json_t *value, struct secret *secret)
@@ -193,7 +197,7 @@ static bool settings_read(struct http_request *request, json_t *body,
 		else if (strcmp(key, "port") == 0)
 			mistake = settings_read_port(value, settings);
 		else if (strcmp(key, "protocol") == 0)
-			mistake = settings_read_protocol(value, settings);
+			mistake = settings_read_protocol(value, settings, text);
 		else if (strcmp(key, "secret") == 0)
 			mistake = settings_read_secret(value, secret);
 		else
