@@ -183,7 +183,8 @@ int runtime_run(struct runtime *rt, const int *code)
 		(void)uv_run(&rt->loop, UV_RUN_ONCE);
 	r = uv_loop_close(&rt->loop);
 	if (r == UV_EBUSY) {
-		/* A thread of libuv's is in getaddrinfo(3), and exit(3) would join it. */
+		/* A thread of libuv's is in getaddrinfo(3), or in a job on files that don't answer
+		 * (os/job.h), and exit(3) would join it. */
 		(void)fflush(NULL);
 		_exit(*code);
 	}
