@@ -24,7 +24,6 @@
 #include "os/watch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,28 +40,12 @@
 #include "os/job.h"
 #include "os/survey.h"
 #include "os/tree.h"
+#include "os/watch_walk.h"
 
 #define RETRY_MS 1000      /* a folder that is gone is looked for so often */
 #define EVENTS_BYTES 16384 /* of events that are read at a time */
 #define READS_AT_ONCE 64   /* more than that is left for the next turn of the loop */
 #define SHOWN_MAX 256      /* of a path in a message */
-
-/* A file that is still being written is told when it is closed. */
-#define FOLDER_EVENTS                                                                            \
-	(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF | \
-		IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
-
-struct watch_folder {
-	int wd;
-	uint64_t hash; /* of its path */
-};
-
-struct watch_folders {
-	struct watch_folder items[WATCH_FOLDERS_MAX];
-	size_t count;
-};
-
-struct watch_walk;
 
 struct watch {
 	struct watch_events events;
@@ -98,80 +81,6 @@ static void watch_look(struct watch *w, const char *why)
 	w->looks = true;
 	survey_set(&w->survey, &w->tree);
 }
-
-/* --- a walk, in a job --- */
-
-struct watch_walk {
-	struct job job;
-	struct watch *watch; /* the loop's alone */
-	/* All is owned. */
-	struct tree tree;
-	int fd;
-	struct watch_folders *folders;
-	bool looks;
-	bool there;          /* the tree's folder is */
-	bool full;           /* there are more than can be watched */
-	char why[SHOWN_MAX]; /* why it looks; "": it doesn't, or did before */
-};
-
-static void watch_add_folder(struct watch_walk *walk, const char *path)
-{
-	struct watch_folders *folders = walk->folders;
-	int wd = inotify_add_watch(walk->fd, path, FOLDER_EVENTS);
-
-	if (wd < 0 && errno == ENOSPC && !walk->looks) {
-		walk->looks = true;
-		(void)snprintf(walk->why, sizeof walk->why,
-			"the kernel watches no more folders, raise fs.inotify.max_user_watches "
-			"(sysctl)");
-	}
-	if (wd < 0)
-		return;
-	/* The kernel gives the number again for a folder that it already watches. */
-	for (size_t i = 0; i < folders->count; i++)
-		if (folders->items[i].wd == wd)
-			return;
-	folders->items[folders->count++] =
-		(struct watch_folder){ .wd = wd, .hash = tree_folder_hash(path) };
-}
-
-static bool on_folder(void *arg, const char *path)
-{
-	struct watch_walk *walk = arg;
-	const char *name;
-
-	walk->full = walk->folders->count == WATCH_FOLDERS_MAX;
-	if (walk->full || walk->job.dropped)
-		return false;
-	name = walk->looks ? NULL : survey_file_system(path);
-	if (name) {
-		walk->looks = true;
-		(void)snprintf(walk->why, sizeof walk->why,
-			"what others change on this file system, %s, isn't told", name);
-	}
-	watch_add_folder(walk, path);
-	return !walk->looks;
-}
-
-static void on_walk(struct job *job)
-{
-	struct watch_walk *walk = container_of(job, struct watch_walk, job);
-	const struct tree_visitor visitor = { .folder = on_folder, .arg = walk };
-
-	walk->there = tree_walk(&walk->tree, &visitor);
-}
-
-static void watch_walk_free(struct job *job)
-{
-	struct watch_walk *walk = container_of(job, struct watch_walk, job);
-
-	tree_clear(&walk->tree);
-	(void)fd_close(walk->fd);
-	free(walk->folders);
-	free(walk);
-}
-
-/* --- on the loop --- */
 
 /* Numbers are not given twice: what still comes for the old ones belongs to nobody. */
 static void watch_rewind(struct watch *w)
@@ -317,7 +226,7 @@ static void watch_followed(struct watch *w)
 static void on_walked(struct job *job)
 {
 	struct watch_walk *walk = container_of(job, struct watch_walk, job);
-	struct watch *w = walk->watch;
+	struct watch *w = walk->owner;
 	bool was_gone = w->gone;
 
 	w->walking = NULL;
@@ -344,22 +253,10 @@ static void on_walked(struct job *job)
 /* False: there is no memory. */
 static bool watch_start_walk(struct watch *w)
 {
-	struct watch_walk *walk = calloc(1, sizeof *walk);
-
-	if (!walk)
+	w->walking = watch_walk_start(&w->line, &w->tree, w->fd, w->looks, on_walked, w);
+	if (!w->walking)
 		return false;
-	walk->job = (struct job){ .run = on_walk, .done = on_walked, .free = watch_walk_free };
-	walk->watch = w;
-	walk->looks = w->looks;
-	walk->fd = fcntl(w->fd, F_DUPFD_CLOEXEC, 0);
-	walk->folders = calloc(1, sizeof *walk->folders);
-	if (walk->fd < 0 || !walk->folders || tree_copy(&w->tree, &walk->tree) < 0) {
-		watch_walk_free(&walk->job);
-		return false;
-	}
-	w->walking = walk;
 	(void)uv_poll_stop(&w->poll);
-	job_start(&w->line, &walk->job);
 	return true;
 }
 

@@ -14,9 +14,8 @@
 #include <stddef.h>
 #include <uv.h>
 
-#define WATCH_FOLDERS_MAX 4096 /* further ones are not watched, and that is said once */
-#define WATCH_QUIET_MS 200     /* editors and version control write several files */
-#define WATCH_LATE_MS 2000     /* a change is told after so long even if others follow */
+#define WATCH_QUIET_MS 200 /* editors and version control write several files */
+#define WATCH_LATE_MS 2000 /* a change is told after so long even if others follow */
 
 struct option_list;
 struct watch;
