@@ -22,21 +22,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "app/artefact.h"
-#include "app/build_cache.h"
-#include "app/cache_dir.h"
-#include "app/detect.h"
 #include "app/language.h"
 #include "app/rule.h"
-#include "app/toolchain.h"
 #include "base/lang.h"
 #include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "conf/option_value.h"
+#include "os/builder_job.h"
 #include "os/log_ring.h"
 #include "os/run_config.h"
 #include "os/watch.h"
@@ -55,91 +50,19 @@ static _printf_(3, 4) int builder_fail(struct builder *b, int r, const char *fmt
 	return r;
 }
 
-/* What a job needs and makes: it outlives the builder. */
-struct builder_job {
-	struct job job;
-	struct builder *builder; /* the loop's alone */
-	/* What is asked for; the texts outlive the loop. */
-	const char *project;
-	struct app_overrides overrides;
-	/* What is made; all is owned. */
-	struct app_plan plan;
-	bool detected;
-	char *folder;    /* the project's, where nothing was detected; NULL: it is no folder */
-	char *cache_dir; /* of builds */
-	int cache_lock;  /* that this job has taken; -1: none */
-	char *made;
-	int result;
-	char why[APP_WHY_MAX];
-};
-
-static void builder_job_free(struct job *job)
-{
-	struct builder_job *j = container_of(job, struct builder_job, job);
-
-	app_plan_clear(&j->plan);
-	free(j->folder);
-	free(j->cache_dir);
-	(void)fd_close(j->cache_lock);
-	free(j->made);
-	free(j);
-}
-
 /* NULL: there is no memory, and `why` says so. */
-static struct builder_job *builder_job_new(
+static struct builder_job *builder_make_job(
 	struct builder *b, void (*run)(struct job *job), void (*done)(struct job *job))
 {
-	const struct os_app_config *app = &b->config.run->app;
-	struct builder_job *j = calloc(1, sizeof *j);
+	struct builder_job *j = builder_job_new(b->config.run, run, done, b);
 
-	if (!j) {
+	if (!j)
 		(void)builder_fail(b, -ENOMEM, "there is not enough memory to look at the project");
-		return NULL;
-	}
-	*j = (struct builder_job){
-		.job = { .run = run, .done = done, .free = builder_job_free },
-		.builder = b,
-		.project = b->config.run->project_path,
-		.overrides = {
-			.build = app->build,
-			.wasm = app->wasm,
-			.files = app->has_kind && app->kind == APP_FILES,
-		},
-		.cache_lock = -1,
-	};
 	return j;
-}
-
-static void on_sweep(struct job *job)
-{
-	build_cache_sweep(container_of(job, struct builder_job, job)->cache_dir);
 }
 
 static void on_swept(struct job *job)
 {
-}
-
-/* The cache is opened once. One that can't be held is used all the same. */
-static void on_detect(struct job *job)
-{
-	struct builder_job *j = container_of(job, struct builder_job, job);
-	struct stat st;
-
-	if (!j->cache_dir) {
-		j->result = cache_dir_make("build", &j->cache_dir, j->why);
-		if (j->result == 0)
-			(void)build_cache_open(j->cache_dir, &j->cache_lock);
-	}
-	if (j->result == 0)
-		j->result = app_detect(j->project, &j->overrides, j->cache_dir, &j->plan, j->why);
-	j->detected = j->result == 0;
-	if (!j->detected && (j->folder = realpath(j->project, NULL)) &&
-		(stat(j->folder, &st) < 0 || !S_ISDIR(st.st_mode)))
-		free(take_ptr(j->folder));
-	if (j->result == 0 && j->plan.build)
-		j->result = toolchain_check(&j->plan, j->why);
-	else if (j->result == 0)
-		j->result = module_inspect(app_plan_file(&j->plan), &j->plan.info, j->why);
 }
 
 /* "a/b" and "c" of "a/b/c"; an absolute path. */
@@ -240,17 +163,10 @@ static void builder_done(struct builder *b, int r)
 	b->events.done(b->events.owner, r);
 }
 
-static void on_take(struct job *job)
-{
-	struct builder_job *j = container_of(job, struct builder_job, job);
-
-	j->result = artefact_take(&j->plan, &job->dropped, &j->made, j->why);
-}
-
 static void on_taken(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
-	struct builder *b = j->builder;
+	struct builder *b = j->owner;
 
 	b->job = NULL;
 	b->plan = j->plan;
@@ -268,7 +184,7 @@ static void on_child_ended(struct child *child, int status)
 	struct builder *b = child->owner;
 	int r = builder_judge(b, status);
 
-	if (r == 0 && !(b->job = builder_job_new(b, on_take, on_taken)))
+	if (r == 0 && !(b->job = builder_make_job(b, builder_job_take, on_taken)))
 		r = -ENOMEM;
 	if (r < 0) {
 		builder_done(b, r);
@@ -319,7 +235,7 @@ static void builder_take_cache(struct builder *b, struct builder_job *j)
 		return;
 	b->cache_dir = take_ptr(j->cache_dir);
 	b->cache_lock = take_fd(&j->cache_lock);
-	sweep = b->cache_lock >= 0 ? builder_job_new(b, on_sweep, on_swept) : NULL;
+	sweep = b->cache_lock >= 0 ? builder_make_job(b, builder_job_sweep, on_swept) : NULL;
 	if (!sweep)
 		return;
 	sweep->cache_dir = strdup(b->cache_dir);
@@ -356,7 +272,7 @@ static void on_watching(void *owner)
 static void on_detected(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
-	struct builder *b = j->builder;
+	struct builder *b = j->owner;
 	int r = j->result;
 
 	b->job = NULL;
@@ -395,7 +311,7 @@ void builder_init(
 
 int builder_start(struct builder *b)
 {
-	struct builder_job *j = builder_job_new(b, on_detect, on_detected);
+	struct builder_job *j = builder_make_job(b, builder_job_detect, on_detected);
 
 	assert(!builder_runs(b));
 	app_plan_clear(&b->plan);
@@ -490,17 +406,10 @@ int builder_check(struct builder *b, const struct app_plan *plan, enum app_inter
 	return 0;
 }
 
-static void on_look(struct job *job)
-{
-	struct builder_job *j = container_of(job, struct builder_job, job);
-
-	j->result = module_inspect(j->plan.module, &j->plan.info, j->why);
-}
-
 static void on_looked(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
-	struct builder *b = j->builder;
+	struct builder *b = j->owner;
 
 	b->look = NULL;
 	if (j->result < 0)
@@ -514,7 +423,7 @@ int builder_look(struct builder *b, const struct app_plan *plan)
 
 	if (b->look)
 		return 0;
-	j = builder_job_new(b, on_look, on_looked);
+	j = builder_make_job(b, builder_job_look, on_looked);
 	if (!j)
 		return -ENOMEM;
 	j->plan.module = strdup(app_plan_file(plan));
