@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness.guests import COMPONENT, FOREIGN, NOT_WASM, READ, TRAP, TRUNCATED
+from harness.guests import COMPONENT, NOT_WASM, READ, TRAP, TRUNCATED
 from harness.lab import ROOT
 from harness.process import Process
 from harness.wasmrun import WASMRUN, fetch, need_wasmrun
