@@ -167,7 +167,7 @@ static int file_write(struct file_job *j)
 	return r < 0 ? r : file_replace(dir, name, j->in, j->in_len);
 }
 
-static void on_file_job(struct job *job)
+static void file_on_job(struct job *job)
 {
 	struct file_job *j = container_of(job, struct file_job, job);
 
@@ -207,7 +207,7 @@ static void file_reply_mistake(struct http_request *request, const char *path, i
 	http_reply_error(request, 500, "'%s': %s", path, strerror(error));
 }
 
-static void on_file_done(struct job *job)
+static void file_on_done(struct job *job)
 {
 	struct file_job *j = container_of(job, struct file_job, job);
 
@@ -247,7 +247,7 @@ static struct file_job *file_job_new(
 		return NULL;
 	http_request_body(request, &body, &len);
 	*j = (struct file_job){
-		.job = { .run = on_file_job, .done = on_file_done, .free = file_job_free },
+		.job = { .run = file_on_job, .done = file_on_done, .free = file_job_free },
 		.request = request,
 		.root = api->config.run->project_path,
 		.path = strdup(path),

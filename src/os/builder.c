@@ -61,7 +61,7 @@ static struct builder_job *builder_make_job(
 	return j;
 }
 
-static void on_swept(struct job *job)
+static void builder_on_swept(struct job *job)
 {
 }
 
@@ -102,7 +102,7 @@ static int builder_aim(struct builder *b, const struct builder_job *j)
 	return 0;
 }
 
-static void on_changed(void *owner)
+static void builder_on_changed(void *owner)
 {
 	struct builder *b = owner;
 
@@ -163,7 +163,7 @@ static void builder_done(struct builder *b, int r)
 	b->events.done(b->events.owner, r);
 }
 
-static void on_taken(struct job *job)
+static void builder_on_taken(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
 	struct builder *b = j->owner;
@@ -179,12 +179,12 @@ static void on_taken(struct job *job)
 				      : 0);
 }
 
-static void on_child_ended(struct child *child, int status)
+static void builder_on_child_ended(struct child *child, int status)
 {
 	struct builder *b = child->owner;
 	int r = builder_judge(b, status);
 
-	if (r == 0 && !(b->job = builder_make_job(b, builder_job_take, on_taken)))
+	if (r == 0 && !(b->job = builder_make_job(b, builder_job_take, builder_on_taken)))
 		r = -ENOMEM;
 	if (r < 0) {
 		builder_done(b, r);
@@ -196,7 +196,7 @@ static void on_child_ended(struct child *child, int status)
 	job_start(&b->line, &b->job->job);
 }
 
-static void on_child_late(struct child *child)
+static void builder_on_child_late(struct child *child)
 {
 	struct builder *b = child->owner;
 
@@ -216,8 +216,8 @@ static int builder_spawn(struct builder *b)
 	b->first_line = log_ring_next(b->config.ring);
 	b->late = false;
 	b->child.ring = b->config.ring;
-	b->child.late = on_child_late;
-	b->child.ended = on_child_ended;
+	b->child.late = builder_on_child_late;
+	b->child.ended = builder_on_child_ended;
 	b->child.owner = b;
 	r = child_start(&b->child, b->config.loop, &config, LOG_STREAM_BUILD, LOG_STREAM_BUILD);
 	if (r < 0)
@@ -235,7 +235,8 @@ static void builder_take_cache(struct builder *b, struct builder_job *j)
 		return;
 	b->cache_dir = take_ptr(j->cache_dir);
 	b->cache_lock = take_fd(&j->cache_lock);
-	sweep = b->cache_lock >= 0 ? builder_make_job(b, builder_job_sweep, on_swept) : NULL;
+	sweep = b->cache_lock >= 0 ? builder_make_job(b, builder_job_sweep, builder_on_swept)
+				   : NULL;
 	if (!sweep)
 		return;
 	sweep->cache_dir = strdup(b->cache_dir);
@@ -261,7 +262,7 @@ static void builder_aimed(struct builder *b)
 	b->events.building(b->events.owner);
 }
 
-static void on_watching(void *owner)
+static void builder_on_watching(void *owner)
 {
 	struct builder *b = owner;
 
@@ -269,7 +270,7 @@ static void on_watching(void *owner)
 		builder_aimed(b);
 }
 
-static void on_detected(struct job *job)
+static void builder_on_detected(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
 	struct builder *b = j->owner;
@@ -300,8 +301,9 @@ void builder_init(
 	b->canceled_turn.data = b;
 	if (config->run->watch)
 		r = watch_new(config->loop,
-			&(struct watch_events){
-				.changed = on_changed, .watching = on_watching, .owner = b },
+			&(struct watch_events){ .changed = builder_on_changed,
+				.watching = builder_on_watching,
+				.owner = b },
 			&b->watch);
 	if (r < 0)
 		log_warn("app", "can't watch the project, a change needs a restart: %s",
@@ -311,7 +313,7 @@ void builder_init(
 
 int builder_start(struct builder *b)
 {
-	struct builder_job *j = builder_make_job(b, builder_job_detect, on_detected);
+	struct builder_job *j = builder_make_job(b, builder_job_detect, builder_on_detected);
 
 	assert(!builder_runs(b));
 	app_plan_clear(&b->plan);
@@ -328,7 +330,7 @@ int builder_start(struct builder *b)
 	return 0;
 }
 
-static void on_canceled_turn(uv_idle_t *idle)
+static void builder_on_canceled_turn(uv_idle_t *idle)
 {
 	(void)uv_idle_stop(idle);
 	builder_done(idle->data, -ECANCELED);
@@ -342,7 +344,7 @@ static bool builder_give_up(struct builder *b)
 		return false;
 	if (b->job)
 		job_drop(&take_ptr(b->job)->job);
-	(void)uv_idle_start(&b->canceled_turn, on_canceled_turn);
+	(void)uv_idle_start(&b->canceled_turn, builder_on_canceled_turn);
 	return true;
 }
 
@@ -406,7 +408,7 @@ int builder_check(struct builder *b, const struct app_plan *plan, enum app_inter
 	return 0;
 }
 
-static void on_looked(struct job *job)
+static void builder_on_looked(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
 	struct builder *b = j->owner;
@@ -423,7 +425,7 @@ int builder_look(struct builder *b, const struct app_plan *plan)
 
 	if (b->look)
 		return 0;
-	j = builder_make_job(b, builder_job_look, on_looked);
+	j = builder_make_job(b, builder_job_look, builder_on_looked);
 	if (!j)
 		return -ENOMEM;
 	j->plan.module = strdup(app_plan_file(plan));
@@ -447,7 +449,7 @@ const char *builder_why(const struct builder *b)
 	return b->why;
 }
 
-static void on_turn_closed(uv_handle_t *handle)
+static void builder_on_turn_closed(uv_handle_t *handle)
 {
 	struct builder *b = handle->data;
 
@@ -466,5 +468,5 @@ void builder_close(struct builder *b, void (*closed)(void *owner))
 	free(take_ptr(b->cache_dir));
 	b->cache_lock = fd_close(b->cache_lock);
 	free(take_ptr(b->made));
-	uv_close((uv_handle_t *)&b->canceled_turn, on_turn_closed);
+	uv_close((uv_handle_t *)&b->canceled_turn, builder_on_turn_closed);
 }

@@ -108,7 +108,7 @@ static bool child_read(struct child *c, struct child_reader *r)
 
 /* Once a turn: the buffer may be full of empty lines, which take their time, and others want to
  * run, too. */
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void child_on_readable(uv_poll_t *poll, int status, int events)
 {
 	(void)child_read(poll->data, container_of(poll, struct child_reader, poll));
 }
@@ -120,7 +120,7 @@ static void child_close_fds(struct child *c)
 	spawn_close(&c->proc);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void child_on_handle_closed(uv_handle_t *handle)
 {
 	struct child *c = handle->data;
 
@@ -136,7 +136,7 @@ static void child_fail(struct child *c, struct spawn_failure failure)
 	spawn_explain(&failure, c->why, sizeof c->why);
 }
 
-static void on_exit_readable(uv_poll_t *poll, int status, int events)
+static void child_on_exit_readable(uv_poll_t *poll, int status, int events)
 {
 	struct child *c = poll->data;
 	struct spawn_failure failure;
@@ -146,8 +146,8 @@ static void on_exit_readable(uv_poll_t *poll, int status, int events)
 		return;
 	if (r == SPAWN_FAILED)
 		child_fail(c, failure);
-	uv_close((uv_handle_t *)poll, on_handle_closed);
-	uv_close((uv_handle_t *)&c->timer, on_handle_closed);
+	uv_close((uv_handle_t *)poll, child_on_handle_closed);
+	uv_close((uv_handle_t *)&c->timer, child_on_handle_closed);
 	for (size_t i = 0; i < CHILD_PIPES; i++) {
 		struct child_reader *reader = &c->readers[i];
 		unsigned turn = 0;
@@ -158,7 +158,7 @@ static void on_exit_readable(uv_poll_t *poll, int status, int events)
 			turn++;
 		if (reader->len > 0)
 			child_take_line(c, reader, reader->line, reader->len);
-		uv_close((uv_handle_t *)&reader->poll, on_handle_closed);
+		uv_close((uv_handle_t *)&reader->poll, child_on_handle_closed);
 	}
 }
 
@@ -202,7 +202,7 @@ static void child_close_writers(const struct child *c, const struct spawn_fds *f
 /* A child whose end can't be seen must not be. One whose output can't be read is of no use. */
 static int child_open_handles(struct child *c, uv_loop_t *loop, const struct spawn_config *config)
 {
-	int r = child_poll(c, loop, &c->exit, c->proc.pidfd, on_exit_readable);
+	int r = child_poll(c, loop, &c->exit, c->proc.pidfd, child_on_exit_readable);
 
 	if (r < 0) {
 		spawn_abandon(&c->proc);
@@ -216,7 +216,7 @@ static int child_open_handles(struct child *c, uv_loop_t *loop, const struct spa
 
 		if (reader->fd < 0)
 			continue;
-		r = child_poll(c, loop, &reader->poll, reader->fd, on_readable);
+		r = child_poll(c, loop, &reader->poll, reader->fd, child_on_readable);
 		if (r < 0) {
 			reader->fd = fd_close(reader->fd);
 			child_fail(c, spawn_failure_of(config, r));
@@ -266,7 +266,7 @@ static bool child_is_reaped(const struct child *c)
 	return !child_runs(c) || uv_is_closing((const uv_handle_t *)&c->exit);
 }
 
-static void on_deadline(uv_timer_t *timer)
+static void child_on_deadline(uv_timer_t *timer)
 {
 	struct child *c = timer->data;
 
@@ -282,7 +282,7 @@ void child_set_deadline(struct child *c, uint64_t ms)
 		return;
 	(void)uv_timer_stop(&c->timer);
 	if (ms)
-		(void)uv_timer_start(&c->timer, on_deadline, ms, 0);
+		(void)uv_timer_start(&c->timer, child_on_deadline, ms, 0);
 }
 
 void child_signal(const struct child *c, int signal)

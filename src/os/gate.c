@@ -20,26 +20,26 @@
 
 #define RETRY_MS 100 /* until something may have given a descriptor back */
 
-static void on_readable(uv_poll_t *poll, int status, int events);
+static void gate_on_readable(uv_poll_t *poll, int status, int events);
 
-static void on_pause_over(uv_timer_t *timer)
+static void gate_on_pause_over(uv_timer_t *timer)
 {
 	struct gate *g = timer->data;
 
-	(void)uv_poll_start(&g->poll, UV_READABLE, on_readable);
+	(void)uv_poll_start(&g->poll, UV_READABLE, gate_on_readable);
 }
 
 /* The visitor stays in the queue, and the socket readable: asking at once would be a busy wait. */
 static void gate_back_off(struct gate *g, int error)
 {
 	(void)uv_poll_stop(&g->poll);
-	(void)uv_timer_start(&g->pause, on_pause_over, RETRY_MS, 0);
+	(void)uv_timer_start(&g->pause, gate_on_pause_over, RETRY_MS, 0);
 	if (!g->said_short)
 		log_warn("app", "can't turn visitors away, they wait: %s", strerror(error));
 	g->said_short = true;
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void gate_on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct gate *g = poll->data;
 
@@ -96,13 +96,13 @@ void gate_set(struct gate *g, enum gate_state state)
 	(void)uv_poll_stop(&g->poll);
 	(void)uv_timer_stop(&g->pause);
 	if (state == GATE_CLOSED || state == GATE_ON_DEMAND)
-		(void)uv_poll_start(&g->poll, UV_READABLE, on_readable);
+		(void)uv_poll_start(&g->poll, UV_READABLE, gate_on_readable);
 	else if (state == GATE_PAUSED)
-		(void)uv_timer_start(&g->pause, on_pause_over, GATE_PAUSE_MS, 0);
+		(void)uv_timer_start(&g->pause, gate_on_pause_over, GATE_PAUSE_MS, 0);
 }
 
 /* Once nothing of it is open, whoever has the memory may free it. */
-static void on_part_closed(void *owner)
+static void gate_on_part_closed(void *owner)
 {
 	struct gate *g = owner;
 
@@ -112,14 +112,14 @@ static void on_part_closed(void *owner)
 	g->closed(g->owner);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void gate_on_handle_closed(uv_handle_t *handle)
 {
-	on_part_closed(handle->data);
+	gate_on_part_closed(handle->data);
 }
 
 void gate_close(struct gate *g)
 {
-	uv_close((uv_handle_t *)&g->poll, on_handle_closed);
-	uv_close((uv_handle_t *)&g->pause, on_handle_closed);
-	unserved_close(&g->unserved, on_part_closed, g);
+	uv_close((uv_handle_t *)&g->poll, gate_on_handle_closed);
+	uv_close((uv_handle_t *)&g->pause, gate_on_handle_closed);
+	unserved_close(&g->unserved, gate_on_part_closed, g);
 }

@@ -34,7 +34,7 @@
 #define START_TIMEOUT_MS (2U * 60 * 1000) /* compiling a large module takes a while */
 #define DRAIN_TIMEOUT_MS 10000
 
-static const char *const state_names[] = {
+static const char *const instance_state_names[] = {
 	[INSTANCE_NEW] = "new",
 	[INSTANCE_STARTING] = "starting",
 	[INSTANCE_READY] = "ready",
@@ -42,9 +42,9 @@ static const char *const state_names[] = {
 	[INSTANCE_ENDING] = "ending",
 	[INSTANCE_ENDED] = "ended",
 };
-static_assert(ARRAY_LEN(state_names) == INSTANCE_STATES, "every state has a name");
+static_assert(ARRAY_LEN(instance_state_names) == INSTANCE_STATES, "every state has a name");
 
-static const bool edges[INSTANCE_STATES][INSTANCE_STATES] = {
+static const bool instance_edges[INSTANCE_STATES][INSTANCE_STATES] = {
 	[INSTANCE_NEW] = { [INSTANCE_STARTING] = true },
 	[INSTANCE_STARTING] = { [INSTANCE_READY] = true, /* its first step */
 		[INSTANCE_ENDING] = true,                /* late, or told to end */
@@ -59,7 +59,7 @@ static const bool edges[INSTANCE_STATES][INSTANCE_STATES] = {
 
 bool instance_edge(enum instance_state from, enum instance_state to)
 {
-	return edges[from][to];
+	return instance_edges[from][to];
 }
 
 static uint64_t instance_start_timeout_ms(const struct instance *i)
@@ -80,8 +80,8 @@ static uint64_t instance_deadline_ms(const struct instance *i)
 static void instance_set_state(struct instance *i, enum instance_state state, const char *cause)
 {
 	assert(instance_edge(i->state, state));
-	log_debug("app", "instance %d: %s -> %s (%s)", (int)instance_pid(i), state_names[i->state],
-		state_names[state], cause);
+	log_debug("app", "instance %d: %s -> %s (%s)", (int)instance_pid(i),
+		instance_state_names[i->state], instance_state_names[state], cause);
 	i->state = state;
 	child_set_deadline(&i->child, instance_deadline_ms(i));
 	if (state == INSTANCE_READY)
@@ -92,7 +92,7 @@ static void instance_set_state(struct instance *i, enum instance_state state, co
 		child_end(&i->child);
 }
 
-static void on_child_step(struct child *child)
+static void instance_on_child_step(struct child *child)
 {
 	struct instance *i = child->owner;
 
@@ -104,7 +104,7 @@ static void on_child_step(struct child *child)
 	i->config->events.ready(i->config->events.owner, i);
 }
 
-static void on_child_late(struct child *child)
+static void instance_on_child_late(struct child *child)
 {
 	struct instance *i = child->owner;
 
@@ -114,7 +114,7 @@ static void on_child_late(struct child *child)
 		i->config->events.late(i->config->events.owner, i);
 }
 
-static void on_child_ended(struct child *child, int status)
+static void instance_on_child_ended(struct child *child, int status)
 {
 	struct instance *i = child->owner;
 	char end[64];
@@ -175,9 +175,9 @@ int instance_start(const struct instance_config *config, struct app_plan *plan,
 		return -ENOMEM;
 	}
 	i->child.ring = config->ring;
-	i->child.step = on_child_step;
-	i->child.late = on_child_late;
-	i->child.ended = on_child_ended;
+	i->child.step = instance_on_child_step;
+	i->child.late = instance_on_child_late;
+	i->child.ended = instance_on_child_ended;
 	i->child.owner = i;
 	r = child_start(&i->child, config->loop, &spawn, LOG_STREAM_STDOUT, LOG_STREAM_STDERR);
 	if (r < 0) {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A job is in its line's list from job_start() until on_ended(), or until it is freed because it
- * was dropped before it began. Only the first in the list is in libuv's hands. A job whose line was
- * closed belongs to libuv alone.
+ * A job is in its line's list from job_start() until job_on_ended(), or until it is freed because
+ * it was dropped before it began. Only the first in the list is in libuv's hands. A job whose line
+ * was closed belongs to libuv alone.
  */
 #include "os/job.h"
 
 #include "base/lang.h"
 
-static void on_run(uv_work_t *work)
+static void job_on_run(uv_work_t *work)
 {
 	struct job *job = container_of(work, struct job, work);
 
@@ -16,7 +16,7 @@ static void on_run(uv_work_t *work)
 		job->run(job);
 }
 
-static void on_ended(uv_work_t *work, int status);
+static void job_on_ended(uv_work_t *work, int status);
 
 static void job_line_next(struct job_line *line)
 {
@@ -24,11 +24,11 @@ static void job_line_next(struct job_line *line)
 
 	/* It fails only without a function to call. */
 	if (first)
-		(void)uv_queue_work(
-			line->loop, &list_entry(first, struct job, link)->work, on_run, on_ended);
+		(void)uv_queue_work(line->loop, &list_entry(first, struct job, link)->work,
+			job_on_run, job_on_ended);
 }
 
-static void on_ended(uv_work_t *work, int status)
+static void job_on_ended(uv_work_t *work, int status)
 {
 	struct job *job = container_of(work, struct job, work);
 

@@ -29,7 +29,7 @@ static void lineup_promote(struct lineup *l)
 	l->kind = instance_kind(l->app);
 }
 
-static void on_instance_ready(void *owner, struct instance *i)
+static void lineup_on_instance_ready(void *owner, struct instance *i)
 {
 	struct lineup *l = owner;
 	char text[64];
@@ -45,7 +45,7 @@ static void on_instance_ready(void *owner, struct instance *i)
 	l->event(l->owner, LINEUP_SWITCHED, NULL);
 }
 
-static void on_instance_late(void *owner, struct instance *i)
+static void lineup_on_instance_late(void *owner, struct instance *i)
 {
 	struct lineup *l = owner;
 	char why[INSTANCE_REASON_MAX];
@@ -76,7 +76,7 @@ static enum lineup_event lineup_app_ended(struct lineup *l, struct instance *i)
 	return LINEUP_CRASHED;
 }
 
-static void on_instance_ended(void *owner, struct instance *i)
+static void lineup_on_instance_ended(void *owner, struct instance *i)
 {
 	struct lineup *l = owner;
 	enum lineup_event event = LINEUP_OLD_GONE;
@@ -112,14 +112,14 @@ static void lineup_start(struct lineup *l)
 	l->event(l->owner, r < 0 ? LINEUP_NOT_STARTED : LINEUP_STARTING, text);
 }
 
-static void on_building(void *owner)
+static void lineup_on_building(void *owner)
 {
 	struct lineup *l = owner;
 
 	l->event(l->owner, LINEUP_BUILDING, builder_kind(&l->builder));
 }
 
-static void on_built(void *owner, int r)
+static void lineup_on_built(void *owner, int r)
 {
 	struct lineup *l = owner;
 
@@ -131,7 +131,7 @@ static void on_built(void *owner, int r)
 	lineup_start(l);
 }
 
-static void on_looked(void *owner, int r, const struct module_info *info)
+static void lineup_on_looked(void *owner, int r, const struct module_info *info)
 {
 	struct lineup *l = owner;
 
@@ -143,7 +143,7 @@ static void on_looked(void *owner, int r, const struct module_info *info)
 	lineup_start(l);
 }
 
-static void on_changed(void *owner)
+static void lineup_on_changed(void *owner)
 {
 	struct lineup *l = owner;
 
@@ -157,19 +157,19 @@ void lineup_init(
 		.run = config->run,
 		.ring = config->ring,
 		.open_files = config->open_files };
-	const struct builder_events builder_events = { .building = on_building,
-		.done = on_built,
-		.looked = on_looked,
-		.changed = on_changed,
+	const struct builder_events builder_events = { .building = lineup_on_building,
+		.done = lineup_on_built,
+		.looked = lineup_on_looked,
+		.changed = lineup_on_changed,
 		.owner = l };
 
 	l->event = event;
 	l->owner = owner;
 	list_init(&l->old);
 	l->config = *config;
-	l->config.events = (struct instance_events){ .ready = on_instance_ready,
-		.late = on_instance_late,
-		.ended = on_instance_ended,
+	l->config.events = (struct instance_events){ .ready = lineup_on_instance_ready,
+		.late = lineup_on_instance_late,
+		.ended = lineup_on_instance_ended,
 		.owner = l };
 	builder_init(&l->builder, &builder_config, &builder_events);
 }
@@ -231,7 +231,7 @@ bool lineup_is_empty(const struct lineup *l, bool all)
 	return !l->app && !l->next && !lineup_builds(l) && (!all || list_empty(&l->old));
 }
 
-static void on_builder_closed(void *owner)
+static void lineup_on_builder_closed(void *owner)
 {
 	struct lineup *l = owner;
 
@@ -242,5 +242,5 @@ void lineup_close(struct lineup *l, void (*closed)(void *owner))
 {
 	l->closed = closed;
 	app_plan_clear(&l->plan);
-	builder_close(&l->builder, on_builder_closed);
+	builder_close(&l->builder, lineup_on_builder_closed);
 }

@@ -83,7 +83,7 @@ struct supervisor {
 	void *closed_owner;
 };
 
-static void on_timer(uv_timer_t *timer);
+static void supervisor_on_timer(uv_timer_t *timer);
 
 static void supervisor_note_next(struct supervisor *s, const char *cause)
 {
@@ -110,7 +110,7 @@ static void supervisor_set_state(
 		deadline_ms = s->restarts.wait_ms;
 	(void)uv_timer_stop(&s->timer);
 	if (deadline_ms)
-		(void)uv_timer_start(&s->timer, on_timer, deadline_ms, 0);
+		(void)uv_timer_start(&s->timer, supervisor_on_timer, deadline_ms, 0);
 	gate_set(&s->gate,
 		supervisor_gate_state(state, deadline_ms, restarts_for_visitors(&s->restarts)));
 }
@@ -192,7 +192,7 @@ static void supervisor_stop_all(struct supervisor *s, const char *cause)
 	supervisor_set_state(s, SUPERVISOR_STOPPING, cause);
 }
 
-static void on_part_closed(void *owner)
+static void supervisor_on_closed(void *owner)
 {
 	struct supervisor *s = owner;
 
@@ -202,9 +202,9 @@ static void on_part_closed(void *owner)
 	free(s);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void supervisor_on_timer_closed(uv_handle_t *handle)
 {
-	on_part_closed(handle->data);
+	supervisor_on_closed(handle->data);
 }
 
 /* Something has ended that `intent` may have waited for. */
@@ -225,9 +225,9 @@ static void supervisor_wind_down(struct supervisor *s)
 		break;
 	case INTENT_CLOSE:
 		s->parts = 3;
-		uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+		uv_close((uv_handle_t *)&s->timer, supervisor_on_timer_closed);
 		gate_close(&s->gate);
-		lineup_close(&s->lineup, on_part_closed);
+		lineup_close(&s->lineup, supervisor_on_closed);
 	}
 }
 
@@ -293,7 +293,7 @@ static void supervisor_take_run(struct supervisor *s, enum lineup_event event, c
 	}
 }
 
-static void on_lineup(void *owner, enum lineup_event event, const char *text)
+static void supervisor_on_lineup(void *owner, enum lineup_event event, const char *text)
 {
 	struct supervisor *s = owner;
 
@@ -308,7 +308,7 @@ static void on_lineup(void *owner, enum lineup_event event, const char *text)
 	supervisor_leave(s);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void supervisor_on_timer(uv_timer_t *timer)
 {
 	struct supervisor *s = timer->data;
 
@@ -320,13 +320,13 @@ static void on_timer(uv_timer_t *timer)
 }
 
 /* A visitor waits in RESTARTING. */
-static void on_visitor(void *owner)
+static void supervisor_on_visitor(void *owner)
 {
 	struct supervisor *s = owner;
 	uint64_t wait_ms = restarts_visitor_ms(&s->restarts, clock_now_ms());
 
 	if (wait_ms < uv_timer_get_due_in(&s->timer))
-		(void)uv_timer_start(&s->timer, on_timer, wait_ms, 0);
+		(void)uv_timer_start(&s->timer, supervisor_on_timer, wait_ms, 0);
 	gate_set(&s->gate, GATE_PAUSED);
 }
 
@@ -338,7 +338,9 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 
 	if (!s)
 		return -ENOMEM;
-	s->gate = (struct gate){ .wanted = on_visitor, .closed = on_part_closed, .owner = s };
+	s->gate = (struct gate){
+		.wanted = supervisor_on_visitor, .closed = supervisor_on_closed, .owner = s
+	};
 	r = gate_open(&s->gate, loop, (uint16_t)config->run->app.port);
 	if (r < 0) {
 		free(s);
@@ -361,7 +363,7 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 			.drain_timeout_ms = config->drain_timeout_ms,
 			.listen_fd = s->gate.fd,
 			.listen_addr = s->url + strlen("http://") },
-		on_lineup, s);
+		supervisor_on_lineup, s);
 	*ret_supervisor = s;
 	return 0;
 }

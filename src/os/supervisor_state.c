@@ -6,7 +6,7 @@
 
 #include "base/lang.h"
 
-static const char *const names[] = {
+static const char *const supervisor_names[] = {
 	[SUPERVISOR_STOPPED] = "stopped",
 	[SUPERVISOR_DETECTING] = NULL,
 	[SUPERVISOR_BUILDING] = "building",
@@ -17,19 +17,19 @@ static const char *const names[] = {
 	[SUPERVISOR_FAILED] = "failed",
 };
 
-static_assert(ARRAY_LEN(names) == SUPERVISOR_STATES, "every state has a name");
+static_assert(ARRAY_LEN(supervisor_names) == SUPERVISOR_STATES, "every state has a name");
 
-static const char *const next_names[] = {
+static const char *const supervisor_next_names[] = {
 	[SUPERVISOR_NEXT_NONE] = NULL,
 	[SUPERVISOR_NEXT_BUILDING] = "building",
 	[SUPERVISOR_NEXT_STARTING] = "starting",
 };
 
-static_assert(ARRAY_LEN(next_names) == SUPERVISOR_NEXTS, "every one has a name");
+static_assert(ARRAY_LEN(supervisor_next_names) == SUPERVISOR_NEXTS, "every one has a name");
 
 static const struct {
 	enum supervisor_state from, to;
-} edges[] = {
+} supervisor_edges[] = {
 	{ SUPERVISOR_STOPPED, SUPERVISOR_DETECTING },    /* start */
 	{ SUPERVISOR_STOPPED, SUPERVISOR_STARTING },     /* what was to replace it is built */
 	{ SUPERVISOR_STOPPED, SUPERVISOR_FAILED },       /* and can't be started */
@@ -69,18 +69,18 @@ static const struct {
 
 const char *supervisor_state_name(enum supervisor_state state)
 {
-	return names[state];
+	return supervisor_names[state];
 }
 
 const char *supervisor_next_name(enum supervisor_next next)
 {
-	return next_names[next];
+	return supervisor_next_names[next];
 }
 
 bool supervisor_edge(enum supervisor_state from, enum supervisor_state to)
 {
-	for (size_t i = 0; i < ARRAY_LEN(edges); i++)
-		if (edges[i].from == from && edges[i].to == to)
+	for (size_t i = 0; i < ARRAY_LEN(supervisor_edges); i++)
+		if (supervisor_edges[i].from == from && supervisor_edges[i].to == to)
 			return true;
 	return false;
 }

@@ -80,7 +80,7 @@ static uint64_t survey_sign(const struct stat *st)
 	return hash_bytes(0, parts, sizeof parts);
 }
 
-static void on_survey_file(void *arg, uint64_t hash, const struct stat *st)
+static void survey_on_file(void *arg, uint64_t hash, const struct stat *st)
 {
 	struct survey_list *list = arg;
 
@@ -109,11 +109,11 @@ static int survey_compare_files(const void *a, const void *b)
 	return (first->hash > second->hash) - (first->hash < second->hash);
 }
 
-static void on_look(struct job *job)
+static void survey_on_look(struct job *job)
 {
 	struct survey_look *look = container_of(job, struct survey_look, job);
 	struct survey_list *found = &look->found;
-	const struct tree_visitor visitor = { .file = on_survey_file, .arg = found };
+	const struct tree_visitor visitor = { .file = survey_on_file, .arg = found };
 	uint64_t began_ms = clock_now_ms();
 
 	if (!tree_walk(&look->tree, &visitor))
@@ -166,12 +166,12 @@ static void survey_take(struct survey *s, struct survey_list *found)
 	*found = (struct survey_list){ 0 };
 }
 
-static void on_survey_timer(uv_timer_t *timer)
+static void survey_on_timer(uv_timer_t *timer)
 {
 	survey_now(timer->data);
 }
 
-static void on_looked(struct job *job)
+static void survey_on_looked(struct job *job)
 {
 	struct survey_look *look = container_of(job, struct survey_look, job);
 	struct survey *s = look->survey;
@@ -179,7 +179,7 @@ static void on_looked(struct job *job)
 	s->look = NULL;
 	survey_take(s, &look->found);
 	(void)uv_timer_start(
-		&s->timer, on_survey_timer, max_u64(SURVEY_MS, SURVEY_SHARE * look->took_ms), 0);
+		&s->timer, survey_on_timer, max_u64(SURVEY_MS, SURVEY_SHARE * look->took_ms), 0);
 	s->events.looked(s->events.owner);
 }
 
@@ -225,16 +225,18 @@ void survey_now(struct survey *s)
 	if (!look || tree_copy(s->wanted, &look->tree) < 0) {
 		log_warn("watch", "can't look at the project's files: not enough memory");
 		free(look);
-		(void)uv_timer_start(&s->timer, on_survey_timer, SURVEY_MS, 0);
+		(void)uv_timer_start(&s->timer, survey_on_timer, SURVEY_MS, 0);
 		return;
 	}
-	look->job = (struct job){ .run = on_look, .done = on_looked, .free = survey_look_free };
+	look->job = (struct job){
+		.run = survey_on_look, .done = survey_on_looked, .free = survey_look_free
+	};
 	look->survey = s;
 	s->look = look;
 	job_start(s->line, &look->job);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void survey_on_timer_closed(uv_handle_t *handle)
 {
 	struct survey *s = handle->data;
 
@@ -246,5 +248,5 @@ void survey_close(struct survey *s, void (*closed)(void *owner))
 {
 	s->closed = closed;
 	survey_drop_look(s);
-	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+	uv_close((uv_handle_t *)&s->timer, survey_on_timer_closed);
 }

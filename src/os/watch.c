@@ -92,7 +92,7 @@ static void watch_rewind(struct watch *w)
 	w->walk = true;
 }
 
-static void on_timer(uv_timer_t *timer);
+static void watch_on_timer(uv_timer_t *timer);
 
 static void watch_arm(struct watch *w)
 {
@@ -101,7 +101,7 @@ static void watch_arm(struct watch *w)
 	if (!w->first_ms)
 		w->first_ms = now;
 	end = min_u64(now + WATCH_QUIET_MS, max_u64(w->first_ms + WATCH_LATE_MS, now));
-	(void)uv_timer_start(&w->timer, on_timer, end - now, 0);
+	(void)uv_timer_start(&w->timer, watch_on_timer, end - now, 0);
 }
 
 /* hash 0: something has changed. */
@@ -187,7 +187,7 @@ static void watch_read_all(struct watch *w)
 		;
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void watch_on_readable(uv_poll_t *poll, int status, int events)
 {
 	(void)watch_read(poll->data);
 }
@@ -223,7 +223,7 @@ static void watch_followed(struct watch *w)
 		w->events.watching(w->events.owner);
 }
 
-static void on_walked(struct job *job)
+static void watch_on_walked(struct job *job)
 {
 	struct watch_walk *walk = container_of(job, struct watch_walk, job);
 	struct watch *w = walk->owner;
@@ -244,8 +244,8 @@ static void on_walked(struct job *job)
 		(void)changes_note(&w->changes, 0, CHANGE_MADE);
 	w->fresh = false;
 	if (w->gone)
-		(void)uv_timer_start(&w->timer, on_timer, RETRY_MS, 0);
-	(void)uv_poll_start(&w->poll, UV_READABLE, on_readable);
+		(void)uv_timer_start(&w->timer, watch_on_timer, RETRY_MS, 0);
+	(void)uv_poll_start(&w->poll, UV_READABLE, watch_on_readable);
 	watch_read_all(w);
 	watch_followed(w);
 }
@@ -253,7 +253,7 @@ static void on_walked(struct job *job)
 /* False: there is no memory. */
 static bool watch_start_walk(struct watch *w)
 {
-	w->walking = watch_walk_start(&w->line, &w->tree, w->fd, w->looks, on_walked, w);
+	w->walking = watch_walk_start(&w->line, &w->tree, w->fd, w->looks, watch_on_walked, w);
 	if (!w->walking)
 		return false;
 	(void)uv_poll_stop(&w->poll);
@@ -272,7 +272,7 @@ static void watch_follow(struct watch *w)
 	watch_followed(w);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void watch_on_timer(uv_timer_t *timer)
 {
 	struct watch *w = timer->data;
 
@@ -280,12 +280,12 @@ static void on_timer(uv_timer_t *timer)
 	watch_follow(w);
 }
 
-static void on_surveyed(void *owner, uint64_t hash, enum change change)
+static void watch_on_surveyed(void *owner, uint64_t hash, enum change change)
 {
 	watch_note(owner, hash, "a file", change);
 }
 
-static void on_surveyed_all(void *owner)
+static void watch_on_surveyed_all(void *owner)
 {
 	struct watch *w = owner;
 
@@ -304,7 +304,8 @@ int watch_new(uv_loop_t *loop, const struct watch_events *events, struct watch *
 {
 	_cleanup_(fd_closep) int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	_cleanup_(watch_freep) struct watch *w = NULL;
-	struct survey_events survey_events = { .changed = on_surveyed, .looked = on_surveyed_all };
+	struct survey_events survey_events = { .changed = watch_on_surveyed,
+		.looked = watch_on_surveyed_all };
 	int r;
 
 	if (fd < 0)
@@ -318,7 +319,7 @@ int watch_new(uv_loop_t *loop, const struct watch_events *events, struct watch *
 	w->events = *events;
 	w->fd = take_fd(&fd);
 	job_line_init(&w->line, loop);
-	(void)uv_poll_start(&w->poll, UV_READABLE, on_readable);
+	(void)uv_poll_start(&w->poll, UV_READABLE, watch_on_readable);
 	(void)uv_timer_init(loop, &w->timer);
 	survey_init(&w->survey, &w->line, &survey_events);
 	w->poll.data = w->timer.data = w;
@@ -332,7 +333,7 @@ static void watch_drop_walk(struct watch *w)
 	if (!w->walking)
 		return;
 	job_drop(&take_ptr(w->walking)->job);
-	(void)uv_poll_start(&w->poll, UV_READABLE, on_readable);
+	(void)uv_poll_start(&w->poll, UV_READABLE, watch_on_readable);
 }
 
 int watch_set(struct watch *w, const struct watch_target *target)
@@ -395,7 +396,7 @@ void watch_build_ended(struct watch *w)
 	watch_follow(w);
 }
 
-static void on_survey_closed(void *owner)
+static void watch_on_survey_closed(void *owner)
 {
 	struct watch *w = owner;
 	void (*closed)(void *owner) = w->closed;
@@ -407,18 +408,18 @@ static void on_survey_closed(void *owner)
 	closed(owner);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void watch_on_timer_closed(uv_handle_t *handle)
 {
 	struct watch *w = handle->data;
 
-	survey_close(&w->survey, on_survey_closed);
+	survey_close(&w->survey, watch_on_survey_closed);
 }
 
-static void on_poll_closed(uv_handle_t *handle)
+static void watch_on_poll_closed(uv_handle_t *handle)
 {
 	struct watch *w = handle->data;
 
-	uv_close((uv_handle_t *)&w->timer, on_timer_closed);
+	uv_close((uv_handle_t *)&w->timer, watch_on_timer_closed);
 }
 
 void watch_close(struct watch *w, void (*closed)(void *owner), void *owner)
@@ -428,5 +429,5 @@ void watch_close(struct watch *w, void (*closed)(void *owner), void *owner)
 	(void)uv_timer_stop(&w->timer);
 	survey_set(&w->survey, NULL);
 	job_line_close(&w->line);
-	uv_close((uv_handle_t *)&w->poll, on_poll_closed);
+	uv_close((uv_handle_t *)&w->poll, watch_on_poll_closed);
 }

@@ -140,7 +140,7 @@ static void accepted_ask_to_end(void)
 		(void)kill(getpid(), SIGINT);
 }
 
-static void on_tick(int signal)
+static void accepted_on_tick(int signal)
 {
 	int saved = errno, open = 0;
 
@@ -158,7 +158,7 @@ static void on_tick(int signal)
 
 void accepted_prepare(void)
 {
-	const struct sigaction action = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
+	const struct sigaction action = { .sa_handler = accepted_on_tick, .sa_flags = SA_RESTART };
 
 	(void)sigaction(SIGALRM, &action, NULL);
 }

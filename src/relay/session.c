@@ -32,15 +32,15 @@
 #include "relay/relay_internal.h"
 #include "relay/stream.h"
 
-static const char *const state_names[] = {
+static const char *const session_state_names[] = {
 	[SESSION_GREETING] = "greeting",
 	[SESSION_CLAIMING] = "claiming",
 	[SESSION_SERVING] = "serving",
 	[SESSION_ENDED] = "ended",
 };
-static_assert(ARRAY_LEN(state_names) == SESSION_STATES, "a name for each state");
+static_assert(ARRAY_LEN(session_state_names) == SESSION_STATES, "a name for each state");
 
-static const bool edges[SESSION_STATES][SESSION_STATES] = {
+static const bool session_edges[SESSION_STATES][SESSION_STATES] = {
 	[SESSION_GREETING] = { [SESSION_CLAIMING] = true,
 		[SESSION_SERVING] = true,
 		[SESSION_ENDED] = true },
@@ -66,9 +66,9 @@ static void session_set_state(struct session *s, enum session_state new_state, c
 	struct relay *relay = s->relay;
 	char text[ADDR_TEXT_MAX];
 
-	assert(edges[s->state][new_state]);
+	assert(session_edges[s->state][new_state]);
 	log_debug("relay", "'%s': %s -> %s (%s)", addr_format(&s->from, text),
-		state_names[s->state], state_names[new_state], cause);
+		session_state_names[s->state], session_state_names[new_state], cause);
 	if (new_state == SESSION_CLAIMING) {
 		timeouts_arm(&relay->claims, &s->timeout);
 	} else {
