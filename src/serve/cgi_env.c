@@ -15,7 +15,7 @@
 #include "base/lang.h"
 #include "base/parse.h"
 #include "base/utf8.h"
-#include "serve/target.h"
+#include "serve/request_target.h"
 
 #define HOST_MAX 256 /* a name of DNS has at most 253 characters */
 
@@ -107,7 +107,7 @@ static int cgi_env_add_path(struct cgi_env *e, const struct cgi_request *request
 	int r = -ENOMEM;
 
 	if (path)
-		r = target_decode(path);
+		r = request_target_decode(path);
 	if (r == 0 && !cgi_env_is_utf8(path))
 		r = -EINVAL;
 	if (r == 0)

@@ -28,7 +28,7 @@
 #include "serve/navigation.h"
 #include "serve/range.h"
 #include "serve/serve_request.h"
-#include "serve/target.h"
+#include "serve/request_target.h"
 
 #define INDEX "index.html"
 #define PAGE ".html"
@@ -307,7 +307,7 @@ void files_answer(void *owner, struct serve_request *request)
 	} else if (snprintf(path, sizeof(path), "%s", serve_request_path(request)) >=
 		   (int)sizeof(path)) {
 		serve_reply_status(request, MHD_HTTP_URI_TOO_LONG);
-	} else if (target_decode(path) < 0) {
+	} else if (request_target_decode(path) < 0) {
 		serve_reply_status(request, MHD_HTTP_BAD_REQUEST);
 	} else {
 		files_reply_path(request, files, path);

@@ -21,7 +21,7 @@
 #include "net/lingering.h"
 #include "serve/serve_internal.h"
 #include "serve/serve.h"
-#include "serve/target.h"
+#include "serve/request_target.h"
 
 #define LOG_TARGET_MAX 600 /* of a target in the log, escaped */
 
@@ -86,7 +86,7 @@ void serve_request_begin(struct serve_request *r, const char *method, const char
 	r->begun = true;
 	r->method = method;
 	r->version = version;
-	if (target_split(r->parts, &r->path, &r->query) < 0 || body == MHD_BODY_TWICE)
+	if (request_target_split(r->parts, &r->path, &r->query) < 0 || body == MHD_BODY_TWICE)
 		serve_reply_status(r, MHD_HTTP_BAD_REQUEST);
 	else if (body == MHD_BODY_UNKNOWN)
 		serve_reply_status(r, MHD_HTTP_NOT_IMPLEMENTED);

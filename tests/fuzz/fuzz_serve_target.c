@@ -7,7 +7,7 @@
 
 #include "fuzz.h"
 #include "serve/range.h"
-#include "serve/target.h"
+#include "serve/request_target.h"
 
 #define FILE_SIZE 1000
 
@@ -33,10 +33,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_range(strsep(&rest, "\n"));
 	if (rest)
 		(void)etag_matches(rest, "\"1-2\"");
-	if (target_split(text, &path, &query) == 0) {
+	if (request_target_split(text, &path, &query) == 0) {
 		assert(*path == '/' && path >= text && path <= text + len);
 		assert(!query || (query > path && query <= text + len));
-		if (target_decode(path) == 0)
+		if (request_target_decode(path) == 0)
 			assert(*path == '/');
 	}
 	free(text);

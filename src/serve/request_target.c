@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What comes is a peer's: every byte is looked at. */
-#include "serve/target.h"
+#include "serve/request_target.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 static const char scheme[] = "http://";
 
-int target_split(char *target, char **ret_path, char **ret_query)
+int request_target_split(char *target, char **ret_path, char **ret_query)
 {
 	char *query;
 
@@ -37,7 +37,7 @@ int target_split(char *target, char **ret_path, char **ret_query)
 	return 0;
 }
 
-int target_decode(char *path)
+int request_target_decode(char *path)
 {
 	char *out = path;
 

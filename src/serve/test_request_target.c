@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/lang.h"
-#include "serve/target.h"
+#include "serve/request_target.h"
 
 static void test_split(void **state)
 {
@@ -43,7 +43,7 @@ static void test_split(void **state)
 		int r;
 
 		snprintf(target, sizeof(target), "%s", cases[i].target);
-		r = target_split(target, &path, &query);
+		r = request_target_split(target, &path, &query);
 		assert_int_equal(r, cases[i].path ? 0 : -EINVAL);
 		if (!cases[i].path)
 			continue;
@@ -75,7 +75,7 @@ static void test_decode(void **state)
 		char path[64];
 
 		snprintf(path, sizeof(path), "%s", cases[i].path);
-		assert_int_equal(target_decode(path), cases[i].decoded ? 0 : -EINVAL);
+		assert_int_equal(request_target_decode(path), cases[i].decoded ? 0 : -EINVAL);
 		if (cases[i].decoded)
 			assert_string_equal(path, cases[i].decoded);
 	}
