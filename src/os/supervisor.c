@@ -350,8 +350,7 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 	s->since_ms = clock_wall_ms();
 	(void)uv_timer_init(loop, &s->timer);
 	s->timer.data = s;
-	s->news.ring = ring;
-	s->news.events = *events;
+	s->news = (struct supervisor_news){ .ring = ring, .events = *events };
 	restarts_init(&s->restarts, supervisor_news_crashes, &s->news);
 	lineup_init(&s->lineup,
 		&(struct instance_config){ .loop = loop,
