@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/lang.h"
@@ -77,9 +78,17 @@ bool http_conns_admit(const struct http_conns *set, const struct addr *addr)
 	return count < HTTP_CONNS_PER_ADDR_MAX;
 }
 
+void http_conn_heard(struct http_conn *conn)
+{
+	if (!conn)
+		return;
+	conn->turns = 0;
+	conn->heard_ms = clock_now_ms();
+}
+
 static void conn_await(struct http_conn *conn, uint64_t timeout_ms)
 {
-	conn->turns = 0;
+	http_conn_heard(conn);
 	conn->in_body = false;
 	conn->mhd.deadline_ms = clock_now_ms() + timeout_ms;
 }
@@ -141,10 +150,16 @@ void http_conn_await_nothing(struct http_conn *conn)
 		conn->mhd.deadline_ms = UINT64_MAX;
 }
 
-void http_conn_heard(struct http_conn *conn)
+/* Turns are counted for the sake of others as well, such as each event for a reader. What comes is
+ * read in the next one, or never. */
+static bool conn_is_stuck(const struct http_conn *conn)
 {
-	if (conn)
-		conn->turns = 0;
+	char byte;
+
+	if (conn->turns < HTTP_TURNS_MAX)
+		return false;
+	return recv(conn->mhd.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ||
+	       clock_now_ms() - conn->heard_ms >= HTTP_STUCK_MS;
 }
 
 void http_conns_turn(struct http_conns *set)
@@ -152,8 +167,10 @@ void http_conns_turn(struct http_conns *set)
 	list_for_each(pos, &set->mhd.open) {
 		struct http_conn *conn = list_entry(pos, struct http_conn, mhd.link);
 
-		if (!conn->in_body || conn->mhd.deadline_ms == UINT64_MAX ||
-			++conn->turns < HTTP_TURNS_MAX)
+		if (!conn->in_body || conn->mhd.deadline_ms == UINT64_MAX)
+			continue;
+		conn->turns++;
+		if (!conn_is_stuck(conn))
 			continue;
 		if (set->given_up++ == 0)
 			log_warn(LOG, "a request that can't be read to its end is given up");

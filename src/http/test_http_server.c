@@ -16,6 +16,7 @@
 
 #include "base/lang.h"
 #include "http/asset.h"
+#include "http/conns.h"
 #include "http/http_server.h"
 #include "http/http_request.h"
 #include "http/route.h"
@@ -33,6 +34,9 @@ struct fixture {
 	struct sse_hub hub;
 	uv_async_t over; /* the client's thread is done */
 	uv_timer_t later;
+	uv_idle_t flood; /* of events, where `floods` says so */
+	unsigned events;
+	bool floods;
 	struct http_request *kept;
 	unsigned handled;
 	bool closed;
@@ -40,6 +44,7 @@ struct fixture {
 	pthread_t thread;
 	struct addr addr;
 	const char *requests; /* sent in one write, */
+	const char *rest;     /* behind the flood; */
 	bool drips;           /* or byte by byte, for ever */
 	uint64_t head_timeout_ms, idle_timeout_ms, late_ms;
 	unsigned answers; /* to be read: up to as many times `until` */
@@ -102,6 +107,18 @@ static void on_event_time(uv_timer_t *timer)
 	sse_beat(&f->hub);
 }
 
+/* An event in each turn of the loop, and then their end. */
+static void on_flood(uv_idle_t *idle)
+{
+	struct fixture *f = idle->data;
+
+	sse_publish(&f->hub, "flood", "1");
+	if (++f->events < 2 * HTTP_TURNS_MAX)
+		return;
+	sse_hub_end(&f->hub);
+	(void)uv_idle_stop(idle);
+}
+
 /* The first event at once, the second when the reader is asleep. */
 static void get_events(void *owner, struct http_request *request)
 {
@@ -111,7 +128,10 @@ static void get_events(void *owner, struct http_request *request)
 	if (!reader)
 		return;
 	sse_send(reader, "hello", "1");
-	(void)uv_timer_start(&f->later, on_event_time, 10, 0);
+	if (f->floods)
+		(void)uv_idle_start(&f->flood, on_flood);
+	else
+		(void)uv_timer_start(&f->later, on_event_time, 10, 0);
 }
 
 static const struct http_asset assets[] = {
@@ -156,6 +176,7 @@ static void on_over(uv_async_t *async)
 
 	uv_close((uv_handle_t *)&f->over, NULL);
 	uv_close((uv_handle_t *)&f->later, NULL);
+	uv_close((uv_handle_t *)&f->flood, NULL);
 	sse_hub_end(&f->hub);
 	http_server_close(f->server, on_closed, f);
 }
@@ -171,17 +192,42 @@ static unsigned count_of(const char *text, const char *word)
 	return count;
 }
 
+/* Connects, and says that; *ret_n is as of send(2), 0 where there is no connection. */
+static int client_open(const struct fixture *f, const char *words, ssize_t *ret_n)
+{
+	int fd = socket(f->addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct timeval deadline = { .tv_sec = DEADLINE_S };
+
+	*ret_n = 0;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
+	if (connect(fd, &f->addr.sa, addr_len(&f->addr)) == 0)
+		*ret_n = send(fd, words, strlen(words), MSG_NOSIGNAL);
+	return fd;
+}
+
+/* Reads the events from another connection to their end. */
+static void client_read_flood(const struct fixture *f)
+{
+	char events[256];
+	ssize_t n;
+	int fd = client_open(f, "GET /events HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", &n);
+
+	while (n > 0)
+		n = recv(fd, events, sizeof(events), 0);
+	(void)close(fd);
+}
+
 static void *run_client(void *arg)
 {
 	struct fixture *f = arg;
-	int fd = socket(f->addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const struct timeval deadline = { .tv_sec = DEADLINE_S };
-	size_t len = 0, left = strlen(f->requests);
-	ssize_t n = 0;
+	size_t len = 0;
+	ssize_t n;
+	int fd = client_open(f, f->requests, &n);
 
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
-	if (connect(fd, &f->addr.sa, addr_len(&f->addr)) == 0)
-		n = send(fd, f->requests, left, MSG_NOSIGNAL);
+	if (f->floods) {
+		client_read_flood(f);
+		n = send(fd, f->rest, strlen(f->rest), MSG_NOSIGNAL);
+	}
 	while (f->drips && n > 0) {
 		(void)poll(&(struct pollfd){ .fd = fd, .events = POLLRDHUP }, 1, DRIP_MS);
 		n = send(fd, "x", 1, MSG_NOSIGNAL);
@@ -216,7 +262,8 @@ static char *talk(struct fixture *f, const char *token)
 	assert_int_not_equal(addr_port(&f->addr), 0);
 	assert_int_equal(uv_async_init(&f->loop, &f->over, on_over), 0);
 	assert_int_equal(uv_timer_init(&f->loop, &f->later), 0);
-	f->over.data = f->later.data = f;
+	assert_int_equal(uv_idle_init(&f->loop, &f->flood), 0);
+	f->over.data = f->later.data = f->flood.data = f;
 	assert_int_equal(pthread_create(&f->thread, NULL, run_client, f), 0);
 	(void)uv_run(&f->loop, UV_RUN_DEFAULT);
 	assert_true(f->closed);
@@ -428,6 +475,24 @@ static void test_events(void **state)
 	free(text);
 }
 
+/* A body whose second half comes late: the events to others counted as turns in which nothing of it
+ * came, and an upload beside an application that floods its log was cut within a second. */
+static void test_body_beside_events(void **state)
+{
+	struct fixture f = {
+		.requests = "POST /json HTTP/1.1\r\n" HOST "Content-Length: 7\r\n\r\n{\"a",
+		.rest = "\":1}",
+		.floods = true,
+		.answers = 1,
+		.until = "{\"a\":1}",
+	};
+	char *text = talk(&f, NULL);
+
+	assert_non_null(strstr(text, "HTTP/1.1 200"));
+	assert_int_equal(f.events, 2 * HTTP_TURNS_MAX);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +502,7 @@ int main(void)
 		cmocka_unit_test(test_slow_requests),
 		cmocka_unit_test(test_patience_with_answers),
 		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_body_beside_events),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
