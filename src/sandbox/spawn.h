@@ -104,8 +104,8 @@ void spawn_close(struct spawn_child *child);
 void spawn_abandon(struct spawn_child *child);
 
 /*
- * This process becomes the program, as far as the steps go that leave it what the user has given
- * it: group, signals, descriptors. The wall is for it, too. Comes back if it fails.
+ * This process becomes the program, by the steps for the folder, the wall and the exec. Its group,
+ * signals, descriptors and limits stay as the user has given them. Comes back if it fails.
  */
 void spawn_become(const struct spawn_config *config, struct spawn_failure *ret_failure);
 
