@@ -12,6 +12,7 @@
  * Only the end of a phase begins the next one or ends the build: a job's done callback, `watching`,
  * or the end of the child. A build that is given up ends with its child, or in other phases on the
  * loop's next turn, since a job may never end; what comes after it waits in the same line for that.
+ * That is also why only the command has a deadline: nobody could end a job that is late.
  */
 #include "os/builder.h"
 

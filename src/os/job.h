@@ -4,7 +4,8 @@
  * each call may take minutes or never return, and the loop must answer all the same.
  *
  * A line runs its jobs one after the other. So a file system that doesn't answer holds one of the
- * pool's four threads (libuv's default) for each line, and names are still resolved on the others.
+ * pool's four threads (libuv's default) for each line. The project has three lines (what is built,
+ * what is watched, what the API is asked for), and names are still resolved on the fourth thread.
  *
  * The kernel can't be made to give up, so a job at work can't be ended. It is dropped instead: it
  * goes on with memory of its own, and nobody hears of its result. A process that ends doesn't wait
