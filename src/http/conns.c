@@ -82,7 +82,7 @@ void http_conn_heard(struct http_conn *conn)
 {
 	if (!conn)
 		return;
-	conn->turns = 0;
+	conn->turns = conn->unread_turns = 0;
 	conn->heard_ms = clock_now_ms();
 }
 
@@ -151,15 +151,18 @@ void http_conn_await_nothing(struct http_conn *conn)
 }
 
 /* Turns are counted for the sake of others as well, such as each event for a reader. What comes is
- * read in the next one, or never. */
-static bool conn_is_stuck(const struct http_conn *conn)
+ * read in the next one, or never: it may have come since the last one, so it is looked for again.
+ */
+static bool conn_is_stuck(struct http_conn *conn)
 {
 	char byte;
 
 	if (conn->turns < HTTP_TURNS_MAX)
 		return false;
-	return recv(conn->mhd.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ||
-	       clock_now_ms() - conn->heard_ms >= HTTP_STUCK_MS;
+	if (recv(conn->mhd.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+		return ++conn->unread_turns >= HTTP_UNREAD_TURNS_MAX;
+	conn->unread_turns = 0;
+	return clock_now_ms() - conn->heard_ms >= HTTP_STUCK_MS;
 }
 
 void http_conns_turn(struct http_conns *set)

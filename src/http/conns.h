@@ -31,6 +31,7 @@ struct http_conn {
 	bool in_body;                 /* of the request that is coming */
 	unsigned turns;               /* runs without an event, since something of it came, */
 	uint64_t heard_ms;            /* monotonic; when that was */
+	unsigned unread_turns;        /* the last of them, in which something of it lay unread */
 	enum http_target_fault fault; /* of the request that came last */
 };
 
@@ -69,11 +70,12 @@ void http_conn_heard(struct http_conn *conn);
  * libmicrohttpd wants to run at once. Up to 0.9.75 it wants that for ever, at all of a core, when a
  * line that begins a chunk doesn't fit into its memory of the connection: it can't read on, and
  * under a loop of others it doesn't give up. Whose body is waited for through HTTP_TURNS_MAX such
- * turns is shut out, if something of it lies unread in its socket; without that, after
- * HTTP_STUCK_MS. The log tells of the first, and of their number when none has come for
- * HTTP_GIVEN_UP_QUIET_MS.
+ * turns is shut out, if something of it lies unread in its socket for HTTP_UNREAD_TURNS_MAX more;
+ * without that, after HTTP_STUCK_MS. The log tells of the first, and of their number when none has
+ * come for HTTP_GIVEN_UP_QUIET_MS.
  */
 #define HTTP_TURNS_MAX 4000
+#define HTTP_UNREAD_TURNS_MAX 100
 #define HTTP_STUCK_MS 10000
 #define HTTP_GIVEN_UP_QUIET_MS 2000
 void http_conns_turn(struct http_conns *set);
