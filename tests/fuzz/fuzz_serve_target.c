@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "mhd/etag.h"
 #include "serve/range.h"
 #include "serve/request_target.h"
 
