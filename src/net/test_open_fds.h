@@ -18,7 +18,7 @@ static inline unsigned test_open_fds(void)
 	assert_non_null(dir);
 	while (readdir(dir))
 		count++;
-	closedir(dir);
+	assert_int_equal(closedir(dir), 0);
 	return count;
 }
 

@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/lang.h"
+#include "net/test_open_fds.h"
 
 #define DEADLINE_MS 60000
 
@@ -143,21 +143,9 @@ static void await_end(struct fixture *f)
 	assert_int_equal(uv_timer_stop(&f->deadline), 0);
 }
 
-static unsigned count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	assert_int_equal(closedir(dir), 0);
-	return count;
-}
-
 static void assert_nothing_left(unsigned fds)
 {
-	assert_int_equal(count_fds(), fds);
+	assert_int_equal(test_open_fds(), fds);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
 }
@@ -165,7 +153,7 @@ static void assert_nothing_left(unsigned fds)
 static void test_life(void **state)
 {
 	struct fixture *f = *state;
-	unsigned fds = count_fds();
+	unsigned fds = test_open_fds();
 
 	assert_int_equal(start(f, "echo >&3; echo because >&3; echo oops >&2; exit 3", "/"), 0);
 	assert_true(child_runs(&f->child));
@@ -182,7 +170,7 @@ static void test_life(void **state)
 static void test_step_fails(void **state)
 {
 	struct fixture *f = *state;
-	unsigned fds = count_fds();
+	unsigned fds = test_open_fds();
 
 	assert_int_equal(start(f, "exit 0", "/no/such/folder"), 0);
 	await_end(f);
@@ -221,7 +209,7 @@ static const struct {
 static void test_shortages(void **state)
 {
 	struct fixture *f = *state;
-	unsigned fds = count_fds();
+	unsigned fds = test_open_fds();
 
 	for (size_t i = 0; i < ARRAY_LEN(shortages); i++) {
 		int r;

@@ -304,16 +304,22 @@ static void test_exec_hangs(void **state)
 	fixture_close(&f);
 }
 
+/* One that was too late to start, and ends once there is the file "go". */
+static void open_given_up(struct fixture *f)
+{
+	fixture_open_for(f,
+		"trap 'until [ -e go ]; do sleep 0.01; done; exit' TERM; sleep 1000 & wait", 1000,
+		0);
+	supervisor_start(f->supervisor);
+	fixture_await(f, "starting stopping ");
+}
+
 /* A start that comes while it is given up is no less a wish. */
 static void test_start_while_given_up(void **state)
 {
 	struct fixture f = { 0 };
 
-	fixture_open_for(&f,
-		"trap 'until [ -e go ]; do sleep 0.01; done; exit' TERM; sleep 1000 & wait", 1000,
-		0);
-	supervisor_start(f.supervisor);
-	fixture_await(&f, "starting stopping ");
+	open_given_up(&f);
 	supervisor_start(f.supervisor);
 	touch(&f, "go");
 	fixture_await(&f, "starting ");
@@ -325,11 +331,7 @@ static void test_stop_while_given_up(void **state)
 {
 	struct fixture f = { 0 };
 
-	fixture_open_for(&f,
-		"trap 'until [ -e go ]; do sleep 0.01; done; exit' TERM; sleep 1000 & wait", 1000,
-		0);
-	supervisor_start(f.supervisor);
-	fixture_await(&f, "starting stopping ");
+	open_given_up(&f);
 	supervisor_stop(f.supervisor);
 	touch(&f, "go");
 	fixture_await(&f, "stopped ");

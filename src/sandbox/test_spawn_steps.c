@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -29,6 +28,7 @@
 
 #include "base/fd.h"
 #include "base/lang.h"
+#include "net/test_open_fds.h"
 
 #define DEADLINE_MS 60000
 #define TEXT_MAX 512
@@ -103,21 +103,9 @@ static int reap(struct spawn_child *child, int *ret_status, struct spawn_failure
 	return r;
 }
 
-static unsigned count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	assert_int_equal(closedir(dir), 0);
-	return count;
-}
-
 static void assert_nothing_left(unsigned fds)
 {
-	assert_int_equal(count_fds(), fds);
+	assert_int_equal(test_open_fds(), fds);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
 }
@@ -140,7 +128,7 @@ static const struct {
 /* What has failed is told, whichever step it is, and leaves nothing behind. */
 static void test_step_fails(void **state)
 {
-	unsigned fds = count_fds();
+	unsigned fds = test_open_fds();
 
 	for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
 		struct spawn_failure failure = { 0 };
@@ -173,7 +161,7 @@ static const struct {
 
 static void test_start_fails(void **state)
 {
-	unsigned fds = count_fds();
+	unsigned fds = test_open_fds();
 
 	for (size_t i = 0; i < ARRAY_LEN(shortages); i++) {
 		struct spawn_child child = { .pid = -5 };
