@@ -19,8 +19,8 @@
 #include "base/lang.h"
 #include "conf/option_table.h"
 
-#define OPTION_ERROR_MAX (PATH_MAX + 512) /* a message and its NUL; what is longer is cut */
-#define OPTION_WHY_MAX 160                /* an explanation and its NUL */
+#define OPTION_ERROR_MAX (PATH_MAX + 1024) /* a message and its NUL; what is longer is cut */
+#define OPTION_WHY_MAX 544                 /* an explanation and its NUL */
 
 /* By rank: of two the later one counts. */
 enum option_source {

@@ -15,6 +15,7 @@
 #include "conf/option_file.h"
 #include "conf/toml.h"
 #include "net/host.h"
+#include "os/network.h"
 #include "os/run_check.h"
 #include "proto/handshake.h"
 #include "serve/field.h"
@@ -34,6 +35,14 @@ static const struct option_def os_options[] = {
 		.help = "The application: a folder with sources or a module, or one such file; "
 			"default is the current folder",
 		.offset = offsetof(struct os_run_config, path_word) },
+	{ .name = "allow-net",
+		.type = OPTION_LIST,
+		.value_name = "RULE",
+		.check = run_check_rule,
+		.key = "os.network.allow",
+		.help = "What the application may connect to, such as api.example.com:443, "
+			"10.1.0.0/16 or localhost:5432; nothing else; may be repeated",
+		.offset = offsetof(struct os_run_config, network.allow) },
 	{ .name = "app-port",
 		.type = OPTION_NUMBER,
 		.value_name = "PORT",
@@ -48,6 +57,14 @@ static const struct option_def os_options[] = {
 		.key = "app.args",
 		.help = "An argument for the application; may be repeated",
 		.offset = offsetof(struct os_run_config, app.args) },
+	{ .name = "bind-port",
+		.type = OPTION_LIST,
+		.value_name = "PORT",
+		.check = run_check_port,
+		.key = "os.network.bind_ports",
+		.help = "A port that the application may listen on beside its first one; may be "
+			"repeated",
+		.offset = offsetof(struct os_run_config, network.bind_ports) },
 	{ .name = "build",
 		.type = OPTION_TEXT,
 		.value_name = "COMMAND",
@@ -55,6 +72,23 @@ static const struct option_def os_options[] = {
 		.help = "The shell command that makes the module of --wasm, in the project's "
 			"folder",
 		.offset = offsetof(struct os_run_config, app.build) },
+	{ .name = "connection-timeout-secs",
+		.type = OPTION_NUMBER,
+		.value_name = "SECONDS",
+		.min = 1,
+		.max = NETWORK_TIMEOUT_MAX,
+		.fallback = "30",
+		.key = "os.network.connection_timeout_secs",
+		.help = "How long a connection of the application's may take to be established",
+		.offset = offsetof(struct os_run_config, network.connection_timeout_secs) },
+	{ .name = "deny-net",
+		.type = OPTION_LIST,
+		.value_name = "RULE",
+		.check = run_check_rule,
+		.key = "os.network.deny",
+		.help = "What it may not connect to, whatever --allow-net says; a name stands for "
+			"all below it, too; may be repeated",
+		.offset = offsetof(struct os_run_config, network.deny) },
 	{ .name = "dir",
 		.type = OPTION_FOLDERS,
 		.value_name = "HOST::GUEST",
@@ -126,6 +160,24 @@ static const struct option_def os_options[] = {
 		.key = "os.listen",
 		.help = "Address of the page and the API",
 		.offset = offsetof(struct os_run_config, listen) },
+	{ .name = "max-bandwidth-mbps",
+		.type = OPTION_NUMBER,
+		.value_name = "MBITS",
+		.max = NETWORK_BANDWIDTH_MAX,
+		.fallback = "0",
+		.key = "os.network.max_bandwidth_mbps",
+		.help = "Megabits per second, each way, of all connections of the application's "
+			"together; 0 is no limit",
+		.offset = offsetof(struct os_run_config, network.max_bandwidth_mbps) },
+	{ .name = "max-connections",
+		.type = OPTION_NUMBER,
+		.value_name = "N",
+		.min = 1,
+		.max = NETWORK_CONNECTIONS_MAX,
+		.fallback = "256",
+		.key = "os.network.max_connections",
+		.help = "At most so many connections of the application's at a time",
+		.offset = offsetof(struct os_run_config, network.max_connections) },
 	{ .name = "open",
 		.type = OPTION_FLAG,
 		.key = "os.open",
@@ -253,6 +305,38 @@ static int run_config_read_file(struct os_run_config *c, struct option_set *set)
 	return r;
 }
 
+/* So that a mistake is told at the start, and not when the policy is made. */
+static int run_config_check_network(const struct os_network_config *c, struct option_set *set)
+{
+	const struct {
+		const char *name, *why;
+		const struct option_list *list;
+		size_t max;
+	} limits[] = {
+		{ "allow-net",
+			"there are more than " TEXT_OF(
+				POLICY_RULES_MAX) " rules: one for a "
+						  "network or for '*.' can stand for many",
+			&c->allow, POLICY_RULES_MAX },
+		{ "deny-net",
+			"there are more than " TEXT_OF(
+				POLICY_RULES_MAX) " rules: one for a "
+						  "network or for '*.' can stand for many",
+			&c->deny, POLICY_RULES_MAX },
+		{ "bind-port", "there are more than " TEXT_OF(NETWORK_BIND_PORTS_MAX) " of them",
+			&c->bind_ports, NETWORK_BIND_PORTS_MAX },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		const struct option_list *list = limits[i].list;
+
+		if (list->count > limits[i].max)
+			return option_set_refuse_given(
+				set, limits[i].name, list->items[list->count - 1], limits[i].why);
+	}
+	return 0;
+}
+
 /* What is right alone and wrong together. */
 static int run_config_check(const struct os_run_config *c, struct option_set *set)
 {
@@ -266,7 +350,7 @@ static int run_config_check(const struct os_run_config *c, struct option_set *se
 	if (len > FIELDS_LEN_MAX)
 		return option_set_refuse_given(set, "header", headers->items[headers->count - 1],
 			"all together are longer than " TEXT_OF(FIELDS_LEN_MAX) " bytes");
-	return 0;
+	return run_config_check_network(&c->network, set);
 }
 
 int os_run_config_read(

@@ -32,6 +32,13 @@ struct os_app_config {
 	bool has_kind;
 };
 
+/* What the application may connect to, and listen on beside its first port. */
+struct os_network_config {
+	struct option_list allow, deny; /* rules: policy/net_rule.h */
+	struct option_list bind_ports;  /* numbers */
+	uint64_t max_connections, max_bandwidth_mbps, connection_timeout_secs; /* os/network.h */
+};
+
 struct os_run_config {
 	const char *project_path; /* folder or file */
 	const char *tunnel_server, *tunnel_secret_file;
@@ -42,6 +49,7 @@ struct os_run_config {
 	uint64_t http_port;       /* 0: the kernel's choice */
 	uint64_t expire_ms;       /* the tunnel ends by itself after so long; 0: never */
 	struct os_app_config app;
+	struct os_network_config network;
 	bool expose, open, quiet, verbose, watch; /* `open`: the page, in a browser */
 	bool tunnel_retry; /* a start goes on trying when its first attempt fails */
 

@@ -16,10 +16,11 @@
 
 #include "app/module.h"
 #include "os/engine_command.h"
+#include "os/network.h"
 #include "serve/field.h"
 
-#define ARGS_MAX 48
-#define LINE_MAX_LEN 512
+#define ARGS_MAX 64
+#define LINE_MAX_LEN 1024
 
 struct reading {
 	char dir[64], file[128];
@@ -109,6 +110,12 @@ static void assert_configs_equal(const struct os_run_config *a, const struct os_
 	assert_lists_equal(&a->app.headers, &b->app.headers);
 	assert_int_equal(a->app.port, b->app.port);
 	assert_int_equal(a->app.request_timeout_ms, b->app.request_timeout_ms);
+	assert_lists_equal(&a->network.allow, &b->network.allow);
+	assert_lists_equal(&a->network.deny, &b->network.deny);
+	assert_lists_equal(&a->network.bind_ports, &b->network.bind_ports);
+	assert_int_equal(a->network.max_connections, b->network.max_connections);
+	assert_int_equal(a->network.max_bandwidth_mbps, b->network.max_bandwidth_mbps);
+	assert_int_equal(a->network.connection_timeout_secs, b->network.connection_timeout_secs);
 	assert_int_equal(a->app.has_kind, b->app.has_kind);
 	assert_int_equal(a->app.kind, b->app.kind);
 	assert_int_equal(a->open, b->open);
@@ -134,6 +141,10 @@ static void test_defaults(void **state)
 	assert_false(r.config.app.has_kind);
 	assert_int_equal(r.config.app.request_timeout_ms, APP_REQUEST_TIMEOUT_S * 1000);
 	assert_false(r.config.open);
+	assert_int_equal(r.config.network.allow.count, 0);
+	assert_int_equal(r.config.network.max_connections, 256);
+	assert_int_equal(r.config.network.max_bandwidth_mbps, 0);
+	assert_int_equal(r.config.network.connection_timeout_secs, 30);
 	reading_deinit(&r);
 }
 
@@ -182,7 +193,9 @@ static void test_equal_file(void **state)
 			"--tunnel-port 7 --tunnel-protocol bore --listen ::1 -P 0 --expire 1h "
 			"--build make --wasm a.wasm --arg x --arg=-y --env A=1 --dir .::/ "
 			"--app-port 9 --kind cgi --open --fallback a/b.html --header X:y "
-			"--request-timeout none"),
+			"--request-timeout none --allow-net *.example.com:443 --allow-net "
+			"localhost:5432 --deny-net 10.1.0.0/16 --bind-port 8081 "
+			"--max-connections 7 --max-bandwidth-mbps 8 --connection-timeout-secs 9"),
 		0);
 	reading_init(&by_file);
 	write_file(&by_file,
@@ -190,7 +203,10 @@ static void test_equal_file(void **state)
 		"expire = '1h'\nopen = true\n[app]\nbuild = 'make'\nwasm = 'a.wasm'\nargs = ['x', "
 		"'-y']\n"
 		"env = ['A=1']\ndirs = ['.::/']\nport = 9\n"
-		"kind = 'cgi'\nrequest_timeout = 'none'\n[static]\nfallback = 'a/b.html'\nheaders "
+		"kind = 'cgi'\nrequest_timeout = 'none'\n[os.network]\n"
+		"allow = ['*.example.com:443', 'localhost:5432']\ndeny = ['10.1.0.0/16']\n"
+		"bind_ports = [8081]\nmax_connections = 7\nmax_bandwidth_mbps = 8\n"
+		"connection_timeout_secs = 9\n[static]\nfallback = 'a/b.html'\nheaders "
 		"= ['X:y']\n");
 	assert_int_equal(read_args(&by_file, ""), 0);
 	assert_int_equal(by_arg.config.app.port, 9);
@@ -251,6 +267,29 @@ static const struct {
 	{ "--build make", "", "'--build' needs '--wasm'" },
 	{ "--build make --kind cgi", "", "'--build' needs '--wasm'" },
 	{ "", "[app]\nkind = 'wagi'\n", "it is none of preview1, preview1-sockets, cgi, " },
+	{ "", "[os.network]\nallow = [\n'a.example',\n'10.0.0.0/33']\n",
+		"wasmrun.toml:4: invalid value '10.0.0.0/33' for 'os.network.allow': " },
+	{ "", "[os.network]\nallow = ['https://a.example/x']\n",
+		"wasmrun.toml:2: invalid value 'https://a.example/x' for 'os.network.allow': "
+		"'https://' is no part of a rule, which is no URL: write 'a.example:443'" },
+	{ "", "[os.network]\nallow = ['a.example/x']\n",
+		"'/x' is no part of a rule, which knows no paths: write 'a.example'" },
+	{ "", "[os.network]\ndeny = ['']\n",
+		"wasmrun.toml:2: invalid value '' for 'os.network.deny': it is empty" },
+	{ "", "[os.network]\ndeny = ['m\xc3\xbcnchen.example']\n",
+		"invalid value 'm\\xc3\\xbcnchen.example' for 'os.network.deny': it isn't ASCII: "
+		"write the name in punycode" },
+	{ "", "[os.network]\nallow = 'a.example'\n",
+		"wasmrun.toml:2: invalid value 'a.example' for 'os.network.allow': an array of "
+		"texts is expected" },
+	{ "", "[os.network]\nalow = []\n[os]\nx=1\n", "wasmrun.toml:4: there is no key 'os.x'" },
+	{ "", "[os.network]\nalow = ['a']\n", "wasmrun.toml:2: there is no key 'os.network.alow'" },
+	{ "", "[os.network]\nbind_ports = [8081, 0]\n",
+		"invalid value '0' for 'os.network.bind_ports': it is no port from 1 to 65535" },
+	{ "--allow-net 300.1.2.3", "", "invalid value '300.1.2.3' for '--allow-net <RULE>': " },
+	{ "--max-connections 0", "", "it is not in 1..=65535" },
+	{ "--connection-timeout-secs 0", "", "it is not in 1..=3600" },
+	{ "--max-bandwidth-mbps 100001", "", "it is not in 0..=100000" },
 	{ "", "[network]\n[os]\nexpse = true\n", "wasmrun.toml:3: there is no key 'os.expse'" },
 };
 
@@ -292,6 +331,41 @@ static void test_long_headers(void **state)
 	}
 }
 
+/* As many rules as a policy can have, and one more: the file and the line of that one are named. */
+static void test_many_rules(void **state)
+{
+	static const struct {
+		const char *key, *value, *error;
+		int max;
+	} lists[] = {
+		{ "allow", "'a.example'", "' for 'os.network.allow': there are more than 256 rules",
+			POLICY_RULES_MAX },
+		{ "deny", "'a.example'", "' for 'os.network.deny': there are more than 256 rules",
+			POLICY_RULES_MAX },
+		{ "bind_ports", "1", "' for 'os.network.bind_ports': there are more than 64",
+			NETWORK_BIND_PORTS_MAX },
+	};
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(lists); i++) {
+		bool too_many = i % 2;
+		struct reading r;
+		FILE *out;
+
+		reading_init(&r);
+		out = fopen(r.file, "w");
+		assert_non_null(out);
+		(void)fprintf(out, "[os.network]\n%s = [\n", lists[i / 2].key);
+		for (int n = 0; n < lists[i / 2].max + too_many; n++)
+			(void)fprintf(out, "%s,\n", lists[i / 2].value);
+		(void)fputs("]\n", out);
+		assert_int_equal(fclose(out), 0);
+		assert_int_equal(read_args(&r, ""), too_many ? OPTION_INVALID : 0);
+		if (too_many && !strstr(r.set.error, lists[i / 2].error))
+			fail_msg("'%s' instead of '%s'", r.set.error, lists[i / 2].error);
+		reading_deinit(&r);
+	}
+}
+
 static void test_bad_variable(void **state)
 {
 	struct reading r;
@@ -327,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_precedence),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_long_headers),
+		cmocka_unit_test(test_many_rules),
 		cmocka_unit_test(test_bad_variable),
 		cmocka_unit_test(test_no_such_project),
 	};

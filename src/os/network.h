@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the application may reach: the policy that holds now, its limits, the judgement by them, and
+ * the last judgements. All of it is for the loop's thread, and nothing waits.
+ *
+ * Over the policy stands what no rule can allow: the page with its API, the gate that hands out the
+ * application's visitors, and the relay's control port. The addresses of this machine are known to
+ * the policy, and renewed when they change.
+ *
+ * A name is judged by network_judge() before it is resolved, and again by
+ * network_judge_resolved() with each of its addresses, right before that one is dialled.
+ */
+#ifndef OS_NETWORK_H
+#define OS_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "policy/policy.h"
+
+#define NETWORK_DECISIONS_MAX 1000 /* that are kept; a repeat counts to the one that it repeats */
+#define NETWORK_BIND_PORTS_MAX 64
+#define NETWORK_CONNECTIONS_MAX 65535 /* the highest max_connections */
+#define NETWORK_BANDWIDTH_MAX 100000  /* the highest max_bandwidth_mbps */
+#define NETWORK_TIMEOUT_MAX 3600      /* the highest connection_timeout_secs */
+#define NETWORK_LINES_MAX 10          /* log lines about refusals in NETWORK_LINES_MS */
+#define NETWORK_LINES_MS 60000
+
+struct addr;
+struct network;
+struct os_run_config;
+
+struct network_limits {
+	uint64_t max_connections;         /* outward, at a time */
+	uint64_t max_bandwidth_mbps;      /* of all of them together, each way; 0: as it comes */
+	uint64_t connection_timeout_secs; /* from the wish to the established connection */
+	uint16_t bind_ports[NETWORK_BIND_PORTS_MAX]; /* beside the gate's */
+	size_t bind_port_count;
+};
+
+/* What of ours no rule can allow. */
+enum network_own {
+	NETWORK_PAGE,
+	NETWORK_GATE,
+	NETWORK_RELAY,
+	NETWORK_OWNS,
+};
+
+struct network_verdict {
+	bool allowed;
+	char rule[NET_RULE_TEXT_MAX];   /* that decided, as it was written; "": none did */
+	char where[POLICY_WHERE_MAX];   /* it stands: "wasmrun.toml:12"; "": none did */
+	char remedy[NET_RULE_TEXT_MAX]; /* to add to `allow`; "": no rule helps, or none is needed
+					 */
+	char why[VERDICT_TEXT_MAX];     /* a clause with all of that, printable ASCII */
+};
+
+struct network_decision {
+	uint64_t seq;                     /* from 1 on; a repeat gives it a new one */
+	uint64_t first_ms, last_ms;       /* wall clock */
+	uint64_t count;                   /* with its repeats */
+	char asked[DESTINATION_TEXT_MAX]; /* "name:443"; without a port where none was said */
+	struct network_verdict verdict;
+};
+
+/* --- its life --- */
+
+/* `loop` NULL: the addresses of this machine are as they are now, for a judgement or two.
+ * -ENOMEM. */
+int network_new(uv_loop_t *loop, const struct os_run_config *run, struct network **ret_network);
+/* Frees; `closed` is the last call, never from within unless there is no loop. */
+void network_close(struct network *n, void (*closed)(void *owner), void *owner);
+
+/* `host` is an address or a name; port 0: it is no more. Takes the place of the one before. */
+void network_protect(struct network *n, enum network_own own, const char *host, uint16_t port);
+/* The address that the relay's name had when it was connected. */
+void network_protect_relay(struct network *n, const struct addr *addr);
+
+/* --- judging --- */
+
+/* May the application connect there? The decision is kept, and a refusal gets a line in the log. */
+bool network_judge(
+	struct network *n, const struct destination *d, struct network_verdict *ret_verdict);
+
+/* The same of an address that the name in `d` has, and of the name again. Only a refusal is kept:
+ * the yes to the name is. */
+bool network_judge_resolved(struct network *n, const struct destination *d,
+	const struct ipaddr *addr, struct network_verdict *ret_verdict);
+
+/* May it have an address for this name, of a struct destination? So it is if it may connect to some
+ * port there. Only a refusal is kept. */
+bool network_judge_name(struct network *n, const char *name, struct network_verdict *ret_verdict);
+
+/* The judgement alone, for a connection that there is already, or for somebody who asks. `addr`
+ * NULL: not resolved, or `d` is an address. */
+bool network_allows(struct network *n, const struct destination *d, const struct ipaddr *addr,
+	struct network_verdict *ret_verdict);
+
+/* May it listen on this TCP port, beside the gate's? Nothing is kept. */
+bool network_may_bind(const struct network *n, uint16_t port);
+
+const struct network_limits *network_limits(const struct network *n);
+
+/* Keeps and logs a refusal that was made elsewhere: "UDP", too many connections. `asked` is of the
+ * application's choice, `why` a clause. */
+void network_note_refusal(struct network *n, const char *asked, const char *why);
+
+/* --- changing it --- */
+
+/* Takes the policy over. It holds for the next judgement; then those who follow are called.
+ * -ENOMEM: the old one stays, and `p` is freed. */
+int network_set(struct network *n, struct policy *p, const struct network_limits *limits);
+const struct policy *network_policy(const struct network *n);
+
+/* Embedded in who wants to hear of it, and unlinked by him (list_remove()) before he goes. */
+struct network_follower {
+	/* Another policy holds, or the addresses of this machine are others: close what
+	 * network_allows() refuses now. Must not unlink another one. */
+	void (*changed)(struct network_follower *f);
+	struct list link;
+};
+void network_follow(struct network *n, struct network_follower *f);
+
+/* --- what was decided --- */
+
+typedef void (*network_decision_fn)(void *owner, const struct network_decision *decision);
+
+/* Each decision when it is new, and its repeats at most once a second. One listener. */
+void network_listen(struct network *n, network_decision_fn decided, void *owner);
+
+/* The decisions with a number above `since`, in their order. */
+void network_decisions(
+	const struct network *n, uint64_t since, network_decision_fn fn, void *owner);
+
+struct network_counts {
+	uint64_t allowed, refused; /* judgements that were kept, with repeats */
+	uint64_t changes;          /* of the policy since the start */
+	uint64_t last;             /* the number of the newest decision; 0: there is none */
+};
+void network_counts(const struct network *n, struct network_counts *ret_counts);
+
+#endif
