@@ -7,7 +7,10 @@
  * and sends one end of that along (SCM_RIGHTS, exactly one descriptor) with one struct
  * broker_request. On the other end comes one struct broker_answer, with a descriptor where there is
  * one to give. So there are no ids and no locks, any thread may ask, and a request is cancelled by
- * closing that end.
+ * closing that end. Where that end is closed without an answer the supervisor has gone, or was out
+ * of descriptors: ask again, or take it for EAGAIN.
+ *
+ * Descriptors of an answer are non-blocking (O_NONBLOCK): whoever wants to wait makes them so.
  *
  * Both sides are one machine and one version of this project; a request that isn't exactly of this
  * form is no mistake of a guest's program but an attack, and ends the instance. Numbers are the
@@ -26,7 +29,13 @@ enum broker_op {
 	BROKER_RESOLVE = 1, /* name, family -> addrs: of our own making, good as long as the
 			       instance lives */
 	BROKER_CONNECT = 2, /* addr, port -> a connected stream socket */
-	BROKER_LISTEN = 3,  /* port, which is the application's word for it -> a listening socket */
+	/*
+	 * port, which is the application's word for it (0: any) -> a listening socket. The first
+	 * one that an instance asks for is the one that visitors come by, whatever the port: it
+	 * gets the listener that it was started with. So it asks for that one, too, and before all
+	 * others: that is how the host knows what the application calls it.
+	 */
+	BROKER_LISTEN = 3,
 };
 
 enum broker_family {
@@ -54,8 +63,9 @@ struct broker_answer {
 	/*
 	 * 0 or an errno. BROKER_RESOLVE: ENOENT, no such name or one that isn't allowed
 	 * (EAI_NONAME); EAGAIN, ask later (EAI_AGAIN). BROKER_CONNECT: EACCES, not allowed;
-	 * ECONNREFUSED, ETIMEDOUT, ENETUNREACH, ...: as connect(2). BROKER_LISTEN: EACCES, not
-	 * among bind_ports; EADDRINUSE, bound already.
+	 * ECONNREFUSED, ETIMEDOUT, ENETUNREACH, ...: as connect(2); ENOBUFS, max_connections of
+	 * them are open. BROKER_LISTEN: EACCES, not among bind_ports. Each: EMFILE, ENOMEM, of the
+	 * supervisor's. A port that is listened on already is given again, the same socket.
 	 */
 	int32_t error;
 	uint16_t port; /* of BROKER_LISTEN: the one that was bound, in the application's own
