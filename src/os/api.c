@@ -49,7 +49,6 @@ static void api_freep(struct api **api)
 {
 	if (!*api)
 		return;
-	visit_log_deinit(&(*api)->visits);
 	free((*api)->routes);
 	free(*api);
 }
@@ -66,9 +65,7 @@ int api_new(const struct api_config *config, struct api **ret_api)
 	api->routes = api_routes_new(&api->route_count);
 	if (!api->routes)
 		return -ENOMEM;
-	r = visit_log_init(&api->visits);
-	if (r == 0)
-		r = api_make_token(api);
+	r = api_make_token(api);
 	if (r < 0)
 		return r;
 	r = http_server_new(config->loop,

@@ -16,6 +16,8 @@
 #include "tunnel/tunnel.h"
 
 struct api;
+struct conn;
+struct conn_log;
 struct exposure;
 struct log_line;
 struct log_ring;
@@ -29,6 +31,7 @@ struct api_config {
 	struct supervisor *supervisor;
 	struct exposure *exposure;
 	struct log_ring *ring;
+	struct conn_log *conns;
 };
 
 /* Listens. 0, or a negative errno: that of the socket, mostly. */
@@ -39,11 +42,11 @@ const char *api_url(const struct api *api);
 /* "" where none is asked for. For the run file, which is the user's own. */
 const char *api_token(const struct api *api);
 
-/* As the events of the supervisor, of the exposure and of the log. */
+/* As the events of the supervisor, of the exposure and of the logs. */
 void api_app_changed(struct api *api, const char *cause);
 void api_tunnel_changed(
 	struct api *api, enum tunnel_state old, enum tunnel_state new_state, const char *cause);
-void api_visit(struct api *api, const struct tunnel_visit *visit);
+void api_connection_changed(struct api *api, const struct conn *conn);
 void api_log_line(struct api *api, const struct log_line *line);
 
 /* Before the supervisor and the exposure are closed. Requests that wait are answered; `closed` is

@@ -15,7 +15,6 @@
 #include "net/timeouts.h"
 #include "os/api.h"
 #include "os/job.h"
-#include "os/visit_log.h"
 
 #define API_START_WAIT_MS 8000  /* POST /api/tunnel/start answers 202 after that */
 #define API_TRAFFIC_MS 1000     /* between two events `traffic` */
@@ -40,8 +39,7 @@ struct api {
 	struct sse_hub hub;
 	uv_timer_t tick_timer; /* runs while the hub has readers: api_events.c */
 	unsigned ticks;
-	uint64_t traffic_seen; /* changes with what `traffic` tells */
-	struct visit_log visits;
+	uint64_t traffic_seen;     /* changes with what `traffic` tells */
 	struct job_line file_jobs; /* api_files.c */
 	unsigned handles;          /* timers, while the loop knows them */
 	void (*closed)(void *owner);

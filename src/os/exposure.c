@@ -181,8 +181,7 @@ static void exposure_on_visit(void *owner, const struct tunnel_visit *visit)
 {
 	struct exposure *e = owner;
 
-	if (!e->closing && e->events.visit)
-		e->events.visit(e->events.owner, visit);
+	e->events.visit(e->events.owner, visit);
 }
 
 /* Replaces the tunnel by one with the settings of `wish`, which is taken over. */
@@ -305,12 +304,6 @@ void exposure_status(struct exposure *e, struct exposure_status *ret_status)
 void exposure_pump_stats(const struct exposure *e, struct pump_stats *ret_stats)
 {
 	pump_pool_stats(e->pool, ret_stats);
-}
-
-void exposure_visits(const struct exposure *e, tunnel_visit_fn fn, void *owner)
-{
-	if (e->tunnel)
-		tunnel_visits(e->tunnel, fn, owner);
 }
 
 void exposure_close(struct exposure *e, void (*closed)(void *owner), void *owner)

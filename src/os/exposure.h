@@ -42,7 +42,7 @@ enum exposure_condition {
 };
 
 struct exposure_events {
-	/* As those of struct tunnel_events; `visit` may be NULL. */
+	/* As those of struct tunnel_events. The ends of visits are told while it closes, too. */
 	void (*state)(
 		void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause);
 	tunnel_visit_fn visit;
@@ -63,9 +63,6 @@ void exposure_status(struct exposure *e, struct exposure_status *ret_status);
 
 /* How visitors' connections are moved. */
 void exposure_pump_stats(const struct exposure *e, struct pump_stats *ret_stats);
-
-/* Calls fn for each open connection of a visitor. */
-void exposure_visits(const struct exposure *e, tunnel_visit_fn fn, void *owner);
 
 /* Stops and frees; `closed` is the last call, never from within. */
 void exposure_close(struct exposure *e, void (*closed)(void *owner), void *owner);

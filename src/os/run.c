@@ -10,7 +10,7 @@
  *   exposure's state     CONNECTED after a start is PUBLIC, and begins the time of --expire, whose
  *                        end stops the tunnel
  *   a line               the owner prints it
- *   a visit              the API alone hears of it, as it does of all of the above
+ *   a connection         the API hears of it, as it does of all of the above
  *
  * Closing goes from the outside in: the run file, so that nobody finds us any more; the API, which
  * asks the other two; the exposure, whose visitors talk to the application; the supervisor, which
@@ -157,12 +157,19 @@ static void os_run_on_exposure_state(
 	log_error("tunnel", "%s", status.tunnel.error ? status.tunnel.error : cause);
 }
 
-static void os_run_on_exposure_visit(void *owner, const struct tunnel_visit *visit)
+static void os_run_on_visit(void *owner, const struct tunnel_visit *visit)
+{
+	struct os_run *run = owner;
+
+	conn_log_visit(&run->conns, visit);
+}
+
+static void os_run_on_connection(void *owner, const struct conn *conn)
 {
 	struct os_run *run = owner;
 
 	if (run->api && !run->closing)
-		api_visit(run->api, visit);
+		api_connection_changed(run->api, conn);
 }
 
 /* --- opening --- */
@@ -175,6 +182,7 @@ static int os_run_open_api(struct os_run *run, uv_loop_t *loop)
 		.supervisor = run->supervisor,
 		.exposure = run->exposure,
 		.ring = run->ring,
+		.conns = &run->conns,
 	};
 	int r = addr_parse_ip(run->config->listen, (uint16_t)run->config->http_port, &config.addr);
 
@@ -220,7 +228,7 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 		.owner = run,
 	};
 	const struct exposure_events exposure_events = {
-		.state = os_run_on_exposure_state, .visit = os_run_on_exposure_visit, .owner = run
+		.state = os_run_on_exposure_state, .visit = os_run_on_visit, .owner = run
 	};
 
 	*run = (struct os_run){ .config = config, .events = *events };
@@ -229,6 +237,9 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	*ret_error = -ENOMEM;
 	run->ring = log_ring_new();
 	if (!run->ring)
+		return OS_RUN_LOG;
+	*ret_error = conn_log_init(&run->conns, os_run_on_connection, run);
+	if (*ret_error < 0)
 		return OS_RUN_LOG;
 	log_ring_follow(run->ring, os_run_on_line, run);
 	*ret_error = supervisor_new(loop, &supervisor, run->ring, &app_events, &run->supervisor);
@@ -323,4 +334,5 @@ void os_run_close_now(struct os_run *run)
 void os_run_deinit(struct os_run *run)
 {
 	run->ring = log_ring_free(run->ring);
+	conn_log_deinit(&run->conns);
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "os/conn_log.h"
 #include "os/log_ring.h"
 
 struct api;
@@ -41,12 +42,14 @@ struct os_run_events {
 	void *owner;
 };
 
-/* Embedded in its owner, who reads the first four members only. Each is NULL unless it is open. */
+/* Embedded in its owner, who reads the first members only, down to `ring`. Each is NULL unless it
+ * is open. */
 struct os_run {
 	struct supervisor *supervisor;
 	struct exposure *exposure;
 	struct api *api;
 	struct log_ring *ring;
+	struct conn_log conns;
 
 	const struct os_run_config *config;
 	struct os_run_events events;

@@ -538,11 +538,6 @@ void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status)
 	visitors_bytes(&t->visitors, &ret_status->bytes_in, &ret_status->bytes_out);
 }
 
-void tunnel_visits(const struct tunnel *t, tunnel_visit_fn fn, void *owner)
-{
-	visitors_each(&t->visitors, fn, owner);
-}
-
 void tunnel_drain(struct tunnel *t, uint64_t grace_ms, void (*drained)(void *owner), void *owner)
 {
 	t->drained = drained;

@@ -78,8 +78,10 @@ struct tunnel_visit {
 	uint64_t turned_away; /* closed, never reached the application: its number among those; else
 				 0 */
 	uint64_t bytes_in, bytes_out;
-	uint64_t duration_ms; /* since the relay has announced it */
-	const char *why;      /* how it ended, or why it was refused */
+	uint64_t duration_ms;    /* since the relay has announced it */
+	const char *why;         /* how it ended, or why it was refused */
+	const struct flow *flow; /* opened: until its end is told */
+	void **note;             /* the owner's, NULL at first; lives as long as the visit */
 };
 
 typedef void (*tunnel_visit_fn)(void *owner, const struct tunnel_visit *visit);
@@ -104,8 +106,6 @@ void tunnel_stop(struct tunnel *t);
 /* The network has changed or the user asks for it (SIGHUP): a waiting attempt is made now. */
 void tunnel_hurry(struct tunnel *t);
 void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status);
-/* Calls fn for each open connection, oldest first, with its bytes and duration so far. */
-void tunnel_visits(const struct tunnel *t, tunnel_visit_fn fn, void *owner);
 /* SIGTERM: no new visitors; `drained` when the open ones are done or after grace_ms. */
 void tunnel_drain(struct tunnel *t, uint64_t grace_ms, void (*drained)(void *owner), void *owner);
 /* Stops and frees; the ends of open visits are still told, and `closed` is the last call. */

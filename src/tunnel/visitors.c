@@ -21,6 +21,7 @@ struct visitor {
 	struct flow flow;
 	struct uuid id;
 	struct addr from; /* AF_UNSPEC: not known */
+	void *note;       /* of whoever is told of it */
 };
 
 static struct visitors *visitors_of(const struct flow *f)
@@ -47,31 +48,22 @@ static const char *visitor_name(const struct flow *f, char text[FLOW_NAME_MAX])
 	return text;
 }
 
-/* It is open. */
-static void visitor_tell(
-	const struct visitor *v, const uint64_t bytes[PUMP_SIDES], tunnel_visit_fn fn, void *owner)
-{
-	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
-
-	uuid_format(&v->id, id);
-	fn(owner, &(struct tunnel_visit){
-			  .id = id,
-			  .from = visitor_from(v, from),
-			  .opened = true,
-			  .bytes_in = bytes[PUMP_OUTER],
-			  .bytes_out = bytes[PUMP_INNER],
-			  .duration_ms = clock_now_ms() - v->flow.since_ms,
-		  });
-}
-
 static void visitor_on_opened(struct flow *f)
 {
-	static const uint64_t no_bytes[PUMP_SIDES] = { 0 };
+	struct visitor *v = container_of(f, struct visitor, flow);
 	struct visitors *vs = visitors_of(f);
+	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
 
 	vs->conns_total++;
-	visitor_tell(container_of(f, struct visitor, flow), no_bytes, vs->events.visit,
-		vs->events.owner);
+	uuid_format(&v->id, id);
+	vs->events.visit(vs->events.owner, &(struct tunnel_visit){
+						   .id = id,
+						   .from = visitor_from(v, from),
+						   .opened = true,
+						   .duration_ms = clock_now_ms() - f->since_ms,
+						   .flow = f,
+						   .note = &v->note,
+					   });
 }
 
 static void visitor_on_closed(struct flow *f, const struct flow_result *result)
@@ -86,6 +78,7 @@ static void visitor_on_closed(struct flow *f, const struct flow_result *result)
 		.bytes_out = result->bytes[PUMP_INNER],
 		.duration_ms = result->duration_ms,
 		.why = result->why,
+		.note = &v->note,
 	};
 
 	if (!result->joined)
@@ -241,16 +234,4 @@ void visitors_bytes(const struct visitors *vs, uint64_t *ret_in, uint64_t *ret_o
 	}
 	*ret_in = in;
 	*ret_out = out;
-}
-
-void visitors_each(const struct visitors *vs, tunnel_visit_fn fn, void *owner)
-{
-	uint64_t bytes[PUMP_SIDES];
-
-	list_for_each(pos, &vs->flows.open) {
-		struct flow *f = list_entry(pos, struct flow, link);
-
-		pump_bytes(f->pump, bytes);
-		visitor_tell(container_of(f, struct visitor, flow), bytes, fn, owner);
-	}
 }

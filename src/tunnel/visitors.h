@@ -72,9 +72,6 @@ void visitors_end(struct visitors *vs);
 /* Bytes from visitors and to visitors, the open ones included. */
 void visitors_bytes(const struct visitors *vs, uint64_t *ret_in, uint64_t *ret_out);
 
-/* Calls fn for each open connection. */
-void visitors_each(const struct visitors *vs, tunnel_visit_fn fn, void *owner);
-
 /* A visitor's id, by the flow. */
 const struct uuid *visitors_id(const struct flow *f);
 

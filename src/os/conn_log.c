@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/conn_log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/lang.h"
+#include "http/json_text.h"
+#include "net/flow.h"
+#include "tunnel/tunnel.h"
+
+static const char *const conn_kind_names[] = {
+	[CONN_TUNNEL] = "tunnel",
+	[CONN_FORWARD] = "forward",
+	[CONN_OUTWARD] = "outward",
+};
+static_assert(ARRAY_LEN(conn_kind_names) == CONN_KINDS, "a name for each kind");
+
+int conn_log_init(struct conn_log *log, conn_fn changed, void *owner)
+{
+	*log = (struct conn_log){ .changed = changed, .owner = owner };
+	log->ended = calloc(CONN_LOG_MAX, sizeof(*log->ended));
+	list_init(&log->open);
+	return log->ended ? 0 : -ENOMEM;
+}
+
+void conn_log_deinit(struct conn_log *log)
+{
+	free(log->ended);
+	log->ended = NULL;
+}
+
+/* A visitor's outer end is his, and one outward has the application there. */
+static void conn_set_bytes(struct conn *c, const uint64_t bytes[PUMP_SIDES])
+{
+	bool outward = c->kind == CONN_OUTWARD;
+
+	c->bytes_in = bytes[outward ? PUMP_INNER : PUMP_OUTER];
+	c->bytes_out = bytes[outward ? PUMP_OUTER : PUMP_INNER];
+}
+
+static void conn_set_duration(struct conn *c, uint64_t ms)
+{
+	c->duration_ms = ms;
+	c->since_ms = clock_wall_ms() - ms;
+}
+
+/* As it is now. */
+static void conn_refresh(struct conn *c)
+{
+	uint64_t bytes[PUMP_SIDES];
+
+	pump_bytes(c->flow->pump, bytes);
+	conn_set_bytes(c, bytes);
+	conn_set_duration(c, clock_now_ms() - c->flow->since_ms);
+}
+
+/* Without randomness it stays without an id, which costs nobody a connection. */
+static void conn_identify(struct conn *c)
+{
+	struct uuid id;
+
+	if (!c->id[0] && uuid_random(&id) == 0)
+		uuid_format(&id, c->id);
+}
+
+void conn_log_opened(struct conn_log *log, struct conn *c, const struct flow *flow)
+{
+	conn_identify(c);
+	c->open = true;
+	c->flow = flow;
+	list_push_back(&log->open, &c->link);
+	conn_set_duration(c, clock_now_ms() - flow->since_ms);
+	log->changed(log->owner, c);
+}
+
+static void conn_log_keep(struct conn_log *log, struct conn *c, const char *why)
+{
+	conn_identify(c);
+	if (c->open)
+		list_remove(&c->link);
+	c->open = false;
+	c->flow = NULL;
+	(void)snprintf(c->why, sizeof(c->why), "%s", why);
+	log->ended[log->count++ % CONN_LOG_MAX] = *c;
+	log->changed(log->owner, c);
+}
+
+void conn_log_ended(struct conn_log *log, struct conn *c, const struct flow_result *result)
+{
+	conn_set_bytes(c, result->bytes);
+	conn_set_duration(c, result->duration_ms);
+	conn_log_keep(log, c, result->why);
+}
+
+void conn_log_refused(struct conn_log *log, struct conn *c, const char *why)
+{
+	conn_set_duration(c, 0);
+	conn_log_keep(log, c, why);
+}
+
+static void conn_log_visit_ended(
+	struct conn_log *log, struct conn *c, const struct tunnel_visit *visit)
+{
+	const struct flow_result result = {
+		.why = visit->why,
+		.bytes = { [PUMP_OUTER] = visit->bytes_in, [PUMP_INNER] = visit->bytes_out },
+		.duration_ms = visit->duration_ms,
+	};
+
+	conn_log_ended(log, c, &result);
+}
+
+void conn_log_visit(struct conn_log *log, const struct tunnel_visit *visit)
+{
+	struct conn unseen = { .kind = CONN_TUNNEL }, *c = *visit->note;
+
+	(void)snprintf(unseen.id, sizeof(unseen.id), "%s", visit->id);
+	(void)snprintf(unseen.from, sizeof(unseen.from), "%s", visit->from ? visit->from : "");
+	if (!visit->opened) {
+		conn_log_visit_ended(log, c ? c : &unseen, visit);
+		free(c);
+		return;
+	}
+	/* Without memory it is seen when it has ended. */
+	c = *visit->note = malloc(sizeof(*c));
+	if (!c)
+		return;
+	*c = unseen;
+	conn_log_opened(log, c, visit->flow);
+}
+
+void conn_log_each(struct conn_log *log, conn_fn fn, void *owner)
+{
+	list_for_each(pos, &log->open) {
+		struct conn *c = list_entry(pos, struct conn, link);
+
+		conn_refresh(c);
+		fn(owner, c);
+	}
+	for (uint64_t i = 0; i < log->count && i < CONN_LOG_MAX; i++)
+		fn(owner, &log->ended[(log->count - 1 - i) % CONN_LOG_MAX]);
+}
+
+/* What a peer or the application has said may be any bytes. */
+static json_t *conn_text_json(const char *text)
+{
+	return json_text_or_null(text[0] ? text : NULL);
+}
+
+json_t *conn_json(const struct conn *c)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:I, s:I, s:{s:I, s:I}, s:o}", "id", c->id,
+		"kind", conn_kind_names[c->kind], "from", conn_text_json(c->from), "to",
+		conn_text_json(c->to), "rule", conn_text_json(c->rule), "open", c->open, "since",
+		(json_int_t)c->since_ms, "duration_ms", (json_int_t)c->duration_ms, "bytes", "in",
+		(json_int_t)c->bytes_in, "out", (json_int_t)c->bytes_out, "end",
+		c->open ? json_null() : json_text_or_null(c->why));
+}
