@@ -176,7 +176,10 @@ static int os_fail(const struct os_run_config *config, enum os_run_part part, in
 		return os_fail_listen(
 			error, config->listen, config->http_port, "--http-port, --listen");
 	default:
-		log_error("os", "can't start %s: %s", part == OS_RUN_LOG ? "the log" : "the tunnel",
+		log_error("os", "can't start %s: %s",
+			part == OS_RUN_LOG       ? "the log"
+			: part == OS_RUN_NETWORK ? "the network"
+						 : "the tunnel",
 			strerror(-error));
 		return EXIT_CODE_FAILED;
 	}

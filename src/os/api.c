@@ -94,6 +94,11 @@ const char *api_url(const struct api *api)
 	return api->url;
 }
 
+uint16_t api_port(const struct api *api)
+{
+	return addr_port(http_server_addr(api->server));
+}
+
 const char *api_token(const struct api *api)
 {
 	return api->token;

@@ -39,6 +39,7 @@ int api_new(const struct api_config *config, struct api **ret_api);
 
 /* "http://127.0.0.1:8420/"; bound elsewhere than to loopback, with the token in the fragment. */
 const char *api_url(const struct api *api);
+uint16_t api_port(const struct api *api);
 /* "" where none is asked for. For the run file, which is the user's own. */
 const char *api_token(const struct api *api);
 

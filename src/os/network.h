@@ -19,19 +19,17 @@
 #include <uv.h>
 
 #include "base/list.h"
+#include "os/network_decisions.h"
 #include "policy/policy.h"
 
-#define NETWORK_DECISIONS_MAX 1000 /* that are kept; a repeat counts to the one that it repeats */
 #define NETWORK_BIND_PORTS_MAX 64
 #define NETWORK_CONNECTIONS_MAX 65535 /* the highest max_connections */
 #define NETWORK_BANDWIDTH_MAX 100000  /* the highest max_bandwidth_mbps */
 #define NETWORK_TIMEOUT_MAX 3600      /* the highest connection_timeout_secs */
-#define NETWORK_LINES_MAX 10          /* log lines about refusals in NETWORK_LINES_MS */
-#define NETWORK_LINES_MS 60000
 
 struct addr;
+struct log_ring;
 struct network;
-struct os_run_config;
 
 struct network_limits {
 	uint64_t max_connections;         /* outward, at a time */
@@ -42,36 +40,14 @@ struct network_limits {
 };
 
 /* What of ours no rule can allow. */
-enum network_own {
-	NETWORK_PAGE,
-	NETWORK_GATE,
-	NETWORK_RELAY,
-	NETWORK_OWNS,
-};
-
-struct network_verdict {
-	bool allowed;
-	char rule[NET_RULE_TEXT_MAX];   /* that decided, as it was written; "": none did */
-	char where[POLICY_WHERE_MAX];   /* it stands: "wasmrun.toml:12"; "": none did */
-	char remedy[NET_RULE_TEXT_MAX]; /* to add to `allow`; "": no rule helps, or none is needed
-					 */
-	char why[VERDICT_TEXT_MAX];     /* a clause with all of that, printable ASCII */
-};
-
-struct network_decision {
-	uint64_t seq;                     /* from 1 on; a repeat gives it a new one */
-	uint64_t first_ms, last_ms;       /* wall clock */
-	uint64_t count;                   /* with its repeats */
-	char asked[DESTINATION_TEXT_MAX]; /* "name:443"; without a port where none was said */
-	struct network_verdict verdict;
-};
+enum network_own { NETWORK_PAGE, NETWORK_GATE, NETWORK_RELAY, NETWORK_OWNS };
 
 /* --- its life --- */
 
-/* `loop` NULL: the addresses of this machine are as they are now, for a judgement or two.
- * -ENOMEM. */
-int network_new(uv_loop_t *loop, const struct os_run_config *run, struct network **ret_network);
-/* Frees; `closed` is the last call, never from within unless there is no loop. */
+/* Nothing is allowed until network_set(). `loop` NULL: this machine's addresses are as they are
+ * now. The ring hears of refusals as the log does; it may be NULL. -ENOMEM. */
+int network_new(uv_loop_t *loop, struct log_ring *ring, struct network **ret_network);
+/* Frees, without followers; `closed` is the last call, and may come from within. */
 void network_close(struct network *n, void (*closed)(void *owner), void *owner);
 
 /* `host` is an address or a name; port 0: it is no more. Takes the place of the one before. */
@@ -80,6 +56,8 @@ void network_protect(struct network *n, enum network_own own, const char *host, 
 void network_protect_relay(struct network *n, const struct addr *addr);
 
 /* --- judging --- */
+
+struct ipaddr network_ipaddr(const struct addr *addr);
 
 /* May the application connect there? The decision is kept, and a refusal gets a line in the log. */
 bool network_judge(
@@ -126,20 +104,16 @@ void network_follow(struct network *n, struct network_follower *f);
 
 /* --- what was decided --- */
 
-typedef void (*network_decision_fn)(void *owner, const struct network_decision *decision);
-
 /* Each decision when it is new, and its repeats at most once a second. One listener. */
 void network_listen(struct network *n, network_decision_fn decided, void *owner);
 
-/* The decisions with a number above `since`, in their order. */
-void network_decisions(
-	const struct network *n, uint64_t since, network_decision_fn fn, void *owner);
+/* The last ones. */
+const struct network_decisions *network_decisions(const struct network *n);
 
 struct network_counts {
 	uint64_t allowed, refused; /* judgements that were kept, with repeats */
 	uint64_t changes;          /* of the policy since the start */
-	uint64_t last;             /* the number of the newest decision; 0: there is none */
 };
-void network_counts(const struct network *n, struct network_counts *ret_counts);
+struct network_counts network_counts(const struct network *n);
 
 #endif

@@ -11,11 +11,12 @@
  *                        end stops the tunnel
  *   a line               the owner prints it
  *   a connection         the API hears of it, as it does of all of the above
+ *   a decision           likewise
  *
  * Closing goes from the outside in: the run file, so that nobody finds us any more; the API, which
  * asks the other two; the exposure, whose visitors talk to the application; the supervisor, which
- * waits for the application to end; the timer. Then the owner is told. From the first step on only
- * lines are passed on.
+ * waits for the application to end; the network; the timer. Then the owner is told. From the first
+ * step on only lines are passed on.
  */
 #include "os/run.h"
 
@@ -30,6 +31,8 @@
 #include "net/addr.h"
 #include "os/api.h"
 #include "os/exposure.h"
+#include "os/network.h"
+#include "os/network_settings.h"
 #include "os/run_config.h"
 #include "os/run_file.h"
 #include "os/supervisor.h"
@@ -174,6 +177,27 @@ static void os_run_on_connection(void *owner, const struct conn *conn)
 
 /* --- opening --- */
 
+static int os_run_open_network(struct os_run *run, uv_loop_t *loop)
+{
+	struct network_limits limits;
+	struct policy *policy;
+	int r = network_new(loop, run->ring, &run->network);
+
+	if (r == 0)
+		r = network_settings_make(run->config, &policy, &limits);
+	return r == 0 ? network_set(run->network, policy, &limits) : r;
+}
+
+/* What no rule can allow. The tunnel may be started with another server: see on_exposure_state. */
+static void os_run_protect(struct os_run *run)
+{
+	struct supervisor_status app;
+
+	supervisor_status(run->supervisor, &app);
+	network_protect(run->network, NETWORK_GATE, OS_APP_HOST, app.port);
+	network_protect(run->network, NETWORK_PAGE, run->config->listen, api_port(run->api));
+}
+
 static int os_run_open_api(struct os_run *run, uv_loop_t *loop)
 {
 	struct api_config config = {
@@ -242,6 +266,9 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	if (*ret_error < 0)
 		return OS_RUN_LOG;
 	log_ring_follow(run->ring, os_run_on_line, run);
+	*ret_error = os_run_open_network(run, loop);
+	if (*ret_error < 0)
+		return OS_RUN_NETWORK;
 	*ret_error = supervisor_new(loop, &supervisor, run->ring, &app_events, &run->supervisor);
 	if (*ret_error < 0)
 		return OS_RUN_APPLICATION;
@@ -252,6 +279,7 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	*ret_error = os_run_open_api(run, loop);
 	if (*ret_error < 0)
 		return OS_RUN_API;
+	os_run_protect(run);
 	os_run_write_file(run);
 	return 0;
 }
@@ -274,12 +302,23 @@ static void os_run_on_timer_closed(uv_handle_t *handle)
 	os_run_tell(handle->data, OS_RUN_CLOSED);
 }
 
+static void os_run_on_network_closed(void *owner)
+{
+	struct os_run *run = owner;
+
+	run->network = NULL;
+	uv_close((uv_handle_t *)&run->expire_timer, os_run_on_timer_closed);
+}
+
 static void os_run_on_supervisor_closed(void *owner)
 {
 	struct os_run *run = owner;
 
 	run->supervisor = NULL;
-	uv_close((uv_handle_t *)&run->expire_timer, os_run_on_timer_closed);
+	if (run->network)
+		network_close(run->network, os_run_on_network_closed, run);
+	else
+		os_run_on_network_closed(run);
 }
 
 static void os_run_close_supervisor(struct os_run *run)

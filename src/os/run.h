@@ -14,6 +14,7 @@
 
 struct api;
 struct exposure;
+struct network;
 struct os_run_config;
 struct pump_pool;
 struct run_file;
@@ -22,6 +23,7 @@ struct supervisor;
 /* What may not open. */
 enum os_run_part {
 	OS_RUN_LOG = 1,
+	OS_RUN_NETWORK,     /* its policy */
 	OS_RUN_APPLICATION, /* its port */
 	OS_RUN_TUNNEL,
 	OS_RUN_API, /* its port */
@@ -42,13 +44,14 @@ struct os_run_events {
 	void *owner;
 };
 
-/* Embedded in its owner, who reads the first members only, down to `ring`. Each is NULL unless it
- * is open. */
+/* Embedded in its owner, who reads the first members only, down to `network`. Each is NULL unless
+ * it is open. */
 struct os_run {
 	struct supervisor *supervisor;
 	struct exposure *exposure;
 	struct api *api;
 	struct log_ring *ring;
+	struct network *network;
 	struct conn_log conns;
 
 	const struct os_run_config *config;

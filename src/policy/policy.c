@@ -79,6 +79,12 @@ int policy_add(struct policy *p, enum policy_list list, const char *text, const 
 	return 0;
 }
 
+const struct policy_rule *policy_rule_at(
+	const struct policy *p, enum policy_list list, size_t index)
+{
+	return index < p->lists[list].count ? p->lists[list].items[index] : NULL;
+}
+
 int policy_set_own(struct policy *p, const struct ipaddr *addrs, size_t count)
 {
 	struct ipaddr *own;
@@ -219,6 +225,51 @@ void policy_judge(const struct policy *p, const struct destination *d, struct ve
 
 	if (d->name[0] ? policy_pass_deny(p, d, &v) : policy_pass_addr(p, d, &v))
 		policy_pass_allow(p, d, &v);
+	*ret_verdict = v;
+}
+
+/*
+ * The verdict about the name at one of the ports that the rule allows, if it covers the name; about
+ * one that is not denied, if there is any. What is left of its range by the denied ones begins
+ * where the range does, or right behind one of those.
+ */
+static void policy_judge_range(const struct policy *p, struct destination *d,
+	const struct net_rule *allow, struct verdict *v)
+{
+	const struct policy_rules *deny = &p->lists[POLICY_DENY];
+
+	d->port = allow->first_port;
+	if (!net_rule_allows(allow, d))
+		return;
+	policy_judge(p, d, v);
+	for (size_t i = 0; !verdict_is_allowed(v) && i < deny->count; i++) {
+		const struct net_rule *rule = &deny->items[i]->rule;
+
+		d->port = rule->last_port;
+		if (d->port >= allow->last_port || !net_rule_denies(rule, d))
+			continue;
+		d->port++;
+		if (net_rule_allows(allow, d))
+			policy_judge(p, d, v);
+	}
+}
+
+void policy_judge_name(const struct policy *p, const char *name, struct verdict *ret_verdict)
+{
+	const struct policy_rules *allow = &p->lists[POLICY_ALLOW];
+	struct destination d = { 0 };
+	struct verdict v = { 0 };
+
+	(void)snprintf(d.name, sizeof(d.name), "%s", name);
+	for (size_t i = 0; !verdict_is_allowed(&v) && i < allow->count; i++)
+		policy_judge_range(p, &d, &allow->items[i]->rule, &v);
+	if (!v.rule) {
+		/* None covers it, whatever the port. One may deny it all the same, and say so. */
+		d.port = 1;
+		policy_judge(p, &d, &v);
+		if (v.cause == VERDICT_UNKNOWN)
+			(void)snprintf(v.remedy, sizeof(v.remedy), "%s", name);
+	}
 	*ret_verdict = v;
 }
 

@@ -67,12 +67,19 @@ struct policy *policy_free(struct policy *p);
 int policy_add(struct policy *p, enum policy_list list, const char *text, const char *where,
 	char ret_why[NET_RULE_WHY_MAX]);
 
+/* By its place in the list, in the order in which they were added; NULL: behind the last. */
+const struct policy_rule *policy_rule_at(
+	const struct policy *p, enum policy_list list, size_t index);
+
 /* Sets the addresses of this machine's interfaces in place of those before. -E2BIG (more than
  * POLICY_ADDRS_MAX), -ENOMEM: those before stay. */
 int policy_set_own(struct policy *p, const struct ipaddr *addrs, size_t count);
 
 /* What the verdict points to lives as long as the policy. */
 void policy_judge(const struct policy *p, const struct destination *d, struct verdict *ret_verdict);
+
+/* Of a name alone, before its port is known: it is allowed if some port of it is. */
+void policy_judge_name(const struct policy *p, const char *name, struct verdict *ret_verdict);
 
 /* `d` has a name, which is judged as well, and `addr` is one that it resolves to. */
 void policy_judge_resolved(const struct policy *p, const struct destination *d,
