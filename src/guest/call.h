@@ -77,8 +77,8 @@ int call_wait_fd(const struct call *c, int fd, short events, int64_t at_ns);
  */
 int call_failed(int error);
 
-/* The socket, connected or to be, that argument 0 names: 0, -EBADF, -ENOTCONN for a listener,
- * -ENOTSOCK, or CALL_FORWARD. */
+/* The socket, connected or to be, that argument 0 names: 0, -EBADF, -ENOTCONN for a listener
+ * or one that is unmade, -ENOTSOCK, or CALL_FORWARD. */
 int call_find_socket(const struct call *c, struct stream **ret_stream);
 
 /* Accepts with the given flags, once ret_number was checked; CALL_FORWARD as above. */

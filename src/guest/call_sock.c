@@ -24,7 +24,7 @@ int call_find_socket(const struct call *c, struct stream **ret_stream)
 
 	if (!stream)
 		return streams_is_socket_fd(c->streams, c->arg[0]) ? -EBADF : CALL_FORWARD;
-	if (stream->kind == STREAM_LISTENER)
+	if (stream->kind == STREAM_LISTENER || stream->unmade)
 		return -ENOTCONN;
 	if (stream->kind != STREAM_SOCKET)
 		return -ENOTSOCK;

@@ -59,6 +59,16 @@ static int guest_config_set_listen_fd(struct guest_config *c, char *arg)
 	return 0;
 }
 
+static int guest_config_set_broker_fd(struct guest_config *c, char *arg)
+{
+	uint16_t fd;
+	int r = parse_u16(arg, strlen(arg), &fd);
+
+	if (r == 0)
+		c->broker_fd = fd;
+	return r;
+}
+
 static int guest_config_set_status_fd(struct guest_config *c, char *arg)
 {
 	uint16_t fd;
@@ -130,6 +140,7 @@ static const struct {
 	int has_arg;
 	int (*fn)(struct guest_config *c, char *arg);
 } options[] = {
+	{ "broker-fd", required_argument, guest_config_set_broker_fd },
 	{ "cache", required_argument, guest_config_set_cache },
 	{ "cgi", no_argument, guest_config_set_cgi },
 	{ "dir", required_argument, guest_config_set_dir },
@@ -175,6 +186,7 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 		.env = calloc((size_t)argc, sizeof(*c->env)),
 		.fields = calloc((size_t)argc, sizeof(*c->fields)),
 		.listen_fd = -1,
+		.broker_fd = -1,
 		.status_fd = -1,
 	};
 	if (!c->dirs || !c->env || !c->fields)
@@ -191,8 +203,8 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 	if (i == -2 || optind >= argc || (c->mode != GUEST_PROGRAM && !c->listens))
 		return guest_fail(&c->end, GUEST_EXIT_USAGE,
 			"usage: wasmrun-guest [--cgi|--files] [--dir HOST::GUEST]... "
-			"[--env NAME[=VALUE]]... [--listen-fd N] [--status-fd N] [--memory-max "
-			"BYTES] [--cache DIR] [--fallback FILE] [--header TEXT]... "
+			"[--env NAME[=VALUE]]... [--listen-fd N] [--broker-fd N] [--status-fd N] "
+			"[--memory-max BYTES] [--cache DIR] [--fallback FILE] [--header TEXT]... "
 			"[--timeout DURATION] [--quick] [--verbose] MODULE [ARGUMENT...]");
 	if (c->memory_max == 0)
 		c->memory_max = c->mode == GUEST_CGI ? CGI_MEMORY_MAX : GUEST_MEMORY_MAX_DEFAULT;
@@ -213,5 +225,6 @@ void guest_config_deinit(struct guest_config *c)
 	free(c->env);
 	free(c->fields);
 	c->listen_fd = fd_close(c->listen_fd);
+	c->broker_fd = fd_close(c->broker_fd);
 	c->status_fd = fd_close(c->status_fd);
 }

@@ -2,11 +2,11 @@
 /*
  * The command line of wasmrun-guest, which wasmrun writes and people rarely see:
  *
- *   wasmrun-guest [--dir HOST::GUEST]... [--env NAME=VALUE]... [--listen-fd N] [--memory-max BYTES]
- *                 [--status-fd N] [--cache DIR] [--timeout DURATION] [--quick] [--verbose] MODULE
- *                 [ARGUMENT...]
- *   wasmrun-guest --cgi (the same) --listen-fd N MODULE [ARGUMENT...]
- *   wasmrun-guest --files --listen-fd N [--status-fd N] [--fallback FILE] [--header FIELD]...
+ *   wasmrun-guest [--dir HOST::GUEST]... [--env NAME=VALUE]... [--listen-fd N] [--broker-fd N]
+ *                 [--memory-max BYTES] [--status-fd N] [--cache DIR] [--timeout DURATION] [--quick]
+ * [--verbose] MODULE [ARGUMENT...] wasmrun-guest --cgi (the same) --listen-fd N MODULE
+ * [ARGUMENT...] wasmrun-guest --files --listen-fd N [--status-fd N] [--fallback FILE] [--header
+ * FIELD]...
  *                 [--verbose] FOLDER
  */
 #ifndef GUEST_GUEST_CONFIG_H
@@ -43,6 +43,8 @@ struct guest_config {
 	size_t n_env;
 	bool listens;  /* a listening socket was given */
 	int listen_fd; /* that one; -1 for none, or once somebody has taken it over */
+	int broker_fd; /* owned; where the sockets of the program are asked for; -1: of the kernel
+			*/
 	int status_fd; /* owned; gets an empty line for each step of streams.h, and why it has
 			  ended; -1 for none */
 	const char *fallback; /* of GUEST_FILES: serve/files.h; NULL for none */

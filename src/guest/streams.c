@@ -41,6 +41,7 @@ void streams_init(struct streams *s)
 		.listener = stream_none,
 		.listener_fd = STREAMS_NO_FD,
 		.free = STREAMS_NO_FD,
+		.broker_fd = -1,
 		.status_fd = -1,
 	};
 }
@@ -76,6 +77,8 @@ bool streams_move_listener(struct streams *s, struct stream *to)
 	to->kind = STREAM_LISTENER;
 	to->fd = s->listener.fd;
 	to->shared = true;
+	to->unmade = false;
+	to->told.any.sa_family = AF_UNSPEC;
 	s->listener = stream_none;
 	return true;
 }

@@ -13,6 +13,7 @@
 #ifndef GUEST_STREAMS_H
 #define GUEST_STREAMS_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,12 @@ enum stream_kind {
 	STREAM_LEFT,     /* draining: closed by the guest, and told the end */
 };
 
+union stream_addr {
+	struct sockaddr any;
+	struct sockaddr_in in4;
+	struct sockaddr_in6 in6;
+};
+
 struct stream {
 	enum stream_kind kind;
 	int fd;          /* owned for sockets, borrowed for standard streams; -1 when free */
@@ -41,6 +48,13 @@ struct stream {
 	bool datagram;   /* a socket that moves datagrams */
 	bool shared;     /* the listening socket that other processes have too */
 	bool announced;  /* a listener: poll_oneoff() has said that there is a connection */
+	/* Of a socket for which the broker is asked (guest/wasmedge_broker.c): it is neither bound
+	 * nor connected, and fd is no more than a place for its options. */
+	bool unmade;
+	uint16_t options; /* bit i: option i of wasmedge_opt.c was set while it was unmade */
+	/* What the guest is told: of a listener its own address, of a connection the other end's.
+	 * AF_UNSPEC: the kernel knows. */
+	union stream_addr told;
 	uint64_t recv_timeout_ms, send_timeout_ms; /* of one call that blocks; 0 is none */
 	/* What a drain has to know: */
 	bool visitor;      /* a connection that was accepted here */
@@ -73,6 +87,7 @@ struct streams {
 	bool exited;            /* the guest has ended itself, or has no visitor left in a drain */
 	uint32_t exit_code;     /* as it says; 0 after a drain */
 	uint64_t drain_ms;      /* since when nobody is to be accepted (drain.h); 0: not so */
+	int broker_fd;          /* borrowed; where sockets are asked for; -1: of the kernel */
 	int status_fd;          /* borrowed; where to tell the steps; -1: nowhere */
 	enum streams_step step; /* the last that was told */
 };

@@ -8,10 +8,13 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/lang.h"
+#include "broker/test_fake_broker.h"
 #include "guest/test_call_fixture.h"
 #include "guest/wasi.h"
 
@@ -193,6 +196,194 @@ static void test_the_first_bound_socket_is_the_listener(void **state)
 	close(ends[1]);
 }
 
+static struct fake_broker broker;
+
+static int setup_broker(void **state)
+{
+	call_fixture_open();
+	fake_broker_start(&broker, fake_broker_serve);
+	f.streams.broker_fd = broker.client.fd;
+	return 0;
+}
+
+static int teardown_broker(void **state)
+{
+	call_fixture_close();
+	fake_broker_stop(&broker);
+	return 0;
+}
+
+static void put_ipv4(uint32_t ipv4)
+{
+	ipv4 = htonl(ipv4);
+	memcpy(f.memory + BYTES, &ipv4, sizeof(ipv4));
+	put_address(BYTES, sizeof(ipv4));
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_in name;
+	socklen_t len = sizeof(name);
+
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+	return ntohs(name.sin_port);
+}
+
+/* The port and the first byte of an end's address; or the error. */
+static int end_of(call_fn fn, uint32_t number, uint8_t *ret_byte)
+{
+	int r;
+
+	memset(f.memory + DATA, 0, WASMEDGE_STORAGE_SIZE);
+	put_address(DATA, WASMEDGE_STORAGE_SIZE);
+	r = CALL(fn, number, ADDRESS, RET);
+	*ret_byte = f.memory[DATA + 2];
+	return r < 0 ? r : (int)guest_load_u32(f.memory + RET);
+}
+
+static void test_a_socket_that_is_nothing_yet(void **state)
+{
+	uint32_t number = open_socket(WASMEDGE_STREAM);
+	uint8_t byte;
+
+	assert_true(streams_find(&f.streams, number)->unmade);
+	assert_int_equal(end_of(wasmedge_sock_getlocaladdr_v2, number, &byte), 0);
+	assert_int_equal(guest_load_u16(f.memory + DATA), WASMEDGE_INET4);
+	assert_int_equal(end_of(wasmedge_sock_getpeeraddr_v2, number, &byte), -ENOTCONN);
+	call_fixture_put_vector(VEC, DATA, 3);
+	assert_int_equal(CALL(call_sock_recv, number, VEC, 1, 0, RET, RET + 8), -ENOTCONN);
+	assert_int_equal(CALL(call_sock_send, number, VEC, 1, 0, RET), -ENOTCONN);
+	assert_int_equal(CALL(call_sock_shutdown, number, WASI_SHUT_WR), -ENOTCONN);
+	assert_int_equal(CALL(wasmedge_sock_listen, number, 1), -EDESTADDRREQ);
+	assert_int_equal(CALL(wasmedge_sock_open, WASMEDGE_INET4, WASMEDGE_DGRAM, RET), -EACCES);
+}
+
+static void test_the_broker_listens_and_connects(void **state)
+{
+	uint32_t first, second, third, out;
+	struct stream *listener, *s;
+	uint8_t byte;
+
+	call_fixture_listen();
+	first = open_socket(WASMEDGE_STREAM);
+	second = open_socket(WASMEDGE_STREAM);
+	third = open_socket(WASMEDGE_STREAM);
+	put_ipv4(INADDR_ANY);
+	/* The first is the listener that there is, and nobody is asked. */
+	assert_int_equal(CALL(wasmedge_sock_bind, first, ADDRESS, 1), 0);
+	assert_true(streams_find(&f.streams, first)->shared);
+	assert_int_equal(broker.requests, 0);
+	assert_int_equal(CALL(wasmedge_sock_bind, second, ADDRESS, FAKE_PORT), 0);
+	assert_int_equal(CALL(wasmedge_sock_listen, second, 1), 0);
+	assert_int_equal(end_of(wasmedge_sock_getlocaladdr_v2, second, &byte), FAKE_PORT);
+	assert_int_equal(byte, 0);
+	put_ipv4(INADDR_ANY);
+	assert_int_equal(CALL(wasmedge_sock_bind, second, ADDRESS, FAKE_PORT), -EINVAL);
+	assert_int_equal(CALL(wasmedge_sock_bind, third, ADDRESS, FAKE_PORT + 1), -EACCES);
+
+	listener = streams_find(&f.streams, second);
+	out = open_socket(WASMEDGE_STREAM);
+	put_ipv4(FAKE_IPV4);
+	listener = streams_find(&f.streams, second);
+	assert_int_equal(CALL(wasmedge_sock_connect, out, ADDRESS, port_of(listener->fd)), 0);
+	assert_int_equal(CALL(wasmedge_sock_connect, out, ADDRESS, 1), -EISCONN);
+	assert_int_equal(CALL(wasmedge_sock_bind, out, ADDRESS, 1), -EINVAL);
+	assert_int_equal(CALL(wasmedge_sock_accept, second, RET), 0);
+	s = streams_find(&f.streams, out);
+	assert_int_equal(fcntl(s->fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	assert_int_equal(end_of(wasmedge_sock_getpeeraddr_v2, out, &byte), port_of(listener->fd));
+	assert_int_equal(byte, FAKE_IPV4 >> 24);
+
+	/* What is refused can be tried again. */
+	put_ipv4(FAKE_IPV4 + 1);
+	assert_int_equal(CALL(wasmedge_sock_connect, third, ADDRESS, 1), -EACCES);
+	put_ipv4(FAKE_IPV4);
+	assert_int_equal(CALL(wasmedge_sock_connect, third, ADDRESS, 1), -ECONNREFUSED);
+	assert_int_equal(CALL(wasmedge_sock_connect, third, ADDRESS, port_of(listener->fd)), 0);
+}
+
+static int get_option(int fd, int name)
+{
+	struct linger value = { 0 };
+	socklen_t len = sizeof(value);
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, name, &value, &len), 0);
+	return name == SO_LINGER ? value.l_linger : value.l_onoff;
+}
+
+/* Options that were set before there was a socket. */
+static void test_options_are_carried(void **state)
+{
+	enum { RCVBUF = 6, KEEPALIVE = 7, LINGER = 9 };
+	uint32_t number = open_socket(WASMEDGE_STREAM);
+	int before = get_option(streams_find(&f.streams, number)->fd, SO_SNDBUF), fd;
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(listen(listener, 1), 0);
+	guest_store_u32(f.memory + DATA, 1);
+	guest_store_u32(f.memory + DATA + 4, 7);
+	assert_int_equal(CALL(wasmedge_sock_setsockopt, number, 0, KEEPALIVE, DATA, 4), 0);
+	assert_int_equal(CALL(wasmedge_sock_setsockopt, number, 0, LINGER, DATA, 8), 0);
+	guest_store_u32(f.memory + DATA, 1 << 14);
+	assert_int_equal(CALL(wasmedge_sock_setsockopt, number, 0, RCVBUF, DATA, 4), 0);
+	put_ipv4(FAKE_IPV4);
+	assert_int_equal(CALL(wasmedge_sock_connect, number, ADDRESS, port_of(listener)), 0);
+	fd = streams_find(&f.streams, number)->fd;
+	assert_int_equal(get_option(fd, SO_KEEPALIVE), 1);
+	assert_int_equal(get_option(fd, SO_LINGER), 7);
+	assert_int_equal(get_option(fd, SO_RCVBUF), 1 << 15);
+	assert_int_not_equal(get_option(fd, SO_SNDBUF), before);
+	(void)close(listener);
+}
+
+/* sock_getaddrinfo() for one answer: the host's error, or WASI's code with CALL_CODE. */
+static int lookup(const char *node)
+{
+	enum { HINT = 1024, LIST = 1100, INFO = 1200, SOCKADDR = 1300, TEXT = 1400 };
+
+	memset(f.memory + HINT, 0, TEXT - HINT);
+	memcpy(f.memory + TEXT, node, strlen(node) + 1);
+	guest_store_u32(f.memory + LIST, INFO);
+	guest_store_u32(f.memory + INFO + 12, SOCKADDR);
+	guest_store_u32(f.memory + SOCKADDR + 8, DATA);
+	return CALL(wasmedge_sock_getaddrinfo, TEXT, (uint32_t)strlen(node), TEXT, 0, HINT, LIST, 1,
+		RET);
+}
+
+static void test_names_are_the_brokers(void **state)
+{
+	assert_int_equal(lookup(FAKE_NAME), 0);
+	assert_int_equal(guest_load_u32(f.memory + RET), 1);
+	assert_int_equal(f.memory[DATA + 2], FAKE_IPV4 >> 24);
+	assert_int_equal(lookup("refused.test"), CALL_CODE + 84);
+	assert_int_equal(lookup("localhost"), 0);
+	assert_int_equal(broker.requests, 2);
+}
+
+static int answer_silence(const struct broker_request *request, struct broker_answer *answer)
+{
+	return FAKE_SILENCE;
+}
+
+/* The guest's time ends while it waits for somebody else. */
+static void test_deadline(void **state)
+{
+	uint32_t number = open_socket(WASMEDGE_STREAM);
+
+	broker.answer = answer_silence;
+	put_ipv4(FAKE_IPV4);
+	f.call.deadline_ms = clock_now_ms() + 1;
+	assert_int_equal(CALL(wasmedge_sock_connect, number, ADDRESS, 1), CALL_EXPIRED);
+	assert_int_equal(lookup(FAKE_NAME), CALL_EXPIRED);
+	/* The machine's resolver is asked where there is no broker; no answer can be sooner. */
+	f.streams.broker_fd = -1;
+	assert_int_equal(lookup("127.0.0.1"), CALL_EXPIRED);
+	f.call.deadline_ms = 0;
+	assert_int_equal(lookup("127.0.0.1"), 0);
+	assert_int_equal(f.memory[DATA + 2], 127);
+}
+
+#define TEST_BROKER(fn) cmocka_unit_test_setup_teardown(fn, setup_broker, teardown_broker)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -203,6 +394,11 @@ int main(void)
 		TEST(test_addresses_out),
 		TEST(test_bad_pointers_lose_nothing),
 		TEST(test_the_first_bound_socket_is_the_listener),
+		TEST_BROKER(test_a_socket_that_is_nothing_yet),
+		TEST_BROKER(test_the_broker_listens_and_connects),
+		TEST_BROKER(test_options_are_carried),
+		TEST_BROKER(test_names_are_the_brokers),
+		TEST_BROKER(test_deadline),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -228,6 +228,7 @@ int wasm_instance_check(const struct compiled *p)
 	int r;
 
 	streams_init(&i.streams);
+	i.streams.broker_fd = p->config->broker_fd;
 	r = wasm_instance_open(&i, &none);
 	return r != 0 ? r : wasm_instance_vet(&i);
 }

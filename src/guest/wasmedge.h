@@ -6,7 +6,8 @@
  * type. Where the types are alike we take what either generation takes.
  *
  * The first TCP socket that is bound becomes the listening socket that we were given; wherever the
- * program wants to listen, its visitors come through that one.
+ * program wants to listen, its visitors come through that one. All others are asked for at the
+ * broker where there is one (broker/broker_client.h), and then the program knows no UDP.
  */
 #ifndef GUEST_WASMEDGE_H
 #define GUEST_WASMEDGE_H
@@ -16,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/broker_client.h"
 #include "guest/call.h"
 
 /* One row per name and type. None of these calls returns CALL_FORWARD. */
@@ -52,6 +54,21 @@ int wasmedge_place_find(
  */
 int wasmedge_addr_store(const struct wasmedge_place *place, bool has_family,
 	const struct sockaddr_storage *addr, enum wasmedge_family *ret_family, uint16_t *ret_port);
+
+/*
+ * With a broker (guest/wasmedge_broker.c). They wait as long as the guest may, and return what a
+ * call returns.
+ */
+bool wasmedge_has_broker(const struct call *c);
+struct broker_client wasmedge_broker_client(struct call *c);
+int wasmedge_broker_open(struct call *c, int family, bool datagram, uint32_t *ret_number);
+int wasmedge_broker_bind(
+	struct call *c, struct stream *stream, const struct sockaddr *addr, socklen_t len);
+int wasmedge_broker_connect(
+	struct call *c, struct stream *stream, const struct sockaddr *addr, socklen_t len);
+
+/* Gives a socket the options that the guest has set on `from` while that was unmade. */
+void wasmedge_opt_carry(const struct stream *from, int to_fd);
 
 /* The socket that argument 0 names, listening or not: -EBADF, -ENOTSOCK. */
 int wasmedge_find_socket(const struct call *c, struct stream **ret_stream);

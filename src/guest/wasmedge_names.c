@@ -9,7 +9,8 @@
 #include <stddef.h>
 
 #include "base/lang.h"
-#include "base/owner.h"
+#include "broker/broker_names.h"
+#include "guest/lookup.h"
 #include "guest/wasi.h"
 #include "guest/wasmedge.h"
 
@@ -64,10 +65,22 @@ static const struct {
 	{ EAI_SYSTEM, 87 },
 };
 
-static void wasmedge_names_free(struct addrinfo **list)
+/* Of the broker, or of the machine's resolver where there is none. */
+static int wasmedge_names_ask(struct call *c, const char *node, const char *service,
+	const struct addrinfo *hint, struct addrinfo **ret_list)
 {
-	if (*list)
-		freeaddrinfo(*list);
+	const struct broker_client client = wasmedge_broker_client(c);
+
+	return wasmedge_has_broker(c) ? broker_names_get(&client, node, service, hint, ret_list)
+				      : lookup_get(c, node, service, hint, ret_list);
+}
+
+static void wasmedge_names_free(struct call *c, struct addrinfo *list)
+{
+	if (wasmedge_has_broker(c))
+		broker_names_free(list);
+	else if (list)
+		freeaddrinfo(list);
 }
 
 /* The index of a host's number in a table, which has it. */
@@ -202,6 +215,8 @@ static int wasmedge_names_store_all(const struct guest_mem *m, const struct addr
 
 static int wasmedge_names_error(int error)
 {
+	if (error == EAI_SYSTEM && (errno == ETIME || errno == ESHUTDOWN))
+		return call_failed(-errno);
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++)
 		if (errors[i].host == error)
 			return CALL_CODE + errors[i].wasi;
@@ -211,11 +226,11 @@ static int wasmedge_names_error(int error)
 /* sock_getaddrinfo(node, node_len, service, service_len, hint, ret_list, max, ret_n) */
 int wasmedge_sock_getaddrinfo(struct call *c)
 {
-	_cleanup_(wasmedge_names_free) struct addrinfo *answers = NULL;
+	struct addrinfo *answers = NULL;
 	char node[NAME_MAX_LEN + 1], service[SERVICE_MAX_LEN + 1];
 	struct addrinfo hint = { 0 };
 	uint8_t *in, *list, *ret_n;
-	uint32_t n;
+	uint32_t n = 0;
 	int r;
 
 	r = wasmedge_names_load_text(&c->mem, c->arg[0], c->arg[1], node, NAME_MAX_LEN);
@@ -232,10 +247,12 @@ int wasmedge_sock_getaddrinfo(struct call *c)
 		return r == -ENAMETOOLONG ? wasmedge_names_error(EAI_NONAME) : r;
 	r = wasmedge_names_load_hint(in, &hint);
 	if (r == 0)
-		r = getaddrinfo(*node ? node : NULL, *service ? service : NULL, &hint, &answers);
+		r = wasmedge_names_ask(
+			c, *node ? node : NULL, *service ? service : NULL, &hint, &answers);
 	if (r != 0)
 		return wasmedge_names_error(r);
 	r = wasmedge_names_store_all(&c->mem, answers, guest_load_u32(list), c->arg[6], &n);
+	wasmedge_names_free(c, answers);
 	if (r < 0)
 		return r;
 	guest_store_u32(ret_n, n);

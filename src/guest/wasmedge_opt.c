@@ -149,5 +149,23 @@ int wasmedge_sock_setsockopt(struct call *c)
 	if (option->kind == OPTION_LINGER)
 		value.l_linger = (int)guest_load_u32(at + sizeof(int));
 	r = setsockopt(stream->fd, SOL_SOCKET, option->name, &value, option->size);
+	if (r == 0 && stream->unmade)
+		stream->options |= (uint16_t)(1u << c->arg[2]);
 	return r < 0 ? -errno : 0;
+}
+
+void wasmedge_opt_carry(const struct stream *from, int to_fd)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		struct linger value = { 0 };
+		socklen_t len = options[i].size;
+
+		if (!(from->options & 1u << i) ||
+			getsockopt(from->fd, SOL_SOCKET, options[i].name, &value, &len) < 0)
+			continue;
+		/* The kernel doubles what it is told, and tells that (socket(7)). */
+		if (options[i].name == SO_SNDBUF || options[i].name == SO_RCVBUF)
+			value.l_onoff /= 2;
+		(void)setsockopt(to_fd, SOL_SOCKET, options[i].name, &value, options[i].size);
+	}
 }

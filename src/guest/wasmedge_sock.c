@@ -48,6 +48,13 @@ int wasmedge_sock_open(struct call *c)
 		return -EAFNOSUPPORT;
 	if (c->arg[1] >= ARRAY_LEN(types) || c->arg[1] == WASMEDGE_ANY)
 		return -EPROTOTYPE;
+	if (wasmedge_has_broker(c)) {
+		r = wasmedge_broker_open(
+			c, families[c->arg[0]], c->arg[1] == WASMEDGE_DGRAM, &number);
+		if (r == 0)
+			guest_store_u32(ret_number, number);
+		return r;
+	}
 	fd = socket(families[c->arg[0]], types[c->arg[1]] | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
@@ -83,6 +90,8 @@ int wasmedge_sock_bind(struct call *c)
 		return r;
 	if (stream->kind != STREAM_SOCKET)
 		return -EINVAL;
+	if (wasmedge_has_broker(c))
+		return wasmedge_broker_bind(c, stream, (struct sockaddr *)&addr, len);
 	/* One that has a port was bound before, or connected: to bind it is the guest's mistake. */
 	if (!stream->datagram && addr_of_socket(stream->fd, &own) == 0 && addr_port(&own) == 0 &&
 		streams_move_listener(c->streams, stream))
@@ -102,6 +111,9 @@ int wasmedge_sock_listen(struct call *c)
 		streams_tell_status(c->streams, STREAMS_LISTENING);
 		return 0;
 	}
+	/* The broker's listens since before it was there; one that was never bound has no port. */
+	if (wasmedge_has_broker(c))
+		return stream->kind == STREAM_LISTENER ? 0 : -EDESTADDRREQ;
 	if (listen(stream->fd, (int)c->arg[1]) < 0)
 		return -errno;
 	stream->kind = STREAM_LISTENER;
@@ -149,6 +161,8 @@ int wasmedge_sock_connect(struct call *c)
 		return r;
 	if (stream->kind != STREAM_SOCKET)
 		return -EOPNOTSUPP;
+	if (wasmedge_has_broker(c))
+		return wasmedge_broker_connect(c, stream, (struct sockaddr *)&addr, len);
 	if (connect(stream->fd, (struct sockaddr *)&addr, len) == 0)
 		return 0;
 	if (errno == EINPROGRESS && !stream->nonblock)
@@ -224,14 +238,37 @@ int wasmedge_sock_send_to(struct call *c)
 	return c->arg[5] ? -EINVAL : call_move(c, stream, &move);
 }
 
-/* getsockname(2) or getpeername(2). */
-typedef int (*name_fn)(int fd, struct sockaddr *restrict addr, socklen_t *restrict len);
+/* The address of one end of a socket. */
+typedef int (*name_fn)(const struct stream *stream, struct sockaddr_storage *ret_addr);
+
+static int wasmedge_sock_local(const struct stream *stream, struct sockaddr_storage *ret_addr)
+{
+	socklen_t len = sizeof(*ret_addr);
+
+	if (stream->told.any.sa_family && (stream->unmade || stream->kind == STREAM_LISTENER)) {
+		memcpy(ret_addr, &stream->told, sizeof(stream->told));
+		return 0;
+	}
+	return getsockname(stream->fd, (struct sockaddr *)ret_addr, &len) < 0 ? -errno : 0;
+}
+
+static int wasmedge_sock_peer(const struct stream *stream, struct sockaddr_storage *ret_addr)
+{
+	socklen_t len = sizeof(*ret_addr);
+
+	if (stream->unmade)
+		return -ENOTCONN;
+	if (stream->told.any.sa_family && stream->kind == STREAM_SOCKET) {
+		memcpy(ret_addr, &stream->told, sizeof(stream->told));
+		return 0;
+	}
+	return getpeername(stream->fd, (struct sockaddr *)ret_addr, &len) < 0 ? -errno : 0;
+}
 
 /* The end of a socket that name gives; the first generation wants the family told apart. */
 static int wasmedge_sock_name(struct call *c, name_fn name, uint32_t port_arg, uint8_t *ret_family)
 {
 	struct sockaddr_storage addr;
-	socklen_t len = sizeof(addr);
 	enum wasmedge_family family;
 	struct wasmedge_place place;
 	struct stream *stream;
@@ -247,8 +284,9 @@ static int wasmedge_sock_name(struct call *c, name_fn name, uint32_t port_arg, u
 		return r;
 	if ((place.len == WASMEDGE_STORAGE_SIZE) != !ret_family)
 		return -EINVAL;
-	if (name(stream->fd, (struct sockaddr *)&addr, &len) < 0)
-		return -errno;
+	r = name(stream, &addr);
+	if (r < 0)
+		return r;
 	r = wasmedge_addr_store(&place, !ret_family, &addr, &family, &port);
 	if (r < 0)
 		return r;
@@ -269,21 +307,21 @@ static int wasmedge_sock_name_v1(struct call *c, name_fn name)
 
 int wasmedge_sock_getlocaladdr(struct call *c)
 {
-	return wasmedge_sock_name_v1(c, getsockname);
+	return wasmedge_sock_name_v1(c, wasmedge_sock_local);
 }
 
 int wasmedge_sock_getpeeraddr(struct call *c)
 {
-	return wasmedge_sock_name_v1(c, getpeername);
+	return wasmedge_sock_name_v1(c, wasmedge_sock_peer);
 }
 
 /* sock_get…addr(fd, address, ret_port) */
 int wasmedge_sock_getlocaladdr_v2(struct call *c)
 {
-	return wasmedge_sock_name(c, getsockname, c->arg[2], NULL);
+	return wasmedge_sock_name(c, wasmedge_sock_local, c->arg[2], NULL);
 }
 
 int wasmedge_sock_getpeeraddr_v2(struct call *c)
 {
-	return wasmedge_sock_name(c, getpeername, c->arg[2], NULL);
+	return wasmedge_sock_name(c, wasmedge_sock_peer, c->arg[2], NULL);
 }

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sockets of a guest that may make none by itself: the broker makes each one when it is known what
+ * it is for. Until then the guest has one end of a pair whose other end is closed. It takes options
+ * and is polled as a TCP socket that is neither bound nor connected; what it would say for another
+ * reason, its name and that there is nothing to read, is asked of struct stream.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/owner.h"
+#include "guest/streams.h"
+#include "guest/wasmedge.h"
+#include "net/sockopt.h"
+
+bool wasmedge_has_broker(const struct call *c)
+{
+	return c->streams->broker_fd >= 0;
+}
+
+/* Drain and deadline are listened to, and the broker's own. */
+static int wasmedge_broker_wait(void *owner, int fd, short events)
+{
+	int64_t until = call_clock_ns(CLOCK_MONOTONIC) +
+			(int64_t)BROKER_CLIENT_PATIENCE_MS * CALL_NS_PER_MS;
+	int r;
+
+	do
+		r = call_wait_fd(owner, fd, events, until);
+	while (r == 0 && call_clock_ns(CLOCK_MONOTONIC) < until);
+	if (r < 0)
+		return r;
+	return r == 0 ? -ETIMEDOUT : 0;
+}
+
+struct broker_client wasmedge_broker_client(struct call *c)
+{
+	return (struct broker_client){
+		.fd = c->streams->broker_fd, .wait = wasmedge_broker_wait, .owner = c
+	};
+}
+
+/* Said once: a program that sends datagrams sends many. */
+static int wasmedge_broker_refuse_datagrams(void)
+{
+	static atomic_flag said = ATOMIC_FLAG_INIT;
+
+	if (!atomic_flag_test_and_set(&said))
+		log_warn("guest", "UDP is refused: an application reaches others by TCP alone");
+	return -EACCES;
+}
+
+int wasmedge_broker_open(struct call *c, int family, bool datagram, uint32_t *ret_number)
+{
+	struct stream *stream;
+	int ends[2], r;
+
+	if (datagram)
+		return wasmedge_broker_refuse_datagrams();
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	fd_close(ends[1]);
+	r = streams_add_socket(c->streams, ends[0], false, ret_number);
+	if (r < 0) {
+		fd_close(ends[0]);
+		return r;
+	}
+	stream = streams_find(c->streams, *ret_number);
+	stream->unmade = true;
+	stream->told.any.sa_family = (sa_family_t)family;
+	return 0;
+}
+
+/* The broker's socket takes the place of the guest's. */
+static int wasmedge_broker_put(struct stream *stream, enum stream_kind kind, int take_fd,
+	const struct sockaddr *addr, socklen_t len)
+{
+	int flags = fcntl(take_fd, F_GETFL);
+
+	if (flags < 0 || fcntl(take_fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		int r = -errno;
+
+		fd_close(take_fd);
+		return r;
+	}
+	wasmedge_opt_carry(stream, take_fd);
+	fd_close(stream->fd);
+	stream->fd = take_fd;
+	stream->kind = kind;
+	stream->unmade = false;
+	memcpy(&stream->told, addr, len);
+	return 0;
+}
+
+int wasmedge_broker_bind(
+	struct call *c, struct stream *stream, const struct sockaddr *addr, socklen_t len)
+{
+	const struct broker_client client = wasmedge_broker_client(c);
+	uint16_t port;
+	int fd, r;
+
+	/* A connected one has a port: to bind it is the guest's mistake. */
+	if (!stream->unmade)
+		return -EINVAL;
+	if (streams_move_listener(c->streams, stream))
+		return 0;
+	fd = broker_client_listen(&client, addr, len, &port);
+	if (fd < 0)
+		return call_failed(fd);
+	r = wasmedge_broker_put(stream, STREAM_LISTENER, fd, addr, len);
+	if (r == 0 && stream->told.any.sa_family == AF_INET)
+		stream->told.in4.sin_port = htons(port);
+	else if (r == 0)
+		stream->told.in6.sin6_port = htons(port);
+	return r;
+}
+
+int wasmedge_broker_connect(
+	struct call *c, struct stream *stream, const struct sockaddr *addr, socklen_t len)
+{
+	const struct broker_client client = wasmedge_broker_client(c);
+	int fd;
+
+	if (!stream->unmade)
+		return -EISCONN;
+	if (addr->sa_family != stream->told.any.sa_family)
+		return -EAFNOSUPPORT;
+	fd = broker_client_connect(&client, addr, len);
+	if (fd < 0)
+		return call_failed(fd);
+	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return wasmedge_broker_put(stream, STREAM_SOCKET, fd, addr, len);
+}
