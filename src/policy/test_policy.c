@@ -257,11 +257,55 @@ static void test_limits(void **state)
 	policy_free(p);
 }
 
+/* Before its port is known, a name is as good as its best port. */
+static const struct {
+	const char *allow[RULES_MAX], *deny[RULES_MAX];
+	const char *name;
+	enum verdict_cause cause;
+	const char *says;
+} names[] = {
+	{ { "a.example:443" }, { NULL }, "a.example", VERDICT_ALLOWED, "'a.example:443'" },
+	{ { "a.example:443" }, { NULL }, "b.example", VERDICT_UNKNOWN,
+		"no rule allows it: allow 'b.example'" },
+	{ { ":443" }, { NULL }, "b.example", VERDICT_ALLOWED, "':443'" },
+	{ { ":443" }, { NULL }, "localhost", VERDICT_UNKNOWN, "allow 'localhost'" },
+	{ { "10.0.0.0/8" }, { NULL }, "a.example", VERDICT_UNKNOWN, "allow 'a.example'" },
+	{ { "*.example" }, { "a.example" }, "a.example", VERDICT_DENIED, "'a.example'" },
+	{ { "*.example" }, { "a.example" }, "b.example", VERDICT_ALLOWED, "'*.example'" },
+	/* What is denied leaves ports, before, behind and between. */
+	{ { "a.example" }, { "a.example:1" }, "a.example", VERDICT_ALLOWED, "" },
+	{ { "a.example" }, { "a.example:1-65534" }, "a.example", VERDICT_ALLOWED, "" },
+	{ { "a.example" }, { "a.example:2-65535" }, "a.example", VERDICT_ALLOWED, "" },
+	{ { "a.example" }, { ":1-9", "*:10", ":12-65535" }, "a.example", VERDICT_ALLOWED, "" },
+	{ { "a.example:5-7" }, { ":1-5", ":7" }, "a.example", VERDICT_ALLOWED, "" },
+	{ { "a.example:5-7" }, { ":1-5", ":7", ":6" }, "a.example", VERDICT_DENIED, "denies it" },
+	{ { "a.example" }, { ":1-9", "*:10-65535" }, "a.example", VERDICT_DENIED, "denies it" },
+	/* Nobody allows it, and one denies all of it. */
+	{ { NULL }, { "a.example" }, "a.example", VERDICT_DENIED, "'a.example'" },
+	{ { NULL }, { "a.example:443" }, "a.example", VERDICT_UNKNOWN, "allow 'a.example'" },
+};
+
+static void test_names(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct policy *p = policy_of(names[i].allow, names[i].deny);
+		char text[VERDICT_TEXT_MAX];
+		struct verdict v;
+
+		policy_judge_name(p, names[i].name, &v);
+		verdict_explain(&v, text);
+		if (v.cause != names[i].cause || !strstr(text, names[i].says))
+			fail_msg("%zu: '%s'", i, text);
+		policy_free(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_examples),
 		cmocka_unit_test(test_own_changes),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_limits),
 	};
 
