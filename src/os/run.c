@@ -29,6 +29,7 @@
 
 #include "base/log.h"
 #include "net/addr.h"
+#include "net/host.h"
 #include "os/api.h"
 #include "os/exposure.h"
 #include "os/network.h"
@@ -36,6 +37,7 @@
 #include "os/run_config.h"
 #include "os/run_file.h"
 #include "os/supervisor.h"
+#include "proto/handshake.h"
 
 static void os_run_tell(struct os_run *run, enum os_run_event event)
 {
@@ -136,6 +138,20 @@ static void os_run_on_expired(uv_timer_t *timer)
 	exposure_stop(run->exposure);
 }
 
+/* It is another server where the API has named one, and it may have another address each time. */
+static void os_run_protect_relay(struct os_run *run)
+{
+	struct exposure_status status;
+	struct host server;
+
+	exposure_status(run->exposure, &status);
+	server = host_of(HOST_ENDPOINT, status.server);
+	network_protect(
+		run->network, NETWORK_RELAY, server.name, server.port ? server.port : CONTROL_PORT);
+	if (status.tunnel.peer)
+		network_protect_relay(run->network, status.tunnel.peer);
+}
+
 static void os_run_on_exposure_state(
 	void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
 {
@@ -144,6 +160,7 @@ static void os_run_on_exposure_state(
 
 	if (run->closing)
 		return;
+	os_run_protect_relay(run);
 	if (run->api)
 		api_tunnel_changed(run->api, old, new_state, cause);
 	if (new_state == TUNNEL_CONNECTED && old == TUNNEL_CONNECTING) {
@@ -188,7 +205,7 @@ static int os_run_open_network(struct os_run *run, uv_loop_t *loop)
 	return r == 0 ? network_set(run->network, policy, &limits) : r;
 }
 
-/* What no rule can allow. The tunnel may be started with another server: see on_exposure_state. */
+/* What no rule can allow. */
 static void os_run_protect(struct os_run *run)
 {
 	struct supervisor_status app;
@@ -196,6 +213,7 @@ static void os_run_protect(struct os_run *run)
 	supervisor_status(run->supervisor, &app);
 	network_protect(run->network, NETWORK_GATE, OS_APP_HOST, app.port);
 	network_protect(run->network, NETWORK_PAGE, run->config->listen, api_port(run->api));
+	os_run_protect_relay(run);
 }
 
 static int os_run_open_api(struct os_run *run, uv_loop_t *loop)

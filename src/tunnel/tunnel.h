@@ -67,7 +67,9 @@ struct tunnel_status {
 	uint64_t conns_open, conns_total;
 	uint64_t turned_away;         /* visitors that never reached the application */
 	uint64_t bytes_in, bytes_out; /* from the visitors; to them */
-	bool resumes, secure_wire;    /* the relay granted `resume`; the dialect in use is JSON */
+	const struct addr *peer;   /* of the relay, connected last; NULL: none was. It lives as long
+				      as the tunnel */
+	bool resumes, secure_wire; /* the relay granted `resume`; the dialect in use is JSON */
 };
 
 /* A visitor's connection, as told to the owner. */
