@@ -151,8 +151,8 @@ int broker_client_resolve(const struct broker_client *c, const char *name,
 	struct broker_answer answer = { 0 };
 	int fd, r;
 
-	if (strlen(name) >= sizeof request.name)
-		return -ENAMETOOLONG;
+	if (!*name || strlen(name) >= sizeof request.name)
+		return *name ? -ENAMETOOLONG : -ENOENT;
 	memcpy(request.name, name, strlen(name));
 	r = client_ask(c, &request, &answer, &fd);
 	if (r < 0)

@@ -45,11 +45,12 @@ int broker_client_wait(void *owner, int fd, short events);
 int broker_client_resolve(const struct broker_client *c, const char *name,
 	enum broker_family family, struct broker_addr ret_addrs[BROKER_ADDRS_MAX]);
 
-/* A connected socket, close-on-exec; blocking or not as the broker has made it. */
+/* A connected socket, close-on-exec and non-blocking. */
 int broker_client_connect(
 	const struct broker_client *c, const struct sockaddr *addr, socklen_t len);
 
-/* A listening one, in the same way. ret_port: what to call its port, in the host's order. */
+/* A listening one, whose flags are not the guest's alone. ret_port: what to call its port, in the
+ * host's order. */
 int broker_client_listen(const struct broker_client *c, const struct sockaddr *addr, socklen_t len,
 	uint16_t *ret_port);
 

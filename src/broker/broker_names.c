@@ -118,7 +118,7 @@ static int names_resolve(const struct broker_client *c, const char *node,
 	}
 	if (names_read_addr(node, &ret_addrs[0]))
 		return 1;
-	if (hint->ai_flags & AI_NUMERICHOST)
+	if (!*node || (hint->ai_flags & AI_NUMERICHOST))
 		return EAI_NONAME;
 	r = broker_client_resolve(c, node, family, ret_addrs);
 	if (r > 0)

@@ -110,6 +110,7 @@ static void test_no_request(void **state)
 	assert_int_equal(broker_client_connect(&broker.client, &local, 0), -EAFNOSUPPORT);
 	assert_int_equal(
 		broker_client_resolve(&broker.client, name, BROKER_ANY, addrs), -ENAMETOOLONG);
+	assert_int_equal(broker_client_resolve(&broker.client, "", BROKER_ANY, addrs), -ENOENT);
 	name[BROKER_NAME_MAX - 1] = '\0';
 	assert_int_equal(broker_client_resolve(&broker.client, name, BROKER_ANY, addrs), -ENOENT);
 	fake_broker_stop(&broker);

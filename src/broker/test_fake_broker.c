@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -25,6 +26,7 @@ static int fake_connect(const struct broker_request *request, struct broker_answ
 		answer->error = EACCES;
 	else if (syscall(SYS_connect, fd, &to, sizeof to) < 0)
 		answer->error = errno;
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 	if (!answer->error)
 		return fd;
 	(void)close(fd);
@@ -38,11 +40,11 @@ static int fake_listen(const struct broker_request *request, struct broker_answe
 	int fd;
 
 	answer->port = request->port;
-	if (request->port != FAKE_PORT) {
+	if (request->port != FAKE_PORT && request->port != FAKE_GATE) {
 		answer->error = EACCES;
 		return FAKE_NO_FD;
 	}
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	(void)syscall(SYS_bind, fd, &any, sizeof any);
 	(void)syscall(SYS_listen, fd, 8);
 	return fd;

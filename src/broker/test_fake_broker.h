@@ -10,7 +10,8 @@
 
 #define FAKE_NAME "allowed.test" /* 198.18.0.1 and fd00::1: this loopback */
 #define FAKE_IPV4 0xc6120001u
-#define FAKE_PORT 9001 /* may be listened on */
+#define FAKE_GATE 9000 /* these two may be listened on */
+#define FAKE_PORT 9001
 
 /* Where an answer has no descriptor. */
 #define FAKE_NO_FD (-1)

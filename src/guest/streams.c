@@ -78,7 +78,7 @@ bool streams_move_listener(struct streams *s, struct stream *to)
 	to->fd = s->listener.fd;
 	to->shared = true;
 	to->unmade = false;
-	to->told.any.sa_family = AF_UNSPEC;
+	to->told.sa.sa_family = AF_UNSPEC;
 	s->listener = stream_none;
 	return true;
 }

@@ -13,58 +13,17 @@
 #ifndef GUEST_STREAMS_H
 #define GUEST_STREAMS_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "guest/stream.h"
 
 /* fs.nr_open as the kernel sets it: no process has more descriptors unless root says otherwise. */
 #define STREAMS_SOCKET_BASE (1u << 20)
 
 #define STREAMS_SOCKETS_MAX 16384 /* of one guest; beyond that accept fails with EMFILE */
 #define STREAMS_NO_FD UINT32_MAX  /* no guest has this number for a descriptor */
-
-enum stream_kind {
-	STREAM_NONE,     /* a free place */
-	STREAM_INPUT,    /* standard input */
-	STREAM_OUTPUT,   /* standard output or error */
-	STREAM_LISTENER, /* accepts */
-	STREAM_SOCKET,   /* connected, or about to be; or datagrams */
-	STREAM_RETURNED, /* draining: closed by the guest, and about to be accepted again */
-	STREAM_LEFT,     /* draining: closed by the guest, and told the end */
-};
-
-union stream_addr {
-	struct sockaddr any;
-	struct sockaddr_in in4;
-	struct sockaddr_in6 in6;
-};
-
-struct stream {
-	enum stream_kind kind;
-	int fd;          /* owned for sockets, borrowed for standard streams; -1 when free */
-	uint32_t number; /* the guest's, of a standard stream, which it may change */
-	bool nonblock;   /* the guest is told EAGAIN rather than waited for */
-	bool datagram;   /* a socket that moves datagrams */
-	bool shared;     /* the listening socket that other processes have too */
-	bool announced;  /* a listener: poll_oneoff() has said that there is a connection */
-	/* Of a socket for which the broker is asked (guest/wasmedge_broker.c): it is neither bound
-	 * nor connected, and fd is no more than a place for its options. */
-	bool unmade;
-	uint16_t options; /* bit i: option i of wasmedge_opt.c was set while it was unmade */
-	/* What the guest is told: of a listener its own address, of a connection the other end's.
-	 * AF_UNSPEC: the kernel knows. */
-	union stream_addr told;
-	uint64_t recv_timeout_ms, send_timeout_ms; /* of one call that blocks; 0 is none */
-	/* What a drain has to know: */
-	bool visitor;      /* a connection that was accepted here */
-	bool asked;        /* bytes were read, and none written since */
-	bool probed;       /* the last that was read, or looked for, was a single byte */
-	bool ended;        /* draining: the guest was told the end */
-	uint64_t moved_ms; /* draining: when bytes last moved, on the monotonic clock */
-
-	uint32_t next_free; /* of a free place: the index of the next one, or STREAMS_NO_FD */
-};
 
 /* How far the guest has got; each step is told by an empty line. */
 enum streams_step {

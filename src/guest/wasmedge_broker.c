@@ -6,7 +6,6 @@
  * reason, its name and that there is nothing to read, is asked of struct stream.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -72,29 +71,18 @@ int wasmedge_broker_open(struct call *c, int family, bool datagram, uint32_t *re
 	}
 	stream = streams_find(c->streams, *ret_number);
 	stream->unmade = true;
-	stream->told.any.sa_family = (sa_family_t)family;
+	stream->told.sa.sa_family = (sa_family_t)family;
 	return 0;
 }
 
 /* The broker's socket takes the place of the guest's. */
-static int wasmedge_broker_put(struct stream *stream, enum stream_kind kind, int take_fd,
-	const struct sockaddr *addr, socklen_t len)
+static void wasmedge_broker_put(struct stream *stream, enum stream_kind kind, int take_fd)
 {
-	int flags = fcntl(take_fd, F_GETFL);
-
-	if (flags < 0 || fcntl(take_fd, F_SETFL, flags | O_NONBLOCK) < 0) {
-		int r = -errno;
-
-		fd_close(take_fd);
-		return r;
-	}
 	wasmedge_opt_carry(stream, take_fd);
 	fd_close(stream->fd);
 	stream->fd = take_fd;
 	stream->kind = kind;
 	stream->unmade = false;
-	memcpy(&stream->told, addr, len);
-	return 0;
 }
 
 int wasmedge_broker_bind(
@@ -102,22 +90,26 @@ int wasmedge_broker_bind(
 {
 	const struct broker_client client = wasmedge_broker_client(c);
 	uint16_t port;
-	int fd, r;
+	bool moved;
+	int fd;
 
 	/* A connected one has a port: to bind it is the guest's mistake. */
 	if (!stream->unmade)
 		return -EINVAL;
-	if (streams_move_listener(c->streams, stream))
-		return 0;
 	fd = broker_client_listen(&client, addr, len, &port);
-	if (fd < 0)
+	if (fd == -ETIME || fd == -ESHUTDOWN)
 		return call_failed(fd);
-	r = wasmedge_broker_put(stream, STREAM_LISTENER, fd, addr, len);
-	if (r == 0 && stream->told.any.sa_family == AF_INET)
-		stream->told.in4.sin_port = htons(port);
-	else if (r == 0)
-		stream->told.in6.sin6_port = htons(port);
-	return r;
+	/* The first one is here already: the broker is asked so that it knows what it is called. */
+	moved = streams_move_listener(c->streams, stream);
+	if (fd < 0)
+		return moved ? 0 : fd;
+	if (moved)
+		fd_close(fd);
+	else
+		wasmedge_broker_put(stream, STREAM_LISTENER, fd);
+	memcpy(&stream->told, addr, len);
+	addr_set_port(&stream->told, port);
+	return 0;
 }
 
 int wasmedge_broker_connect(
@@ -128,11 +120,13 @@ int wasmedge_broker_connect(
 
 	if (!stream->unmade)
 		return -EISCONN;
-	if (addr->sa_family != stream->told.any.sa_family)
+	if (addr->sa_family != stream->told.sa.sa_family)
 		return -EAFNOSUPPORT;
 	fd = broker_client_connect(&client, addr, len);
 	if (fd < 0)
 		return call_failed(fd);
 	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	return wasmedge_broker_put(stream, STREAM_SOCKET, fd, addr, len);
+	wasmedge_broker_put(stream, STREAM_SOCKET, fd);
+	memcpy(&stream->told, addr, len);
+	return 0;
 }

@@ -245,7 +245,7 @@ static int wasmedge_sock_local(const struct stream *stream, struct sockaddr_stor
 {
 	socklen_t len = sizeof(*ret_addr);
 
-	if (stream->told.any.sa_family && (stream->unmade || stream->kind == STREAM_LISTENER)) {
+	if (stream->told.sa.sa_family && (stream->unmade || stream->kind == STREAM_LISTENER)) {
 		memcpy(ret_addr, &stream->told, sizeof(stream->told));
 		return 0;
 	}
@@ -258,7 +258,7 @@ static int wasmedge_sock_peer(const struct stream *stream, struct sockaddr_stora
 
 	if (stream->unmade)
 		return -ENOTCONN;
-	if (stream->told.any.sa_family && stream->kind == STREAM_SOCKET) {
+	if (stream->told.sa.sa_family && stream->kind == STREAM_SOCKET) {
 		memcpy(ret_addr, &stream->told, sizeof(stream->told));
 		return 0;
 	}
