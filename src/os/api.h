@@ -21,6 +21,8 @@ struct conn_log;
 struct exposure;
 struct log_line;
 struct log_ring;
+struct network;
+struct network_decision;
 struct os_run_config;
 
 /* What it points to outlives the API. */
@@ -31,6 +33,7 @@ struct api_config {
 	struct supervisor *supervisor;
 	struct exposure *exposure;
 	struct log_ring *ring;
+	struct network *network;
 	struct conn_log *conns;
 };
 
@@ -48,6 +51,7 @@ void api_app_changed(struct api *api, const char *cause);
 void api_tunnel_changed(
 	struct api *api, enum tunnel_state old, enum tunnel_state new_state, const char *cause);
 void api_connection_changed(struct api *api, const struct conn *conn);
+void api_decision(struct api *api, const struct network_decision *decision);
 void api_log_line(struct api *api, const struct log_line *line);
 
 /* Before the supervisor and the exposure are closed. Requests that wait are answered; `closed` is

@@ -18,6 +18,9 @@ const struct api_event_kind api_event_kinds[] = {
 	[API_EVENT_LOG] = { "log", "LogLine", "A line of the log" },
 	[API_EVENT_CONNECTION] = { "connection", "Connection",
 		"A visitor's connection, when it begins and when it has ended" },
+	[API_EVENT_DECISION] = { "decision", "Decision",
+		"What the application may or may not connect to: when it asks for the first "
+		"time, and repeats of it at most once a second" },
 	[API_EVENT_TRAFFIC] = { "traffic", "Traffic", "Once a second while there is any" },
 	[API_EVENT_LOST] = { SSE_LOST, "Lost",
 		"Events that this reader was too slow for; GET /api/logs still has the lines" },

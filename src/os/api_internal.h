@@ -16,13 +16,14 @@
 #include "os/api.h"
 #include "os/job.h"
 
-#define API_START_WAIT_MS 8000  /* POST /api/tunnel/start answers 202 after that */
-#define API_TRAFFIC_MS 1000     /* between two events `traffic` */
-#define API_BEAT_TICKS 15       /* of API_TRAFFIC_MS: so often a reader is found to be gone */
-#define API_JSON_MAX 65536      /* bytes of a JSON body */
-#define API_FILE_MAX (4U << 20) /* bytes of a file that is read or written */
-#define API_LIST_MAX 10000      /* entries of a folder in one answer */
-#define API_LOG_LINES 1000      /* in one answer, unless fewer are asked for */
+#define API_START_WAIT_MS 8000      /* POST /api/tunnel/start answers 202 after that */
+#define API_TRAFFIC_MS 1000         /* between two events `traffic` */
+#define API_BEAT_TICKS 15           /* of API_TRAFFIC_MS: so often a reader is found to be gone */
+#define API_JSON_MAX 65536          /* bytes of a JSON body */
+#define API_POLICY_MAX (256U << 10) /* bytes of a policy in JSON: room for all its rules */
+#define API_FILE_MAX (4U << 20)     /* bytes of a file that is read or written */
+#define API_LIST_MAX 10000          /* entries of a folder in one answer */
+#define API_LOG_LINES 1000          /* in one answer, unless fewer are asked for */
 
 struct http_server;
 struct log_line;
@@ -74,6 +75,7 @@ enum api_event {
 	API_EVENT_TUNNEL,
 	API_EVENT_LOG,
 	API_EVENT_CONNECTION,
+	API_EVENT_DECISION,
 	API_EVENT_TRAFFIC,
 	API_EVENT_LOST, /* by http/sse.h itself */
 	API_EVENTS,
@@ -110,6 +112,9 @@ void api_app_stop(void *owner, struct http_request *request);
 void api_app_restart(void *owner, struct http_request *request);
 void api_get_logs(void *owner, struct http_request *request);
 void api_get_events(void *owner, struct http_request *request);
+void api_get_policy(void *owner, struct http_request *request);
+void api_put_policy(void *owner, struct http_request *request);
+void api_get_decisions(void *owner, struct http_request *request);
 void api_fs_list(void *owner, struct http_request *request);
 void api_fs_read(void *owner, struct http_request *request);
 void api_fs_write(void *owner, struct http_request *request);

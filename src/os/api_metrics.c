@@ -11,11 +11,13 @@
 #include "os/api_internal.h"
 #include "os/exposure.h"
 #include "os/log_ring.h"
+#include "os/network.h"
 #include "os/supervisor.h"
 
 static void metrics_write(struct api *api, FILE *out)
 {
 	const struct prometheus p = { .out = out, .prefix = "wasmrun" };
+	const struct network_counts network = network_counts(api->config.network);
 	struct exposure_status exposure;
 	const struct tunnel_status *tunnel = &exposure.tunnel;
 	struct pump_stats pumps;
@@ -46,6 +48,12 @@ static void metrics_write(struct api *api, FILE *out)
 		&p, "bytes_out_total", PROMETHEUS_COUNTER, "Bytes to visitors.", tunnel->bytes_out);
 	prometheus_metric(&p, "log_lines_total", PROMETHEUS_COUNTER,
 		"Lines logged by the application.", log_ring_next(api->config.ring) - 1);
+	prometheus_metric(&p, "network_allowed_total", PROMETHEUS_COUNTER,
+		"Wishes of the application's to connect that were allowed.", network.allowed);
+	prometheus_metric(&p, "network_refused_total", PROMETHEUS_COUNTER,
+		"Those that were refused.", network.refused);
+	prometheus_metric(&p, "network_policy_changes_total", PROMETHEUS_COUNTER,
+		"Network policies that have held, the first one included.", network.changes);
 	prometheus_metric(
 		&p, "event_readers", PROMETHEUS_GAUGE, "Readers of /api/events.", api->hub.count);
 	exposure_pump_stats(api->config.exposure, &pumps);

@@ -20,24 +20,12 @@
 
 #include "base/list.h"
 #include "os/network_decisions.h"
+#include "os/network_settings.h"
 #include "policy/policy.h"
-
-#define NETWORK_BIND_PORTS_MAX 64
-#define NETWORK_CONNECTIONS_MAX 65535 /* the highest max_connections */
-#define NETWORK_BANDWIDTH_MAX 100000  /* the highest max_bandwidth_mbps */
-#define NETWORK_TIMEOUT_MAX 3600      /* the highest connection_timeout_secs */
 
 struct addr;
 struct log_ring;
 struct network;
-
-struct network_limits {
-	uint64_t max_connections;         /* outward, at a time */
-	uint64_t max_bandwidth_mbps;      /* of all of them together, each way; 0: as it comes */
-	uint64_t connection_timeout_secs; /* from the wish to the established connection */
-	uint16_t bind_ports[NETWORK_BIND_PORTS_MAX]; /* beside the gate's */
-	size_t bind_port_count;
-};
 
 /* What of ours no rule can allow. */
 enum network_own { NETWORK_PAGE, NETWORK_GATE, NETWORK_RELAY, NETWORK_OWNS };

@@ -3,9 +3,28 @@
 #ifndef OS_NETWORK_SETTINGS_H
 #define OS_NETWORK_SETTINGS_H
 
-struct network_limits;
+#include <stddef.h>
+#include <stdint.h>
+
+#define NETWORK_BIND_PORTS_MAX 64
+/* Of max_connections, max_bandwidth_mbps and connection_timeout_secs: the default and the most. */
+#define NETWORK_CONNECTIONS 256
+#define NETWORK_CONNECTIONS_MAX 65535
+#define NETWORK_BANDWIDTH 0
+#define NETWORK_BANDWIDTH_MAX 100000
+#define NETWORK_TIMEOUT 30
+#define NETWORK_TIMEOUT_MAX 3600
+
 struct os_run_config;
 struct policy;
+
+struct network_limits {
+	uint64_t max_connections;         /* outward, at a time */
+	uint64_t max_bandwidth_mbps;      /* of all of them together, each way; 0: as it comes */
+	uint64_t connection_timeout_secs; /* from the wish to the established connection */
+	uint16_t bind_ports[NETWORK_BIND_PORTS_MAX]; /* beside the gate's */
+	size_t bind_port_count;
+};
 
 /* Each rule knows where it stands: "wasmrun.toml:12" or "--allow-net". The caller owns the policy.
  * -ENOMEM: the settings themselves are good, or os_run_config_read() had refused them. */

@@ -194,14 +194,24 @@ static void os_run_on_connection(void *owner, const struct conn *conn)
 
 /* --- opening --- */
 
+static void os_run_on_decision(void *owner, const struct network_decision *decision)
+{
+	struct os_run *run = owner;
+
+	if (run->api && !run->closing)
+		api_decision(run->api, decision);
+}
+
 static int os_run_open_network(struct os_run *run, uv_loop_t *loop)
 {
 	struct network_limits limits;
 	struct policy *policy;
 	int r = network_new(loop, run->ring, &run->network);
 
-	if (r == 0)
-		r = network_settings_make(run->config, &policy, &limits);
+	if (r < 0)
+		return r;
+	network_listen(run->network, os_run_on_decision, run);
+	r = network_settings_make(run->config, &policy, &limits);
 	return r == 0 ? network_set(run->network, policy, &limits) : r;
 }
 
@@ -224,6 +234,7 @@ static int os_run_open_api(struct os_run *run, uv_loop_t *loop)
 		.supervisor = run->supervisor,
 		.exposure = run->exposure,
 		.ring = run->ring,
+		.network = run->network,
 		.conns = &run->conns,
 	};
 	int r = addr_parse_ip(run->config->listen, (uint16_t)run->config->http_port, &config.addr);

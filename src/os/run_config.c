@@ -15,8 +15,9 @@
 #include "conf/option_file.h"
 #include "conf/toml.h"
 #include "net/host.h"
-#include "os/network.h"
+#include "os/network_settings.h"
 #include "os/run_check.h"
+#include "policy/policy.h"
 #include "proto/handshake.h"
 #include "serve/field.h"
 #include "tunnel/tunnel.h"
@@ -77,7 +78,7 @@ static const struct option_def os_options[] = {
 		.value_name = "SECONDS",
 		.min = 1,
 		.max = NETWORK_TIMEOUT_MAX,
-		.fallback = "30",
+		.fallback = TEXT_OF(NETWORK_TIMEOUT),
 		.key = "os.network.connection_timeout_secs",
 		.help = "How long a connection of the application's may take to be established",
 		.offset = offsetof(struct os_run_config, network.connection_timeout_secs) },
@@ -164,7 +165,7 @@ static const struct option_def os_options[] = {
 		.type = OPTION_NUMBER,
 		.value_name = "MBITS",
 		.max = NETWORK_BANDWIDTH_MAX,
-		.fallback = "0",
+		.fallback = TEXT_OF(NETWORK_BANDWIDTH),
 		.key = "os.network.max_bandwidth_mbps",
 		.help = "Megabits per second, each way, of all connections of the application's "
 			"together; 0 is no limit",
@@ -174,7 +175,7 @@ static const struct option_def os_options[] = {
 		.value_name = "N",
 		.min = 1,
 		.max = NETWORK_CONNECTIONS_MAX,
-		.fallback = "256",
+		.fallback = TEXT_OF(NETWORK_CONNECTIONS),
 		.key = "os.network.max_connections",
 		.help = "At most so many connections of the application's at a time",
 		.offset = offsetof(struct os_run_config, network.max_connections) },

@@ -458,15 +458,19 @@ def test_answers_are_as_described(lab, instance):
     for path in ("/api/app", "/api/connections", "/api/fs/list", "/api/fs/list?path=none", "/api/logs", "/api/logs?limit=0", "/api/tunnel/status"):
         description.answer(instance, "GET", path)
     description.answer(instance, "PUT", "/api/fs/write?path=new", b"x")
+    description.answer(instance, "PUT", "/api/network/policy", {"allow": ["*"], "bind_ports": [81]})
+    description.answer(instance, "PUT", "/api/network/policy", {"allow": ["http://x"]})
+    for path in ("/api/network/policy", "/api/network/decisions", "/api/network/decisions?since=-1"):
+        description.answer(instance, "GET", path)
     for path in ("/api/app/restart", "/api/app/stop", "/api/tunnel/stop", "/api/app/start"):
         assert description.answer(instance, "POST", path).status == 200
     description.answer(instance, "GET", "/api/app")
 
 
 def test_events_are_as_described(lab, instance):
-    """All kinds of them but `lost`, which the unit tests of http/sse.c have."""
+    """All kinds of them but `lost`, which the unit tests of http/sse.c have, and `decision`: test_os_network.py."""
     relay, description = lab.relay(), Description(instance)
-    assert list(description.events) == ["app", "tunnel", "log", "connection", "traffic", "lost"]
+    assert list(description.events) == ["app", "tunnel", "log", "connection", "decision", "traffic", "lost"]
     missing = {"app", "tunnel", "log", "connection opened", "connection closed", "traffic"}
     with instance.events() as events:
         fetch(instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"], "/seen")

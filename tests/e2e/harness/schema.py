@@ -4,6 +4,7 @@ know is a mistake, and so is a word of JSON Schema that isn't known here."""
 
 KINDS = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 KNOWN = {"type", "required", "properties", "additionalProperties", "items", "enum", "const", "anyOf", "allOf", "minimum", "description", "$ref"}
+KNOWN |= {"maximum", "minLength", "maxItems"}
 
 
 def is_of_kind(value, kind):
@@ -40,8 +41,14 @@ def mistakes(value, schema, schemas, where="it"):
     kinds = kinds if isinstance(kinds, list) else [kinds]
     if kinds and not any(is_of_kind(value, kind) for kind in kinds):
         yield f"{where} is {value!r}, which is no {' or '.join(kinds)}"
-    if "minimum" in schema and value < schema["minimum"]:
+    if "minimum" in schema and isinstance(value, int) and value < schema["minimum"]:
         yield f"{where} is {value!r}, less than {schema['minimum']}"
+    if "maximum" in schema and isinstance(value, int) and value > schema["maximum"]:
+        yield f"{where} is {value!r}, more than {schema['maximum']}"
+    if "minLength" in schema and len(value) < schema["minLength"]:
+        yield f"{where} is too short"
+    if "maxItems" in schema and isinstance(value, list) and len(value) > schema["maxItems"]:
+        yield f"{where} has {len(value)} items, more than {schema['maxItems']}"
     if isinstance(value, dict) and "properties" in schema:
         for name in schema.get("required", ()):
             if name not in value:

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""The network policy of `wasmrun os`: what may be set and changed, where, and what is said of it."""
+
+import json
+
+import pytest
+
+from harness.wasmrun import run_os
+
+EMPTY = {
+    "allow": [],
+    "deny": [],
+    "bind_ports": [],
+    "max_connections": 256,
+    "max_bandwidth_mbps": 0,
+    "connection_timeout_secs": 30,
+}
+FULL = {
+    "allow": ["api.example.com:443", "localhost:5432", "10.1.0.0/16", "[2001:db8::/32]:443", ":8000-8999"],
+    "deny": ["internal.example.com"],
+    "bind_ports": [8081, 9000],
+    "max_connections": 8,
+    "max_bandwidth_mbps": 100,
+    "connection_timeout_secs": 5,
+}
+
+
+def put(instance, policy):
+    return instance.ask("PUT", "/api/network/policy", policy)
+
+
+def policy(instance):
+    return instance.get("/api/network/policy")["policy"]
+
+
+def test_nothing_by_default(instance):
+    answer = instance.get("/api/network/policy")
+    assert answer == {"success": True, "policy": EMPTY, "sources": []}
+    assert instance.get("/api/network/decisions") == {"success": True, "decisions": [], "last": 0}
+
+
+def test_settings(lab, project):
+    (project / "wasmrun.toml").write_text(
+        '[os.network]\nallow = [\n  "api.example.com:443",\n  "10.1.0.0/16",\n]\nmax_connections = 9\n'
+    )
+    instance = run_os(lab, project, "--deny-net", "internal.example.com", "--bind-port", 8081)
+    answer = instance.get("/api/network/policy")
+    assert answer["policy"] == EMPTY | {
+        "allow": ["api.example.com:443", "10.1.0.0/16"],
+        "deny": ["internal.example.com"],
+        "bind_ports": [8081],
+        "max_connections": 9,
+    }
+    assert answer["sources"] == [
+        {"list": "allow", "rule": "api.example.com:443", "where": "wasmrun.toml:3"},
+        {"list": "allow", "rule": "10.1.0.0/16", "where": "wasmrun.toml:4"},
+        {"list": "deny", "rule": "internal.example.com", "where": "--deny-net"},
+    ]
+
+
+def test_put(instance):
+    answer = put(instance, FULL)
+    assert answer.status == 200 and answer.body["policy"] == FULL
+    assert answer.body["sources"][-1]["where"] == "PUT /api/network/policy"
+    assert policy(instance) == FULL
+    # As a whole: what is left out, or null, is as if it had never been set.
+    assert put(instance, {"allow": ["*"], "deny": None}).body["policy"] == EMPTY | {"allow": ["*"]}
+    assert put(instance, {}).body["policy"] == EMPTY
+    # What was got can be put.
+    assert put(instance, policy(instance)).status == 200
+
+
+@pytest.mark.parametrize(
+    "body,part",
+    [
+        ({"allow": ["a.example", "10.0.0.0/33"]}, "invalid rule '10.0.0.0/33' in 'allow': "),
+        ({"deny": ["https://a.example/x"]}, "'https://' is no part of a rule, which is no URL: write 'a.example:443'"),
+        ({"allow": ["a.example/x"]}, "'/x' is no part of a rule, which knows no paths: write 'a.example'"),
+        ({"allow": [""]}, "invalid rule '' in 'allow': it is empty: write a host, or leave it out"),
+        ({"allow": ["münchen.example"]}, "it isn't ASCII: write the name in punycode"),
+        ({"allow": ["\x1b[2J"]}, "invalid rule '\\x1b[2J' in 'allow': "),
+        ({"allow": ["a:0"]}, "'0' is no port from 1 to 65535"),
+        ({"allow": "a.example"}, "'allow' is no array of rules"),
+        ({"allow": [443]}, "'allow' has something that is no text"),
+        ({"allow": ["a.example"] * 257}, "there are more than 256 rules"),
+        ({"bind_ports": [0]}, "'bind_ports' has something that is no port from 1 to 65535"),
+        ({"bind_ports": ["81"]}, "'bind_ports' has something that is no port"),
+        ({"bind_ports": 81}, "'bind_ports' is no array of ports"),
+        ({"bind_ports": [81] * 65}, "'bind_ports' has more than 64 ports"),
+        ({"max_connections": 0}, "'max_connections' is no number from 1 to 65535"),
+        ({"max_connections": "9"}, "'max_connections' is no number"),
+        ({"max_bandwidth_mbps": 100001}, "'max_bandwidth_mbps' is no number from 0 to 100000"),
+        ({"connection_timeout_secs": 1.5}, "'connection_timeout_secs' is no number from 1 to 3600"),
+        ({"alow": []}, "'alow' is unknown: there are allow, deny, bind_ports, "),
+        ([], "object"),
+    ],
+)  # fmt: skip
+def test_bad_put_changes_nothing(instance, body, part):
+    assert put(instance, FULL).status == 200
+    answer = put(instance, json.dumps(body))
+    assert answer.status == 400 and part in answer.body["error"], answer.body
+    assert policy(instance) == FULL
+
+
+def test_as_many_rules_as_can_be(instance):
+    many = EMPTY | {"allow": ["a" * 60 + ".example"] * 256, "deny": ["b" * 60 + ".example"] * 256}
+    assert put(instance, many).body["policy"] == many
+    assert put(instance, {"allow": ["x" * 300_000]}).status == 413
+    assert policy(instance) == many
+
+
+@pytest.mark.parametrize("since", ["-1", "x", "9223372036854775808"])
+def test_bad_since(instance, since):
+    assert instance.ask("GET", f"/api/network/decisions?since={since}").status == 400
+
+
+def test_metrics(instance):
+    before = instance.get("/metrics").decode()
+    assert "\nwasmrun_network_refused_total 0\n" in before and "\nwasmrun_network_policy_changes_total 1\n" in before
+    put(instance, FULL)
+    assert "\nwasmrun_network_policy_changes_total 2\n" in instance.get("/metrics").decode()
