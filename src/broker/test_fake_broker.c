@@ -133,18 +133,24 @@ static void *fake_run(void *data)
 	return NULL;
 }
 
-void fake_broker_start(struct fake_broker *b, fake_answer_fn answer)
+void fake_broker_start_at(
+	struct fake_broker *b, int take_client_fd, int take_fd, fake_answer_fn answer)
 {
-	int ends[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-	*b = (struct fake_broker){ .client = { .fd = ends[0], .wait = broker_client_wait },
-		.fd = ends[1],
+	*b = (struct fake_broker){ .client = { .fd = take_client_fd, .wait = broker_client_wait },
+		.fd = take_fd,
 		.answer = answer,
 		.answer_size = sizeof(struct broker_answer),
 		.fds = 1,
 		.silent_fd = -1 };
 	assert_int_equal(pthread_create(&b->thread, NULL, fake_run, b), 0);
+}
+
+void fake_broker_start(struct fake_broker *b, fake_answer_fn answer)
+{
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	fake_broker_start_at(b, ends[0], ends[1], answer);
 }
 
 void fake_broker_die(struct fake_broker *b)

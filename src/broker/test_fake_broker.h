@@ -35,6 +35,9 @@ struct fake_broker {
 /* A broker as it should be. */
 int fake_broker_serve(const struct broker_request *request, struct broker_answer *answer);
 
+/* Of a pair that was made elsewhere. */
+void fake_broker_start_at(
+	struct fake_broker *b, int take_client_fd, int take_fd, fake_answer_fn answer);
 void fake_broker_start(struct fake_broker *b, fake_answer_fn answer);
 /* Its end is closed, as when the supervisor has died; fake_broker_stop() is still to be called. */
 void fake_broker_die(struct fake_broker *b);

@@ -9,13 +9,13 @@
  * - SIGUSR1: no more connections are taken, since the bound descriptor becomes a socket that nobody
  *   connects to. What becomes of the open ones is in accepted.h.
  *
- * All other sockets are left alone. The bound one is known again by its inode: its number may have
- * been closed and used for another.
+ * All other sockets are the broker's where there is one (outward.h), and are left alone where not.
+ * The bound one is known again by its inode: its number may have been closed and used for another.
  *
  * What it is to know is in the environment, which os/engine_command.c writes: the number of the
- * inherited socket (WASMRUN_LISTEN_FD) and that of the status pipe (WASMRUN_STATUS_FD), and where
- * the component serves wasi:http the limit of a request in milliseconds, 0 for none
- * (WASMRUN_REQUEST_TIMEOUT, watchdog.h).
+ * inherited socket (WASMRUN_LISTEN_FD), that of the broker (WASMRUN_BROKER_FD) and that of the
+ * status pipe (WASMRUN_STATUS_FD), and where the component serves wasi:http the limit of a request
+ * in milliseconds, 0 for none (WASMRUN_REQUEST_TIMEOUT, watchdog.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +36,7 @@
 
 #include "preload/preload.h"
 #include "preload/accepted.h"
+#include "preload/outward.h"
 #include "preload/watchdog.h"
 
 #define PATIENCE_S 2 /* a component that was compiled before listens sooner */
@@ -110,6 +111,7 @@ static void preload_start_threads(int request_timeout_ms)
 
 __attribute__((constructor)) static void preload_init(void)
 {
+	outward_init(preload_env_number("WASMRUN_BROKER_FD"));
 	listen_fd = preload_env_number("WASMRUN_LISTEN_FD");
 	status_fd = preload_env_number("WASMRUN_STATUS_FD");
 	if (listen_fd >= 0)
@@ -123,15 +125,6 @@ static bool preload_is_inherited(int fd)
 
 	return fd >= 0 && listen_fd >= 0 && fstat(listen_fd, &ours) == 0 &&
 	       fstat(fd, &other) == 0 && ours.st_dev == other.st_dev && ours.st_ino == other.st_ino;
-}
-
-static bool preload_is_tcp(int fd)
-{
-	int protocol;
-	socklen_t len = sizeof protocol;
-
-	return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
-	       protocol == IPPROTO_TCP;
 }
 
 /* Accepting from it finds nothing, for ever: an accept that failed would end the application. */
@@ -166,16 +159,20 @@ PRELOAD_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	int r;
 
-	if (listen_fd < 0 || !preload_is_tcp(fd))
+	if ((listen_fd < 0 && !outward_has_broker()) || !outward_is_tcp(fd))
 		return (int)syscall(SYS_bind, fd, addr, len);
 	(void)pthread_mutex_lock(&bind_lock);
-	if (preload_is_inherited(bound_fd)) {
-		r = (int)syscall(SYS_bind, fd, addr, len);
+	if (listen_fd < 0 || preload_is_inherited(bound_fd)) {
+		r = outward_has_broker() ? outward_bind(fd, addr, len)
+					 : (int)syscall(SYS_bind, fd, addr, len);
 	} else {
 		preload_prepare_drain();
 		r = dup3(listen_fd, fd, O_CLOEXEC);
-		if (r >= 0)
+		if (r >= 0) {
 			bound_fd = fd;
+			if (outward_has_broker())
+				outward_name(fd, addr, len);
+		}
 	}
 	(void)pthread_mutex_unlock(&bind_lock);
 	return r < 0 ? -1 : 0;
@@ -185,7 +182,7 @@ PRELOAD_EXPORT int listen(int fd, int n)
 {
 	/* The inherited one listens since before we were there, and its queue is not ours. */
 	if (!preload_is_inherited(fd))
-		return (int)syscall(SYS_listen, fd, n);
+		return outward_listens(fd) ? 0 : (int)syscall(SYS_listen, fd, n);
 	preload_tell(PRELOAD_LISTENING);
 	return 0;
 }

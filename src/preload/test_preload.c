@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -231,6 +232,16 @@ static void test_drain(void **state)
 	close(fd);
 }
 
+/* Without a broker they are the C library's. */
+static void test_names(void **state)
+{
+	struct addrinfo *list = NULL;
+
+	assert_int_equal(getaddrinfo("127.0.0.1", "http", NULL, &list), 0);
+	assert_int_equal(list->ai_family, AF_INET);
+	freeaddrinfo(list);
+}
+
 static void inherit(void)
 {
 	int pipe_fds[2], fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -252,6 +263,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bind),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_drain),
 	};
 
