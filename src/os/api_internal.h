@@ -97,26 +97,14 @@ void api_files_close(struct api *api);
 /* api_logs.c */
 json_t *api_log_line_json(const struct log_line *line);
 
-void api_get_openapi(void *owner, struct http_request *request);
-void api_get_metrics(void *owner, struct http_request *request);
-void api_get_healthz(void *owner, struct http_request *request);
-void api_tunnel_start(void *owner, struct http_request *request);
-void api_tunnel_stop(void *owner, struct http_request *request);
-void api_tunnel_status(void *owner, struct http_request *request);
-void api_tunnel_qr(void *owner, struct http_request *request);
-void api_get_connection(void *owner, struct http_request *request);
-void api_get_connections(void *owner, struct http_request *request);
-void api_get_app(void *owner, struct http_request *request);
-void api_app_start(void *owner, struct http_request *request);
-void api_app_stop(void *owner, struct http_request *request);
-void api_app_restart(void *owner, struct http_request *request);
-void api_get_logs(void *owner, struct http_request *request);
-void api_get_events(void *owner, struct http_request *request);
-void api_get_policy(void *owner, struct http_request *request);
-void api_put_policy(void *owner, struct http_request *request);
-void api_get_decisions(void *owner, struct http_request *request);
-void api_fs_list(void *owner, struct http_request *request);
-void api_fs_read(void *owner, struct http_request *request);
-void api_fs_write(void *owner, struct http_request *request);
+/* The handlers of api_routes.c: each is an http_handler_fn. */
+typedef void api_handler(void *owner, struct http_request *request);
+api_handler api_get_openapi, api_get_metrics, api_get_healthz;
+api_handler api_tunnel_start, api_tunnel_stop, api_tunnel_status, api_tunnel_qr;
+api_handler api_get_connection, api_get_connections;
+api_handler api_get_app, api_app_start, api_app_stop, api_app_restart;
+api_handler api_get_logs, api_get_events;
+api_handler api_get_policy, api_put_policy, api_get_decisions;
+api_handler api_fs_list, api_fs_read, api_fs_write;
 
 #endif

@@ -58,6 +58,6 @@ def mistakes(value, schema, schemas, where="it"):
                 yield from mistakes(member, schema["properties"][name], schemas, f"{where}.{name}")
             else:
                 yield f"{where}.{name} is not described"
-    if isinstance(value, list):
+    if isinstance(value, list) and "items" in schema:
         for number, item in enumerate(value):
             yield from mistakes(item, schema["items"], schemas, f"{where}[{number}]")
