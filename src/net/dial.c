@@ -44,6 +44,7 @@ static unsigned dial_error_weight(int error)
 {
 	switch (error) {
 	case -ENETUNREACH:
+	case -EACCES: /* dialer->admits, or a firewall */
 	case -EAFNOSUPPORT:
 		return 0;
 	case -ETIMEDOUT:
@@ -66,6 +67,13 @@ static void dial_note_error(struct dial *d, size_t at, int error)
 	d->peer = at;
 }
 
+static int dial_connect(struct dialer *dialer, const struct addr *addr, int *ret_fd)
+{
+	int r = dialer->admits ? dialer->admits(dialer, addr) : 0;
+
+	return r < 0 ? r : connect_addr(&dialer->ports, addr, ret_fd);
+}
+
 /* Begins addresses until one connects (1) or is under way (0): that is the last of d->begun, with
  * *ret_fd. Negative errno: there are no further ones. */
 static int dial_begin(struct dial *d, int *ret_fd)
@@ -73,7 +81,7 @@ static int dial_begin(struct dial *d, int *ret_fd)
 	int r;
 
 	while (d->begun < d->count) {
-		r = connect_addr(&d->dialer->ports, &d->addrs[d->begun++], ret_fd);
+		r = dial_connect(d->dialer, &d->addrs[d->begun++], ret_fd);
 		if (r >= 0)
 			return r;
 		dial_note_error(d, d->begun - 1, r);
@@ -199,6 +207,7 @@ static void dial_arm(struct dial *d)
 /* The address begun last is under way with `fd`, which is closed where that can't be waited for. */
 static int dial_await(struct dial *d, int fd)
 {
+	uint64_t timeout_ms = d->dialer->connect_timeout_ms;
 	struct dial_try *t;
 	int r = 0;
 
@@ -217,7 +226,7 @@ static int dial_await(struct dial *d, int fd)
 	(void)uv_poll_start(&t->poll, UV_WRITABLE, dial_on_connected);
 	t->fd = fd;
 	d->next_ms = clock_now_ms() + DIAL_STAGGER_MS;
-	t->deadline_ms = clock_now_ms() + DIAL_CONNECT_TIMEOUT_MS;
+	t->deadline_ms = clock_now_ms() + (timeout_ms ? timeout_ms : DIAL_CONNECT_TIMEOUT_MS);
 	d->handles++;
 	d->under_way++;
 	return 0;

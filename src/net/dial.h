@@ -19,7 +19,7 @@
 #include "net/dialer.h"
 
 #define DIAL_STAGGER_MS 250          /* RFC 8305, 8: the recommended Connection Attempt Delay */
-#define DIAL_CONNECT_TIMEOUT_MS 3000 /* per address, as stock */
+#define DIAL_CONNECT_TIMEOUT_MS 3000 /* per address, as stock; see struct dialer */
 #define DIAL_RESOLVE_TIMEOUT_MS 5000
 
 struct dial;
@@ -68,7 +68,7 @@ struct dial {
 int dial_start(struct dial *d, struct dialer *dialer, int *ret_fd);
 
 /* Ends an attempt (dial_start() gave 0) that has not called `done`; `cancelled` follows, never from
- * within. */
+ * within. The dialer may go at once. */
 void dial_cancel(struct dial *d);
 
 #endif

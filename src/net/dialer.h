@@ -36,6 +36,10 @@ struct dialer {
 	struct list waiting;              /* for the answer */
 	struct dialer_question *question; /* under way exactly while somebody waits */
 	struct local_ports ports;
+	/* Set by the owner behind dialer_init(). May this address be dialled? Asked right before
+	 * each attempt. 0, or the negative errno that the attempt comes to. NULL: any may. */
+	int (*admits)(struct dialer *dialer, const struct addr *addr);
+	uint64_t connect_timeout_ms; /* per address; 0: DIAL_CONNECT_TIMEOUT_MS */
 };
 
 /* Who waits for the answer; embedded in a dial. */

@@ -182,7 +182,7 @@ static void flow_end_setup(struct flow *f, enum flow_end end, const char *why)
 			s->ops->cancel(s->holder);
 		/* A reset would drop what was said there last and is still on its way: an Accept,
 		 * without which the visitor is left waiting at the relay. */
-		if (side == PUMP_OUTER && s->fd >= 0)
+		if (side == PUMP_OUTER && s->fd >= 0 && !f->set->kind->resets)
 			sockopt_lift_reset(s->fd);
 		(void)fd_close(s->fd);
 	}

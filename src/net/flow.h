@@ -42,6 +42,9 @@ enum flow_state {
 struct flow_kind {
 	struct flow_words words;
 	bool answers[PUMP_SIDES]; /* see struct pump_job */
+	/* Whoever is behind the outer end was told that he is connected, so a set-up that fails is
+	 * a reset to him, and no ordinary end. */
+	bool resets;
 
 	/* The flow's name, for the log. */
 	const char *(*name)(const struct flow *f, char text[FLOW_NAME_MAX]);
