@@ -142,6 +142,7 @@ int cmd_run(const struct program *program, int argc, char **argv)
 		.env = &values.env,
 		.args = (const char *const *)set.rest,
 		.status_fd = -1,
+		.broker_fd = -1,
 		.addr = text };
 	/* What is wrong with a file wasmrun-guest says, too, and has an exit code for each. */
 	(void)module_inspect(values.file, &info, why);

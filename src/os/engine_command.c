@@ -196,6 +196,8 @@ static int engine_guest_command(
 		engine_add(argv, "--listen-fd=%d", config->listen_fd);
 	if (config->status_fd >= 0)
 		engine_add(argv, "--status-fd=%d", config->status_fd);
+	if (config->broker_fd >= 0)
+		engine_add(argv, "--broker-fd=%d", config->broker_fd);
 	if (config->cache_dir)
 		engine_add(argv, "--cache=%s", config->cache_dir);
 	if (config->quick)
@@ -223,6 +225,8 @@ static int engine_add_preload(
 	engine_add(env, "WASMRUN_LISTEN_FD=%d", config->listen_fd);
 	if (config->status_fd >= 0)
 		engine_add(env, "WASMRUN_STATUS_FD=%d", config->status_fd);
+	if (config->broker_fd >= 0)
+		engine_add(env, "WASMRUN_BROKER_FD=%d", config->broker_fd);
 	free(path);
 	return r;
 }

@@ -30,6 +30,7 @@ struct engine_config {
 	size_t arg_count;
 	int listen_fd;    /* number in the engine (sandbox/spawn.h); -1: it binds its own */
 	int status_fd;    /* likewise; gets an empty line for each step; -1: nobody wants to know */
+	int broker_fd;    /* likewise, of broker/broker_wire.h; -1: nobody is there to ask */
 	const char *addr; /* ADDR:PORT of listen_fd, which wasi:http is told */
 	/* Of the kinds that answer requests: how long one may go without an answer; 0: for ever. */
 	uint64_t request_timeout_ms;

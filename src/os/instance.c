@@ -24,10 +24,12 @@
 
 #include "app/cache_dir.h"
 #include "app/language.h"
+#include "base/fd.h"
 #include "base/lang.h"
 #include "base/log.h"
 #include "base/owner.h"
 #include "conf/option_value.h"
+#include "os/broker.h"
 #include "os/engine_command.h"
 #include "os/run_config.h"
 
@@ -120,10 +122,21 @@ static void instance_on_child_ended(struct child *child, int status)
 	char end[64];
 
 	i->status = status;
+	i->session = broker_session_close(i->session);
 	instance_set_state(i, INSTANCE_ENDED, child_describe_end(status, end, sizeof end));
 	i->config->events.ended(i->config->events.owner, i);
 	app_plan_clear(&i->plan);
 	free(i);
+}
+
+/* No time to obey for whoever has shown what it is. */
+static void on_hostile(void *owner, const char *why)
+{
+	struct instance *i = owner;
+
+	snprintf(i->child.why, sizeof i->child.why,
+		"it has sent its broker what no client of ours sends: %s", why);
+	instance_kill(i);
 }
 
 static int instance_init_command(const struct instance_config *config, const char *module,
@@ -150,26 +163,48 @@ static int instance_init_command(const struct instance_config *config, const cha
 		.arg_count = app->args.count,
 		.listen_fd = spawn_fds_set(fds, SPAWN_LISTENER, config->listen_fd),
 		.status_fd = spawn_fds_set(fds, SPAWN_STATUS, -1),
+		.broker_fd = spawn_fds_number(fds, SPAWN_BROKER),
 		.addr = config->listen_addr,
 		.request_timeout_ms = app->request_timeout_ms,
 	};
 	return engine_command_init(command, &engine, ret_why);
 }
 
-int instance_start(const struct instance_config *config, struct app_plan *plan,
-	enum app_interface interface, struct instance **ret_instance, char ret_why[APP_WHY_MAX])
+static int instance_begin(struct instance *i, const struct instance_config *config,
+	const struct app_plan *plan, enum app_interface interface, char ret_why[APP_WHY_MAX])
 {
+	const struct broker_events events = { .hostile = on_hostile, .owner = i };
 	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
 	struct spawn_config spawn = { .dir = plan->folder, .open_files = config->open_files };
-	int r = instance_init_command(
-		config, app_plan_file(plan), interface, &spawn.fds, &command, ret_why);
-	struct instance *i;
+	_cleanup_(fd_closep) int broker_fd = -1;
+	int r = config->broker
+			? broker_session_open(config->broker, &events, &i->session, &broker_fd)
+			: 0;
 
+	if (r < 0) {
+		snprintf(ret_why, APP_WHY_MAX, "its broker can't begin: %s", strerror(-r));
+		return r;
+	}
+	if (config->broker)
+		(void)spawn_fds_set(&spawn.fds, SPAWN_BROKER, broker_fd);
+	r = instance_init_command(
+		config, app_plan_file(plan), interface, &spawn.fds, &command, ret_why);
 	if (r < 0)
 		return r;
 	spawn.argv = (const char *const *)command.argv.items;
 	spawn.env = (const char *const *)command.env.items;
-	i = calloc(1, sizeof *i);
+	r = child_start(&i->child, config->loop, &spawn, LOG_STREAM_STDOUT, LOG_STREAM_STDERR);
+	if (r < 0)
+		snprintf(ret_why, APP_WHY_MAX, "%.*s", APP_WHY_MAX - 1, i->child.why);
+	return r;
+}
+
+int instance_start(const struct instance_config *config, struct app_plan *plan,
+	enum app_interface interface, struct instance **ret_instance, char ret_why[APP_WHY_MAX])
+{
+	struct instance *i = calloc(1, sizeof *i);
+	int r;
+
 	if (!i) {
 		snprintf(ret_why, APP_WHY_MAX, "%s", strerror(ENOMEM));
 		return -ENOMEM;
@@ -179,9 +214,9 @@ int instance_start(const struct instance_config *config, struct app_plan *plan,
 	i->child.late = instance_on_child_late;
 	i->child.ended = instance_on_child_ended;
 	i->child.owner = i;
-	r = child_start(&i->child, config->loop, &spawn, LOG_STREAM_STDOUT, LOG_STREAM_STDERR);
+	r = instance_begin(i, config, plan, interface, ret_why);
 	if (r < 0) {
-		snprintf(ret_why, APP_WHY_MAX, "%.*s", APP_WHY_MAX - 1, i->child.why);
+		i->session = broker_session_close(i->session);
 		free(i);
 		return r;
 	}

@@ -19,6 +19,8 @@
 
 #define INSTANCE_REASON_MAX APP_END_MAX
 
+struct broker;
+struct broker_session;
 struct instance;
 struct os_run_config;
 
@@ -60,6 +62,7 @@ struct instance_config {
 	uint64_t drain_timeout_ms; /* of INSTANCE_DRAINING; 0: 10 s */
 	int listen_fd;             /* what it accepts connections from */
 	const char *listen_addr;   /* ADDR:PORT of that */
+	struct broker *broker;     /* what it can't do by itself; NULL: nobody does it */
 	struct log_ring *ring;
 	struct instance_events events;
 };
@@ -74,6 +77,7 @@ struct instance {
 	bool late;  /* it was ended because it has not become ready in time */
 	int status; /* in INSTANCE_ENDED, as of waitpid(2) */
 	struct child child;
+	struct broker_session *session; /* NULL: there is no broker, or the child is gone */
 };
 
 /* Whether the table has the edge. */

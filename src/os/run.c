@@ -15,8 +15,8 @@
  *
  * Closing goes from the outside in: the run file, so that nobody finds us any more; the API, which
  * asks the other two; the exposure, whose visitors talk to the application; the supervisor, which
- * waits for the application to end; the network; the timer. Then the owner is told. From the first
- * step on only lines are passed on.
+ * waits for the application to end; the broker, which has its connections; the network; the timer.
+ * Then the owner is told. From the first step on only lines are passed on.
  */
 #include "os/run.h"
 
@@ -31,6 +31,7 @@
 #include "net/addr.h"
 #include "net/host.h"
 #include "os/api.h"
+#include "os/broker.h"
 #include "os/exposure.h"
 #include "os/network.h"
 #include "os/network_settings.h"
@@ -202,7 +203,7 @@ static void os_run_on_decision(void *owner, const struct network_decision *decis
 		api_decision(run->api, decision);
 }
 
-static int os_run_open_network(struct os_run *run, uv_loop_t *loop)
+static int os_run_open_network(struct os_run *run, uv_loop_t *loop, struct pump_pool *pool)
 {
 	struct network_limits limits;
 	struct policy *policy;
@@ -212,7 +213,14 @@ static int os_run_open_network(struct os_run *run, uv_loop_t *loop)
 		return r;
 	network_listen(run->network, os_run_on_decision, run);
 	r = network_settings_make(run->config, &policy, &limits);
-	return r == 0 ? network_set(run->network, policy, &limits) : r;
+	if (r == 0)
+		r = network_set(run->network, policy, &limits);
+	if (r < 0)
+		return r;
+	return broker_new(
+		&(struct broker_config){
+			.loop = loop, .pool = pool, .network = run->network, .log = &run->conns },
+		&run->broker);
 }
 
 /* What no rule can allow. */
@@ -273,7 +281,7 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	const struct os_run_config *config, uint64_t open_files, const struct os_run_events *events,
 	int *ret_error)
 {
-	const struct supervisor_config supervisor = { .run = config, .open_files = open_files };
+	struct supervisor_config supervisor = { .run = config, .open_files = open_files };
 	const struct supervisor_events app_events = {
 		.state = os_run_on_app_state,
 		.next = os_run_on_app_next,
@@ -295,9 +303,10 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	if (*ret_error < 0)
 		return OS_RUN_LOG;
 	log_ring_follow(run->ring, os_run_on_line, run);
-	*ret_error = os_run_open_network(run, loop);
+	*ret_error = os_run_open_network(run, loop, pool);
 	if (*ret_error < 0)
 		return OS_RUN_NETWORK;
+	supervisor.broker = run->broker;
 	*ret_error = supervisor_new(loop, &supervisor, run->ring, &app_events, &run->supervisor);
 	if (*ret_error < 0)
 		return OS_RUN_APPLICATION;
@@ -339,15 +348,26 @@ static void os_run_on_network_closed(void *owner)
 	uv_close((uv_handle_t *)&run->expire_timer, os_run_on_timer_closed);
 }
 
+static void os_run_on_broker_closed(void *owner)
+{
+	struct os_run *run = owner;
+
+	run->broker = NULL;
+	if (run->network)
+		network_close(run->network, os_run_on_network_closed, run);
+	else
+		os_run_on_network_closed(run);
+}
+
 static void os_run_on_supervisor_closed(void *owner)
 {
 	struct os_run *run = owner;
 
 	run->supervisor = NULL;
-	if (run->network)
-		network_close(run->network, os_run_on_network_closed, run);
+	if (run->broker)
+		broker_close(run->broker, os_run_on_broker_closed, run);
 	else
-		os_run_on_network_closed(run);
+		os_run_on_broker_closed(run);
 }
 
 static void os_run_close_supervisor(struct os_run *run)

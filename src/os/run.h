@@ -14,6 +14,7 @@
 
 struct api;
 struct exposure;
+struct broker;
 struct network;
 struct os_run_config;
 struct pump_pool;
@@ -52,6 +53,7 @@ struct os_run {
 	struct api *api;
 	struct log_ring *ring;
 	struct network *network;
+	struct broker *broker;
 	struct conn_log conns;
 
 	const struct os_run_config *config;

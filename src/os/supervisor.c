@@ -46,6 +46,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "os/app_ports.h"
+#include "os/broker.h"
 #include "os/gate.h"
 #include "os/lineup.h"
 #include "os/proc_usage.h"
@@ -346,7 +348,9 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 		free(s);
 		return r;
 	}
-	snprintf(s->url, sizeof s->url, "http://" OS_APP_HOST ":%u", s->gate.port);
+	if (config->broker)
+		app_ports_set_gate(broker_ports(config->broker), s->gate.fd, s->gate.port);
+	snprintf(s->url, sizeof s->url, "http://127.0.0.1:%u", s->gate.port);
 	s->since_ms = clock_wall_ms();
 	(void)uv_timer_init(loop, &s->timer);
 	s->timer.data = s;
@@ -358,6 +362,7 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 			.ring = ring,
 			.open_files = config->open_files,
 			.guest_program = config->guest_program,
+			.broker = config->broker,
 			.start_timeout_ms = config->start_timeout_ms,
 			.drain_timeout_ms = config->drain_timeout_ms,
 			.listen_fd = s->gate.fd,

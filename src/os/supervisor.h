@@ -22,6 +22,7 @@
 #include <sys/types.h>
 #include <uv.h>
 
+struct broker;
 struct log_ring;
 struct os_run_config;
 struct supervisor;
@@ -56,6 +57,7 @@ const char *supervisor_state_name(enum supervisor_state state);
 struct supervisor_config {
 	const struct os_run_config *run;
 	const char *guest_program; /* NULL: the `wasmrun-guest` beside this program */
+	struct broker *broker;     /* of the instances; outlives it; NULL: none */
 	uint64_t open_files;       /* RLIMIT_NOFILE for the children; 0: as ours */
 	uint64_t start_timeout_ms; /* from the child's start to taking connections; 0: 2 minutes */
 	uint64_t drain_timeout_ms; /* for what a replaced one has begun; 0: 10 s */

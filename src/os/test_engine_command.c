@@ -79,6 +79,7 @@ static int setup(void **state)
 		.env = &f->env,
 		.listen_fd = -1,
 		.status_fd = -1,
+		.broker_fd = -1,
 		.addr = "127.0.0.1:80" };
 	*state = f;
 	return 0;
@@ -136,10 +137,12 @@ static void test_guest(void **state)
 	f->config.arg_count = 2;
 	f->config.listen_fd = 3;
 	f->config.status_fd = 4;
+	f->config.broker_fd = 5;
 	assert_command(f,
-		"guest --listen-fd=3 --status-fd=4 --cache=/cache "
+		"guest --listen-fd=3 --status-fd=4 --broker-fd=5 --cache=/cache "
 		"--dir a::b -- app.wasm -x y",
 		"");
+	f->config.broker_fd = -1;
 	f->config.interface = APP_CGI;
 	f->config.cache_dir = NULL;
 	assert_command(f,

@@ -25,6 +25,7 @@
 #define SPAWN_STDERR "stderr"
 #define SPAWN_LISTENER "listener"
 #define SPAWN_STATUS "status"
+#define SPAWN_BROKER "broker"
 
 #define SPAWN_FDS_MAX 32
 #define SPAWN_SUBJECT_MAX 256
