@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	{ cmd_logs, &logs_table },
 	{ meta_man_options, &man_options_table, .hidden = true },
 	{ cmd_os, &os_run_table },
+	{ cmd_policy, &policy_table },
 	{ cmd_ps, &ps_table },
 	{ cmd_run, &run_table },
 	{ cmd_stop, &stop_table },
