@@ -228,7 +228,6 @@ int wasm_instance_check(const struct compiled *p)
 	int r;
 
 	streams_init(&i.streams);
-	i.streams.broker_fd = p->config->broker_fd;
 	r = wasm_instance_open(&i, &none);
 	return r != 0 ? r : wasm_instance_vet(&i);
 }
@@ -262,6 +261,7 @@ void wasm_instance_run(
 
 	*ret_end = (struct guest_end){ 0 };
 	streams_init(&i.streams);
+	i.streams.broker_fd = p->config->broker_fd;
 	if (io) {
 		i.streams.standard[0].fd = io->in;
 		i.streams.standard[1].fd = io->out;

@@ -229,20 +229,6 @@ PRELOAD_EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 	return (int)syscall(SYS_getsockname, fd, addr, len);
 }
 
-/* The filter refuses it as well, but tells nobody. Said once: who sends datagrams sends many. */
-PRELOAD_EXPORT int socket(int domain, int type, int protocol)
-{
-	static const char line[] =
-		"wasmrun: UDP is refused: an application reaches others by TCP alone\n";
-	static atomic_flag said = ATOMIC_FLAG_INIT;
-
-	if (!outward_has_broker() || (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != SOCK_DGRAM)
-		return (int)syscall(SYS_socket, domain, type, protocol);
-	if (!atomic_flag_test_and_set(&said))
-		(void)!write(STDERR_FILENO, line, sizeof line - 1);
-	return outward_fail(-EACCES);
-}
-
 /* ISO C has no conversion from dlsym(3)'s pointer to a function's; POSIX wants it to work. */
 #define OUTWARD_NEXT(function, name)                           \
 	do {                                                   \

@@ -181,28 +181,6 @@ static void test_names(void **state)
 	assert_int_equal(getaddrinfo("refused.test", NULL, &hint, &list), EAI_NONAME);
 }
 
-static void test_datagrams_are_refused(void **state)
-{
-	int saved = dup(STDERR_FILENO), ends[2];
-	char said[200];
-	ssize_t n;
-
-	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
-	(void)dup2(ends[1], STDERR_FILENO);
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), -1);
-		assert_int_equal(errno, EACCES);
-	}
-	(void)dup2(saved, STDERR_FILENO);
-	n = read(ends[0], said, sizeof said);
-	/* One line. */
-	assert_true(n > 0);
-	assert_ptr_equal(memchr(said, '\n', (size_t)n), said + n - 1);
-	(void)close(saved);
-	(void)close(ends[0]);
-	(void)close(ends[1]);
-}
-
 /* The supervisor has died. The last test. */
 static void test_gone(void **state)
 {
@@ -237,7 +215,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_a_blocking_one_blocks),
 		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_datagrams_are_refused),
 		cmocka_unit_test(test_gone),
 	};
 
