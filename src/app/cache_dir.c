@@ -2,11 +2,14 @@
 #include "app/cache_dir.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 
 #define SHOWN_MAX 256 /* of a path in a message */
@@ -57,4 +60,14 @@ int cache_dir_make(const char *name, char **ret_path, char ret_why[APP_WHY_MAX])
 	}
 	*ret_path = path;
 	return 0;
+}
+
+int cache_dir_make_for(
+	const char *name, const char *source, char **ret_path, char ret_why[APP_WHY_MAX])
+{
+	char below[NAME_MAX];
+
+	(void)snprintf(
+		below, sizeof below, "%s/%016" PRIx64, name, hash_bytes(0, source, strlen(source)));
+	return cache_dir_make(below, ret_path, ret_why);
 }

@@ -91,9 +91,6 @@ static void os_show_app(struct os *os)
 	supervisor_status(os->run.supervisor, &app);
 	printf("application: %s (%s)\n", app.url, app.kind);
 	os_show_page(os);
-	/* Not from the network: components and modules for WasmEdge connect where they like. */
-	log_warn("os", "the application is not isolated yet: it runs with your rights, and only "
-		       "the engine keeps it from your files");
 }
 
 static void os_show_public(struct os *os)

@@ -27,11 +27,18 @@
 #include "net/listener.h"
 #include "os/engine_command.h"
 #include "os/run_check.h"
+#include "os/wall.h"
 #include "sandbox/spawn.h"
+
+/* Owned. */
+struct run_folders {
+	char *cache, *empty;
+};
 
 struct run_values {
 	const char *file, *listen;
 	struct option_list dirs, env;
+	bool no_isolation;
 };
 
 static const struct option_def run_options[] = {
@@ -63,6 +70,12 @@ static const struct option_def run_options[] = {
 			"behind its folders, a component as what it binds first or as what "
 			"wasi:http comes from; port 0 is any",
 		.offset = offsetof(struct run_values, listen) },
+	{ .name = "no-isolation",
+		.type = OPTION_FLAG,
+		.env = "WASMRUN_NO_ISOLATION",
+		.help = "Run the module with all of your rights: it reaches your files and your "
+			"network",
+		.offset = offsetof(struct run_values, no_isolation) },
 };
 
 const struct option_table run_table = {
@@ -90,31 +103,57 @@ static int run_listen(struct addr *addr, int *ret_fd)
 	return EXIT_CODE_OK;
 }
 
-static int run_exec(struct engine_config *config, const struct module_info *info)
+/* Those are by the file's true name: another one of the same name here is another program. */
+static int run_make_folders(struct engine_config *config, struct run_folders *folders)
+{
+	_cleanup_(freep) char *real = realpath(config->module, NULL);
+	char why[APP_WHY_MAX];
+
+	if (cache_dir_make_for("modules", real ? real : config->module, &folders->cache, why) < 0)
+		log_warn("run", "%s: the module is compiled each time", why);
+	config->cache_dir = folders->cache;
+	if (config->listen_fd < 0 || cache_dir_make("empty", &folders->empty, why) == 0) {
+		config->empty_dir = folders->empty;
+		return EXIT_CODE_OK;
+	}
+	log_error("run", "%s", why);
+	return EXIT_CODE_FAILED;
+}
+
+static void run_folders_clear(struct run_folders *folders)
+{
+	free(folders->cache);
+	free(folders->empty);
+}
+
+static int run_exec(struct engine_config *config, bool no_isolation)
 {
 	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
-	_cleanup_(freep) char *cache = NULL;
-	char why[APP_WHY_MAX], hint[MODULE_HINT_MAX];
-	int r;
-
-	if (cache_dir_make("modules", &cache, why) < 0)
-		log_warn("run", "%s: the module is compiled each time", why);
-	if (config->interface == APP_CGI && config->listen_fd >= 0)
-		log_info("run", "%s",
-			module_hint(info, LANGUAGE_FIRST_FD + (unsigned)config->dirs->count, hint));
-	config->cache_dir = cache;
-	r = engine_command_init(&command, config, why);
-	if (r < 0) {
-		log_error("run", "%s", why);
-		return EXIT_CODE_FAILED;
-	}
-	const struct spawn_config spawn = {
-		.argv = (const char *const *)command.argv.items,
-		.env = (const char *const *)command.env.items,
+	_cleanup_(run_folders_clear) struct run_folders folders = { 0 };
+	const struct wall_config wall_config = {
+		.engine = config, .command = &command, .compiles = true
 	};
+	struct spawn_wall wall = { .file_rules = -1 };
 	struct spawn_failure failure;
-	spawn_become(&spawn, &failure);
-	spawn_explain(&failure, why, sizeof why);
+	char why[APP_WHY_MAX];
+	int r = run_make_folders(config, &folders);
+
+	if (r != EXIT_CODE_OK)
+		return r;
+	r = engine_command_init(&command, config, why);
+	if (no_isolation)
+		log_warn("run", "%s", WALL_NONE);
+	else if (r == 0)
+		r = wall_open(&wall_config, &wall, why);
+	if (r == 0) {
+		const struct spawn_config spawn = {
+			.argv = (const char *const *)command.argv.items,
+			.env = (const char *const *)command.env.items,
+			.wall = no_isolation ? NULL : &wall,
+		};
+		spawn_become(&spawn, &failure);
+		spawn_explain(&failure, why, sizeof why);
+	}
 	log_error("run", "%s", why);
 	return EXIT_CODE_FAILED;
 }
@@ -166,5 +205,8 @@ int cmd_run(const struct program *program, int argc, char **argv)
 		config.request_timeout_ms = APP_REQUEST_TIMEOUT_S * 1000;
 	if (values.listen)
 		addr_format(&host.addr, text);
-	return run_exec(&config, &info);
+	if (config.interface == APP_CGI && config.listen_fd >= 0)
+		log_info("run", "%s",
+			module_hint(&info, LANGUAGE_FIRST_FD + (unsigned)config.dirs->count, why));
+	return run_exec(&config, values.no_isolation);
 }

@@ -90,6 +90,12 @@ static int guest_config_set_cache(struct guest_config *c, char *arg)
 	return 0;
 }
 
+static int guest_config_set_empty(struct guest_config *c, char *arg)
+{
+	c->empty = arg;
+	return 0;
+}
+
 static int guest_config_set_timeout(struct guest_config *c, char *arg)
 {
 	c->has_timeout = true;
@@ -144,6 +150,7 @@ static const struct {
 	{ "cache", required_argument, guest_config_set_cache },
 	{ "cgi", no_argument, guest_config_set_cgi },
 	{ "dir", required_argument, guest_config_set_dir },
+	{ "empty", required_argument, guest_config_set_empty },
 	{ "env", required_argument, guest_config_set_env },
 	{ "fallback", required_argument, guest_config_set_fallback },
 	{ "files", no_argument, guest_config_set_files },
@@ -200,10 +207,12 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 			return guest_fail(&c->end, GUEST_EXIT_USAGE, "--%s '%s': %s",
 				options[i].name, optarg, strerror(-r));
 	}
-	if (i == -2 || optind >= argc || (c->mode != GUEST_PROGRAM && !c->listens))
+	if (i == -2 || optind >= argc || (c->mode != GUEST_PROGRAM && !c->listens) ||
+		(c->mode == GUEST_PROGRAM && c->listens && !c->empty))
 		return guest_fail(&c->end, GUEST_EXIT_USAGE,
 			"usage: wasmrun-guest [--cgi|--files] [--dir HOST::GUEST]... "
-			"[--env NAME[=VALUE]]... [--listen-fd N] [--broker-fd N] [--status-fd N] "
+			"[--env NAME[=VALUE]]... [--listen-fd N] [--empty DIR] [--broker-fd N] "
+			"[--status-fd N] "
 			"[--memory-max BYTES] [--cache DIR] [--fallback FILE] [--header TEXT]... "
 			"[--timeout DURATION] [--quick] [--verbose] MODULE [ARGUMENT...]");
 	if (c->memory_max == 0)

@@ -2,11 +2,11 @@
 /*
  * The command line of wasmrun-guest, which wasmrun writes and people rarely see:
  *
- *   wasmrun-guest [--dir HOST::GUEST]... [--env NAME=VALUE]... [--listen-fd N] [--broker-fd N]
- *                 [--memory-max BYTES] [--status-fd N] [--cache DIR] [--timeout DURATION] [--quick]
- * [--verbose] MODULE [ARGUMENT...] wasmrun-guest --cgi (the same) --listen-fd N MODULE
- * [ARGUMENT...] wasmrun-guest --files --listen-fd N [--status-fd N] [--fallback FILE] [--header
- * FIELD]...
+ *   wasmrun-guest [--dir HOST::GUEST]... [--env NAME=VALUE]... [--listen-fd N --empty DIR]
+ *                 [--broker-fd N] [--memory-max BYTES] [--status-fd N] [--cache DIR]
+ *                 [--timeout DURATION] [--quick] [--verbose] MODULE [ARGUMENT...]
+ *   wasmrun-guest --cgi (the same) --listen-fd N MODULE [ARGUMENT...]
+ *   wasmrun-guest --files --listen-fd N [--status-fd N] [--fallback FILE] [--header FIELD]...
  *                 [--verbose] FOLDER
  */
 #ifndef GUEST_GUEST_CONFIG_H
@@ -50,6 +50,7 @@ struct guest_config {
 	const char *fallback; /* of GUEST_FILES: serve/files.h; NULL for none */
 	struct field *fields; /* of GUEST_FILES: of each answer; owned, their texts borrowed */
 	size_t n_fields;
+	const char *empty; /* of GUEST_PROGRAM that listens: wasi_setup.c */
 	uint64_t memory_max;
 	const char *cache;   /* NULL for none */
 	uint64_t timeout_ms; /* 0 is none */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The listener is ours, but the engine must never give its number to a file. So the engine gets a
- * stand-in for it: a directory, deleted before the guest runs, in which nothing can be found or
- * made.
+ * stand-in for it: an empty directory in which nothing can be made.
  */
 #include "guest/wasi_setup.h"
 
@@ -107,27 +106,6 @@ static int wasi_setup_env(struct wasi_config_t *wasi, const struct guest_config 
 		  : guest_fail(end, GUEST_EXIT_SETUP, "an environment variable is not in UTF-8");
 }
 
-static int wasi_setup_stand_in(struct wasi_config_t *wasi, struct guest_end *end)
-{
-	const char *tmp = getenv("TMPDIR");
-	char *path = NULL;
-	bool ok;
-
-	if (asprintf(&path, "%s/wasmrun.XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0)
-		return guest_fail(end, GUEST_EXIT_SETUP, "out of memory");
-	if (!mkdtemp(path)) {
-		int r = guest_fail(
-			end, GUEST_EXIT_SETUP, "can't make '%s': %s", path, strerror(errno));
-
-		free(path);
-		return r;
-	}
-	ok = wasi_config_preopen_dir(wasi, path, "", false);
-	(void)rmdir(path);
-	free(path);
-	return ok ? 0 : guest_fail(end, GUEST_EXIT_SETUP, "the listener has no number");
-}
-
 static int wasi_setup_dirs(struct wasi_config_t *wasi, const struct guest_config *config,
 	const struct wasm_instance_io *io, struct guest_end *end)
 {
@@ -140,7 +118,14 @@ static int wasi_setup_dirs(struct wasi_config_t *wasi, const struct guest_config
 				"can't open the directory '%s'%s%s", dir->host, errno ? ": " : "",
 				errno ? strerror(errno) : "");
 	}
-	return config->listens && !io ? wasi_setup_stand_in(wasi, end) : 0;
+	if (!config->listens || io)
+		return 0;
+	errno = 0;
+	return wasi_config_preopen_dir(wasi, config->empty, "", false)
+		       ? 0
+		       : guest_fail(end, GUEST_EXIT_SETUP,
+				 "the listener has no number: can't open the directory '%s': %s",
+				 config->empty, strerror(errno));
 }
 
 int wasi_setup(const struct guest_config *config, const struct wasm_instance_io *io,

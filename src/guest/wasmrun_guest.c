@@ -4,6 +4,7 @@
  * its exit code is the program's. It also serves a module that has no sockets, and a folder of
  * files. What it can reach is the supervisor's business.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "guest/guest_exit.h"
 #include "guest/wasm_instance.h"
 #include "guest/compiled.h"
+#include "sandbox/filter.h"
 #include "serve/files.h"
 #include "serve/serve.h"
 
@@ -79,6 +81,14 @@ static void guest_run(struct guest_config *config)
 
 	if (config->verbose)
 		log_set_level(LOG_LEVEL_DEBUG);
+	/* Whatever becomes of this process, it stays this program, also without a wall. A kernel
+	 * that has no filters has no wall either. */
+	r = filter_enter((struct filter_options){ .kind = FILTER_SEAL });
+	if (r < 0 && r != -ENOSYS && r != -EINVAL) {
+		guest_fail(&config->end, GUEST_EXIT_SETUP, "can't be sealed: %s", strerror(-r));
+		return;
+	}
+	r = 0;
 	/* Before anything that takes long or starts a thread: the signal would end the process. */
 	if (config->mode == GUEST_PROGRAM)
 		r = drain_open();

@@ -32,7 +32,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "conf/option_value.h"
-#include "os/builder_job.h"
+#include "os/engine_program.h"
 #include "os/log_ring.h"
 #include "os/run_config.h"
 #include "os/watch.h"
@@ -64,6 +64,47 @@ static struct builder_job *builder_make_job(
 
 static void builder_on_swept(struct job *job)
 {
+	build_cache_sweep(container_of(job, struct builder_job, job)->cache_dir);
+}
+
+static void on_swept(struct job *job)
+{
+}
+
+/* Its version is asked for here, where that may take its time: who starts it finds the answer. */
+static void builder_job_ask_engine(const struct builder_job *j)
+{
+	enum app_interface interface = j->plan.info.interface;
+	_cleanup_(freep) char *path = NULL;
+	char why[APP_WHY_MAX];
+
+	if (j->result == 0 && (interface == APP_HTTP || interface == APP_COMMAND))
+		(void)wasmtime_find(true, &path, why);
+}
+
+/* The cache is opened once. One that can't be held is used all the same. */
+static void on_detect(struct job *job)
+{
+	struct builder_job *j = container_of(job, struct builder_job, job);
+	struct stat st;
+
+	if (!j->cache_dir) {
+		j->result = cache_dir_make("build", &j->cache_dir, j->why);
+		if (j->result == 0)
+			(void)build_cache_open(j->cache_dir, &j->cache_lock);
+	}
+	if (j->result == 0)
+		j->result = app_detect(j->project, &j->overrides, j->cache_dir, &j->plan, j->why);
+	j->detected = j->result == 0;
+	if (!j->detected && (j->folder = realpath(j->project, NULL)) &&
+		(stat(j->folder, &st) < 0 || !S_ISDIR(st.st_mode)))
+		free(take_ptr(j->folder));
+	if (j->result == 0 && j->plan.build)
+		j->result = toolchain_check(&j->plan, j->why);
+	else if (j->result == 0)
+		j->result = module_inspect(app_plan_file(&j->plan), &j->plan.info, j->why);
+	if (!j->plan.build)
+		builder_job_ask_engine(j);
 }
 
 /* "a/b" and "c" of "a/b/c"; an absolute path. */
@@ -167,7 +208,15 @@ static void builder_done(struct builder *b, int r)
 static void builder_on_taken(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
-	struct builder *b = j->owner;
+
+	j->result = artefact_take(&j->plan, &job->dropped, &j->made, j->why);
+	builder_job_ask_engine(j);
+}
+
+static void on_taken(struct job *job)
+{
+	struct builder_job *j = container_of(job, struct builder_job, job);
+	struct builder *b = j->builder;
 
 	b->job = NULL;
 	b->plan = j->plan;
@@ -412,7 +461,15 @@ int builder_check(struct builder *b, const struct app_plan *plan, enum app_inter
 static void builder_on_looked(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
-	struct builder *b = j->owner;
+
+	j->result = module_inspect(j->plan.module, &j->plan.info, j->why);
+	builder_job_ask_engine(j);
+}
+
+static void on_looked(struct job *job)
+{
+	struct builder_job *j = container_of(job, struct builder_job, job);
+	struct builder *b = j->builder;
 
 	b->look = NULL;
 	if (j->result < 0)

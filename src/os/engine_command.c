@@ -31,37 +31,13 @@
 #define HTTP_THREADS "16"
 
 /*
- * Variables that a loader, an engine or the shell below would take for its own. The application's
- * variables of these names go on the command line instead. A name that ends in "_" stands for all
- * that begin with it.
+ * Variables that a loader or an engine would take for its own. The application's variables of these
+ * names go on the command line instead. A name that ends in "_" stands for all that begin with it.
  */
-static const char *const engine_reserved[] = { "BASH", "BASH_", "BASHOPTS", "BASHPID", "CDPATH",
-	"CLICOLOR", "CLICOLOR_", "ENV", "EPOCHREALTIME", "EPOCHSECONDS", "GCONV_PATH", "GLIBC_",
-	"HISTCMD", "HOME", "HOSTALIASES", "IFS", "LANG", "LANGUAGE", "LC_", "LD_", "LINENO",
-	"LOCALDOMAIN", "LOCPATH", "MALLOC_", "NLSPATH", "NO_COLOR", "OLDPWD", "OPTARG", "OPTERR",
-	"OPTIND", "PATH", "POSIXLY_CORRECT", "PPID", "PS1", "PS2", "PS4", "PWD", "RANDOM", "RAYON_",
-	"RES_OPTIONS", "RUST_", "SHELLOPTS", "SHLVL", "SRANDOM", "TMPDIR", "TOKIO_", "WASMRUN_",
-	"WASMTIME_", "XDG_", "_" };
-
-/*
- * The child becomes the user's own wasmtime ($1) if that is new enough, else ours ($2). Where ours
- * isn't there, $2 is empty, and $0 says what is missing: to the supervisor if there is one. The
- * version is asked for here because wasmtime takes its time to start, which is the child's alone.
- * The names are such that no variable of the application is overwritten.
- */
-static const char engine_choose_wasmtime[] =
-	"WASMRUN_SAID=$(\"$1\" --version </dev/null)\n"
-	"WASMRUN_VERSION=${WASMRUN_SAID#wasmtime }\n"
-	"WASMRUN_ENGINE=$2\n"
-	"case $WASMRUN_VERSION in " WASMTIME_BROKEN "*) WASMRUN_VERSION=0 ;; esac\n"
-	"if [ \"${WASMRUN_VERSION%%.*}\" -ge " WASMTIME_OLDEST_MAJOR " ] 2>/dev/null; then\n"
-	"WASMRUN_ENGINE=$1\n"
-	"elif [ -z \"$2\" ]; then\n"
-	"printf '%s\\n' \"$0\" >&${WASMRUN_STATUS_FD:-2}\n"
-	"exit 1\n"
-	"fi\n"
-	"shift 2\n"
-	"exec \"$WASMRUN_ENGINE\" \"$@\"";
+static const char *const engine_reserved[] = { "CLICOLOR", "CLICOLOR_", "GCONV_PATH", "GLIBC_",
+	"HOME", "HOSTALIASES", "LANG", "LANGUAGE", "LC_", "LD_", "LOCALDOMAIN", "LOCPATH",
+	"MALLOC_", "NLSPATH", "NO_COLOR", "PATH", "POSIXLY_CORRECT", "RAYON_", "RES_OPTIONS",
+	"RUST_", "TMPDIR", "TOKIO_", "WASMRUN_", "WASMTIME_", "XDG_" };
 
 static void engine_words_clear(struct engine_words *words)
 {
@@ -101,19 +77,8 @@ static void engine_add_all(struct engine_words *words, const char *const *texts,
 		engine_add(words, "%s", texts[i]);
 }
 
-/* POSIX, XBD 3.216: a shell doesn't pass on a variable whose name it could not have given. */
-static bool engine_is_shell_name(const char *name, size_t len)
-{
-	size_t ours = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				   "0123456789_");
-
-	return ours >= len && !(*name >= '0' && *name <= '9');
-}
-
 static bool engine_is_reserved(const char *variable)
 {
-	if (!engine_is_shell_name(variable, strcspn(variable, "=")))
-		return true;
 	for (size_t i = 0; i < ARRAY_LEN(engine_reserved); i++) {
 		size_t len = strlen(engine_reserved[i]);
 
@@ -175,14 +140,22 @@ static void engine_add_files(struct engine_words *argv, const struct engine_conf
 static int engine_guest_command(
 	struct engine_command *command, const struct engine_config *config, char *ret_why)
 {
+	bool program = config->interface == APP_LISTENER || config->interface == APP_SOCKETS;
 	struct engine_words *argv = &command->argv;
-	char *found = NULL, timeout[OPTION_DURATION_TEXT_MAX];
-	int r = config->guest_program ? 0 : engine_file_find("wasmrun-guest", &found, ret_why);
+	_cleanup_(freep) char *found = NULL;
+	char timeout[OPTION_DURATION_TEXT_MAX];
+	const char *guest = config->guest_program;
+	int r = guest ? 0 : engine_file_find("wasmrun-guest", &found, ret_why);
 
 	if (r < 0)
 		return r;
-	engine_add(argv, "%s", found ? found : config->guest_program);
-	free(found);
+	guest = guest ? guest : found;
+	/* $ORIGIN of ld.so(8): see src/guest/meson.build. */
+	if (strchr(guest, '/') && asprintf(&command->library, "%.*s/libwasmtime.so",
+					  (int)(strrchr(guest, '/') - guest), guest) < 0)
+		command->library = NULL;
+	command->sockets = config->interface == APP_SOCKETS;
+	engine_add(argv, "%s", guest);
 	if (config->interface == APP_CGI && config->listen_fd >= 0) {
 		engine_add(argv, "--cgi");
 		engine_add(argv, "--timeout=%s",
@@ -198,6 +171,8 @@ static int engine_guest_command(
 		engine_add(argv, "--status-fd=%d", config->status_fd);
 	if (config->broker_fd >= 0)
 		engine_add(argv, "--broker-fd=%d", config->broker_fd);
+	if (config->listen_fd >= 0 && program)
+		engine_add(argv, "--empty=%s", config->empty_dir);
 	if (config->cache_dir)
 		engine_add(argv, "--cache=%s", config->cache_dir);
 	if (config->quick)
@@ -206,53 +181,48 @@ static int engine_guest_command(
 	return 0;
 }
 
-/* The socket reaches wasmtime by a library that is loaded into it (preload/preload.c). */
-static int engine_add_preload(
-	struct engine_words *env, const struct engine_config *config, char *ret_why)
+/*
+ * A library that is loaded into wasmtime (preload/preload.c): it brings the socket, and seals the
+ * process. A statically linked wasmtime takes no library; it is without both.
+ */
+static int engine_add_preload(struct engine_command *command, const struct engine_config *config,
+	const char *program, char *ret_why)
 {
-	char *path;
-	int r = engine_file_find("libwasmrun-preload.so", &path, ret_why);
+	struct engine_words *env = &command->env;
+	_cleanup_(freep) char *interpreter = NULL;
+	int r;
 
+	if (engine_interpreter(program, &interpreter) == 0 && !interpreter)
+		return 0;
+	r = engine_file_find("libwasmrun-preload.so", &command->library, ret_why);
 	if (r < 0)
 		return r;
-	if (path[strcspn(path, " :")]) {
+	if (command->library[strcspn(command->library, " :")]) {
 		snprintf(ret_why, APP_WHY_MAX,
 			"components can't be run from a folder with a space or a colon in its "
 			"name");
-		r = -EINVAL;
+		return -EINVAL;
 	}
-	engine_add(env, "LD_PRELOAD=%s", path);
-	engine_add(env, "WASMRUN_LISTEN_FD=%d", config->listen_fd);
+	engine_add(env, "LD_PRELOAD=%s", command->library);
+	if (config->listen_fd >= 0)
+		engine_add(env, "WASMRUN_LISTEN_FD=%d", config->listen_fd);
 	if (config->status_fd >= 0)
 		engine_add(env, "WASMRUN_STATUS_FD=%d", config->status_fd);
 	if (config->broker_fd >= 0)
 		engine_add(env, "WASMRUN_BROKER_FD=%d", config->broker_fd);
-	free(path);
-	return r;
-}
-
-static void engine_add_wasmtime(struct engine_words *argv, const struct wasmtime_programs *programs)
-{
-	const char *built = programs->built ? programs->built : "";
-	const char *const words[] = { "/bin/sh", "-c", engine_choose_wasmtime, programs->needs,
-		programs->own, built };
-
-	if (programs->own)
-		engine_add_all(argv, words, ARRAY_LEN(words));
-	else
-		engine_add(argv, "%s", built);
+	return 0;
 }
 
 static int engine_wasmtime_command(
 	struct engine_command *command, const struct engine_config *config, char *ret_why)
 {
-	_cleanup_(wasmtime_programs_clear) struct wasmtime_programs programs = { 0 };
+	_cleanup_(freep) char *program = NULL;
 	struct engine_words *argv = &command->argv;
 	bool http = config->interface == APP_HTTP;
-	int r = wasmtime_find(config->listen_fd >= 0, &programs, ret_why);
+	int r = wasmtime_find(config->listen_fd >= 0, &program, ret_why);
 
-	if (r == 0 && config->listen_fd >= 0)
-		r = engine_add_preload(&command->env, config, ret_why);
+	if (r == 0)
+		r = engine_add_preload(command, config, program, ret_why);
 	if (r == 0 && http && config->arg_count > 0) {
 		snprintf(ret_why, APP_WHY_MAX,
 			"a component that serves wasi:http takes no arguments");
@@ -260,7 +230,8 @@ static int engine_wasmtime_command(
 	}
 	if (r < 0)
 		return r;
-	engine_add_wasmtime(argv, &programs);
+	command->sockets = true;
+	engine_add(argv, "%s", program);
 	engine_add(argv, http ? "serve" : "run");
 	if (http) {
 		engine_add(argv, "--addr=%s", config->addr);
@@ -305,4 +276,5 @@ void engine_command_deinit(struct engine_command *command)
 {
 	engine_words_clear(&command->argv);
 	engine_words_clear(&command->env);
+	free(take_ptr(command->library));
 }

@@ -23,6 +23,7 @@ struct engine_config {
 	const char *guest_program; /* NULL: wasmrun-guest as it is found */
 	bool quick;                /* wasmrun-guest compiles quickly rather than well */
 	const char *cache_dir;     /* for compiled modules; NULL: none are kept */
+	const char *empty_dir;     /* an empty folder; for a listener alone */
 	const struct option_list *dirs, *env;
 	const char *fallback;              /* of APP_FILES, as serve/files.h has it; NULL: none */
 	const struct option_list *headers; /* likewise, "NAME: VALUE"; NULL: none */
@@ -44,6 +45,8 @@ struct engine_words {
 
 struct engine_command {
 	struct engine_words argv, env; /* env is all that the engine is to see */
+	char *library;                 /* that it loads from beside us; owned; NULL: none */
+	bool sockets;                  /* it makes its own, which the library replaces */
 };
 
 /*

@@ -14,23 +14,25 @@
 #define WASMTIME_BROKEN WASMTIME_OLDEST_MAJOR ".0.0"
 /* What script/setup-components builds. */
 #define WASMTIME_BUILT "48.0.8"
+#define WASMTIME_ASK_MS 10000 /* it tells its version in some 20 */
 
 /* What is installed with us: beside this program, else where it belongs. Negative errno: ret_why
  * has the line. The caller frees *ret_path. */
 int engine_file_find(const char *name, char **ret_path, char ret_why[APP_WHY_MAX]);
 
-/* Texts are owned; NULL: there is none. */
-struct wasmtime_programs {
-	char *own;   /* along PATH, of a version yet unknown */
-	char *built; /* by script/setup --components */
-	char *needs; /* the line for people when neither will do */
-};
+/*
+ * What starts an ELF program (elf(5), PT_INTERP): ld.so(8), as the program names it. *ret_path is
+ * the caller's; NULL: it is statically linked. -ENOEXEC: it is no ELF program of 64 bits.
+ */
+int engine_interpreter(const char *path, char **ret_path);
 
 /*
- * `dynamic`: only one that ld.so(8) starts will do. -ENOENT: there is none, and ret_why has the
- * line. wasmtime_programs_clear() follows in any case.
+ * The wasmtime along PATH if it is new enough, else what script/setup --components has built.
+ * `dynamic`: only one that ld.so(8) starts will do. A file that is asked for its version for the
+ * first time is run, for WASMTIME_ASK_MS at most: not on a loop. From then on the answer is kept as
+ * long as the file stays the same. Any thread. The caller frees *ret_path. Negative errno: ret_why
+ * has the line for people.
  */
-int wasmtime_find(bool dynamic, struct wasmtime_programs *ret_programs, char ret_why[APP_WHY_MAX]);
-void wasmtime_programs_clear(struct wasmtime_programs *programs);
+int wasmtime_find(bool dynamic, char **ret_path, char ret_why[APP_WHY_MAX]);
 
 #endif

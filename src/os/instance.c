@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "app/cache_dir.h"
@@ -32,6 +33,7 @@
 #include "os/broker.h"
 #include "os/engine_command.h"
 #include "os/run_config.h"
+#include "os/wall.h"
 
 #define START_TIMEOUT_MS (2U * 60 * 1000) /* compiling a large module takes a while */
 #define DRAIN_TIMEOUT_MS 10000
@@ -139,21 +141,74 @@ static void on_hostile(void *owner, const char *why)
 	instance_kill(i);
 }
 
-static int instance_init_command(const struct instance_config *config, const char *module,
-	enum app_interface interface, struct spawn_fds *fds, struct engine_command *command,
+/* What the child is: its command, and what it may reach. */
+struct instance_launch {
+	struct spawn_config spawn;
+	struct engine_command command;
+	struct spawn_wall wall; /* of spawn.wall, unless that is NULL */
+	char *cache_dir, *empty_dir;
+};
+
+static void instance_launch_clear(struct instance_launch *launch)
+{
+	engine_command_deinit(&launch->command);
+	launch->wall.file_rules = fd_close(launch->wall.file_rules);
+	free(launch->cache_dir);
+	free(launch->empty_dir);
+}
+
+/* A file that is named alone is no project: what lies beside it is none of its business. */
+static const char *instance_project(
+	const struct instance_config *config, const struct app_plan *plan)
+{
+	struct stat st;
+
+	return stat(config->run->project_path, &st) == 0 && S_ISDIR(st.st_mode) ? plan->folder
+										: NULL;
+}
+
+static int instance_build_wall(const struct instance_config *config, const struct app_plan *plan,
+	const struct engine_config *engine, struct instance_launch *launch,
 	char ret_why[APP_WHY_MAX])
 {
-	const struct os_app_config *app = &config->run->app;
-	_cleanup_(freep) char *cache_dir = NULL;
-	int r = cache_dir_make("modules", &cache_dir, ret_why);
+	const struct wall_config wall = {
+		.engine = engine,
+		.command = &launch->command,
+		.folder = plan->folder,
+		.project = instance_project(config, plan),
+		.writable = config->run->app.writable,
+		.compiles = true,
+	};
+	int r = 0;
 
+	if (config->run->no_isolation)
+		log_warn("app", "%s", WALL_NONE);
+	else
+		r = wall_open(&wall, &launch->wall, ret_why);
+	if (r == 0 && !config->run->no_isolation)
+		launch->spawn.wall = &launch->wall;
+	return r;
+}
+
+static int instance_prepare(const struct instance_config *config, const struct app_plan *plan,
+	enum app_interface interface, struct instance_launch *launch, char ret_why[APP_WHY_MAX])
+{
+	const struct os_app_config *app = &config->run->app;
+	struct spawn_config *spawn = &launch->spawn;
+	const char *project = instance_project(config, plan);
+	int r = cache_dir_make_for(
+		"modules", project ? project : app_plan_file(plan), &launch->cache_dir, ret_why);
+
+	if (r == 0)
+		r = cache_dir_make("empty", &launch->empty_dir, ret_why);
 	if (r < 0)
 		return r;
 	const struct engine_config engine = {
 		.interface = interface,
-		.module = module,
+		.module = app_plan_file(plan),
 		.guest_program = config->guest_program,
-		.cache_dir = cache_dir,
+		.cache_dir = launch->cache_dir,
+		.empty_dir = launch->empty_dir,
 		.quick = config->run->watch,
 		.dirs = &app->dirs,
 		.env = &app->env,
@@ -161,39 +216,45 @@ static int instance_init_command(const struct instance_config *config, const cha
 		.headers = &app->headers,
 		.args = app->args.items,
 		.arg_count = app->args.count,
-		.listen_fd = spawn_fds_set(fds, SPAWN_LISTENER, config->listen_fd),
-		.status_fd = spawn_fds_set(fds, SPAWN_STATUS, -1),
-		.broker_fd = spawn_fds_number(fds, SPAWN_BROKER),
+		.listen_fd = spawn_fds_set(&spawn->fds, SPAWN_LISTENER, config->listen_fd),
+		.status_fd = spawn_fds_set(&spawn->fds, SPAWN_STATUS, -1),
+		.broker_fd = spawn_fds_number(&spawn->fds, SPAWN_BROKER),
 		.addr = config->listen_addr,
 		.request_timeout_ms = app->request_timeout_ms,
 	};
-	return engine_command_init(command, &engine, ret_why);
+	r = engine_command_init(&launch->command, &engine, ret_why);
+	if (r == 0)
+		r = instance_build_wall(config, plan, &engine, launch, ret_why);
+	spawn->argv = (const char *const *)launch->command.argv.items;
+	spawn->env = (const char *const *)launch->command.env.items;
+	return r;
 }
 
 static int instance_begin(struct instance *i, const struct instance_config *config,
 	const struct app_plan *plan, enum app_interface interface, char ret_why[APP_WHY_MAX])
 {
 	const struct broker_events events = { .hostile = on_hostile, .owner = i };
-	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
-	struct spawn_config spawn = { .dir = plan->folder, .open_files = config->open_files };
+	_cleanup_(instance_launch_clear) struct instance_launch launch = {
+		.spawn = { .dir = plan->folder, .open_files = config->open_files },
+		.wall.file_rules = -1,
+	};
+	struct spawn_fds *fds = &launch.spawn.fds;
 	_cleanup_(fd_closep) int broker_fd = -1;
-	int r = config->broker
-			? broker_session_open(config->broker, &events, &i->session, &broker_fd)
-			: 0;
+	/* Without the wall it has the network itself. */
+	struct broker *broker = config->run->no_isolation ? NULL : config->broker;
+	int r = broker ? broker_session_open(broker, &events, &i->session, &broker_fd) : 0;
 
 	if (r < 0) {
 		snprintf(ret_why, APP_WHY_MAX, "its broker can't begin: %s", strerror(-r));
 		return r;
 	}
-	if (config->broker)
-		(void)spawn_fds_set(&spawn.fds, SPAWN_BROKER, broker_fd);
-	r = instance_init_command(
-		config, app_plan_file(plan), interface, &spawn.fds, &command, ret_why);
+	if (broker)
+		(void)spawn_fds_set(fds, SPAWN_BROKER, broker_fd);
+	r = instance_prepare(config, plan, interface, &launch, ret_why);
 	if (r < 0)
 		return r;
-	spawn.argv = (const char *const *)command.argv.items;
-	spawn.env = (const char *const *)command.env.items;
-	r = child_start(&i->child, config->loop, &spawn, LOG_STREAM_STDOUT, LOG_STREAM_STDERR);
+	r = child_start(
+		&i->child, config->loop, &launch.spawn, LOG_STREAM_STDOUT, LOG_STREAM_STDERR);
 	if (r < 0)
 		snprintf(ret_why, APP_WHY_MAX, "%.*s", APP_WHY_MAX - 1, i->child.why);
 	return r;

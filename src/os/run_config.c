@@ -179,6 +179,13 @@ static const struct option_def os_options[] = {
 		.key = "os.network.max_connections",
 		.help = "At most so many connections of the application's at a time",
 		.offset = offsetof(struct os_run_config, network.max_connections) },
+	{ .name = "no-isolation",
+		.type = OPTION_FLAG,
+		.env = "WASMRUN_NO_ISOLATION",
+		.key = "os.no_isolation",
+		.help = "Run the application with all of your rights: it reaches your files and "
+			"your network",
+		.offset = offsetof(struct os_run_config, no_isolation) },
 	{ .name = "open",
 		.type = OPTION_FLAG,
 		.key = "os.open",
@@ -264,6 +271,11 @@ static const struct option_def os_options[] = {
 		.key = "os.watch",
 		.help = "Build and replace the application when the project changes",
 		.offset = offsetof(struct os_run_config, watch) },
+	{ .name = "writable",
+		.type = OPTION_FLAG,
+		.key = "app.writable",
+		.help = "The application may change the project's folder, where --dir gives it",
+		.offset = offsetof(struct os_run_config, app.writable) },
 };
 
 const struct option_table os_run_table = {

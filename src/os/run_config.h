@@ -30,6 +30,7 @@ struct os_app_config {
 	uint64_t port;               /* on 127.0.0.1; 0: the kernel's choice */
 	uint64_t kind;               /* enum app_interface, if has_kind: else as found out */
 	bool has_kind;
+	bool writable; /* the project's folder is, where `dirs` has it */
 };
 
 /* What the application may connect to, and listen on beside its first port. */
@@ -51,6 +52,7 @@ struct os_run_config {
 	struct os_app_config app;
 	struct os_network_config network;
 	bool expose, open, quiet, verbose, watch; /* `open`: the page, in a browser */
+	bool no_isolation;                        /* without os/wall.h */
 	bool tunnel_retry; /* a start goes on trying when its first attempt fails */
 
 	/* Beside the settings. */

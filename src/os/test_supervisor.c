@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <inttypes.h>
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -22,6 +24,8 @@
 
 #include "base/lang.h"
 #include "base/fd.h"
+#include "os/gate.h"
+#include "base/hash.h"
 #include "os/supervisor_fixture.h"
 
 static void touch(struct fixture *f, const char *name)
@@ -56,10 +60,9 @@ static void test_run_and_stop(void **state)
 	assert_string_equal(status.kind, "cgi");
 	char expected[TEXT_MAX];
 	snprintf(expected, sizeof expected,
-		"--cgi --timeout=none --listen-fd=3 --status-fd=4 --cache=%s/wasmrun/modules --env "
-		"A -- %s -x a b "
-		"1",
-		f.dir, f.module);
+		"--cgi --timeout=none --listen-fd=3 --status-fd=4 "
+		"--cache=%s/wasmrun/modules/%016" PRIx64 " --env A -- %s -x a b 1",
+		f.dir, hash_bytes(0, f.dir, strlen(f.dir)), f.module);
 	assert_true(fixture_has_line(&f, LOG_STREAM_STDOUT, expected));
 	assert_true(fixture_has_line(&f, LOG_STREAM_STDOUT, f.dir));
 	assert_true(fixture_has_line(&f, LOG_STREAM_STDERR, "oops"));

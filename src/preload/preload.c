@@ -6,8 +6,9 @@
  * - bind: the first TCP socket that is bound becomes the inherited one, which listens already. Its
  *   port therefore outlives the process, and another process can take over from it.
  * - listen, accept4: the supervisor is told how far the component has got (guest/streams.h).
- * - SIGUSR1: no more connections are taken, since the bound descriptor becomes a socket that nobody
- *   connects to. What becomes of the open ones is in accepted.h.
+ * - At its start it seals the process: no other program from then on (sandbox/filter.h).
+ * - SIGUSR1: no more connections are taken, since the bound descriptor becomes a socket on which
+ *   nobody comes. What becomes of the open ones is in accepted.h.
  *
  * All other sockets are the broker's where there is one (outward.h), and are left alone where not.
  * The bound one is known again by its inode: its number may have been closed and used for another.
@@ -38,6 +39,7 @@
 #include "preload/accepted.h"
 #include "preload/outward.h"
 #include "preload/watchdog.h"
+#include "sandbox/filter.h"
 
 #define PATIENCE_S 2 /* a component that was compiled before listens sooner */
 
@@ -45,7 +47,7 @@ static atomic_int listen_fd = -1; /* inherited; -1: there is none, and nothing i
 static int status_fd = -1;        /* -1: none */
 static atomic_int step;           /* the last that was told */
 static atomic_int bound_fd = -1;  /* what the inherited socket was put over */
-static int nobody_fd = -1;        /* a listening socket without a name to connect to */
+static int nobody_fd = -1;        /* a socket on which nothing comes, ever */
 static pthread_mutex_t bind_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void preload_tell(enum preload_step to)
@@ -109,25 +111,43 @@ static void preload_start_threads(int request_timeout_ms)
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
+/* The program that this is loaded into is the last one. Without filters there is no wall either. */
+static void preload_seal(void)
+{
+	static const char line[] = "wasmtime can't be sealed\n";
+	int r = filter_enter((struct filter_options){ .kind = FILTER_SEAL });
+
+	if (r == 0 || r == -ENOSYS || r == -EINVAL)
+		return;
+	preload_explain(line);
+	(void)!write(STDERR_FILENO, line, sizeof line - 1);
+	_exit(EXIT_FAILURE);
+}
+
 __attribute__((constructor)) static void preload_init(void)
 {
 	outward_init(preload_env_number("WASMRUN_BROKER_FD"));
 	listen_fd = preload_env_number("WASMRUN_LISTEN_FD");
 	status_fd = preload_env_number("WASMRUN_STATUS_FD");
+	preload_seal();
 	if (listen_fd >= 0)
 		preload_start_threads(preload_env_number("WASMRUN_REQUEST_TIMEOUT"));
 }
 
 /* fstat(2) is among the calls that a signal handler may make. */
-static bool preload_is_inherited(int fd)
+static bool preload_is_same(int fd, int other_fd)
 {
-	struct stat ours, other;
+	struct stat one, other;
 
-	return fd >= 0 && listen_fd >= 0 && fstat(listen_fd, &ours) == 0 &&
-	       fstat(fd, &other) == 0 && ours.st_dev == other.st_dev && ours.st_ino == other.st_ino;
+	return fd >= 0 && other_fd >= 0 && fstat(other_fd, &other) == 0 && fstat(fd, &one) == 0 &&
+	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-/* Accepting from it finds nothing, for ever: an accept that failed would end the application. */
+static bool preload_is_inherited(int fd)
+{
+	return preload_is_same(fd, listen_fd);
+}
+
 static void on_drain(int signal)
 {
 	int saved = errno;
@@ -139,18 +159,17 @@ static void on_drain(int signal)
 	errno = saved;
 }
 
-/* The kernel chooses a name, which nobody is told (unix(7), "Autobind feature"). */
+/* Behind the wall neither bind(2) nor listen(2) is to be had, but a pair is. */
 static void preload_prepare_drain(void)
 {
-	const struct sockaddr name = { .sa_family = AF_UNIX };
 	struct sigaction action = { .sa_handler = on_drain, .sa_flags = SA_RESTART };
+	int pair[2];
 
-	if (nobody_fd < 0)
-		nobody_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (nobody_fd < 0 &&
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0)
+		nobody_fd = pair[0];
 	if (nobody_fd < 0)
 		return;
-	(void)syscall(SYS_bind, nobody_fd, &name, sizeof name.sa_family);
-	(void)syscall(SYS_listen, nobody_fd, 0);
 	accepted_prepare();
 	(void)sigaction(SIGUSR1, &action, NULL);
 }
@@ -197,5 +216,8 @@ PRELOAD_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int fl
 		preload_tell(PRELOAD_VISITED);
 		accepted_add(r);
 	}
+	/* Nobody has come, and nobody will: another error would end the application. */
+	if (r < 0 && errno == EINVAL && preload_is_same(fd, nobody_fd))
+		errno = EAGAIN;
 	return r;
 }

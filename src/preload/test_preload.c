@@ -206,7 +206,7 @@ static void test_drain(void **state)
 
 	/* New ones are another's. */
 	visit(name_of(LISTEN_FD).sin_port);
-	assert_int_equal(accept(fd, NULL, NULL), -1);
+	assert_int_equal(accept4(fd, NULL, NULL, 0), -1);
 	assert_int_equal(errno, EAGAIN);
 	other = accept(LISTEN_FD, NULL, NULL);
 	assert_true(other >= 0);
@@ -255,13 +255,24 @@ static void inherit(void)
 	close(fd);
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);
+	/* Who has it loaded can't execute itself any more. */
+	setenv("LD_PRELOAD", getenv("TEST_PRELOAD"), 1);
 	setenv("WASMRUN_LISTEN_FD", "7", 1);
 	setenv("WASMRUN_STATUS_FD", "8", 1);
+}
+
+static void test_seal(void **state)
+{
+	const char *const argv[] = { "/bin/true", NULL };
+
+	assert_int_equal(execv(argv[0], (char *const *)argv), -1);
+	assert_int_equal(errno, EACCES);
 }
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_seal),
 		cmocka_unit_test(test_bind),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_drain),

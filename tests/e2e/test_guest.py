@@ -301,7 +301,9 @@ def test_no_memory(guests, run):
         (["--env", "=a"], USAGE, "--env '=a'"),
         (["--unknown"], USAGE, "usage:"),
         (["--dir", "/nowhere::/x"], SETUP, "can't open the directory '/nowhere'"),
-        (["--listen-fd", "0"], SETUP, "descriptor 0 is no listening socket"),
+        (["--listen-fd", "0"], USAGE, "usage:"),
+        (["--listen-fd", "0", "--empty", "/nowhere"], SETUP, "the listener has no number: can't open the directory '/nowhere'"),
+        (["--listen-fd", "0", "--empty", "/"], SETUP, "descriptor 0 is no listening socket"),
     ],
 )
 def test_bad_option(guests, run, options, code, said):

@@ -40,7 +40,6 @@ def test_start(lab, project, kind):
     assert names == ("application:", "page:", "public:")
     assert "Hello from C" in fetch(urls[0])[1]
     assert "Hello from C" in fetch(urls[2])[1]
-    instance.process.wait_line(r"the application is not isolated yet")
     instance.process.wait_line(r"anyone with this address can reach the application, and there is no TLS")
     assert SECRET not in instance.process.text()
     for name in ("cmdline", "environ"):

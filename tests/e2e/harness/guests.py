@@ -81,7 +81,8 @@ class Run:
         if listen:
             listener = socket.create_server(("127.0.0.1", 0))
             self.address, fds = listener.getsockname(), (*fds, listener.fileno())
-            options += ["--listen-fd", str(listener.fileno())]
+            (folder / "empty").mkdir(exist_ok=True)
+            options += ["--listen-fd", str(listener.fileno()), "--empty", folder / "empty"]
         self.process = Process([GUEST, *options, module, *args], folder, "guest", stdin=stdin, pass_fds=fds)
         if listen:
             listener.close()
