@@ -71,6 +71,14 @@ class Guests:
                 return self._build(source, [rustc, "--edition", "2021", "-O", "--target", target, main])
         pytest.skip("needs a rustc with wasm32-wasip1 (Debian's rustc and libstd-rust-dev-wasm32)")
 
+    def rust_component(self, source):
+        where = ["rustc", "--print", "target-libdir", "--target", "wasm32-wasip2"]
+        libraries = subprocess.run(where, capture_output=True, text=True).stdout.strip() if shutil.which("rustc") else ""
+        if not libraries or not pathlib.Path(libraries).is_dir():
+            pytest.skip("needs a rustc with wasm32-wasip2")
+        main = SOURCES / source / "main.rs"
+        return self._build(source, ["rustc", "--edition", "2021", "-O", "--target", "wasm32-wasip2", main])
+
 
 class Run:
     """One run of wasmrun-guest, with a listening socket of its own unless told otherwise."""

@@ -186,8 +186,9 @@ def need_answers_behind_junk(instance, kind, expected):
     assert said.count("crashed, starting it again: ") == 1 and said.count("crashed 19 times in ") == 1, said
 
 
-def run_os(lab, project, *args, env=None, api_port=None, wait=True, deadline=DEADLINE):
-    """`wasmrun os` on the project. Without `wait`, `api_port` is given, and the application may not run yet."""
+def run_os(lab, project, *args, env=None, api_port=None, wait=True, deadline=DEADLINE, **how):
+    """`wasmrun os` on the project. Without `wait`, `api_port` is given, and the application may not run yet.
+    `how` is of Lab.process()."""
     quiet = {
         "WASMRUN_TUNNEL_SERVER": "127.0.0.1:1",  # never the one of the internet
         "XDG_CACHE_HOME": str(lab.folder / "cache"),
@@ -197,6 +198,7 @@ def run_os(lab, project, *args, env=None, api_port=None, wait=True, deadline=DEA
         [WASMRUN, "os", "-p", project, "-P", api_port or 0, *args],
         "wasmrun",
         env={**quiet, **(env or {})},
+        **how,
     )
     if not wait:
         instance = Instance(process, api_port)

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""What an application reaches from behind the wall, and what it is told of all else.
+
+`wasmrun os` runs in a network of its own. In the network next to it there are hosts with public addresses. The names are in
+its own /etc/hosts.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from harness import toolchains
+from harness.apps import App
+from harness.components import find_wasmtime
+from harness.guests import COMPILE_DEADLINE, SOURCES
+from harness.lab import ROOT
+from harness.wait import wait_for
+from harness.wasmrun import fetch, need_wasmrun, run_os
+
+API, OTHER, REBOUND, CLOSED = "93.184.216.10", "93.184.217.10", "10.1.2.3", 7
+NAMES = {"api.example.test": API, "sub.api.example.test": API, "other.example.test": OTHER, "inward.example.test": REBOUND}
+SECOND = 9001
+# Until something has failed that takes its time: the dial, of connection_timeout_secs, and what the machine is slow with.
+BOUND_S = 10
+
+Words = collections.namedtuple("Words", "unknown denied closed bind udp")
+WORDS = {
+    # WASI's codes: 84 is WasmEdge's for a name that there isn't.
+    "wasmedge": Words("lookup 84", "connect 2", "connect 14", "bind 2", "open 2"),
+    "component": Words(
+        "lookup Uncategorized", "connect PermissionDenied", "connect ConnectionRefused", "bind PermissionDenied",
+        "open PermissionDenied"),
+}
+
+
+def greet(sock):
+    """Answers a line, a request, and whoever begins TLS with nothing."""
+    said = sock.recv(1000)
+    Peer.heard.append(said)
+    if said.startswith(b"GET "):
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+    elif said.startswith(b"hello"):
+        sock.sendall(b"greetings")
+
+
+class Peer:
+    heard = []
+
+
+class World:
+    """`wasmrun os` on a module, and what is around it."""
+
+    def __init__(self, lab, net):
+        self.lab, self.space, self.outside = lab, net.spoke(), net.middle
+        for address in (API, OTHER, REBOUND):
+            self.outside.ip("addr", "add", f"{address}/32", "dev", "lo")
+        self.port = self.listen(self.outside, "0.0.0.0")
+        self.hosts = lab.folder / "hosts"
+        self.hosts.write_text("".join(f"{address} {name}\n" for name, address in NAMES.items()))
+        cache = lab.folder / "cache" / "wasmrun" / "wasmtime-cli-48.0.8" / "bin"
+        cache.mkdir(parents=True)
+        with contextlib.suppress(pytest.skip.Exception):
+            (cache / "wasmtime").symlink_to(find_wasmtime())
+
+    def listen(self, where, host):
+        with where.entered():
+            app = App(greet, host=host)
+        self.lab.apps.append(app)
+        return app.port
+
+    def start(self, module, *args, **network):
+        folder = self.lab.folder / "project"
+        folder.mkdir()
+        shutil.copy(module, folder / "app.wasm")
+        lines = [f"{key} = {json.dumps(value)}\n" for key, value in {"connection_timeout_secs": 2, **network}.items()]
+        (folder / "wasmrun.toml").write_text("[os.network]\n" + "".join(lines))
+        hosts = ["unshare", "-m", "sh", "-c", f'mount --bind "{self.hosts}" /etc/hosts && exec "$@"', "sh"]
+        with self.space.entered():
+            self.instance = run_os(
+                self.lab, folder, *args, env={"PATH": "/usr/bin:/bin"}, where=self.space, wrap=hosts, deadline=COMPILE_DEADLINE)
+            self.url = self.instance.wait_app("running")["url"]
+        return self
+
+    def ask(self, wish):
+        """What the application says, soon enough."""
+        begun = time.monotonic()
+        with self.space.entered():
+            status, text = fetch(self.url, wish)
+        assert status == 200 and time.monotonic() - begun < BOUND_S
+        return text
+
+    def decisions(self):
+        with self.space.entered():
+            return self.instance.get("/api/network/decisions")
+
+
+@pytest.fixture
+def world(lab, net):
+    need_wasmrun()
+    return World(lab, net)
+
+
+@pytest.fixture(params=["wasmedge", "component"])
+def app(request, guests, world):
+    """Starts a program with the network that it may have; `words` are what it says of errors."""
+    if request.param == "component":
+        find_wasmtime()
+        module = guests.rust_component("outward_rust")
+    else:
+        module = guests.c("outward.c")
+    world.words = WORDS[request.param]
+    world.kind = request.param
+    return lambda *args, **network: world.start(module, *args, **network)
+
+
+def test_nothing_by_default(app):
+    world = app()
+    assert world.ask(f"/connect/api.example.test/{world.port}") == world.words.unknown
+    assert world.ask(f"/connect/{API}/{world.port}") == world.words.denied
+    assert world.ask(f"/bind/{SECOND}") == world.words.bind
+    for asked in ("api.example.test", f"{API}:{world.port}"):
+        world.instance.process.wait_line(rf"the application may not .*'{re.escape(asked)}'")
+    if world.kind == "wasmedge":
+        assert world.ask("/udp") == world.words.udp
+        world.instance.process.wait_line("UDP is refused")
+
+
+def test_a_name(app):
+    """A rule for a name is one for that name, whatever other names and the address itself lead to."""
+    world = app(allow=["api.example.test", "inward.example.test"])
+    assert world.ask(f"/connect/api.example.test/{world.port}") == "greetings"
+    assert world.ask(f"/connect/API.Example.TEST./{world.port}") == "greetings"
+    assert world.ask(f"/connect/api.example.test/{CLOSED}") == world.words.closed
+    assert world.ask(f"/connect/sub.api.example.test/{world.port}") == world.words.unknown
+    assert world.ask(f"/connect/other.example.test/{world.port}") == world.words.unknown
+    assert world.ask(f"/connect/{API}/{world.port}") == world.words.denied
+    # A public name with a private address: the name alone doesn't open that.
+    assert world.ask(f"/connect/inward.example.test/{world.port}") == world.words.denied
+
+
+def test_a_port_of_a_name(app):
+    world = app(allow=[f"api.example.test:{CLOSED}"])
+    assert world.ask(f"/connect/api.example.test/{CLOSED}") == world.words.closed
+    assert world.ask(f"/connect/api.example.test/{world.port}") == world.words.denied
+
+
+def test_a_network(app):
+    world = app(allow=["93.184.216.0/24"])
+    assert world.ask(f"/connect/{API}/{world.port}") == "greetings"
+    assert world.ask(f"/connect/{OTHER}/{world.port}") == world.words.denied
+    assert world.ask(f"/connect/{world.space.middle}/{world.port}") == world.words.denied
+
+
+def test_the_hosts_loopback(app):
+    """One port of it, by name and by address; never those of ours."""
+    world = app(allow=["localhost"])
+    port = world.listen(world.space, "127.0.0.1")
+    assert world.ask(f"/connect/localhost/{port}") == "greetings"
+    assert world.ask(f"/connect/127.0.0.1/{port}") == "greetings"
+    assert world.ask(f"/connect/localhost/{world.instance.port}") == world.words.closed
+    world.instance.process.wait_line("the page and the API of wasmrun, which no rule can allow")
+
+
+def test_loopback_without_a_rule(app):
+    world = app(allow=["*"])
+    port = world.listen(world.space, "127.0.0.1")
+    assert world.ask(f"/connect/{API}/{world.port}") == "greetings"
+    assert world.ask(f"/connect/127.0.0.1/{port}") == world.words.closed
+
+
+def test_its_own_second_port(app):
+    world = app(bind_ports=[SECOND])
+    assert world.ask(f"/bind/{SECOND}") == "its own"
+    assert world.ask(f"/bind/{SECOND}") == "its own"
+    assert world.ask(f"/bind/{SECOND + 1}") == world.words.bind
+
+
+def test_silence(app):
+    """A host that says nothing: the dial is waited for for a moment, and what comes of it is a reset."""
+    world = app(allow=[API])
+    world.outside.nft("add table inet mute")
+    world.outside.nft("add chain inet mute input { type filter hook input priority 0; }")
+    world.outside.nft("add rule inet mute input tcp dport 7777 drop")
+    begun = time.monotonic()
+    assert world.ask(f"/connect/{API}/7777").startswith("recv")
+    assert time.monotonic() - begun > 1
+    assert world.ask(f"/connect/{API}/{world.port}") == "greetings"
+
+
+def build_fetch_rust(folder):
+    env = toolchains.rust()
+    shutil.copytree(ROOT / "examples" / "hello-rust", folder, ignore=shutil.ignore_patterns("target"))
+    shutil.copy(SOURCES / "fetch_rust" / "lib.rs", folder / "src" / "lib.rs")
+    subprocess.run(
+        ["cargo", "build", "--release", "--offline", "--locked", "--target", "wasm32-wasip2"],
+        cwd=folder, env={**env, "PATH": f"{env['PATH']}"}, check=True, capture_output=True,
+    )
+    return folder / "target" / "wasm32-wasip2" / "release" / "hello_rust.wasm"
+
+
+def build_fetch_js(folder):
+    env = toolchains.js()
+    shutil.copytree(ROOT / "examples" / "hello-js", folder, ignore=shutil.ignore_patterns("node_modules", "dist"))
+    shutil.copy(SOURCES / "fetch_js" / "hello.js", folder / "hello.js")
+    for command in (["npm", "ci"], ["npm", "run", "build"]):
+        subprocess.run(command, cwd=folder, env={**os.environ, **env}, check=True, capture_output=True)
+    return folder / "dist" / "hello.wasm"
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("build", [build_fetch_rust, pytest.param(build_fetch_js, marks=pytest.mark.slow)], ids=["rust", "js"])
+def test_fetch(world, tmp_path, build):
+    """wasi:http, which connects by itself: HTTP, and HTTPS, whose certificate is of the name."""
+    world.start(build(tmp_path / "build"), allow=["api.example.test"])
+    assert world.ask(f"/http/api.example.test:{world.port}") == "200 hello"
+    assert world.ask(f"/http/other.example.test:{world.port}").startswith("failed")
+    assert world.ask(f"/http/{API}:{world.port}").startswith("failed")
+    assert world.ask(f"/http/api.example.test:{CLOSED}").startswith("failed")
+    Peer.heard.clear()
+    # The host speaks no TLS; what it hears is a client that says whom it means (RFC 6066, 3).
+    assert world.ask(f"/https/api.example.test:{world.port}").startswith("failed")
+    wait_for(lambda: Peer.heard, "the host is asked")
+    assert Peer.heard[0].startswith(b"\x16\x03\x01") and b"api.example.test" in Peer.heard[0]
