@@ -30,13 +30,13 @@ SECOND = 9001
 # Until something has failed that takes its time: the dial, of connection_timeout_secs, and what the machine is slow with.
 BOUND_S = 10
 
-Words = collections.namedtuple("Words", "unknown denied closed bind udp")
+Words = collections.namedtuple("Words", "unknown denied closed bind udp opened")
 WORDS = {
     # WASI's codes: 84 is WasmEdge's for a name that there isn't.
-    "wasmedge": Words("lookup 84", "connect 2", "connect 14", "bind 2", "open 2"),
+    "wasmedge": Words("lookup 84", "connect 2", "connect 14", "bind 2", "open 2", "open 0"),
     "component": Words(
         "lookup Uncategorized", "connect PermissionDenied", "connect ConnectionRefused", "bind PermissionDenied",
-        "open PermissionDenied"),
+        "open PermissionDenied", "opened"),
 }
 
 
@@ -127,9 +127,18 @@ def test_nothing_by_default(app):
     assert world.ask(f"/bind/{SECOND}") == world.words.bind
     for asked in ("api.example.test", f"{API}:{world.port}"):
         world.instance.process.wait_line(rf"the application may not .*'{re.escape(asked)}'")
+    assert world.ask("/udp") == world.words.udp
     if world.kind == "wasmedge":
-        assert world.ask("/udp") == world.words.udp
         world.instance.process.wait_line("UDP is refused")
+
+
+def test_everything_without_the_wall(app):
+    """The control: the hosts are there, and it is the wall that keeps them away."""
+    world = app("--no-isolation")
+    assert world.ask(f"/connect/api.example.test/{world.port}") == "greetings"
+    assert world.ask(f"/connect/{world.space.middle}/{world.port}") == "greetings"
+    assert world.ask(f"/bind/{SECOND}") == "its own"
+    assert world.ask("/udp") == world.words.opened
 
 
 def test_a_name(app):
