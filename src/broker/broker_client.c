@@ -186,7 +186,7 @@ int broker_client_connect(const struct broker_client *c, const struct sockaddr *
 {
 	struct broker_request request = { .op = BROKER_CONNECT };
 	struct broker_answer answer = { 0 };
-	int fd, r = client_set_addr(&request, addr, len);
+	int fd = -1, r = client_set_addr(&request, addr, len);
 
 	if (r == 0)
 		r = client_ask(c, &request, &answer, &fd);

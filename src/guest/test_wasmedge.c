@@ -222,7 +222,7 @@ static void put_ipv4(uint32_t ipv4)
 
 static uint16_t port_of(int fd)
 {
-	struct sockaddr_in name;
+	struct sockaddr_in name = { 0 };
 	socklen_t len = sizeof(name);
 
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
@@ -283,7 +283,6 @@ static void test_the_broker_listens_and_connects(void **state)
 	assert_int_equal(CALL(wasmedge_sock_bind, second, ADDRESS, FAKE_PORT), -EINVAL);
 	assert_int_equal(CALL(wasmedge_sock_bind, third, ADDRESS, FAKE_PORT + 1), -EACCES);
 
-	listener = streams_find(&f.streams, second);
 	out = open_socket(WASMEDGE_STREAM);
 	put_ipv4(FAKE_IPV4);
 	listener = streams_find(&f.streams, second);

@@ -93,15 +93,12 @@ static void outward_remember(int fd, const struct sockaddr *addr, socklen_t len,
 
 static bool outward_find(int fd, struct outward *ret)
 {
-	bool found;
-
-	if (fd < 0 || fd >= OUTWARD_MAX || outward_table[fd].inode == 0)
+	if (fd < 0 || fd >= OUTWARD_MAX)
 		return false;
 	(void)pthread_mutex_lock(&outward_lock);
 	*ret = outward_table[fd];
 	(void)pthread_mutex_unlock(&outward_lock);
-	found = ret->inode != 0 && ret->inode == outward_inode(fd);
-	return found;
+	return ret->inode != 0 && ret->inode == outward_inode(fd);
 }
 
 bool outward_listens(int fd)
@@ -237,26 +234,26 @@ PRELOAD_EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 		memcpy(&(function), &found, sizeof(function)); \
 	} while (0)
 
-PRELOAD_EXPORT int getaddrinfo(const char *node, const char *service, const struct addrinfo *hint,
-	struct addrinfo **ret_list)
+PRELOAD_EXPORT int getaddrinfo(
+	const char *name, const char *service, const struct addrinfo *req, struct addrinfo **pai)
 {
 	int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
 	if (outward_has_broker())
-		return broker_names_get(&outward_broker, node, service, hint, ret_list);
+		return broker_names_get(&outward_broker, name, service, req, pai);
 	OUTWARD_NEXT(next, "getaddrinfo");
-	return next ? next(node, service, hint, ret_list) : EAI_FAIL;
+	return next ? next(name, service, req, pai) : EAI_FAIL;
 }
 
-PRELOAD_EXPORT void freeaddrinfo(struct addrinfo *list)
+PRELOAD_EXPORT void freeaddrinfo(struct addrinfo *ai)
 {
 	void (*next)(struct addrinfo *);
 
 	if (outward_has_broker()) {
-		broker_names_free(list);
+		broker_names_free(ai);
 		return;
 	}
 	OUTWARD_NEXT(next, "freeaddrinfo");
 	if (next)
-		next(list);
+		next(ai);
 }

@@ -48,7 +48,7 @@ static int new_socket(void)
 
 static uint16_t named_port(int fd)
 {
-	struct sockaddr_in name;
+	struct sockaddr_in name = { 0 };
 	socklen_t len = sizeof name;
 
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
@@ -58,7 +58,7 @@ static uint16_t named_port(int fd)
 
 static uint16_t kernel_port(int fd)
 {
-	struct sockaddr_in name;
+	struct sockaddr_in name = { 0 };
 	socklen_t len = sizeof name;
 
 	assert_int_equal(syscall(SYS_getsockname, fd, &name, &len), 0);
