@@ -26,6 +26,8 @@
 #include "os/run.h"
 #include "os/run_config.h"
 #include "os/supervisor.h"
+#include "os/wall.h"
+#include "sandbox/layers.h"
 
 #define CREDENTIAL "wasmrun-tunnel-secret"
 
@@ -198,6 +200,19 @@ static int os_open(struct os *os, uint64_t open_files)
 	return EXIT_CODE_OK;
 }
 
+/* What must be there is missed when the application starts. */
+static void os_tell_layers(void)
+{
+	struct layers layers;
+
+	layers_probe(WALL_ABI_MAX, &layers);
+	if (layers.namespaces < 0)
+		log_info("os",
+			"the application is isolated without namespaces, which can't be made "
+			"here: %s",
+			strerror(-layers.namespaces));
+}
+
 static int os_serve(struct os *os, struct option_set *set)
 {
 	const struct runtime_handlers handlers = {
@@ -210,6 +225,8 @@ static int os_serve(struct os *os, struct option_set *set)
 	if (code == EXIT_CODE_OK)
 		code = common_options_load_secret(set, "tunnel-secret",
 			os->config.tunnel_secret_file, CREDENTIAL, &os->config.tunnel_secret);
+	if (code == EXIT_CODE_OK && !os->config.no_isolation)
+		os_tell_layers();
 	/* runtime_open() raises it, and the application gets what we were given. */
 	(void)getrlimit(RLIMIT_NOFILE, &files);
 	if (code == EXIT_CODE_OK)

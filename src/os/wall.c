@@ -28,12 +28,6 @@
 
 #define SHOWN_MAX 192 /* of a path in a message */
 
-/* What a test of an older kernel's rules sets (meson_options.txt); 0: what there is. */
-#ifndef WALL_ABI_MAX
-#define WALL_ABI_MAX 0
-#endif
-#define ABI_TRUNCATION 3
-
 struct wall_rules {
 	struct file_rule *items;
 	size_t count;
@@ -155,11 +149,11 @@ static int wall_add_all(
 
 	if (r < 0)
 		return r;
-	/* That one is gone the engine says itself, with an exit code of its own. */
-	wall_add(rules, FILE_ACCESS_READ, true, "%s", engine->module);
 	if (config->project)
 		wall_add(rules, config->writable ? FILE_ACCESS_WRITE : FILE_ACCESS_READ, false,
 			"%s", config->project);
+	/* That one is gone the engine says itself, with an exit code of its own. */
+	wall_add(rules, FILE_ACCESS_READ, true, "%s", engine->module);
 	for (size_t i = 0; i < engine->dirs->count; i++)
 		wall_add_dir(rules, config, engine->dirs->items[i]);
 	if (engine->cache_dir)
@@ -239,7 +233,7 @@ int wall_open(
 		return r;
 	*ret_wall = (struct spawn_wall){ .file_rules = -1,
 		.filter.kind = config->command->sockets ? FILTER_ENGINE_SOCKETS : FILTER_ENGINE,
-		.filter.refuse_truncation = file_rules_abi(WALL_ABI_MAX) < ABI_TRUNCATION };
+		.filter.refuse_truncation = file_rules_abi(WALL_ABI_MAX) < WALL_ABI_TRUNCATION };
 	r = file_rules_open(rules.items, rules.count, WALL_ABI_MAX, &ret_wall->file_rules, &path);
 	if (r < 0)
 		return wall_explain(r, path, ret_why);

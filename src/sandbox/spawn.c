@@ -216,7 +216,7 @@ static int spawn_step_namespaces(struct spawn_run *run)
 	const struct spawn_wall *wall = run->config->wall;
 
 	if (wall && !wall->no_namespaces)
-		(void)unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
+		(void)unshare(SPAWN_NAMESPACES);
 	return 0;
 }
 

@@ -51,6 +51,7 @@ int spawn_fds_set(struct spawn_fds *fds, const char *name, int fd);
 /* The number in the child; -1: nothing has that name. */
 int spawn_fds_number(const struct spawn_fds *fds, const char *name);
 
+#define SPAWN_NAMESPACES (CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 /* What keeps the program from the machine. Namespaces are left out where the kernel refuses them.
  */
 struct spawn_wall {

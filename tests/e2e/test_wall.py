@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""The wall round an application: a native program of ours in the engine's place, through the real `wasmrun os`."""
+
+import errno
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+from harness.lab import OURS
+from harness.process import Process
+from harness.wait import DEADLINE
+from harness.wasmrun import WASMRUN, need_wasmrun
+
+INSIDE = OURS.parent / "tests" / "e2e" / "e2e-inside"
+MODULE = b"\0asm\1\0\0\0" b"\1\4\1\x60\0\0\3\2\1\0\7\12\1\6_start\0\0\12\4\1\2\0\13"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """wasmrun in a folder of its own, with our program beside it where the engine belongs, and a project."""
+    need_wasmrun()
+    home, project, data = tmp_path / "home", tmp_path / "a project", tmp_path / "data"
+    for folder in (tmp_path / "bin", home, project, data):
+        folder.mkdir()
+    shutil.copy(WASMRUN, tmp_path / "bin" / "wasmrun")
+    shutil.copy(INSIDE, tmp_path / "bin" / "wasmrun-guest")
+    (home / "secret").write_text("secret")
+    (project / "app.wasm").write_bytes(MODULE)
+    (project / "package.json").write_text("{}")
+    (data / "data").write_text("data")
+    return tmp_path
+
+
+def ask(lab, place, asked, *options, wrap=(), ended=False):
+    """What our program says of each thing that it has tried."""
+    args = [word for one in asked for word in ("--arg", one)]
+    env = {"XDG_CACHE_HOME": str(place / "cache"), "XDG_RUNTIME_DIR": str(place), "HOME": str(place / "home")}
+    argv = [*wrap, place / "bin" / "wasmrun", "os", "--kind", "preview1", *options, *args, place / "a project"]
+    process = lab.process(argv, "wasmrun", env=env)
+    process.wait_line(r"^stdout \| done$")
+    lines = [line.text.removeprefix("stdout | ") for line in process.lines if line.text.startswith("stdout | ")]
+    said = dict(line.rsplit(" ", 1) for line in lines if "=" in line)
+    process.stop()
+    return {one: errno.errorcode.get(int(code), "0") for one, code in said.items()}, process
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+def asked_of(place, port):
+    project, home = place / "a project", place / "home"
+    refused = [
+        "read=/etc/passwd", "read=/proc/self/environ", "read=/dev/null", f"read={home}", f"read={home}/secret", f"write={home}/secret",
+        f"create={home}/new", f"empty={home}/secret", f"write={project}/package.json", f"create={project}/build.rs",
+        f"empty={project}/package.json", f"unlink={project}/package.json", f"create={place}/cache/wasmrun/new",
+        f"connect={port}", f"api={port}"]
+    allowed = [f"read={project}/app.wasm", f"read={project}/package.json", f"read={place}/data/data", f"write={place}/data/data",
+               f"create={place}/data/new", f"empty={place}/data/data", f"unlink={place}/data/new"]
+    return refused, allowed
+
+
+def test_native_program(lab, place):
+    """Whatever the engine becomes, it has the project and its folders, and neither the user's files nor the page."""
+    port = free_port()
+    refused, allowed = asked_of(place, port)
+    said, process = ask(lab, place, allowed + refused, "-P", port, "--dir", f"{place}/data::/data")
+    assert said == {**dict.fromkeys(refused, "EACCES"), **dict.fromkeys(allowed, "0")}, process.text()
+    assert "isolation" not in process.text("stderr")
+    assert (place / "a project" / "package.json").read_text() == "{}" and not (place / "a project" / "by-api").exists()
+
+
+def test_native_program_without_the_wall(lab, place):
+    """The control: the same program does all of it, and the start says that it can."""
+    port = free_port()
+    refused, allowed = asked_of(place, port)
+    said, process = ask(lab, place, allowed + refused, "-P", port, "--dir", f"{place}/data::/data", "--no-isolation")
+    assert said == dict.fromkeys(refused + allowed, "0"), process.text()
+    process.wait_line(r" warn app: --no-isolation: nothing but the engine keeps the application from your files")
+    assert (place / "a project" / "by-api").read_text() == "x"
+
+
+def test_only_the_engine_can_be_executed(lab, place):
+    """A copy of what may be read is a program that may not be run; without the wall it runs, and says its own `done`."""
+    engine, copy = place / "bin" / "wasmrun-guest", place / "data" / "copy"
+    shutil.copy(INSIDE, copy)
+    said, _ = ask(lab, place, [f"exec={copy}", "exec=/bin/true"], "--dir", f"{place}/data::/data")
+    assert said == {f"exec={copy}": "EACCES", "exec=/bin/true": "EACCES"}
+    process = lab.process(
+        [place / "bin" / "wasmrun", "os", "-P", 0, "--kind", "preview1", "--no-isolation", "--arg", "exec=/bin/echo", place / "a project"],
+        "wasmrun", env={"XDG_CACHE_HOME": str(place / "cache"), "XDG_RUNTIME_DIR": str(place)})
+    process.wait_line(r"^stdout \| --tell$")
+    assert process.wait_exit() == 12 and engine.exists()
+
+
+@pytest.mark.parametrize("options, answer", [((), "EACCES"), (("--writable",), "0")], ids=["as it is", "writable"])
+def test_folder_with_the_project_in_it(lab, place, options, answer):
+    """The build runs what stands in the project, outside the wall: it is not written to by accident."""
+    file = f"{place}/a project/build.rs"
+    said, _ = ask(lab, place, [f"create={file}"], "-P", 0, "--dir", ".::/", *options)
+    assert said == {f"create={file}": answer}
+    (place / "a project" / "data").mkdir(exist_ok=True)
+    said, _ = ask(lab, place, [f"create={place}/a project/data/x"], "-P", 0, "--dir", "data::/data")
+    assert set(said.values()) == {"0"}
+
+
+def test_file_that_is_named_alone(lab, place):
+    """What lies beside it is none of its business."""
+    module, beside = place / "home" / "app.wasm", place / "home" / "secret"
+    module.write_bytes(MODULE)
+    env = {"XDG_CACHE_HOME": str(place / "cache"), "XDG_RUNTIME_DIR": str(place)}
+    process = lab.process(
+        [place / "bin" / "wasmrun", "os", "-P", 0, "--kind", "preview1", "--arg", f"read={module}", "--arg", f"read={beside}", module],
+        "wasmrun", env=env)
+    process.wait_line(r"^stdout \| done$")
+    process.wait_line(rf"^stdout \| read={module} 0$")
+    process.wait_line(rf"^stdout \| read={beside} {errno.EACCES}$")
+
+
+def test_run(place):
+    """`wasmrun run` has the same wall, and its folders as they are named."""
+    asked = ["read=/etc/passwd", f"read={place}/a project/package.json", f"read={place}/a project/app.wasm", f"create={place}/data/run"]
+    refused = ["EACCES", "EACCES", "0", "0"]
+    for options, answers in ((), refused), (["--no-isolation"], ["0"] * 4):
+        argv = [place / "bin" / "wasmrun", "run", "--dir", f"{place}/data::/data", *options, place / "a project" / "app.wasm", *asked]
+        process = Process(argv, place, "run", env={"XDG_CACHE_HOME": str(place / "cache")})
+        process.wait_line(r"^done$")
+        process.wait_exit()
+        said = [errno.errorcode.get(int(line.text.rsplit(" ", 1)[1]), "0") for line in process.lines if "=" in line.text and line.text.startswith(("read", "create"))]
+        assert said == answers, process.text()
+        assert ("warn run: --no-isolation" in process.text()) == bool(options)
+
+
+def test_script_in_place_of_the_engine(lab, place):
+    (place / "bin" / "wasmrun-guest").write_text("#!/bin/sh\n")
+    argv = [place / "bin" / "wasmrun", "os", "-P", 0, "--kind", "preview1", place / "a project"]
+    process = lab.process(argv, "wasmrun", env={"XDG_CACHE_HOME": str(place / "cache"), "XDG_RUNTIME_DIR": str(place)})
+    assert process.wait_exit() == 12
+    assert "wasmrun-guest' is a script, or of another machine: behind the wall of isolation only the program itself can run" in process.text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which has privileges to lose")
+def test_what_only_a_privilege_opens(lab, place):
+    """Root's application is without root's privileges; that is said before it starts, with what to do."""
+    project = place / "a project"
+    nobody = pwd.getpwnam("nobody")
+    os.chown(project, nobody.pw_uid, nobody.pw_gid)
+    project.chmod(0o700)
+    argv = [place / "bin" / "wasmrun", "os", "-P", 0, "--kind", "preview1", project]
+    process = lab.process(argv, "wasmrun", env={"XDG_CACHE_HOME": str(place / "cache"), "XDG_RUNTIME_DIR": str(place)})
+    assert process.wait_exit() == 12
+    assert f"{project}' is open to you by root's privileges alone" in process.text() and "run wasmrun as the user who owns it" in process.text()
+    said, _ = ask(lab, place, [f"read={project}"], "-P", 0, "--no-isolation")
+    assert said == {f"read={project}": "0"}
+
+
+def test_doctor(tmp_path):
+    """What it says is what is there: the kernel is asked here once more, by other means."""
+    need_wasmrun()
+    told = subprocess.run([WASMRUN, "doctor", "--json"], capture_output=True, text=True, timeout=DEADLINE)
+    layers = json.loads(told.stdout)
+    assert told.returncode == 0 and layers["isolated"] and layers["filter"] and layers["landlock_abi"] >= 1
+    unshare = subprocess.run(["unshare", "--user", "--net", "--ipc", "--uts", "true"], capture_output=True)
+    assert layers["namespaces"] == (unshare.returncode == 0)
+    words = subprocess.run([WASMRUN, "doctor"], capture_output=True, text=True, timeout=DEADLINE)
+    assert words.returncode == 0 and f"Landlock, ABI {layers['landlock_abi']}" in words.stdout
+    assert words.stdout.endswith("Applications are isolated.\n")

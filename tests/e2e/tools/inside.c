@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stands in an engine's place, and knows nothing of WebAssembly: what it can't do there, no engine
+ * that was taken over can. Each argument behind the module is OP=SUBJECT; it prints a line for each
+ * of them, with what errno(3) said, or 0. Then it waits to be ended.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int try_open(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC, 0600);
+
+	return fd < 0 ? errno : close(fd);
+}
+
+static int try_connect(const char *port, const char *words)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons((unsigned short)atoi(port)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char answer[64] = "";
+	int error = 0;
+
+	if (fd < 0)
+		return errno;
+	if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
+		error = errno;
+	if (error == 0 && *words) {
+		if (send(fd, words, strlen(words), MSG_NOSIGNAL) < 0 ||
+			recv(fd, answer, sizeof answer - 1, 0) < 0)
+			error = errno;
+		else if (strncmp(answer, "HTTP/1.1 200", 12) != 0)
+			error = EPROTO;
+	}
+	(void)close(fd);
+	return error;
+}
+
+static int try(const char *op, const char *subject)
+{
+	char words[256];
+
+	if (strcmp(op, "read") == 0)
+		return try_open(subject, O_RDONLY);
+	if (strcmp(op, "write") == 0)
+		return try_open(subject, O_WRONLY | O_APPEND);
+	if (strcmp(op, "create") == 0)
+		return try_open(subject, O_WRONLY | O_CREAT);
+	if (strcmp(op, "empty") == 0)
+		return truncate(subject, 0) < 0 ? errno : 0;
+	if (strcmp(op, "unlink") == 0)
+		return unlink(subject) < 0 ? errno : 0;
+	if (strcmp(op, "connect") == 0)
+		return try_connect(subject, "");
+	if (strcmp(op, "api") == 0) {
+		(void)snprintf(words, sizeof words,
+			"PUT /api/fs/write?path=by-api HTTP/1.1\r\nHost: 127.0.0.1:%s\r\n"
+			"Content-Length: 1\r\n\r\nx",
+			subject);
+		return try_connect(subject, words);
+	}
+	if (strcmp(op, "exec") == 0) {
+		char *const argv[] = { (char *)subject, "--tell", NULL };
+
+		(void)execv(subject, argv);
+		return errno;
+	}
+	return -1;
+}
+
+/* The number that is told with an option of this name; -1: none is. */
+static int option_number(int argc, char **argv, const char *name)
+{
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], name, strlen(name)) == 0)
+			return atoi(argv[i] + strlen(name));
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	int status_fd = option_number(argc, argv, "--status-fd=");
+	int i = 1;
+
+	while (i < argc && strcmp(argv[i], "--") != 0)
+		i++;
+	for (i += 2; i < argc; i++) {
+		char *subject = strchr(argv[i], '=');
+
+		if (!subject)
+			return 2;
+		*subject++ = '\0';
+		printf("%s=%s %d\n", argv[i], subject, try(argv[i], subject));
+		(void)fflush(stdout);
+	}
+	printf("done\n");
+	(void)fflush(stdout);
+	if (write(status_fd, "\n", 1) != 1)
+		return 3;
+	for (;;)
+		(void)pause();
+}
