@@ -15,8 +15,8 @@
  *
  * Closing goes from the outside in: the run file, so that nobody finds us any more; the API, which
  * asks the other two; the exposure, whose visitors talk to the application; the supervisor, which
- * waits for the application to end; the broker, which has its connections; the network; the timer.
- * Then the owner is told. From the first step on only lines are passed on.
+ * waits for the application to end; the watch of the policy; the broker, which has its connections;
+ * the network; the timer. Then the owner is told. From the first step on only lines are passed on.
  */
 #include "os/run.h"
 
@@ -35,6 +35,7 @@
 #include "os/exposure.h"
 #include "os/network.h"
 #include "os/network_settings.h"
+#include "os/network_watch.h"
 #include "os/run_config.h"
 #include "os/run_file.h"
 #include "os/supervisor.h"
@@ -223,6 +224,18 @@ static int os_run_open_network(struct os_run *run, uv_loop_t *loop, struct pump_
 		&run->broker);
 }
 
+/* A file alone has no settings that could change. */
+static void os_run_watch_network(struct os_run *run, uv_loop_t *loop)
+{
+	int r = 0;
+
+	if (run->config->watch && *run->config->file_path)
+		r = network_watch_new(loop, run->config, run->network, &run->network_watch);
+	if (r < 0)
+		log_warn("os", "can't watch 'wasmrun.toml', a change needs a restart: %s",
+			strerror(-r));
+}
+
 /* What no rule can allow. */
 static void os_run_protect(struct os_run *run)
 {
@@ -318,6 +331,7 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	if (*ret_error < 0)
 		return OS_RUN_API;
 	os_run_protect(run);
+	os_run_watch_network(run, loop);
 	os_run_write_file(run);
 	return 0;
 }
@@ -359,15 +373,26 @@ static void os_run_on_broker_closed(void *owner)
 		os_run_on_network_closed(run);
 }
 
+static void os_run_on_network_watch_closed(void *owner)
+{
+	struct os_run *run = owner;
+
+	run->network_watch = NULL;
+	if (run->broker)
+		broker_close(run->broker, os_run_on_broker_closed, run);
+	else
+		os_run_on_broker_closed(run);
+}
+
 static void os_run_on_supervisor_closed(void *owner)
 {
 	struct os_run *run = owner;
 
 	run->supervisor = NULL;
-	if (run->broker)
-		broker_close(run->broker, os_run_on_broker_closed, run);
+	if (run->network_watch)
+		network_watch_close(run->network_watch, os_run_on_network_watch_closed, run);
 	else
-		os_run_on_broker_closed(run);
+		os_run_on_network_watch_closed(run);
 }
 
 static void os_run_close_supervisor(struct os_run *run)

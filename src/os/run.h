@@ -16,6 +16,7 @@ struct api;
 struct exposure;
 struct broker;
 struct network;
+struct network_watch;
 struct os_run_config;
 struct pump_pool;
 struct run_file;
@@ -58,7 +59,8 @@ struct os_run {
 
 	const struct os_run_config *config;
 	struct os_run_events events;
-	struct run_file *run_file; /* NULL: other commands don't find us */
+	struct network_watch *network_watch; /* NULL: without --watch */
+	struct run_file *run_file;           /* NULL: other commands don't find us */
 	uv_timer_t expire_timer;
 	bool ran;     /* the application has taken connections */
 	bool exposed; /* --expose was seen to */

@@ -380,8 +380,62 @@ int os_run_config_read(
 		r = run_config_read_file(c, set);
 	if (r == 0)
 		r = option_set_finish(set);
+	memcpy(c->origins, set->origins, sizeof c->origins);
 	c->app.has_kind = r == 0 && option_set_source(set, "kind") != OPTION_UNSET;
 	return r == 0 ? run_config_check(c, set) : r;
+}
+
+static bool run_config_is_network(const struct option_def *def)
+{
+	return def->key && strncmp(def->key, "os.network.", strlen("os.network.")) == 0;
+}
+
+/* Of these options a value is a number or a list of texts. */
+static int run_config_take_over(const struct os_run_config *config, const struct option_def *def,
+	struct option_origin origin, struct option_set *set)
+{
+	const void *from = (const char *)config + def->offset;
+	const struct option_list *list = from;
+	int r = 0;
+
+	if (!option_is_list(def)) {
+		assert(def->type == OPTION_NUMBER);
+		memcpy((char *)set->values + def->offset, from, sizeof(uint64_t));
+		return 0;
+	}
+	for (size_t i = 0; r == 0 && i < list->count; i++)
+		r = option_set_take(set, def, list->items[i], origin);
+	return r;
+}
+
+int os_run_config_begin_reread(const struct os_run_config *config, struct os_run_config *ret_config,
+	struct option_set *set)
+{
+	int r = 0;
+
+	*ret_config = (struct os_run_config){ 0 };
+	memcpy(ret_config->file_path, config->file_path, sizeof config->file_path);
+	*set = (struct option_set){ .table = &os_run_table, .values = ret_config };
+	for (size_t i = 0; r == 0 && i < os_run_table.count; i++) {
+		const struct option_origin origin = config->origins[i];
+
+		if (origin.source <= OPTION_FROM_FILE)
+			continue;
+		set->origins[i] = origin;
+		if (run_config_is_network(&os_options[i]))
+			r = run_config_take_over(config, &os_options[i], origin, set);
+	}
+	/* The values were good once, so it can be nothing else. */
+	return r == 0 ? 0 : -ENOMEM;
+}
+
+int os_run_config_reread(struct os_run_config *config, struct option_set *set)
+{
+	int r = option_set_read_file(set, config->file_path, &config->file);
+
+	if (r == 0)
+		r = option_set_finish(set);
+	return r == 0 ? run_config_check_network(&config->network, set) : r;
 }
 
 void os_run_config_deinit(struct os_run_config *config)

@@ -58,7 +58,8 @@ struct os_run_config {
 	/* Beside the settings. */
 	const char *path_option, *path_word; /* --path and the plain word: one of them at most */
 	char file_path[PATH_MAX];            /* of wasmrun.toml, which need not be there */
-	struct toml_file *file;              /* the texts above may point into it; NULL: none */
+	struct option_origin origins[OPTIONS_MAX]; /* by the table */
+	struct toml_file *file; /* the texts above may point into it; NULL: none */
 };
 
 extern const struct option_table os_run_table;
@@ -70,6 +71,17 @@ extern const struct option_table os_run_table;
  */
 int os_run_config_read(
 	struct os_run_config *ret_config, struct option_set *set, int argc, char **argv);
+
+/*
+ * Reads [os.network] again, while the application runs: the second function does it, and may run in
+ * a thread of its own; the first one, on the loop, takes over what outranks the file. All of the
+ * file is judged, the rest of it is dropped. 0, or OPTION_INVALID with set->error; -ENOMEM of the
+ * first one. os_run_config_deinit() follows in any case.
+ */
+int os_run_config_begin_reread(const struct os_run_config *config, struct os_run_config *ret_config,
+	struct option_set *set);
+int os_run_config_reread(struct os_run_config *config, struct option_set *set);
+
 void os_run_config_deinit(struct os_run_config *config);
 
 #endif

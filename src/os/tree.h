@@ -13,7 +13,7 @@
 
 struct option_list;
 
-#define TREE_CONFIG_FILE "wasmrun.toml" /* of the project: it counts at the next start */
+#define TREE_CONFIG_FILE "wasmrun.toml" /* of the project: see os/network_watch.h */
 #define TREE_CACHE_MARK                                                           \
 	"CACHEDIR.TAG" /* bford.info/cachedir: what is in there can be made again \
 			*/

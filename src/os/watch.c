@@ -149,20 +149,14 @@ static void watch_take_event(struct watch *w, const struct inotify_event *event)
 		if (own)
 			watch_note(w, 0, "...", CHANGE_WRITTEN);
 	} else if (event->len > 0 && !w->looks) {
-		if (strcmp(event->name, TREE_CONFIG_FILE) == 0 &&
-			folder->hash == tree_folder_hash(w->tree.project)) {
-			if (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO))
-				log_info("watch",
-					"'" TREE_CONFIG_FILE "' has changed: that counts from "
-					"the next start of 'wasmrun os'");
-		} else if (tree_cares(&w->tree, folder->hash, event->name)) {
-			if (event->mask & IN_ISDIR) {
-				w->walk = w->walk || (event->mask & (IN_CREATE | IN_MOVED_TO));
-				w->rewind = w->rewind || (event->mask & IN_MOVED_FROM);
-			}
-			watch_note(w, tree_file_hash(folder->hash, event->name), event->name,
-				watch_change_of(event->mask));
+		if (!tree_cares(&w->tree, folder->hash, event->name))
+			return;
+		if (event->mask & IN_ISDIR) {
+			w->walk = w->walk || (event->mask & (IN_CREATE | IN_MOVED_TO));
+			w->rewind = w->rewind || (event->mask & IN_MOVED_FROM);
 		}
+		watch_note(w, tree_file_hash(folder->hash, event->name), event->name,
+			watch_change_of(event->mask));
 	}
 }
 

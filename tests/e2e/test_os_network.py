@@ -119,3 +119,56 @@ def test_metrics(instance):
     assert "\nwasmrun_network_refused_total 0\n" in before and "\nwasmrun_network_policy_changes_total 1\n" in before
     put(instance, FULL)
     assert "\nwasmrun_network_policy_changes_total 2\n" in instance.get("/metrics").decode()
+
+
+def rules(instance):
+    return instance.get("/api/network/policy")["sources"]
+
+
+def test_changed_file(lab, project):
+    """With --watch its [os.network] holds at once; what the command line says outranks it as at the start."""
+    file = project / "wasmrun.toml"
+    file.write_text('[os.network]\nallow = ["a.example"]\ndeny = ["b.example"]\n')
+    instance = run_os(lab, project, "--watch", "--deny-net", "c.example", "--max-connections", 7)
+    pid = instance.app()["pid"]
+    file.write_text('[os.network]\n\nallow = ["d.example:443"]\ndeny = ["e.example"]\nmax_connections = 9\nbind_ports = [81]\n')
+    instance.process.wait_line(r"info watch: 'wasmrun.toml' has changed: its \[os.network\] holds from now on")
+    assert rules(instance) == [
+        {"list": "allow", "rule": "d.example:443", "where": "wasmrun.toml:3"},
+        {"list": "deny", "rule": "c.example", "where": "--deny-net"},
+    ]
+    assert policy(instance)["max_connections"] == 7 and policy(instance)["bind_ports"] == [81]
+    assert instance.app()["pid"] == pid  # it needs no restart
+
+
+def test_mistake_in_changed_file(lab, project):
+    """It is told with file and line, and nothing changes; what is right again counts."""
+    file = project / "wasmrun.toml"
+    file.write_text('[os.network]\nallow = ["a.example"]\n')
+    instance = run_os(lab, project, "--watch")
+    before = instance.get("/api/network/policy")
+    for number, (mistake, says) in enumerate(
+        (
+            ('[os.network]\nallow = [\n"b.example",\n"10.0.0.0/33"]\n', r"wasmrun.toml:4: invalid value '10.0.0.0/33' for 'os.network.allow'"),
+            ("[os.network]\nalow = [1]\n", r"wasmrun.toml:2: there is no key 'os.network.alow'"),
+            ("[os\n", r"wasmrun.toml:\d: "),
+            ('[os.network]\nallow = ["b.example"]\n[app]\nkind = "x"\n', r"wasmrun.toml:4: invalid value 'x' for 'app.kind'"),
+        )
+    ):
+        file.write_text(mistake)
+        instance.process.wait_line(rf"error watch: the network policy stays as it was: .*{says}")
+        assert instance.get("/api/network/policy") == before, number
+    file.write_text('[os.network]\nallow = ["b.example"]\n')
+    instance.process.wait_line(r"info watch: .* holds from now on")
+    assert policy(instance)["allow"] == ["b.example"]
+
+
+def test_other_part_of_changed_file(lab, project):
+    """It doesn't take back what the API has set."""
+    file = project / "wasmrun.toml"
+    file.write_text('[os.network]\nallow = ["a.example"]\n')
+    instance = run_os(lab, project, "--watch")
+    put(instance, {"allow": ["c.example"]})
+    file.write_text('[os]\nexpose = false\n[os.network]\nallow = ["a.example"]\n')
+    instance.process.wait_line(r"what isn't in \[os.network\] counts from the next start")
+    assert policy(instance)["allow"] == ["c.example"]
