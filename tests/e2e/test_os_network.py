@@ -2,10 +2,13 @@
 """The network policy of `wasmrun os`: what may be set and changed, where, and what is said of it."""
 
 import json
+import shutil
 
 import pytest
 
-from harness.wasmrun import run_os
+from harness.apps import App
+from harness.schema import mistakes
+from harness.wasmrun import fetch, run_os
 
 EMPTY = {
     "allow": [],
@@ -172,3 +175,40 @@ def test_other_part_of_changed_file(lab, project):
     file.write_text('[os]\nexpose = false\n[os.network]\nallow = ["a.example"]\n')
     instance.process.wait_line(r"what isn't in \[os.network\] counts from the next start")
     assert policy(instance)["allow"] == ["c.example"]
+
+
+def test_live_change(lab, guests, tmp_path):
+    """Another policy holds for the next connection, without a restart; each refusal is told with the rule that would allow it."""
+    peer = App(lambda sock: sock.sendall(b"greetings" if sock.recv(1000) else b""))
+    lab.apps.append(peer)
+    folder = tmp_path / "outward"
+    folder.mkdir()
+    shutil.copy(guests.c("outward.c"), folder / "app.wasm")
+    instance = run_os(lab, folder)
+    url, pid, asked = instance.app()["url"], instance.app()["pid"], f"127.0.0.1:{peer.port}"
+    wish = f"/connect/127.0.0.1/{peer.port}"
+    with instance.events() as events:
+        assert fetch(url, wish) == (200, "connect 14")  # ECONNREFUSED: nothing of its own listens there
+        told = events.wait("decision")
+    assert told["asked"] == asked and told["allowed"] is False and told["remedy"] == f"localhost:{peer.port}", told
+    decisions = instance.get("/api/network/decisions")
+    assert decisions["decisions"] == [told] and decisions["last"] == told["seq"]
+    schemas = instance.get("/api/openapi.json")["components"]["schemas"]
+    assert not list(mistakes(told, schemas["Decision"], schemas))
+    instance.process.wait_line(rf"warn network: the application may not connect to '{asked}': .*allow 'localhost:{peer.port}'")
+
+    assert put(instance, {"allow": [told["remedy"]]}).status == 200
+    assert fetch(url, wish) == (200, "greetings")
+    assert put(instance, {"allow": ["http://x"]}).status == 400
+    assert fetch(url, wish) == (200, "greetings")
+    assert put(instance, {"allow": ["localhost"]}).status == 200
+    assert fetch(url, f"/connect/127.0.0.1/{instance.port}") == (200, "connect 14")  # the page, which no rule can allow
+    assert put(instance, {}).status == 200
+    assert fetch(url, wish) == (200, "connect 14")
+    last = instance.get(f"/api/network/decisions?since={decisions['last']}")["decisions"]
+    assert [(one["asked"], one["allowed"], one["count"]) for one in last] == [
+        (asked, True, 2),
+        (f"127.0.0.1:{instance.port}", False, 1),
+        (asked, False, 2),
+    ], last
+    assert instance.app()["pid"] == pid

@@ -3,6 +3,7 @@
 "use strict";
 
 const LINES_MAX = 2000;
+const REFUSALS_MAX = 50;
 const RETRY_MS = 1000;
 
 // Bound to another address than loopback, the API asks for the token in the URL's fragment.
@@ -72,6 +73,20 @@ function size(bytes) {
   return `${unit ? bytes.toFixed(1) : bytes} ${units[unit]}`;
 }
 
+// A repeat takes the place of the one before.
+function showDecision({ asked, allowed, why, count, time }) {
+  if (allowed) return;
+  const list = byId("refused-list");
+  const key = `${asked} ${why}`;
+  [...list.children].find((row) => row.dataset.key === key)?.remove();
+  const row = document.createElement("li");
+  row.dataset.key = key;
+  row.textContent = `${new Date(time).toLocaleTimeString()} ${asked}: ${why}${count > 1 ? ` (${count} times)` : ""}`;
+  list.prepend(row);
+  while (list.childElementCount > REFUSALS_MAX) list.lastElementChild.remove();
+  byId("refused").hidden = false;
+}
+
 function showLine(line) {
   if (line.seq <= lastLine) return;
   lastLine = line.seq;
@@ -94,6 +109,11 @@ async function readLog() {
   }
 }
 
+async function readDecisions() {
+  const { decisions } = await call("GET", "network/decisions");
+  decisions.forEach(showDecision);
+}
+
 async function call(method, path) {
   const answer = await fetch(`api/${path}`, { method, headers });
   return answer.json();
@@ -104,6 +124,7 @@ const handlers = {
   tunnel: showTunnel,
   traffic: showTraffic,
   log: showLine,
+  decision: showDecision,
   lost: readLog,
 };
 
@@ -114,6 +135,7 @@ async function readEvents() {
   byId("link").textContent = "";
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   const reading = readLog();
+  void readDecisions();
   for (let rest = "", read; !(read = await reader.read()).done; ) {
     const events = (rest + read.value).split("\n\n");
     rest = events.pop();
