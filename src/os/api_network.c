@@ -214,8 +214,10 @@ void api_put_policy(void *owner, struct http_request *request)
 		http_reply_error(request, 400, "%s", draft.mistake);
 	else if (network_set(api->config.network, take_ptr(draft.policy), &draft.limits) < 0)
 		http_reply_error(request, 500, "out of memory");
-	else
+	else {
+		log_info("network", "another policy holds from now on (" SOURCE ")");
 		http_reply_json(request, 200, policy_json(api->config.network));
+	}
 }
 
 /* --- decisions --- */

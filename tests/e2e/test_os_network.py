@@ -198,6 +198,7 @@ def test_live_change(lab, guests, tmp_path):
     instance.process.wait_line(rf"warn network: the application may not connect to '{asked}': .*allow 'localhost:{peer.port}'")
 
     assert put(instance, {"allow": [told["remedy"]]}).status == 200
+    instance.process.wait_line("info network: another policy holds from now on")
     assert fetch(url, wish) == (200, "greetings")
     assert put(instance, {"allow": ["http://x"]}).status == 400
     assert fetch(url, wish) == (200, "greetings")
