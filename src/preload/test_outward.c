@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets and names by a broker. The library is in this program by LD_PRELOAD, and looks at the
- * environment before main(): the program makes what is inherited, and starts itself again. The
+ * Sockets and names by a broker. The library (TEST_PRELOAD) looks at the environment before main(),
+ * and seals the program: this one makes what is inherited, and starts itself again with it. The
  * broker is a thread of its own; what it calls of the library knows no broker's socket.
  */
 #include <stdarg.h>
@@ -206,6 +206,7 @@ static void inherit(void)
 	(void)dup2(ends[1], FAKE_FD);
 	setenv("WASMRUN_LISTEN_FD", "7", 1);
 	setenv("WASMRUN_BROKER_FD", "8", 1);
+	setenv("LD_PRELOAD", getenv("TEST_PRELOAD"), 1);
 }
 
 int main(int argc, char **argv)
