@@ -1,50 +1,112 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The poll runs while visitors are turned away, or until the first of them is told of. The timer
- * runs while they wait, for an instance or for a descriptor to take them with. Neither runs while
- * an instance takes the connections.
+ * The poll always waits for the socket's end, and for visitors while they are turned away, or until
+ * the first of them is told of. The timer runs while they wait, for an instance or for a descriptor
+ * to take them with, or until the port can be had again.
  */
 #include "os/gate.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "net/addr.h"
 #include "net/listener.h"
+#include "net/sockopt.h"
 #include "os/run_config.h"
 
 #define RETRY_MS 100 /* until something may have given a descriptor back */
 
-static void gate_on_readable(uv_poll_t *poll, int status, int events);
+static void gate_on_event(uv_poll_t *poll, int status, int events);
+static void gate_reopen(struct gate *g);
+
+/* Its end is looked for in any case. */
+static void gate_watch(struct gate *g, bool visitors)
+{
+	(void)uv_poll_start(&g->poll, UV_DISCONNECT | (visitors ? UV_READABLE : 0), gate_on_event);
+}
 
 static void gate_on_pause_over(uv_timer_t *timer)
 {
 	struct gate *g = timer->data;
 
-	(void)uv_poll_start(&g->poll, UV_READABLE, gate_on_readable);
+	if (g->lost)
+		gate_reopen(g);
+	else
+		gate_watch(g, true);
 }
 
 /* The visitor stays in the queue, and the socket readable: asking at once would be a busy wait. */
 static void gate_back_off(struct gate *g, int error)
 {
-	(void)uv_poll_stop(&g->poll);
+	gate_watch(g, false);
 	(void)uv_timer_start(&g->pause, gate_on_pause_over, RETRY_MS, 0);
 	if (!g->said_short)
 		log_warn("app", "can't turn visitors away, they wait: %s", strerror(error));
 	g->said_short = true;
 }
 
-static void gate_on_readable(uv_poll_t *poll, int status, int events)
+static bool gate_listens(const struct gate *g)
+{
+	socklen_t len = sizeof(int);
+	int on = 0;
+
+	return getsockopt(g->fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on;
+}
+
+/* What `state` asks for. */
+static void gate_enter(struct gate *g)
+{
+	gate_watch(g, g->state == GATE_CLOSED || g->state == GATE_ON_DEMAND);
+	(void)uv_timer_stop(&g->pause);
+	if (g->state == GATE_PAUSED)
+		(void)uv_timer_start(&g->pause, gate_on_pause_over, GATE_PAUSE_MS, 0);
+}
+
+/* The descriptor's number stays, for all who know it. */
+static void gate_reopen(struct gate *g)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	struct addr addr;
+	int r = addr_parse_ip(OS_APP_HOST, g->port, &addr);
+
+	/* The dead socket has the port still, and whoever has killed it may have seen to it that
+	 * nobody can share. */
+	(void)sockopt_set_int(g->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (r == 0)
+		r = listener_socket(&addr, LISTENER_BACKLOG, &fd);
+	if (r == 0 && dup3(fd, g->fd, O_CLOEXEC) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)uv_timer_start(&g->pause, gate_on_pause_over, RETRY_MS, 0);
+		return;
+	}
+	g->lost = false;
+	gate_enter(g);
+}
+
+static void gate_on_event(uv_poll_t *poll, int status, int events)
 {
 	struct gate *g = poll->data;
 
-	if (g->state == GATE_ON_DEMAND) {
+	if (!gate_listens(g)) {
+		/* epoll(7) knows the dead one by the same number: it must forget it first. */
 		(void)uv_poll_stop(poll);
+		g->lost = true;
+		gate_reopen(g);
+		g->shut(g->owner);
+		return;
+	}
+	if (!(events & UV_READABLE))
+		return;
+	if (g->state == GATE_ON_DEMAND) {
+		gate_watch(g, false);
 		g->wanted(g->owner);
 		return;
 	}
@@ -93,12 +155,8 @@ void gate_set(struct gate *g, enum gate_state state)
 	if (g->state == state)
 		return;
 	g->state = state;
-	(void)uv_poll_stop(&g->poll);
-	(void)uv_timer_stop(&g->pause);
-	if (state == GATE_CLOSED || state == GATE_ON_DEMAND)
-		(void)uv_poll_start(&g->poll, UV_READABLE, gate_on_readable);
-	else if (state == GATE_PAUSED)
-		(void)uv_timer_start(&g->pause, gate_on_pause_over, GATE_PAUSE_MS, 0);
+	if (!g->lost)
+		gate_enter(g);
 }
 
 /* Once nothing of it is open, whoever has the memory may free it. */

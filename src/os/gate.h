@@ -3,6 +3,9 @@
  * The application's listening socket on OS_APP_HOST, which outlives its instances. While nobody is
  * there to serve, nor comes soon, the gate takes the connections itself and turns them away
  * (os/unserved.h).
+ *
+ * Whoever has the socket can take the port away from all by shutdown(2), which no filter can refuse
+ * him. The gate notices and opens the port anew.
  */
 #ifndef OS_GATE_H
 #define OS_GATE_H
@@ -30,14 +33,18 @@ struct gate {
 	uint16_t port;
 	struct unserved unserved;
 	unsigned parts;              /* not yet closed: the two above and that */
+	bool lost;                   /* it listens no more, and isn't open anew yet */
 	bool said_short;             /* of descriptors or memory; until the next one is taken */
 	void (*wanted)(void *owner); /* NULL without GATE_ON_DEMAND */
+	/* Somebody has shut it down: his time is over. It listens again, or will soon, with the
+	 * same descriptor. */
+	void (*shut)(void *owner);
 	void (*closed)(void *owner);
 	void *owner;
 };
 
-/* GATE_CLOSED at first. port 0: the kernel's choice. wanted, closed, owner are set by the caller
- * before. Negative errno: nothing is to be closed. */
+/* GATE_CLOSED at first. port 0: the kernel's choice. wanted, shut, closed, owner are set by the
+ * caller before. Negative errno: nothing is to be closed. */
 int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port);
 
 /* A pause that goes on is the same pause. */

@@ -131,14 +131,12 @@ static void instance_on_child_ended(struct child *child, int status)
 	free(i);
 }
 
-/* No time to obey for whoever has shown what it is. */
 static void on_hostile(void *owner, const char *why)
 {
-	struct instance *i = owner;
+	char text[INSTANCE_REASON_MAX];
 
-	snprintf(i->child.why, sizeof i->child.why,
-		"it has sent its broker what no client of ours sends: %s", why);
-	instance_kill(i);
+	snprintf(text, sizeof text, "it has sent its broker what no client of ours sends: %s", why);
+	instance_condemn(owner, text);
 }
 
 /* What the child is: its command, and what it may reach. */
@@ -316,6 +314,14 @@ void instance_kill(struct instance *i)
 		return;
 	instance_end(i);
 	child_kill(&i->child);
+}
+
+void instance_condemn(struct instance *i, const char *why)
+{
+	if (!i)
+		return;
+	snprintf(i->child.why, sizeof i->child.why, "%s", why);
+	instance_kill(i);
 }
 
 pid_t instance_pid(const struct instance *i)

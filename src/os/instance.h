@@ -97,6 +97,8 @@ void instance_drain(struct instance *i);
 void instance_end(struct instance *i);
 /* The same, without time for it to obey. */
 void instance_kill(struct instance *i);
+/* The same for one that has done what it must not: `why` is how its end is explained. */
+void instance_condemn(struct instance *i, const char *why);
 
 /* 0: it is gone, `ended` is to follow. NULL: none. */
 pid_t instance_pid(const struct instance *i);

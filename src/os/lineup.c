@@ -226,6 +226,14 @@ void lineup_kill(struct lineup *l)
 		instance_kill(list_entry(link, struct instance, link));
 }
 
+void lineup_condemn(struct lineup *l, const char *why)
+{
+	instance_condemn(l->next, why);
+	instance_condemn(l->app, why);
+	list_for_each(link, &l->old)
+		instance_condemn(list_entry(link, struct instance, link), why);
+}
+
 bool lineup_is_empty(const struct lineup *l, bool all)
 {
 	return !l->app && !l->next && !lineup_builds(l) && (!all || list_empty(&l->old));

@@ -81,6 +81,9 @@ void lineup_end(struct lineup *l, bool all);
 /* Kills everything. */
 void lineup_kill(struct lineup *l);
 
+/* Kills all instances, which have done what they must not. What is built goes on. */
+void lineup_condemn(struct lineup *l, const char *why);
+
 /* Nothing is left of these. */
 bool lineup_is_empty(const struct lineup *l, bool all);
 

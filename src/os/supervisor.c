@@ -46,6 +46,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "os/app_ports.h"
 #include "os/broker.h"
 #include "os/gate.h"
@@ -332,6 +333,16 @@ static void supervisor_on_visitor(void *owner)
 	gate_set(&s->gate, GATE_PAUSED);
 }
 
+/* Which of its instances it was can't be told: they share the socket. */
+static void supervisor_on_gate_shut(void *owner)
+{
+	struct supervisor *s = owner;
+
+	log_error("app",
+		"the application has shut down the socket that its visitors come by: it is ended");
+	lineup_condemn(&s->lineup, "it has shut down the socket that its visitors come by");
+}
+
 int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, struct log_ring *ring,
 	const struct supervisor_events *events, struct supervisor **ret_supervisor)
 {
@@ -340,9 +351,10 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 
 	if (!s)
 		return -ENOMEM;
-	s->gate = (struct gate){
-		.wanted = supervisor_on_visitor, .closed = supervisor_on_closed, .owner = s
-	};
+	s->gate = (struct gate){ .wanted = supervisor_on_visitor,
+		.shut = supervisor_on_gate_shut,
+		.closed = supervisor_on_closed,
+		.owner = s };
 	r = gate_open(&s->gate, loop, (uint16_t)config->run->app.port);
 	if (r < 0) {
 		free(s);
