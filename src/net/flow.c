@@ -257,6 +257,7 @@ static void flow_join(struct flow *f)
 		job.early[side] = s->early;
 		job.early_len[side] = s->early_len;
 		job.answers[side] = kind->answers[side];
+		job.bucket[side] = f->set->bucket[side];
 	}
 	if (r == 0)
 		r = pump_pool_add(f->set->pool, &job, &pump);

@@ -20,10 +20,9 @@
 #include "net/pump_pool.h"
 #include "net/timeouts.h"
 
-/* From the start to both ends. A stock relay keeps a visitor that no client takes for as long. */
+/* From the start to both ends: as long as a stock relay keeps a visitor that no client takes. */
 #define FLOW_SETUP_MS 10000
 #define FLOW_NAME_MAX 64 /* with its NUL */
-
 struct flow;
 struct flow_set;
 struct target;
@@ -42,11 +41,8 @@ enum flow_state {
 struct flow_kind {
 	struct flow_words words;
 	bool answers[PUMP_SIDES]; /* see struct pump_job */
-	/* Whoever is behind the outer end was told that he is connected, so a set-up that fails is
-	 * a reset to him, and no ordinary end. */
-	bool resets;
-
-	/* The flow's name, for the log. */
+	bool resets; /* the outer end, too, of one whose set-up fails: he is told it is open */
+	/* For the log. */
 	const char *(*name)(const struct flow *f, char text[FLOW_NAME_MAX]);
 	/*
 	 * The flow won't be opened: tells whoever is behind the outer end, which isn't there yet.
@@ -66,9 +62,10 @@ struct flow_kind {
 
 struct flow_set {
 	const struct flow_kind *kind;
-	struct pump_pool *pool; /* not owned */
-	struct list setup;      /* FLOW_OPENING and FLOW_TURNED_AWAY, oldest first */
-	struct list open;       /* FLOW_OPEN and FLOW_ABORTING */
+	struct pump_pool *pool;            /* not owned */
+	struct bucket *bucket[PUMP_SIDES]; /* as of struct pump_job; the owner's */
+	struct list setup;                 /* FLOW_OPENING and FLOW_TURNED_AWAY, oldest first */
+	struct list open;                  /* FLOW_OPEN and FLOW_ABORTING */
 	uint64_t setup_count, open_count;
 	struct timeouts deadlines; /* of those in `setup` */
 	unsigned refs;             /* see flow_set_ref() */
@@ -95,8 +92,8 @@ struct flow_wish {
 };
 
 /* `kind` and `pool` outlive the set. */
-void flow_set_init(struct flow_set *set, uv_loop_t *loop, struct pump_pool *pool,
-	const struct flow_kind *kind);
+void flow_set_init(
+	struct flow_set *s, uv_loop_t *loop, struct pump_pool *pool, const struct flow_kind *kind);
 
 /* No flow may be in set-up. `closed` follows, never from within. */
 void flow_set_close(struct flow_set *set, void (*closed)(struct flow_set *set));

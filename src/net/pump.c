@@ -118,6 +118,7 @@ struct pump *pump_new(const struct pump_job *job)
 	list_init(&p->abort_link);
 	list_init(&p->run_link);
 	list_init(&p->delivering_link);
+	list_init(&p->throttled_link);
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		p->fd[side] = -1;
 		p->dir[side].pipe = PIPE_NONE;
@@ -129,8 +130,10 @@ struct pump *pump_new(const struct pump_job *job)
 			return pump_free(p);
 		p->dir[side].awaits_ack = job->answers[side] && !job->early_len[side];
 	}
-	for (int side = 0; side < PUMP_SIDES; side++)
+	for (int side = 0; side < PUMP_SIDES; side++) {
 		p->fd[side] = job->fd[side];
+		p->bucket[side] = job->bucket[side];
+	}
 	return p;
 }
 
@@ -209,6 +212,16 @@ enum pump_next pump_run(struct pump *p, struct pump_io *io)
 	if (pump_dir_can_run(&p->dir[PUMP_OUTER]) || pump_dir_can_run(&p->dir[PUMP_INNER]))
 		return PUMP_MORE;
 	return PUMP_WAIT;
+}
+
+bool pump_is_throttled(const struct pump *p)
+{
+	return p->dir[PUMP_OUTER].throttled || p->dir[PUMP_INNER].throttled;
+}
+
+void pump_unthrottle(struct pump *p)
+{
+	p->dir[PUMP_OUTER].throttled = p->dir[PUMP_INNER].throttled = false;
 }
 
 void pump_set_end(struct pump *p, enum pump_end end)

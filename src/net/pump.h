@@ -37,9 +37,10 @@ enum pump_deadline {
 struct pump {
 	struct pump_dir dir[PUMP_SIDES];
 	int fd[PUMP_SIDES];
-	bool failed[PUMP_SIDES]; /* reset or in error: nothing reaches it any more */
-	bool ended;              /* result.end is decided; the sockets may still be open */
-	bool finished;           /* the worker has handed it back; under the worker's lock */
+	struct bucket *bucket[PUMP_SIDES]; /* see struct pump_job */
+	bool failed[PUMP_SIDES];           /* reset or in error: nothing reaches it any more */
+	bool ended;    /* result.end is decided; the sockets may still be open */
+	bool finished; /* the worker has handed it back; under the worker's lock */
 	struct pump_result result;
 
 	struct pump_worker *worker;
@@ -47,6 +48,7 @@ struct pump {
 	struct list abort_link;      /* of the worker's aborts, under its lock */
 	struct list run_link;        /* of its run queue */
 	struct list delivering_link; /* of the worker's delivering list */
+	struct list throttled_link;  /* of its throttled list */
 	enum pump_deadline deadline;
 	uint64_t progress_mark; /* what pump_progress() said last: as long as it changes, bytes move
 				 */
@@ -87,6 +89,10 @@ void pump_set_end(struct pump *p, enum pump_end end);
 
 /* Closes both sockets, with a reset unless it was closed in order, and frees all but the pump. */
 void pump_close(struct pump *p, struct pump_io *io);
+
+/* A direction waits for its bucket; and may ask it again. */
+bool pump_is_throttled(const struct pump *p);
+void pump_unthrottle(struct pump *p);
 
 /* Which deadline applies now. */
 enum pump_deadline pump_current_deadline(const struct pump *p, const struct pump_io *io);

@@ -25,6 +25,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
+#include "base/lang.h"
+#include "net/bucket.h"
 #include "net/pump.h"
 #include "net/sockopt.h"
 
@@ -54,7 +57,8 @@ static bool dir_pending(const struct pump_dir *d)
 
 bool pump_dir_can_run(const struct pump_dir *d)
 {
-	return !d->done && !d->blocked && (dir_pending(d) || d->readable || d->eof);
+	return !d->done && !d->blocked &&
+	       (dir_pending(d) || (d->readable && !d->throttled) || d->eof);
 }
 
 static void dir_release_held(struct pump_dir *d, struct pump_io *io)
@@ -186,11 +190,11 @@ static bool dir_is_answer(const struct pump *p, enum pump_side side)
 	return sockopt_queued(p->fd[side]) <= own;
 }
 
-/* One read and one write. Returns the bytes read. */
-static uint32_t dir_copy(struct pump *p, enum pump_side side, struct pump_io *io)
+/* One read of at most `room` bytes, and one write. Returns the bytes read. */
+static uint32_t dir_copy(struct pump *p, enum pump_side side, uint32_t room, struct pump_io *io)
 {
 	struct pump_dir *d = &p->dir[side];
-	ssize_t n = recv(p->fd[side], io->buffer, PUMP_BUFFER_BYTES, MSG_DONTWAIT);
+	ssize_t n = recv(p->fd[side], io->buffer, room, MSG_DONTWAIT);
 	int error = n < 0 ? errno : 0;
 	uint32_t len, sent;
 
@@ -208,7 +212,7 @@ static uint32_t dir_copy(struct pump *p, enum pump_side side, struct pump_io *io
 		return 0;
 	}
 	len = (uint32_t)n;
-	if (len < PUMP_BUFFER_BYTES && !d->hup && !d->urgent)
+	if (len < room && !d->hup && !d->urgent)
 		d->readable = false;
 	d->streak = len >= PUMP_LARGE_READ ? d->streak + len : 0;
 	sent = dir_send(p, side, io->buffer, len, io);
@@ -222,17 +226,17 @@ static uint32_t dir_copy(struct pump *p, enum pump_side side, struct pump_io *io
  * slot), and EAGAIN doesn't say which end it is about. But the pipe is empty here, so it is the
  * socket.
  */
-static uint32_t dir_splice(struct pump *p, enum pump_side side, struct pump_io *io)
+static uint32_t dir_splice(struct pump *p, enum pump_side side, uint32_t room, struct pump_io *io)
 {
 	struct pump_dir *d = &p->dir[side];
 	ssize_t n;
 
 	assert(d->pipe.used == 0);
-	n = splice(p->fd[side], NULL, d->pipe.wr, NULL, PUMP_TURN_BYTES, SPLICE_F_NONBLOCK);
+	n = splice(p->fd[side], NULL, d->pipe.wr, NULL, room, SPLICE_F_NONBLOCK);
 	/* The end, or an urgent mark that no event has told of yet, with the end behind it: recv(2)
 	 * knows (tests/kernel/test_splice.c). */
 	if (n == 0)
-		return dir_copy(p, side, io);
+		return dir_copy(p, side, (uint32_t)min_u64(room, PUMP_BUFFER_BYTES), io);
 	if (n < 0) {
 		dir_read_end(p, side, errno, io);
 		return 0;
@@ -249,17 +253,37 @@ static bool dir_wants_pipe(const struct pump_dir *d, enum pump_mode mode)
 	return mode == PUMP_SPLICE || (mode == PUMP_AUTO && d->streak >= PUMP_SPLICE_AFTER);
 }
 
-static uint32_t dir_fetch(struct pump *p, enum pump_side side, struct pump_io *io)
+/* At most `room` bytes. */
+static uint32_t dir_fetch_some(
+	struct pump *p, enum pump_side side, uint32_t room, struct pump_io *io)
 {
 	struct pump_dir *d = &p->dir[side];
+	uint32_t copied = (uint32_t)min_u64(room, PUMP_BUFFER_BYTES);
 
 	if (!dir_wants_pipe(d, io->mode))
-		return dir_copy(p, side, io);
+		return dir_copy(p, side, copied, io);
 	if (d->pipe.rd < 0 && !pipe_take(&io->pipes, &d->pipe)) {
 		d->streak = 0;
-		return dir_copy(p, side, io);
+		return dir_copy(p, side, copied, io);
 	}
-	return dir_splice(p, side, io);
+	return dir_splice(p, side, room, io);
+}
+
+static uint32_t dir_fetch(struct pump *p, enum pump_side side, struct pump_io *io)
+{
+	struct bucket *bucket = p->bucket[side];
+	uint32_t room = PUMP_TURN_BYTES, fetched;
+
+	if (!bucket)
+		return dir_fetch_some(p, side, room, io);
+	room = bucket_take(bucket, room, clock_now_ms());
+	if (!room) {
+		p->dir[side].throttled = true;
+		return 0;
+	}
+	fetched = dir_fetch_some(p, side, room, io);
+	bucket_give_back(bucket, room - fetched);
+	return fetched;
 }
 
 /* Everything was delivered and the source has ended: pass the end on. */
@@ -284,7 +308,7 @@ void pump_dir_run(struct pump *p, enum pump_side side, struct pump_io *io)
 
 	for (int calls = 0; calls < PUMP_TURN_CALLS && fetched < PUMP_TURN_BYTES; calls++) {
 		dir_flush(p, side, io);
-		if (dir_pending(d) || d->done || !d->readable || p->ended)
+		if (dir_pending(d) || d->done || !d->readable || d->throttled || p->ended)
 			break;
 		fetched += dir_fetch(p, side, io);
 		spliced |= d->pipe.rd >= 0;

@@ -30,7 +30,8 @@ struct pump_dir {
 	bool hup;     /* its end may have been told: a short read does not mean an empty queue */
 	bool urgent;  /* it has urgent data: a read stops at the mark, splice(2) never passes it */
 	bool blocked; /* the destination takes no more until EPOLLOUT */
-	bool eof;     /* the source gives no more */
+	bool throttled;  /* its bucket is empty: nothing is read for a while */
+	bool eof;        /* the source gives no more */
 	bool awaits_ack; /* as pump_job's `answers`; nothing was read from the source yet */
 	bool done;       /* the end was passed on, or the destination is dead */
 };

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+struct bucket;
 struct pump;
 struct pump_pool;
 
@@ -74,6 +75,8 @@ struct pump_job {
 	size_t early_len[PUMP_SIDES];
 	/* A first word or end that comes while what was sent before isn't acknowledged: reset. */
 	bool answers[PUMP_SIDES];
+	/* What is read from that side takes from it; outlives the pump. NULL: no limit. */
+	struct bucket *bucket[PUMP_SIDES];
 	pump_done_fn done;
 	void *owner;
 };

@@ -39,6 +39,7 @@
 /* A connection whose last bytes are being delivered is looked at so often; other deadlines are met
  * within a sixteenth. */
 #define WORKER_DELIVERY_TICK_MS 20U
+#define WORKER_THROTTLED_TICK_MS 10U /* until a bucket is asked again */
 #define WORKER_TICK_PARTS 16U
 #define WORKER_TICK_MIN_MS 10U
 
@@ -106,6 +107,7 @@ int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *confi
 	list_init(&w->run_queue);
 	list_init(&w->finished);
 	list_init(&w->delivering);
+	list_init(&w->throttled);
 	pipe_cache_init(&w->io.pipes, pipes);
 	w->io.mode = config->mode;
 	w->io.half_close_timeout_ms = config->half_close_timeout_ms;
@@ -141,6 +143,7 @@ static void worker_finish(struct pump_worker *w, struct pump *p)
 	pump_close(p, &w->io);
 	list_remove(&p->run_link);
 	list_remove(&p->delivering_link);
+	list_remove(&p->throttled_link);
 	list_remove(&p->link);
 	list_push_back(&w->finished, &p->link);
 }
@@ -150,7 +153,9 @@ static void worker_arm(struct pump_worker *w)
 	uint64_t ms = 0;
 	struct itimerspec spec = { 0 };
 
-	if (!list_empty(&w->delivering))
+	if (!list_empty(&w->throttled))
+		ms = WORKER_THROTTLED_TICK_MS;
+	else if (!list_empty(&w->delivering))
 		ms = WORKER_DELIVERY_TICK_MS;
 	else if (!list_empty(&w->open))
 		ms = w->tick_ms;
@@ -206,6 +211,13 @@ static void worker_tick(struct pump_worker *w)
 	uint64_t now_ms = clock_now_ms();
 
 	w->armed_ms = 0;
+	list_for_each_safe(link, &w->throttled) {
+		struct pump *p = list_entry(link, struct pump, throttled_link);
+
+		list_remove(link);
+		pump_unthrottle(p);
+		worker_queue(w, p);
+	}
 	list_for_each_safe(link, &w->delivering)
 		worker_check(w, list_entry(link, struct pump, delivering_link), now_ms);
 	if (w->tick_ms && now_ms - w->swept_ms >= w->tick_ms) {
@@ -279,6 +291,10 @@ static void worker_run_queue(struct pump_worker *w)
 		if (next == PUMP_MORE)
 			list_push_back(&w->run_queue, link);
 		worker_set_deadline(w, p);
+		if (pump_is_throttled(p) && list_empty(&p->throttled_link)) {
+			list_push_back(&w->throttled, &p->throttled_link);
+			worker_arm(w);
+		}
 	}
 }
 
