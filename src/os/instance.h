@@ -93,11 +93,10 @@ int instance_start(const struct instance_config *config, struct app_plan *plan,
 /* Finish the open connections in drain_timeout_ms, and end. One that isn't ready is ended. */
 void instance_drain(struct instance *i);
 
-/* In any state; NULL is nothing to end. */
+/* In any state; NULL is nothing to end. To be killed is to have no time to obey. */
 void instance_end(struct instance *i);
-/* The same, without time for it to obey. */
 void instance_kill(struct instance *i);
-/* The same for one that has done what it must not: `why` is how its end is explained. */
+/* Likewise, for what it has done: `why` explains its end. */
 void instance_condemn(struct instance *i, const char *why);
 
 /* 0: it is gone, `ended` is to follow. NULL: none. */

@@ -19,6 +19,7 @@
 #include "base/lang.h"
 #include "base/owner.h"
 #include "net/addr.h"
+#include "net/bucket.h"
 #include "net/flow.h"
 #include "net/sockopt.h"
 #include "net/stream_pair.h"
@@ -31,6 +32,7 @@
 struct outward {
 	struct outward_config config;
 	struct flow_set flows;
+	struct bucket bandwidth[PUMP_SIDES];
 	struct timeouts patience;
 	struct network_follower follower;
 	uint64_t last_id;
@@ -167,6 +169,8 @@ static void outward_on_part_closed(struct outward *o)
 	if (--o->parts > 0)
 		return;
 	o->closed(o->owner);
+	for (int side = 0; side < PUMP_SIDES; side++)
+		bucket_deinit(&o->bandwidth[side]);
 	free(o);
 }
 
@@ -240,8 +244,11 @@ static void on_policy_changed(struct network_follower *follower)
 	struct outward *o = container_of(follower, struct outward, follower);
 	struct list *const lists[] = { &o->flows.setup, &o->flows.open };
 
-	o->flows.deadlines.delay_ms =
-		network_limits(o->config.network)->connection_timeout_secs * 1000;
+	const struct network_limits *limits = network_limits(o->config.network);
+
+	o->flows.deadlines.delay_ms = limits->connection_timeout_secs * 1000;
+	for (int side = 0; side < PUMP_SIDES; side++)
+		bucket_set_rate(&o->bandwidth[side], limits->max_bandwidth_mbps * 1000000 / 8);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		list_for_each_safe(link, lists[i]) {
 			struct outward_conn *c = conn_of(list_entry(link, struct flow, link));
@@ -427,6 +434,10 @@ int outward_new(const struct outward_config *config, struct outward **ret_outwar
 		return -ENOMEM;
 	o->config = *config;
 	flow_set_init(&o->flows, config->loop, config->pool, &outward_kind);
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		bucket_init(&o->bandwidth[side]);
+		o->flows.bucket[side] = &o->bandwidth[side];
+	}
 	timeouts_init(&o->patience, config->loop, OUTWARD_PATIENCE_MS, on_impatient, o);
 	o->follower.changed = on_policy_changed;
 	network_follow(config->network, &o->follower);

@@ -4,25 +4,19 @@
  * that no test depends on a resolver.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/lang.h"
-#include "base/owner.h"
 #include "net/addr.h"
+#include "net/bucket.h"
 #include "os/app_ports.h"
 #include "os/broker_fixture.h"
 #include "os/name_book.h"
@@ -545,248 +539,54 @@ static void test_listen(void **state)
 	fixture_close(&f);
 }
 
-/* --- hostile --- */
+/* --- how much --- */
 
-enum cargo {
-	CARGO_REPLY,
-	CARGO_NONE,
-	CARGO_TWO,
-	CARGO_FILE,
-	CARGO_STREAM,
-	CARGO_LISTENER,
-	CARGO_LINGERING,
-};
+#define BULK (384 * 1024)
 
-/* A connection whose close(2) would wait for a reader who never reads. */
-static int make_lingering(int *ret_peer)
+/* Each way by itself; it is never faster than it may be. */
+static void test_bandwidth_is_limited(void **state)
 {
-	static char bytes[1 << 20];
-	const struct linger forever = { .l_onoff = 1, .l_linger = 30000 };
-	uint16_t port;
-	int server = server_open(&port), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct addr addr;
-
-	(void)addr_parse_ip("127.0.0.1", port, &addr);
-	assert_int_equal(connect(fd, &addr.sa, addr_len(&addr)), 0);
-	*ret_peer = accept(server, NULL, NULL);
-	(void)fd_close(server);
-	for (int i = 0; i < 64; i++)
-		(void)send(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &forever, sizeof forever), 0);
-	return fd;
-}
-
-static size_t make_cargo(enum cargo cargo, int fds[2], int *ret_peer)
-{
-	int pair[2];
-	uint16_t port;
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	*ret_peer = pair[1];
-	fds[0] = pair[0];
-	fds[1] = -1;
-	switch (cargo) {
-	case CARGO_NONE:
-		(void)fd_close(pair[0]);
-		return 0;
-	case CARGO_TWO:
-		fds[1] = dup(pair[0]);
-		return 2;
-	case CARGO_FILE:
-		(void)fd_close(pair[0]);
-		fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		break;
-	case CARGO_STREAM:
-		(void)fd_close(pair[0]);
-		(void)fd_close(pair[1]);
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-		*ret_peer = take_fd(&fds[1]);
-		break;
-	case CARGO_LISTENER:
-		(void)fd_close(pair[0]);
-		fds[0] = server_open(&port);
-		break;
-	case CARGO_LINGERING:
-		(void)fd_close(pair[0]);
-		(void)fd_close(pair[1]);
-		fds[0] = make_lingering(ret_peer);
-		break;
-	default:
-		break;
-	}
-	return 1;
-}
-
-#define REQUEST_SIZE sizeof(struct broker_request)
-
-/* What no client sends, each made of one that is good by a byte, a length or a descriptor. */
-static void test_hostile(void **state)
-{
-	static const struct {
-		const char *what;
-		size_t at;     /* this byte of a good request ... */
-		uint8_t value; /* ... becomes this */
-		size_t len;
-		enum broker_op op;
-		enum cargo cargo;
-		bool good;
-	} cases[] = {
-		{ "resolve", 0, BROKER_RESOLVE, REQUEST_SIZE, BROKER_RESOLVE, CARGO_REPLY, true },
-		{ "connect", 0, BROKER_CONNECT, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, true },
-		{ "listen", 0, BROKER_LISTEN, REQUEST_SIZE, BROKER_LISTEN, CARGO_REPLY, true },
-		{ "op 0", 0, 0, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
-		{ "op 4", 0, 4, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
-		{ "op 255", 0, 255, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
-		{ "zero", 1, 1, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
-		{ "port of a name", 2, 1, REQUEST_SIZE, BROKER_RESOLVE, CARGO_REPLY, false },
-		{ "no family", 4, 0, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
-		{ "family 5", 4, 5, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
-		{ "family 5 of a name", 4, 5, REQUEST_SIZE, BROKER_RESOLVE, CARGO_REPLY, false },
-		{ "family 5 to listen", 4, 5, REQUEST_SIZE, BROKER_LISTEN, CARGO_REPLY, false },
-		{ "behind IPv4", 5 + 4, 1, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
-		{ "an address of a name", 5, 1, REQUEST_SIZE, BROKER_RESOLVE, CARGO_REPLY, false },
-		{ "a name to connect", 21, 'a', REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
-		{ "a name to listen", 21, 'a', REQUEST_SIZE, BROKER_LISTEN, CARGO_REPLY, false },
-		{ "no name", 21, 0, REQUEST_SIZE, BROKER_RESOLVE, CARGO_REPLY, false },
-		{ "behind the name", 21 + 200, 'x', REQUEST_SIZE, BROKER_RESOLVE, CARGO_REPLY,
-			false },
-		{ "short", 0, BROKER_CONNECT, REQUEST_SIZE - 1, BROKER_CONNECT, CARGO_REPLY,
-			false },
-		{ "empty", 0, BROKER_CONNECT, 0, BROKER_CONNECT, CARGO_REPLY, false },
-		{ "nothing at all", 0, BROKER_CONNECT, 0, BROKER_CONNECT, CARGO_NONE, false },
-		{ "long", 0, BROKER_CONNECT, REQUEST_SIZE + 1, BROKER_CONNECT, CARGO_REPLY, false },
-		{ "very long", 0, BROKER_CONNECT, 60000, BROKER_CONNECT, CARGO_REPLY, false },
-		{ "no descriptor", 0, BROKER_CONNECT, REQUEST_SIZE, BROKER_CONNECT, CARGO_NONE,
-			false },
-		{ "two", 0, BROKER_CONNECT, REQUEST_SIZE, BROKER_CONNECT, CARGO_TWO, false },
-		{ "a file", 0, BROKER_CONNECT, REQUEST_SIZE, BROKER_CONNECT, CARGO_FILE, false },
-		{ "a stream", 0, BROKER_CONNECT, REQUEST_SIZE, BROKER_CONNECT, CARGO_STREAM,
-			false },
-		{ "a listener", 0, BROKER_CONNECT, REQUEST_SIZE, BROKER_CONNECT, CARGO_LISTENER,
-			false },
-		{ "one that lingers", 0, BROKER_CONNECT, REQUEST_SIZE, BROKER_CONNECT,
-			CARGO_LINGERING, false },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		static uint8_t data[60000];
-		struct broker_request good =
-			cases[i].op == BROKER_RESOLVE  ? request_resolve("a", BROKER_ANY)
-			: cases[i].op == BROKER_LISTEN ? request_listen(9001)
-						       : request_connect("192.0.2.1", 1);
-		struct fixture f;
-		struct guest g;
-		int fds[2], peer;
-		size_t count = make_cargo(cases[i].cargo, fds, &peer);
-
-		memset(data, 0, sizeof data);
-		memcpy(data, &good, sizeof good);
-		data[cases[i].at] = cases[i].value;
-		fixture_open(&f, RULES(), limits);
-		guest_open(&f, &g);
-		guest_send(&g, data, cases[i].len, fds, count);
-		for (size_t n = 0; n < count; n++)
-			(void)fd_close(fds[n]);
-		if (cases[i].good)
-			WAIT_UNTIL(&f, is_readable(peer));
-		else
-			WAIT_UNTIL(&f, g.hostile);
-		if (g.hostile != !cases[i].good)
-			fail_msg("%s: %s", cases[i].what, g.why);
-		/* Nothing more is read from it, and others are served. */
-		expect_resolved(&f, "localhost", BROKER_IPV4, 0, "127.0.0.1");
-		(void)fd_close(peer);
-		guest_close(&g);
-		fixture_close(&f);
-	}
-}
-
-/* It sends a connection that lingers, and is gone before that was read: nobody waits for it. */
-static void test_an_end_with_messages_waits_for_nobody(void **state)
-{
-	struct broker_request r = request_resolve("a", BROKER_ANY);
-	struct fixture f;
-	struct guest g;
-	int lingering, peer;
-
-	fixture_open(&f, RULES(), limits);
-	guest_open(&f, &g);
-	guest_send(&g, "", 0, NULL, 0);
-	for (int i = 0; i < 3; i++) {
-		lingering = make_lingering(&peer);
-		guest_send(&g, &r, sizeof r, &lingering, 1);
-		(void)fd_close(lingering);
-	}
-	guest_close(&g);
-	(void)fd_close(peer);
-	expect_resolved(&f, "localhost", BROKER_IPV4, 0, "127.0.0.1");
-	fixture_close(&f);
-}
-
-/* --- how many --- */
-
-static void test_requests_are_limited(void **state)
-{
-	struct network_limits many = fixture_limits;
-	int replies[BROKER_REQUESTS_MAX], last, fd;
+	static char bytes[BULK];
+	struct network_limits slow = fixture_limits;
 	struct broker_request r;
-	struct broker_answer a;
-	struct silent silent;
 	struct fixture f;
-
-	many.max_connections = 1000;
-	silent_open(&silent);
-	fixture_open(&f, RULES(rule_of("localhost", silent.port)), &many);
-	r = request_connect("127.0.0.1", silent.port);
-	for (int i = 0; i < BROKER_REQUESTS_MAX; i++)
-		replies[i] = guest_ask(&f.guest, &r);
-	r = request_resolve("localhost", BROKER_IPV4);
-	last = guest_ask(&f.guest, &r);
-	WAIT_UNTIL(&f, outward_count(broker_outward(f.broker)) == BROKER_REQUESTS_MAX);
-	fixture_turn(&f);
-	assert_false(has_answer(last));
-	/* One is given up, and there is room. */
-	(void)fd_close(replies[7]);
-	WAIT_UNTIL(&f, has_answer(last));
-	assert_int_equal(take_answer(last, &a, &fd), 0);
-	for (int i = 0; i < BROKER_REQUESTS_MAX; i++)
-		if (i != 7)
-			(void)fd_close(replies[i]);
-	fixture_close(&f);
-	silent_close(&silent);
-}
-
-/* No descriptor is left here: each request is answered all the same. */
-static void test_shortage(void **state)
-{
-	struct broker_request r;
-	struct broker_answer a;
-	struct rlimit before;
-	struct fixture f;
+	uint64_t since_ms;
 	uint16_t port;
-	int server = server_open(&port), replies[8], fd, taken[256];
-	size_t count = 0;
+	int server = server_open(&port), guest, peer;
 
-	fixture_open(&f, RULES(rule_of("localhost", port)), limits);
+	slow.max_bandwidth_mbps = 4; /* 500,000 bytes a second */
+	fixture_open(&f, RULES(rule_of("localhost", port)), &slow);
 	r = request_connect("127.0.0.1", port);
-	assert_int_equal(connect_error(&f, &r), 0);
-	(void)fd_close(accept_one(&f, server));
-	WAIT_UNTIL(&f, f.ended == 1);
-	for (int i = 0; i < 8; i++)
-		replies[i] = guest_ask(&f.guest, &r);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 128, before.rlim_max }), 0);
-	while ((fd = dup(server)) >= 0)
-		taken[count++] = fd;
-	for (int i = 0; i < 8; i++)
-		WAIT_UNTIL(&f, has_answer(replies[i]));
-	while (count > 0)
-		(void)fd_close(taken[--count]);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	for (int i = 0; i < 8; i++)
-		assert_int_equal(take_answer(replies[i], &a, &fd), EMFILE);
-	assert_int_equal(f.guest.hostile, 0);
-	assert_int_equal(connect_error(&f, &r), 0);
+	guest = connect_ok(&f, &r);
+	peer = accept_one(&f, server);
+	for (int way = 0; way < 2; way++) {
+		int from = way ? peer : guest, to = way ? guest : peer;
+		size_t sent = 0, got = 0;
+
+		since_ms = clock_now_ms();
+		fixture_arm(&f);
+		while (got < BULK) {
+			ssize_t n = send(from, bytes, BULK - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+			sent += n > 0 ? (size_t)n : 0;
+			n = recv(to, bytes, sizeof bytes, MSG_DONTWAIT);
+			got += n > 0 ? (size_t)n : 0;
+			fixture_turn(&f);
+		}
+		assert_true(clock_now_ms() - since_ms >=
+			    (BULK - BUCKET_BURST_MIN - 25000) * UINT64_C(1000) / 500000 - 20);
+	}
+	/* Without a limit what is on its way goes on. */
+	assert_int_equal(send(guest, bytes, 100000, MSG_DONTWAIT), 100000);
+	fixture_allow(&f, RULES(rule_of("localhost", port)), limits);
+	for (size_t got = 0; got < 100000;) {
+		ssize_t n = recv(peer, bytes, sizeof bytes, MSG_DONTWAIT);
+
+		got += n > 0 ? (size_t)n : 0;
+		fixture_turn(&f);
+	}
+	(void)fd_close(guest);
+	(void)fd_close(peer);
 	fixture_close(&f);
 	(void)fd_close(server);
 }
@@ -806,10 +606,7 @@ int main(void)
 		cmocka_unit_test(test_a_stricter_policy_closes),
 		cmocka_unit_test(test_connections_are_limited),
 		cmocka_unit_test(test_listen),
-		cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_an_end_with_messages_waits_for_nobody),
-		cmocka_unit_test(test_requests_are_limited),
-		cmocka_unit_test(test_shortage),
+		cmocka_unit_test(test_bandwidth_is_limited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
