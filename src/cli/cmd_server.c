@@ -215,15 +215,9 @@ static void server_on_event(void *owner, const struct relay_event *event)
 static int server_open_log(struct server *s)
 {
 	const char *path = s->values.connection_log;
-	char shown[256];
 	int r = path ? conn_log_open(path, &s->conn_log) : 0;
 
-	if (r == 0)
-		return EXIT_CODE_OK;
-	log_error("server",
-		"can't write the connection log '%s': %s; name a file that can be created",
-		log_escape(shown, sizeof shown, path, strlen(path)), file_why(r));
-	return EXIT_CODE_FILE;
+	return r < 0 ? runtime_conn_log_error(r, path) : EXIT_CODE_OK;
 }
 
 /* The ports of --bind-tunnels open only when clients come. Tries now whether one could. An enum

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/lang.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cli/common_options.h"
 #include "cli/event.h"
@@ -214,4 +215,14 @@ void runtime_close(struct runtime *rt)
 		pump_pool_close(rt->pool, runtime_on_pool_closed, rt);
 	else
 		runtime_on_pool_closed(rt);
+}
+
+int runtime_conn_log_error(int error, const char *path)
+{
+	char shown[256];
+
+	log_error("runtime",
+		"can't write the connection log '%s': %s; name a file that can be created",
+		log_escape(shown, sizeof shown, path, strlen(path)), file_why(error));
+	return EXIT_CODE_FILE;
 }

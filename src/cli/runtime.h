@@ -62,4 +62,7 @@ void runtime_close(struct runtime *rt);
  * to choose another. */
 int runtime_listen_error(int error, const struct addr *addr, const char *option);
 
+/* Says that --connection-log can't be opened, for that file_why(); returns EXIT_CODE_FILE. */
+int runtime_conn_log_error(int error, const char *path);
+
 #endif
