@@ -135,6 +135,8 @@ int api_client_ask(struct api_client *client, const struct api_request *request,
 	if (strcmp(request->method, "POST") == 0)
 		(void)curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, text ? text : "");
 	if (r == CURLE_OK)
+		r = curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, request->method);
+	if (r == CURLE_OK)
 		r = curl_easy_perform(client->curl);
 	code = api_client_judge(client, r);
 	return code == EXIT_CODE_OK ? api_client_read(client, &answer, ret_status, ret_answer)

@@ -22,6 +22,7 @@
 #include "net/pump_pool.h"
 #include "os/api.h"
 #include "os/exposure.h"
+#include "os/forward.h"
 #include "os/qr.h"
 #include "os/run.h"
 #include "os/run_config.h"
@@ -86,12 +87,25 @@ static void os_show_page(const struct os *os)
 	printf("page:        %s\n", api_url(os->run.api));
 }
 
+static void os_show_forward(void *owner, const struct forward_status *forward)
+{
+	char text[ADDR_TEXT_MAX];
+
+	addr_format(&forward->addr, text);
+	if (forward->app_port)
+		printf("forward:     http://%s (port %u of the application)\n", text,
+			forward->app_port);
+	else
+		printf("forward:     http://%s\n", text);
+}
+
 static void os_show_app(struct os *os)
 {
 	struct supervisor_status app;
 
 	supervisor_status(os->run.supervisor, &app);
 	printf("application: %s (%s)\n", app.url, app.kind);
+	forwards_each(os->run.forwards, os_show_forward, NULL);
 	os_show_page(os);
 }
 
@@ -166,9 +180,15 @@ static int os_fail_listen(int error, const char *host, uint64_t port, const char
 	return runtime_listen_error(error, &addr, option);
 }
 
-static int os_fail(const struct os_run_config *config, enum os_run_part part, int error)
+static int os_fail(struct os *os, enum os_run_part part, int error)
 {
+	const struct os_run_config *config = &os->config;
+
 	switch (part) {
+	case OS_RUN_CONNECTION_LOG:
+		return runtime_conn_log_error(error, config->connection_log);
+	case OS_RUN_FORWARD:
+		return runtime_listen_error(error, &os->run.forward.addr, "--forward");
 	case OS_RUN_APPLICATION:
 		return os_fail_listen(error, OS_APP_HOST, config->app.port, "--app-port");
 	case OS_RUN_API:
@@ -194,7 +214,7 @@ static int os_open(struct os *os, uint64_t open_files)
 		&os->config, open_files, &events, &error);
 
 	if (part)
-		return os_fail(&os->config, part, error);
+		return os_fail(os, part, error);
 	if (os->config.open)
 		browser_open(&os->browser, &os->runtime.loop, os->run.ring, api_url(os->run.api));
 	return EXIT_CODE_OK;

@@ -8,6 +8,7 @@
 #include "cli/usage.h"
 #include "cli/wasmrun_commands.h"
 #include "conf/option.h"
+#include "net/host.h"
 
 #define UNKNOWN "-"
 
@@ -55,15 +56,36 @@ static json_t *ps_public_url(json_t *tunnel)
 		       : json_null();
 }
 
+/* The addresses of its forwards. */
+static json_t *ps_forwards(json_t *answer)
+{
+	json_t *list = json_array(), *forward;
+	char text[HOST_TEXT_MAX];
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "forwards"), i, forward)
+	{
+		const char *address = json_string_value(json_object_get(forward, "address"));
+		json_t *port = json_object_get(forward, "host_port");
+
+		if (address)
+			(void)json_array_append_new(
+				list, json_string(host_format(
+					      address, (uint16_t)json_integer_value(port), text)));
+	}
+	return list;
+}
+
 static json_t *ps_describe(const struct run_entry *entry)
 {
 	json_auto_t *app = ps_ask(entry, "/api/app");
 	json_auto_t *tunnel = ps_ask(entry, "/api/tunnel/status");
+	json_auto_t *forwards = ps_ask(entry, "/api/forwards");
 
-	return json_pack("{s:I, s:s, s:o, s:s, s:o, s:o, s:o}", "pid", (json_int_t)entry->pid,
+	return json_pack("{s:I, s:s, s:o, s:s, s:o, s:o, s:o, s:o}", "pid", (json_int_t)entry->pid,
 		"project", entry->project, "state", ps_member(app, "state"), "page", entry->url,
 		"url", ps_member(app, "url"), "tunnel", ps_member(tunnel, "status"), "public_url",
-		ps_public_url(tunnel));
+		ps_public_url(tunnel), "forwards", ps_forwards(forwards));
 }
 
 static void ps_write_column(const json_t *value, int width)

@@ -15,6 +15,7 @@ static const struct option_table man_options_table = META_MAN_OPTIONS_TABLE("was
 static const struct command commands[] = {
 	{ meta_completion, &completion_table },
 	{ cmd_doctor, &doctor_table },
+	{ cmd_forward, &forward_table },
 	{ meta_help, &help_table },
 	{ cmd_logs, &logs_table },
 	{ meta_man_options, &man_options_table, .hidden = true },

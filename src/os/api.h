@@ -19,6 +19,7 @@ struct api;
 struct conn;
 struct conn_log;
 struct exposure;
+struct forwards;
 struct log_line;
 struct log_ring;
 struct network;
@@ -32,6 +33,7 @@ struct api_config {
 	const struct os_run_config *run;
 	struct supervisor *supervisor;
 	struct exposure *exposure;
+	struct forwards *forwards;
 	struct log_ring *ring;
 	struct network *network;
 	struct conn_log *conns;

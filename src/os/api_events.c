@@ -18,6 +18,8 @@ const struct api_event_kind api_event_kinds[] = {
 	[API_EVENT_LOG] = { "log", "LogLine", "A line of the log" },
 	[API_EVENT_CONNECTION] = { "connection", "Connection",
 		"A visitor's connection, when it begins and when it has ended" },
+	[API_EVENT_FORWARDS] = { "forwards", "Forwards",
+		"All of them, at the start and when one was added or removed" },
 	[API_EVENT_DECISION] = { "decision", "Decision",
 		"What the application may or may not connect to: when it asks for the first "
 		"time, and repeats of it at most once a second" },
@@ -98,6 +100,7 @@ void api_get_events(void *owner, struct http_request *request)
 		return;
 	events_send(&api->hub, reader, API_EVENT_APP, api_app_json(api));
 	events_send(&api->hub, reader, API_EVENT_TUNNEL, api_tunnel_json(api));
+	events_send(&api->hub, reader, API_EVENT_FORWARDS, api_forwards_json(api));
 	if (!uv_is_active((uv_handle_t *)&api->tick_timer))
 		(void)uv_timer_start(
 			&api->tick_timer, events_on_tick, API_TRAFFIC_MS, API_TRAFFIC_MS);

@@ -66,6 +66,9 @@ json_t *api_tunnel_json(struct api *api);
 void api_waiters_init(struct api *api);
 void api_waiters_answer(struct api *api);
 
+/* api_forwards.c */
+json_t *api_forwards_json(struct api *api);
+
 /* api_app.c */
 json_t *api_app_json(struct api *api);
 
@@ -75,6 +78,7 @@ enum api_event {
 	API_EVENT_TUNNEL,
 	API_EVENT_LOG,
 	API_EVENT_CONNECTION,
+	API_EVENT_FORWARDS,
 	API_EVENT_DECISION,
 	API_EVENT_TRAFFIC,
 	API_EVENT_LOST, /* by http/sse.h itself */
@@ -102,6 +106,7 @@ typedef void api_handler(void *owner, struct http_request *request);
 api_handler api_get_openapi, api_get_metrics, api_get_healthz;
 api_handler api_tunnel_start, api_tunnel_stop, api_tunnel_status, api_tunnel_qr;
 api_handler api_get_connection, api_get_connections;
+api_handler api_get_forwards, api_add_forward, api_remove_forward;
 api_handler api_get_app, api_app_start, api_app_stop, api_app_restart;
 api_handler api_get_logs, api_get_events;
 api_handler api_get_policy, api_put_policy, api_get_decisions;

@@ -10,13 +10,15 @@
  *   exposure's state     CONNECTED after a start is PUBLIC, and begins the time of --expire, whose
  *                        end stops the tunnel
  *   a line               the owner prints it
- *   a connection         the API hears of it, as it does of all of the above
+ *   a connection         its end is a line of the connection log; and the API hears of it, as it
+ *                        does of all of the above
  *   a decision           likewise
  *
  * Closing goes from the outside in: the run file, so that nobody finds us any more; the API, which
- * asks the other two; the exposure, whose visitors talk to the application; the supervisor, which
- * waits for the application to end; the watch of the policy; the broker, which has its connections;
- * the network; the timer. Then the owner is told. From the first step on only lines are passed on.
+ * asks the others; the forwards and the exposure, whose visitors talk to the application; the
+ * supervisor, which waits for the application to end; the watch of the policy; the broker, which
+ * has its connections; the network; the connection log, which hears of all of them; the timer. Then
+ * the owner is told. From the first step on only lines are passed on.
  */
 #include "os/run.h"
 
@@ -28,11 +30,14 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/owner.h"
 #include "net/addr.h"
 #include "net/host.h"
 #include "os/api.h"
 #include "os/broker.h"
+#include "os/conn_file.h"
 #include "os/exposure.h"
+#include "os/forward.h"
 #include "os/network.h"
 #include "os/network_settings.h"
 #include "os/network_watch.h"
@@ -190,6 +195,8 @@ static void os_run_on_connection(void *owner, const struct conn *conn)
 {
 	struct os_run *run = owner;
 
+	if (run->conn_file && !conn->open)
+		conn_file_add(run->conn_file, conn);
 	if (run->api && !run->closing)
 		api_connection_changed(run->api, conn);
 }
@@ -254,6 +261,7 @@ static int os_run_open_api(struct os_run *run, uv_loop_t *loop)
 		.run = run->config,
 		.supervisor = run->supervisor,
 		.exposure = run->exposure,
+		.forwards = run->forwards,
 		.ring = run->ring,
 		.network = run->network,
 		.conns = &run->conns,
@@ -261,6 +269,28 @@ static int os_run_open_api(struct os_run *run, uv_loop_t *loop)
 	int r = addr_parse_ip(run->config->listen, (uint16_t)run->config->http_port, &config.addr);
 
 	return r < 0 ? r : api_new(&config, &run->api);
+}
+
+/* Beside --forward there may be more of them later. */
+static int os_run_open_forwards(struct os_run *run, uv_loop_t *loop, struct pump_pool *pool)
+{
+	const struct forwards_config config = {
+		.loop = loop,
+		.pool = pool,
+		.ports = broker_ports(run->broker),
+		.conns = &run->conns,
+	};
+	const struct option_list *texts = &run->config->forwards;
+	struct forward_status status;
+	char why[HOST_WHY_MAX];
+	int r = forwards_new(&config, &run->forwards);
+
+	for (size_t i = 0; i < texts->count && r == 0; i++) {
+		r = forward_spec_parse(texts->items[i], &run->forward, why);
+		if (r == 0)
+			r = forwards_add(run->forwards, &run->forward, &status);
+	}
+	return r;
 }
 
 /* `wasmrun tunnel` and others find us by it. All else works without it. */
@@ -315,6 +345,10 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	*ret_error = conn_log_init(&run->conns, os_run_on_connection, run);
 	if (*ret_error < 0)
 		return OS_RUN_LOG;
+	if (config->connection_log)
+		*ret_error = conn_file_new(loop, config->connection_log, &run->conn_file);
+	if (*ret_error < 0)
+		return OS_RUN_CONNECTION_LOG;
 	log_ring_follow(run->ring, os_run_on_line, run);
 	*ret_error = os_run_open_network(run, loop, pool);
 	if (*ret_error < 0)
@@ -327,6 +361,9 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 		exposure_new(loop, pool, config, run->supervisor, &exposure_events, &run->exposure);
 	if (*ret_error < 0)
 		return OS_RUN_TUNNEL;
+	*ret_error = os_run_open_forwards(run, loop, pool);
+	if (*ret_error != 0)
+		return OS_RUN_FORWARD;
 	*ret_error = os_run_open_api(run, loop);
 	if (*ret_error < 0)
 		return OS_RUN_API;
@@ -343,8 +380,11 @@ void os_run_start(struct os_run *run)
 
 void os_run_hurry(struct os_run *run)
 {
-	if (!run->closing)
-		exposure_hurry(run->exposure);
+	if (run->closing)
+		return;
+	exposure_hurry(run->exposure);
+	if (run->conn_file)
+		conn_file_reopen(run->conn_file);
 }
 
 /* --- closing --- */
@@ -354,12 +394,22 @@ static void os_run_on_timer_closed(uv_handle_t *handle)
 	os_run_tell(handle->data, OS_RUN_CLOSED);
 }
 
+static void os_run_on_conn_file_closed(void *owner)
+{
+	struct os_run *run = owner;
+
+	uv_close((uv_handle_t *)&run->expire_timer, os_run_on_timer_closed);
+}
+
 static void os_run_on_network_closed(void *owner)
 {
 	struct os_run *run = owner;
 
 	run->network = NULL;
-	uv_close((uv_handle_t *)&run->expire_timer, os_run_on_timer_closed);
+	if (run->conn_file)
+		conn_file_close(take_ptr(run->conn_file), os_run_on_conn_file_closed, run);
+	else
+		os_run_on_conn_file_closed(run);
 }
 
 static void os_run_on_broker_closed(void *owner)
@@ -411,17 +461,28 @@ static void os_run_on_exposure_closed(void *owner)
 	os_run_close_supervisor(run);
 }
 
-static void os_run_on_api_closed(void *owner)
+static void os_run_on_forwards_closed(void *owner)
 {
 	struct os_run *run = owner;
 
-	run->api = NULL;
+	run->forwards = NULL;
 	if (run->exposure)
 		exposure_close(run->exposure, os_run_on_exposure_closed, run);
 	else if (run->supervisor)
 		os_run_close_supervisor(run);
 	else
 		os_run_on_supervisor_closed(run);
+}
+
+static void os_run_on_api_closed(void *owner)
+{
+	struct os_run *run = owner;
+
+	run->api = NULL;
+	if (run->forwards)
+		forwards_close(run->forwards, os_run_on_forwards_closed, run);
+	else
+		os_run_on_forwards_closed(run);
 }
 
 void os_run_close(struct os_run *run)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One `wasmrun os`, without what is typed and printed: the log, the supervisor, the exposure, the
- * API and the run file, opened in this order and closed in the opposite one.
+ * One `wasmrun os`, without what is typed and printed: the logs, the supervisor, the exposure, the
+ * forwards, the API and the run file, opened in this order and closed in the opposite one.
  */
 #ifndef OS_RUN_H
 #define OS_RUN_H
@@ -10,11 +10,14 @@
 #include <uv.h>
 
 #include "os/conn_log.h"
+#include "os/forward_spec.h"
 #include "os/log_ring.h"
 
 struct api;
+struct conn_file;
 struct exposure;
 struct broker;
+struct forwards;
 struct network;
 struct network_watch;
 struct os_run_config;
@@ -28,7 +31,9 @@ enum os_run_part {
 	OS_RUN_NETWORK,     /* its policy */
 	OS_RUN_APPLICATION, /* its port */
 	OS_RUN_TUNNEL,
-	OS_RUN_API, /* its port */
+	OS_RUN_CONNECTION_LOG, /* see file_why() */
+	OS_RUN_FORWARD,        /* the port of `forward` */
+	OS_RUN_API,            /* its port */
 };
 
 enum os_run_event {
@@ -51,11 +56,14 @@ struct os_run_events {
 struct os_run {
 	struct supervisor *supervisor;
 	struct exposure *exposure;
+	struct forwards *forwards;
 	struct api *api;
 	struct log_ring *ring;
 	struct network *network;
 	struct broker *broker;
 	struct conn_log conns;
+	struct conn_file *conn_file; /* NULL: no --connection-log */
+	struct forward_spec forward; /* the one that was opened last */
 
 	const struct os_run_config *config;
 	struct os_run_events events;
@@ -78,7 +86,7 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 /* The events follow from here on. */
 void os_run_start(struct os_run *run);
 
-/* A lost relay is tried again now. */
+/* SIGHUP: a lost relay is tried again now, and the connection log is opened anew. */
 void os_run_hurry(struct os_run *run);
 
 /* The application is asked to end. OS_RUN_CLOSED follows, never from within. Idempotent. */

@@ -15,6 +15,7 @@
 #include "conf/option_file.h"
 #include "conf/toml.h"
 #include "net/host.h"
+#include "os/forward.h"
 #include "os/network_settings.h"
 #include "os/run_check.h"
 #include "policy/policy.h"
@@ -82,6 +83,13 @@ static const struct option_def os_options[] = {
 		.key = "os.network.connection_timeout_secs",
 		.help = "How long a connection of the application's may take to be established",
 		.offset = offsetof(struct os_run_config, network.connection_timeout_secs) },
+	{ .name = "connection-log",
+		.type = OPTION_FILE,
+		.value_name = "FILE",
+		.env = "WASMRUN_CONNECTION_LOG",
+		.help = "Append a line of JSON to a file for each connection that has ended, "
+			"opened anew at SIGHUP; - is standard output",
+		.offset = offsetof(struct os_run_config, connection_log) },
 	{ .name = "deny-net",
 		.type = OPTION_LIST,
 		.value_name = "RULE",
@@ -127,6 +135,15 @@ static const struct option_def os_options[] = {
 		.help = "For a folder of files: the page of a single-page application, shown to "
 			"who opens an address that has no file; relative to that folder",
 		.offset = offsetof(struct os_run_config, app.fallback) },
+	{ .name = "forward",
+		.type = OPTION_LIST,
+		.value_name = "[ADDR:]HOST_PORT[:APP_PORT]",
+		.env = "WASMRUN_FORWARD",
+		.check = forward_spec_check,
+		.key = "os.forwards",
+		.help = "A port of this machine that leads to the application's, or to what the "
+			"tunnel shows; 127.0.0.1 unless ADDR says otherwise; may be repeated",
+		.offset = offsetof(struct os_run_config, forwards) },
 	{ .name = "header",
 		.type = OPTION_LIST,
 		.value_name = "NAME: VALUE",
@@ -350,6 +367,27 @@ static int run_config_check_network(const struct os_network_config *c, struct op
 	return 0;
 }
 
+/* A forward is known by its port. */
+static int run_config_check_forwards(const struct option_list *forwards, struct option_set *set)
+{
+	struct forward_spec specs[FORWARDS_MAX];
+	char why[HOST_WHY_MAX];
+	uint16_t port;
+
+	for (size_t i = 0; i < forwards->count; i++) {
+		if (i == FORWARDS_MAX)
+			return option_set_refuse_given(set, "forward", forwards->items[i],
+				"there are more than " TEXT_OF(FORWARDS_MAX) " of them");
+		(void)forward_spec_parse(forwards->items[i], &specs[i], why);
+		port = addr_port(&specs[i].addr);
+		for (size_t k = 0; k < i && port; k++)
+			if (addr_port(&specs[k].addr) == port)
+				return option_set_refuse_given(set, "forward", forwards->items[i],
+					"its HOST_PORT is forwarded already");
+	}
+	return 0;
+}
+
 /* What is right alone and wrong together. */
 static int run_config_check(const struct os_run_config *c, struct option_set *set)
 {
@@ -363,6 +401,8 @@ static int run_config_check(const struct os_run_config *c, struct option_set *se
 	if (len > FIELDS_LEN_MAX)
 		return option_set_refuse_given(set, "header", headers->items[headers->count - 1],
 			"all together are longer than " TEXT_OF(FIELDS_LEN_MAX) " bytes");
+	if (run_config_check_forwards(&c->forwards, set) != 0)
+		return OPTION_INVALID;
 	return run_config_check_network(&c->network, set);
 }
 

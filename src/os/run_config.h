@@ -51,6 +51,8 @@ struct os_run_config {
 	uint64_t expire_ms;       /* the tunnel ends by itself after so long; 0: never */
 	struct os_app_config app;
 	struct os_network_config network;
+	struct option_list forwards;              /* os/forward_spec.h */
+	const char *connection_log;               /* os/conn_file.h; NULL: none */
 	bool expose, open, quiet, verbose, watch; /* `open`: the page, in a browser */
 	bool no_isolation;                        /* without os/wall.h */
 	bool tunnel_retry; /* a start goes on trying when its first attempt fails */

@@ -231,6 +231,7 @@ def test_events(lab, instance):
         assert events.status == 200 and b"text/event-stream" in events.head
         assert events.next()[0] == "app"
         assert events.next() == ("tunnel", instance.tunnel())
+        assert events.next() == ("forwards", {"success": True, "forwards": []})
         url = instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
         assert events.wait("tunnel", lambda t: t["status"] == "Connected")["public_url"] == url
         fetch(url, "/seen")
@@ -458,6 +459,14 @@ def test_answers_are_as_described(lab, instance):
     for path in ("/api/app", "/api/connections", "/api/fs/list", "/api/fs/list?path=none", "/api/logs", "/api/logs?limit=0", "/api/tunnel/status"):
         description.answer(instance, "GET", path)
     description.answer(instance, "PUT", "/api/fs/write?path=new", b"x")
+    forwards, one = "/api/forwards", "/api/forwards/{port}"
+    for app_port in (None, 80):
+        port = description.answer(instance, "POST", forwards, {"host_port": 0, "app_port": app_port}).body["forward"]["host_port"]
+        assert description.answer(instance, "POST", forwards, {"host_port": port}).status == 409
+    assert description.answer(instance, "POST", forwards, {}).status == 400
+    assert len(description.answer(instance, "GET", forwards).body["forwards"]) == 2
+    for path, status in ((port, 200), (port, 404), (0, 400)):
+        assert description.answer(instance, "DELETE", f"{forwards}/{path}", form=one).status == status
     description.answer(instance, "PUT", "/api/network/policy", {"allow": ["*"], "bind_ports": [81]})
     description.answer(instance, "PUT", "/api/network/policy", {"allow": ["http://x"]})
     for path in ("/api/network/policy", "/api/network/decisions", "/api/network/decisions?since=-1"):
@@ -470,8 +479,8 @@ def test_answers_are_as_described(lab, instance):
 def test_events_are_as_described(lab, instance):
     """All kinds of them but `lost`, which the unit tests of http/sse.c have, and `decision`: test_os_network.py."""
     relay, description = lab.relay(), Description(instance)
-    assert list(description.events) == ["app", "tunnel", "log", "connection", "decision", "traffic", "lost"]
-    missing = {"app", "tunnel", "log", "connection opened", "connection closed", "traffic"}
+    assert list(description.events) == ["app", "tunnel", "log", "connection", "forwards", "decision", "traffic", "lost"]
+    missing = {"app", "tunnel", "log", "forwards", "connection opened", "connection closed", "traffic"}
     with instance.events() as events:
         fetch(instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"], "/seen")
         while missing:

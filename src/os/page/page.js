@@ -63,6 +63,18 @@ async function showTunnel(tunnel) {
   byId("qr").replaceChildren(svg);
 }
 
+function showForwards({ forwards }) {
+  byId("forwards").hidden = !forwards.length;
+  byId("forwards-list").replaceChildren(
+    ...forwards.map(({ address, host_port, app_port }) => {
+      const item = document.createElement("li");
+      const host = address.includes(":") ? `[${address}]` : address;
+      item.textContent = `${host}:${host_port} leads to ${app_port ? `the application's port ${app_port}` : "what the tunnel shows"}`;
+      return item;
+    }),
+  );
+}
+
 function size(bytes) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let unit = 0;
@@ -123,6 +135,7 @@ const handlers = {
   app: showApp,
   tunnel: showTunnel,
   traffic: showTraffic,
+  forwards: showForwards,
   log: showLine,
   decision: showDecision,
   lost: readLog,
