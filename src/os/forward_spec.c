@@ -63,8 +63,8 @@ static int spec_parse_port(const char *text, size_t len, uint16_t min, const cha
 	uint64_t port;
 
 	if (parse_u64(text, len, min, UINT16_MAX, &port) < 0)
-		return spec_refuse(
-			ret_why, "its %s is no number from %d to %d", what, (int)min, UINT16_MAX);
+		return spec_refuse(ret_why, "its %s is no number from %u to %u", what, min,
+			(unsigned)UINT16_MAX);
 	*ret_port = (uint16_t)port;
 	return 0;
 }
