@@ -10,9 +10,37 @@
 #include "net/pump_pool.h"
 #include "os/api_internal.h"
 #include "os/exposure.h"
+#include "os/forward.h"
 #include "os/log_ring.h"
 #include "os/network.h"
 #include "os/supervisor.h"
+
+static void metrics_add_forward(void *owner, const struct forward_status *forward)
+{
+	struct forward_status *sum = owner;
+
+	sum->conns_open += forward->conns_open;
+	sum->conns_total += forward->conns_total;
+	sum->bytes_in += forward->bytes_in;
+	sum->bytes_out += forward->bytes_out;
+}
+
+/* Of those that there are now: with a forward its figures go, which Prometheus takes for a reset.
+ */
+static void metrics_write_forwards(struct api *api, const struct prometheus *p)
+{
+	struct forward_status sum = { 0 };
+
+	forwards_each(api->config.forwards, metrics_add_forward, &sum);
+	prometheus_metric(p, "forward_connections", PROMETHEUS_GAUGE,
+		"Open connections of forwards.", sum.conns_open);
+	prometheus_metric(p, "forward_connections_total", PROMETHEUS_COUNTER,
+		"Connections of forwards.", sum.conns_total);
+	prometheus_metric(p, "forward_bytes_in_total", PROMETHEUS_COUNTER,
+		"Bytes from visitors of forwards.", sum.bytes_in);
+	prometheus_metric(p, "forward_bytes_out_total", PROMETHEUS_COUNTER,
+		"Bytes to visitors of forwards.", sum.bytes_out);
+}
 
 static void metrics_write(struct api *api, FILE *out)
 {
@@ -46,6 +74,7 @@ static void metrics_write(struct api *api, FILE *out)
 		&p, "bytes_in_total", PROMETHEUS_COUNTER, "Bytes from visitors.", tunnel->bytes_in);
 	prometheus_metric(
 		&p, "bytes_out_total", PROMETHEUS_COUNTER, "Bytes to visitors.", tunnel->bytes_out);
+	metrics_write_forwards(api, &p);
 	prometheus_metric(&p, "log_lines_total", PROMETHEUS_COUNTER,
 		"Lines logged by the application.", log_ring_next(api->config.ring) - 1);
 	prometheus_metric(&p, "network_allowed_total", PROMETHEUS_COUNTER,

@@ -65,6 +65,8 @@ def test_each_call(instance):
     assert "Hello from C" in fetch(f"http://{LOOPBACK}:{one['host_port']}")[1]
     wait_for(lambda: forwards(instance)[0]["connections"] == {"open": 0, "total": 1}, "it is counted")
     assert forwards(instance)[0]["bytes"]["in"] and forwards(instance)[0]["bytes"]["out"]
+    metrics = instance.ask("GET", "/metrics").body.decode()
+    assert "wasmrun_forward_connections 0\n" in metrics and "wasmrun_forward_connections_total 1\n" in metrics
     two = add(instance, address="::1", host_port=0, app_port=None).body["forward"]
     assert [f["address"] for f in forwards(instance)] == [LOOPBACK, "::1"]
     assert fetch(f"http://[::1]:{two['host_port']}")[0] == 200
@@ -89,6 +91,22 @@ def test_the_port_of_the_application(instance):
     assert last_end(instance)["end"] == f"the application has not opened port {nowhere['app_port']}"
     assert last_end(instance)["bytes"] == {"in": 0, "out": 0}
     assert instance.process.text("stderr").count(f"are turned away: the application has not opened port {nowhere['app_port']}") == 1
+
+
+def test_a_further_port_of_the_application(lab, guests):
+    """It is there from when the application opens it, and has the number that the application knows."""
+    instance = run_os(lab, guests.c("second.c"), "--forward", "0:8081", "--forward", "0:8080", "--forward", "0:8082", "--bind-port", "8081")
+    second, first, none = (f["host_port"] for f in forwards(instance))
+
+    def said(port):
+        with connect((LOOPBACK, port)) as visitor:
+            return recv_all(visitor)
+
+    assert said(second) == b""
+    assert last_end(instance)["end"] == "the application has not opened port 8081"
+    assert said(first) == b"first"
+    assert (said(second), said(none)) == (b"second", b"")
+    instance.process.wait_line(f"info forward: {LOOPBACK}:{second} leads to the application again")
 
 
 @pytest.mark.parametrize(
