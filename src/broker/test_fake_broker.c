@@ -40,7 +40,7 @@ static int fake_listen(const struct broker_request *request, struct broker_answe
 	int fd;
 
 	answer->port = request->port;
-	if (request->port != FAKE_PORT && request->port != FAKE_GATE) {
+	if (request->port && request->port != FAKE_PORT && request->port != FAKE_GATE) {
 		answer->error = EACCES;
 		return FAKE_NO_FD;
 	}

@@ -303,6 +303,21 @@ static void test_the_broker_listens_and_connects(void **state)
 	assert_int_equal(CALL(wasmedge_sock_connect, third, ADDRESS, port_of(listener->fd)), 0);
 }
 
+/* One that is bound to any port is called as the kernel calls it. */
+static void test_any_port(void **state)
+{
+	uint32_t number;
+	uint8_t byte;
+
+	call_fixture_listen();
+	number = open_socket(WASMEDGE_STREAM);
+	put_ipv4(INADDR_ANY);
+	assert_int_equal(CALL(wasmedge_sock_bind, number, ADDRESS, 0), 0);
+	assert_int_equal(end_of(wasmedge_sock_getlocaladdr_v2, number, &byte),
+		port_of(streams_find(&f.streams, number)->fd));
+	assert_int_equal(byte, 127);
+}
+
 static int get_option(int fd, int name)
 {
 	struct linger value = { 0 };
@@ -397,6 +412,7 @@ int main(void)
 		TEST(test_the_first_bound_socket_is_the_listener),
 		TEST_BROKER(test_a_socket_that_is_nothing_yet),
 		TEST_BROKER(test_the_broker_listens_and_connects),
+		TEST_BROKER(test_any_port),
 		TEST_BROKER(test_options_are_carried),
 		TEST_BROKER(test_names_are_the_brokers),
 		TEST_BROKER(test_deadline),

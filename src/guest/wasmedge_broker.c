@@ -107,8 +107,12 @@ int wasmedge_broker_bind(
 		fd_close(fd);
 	else
 		wasmedge_broker_put(stream, STREAM_LISTENER, fd);
-	memcpy(&stream->told, addr, len);
-	addr_set_port(&stream->told, port);
+	/* Port 0 says nothing: the kernel's number is told then. */
+	stream->told.sa.sa_family = AF_UNSPEC;
+	if (port > 0) {
+		memcpy(&stream->told, addr, len);
+		addr_set_port(&stream->told, port);
+	}
 	return 0;
 }
 
