@@ -74,6 +74,13 @@ static const struct option_def os_options[] = {
 		.help = "The shell command that makes the module of --wasm, in the project's "
 			"folder",
 		.offset = offsetof(struct os_run_config, app.build) },
+	{ .name = "connection-log",
+		.type = OPTION_FILE,
+		.value_name = "FILE",
+		.env = "WASMRUN_CONNECTION_LOG",
+		.help = "Append a line of JSON to a file for each connection that has ended, "
+			"opened anew at SIGHUP; - is standard output",
+		.offset = offsetof(struct os_run_config, connection_log) },
 	{ .name = "connection-timeout-secs",
 		.type = OPTION_NUMBER,
 		.value_name = "SECONDS",
@@ -83,13 +90,6 @@ static const struct option_def os_options[] = {
 		.key = "os.network.connection_timeout_secs",
 		.help = "How long a connection of the application's may take to be established",
 		.offset = offsetof(struct os_run_config, network.connection_timeout_secs) },
-	{ .name = "connection-log",
-		.type = OPTION_FILE,
-		.value_name = "FILE",
-		.env = "WASMRUN_CONNECTION_LOG",
-		.help = "Append a line of JSON to a file for each connection that has ended, "
-			"opened anew at SIGHUP; - is standard output",
-		.offset = offsetof(struct os_run_config, connection_log) },
 	{ .name = "deny-net",
 		.type = OPTION_LIST,
 		.value_name = "RULE",

@@ -322,7 +322,7 @@ COMPLETIONS = [
     (["tunnel", "st"], {"start", "status", "stop"}),
     (["tunnel", "start", "--secret-file", "se"], {"secret"}),
     (["help", "o"], {"os"}),
-    (["help", ""], {"completion", "forward", "help", "logs", "os", "ps", "run", "stop", "tunnel"}),
+    (["help", ""], {"completion", "doctor", "forward", "help", "logs", "os", "policy", "ps", "run", "stop", "tunnel"}),
     (["completion", "z"], {"zsh"}),
 ]
 BASH = """
