@@ -134,7 +134,7 @@ static void wait_end(struct broker_wait *w)
 	list_remove(&w->link);
 	s->wait_count--;
 	uv_close((uv_handle_t *)&w->poll, on_wait_poll_closed);
-	w->fd = fd_close(w->fd);
+	broker_close_foreign(take_fd(&w->fd));
 	session_set_reading(s, true);
 }
 
@@ -339,7 +339,7 @@ static void session_serve(struct broker_session *s, const struct broker_request 
 		a = (struct broker_answer){ .error = a.error };
 	answer(reply, &a, a.error ? -1 : fd);
 	(void)fd_close(connected);
-	(void)fd_close(reply);
+	broker_close_foreign(reply);
 }
 
 /* --- reading --- */
@@ -370,7 +370,7 @@ static enum broker_received session_receive(
 	} else if (received == BROKER_RECEIVED) {
 		broker_tell_short(b);
 		answer(*ret_reply, &(struct broker_answer){ .error = EMFILE }, -1);
-		(void)fd_close(*ret_reply);
+		broker_close_foreign(*ret_reply);
 		b->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		return BROKER_RECEIVED_SHORT;
 	}

@@ -13,6 +13,7 @@
 /* SCM_MAX_FD of the kernel. With room for all of them none is closed by the kernel, which would do
  * it as close(2) does: see broker_close_foreign(). */
 #define BROKER_FDS_MAX 253
+#define BROKER_NESTED_MAX 8 /* sockets in the queues of sockets; takes as many descriptors */
 
 static bool is_zero(const void *data, size_t len)
 {
@@ -74,24 +75,6 @@ const char *broker_request_check(const void *data, size_t len, struct broker_req
 	return checks[ret_request->op](ret_request);
 }
 
-void broker_close_foreign(int fd)
-{
-	static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
-	static const struct linger none = { 0 };
-	socklen_t len = sizeof(int);
-	int listens = 0, domain = 0;
-
-	/* A thread of the guest's may set it again meanwhile; without a connection it counts for
-	 * nothing. A listener isn't ours to end, and has nothing to wait for. */
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain != AF_UNIX &&
-		getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0) {
-		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-		if (!listens)
-			(void)connect(fd, &nobody, sizeof nobody);
-	}
-	(void)fd_close(fd);
-}
-
 /* Whether it is what a client of ours sends along. */
 static bool is_reply_socket(int fd)
 {
@@ -118,6 +101,76 @@ static size_t take_fds(struct msghdr *message, int fds[BROKER_FDS_MAX])
 		count += bytes / sizeof *fds;
 	}
 	return count;
+}
+
+static void unlinger(int fd)
+{
+	static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+	static const struct linger none = { 0 };
+	socklen_t len = sizeof(int);
+	int listens = 0;
+
+	/* A thread of the guest's may set it again meanwhile; without a connection it counts for
+	 * nothing. A listener isn't ours to end, and has nothing to wait for. */
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0)
+		return;
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+	if (!listens)
+		(void)connect(fd, &nobody, sizeof nobody);
+}
+
+static void close_foreign(int fd, unsigned depth);
+
+/* What is in the queue of a Unix socket is closed with it, and may be another such socket. */
+static void empty_queue(int fd, unsigned depth)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(struct ucred)) +
+			   CMSG_SPACE(BROKER_FDS_MAX * sizeof(int))];
+	} control;
+	socklen_t len = sizeof(int);
+	int on = 1, type = SOCK_STREAM, fds[BROKER_FDS_MAX];
+	char data[4096];
+	struct iovec iov = { .iov_base = data, .iov_len = sizeof data };
+	ssize_t n;
+
+	/* Nothing comes in any more, so there is an end; and an empty message isn't it. A stream
+	 * has no such messages, and tells the credentials with its end as well. */
+	(void)getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+	(void)shutdown(fd, SHUT_RDWR);
+	for (;;) {
+		struct msghdr message = { .msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control.bytes,
+			.msg_controllen = sizeof control.bytes };
+
+		n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		if (n < 0 && (errno == ECONNRESET || errno == EINTR))
+			continue;
+		if (n < 0 || (n == 0 && (type == SOCK_STREAM || !CMSG_FIRSTHDR(&message))))
+			return;
+		for (size_t count = take_fds(&message, fds); count > 0; count--)
+			close_foreign(fds[count - 1], depth + 1);
+	}
+}
+
+static void close_foreign(int fd, unsigned depth)
+{
+	socklen_t len = sizeof(int);
+	int domain = AF_UNSPEC;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain != AF_UNIX)
+		unlinger(fd);
+	else if (domain == AF_UNIX && depth < BROKER_NESTED_MAX)
+		empty_queue(fd, depth);
+	(void)fd_close(fd);
+}
+
+void broker_close_foreign(int fd)
+{
+	close_foreign(fd, 0);
 }
 
 /* What a message of `n` bytes with `count` descriptors is. */
@@ -197,7 +250,7 @@ void broker_close_channel(int fd)
 	do {
 		received = broker_request_receive(fd, &request, &with, &why);
 		if (received == BROKER_RECEIVED)
-			(void)fd_close(with);
+			broker_close_foreign(with);
 	} while (received != BROKER_RECEIVED_NONE && received != BROKER_RECEIVED_END);
 	(void)fd_close(fd);
 }

@@ -31,7 +31,8 @@ enum broker_received broker_request_receive(
 
 /*
  * Closes a descriptor of the guest's without waiting: of a TCP socket, close(2) may wait for as
- * long as its SO_LINGER says, which the guest has set.
+ * long as its SO_LINGER says, which the guest has set. That is so as well for one that waits in the
+ * queue of a Unix socket, which is emptied and shut down.
  */
 void broker_close_foreign(int fd);
 

@@ -111,8 +111,11 @@ static void gate_on_event(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	for (unsigned i = 0; i < LISTENER_BATCH; i++) {
-		int fd = accept4(g->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd;
 
+		/* It belongs to the open file (open(2)), so an instance may have taken it away. */
+		(void)fcntl(g->fd, F_SETFL, O_NONBLOCK);
+		fd = accept4(g->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			g->said_short = false;
 			unserved_add(&g->unserved, fd);

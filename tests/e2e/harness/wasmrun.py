@@ -186,7 +186,7 @@ def need_answers_behind_junk(instance, kind, expected):
     assert said.count("crashed, starting it again: ") == 1 and said.count("crashed 19 times in ") == 1, said
 
 
-def run_os(lab, project, *args, env=None, api_port=None, wait=True, deadline=DEADLINE, **how):
+def run_os(lab, project, *args, env=None, api_port=None, wait=True, deadline=DEADLINE, program=WASMRUN, **how):
     """`wasmrun os` on the project. Without `wait`, `api_port` is given, and the application may not run yet.
     `how` is of Lab.process()."""
     quiet = {
@@ -195,7 +195,7 @@ def run_os(lab, project, *args, env=None, api_port=None, wait=True, deadline=DEA
         "XDG_RUNTIME_DIR": str(lab.folder),
     }
     process = lab.process(
-        [WASMRUN, "os", "-p", project, "-P", api_port or 0, *args],
+        [program, "os", "-p", project, "-P", api_port or 0, *args],
         "wasmrun",
         env={**quiet, **(env or {})},
         **how,
