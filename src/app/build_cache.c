@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/cache_dir.h"
 #include "base/owner.h"
 #include "base/fd.h"
 
@@ -67,19 +67,6 @@ int build_cache_open(const char *dir, int *ret_lock)
 	return 0;
 }
 
-static void build_cache_remove(char *path)
-{
-	char *const roots[] = { path, NULL };
-	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-
-	if (!fts)
-		return;
-	for (FTSENT *e; (e = fts_read(fts));)
-		if (e->fts_info != FTS_D)
-			(void)remove(e->fts_accpath);
-	(void)fts_close(fts);
-}
-
 void build_cache_sweep(const char *dir)
 {
 	_cleanup_(fd_close_dirp) DIR *entries = opendir(dir);
@@ -90,6 +77,6 @@ void build_cache_sweep(const char *dir)
 		int n = snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
 
 		if (build_cache_is_trash(entry->d_name) && n > 0 && (size_t)n < sizeof path)
-			build_cache_remove(path);
+			cache_dir_remove(path);
 	}
 }

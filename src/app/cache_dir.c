@@ -2,14 +2,12 @@
 #include "app/cache_dir.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
+#include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 
 #define SHOWN_MAX 256 /* of a path in a message */
@@ -62,12 +60,15 @@ int cache_dir_make(const char *name, char **ret_path, char ret_why[APP_WHY_MAX])
 	return 0;
 }
 
-int cache_dir_make_for(
-	const char *name, const char *source, char **ret_path, char ret_why[APP_WHY_MAX])
+void cache_dir_remove(char *path)
 {
-	char below[NAME_MAX];
+	char *const roots[] = { path, NULL };
+	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
 
-	(void)snprintf(
-		below, sizeof below, "%s/%016" PRIx64, name, hash_bytes(0, source, strlen(source)));
-	return cache_dir_make(below, ret_path, ret_why);
+	if (!fts)
+		return;
+	for (FTSENT *e; (e = fts_read(fts));)
+		if (e->fts_info != FTS_D)
+			(void)remove(e->fts_accpath);
+	(void)fts_close(fts);
 }

@@ -11,8 +11,7 @@ int cache_dir_path(const char *name, char **ret_path, char ret_why[APP_WHY_MAX])
 /* The same; made if it isn't there, for the user alone. */
 int cache_dir_make(const char *name, char **ret_path, char ret_why[APP_WHY_MAX]);
 
-/* One below it, of `source` alone: the path of a project, or of a module. */
-int cache_dir_make_for(
-	const char *name, const char *source, char **ret_path, char ret_why[APP_WHY_MAX]);
+/* Removes what is there, with all that is in it. It may take long: not on a loop. */
+void cache_dir_remove(char *path);
 
 #endif

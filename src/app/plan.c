@@ -240,5 +240,6 @@ void app_plan_clear(struct app_plan *plan)
 	free(plan->module);
 	free(plan->output);
 	free(plan->cache);
+	free(plan->compiled);
 	*plan = (struct app_plan){ 0 };
 }

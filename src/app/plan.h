@@ -31,6 +31,9 @@ struct app_plan {
 	 */
 	char **artefacts;
 	const char *lead, *pick; /* as struct app_rule has them */
+	/* The folder with the code that app_plan_file() was compiled to, by os/code_cache.h; NULL:
+	 * the engine compiles it at each start. */
+	char *compiled;
 	char *cache;             /* the project's folder in the cache; NULL: it has none */
 	struct module_info info; /* of app_plan_file(), once that is there and was looked at */
 };

@@ -18,6 +18,7 @@
 #include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "cli/run_compile.h"
 #include "cli/runtime.h"
 #include "cli/usage.h"
 #include "cli/wasmrun_commands.h"
@@ -25,15 +26,11 @@
 #include "net/host.h"
 #include "net/addr.h"
 #include "net/listener.h"
+#include "os/compile.h"
 #include "os/engine_command.h"
 #include "os/run_check.h"
 #include "os/wall.h"
 #include "sandbox/spawn.h"
-
-/* Owned. */
-struct run_folders {
-	char *cache, *empty;
-};
 
 struct run_values {
 	const char *file, *listen;
@@ -103,44 +100,26 @@ static int run_listen(struct addr *addr, int *ret_fd)
 	return EXIT_CODE_OK;
 }
 
-/* Those are by the file's true name: another one of the same name here is another program. */
-static int run_make_folders(struct engine_config *config, struct run_folders *folders)
-{
-	_cleanup_(freep) char *real = realpath(config->module, NULL);
-	char why[APP_WHY_MAX];
-
-	if (cache_dir_make_for("modules", real ? real : config->module, &folders->cache, why) < 0)
-		log_warn("run", "%s: the module is compiled each time", why);
-	config->cache_dir = folders->cache;
-	if (config->listen_fd < 0 || cache_dir_make("empty", &folders->empty, why) == 0) {
-		config->empty_dir = folders->empty;
-		return EXIT_CODE_OK;
-	}
-	log_error("run", "%s", why);
-	return EXIT_CODE_FAILED;
-}
-
-static void run_folders_clear(struct run_folders *folders)
-{
-	free(folders->cache);
-	free(folders->empty);
-}
-
-static int run_exec(struct engine_config *config, bool no_isolation)
+/* `sound`: nothing was found to be wrong with the module by now. */
+static int run_exec(struct engine_config *config, bool sound, bool no_isolation)
 {
 	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
-	_cleanup_(run_folders_clear) struct run_folders folders = { 0 };
-	const struct wall_config wall_config = {
-		.engine = config, .command = &command, .compiles = true
-	};
+	_cleanup_(compile_deinit) struct compile compile = { 0 };
+	_cleanup_(freep) char *empty = NULL;
+	const struct wall_config wall_config = { .engine = config, .command = &command };
 	struct spawn_wall wall = { .file_rules = -1 };
 	struct spawn_failure failure;
 	char why[APP_WHY_MAX];
-	int r = run_make_folders(config, &folders);
+	int r = sound ? run_compile(config, no_isolation, &compile) : EXIT_CODE_OK;
 
 	if (r != EXIT_CODE_OK)
 		return r;
-	r = engine_command_init(&command, config, why);
+	if (config->listen_fd >= 0)
+		r = cache_dir_make("empty", &empty, why);
+	config->cache_dir = compile.entry;
+	config->empty_dir = empty;
+	if (r == 0)
+		r = engine_command_init(&command, config, why);
 	if (no_isolation)
 		log_warn("run", "%s", WALL_NONE);
 	else if (r == 0)
@@ -172,6 +151,7 @@ int cmd_run(const struct program *program, int argc, char **argv)
 	struct option_set set;
 	struct host host = { 0 };
 	char why[APP_WHY_MAX], text[ADDR_TEXT_MAX];
+	bool sound;
 	int code;
 
 	if (!usage_parse(&set, &run_table, &values, argc, argv, &code))
@@ -184,7 +164,7 @@ int cmd_run(const struct program *program, int argc, char **argv)
 		.broker_fd = -1,
 		.addr = text };
 	/* What is wrong with a file wasmrun-guest says, too, and has an exit code for each. */
-	(void)module_inspect(values.file, &info, why);
+	sound = module_inspect(values.file, &info, why) == 0;
 	config.interface = info.interface;
 	if (!values.listen && (config.interface == APP_HTTP || config.interface == APP_FILES)) {
 		(void)option_set_refuse_given(
@@ -208,5 +188,5 @@ int cmd_run(const struct program *program, int argc, char **argv)
 	if (config.interface == APP_CGI && config.listen_fd >= 0)
 		log_info("run", "%s",
 			module_hint(&info, LANGUAGE_FIRST_FD + (unsigned)config.dirs->count, why));
-	return run_exec(&config, values.no_isolation);
+	return run_exec(&config, sound, values.no_isolation);
 }

@@ -109,6 +109,12 @@ static int guest_config_set_cgi(struct guest_config *c, char *arg)
 	return 0;
 }
 
+static int guest_config_set_compile(struct guest_config *c, char *arg)
+{
+	c->mode = GUEST_COMPILE;
+	return 0;
+}
+
 static int guest_config_set_files(struct guest_config *c, char *arg)
 {
 	c->mode = GUEST_FILES;
@@ -149,6 +155,7 @@ static const struct {
 	{ "broker-fd", required_argument, guest_config_set_broker_fd },
 	{ "cache", required_argument, guest_config_set_cache },
 	{ "cgi", no_argument, guest_config_set_cgi },
+	{ "compile", no_argument, guest_config_set_compile },
 	{ "dir", required_argument, guest_config_set_dir },
 	{ "empty", required_argument, guest_config_set_empty },
 	{ "env", required_argument, guest_config_set_env },
@@ -186,6 +193,7 @@ static int guest_config_next(int argc, char **argv)
 
 int guest_config_parse(struct guest_config *c, int argc, char **argv)
 {
+	bool needs_listener;
 	int i;
 
 	*c = (struct guest_config){
@@ -207,10 +215,12 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 			return guest_fail(&c->end, GUEST_EXIT_USAGE, "--%s '%s': %s",
 				options[i].name, optarg, strerror(-r));
 	}
-	if (i == -2 || optind >= argc || (c->mode != GUEST_PROGRAM && !c->listens) ||
-		(c->mode == GUEST_PROGRAM && c->listens && !c->empty))
+	needs_listener = c->mode == GUEST_CGI || c->mode == GUEST_FILES;
+	if (i == -2 || optind >= argc || (needs_listener && !c->listens) ||
+		(c->mode == GUEST_PROGRAM && c->listens && !c->empty) ||
+		(c->mode == GUEST_COMPILE && !c->cache))
 		return guest_fail(&c->end, GUEST_EXIT_USAGE,
-			"usage: wasmrun-guest [--cgi|--files] [--dir HOST::GUEST]... "
+			"usage: wasmrun-guest [--cgi|--compile|--files] [--dir HOST::GUEST]... "
 			"[--env NAME[=VALUE]]... [--listen-fd N] [--empty DIR] [--broker-fd N] "
 			"[--status-fd N] "
 			"[--memory-max BYTES] [--cache DIR] [--fallback FILE] [--header TEXT]... "

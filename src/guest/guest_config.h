@@ -5,6 +5,7 @@
  *   wasmrun-guest [--dir HOST::GUEST]... [--env NAME=VALUE]... [--listen-fd N --empty DIR]
  *                 [--broker-fd N] [--memory-max BYTES] [--status-fd N] [--cache DIR]
  *                 [--timeout DURATION] [--quick] [--verbose] MODULE [ARGUMENT...]
+ *   wasmrun-guest --compile --cache DIR [--status-fd N] [--quick] [--verbose] MODULE
  *   wasmrun-guest --cgi (the same) --listen-fd N MODULE [ARGUMENT...]
  *   wasmrun-guest --files --listen-fd N [--status-fd N] [--fallback FILE] [--header FIELD]...
  *                 [--verbose] FOLDER
@@ -31,6 +32,7 @@ enum guest_mode {
 	GUEST_PROGRAM, /* the module runs once */
 	GUEST_CGI,     /* once for each request */
 	GUEST_FILES,   /* not a module, but a folder of files */
+	GUEST_COMPILE, /* it is left in the cache's folder, and not run */
 };
 
 struct guest_config {
@@ -52,7 +54,7 @@ struct guest_config {
 	size_t n_fields;
 	const char *empty; /* of GUEST_PROGRAM that listens: wasi_setup.c */
 	uint64_t memory_max;
-	const char *cache;   /* NULL for none */
+	const char *cache;   /* folder of this module, compiled; NULL for none */
 	uint64_t timeout_ms; /* 0 is none */
 	bool has_timeout;    /* it was given */
 	bool quick;          /* to compile rather than to run */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading: read the file, see what it is, take the compiled module from the cache, or else compile
- * it and store it there. The cache only saves time: where it fails, that is logged, and the module
- * is compiled.
+ * Loading: take what was compiled before, or else read the file, see what it is, and compile it.
+ * What was compiled before only saves time: where that is missing or spoilt, nothing else is.
  */
 #include "guest/wasm_module.h"
 
@@ -22,12 +21,13 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/printable.h"
-#include "guest/cache.h"
 #include "guest/guest_exit.h"
 #include "guest/wasm_file.h"
 
 /* From here on compiling takes a second or more, and is announced. */
 #define COMPILE_ANNOUNCED (4u << 20)
+
+#define MODULE_COMPILED "module.cwasm" /* in the folder of what was compiled */
 
 /* A file in memory. */
 struct wasm_bytes {
@@ -135,14 +135,14 @@ static int wasm_module_compile(struct wasm_engine_t *engine, const char *path,
 	return 0;
 }
 
-/* Gets the module from the cache. The engine refuses what another version or processor made. */
-static bool wasm_module_from_cache(const struct cache *cache, const char *folder, const char *name,
-	struct wasm_engine_t *engine, struct wasmtime_module **ret_module)
+/* The engine refuses what another version or processor made. */
+static bool wasm_module_from_cache(
+	const char *folder, struct wasm_engine_t *engine, struct wasmtime_module **ret_module)
 {
 	struct wasmtime_error *error;
 	char *path;
 
-	if (cache_touch(cache, name) < 0 || asprintf(&path, "%s/%s", folder, name) < 0)
+	if (asprintf(&path, "%s/" MODULE_COMPILED, folder) < 0)
 		return false;
 	error = wasmtime_module_deserialize_file(engine, path, ret_module);
 	free(path);
@@ -151,57 +151,54 @@ static bool wasm_module_from_cache(const struct cache *cache, const char *folder
 	return !error;
 }
 
-static void wasm_module_to_cache(
-	const struct cache *cache, const char *name, struct wasmtime_module *module)
-{
-	struct wasm_byte_vec_t bytes;
-	struct wasmtime_error *error;
-	int r;
-
-	error = wasmtime_module_serialize(module, &bytes);
-	if (error) {
-		log_warn("cache", "the engine can't serialize this module");
-		wasmtime_error_delete(error);
-		return;
-	}
-	r = cache_store(cache, name, bytes.data, bytes.size);
-	if (r < 0)
-		log_warn("cache", "can't store the compiled module: %s", strerror(-r));
-	wasm_byte_vec_delete(&bytes);
-}
-
 int wasm_module_load(struct wasm_engine_t *engine, const char *path, const char *folder, bool quick,
 	struct guest_end *end, struct wasmtime_module **ret_module)
 {
 	_cleanup_(wasm_bytes_deinit) struct wasm_bytes content = { 0 };
-	_cleanup_(cache_close) struct cache cache = { .dir = -1 };
-	char name[CACHE_NAME_SIZE];
 	int r;
 
+	if (folder && wasm_module_from_cache(folder, engine, ret_module)) {
+		log_debug("cache", "hit");
+		return 0;
+	}
+	if (folder)
+		log_debug("cache", "miss");
 	r = wasm_bytes_read(&content, path);
 	if (r < 0)
 		return guest_fail(end, GUEST_EXIT_READ, "can't read '%s': %s", path, file_why(r));
 	r = wasm_module_refuse_kind(wasm_file_check(content.data, content.len), path, end);
-	if (r != 0)
-		return r;
-	if (!folder)
-		return wasm_module_compile(engine, path, &content, quick, end, ret_module);
+	return r != 0 ? r : wasm_module_compile(engine, path, &content, quick, end, ret_module);
+}
 
-	r = cache_open(&cache, folder);
+static int wasm_module_write(const char *folder, const struct wasm_byte_vec_t *bytes)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	char *path;
+	int r;
+
+	if (asprintf(&path, "%s/" MODULE_COMPILED, folder) < 0)
+		return -ENOMEM;
+	r = file_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, FILE_ALONE, &fd);
+	free(path);
 	if (r == 0)
-		r = cache_name(content.data, content.len, quick, name);
-	if (r < 0) {
-		log_warn("cache", "'%s' can't be used: %s", folder,
-			r == -EPERM ? "it is not private to this user" : strerror(-r));
-		return wasm_module_compile(engine, path, &content, quick, end, ret_module);
+		r = fd_write_full(fd, bytes->data, bytes->size);
+	return r;
+}
+
+int wasm_module_keep(struct wasmtime_module *module, const char *folder)
+{
+	struct wasm_byte_vec_t bytes;
+	struct wasmtime_error *error = wasmtime_module_serialize(module, &bytes);
+	int r;
+
+	if (error) {
+		log_warn("cache", "the engine can't serialize this module");
+		wasmtime_error_delete(error);
+		return -EIO;
 	}
-	if (wasm_module_from_cache(&cache, folder, name, engine, ret_module)) {
-		log_debug("cache", "hit key=%s", name);
-		return 0;
-	}
-	log_debug("cache", "miss key=%s", name);
-	r = wasm_module_compile(engine, path, &content, quick, end, ret_module);
-	if (r == 0)
-		wasm_module_to_cache(&cache, name, *ret_module);
+	r = wasm_module_write(folder, &bytes);
+	if (r < 0)
+		log_warn("cache", "can't keep the compiled module: %s", strerror(-r));
+	wasm_byte_vec_delete(&bytes);
 	return r;
 }

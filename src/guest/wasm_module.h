@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a file's name to a compiled module that can be run: what it is, from the cache or compiled,
- * and whether everything that it imports is there.
+ * From a file's name to a compiled module that can be run: what it is, compiled before or now, and
+ * whether everything that it imports is there.
  */
 #ifndef GUEST_WASM_MODULE_H
 #define GUEST_WASM_MODULE_H
@@ -23,12 +23,16 @@ struct wasmtime_module;
 #define MODULE_NOT_QUICK (-1)
 
 /*
- * Loads the module; folder is that of compiled modules, NULL for none. Compiling a large
- * module is announced on standard error. Returns 0, or an enum guest_exit, and end says why.
- * `quick` is the engine.
+ * Loads the module. `folder` is where wasm_module_keep() may have left it, NULL for none: what lies
+ * there is machine code, which is run unseen. Compiling a large module is announced on standard
+ * error. Returns 0, or an enum guest_exit, and end says why. `quick` is the engine.
  */
 int wasm_module_load(struct wasm_engine_t *engine, const char *path, const char *folder, bool quick,
 	struct guest_end *end, struct wasmtime_module **ret_module);
+
+/* Writes the compiled module into the folder, which is this run's alone. Negative errno, which is
+ * logged. */
+int wasm_module_keep(struct wasmtime_module *module, const char *folder);
 
 /*
  * Refuses by name what could not run: made for another host, imports that the linker doesn't have,

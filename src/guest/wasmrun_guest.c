@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/owner.h"
 #include "base/log.h"
@@ -18,6 +19,7 @@
 #include "guest/guest_exit.h"
 #include "guest/wasm_instance.h"
 #include "guest/compiled.h"
+#include "guest/wasm_module.h"
 #include "sandbox/filter.h"
 #include "serve/files.h"
 #include "serve/serve.h"
@@ -40,6 +42,19 @@ static int guest_run_program(struct guest_config *config)
 
 	if (r == 0)
 		wasm_instance_run(&program, NULL, &config->end);
+	return r;
+}
+
+/* An empty line on the status pipe says that the module is kept. One that can't be is none the
+ * worse. */
+static int guest_compile(struct guest_config *config)
+{
+	_cleanup_(compiled_close) struct compiled program = { 0 };
+	int r = compiled_open(&program, config);
+
+	if (r == 0 && wasm_module_keep(program.module, config->cache) == 0 &&
+		config->status_fd >= 0)
+		(void)!write(config->status_fd, "\n", 1);
 	return r;
 }
 
@@ -73,6 +88,7 @@ static int (*const guest_modes[])(struct guest_config *config) = {
 	[GUEST_PROGRAM] = guest_run_program,
 	[GUEST_CGI] = cgi_run,
 	[GUEST_FILES] = guest_serve_files,
+	[GUEST_COMPILE] = guest_compile,
 };
 
 static void guest_run(struct guest_config *config)
@@ -92,7 +108,7 @@ static void guest_run(struct guest_config *config)
 	/* Before anything that takes long or starts a thread: the signal would end the process. */
 	if (config->mode == GUEST_PROGRAM)
 		r = drain_open();
-	else
+	else if (config->mode != GUEST_COMPILE)
 		serve_init();
 	if (r < 0) {
 		guest_fail(

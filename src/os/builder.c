@@ -2,9 +2,10 @@
 /*
  * A build is a row of phases: a job detects what is in the folder and what that needs, the watch is
  * aimed at it (--watch), so that no change is missed from there on, the build command runs as a
- * child, and another job takes what it has made. Where nothing has to be built that ends behind the
- * aiming, and so it does where nothing is found: a change may bring it. The plan is made anew each
- * time: what is in the folder may have changed.
+ * child, and another job takes what it has made. Then the engine compiles it, as a child, too,
+ * unless the code is there: the job before looks for that. Where nothing has to be built, compiling
+ * follows the aiming; where nothing is found, that is the end: a change may bring it. The plan is
+ * made anew each time: what is in the folder may have changed.
  *
  * The plan is handed along: to the job that takes what was built, back with its end, and to the
  * owner with builder_take_plan(). Who has it removes what was built and not settled.
@@ -32,7 +33,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "conf/option_value.h"
-#include "os/engine_program.h"
+#include "os/builder_job.h"
+#include "os/compile.h"
 #include "os/log_ring.h"
 #include "os/run_config.h"
 #include "os/watch.h"
@@ -57,54 +59,15 @@ static struct builder_job *builder_make_job(
 {
 	struct builder_job *j = builder_job_new(b->config.run, run, done, b);
 
-	if (!j)
+	if (j)
+		j->code.guest_program = b->config.guest_program;
+	else
 		(void)builder_fail(b, -ENOMEM, "there is not enough memory to look at the project");
 	return j;
 }
 
 static void builder_on_swept(struct job *job)
 {
-	build_cache_sweep(container_of(job, struct builder_job, job)->cache_dir);
-}
-
-static void on_swept(struct job *job)
-{
-}
-
-/* Its version is asked for here, where that may take its time: who starts it finds the answer. */
-static void builder_job_ask_engine(const struct builder_job *j)
-{
-	enum app_interface interface = j->plan.info.interface;
-	_cleanup_(freep) char *path = NULL;
-	char why[APP_WHY_MAX];
-
-	if (j->result == 0 && (interface == APP_HTTP || interface == APP_COMMAND))
-		(void)wasmtime_find(true, &path, why);
-}
-
-/* The cache is opened once. One that can't be held is used all the same. */
-static void on_detect(struct job *job)
-{
-	struct builder_job *j = container_of(job, struct builder_job, job);
-	struct stat st;
-
-	if (!j->cache_dir) {
-		j->result = cache_dir_make("build", &j->cache_dir, j->why);
-		if (j->result == 0)
-			(void)build_cache_open(j->cache_dir, &j->cache_lock);
-	}
-	if (j->result == 0)
-		j->result = app_detect(j->project, &j->overrides, j->cache_dir, &j->plan, j->why);
-	j->detected = j->result == 0;
-	if (!j->detected && (j->folder = realpath(j->project, NULL)) &&
-		(stat(j->folder, &st) < 0 || !S_ISDIR(st.st_mode)))
-		free(take_ptr(j->folder));
-	if (j->result == 0 && j->plan.build)
-		j->result = toolchain_check(&j->plan, j->why);
-	else if (j->result == 0)
-		j->result = module_inspect(app_plan_file(&j->plan), &j->plan.info, j->why);
-	if (!j->plan.build)
-		builder_job_ask_engine(j);
 }
 
 /* "a/b" and "c" of "a/b/c"; an absolute path. */
@@ -166,21 +129,29 @@ static const char *builder_hint(const struct builder *b, char ret_hint[LANGUAGE_
 	return NULL;
 }
 
-/* 0: it has ended well. Else the line of its end. */
-static int builder_judge(struct builder *b, int status)
+/* What is said of the end of either child. 0: it has ended by itself, which its owner judges. */
+static int builder_judge_child(struct builder *b, const char *what, uint64_t timeout_ms)
 {
-	char end[BUILDER_WHY_MAX / 4], text[OPTION_DURATION_TEXT_MAX];
-	char hint_text[LANGUAGE_HINT_MAX];
-	const char *hint;
+	char text[OPTION_DURATION_TEXT_MAX];
 
 	if (b->canceled)
 		return -ECANCELED;
 	if (b->late) {
-		option_format_duration(BUILD_TIMEOUT_MS, text);
-		return builder_fail(b, -ETIMEDOUT, "the build has not ended in %s", text);
+		option_format_duration(timeout_ms, text);
+		return builder_fail(b, -ETIMEDOUT, "%s has not ended in %s", what, text);
 	}
-	if (b->child.failed)
-		return builder_fail(b, -EINVAL, "%s", b->child.why);
+	return b->child.failed ? builder_fail(b, -EINVAL, "%s", b->child.why) : 0;
+}
+
+/* 0: it has ended well. Else the line of its end. */
+static int builder_judge(struct builder *b, int status)
+{
+	char end[BUILDER_WHY_MAX / 4], hint_text[LANGUAGE_HINT_MAX];
+	const char *hint;
+	int r = builder_judge_child(b, "the build", BUILD_TIMEOUT_MS);
+
+	if (r < 0)
+		return r;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == APP_BUILD_LACKS && b->plan.tools)
 		return builder_fail(b, -ENOENT, "%s", b->child.words);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == SHELL_NOT_FOUND)
@@ -197,36 +168,144 @@ static int builder_judge(struct builder *b, int status)
 	return 0;
 }
 
+/* What the build command writes is over. */
+static void builder_build_ended(struct builder *b)
+{
+	if (b->watch && (b->phase == BUILDER_BUILDING || b->phase == BUILDER_TAKING))
+		watch_build_ended(b->watch);
+}
+
 static void builder_done(struct builder *b, int r)
 {
-	if (b->watch && builder_builds(b))
-		watch_build_ended(b->watch);
+	builder_build_ended(b);
+	compile_deinit(&b->compile);
 	b->phase = BUILDER_IDLE;
 	b->events.done(b->events.owner, r);
+}
+
+static void builder_on_child_late(struct child *child)
+{
+	struct builder *b = child->owner;
+
+	b->late = true;
+	child_end(child);
+}
+
+static int builder_spawn(struct builder *b, const struct spawn_config *config, uint64_t timeout_ms)
+{
+	int r;
+
+	b->late = b->kept = false;
+	b->child.ring = b->config.ring;
+	b->child.late = builder_on_child_late;
+	b->child.owner = b;
+	r = child_start(&b->child, b->config.loop, config, LOG_STREAM_BUILD, LOG_STREAM_BUILD);
+	if (r < 0)
+		return builder_fail(b, r, "%s", b->child.why);
+	child_set_deadline(&b->child, timeout_ms);
+	return 0;
+}
+
+static void builder_on_finished(struct job *job)
+{
+	struct builder_job *j = container_of(job, struct builder_job, job);
+	struct builder *b = j->owner;
+
+	b->job = NULL;
+	b->plan.compiled = take_ptr(j->compile.entry);
+	builder_done(b, j->result);
+}
+
+/* As the engine says it, which has said the same when it compiled what it was to serve. */
+static int builder_judge_compiler(struct builder *b, int status)
+{
+	char end[BUILDER_WHY_MAX / 4];
+	int r = builder_judge_child(b, "the compiler of the engine", COMPILE_TIMEOUT_MS);
+
+	if (r < 0 || b->kept || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
+		return r;
+	if (*b->child.why)
+		return builder_fail(b, -EINVAL, "%s", b->child.why);
+	return builder_fail(b, -EINVAL, "it can't be compiled: %s%s%s",
+		child_describe_end(status, end, sizeof end), *b->child.words ? ": " : "",
+		b->child.words + strspn(b->child.words, " "));
+}
+
+static void builder_on_compiler_step(struct child *child)
+{
+	struct builder *b = child->owner;
+
+	b->kept = true;
+}
+
+/* What it has left goes even where it has failed. */
+static void builder_on_compiler_ended(struct child *child, int status)
+{
+	struct builder *b = child->owner;
+	int r = builder_judge_compiler(b, status);
+
+	if (r == -ECANCELED ||
+		!(b->job = builder_make_job(b, builder_job_finish, builder_on_finished))) {
+		builder_done(b, r < 0 ? r : -ENOMEM);
+		return;
+	}
+	b->job->result = r;
+	b->job->kept = r == 0 && b->kept;
+	b->job->compile = b->compile;
+	b->compile = (struct compile){ 0 };
+	job_start(&b->line, &b->job->job);
+}
+
+/* What is to be run is there, and `compile` was prepared for it. */
+static void builder_compile(struct builder *b)
+{
+	const struct spawn_config config = {
+		.argv = (const char *const *)b->compile.run.argv.items,
+		.env = (const char *const *)b->compile.run.env.items,
+		.fds = b->compile.fds,
+		.wall = b->compile.walled ? &b->compile.wall : NULL,
+		.dir = b->plan.folder,
+	};
+	int r = 0;
+
+	builder_build_ended(b);
+	b->phase = BUILDER_COMPILING;
+	if (b->compile.partial) {
+		b->child.step = builder_on_compiler_step;
+		b->child.ended = builder_on_compiler_ended;
+		r = builder_spawn(b, &config, COMPILE_TIMEOUT_MS);
+		if (r == 0)
+			return;
+	}
+	b->plan.compiled = take_ptr(b->compile.entry);
+	builder_done(b, r);
+}
+
+static void builder_take_code(struct builder *b, struct builder_job *j)
+{
+	b->compile = j->compile;
+	j->compile = (struct compile){ 0 };
 }
 
 static void builder_on_taken(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
-
-	j->result = artefact_take(&j->plan, &job->dropped, &j->made, j->why);
-	builder_job_ask_engine(j);
-}
-
-static void on_taken(struct job *job)
-{
-	struct builder_job *j = container_of(job, struct builder_job, job);
-	struct builder *b = j->builder;
+	struct builder *b = j->owner;
 
 	b->job = NULL;
 	b->plan = j->plan;
 	j->plan = (struct app_plan){ 0 };
 	free(b->made);
 	b->made = take_ptr(j->made);
-	builder_done(b, j->result < 0 ? builder_fail(b, -EINVAL,
-						"the build with '%s' made nothing to run: %s",
-						app_plan_builder(&b->plan), j->why)
-				      : 0);
+	builder_take_code(b, j);
+	if (j->result == 0)
+		builder_compile(b);
+	else if (j->taken)
+		builder_done(b, builder_fail(b, j->result, "%s", j->why));
+	else
+		builder_done(
+			b, builder_fail(b, -EINVAL, "the build with '%s' made nothing to run: %s",
+				   app_plan_builder(&b->plan), j->why));
 }
 
 static void builder_on_child_ended(struct child *child, int status)
@@ -246,34 +325,18 @@ static void builder_on_child_ended(struct child *child, int status)
 	job_start(&b->line, &b->job->job);
 }
 
-static void builder_on_child_late(struct child *child)
-{
-	struct builder *b = child->owner;
-
-	b->late = true;
-	child_end(child);
-}
-
-static int builder_spawn(struct builder *b)
+static int builder_build(struct builder *b)
 {
 	const struct spawn_config config = {
 		.argv = (const char *const *)b->plan.build,
 		.dir = b->plan.folder,
 		.open_files = b->config.open_files,
 	};
-	int r;
 
 	b->first_line = log_ring_next(b->config.ring);
-	b->late = false;
-	b->child.ring = b->config.ring;
-	b->child.late = builder_on_child_late;
+	b->child.step = NULL;
 	b->child.ended = builder_on_child_ended;
-	b->child.owner = b;
-	r = child_start(&b->child, b->config.loop, &config, LOG_STREAM_BUILD, LOG_STREAM_BUILD);
-	if (r < 0)
-		return builder_fail(b, r, "%s", b->child.why);
-	child_set_deadline(&b->child, BUILD_TIMEOUT_MS);
-	return 0;
+	return builder_spawn(b, &config, BUILD_TIMEOUT_MS);
 }
 
 /* What the job has opened is the builder's now, and held until that is closed. */
@@ -300,9 +363,13 @@ static void builder_aimed(struct builder *b)
 {
 	int r = b->detected;
 
-	if (r == 0 && b->plan.build)
-		r = builder_spawn(b);
-	if (r < 0 || !b->plan.build) {
+	if (r == 0 && !b->plan.build) {
+		builder_compile(b);
+		return;
+	}
+	if (r == 0)
+		r = builder_build(b);
+	if (r < 0) {
 		builder_done(b, r);
 		return;
 	}
@@ -328,6 +395,7 @@ static void builder_on_detected(struct job *job)
 
 	b->job = NULL;
 	builder_take_cache(b, j);
+	builder_take_code(b, j);
 	b->plan = j->plan;
 	j->plan = (struct app_plan){ 0 };
 	b->kind = b->plan.kind;
@@ -390,7 +458,7 @@ static void builder_on_canceled_turn(uv_idle_t *idle)
 static bool builder_give_up(struct builder *b)
 {
 	b->canceled = true;
-	if (b->phase == BUILDER_IDLE || b->phase == BUILDER_BUILDING)
+	if (b->phase == BUILDER_IDLE || child_runs(&b->child))
 		return false;
 	if (b->job)
 		job_drop(&take_ptr(b->job)->job);
@@ -417,7 +485,8 @@ bool builder_runs(const struct builder *b)
 
 bool builder_builds(const struct builder *b)
 {
-	return b->phase == BUILDER_BUILDING || b->phase == BUILDER_TAKING;
+	return b->phase == BUILDER_BUILDING || b->phase == BUILDER_TAKING ||
+	       (b->phase == BUILDER_COMPILING && b->plan.build);
 }
 
 const char *builder_kind(const struct builder *b)
@@ -461,15 +530,7 @@ int builder_check(struct builder *b, const struct app_plan *plan, enum app_inter
 static void builder_on_looked(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
-
-	j->result = module_inspect(j->plan.module, &j->plan.info, j->why);
-	builder_job_ask_engine(j);
-}
-
-static void on_looked(struct job *job)
-{
-	struct builder_job *j = container_of(job, struct builder_job, job);
-	struct builder *b = j->builder;
+	struct builder *b = j->owner;
 
 	b->look = NULL;
 	if (j->result < 0)
@@ -523,6 +584,7 @@ void builder_close(struct builder *b, void (*closed)(void *owner))
 	job_line_close(&b->line);
 	job_line_close(&b->sweeping);
 	app_plan_clear(&b->plan);
+	compile_deinit(&b->compile);
 	free(take_ptr(b->cache_dir));
 	b->cache_lock = fd_close(b->cache_lock);
 	free(take_ptr(b->made));

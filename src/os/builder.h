@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the project to what can be run: detects, builds, checks, without holding up the loop. With
- * --watch it also tells when the project has changed since the last build began.
+ * From the project to what can be run: detects, builds, compiles, checks, without holding up the
+ * loop. With --watch it also tells when the project has changed since the last build began.
  */
 #ifndef OS_BUILDER_H
 #define OS_BUILDER_H
@@ -13,6 +13,7 @@
 #include "app/module.h"
 #include "app/plan.h"
 #include "os/child.h"
+#include "os/compile.h"
 #include "os/job.h"
 
 struct builder_job;
@@ -38,7 +39,8 @@ struct builder_config {
 	uv_loop_t *loop;
 	const struct os_run_config *run; /* outlives the builder */
 	struct log_ring *ring;
-	uint64_t open_files; /* RLIMIT_NOFILE for the build; 0: as ours */
+	const char *guest_program; /* NULL: the `wasmrun-guest` beside this program */
+	uint64_t open_files;       /* RLIMIT_NOFILE for the build; 0: as ours */
 };
 
 enum builder_phase {
@@ -47,6 +49,7 @@ enum builder_phase {
 	BUILDER_AIMING,    /* --watch: until the project's folders are watched */
 	BUILDER_BUILDING,  /* the command runs */
 	BUILDER_TAKING,    /* a job: what the command has made */
+	BUILDER_COMPILING, /* the engine compiles that (os/compile.h), and a job keeps it */
 };
 
 /* Embedded in its owner. */
@@ -58,11 +61,12 @@ struct builder {
 	struct job_line sweeping; /* removes what is old in the cache, which may take long */
 	struct builder_job *job;  /* of the phase; NULL: it needs none, or was given up */
 	struct builder_job *look; /* NULL: none is under way */
-	struct child child;       /* of BUILDER_BUILDING */
+	struct child child;       /* of BUILDER_BUILDING and BUILDER_COMPILING */
+	struct compile compile;   /* of BUILDER_COMPILING */
 	uv_idle_t canceled_turn;  /* `done` follows a job that was given up, on the next turn */
 	int detected;             /* in BUILDER_AIMING: the result before; 0 or negative errno */
 	bool canceled;            /* what runs was given up */
-	bool late;                /* the build is */
+	bool late, kept;          /* the child is; the compiled code is */
 	bool told_cgi;            /* that the module is taken for CGI */
 	const char *kind;         /* of the plan that was made last, the word for people */
 	struct app_plan plan;     /* that one, until it is taken; a job's meanwhile */
@@ -81,14 +85,12 @@ void builder_init(struct builder *b, const struct builder_config *config,
 /* Not while it runs. 0: `done` follows; before it, if there is a build, `building`. -ENOMEM. */
 int builder_start(struct builder *b);
 
-/* Gives it up; `done` follows. Harmless when none runs. */
+/* Gives it up; `done` follows. Harmless when none runs. builder_kill() has SIGKILL for a child. */
 void builder_end(struct builder *b);
-/* The same, with SIGKILL for a build. */
 void builder_kill(struct builder *b);
 
-/* From builder_start() until `done`. */
+/* Until `done`: from builder_start(), from `building`. */
 bool builder_runs(const struct builder *b);
-/* From `building` until `done`. */
 bool builder_builds(const struct builder *b);
 
 /* Of what is built, or was. */
@@ -112,7 +114,7 @@ void builder_forget_look(struct builder *b);
 /* What is wrong, in one line. */
 const char *builder_why(const struct builder *b);
 
-/* Not while a build command runs. `closed` follows. */
+/* Not while a child runs. `closed` follows. */
 void builder_close(struct builder *b, void (*closed)(void *owner));
 
 #endif

@@ -18,6 +18,7 @@ void builder_job_free(struct job *job)
 	struct builder_job *j = container_of(job, struct builder_job, job);
 
 	app_plan_clear(&j->plan);
+	compile_deinit(&j->compile);
 	free(j->folder);
 	free(j->cache_dir);
 	(void)fd_close(j->cache_lock);
@@ -42,11 +43,33 @@ struct builder_job *builder_job_new(const struct os_run_config *run_config,
 			.wasm = app->wasm,
 			.files = app->has_kind && app->kind == APP_FILES,
 		},
+		.code = {
+			.project = run_config->project_path,
+			.interface = (enum app_interface)app->kind,
+			.quick = run_config->watch,
+			.no_isolation = run_config->no_isolation,
+		},
+		.has_kind = app->has_kind,
 		.cache_lock = -1,
 	};
 	return j;
 }
 
+void builder_job_sweep(struct job *job)
+{
+	build_cache_sweep(container_of(job, struct builder_job, job)->cache_dir);
+}
+
+/* Of what is to be run, when that is there. */
+static void builder_job_find_code(struct builder_job *j)
+{
+	j->code.module = app_plan_file(&j->plan);
+	if (!j->has_kind)
+		j->code.interface = j->plan.info.interface;
+	j->result = compile_prepare(&j->compile, &j->code, j->why);
+}
+
+/* The cache is opened once. One that can't be held is used all the same. */
 void builder_job_detect(struct job *job)
 {
 	struct builder_job *j = container_of(job, struct builder_job, job);
@@ -67,6 +90,8 @@ void builder_job_detect(struct job *job)
 		j->result = toolchain_check(&j->plan, j->why);
 	else if (j->result == 0)
 		j->result = module_inspect(app_plan_file(&j->plan), &j->plan.info, j->why);
+	if (j->result == 0 && !j->plan.build)
+		builder_job_find_code(j);
 }
 
 void builder_job_take(struct job *job)
@@ -74,6 +99,16 @@ void builder_job_take(struct job *job)
 	struct builder_job *j = container_of(job, struct builder_job, job);
 
 	j->result = artefact_take(&j->plan, &job->dropped, &j->made, j->why);
+	j->taken = j->result == 0;
+	if (j->taken)
+		builder_job_find_code(j);
+}
+
+void builder_job_finish(struct job *job)
+{
+	struct builder_job *j = container_of(job, struct builder_job, job);
+
+	compile_finish(&j->compile, j->kept);
 }
 
 void builder_job_look(struct job *job)
@@ -81,9 +116,4 @@ void builder_job_look(struct job *job)
 	struct builder_job *j = container_of(job, struct builder_job, job);
 
 	j->result = module_inspect(j->plan.module, &j->plan.info, j->why);
-}
-
-void builder_job_sweep(struct job *job)
-{
-	build_cache_sweep(container_of(job, struct builder_job, job)->cache_dir);
 }

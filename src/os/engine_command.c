@@ -154,8 +154,10 @@ static int engine_guest_command(
 	if (strchr(guest, '/') && asprintf(&command->library, "%.*s/libwasmtime.so",
 					  (int)(strrchr(guest, '/') - guest), guest) < 0)
 		command->library = NULL;
-	command->sockets = config->interface == APP_SOCKETS;
+	command->sockets = config->interface == APP_SOCKETS && !config->compile;
 	engine_add(argv, "%s", guest);
+	if (config->compile)
+		engine_add(argv, "--compile");
 	if (config->interface == APP_CGI && config->listen_fd >= 0) {
 		engine_add(argv, "--cgi");
 		engine_add(argv, "--timeout=%s",
@@ -182,8 +184,9 @@ static int engine_guest_command(
 }
 
 /*
- * A library that is loaded into wasmtime (preload/preload.c): it brings the socket, and seals the
- * process. A statically linked wasmtime takes no library; it is without both.
+ * A library that is loaded into wasmtime (preload/preload.c): it brings the socket, seals the
+ * process, and ends one that only compiles. A statically linked wasmtime takes no library; it is
+ * without these.
  */
 static int engine_add_preload(struct engine_command *command, const struct engine_config *config,
 	const char *program, char *ret_why)
@@ -204,6 +207,8 @@ static int engine_add_preload(struct engine_command *command, const struct engin
 		return -EINVAL;
 	}
 	engine_add(env, "LD_PRELOAD=%s", command->library);
+	if (config->compile)
+		engine_add(env, "WASMRUN_COMPILE=1");
 	if (config->listen_fd >= 0)
 		engine_add(env, "WASMRUN_LISTEN_FD=%d", config->listen_fd);
 	if (config->status_fd >= 0)
@@ -219,7 +224,7 @@ static int engine_wasmtime_command(
 	_cleanup_(freep) char *program = NULL;
 	struct engine_words *argv = &command->argv;
 	bool http = config->interface == APP_HTTP;
-	int r = wasmtime_find(config->listen_fd >= 0, &program, ret_why);
+	int r = wasmtime_find(config->listen_fd >= 0 || config->compile, &program, ret_why);
 
 	if (r == 0)
 		r = engine_add_preload(command, config, program, ret_why);
@@ -230,7 +235,7 @@ static int engine_wasmtime_command(
 	}
 	if (r < 0)
 		return r;
-	command->sockets = true;
+	command->sockets = !config->compile;
 	engine_add(argv, "%s", program);
 	engine_add(argv, http ? "serve" : "run");
 	if (http) {

@@ -22,7 +22,8 @@ struct engine_config {
 	const char *module;        /* file, or the folder of APP_FILES */
 	const char *guest_program; /* NULL: wasmrun-guest as it is found */
 	bool quick;                /* wasmrun-guest compiles quickly rather than well */
-	const char *cache_dir;     /* for compiled modules; NULL: none are kept */
+	bool compile;              /* into cache_dir, and no more: os/compile.h */
+	const char *cache_dir;     /* of this module, compiled; NULL: it is compiled each time */
 	const char *empty_dir;     /* an empty folder; for a listener alone */
 	const struct option_list *dirs, *env;
 	const char *fallback;              /* of APP_FILES, as serve/files.h has it; NULL: none */

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "app/cache_dir.h"
 #include "app/language.h"
@@ -35,7 +36,7 @@
 #include "os/run_config.h"
 #include "os/wall.h"
 
-#define START_TIMEOUT_MS (2U * 60 * 1000) /* compiling a large module takes a while */
+#define START_TIMEOUT_MS (2U * 60 * 1000) /* where code isn't kept, compiling takes a while */
 #define DRAIN_TIMEOUT_MS 10000
 
 static const char *const instance_state_names[] = {
@@ -144,14 +145,13 @@ struct instance_launch {
 	struct spawn_config spawn;
 	struct engine_command command;
 	struct spawn_wall wall; /* of spawn.wall, unless that is NULL */
-	char *cache_dir, *empty_dir;
+	char *empty_dir;
 };
 
 static void instance_launch_clear(struct instance_launch *launch)
 {
 	engine_command_deinit(&launch->command);
 	launch->wall.file_rules = fd_close(launch->wall.file_rules);
-	free(launch->cache_dir);
 	free(launch->empty_dir);
 }
 
@@ -175,7 +175,6 @@ static int instance_build_wall(const struct instance_config *config, const struc
 		.folder = plan->folder,
 		.project = instance_project(config, plan),
 		.writable = config->run->app.writable,
-		.compiles = true,
 	};
 	int r = 0;
 
@@ -193,19 +192,17 @@ static int instance_prepare(const struct instance_config *config, const struct a
 {
 	const struct os_app_config *app = &config->run->app;
 	struct spawn_config *spawn = &launch->spawn;
-	const char *project = instance_project(config, plan);
-	int r = cache_dir_make_for(
-		"modules", project ? project : app_plan_file(plan), &launch->cache_dir, ret_why);
+	/* The user may have emptied his cache: a crash doesn't wait for another compiler. */
+	bool compiled = plan->compiled && access(plan->compiled, R_OK | X_OK) == 0;
+	int r = cache_dir_make("empty", &launch->empty_dir, ret_why);
 
-	if (r == 0)
-		r = cache_dir_make("empty", &launch->empty_dir, ret_why);
 	if (r < 0)
 		return r;
 	const struct engine_config engine = {
 		.interface = interface,
 		.module = app_plan_file(plan),
 		.guest_program = config->guest_program,
-		.cache_dir = launch->cache_dir,
+		.cache_dir = compiled ? plan->compiled : NULL,
 		.empty_dir = launch->empty_dir,
 		.quick = config->run->watch,
 		.dirs = &app->dirs,

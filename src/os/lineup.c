@@ -156,6 +156,7 @@ void lineup_init(
 	const struct builder_config builder_config = { .loop = config->loop,
 		.run = config->run,
 		.ring = config->ring,
+		.guest_program = config->guest_program,
 		.open_files = config->open_files };
 	const struct builder_events builder_events = { .building = lineup_on_building,
 		.done = lineup_on_built,

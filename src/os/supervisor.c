@@ -362,7 +362,7 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 	}
 	if (config->broker)
 		app_ports_set_gate(broker_ports(config->broker), s->gate.fd, s->gate.port);
-	snprintf(s->url, sizeof s->url, "http://127.0.0.1:%u", s->gate.port);
+	snprintf(s->url, sizeof s->url, "http://" OS_APP_HOST ":%u", s->gate.port);
 	s->since_ms = clock_wall_ms();
 	(void)uv_timer_init(loop, &s->timer);
 	s->timer.data = s;

@@ -38,7 +38,8 @@ void fixture_write_file(const char *path, const void *text, size_t len);
 
 /* `script` runs in the project's folder, with what the supervisor gives to wasmrun-guest. `ready`
  * in it says that it takes connections, and $status is its status pipe. f is zeroed, or holds
- * settings in `run`. */
+ * settings in `run`. As the compiler, it runs the file `.compile` if that is there, and says that
+ * it has kept the code. */
 void fixture_open(struct fixture *f, const char *script);
 /* 0: as usual. */
 void fixture_open_for(struct fixture *f, const char *script, uint64_t start_timeout_ms,

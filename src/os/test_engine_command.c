@@ -125,6 +125,9 @@ static void test_guest(void **state)
 	assert_command(f, "guest --cache=/cache -- app.wasm", "");
 	f->config.quick = true;
 	assert_command(f, "guest --cache=/cache --quick -- app.wasm", "");
+	f->config.compile = true;
+	assert_command(f, "guest --compile --cache=/cache --quick -- app.wasm", "");
+	f->config.compile = false;
 	f->config.quick = false;
 	f->dirs = (struct option_list){ (const char *[]){ "a::b" }, 1 };
 	f->config.args = args;

@@ -104,9 +104,6 @@ static int wall_add_engine(
 	}
 	if (command->library)
 		wall_add(rules, FILE_ACCESS_READ, true, "%s", command->library);
-	/* The compiled module's name has in it what the processor can (guest/cache.c). Any program
-	 * can ask the processor itself. */
-	wall_add(rules, FILE_ACCESS_READ, true, "/proc/cpuinfo");
 	return 0;
 }
 

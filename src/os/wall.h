@@ -5,7 +5,7 @@
  *
  * It reads its own program and libraries, the module or folder that it runs, the project, and what
  * was compiled; it writes to the folders of --dir. Nothing else is there for it: no home, no /dev,
- * of /proc one file, and nothing but its own program can be executed.
+ * no /proc, and nothing but its own program can be executed.
  */
 #ifndef OS_WALL_H
 #define OS_WALL_H

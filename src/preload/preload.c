@@ -15,8 +15,9 @@
  *
  * What it is to know is in the environment, which os/engine_command.c writes: the number of the
  * inherited socket (WASMRUN_LISTEN_FD), that of the broker (WASMRUN_BROKER_FD) and that of the
- * status pipe (WASMRUN_STATUS_FD), and where the component serves wasi:http the limit of a request
- * in milliseconds, 0 for none (WASMRUN_REQUEST_TIMEOUT, watchdog.h).
+ * status pipe (WASMRUN_STATUS_FD), where the component serves wasi:http the limit of a request in
+ * milliseconds, 0 for none (WASMRUN_REQUEST_TIMEOUT, watchdog.h), and whether to compile only
+ * (WASMRUN_COMPILE, compile.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -80,14 +81,15 @@ static int preload_env_number(const char *name)
 /* The command is silent while it compiles, which takes up to a minute. */
 static void *preload_tell_of_silence(void *arg)
 {
-	static const char line[] =
-		"wasmrun: the component doesn't listen yet; wasmtime compiles it "
-		"first if it is new\n";
+	const char *line = preload_compiles()
+				   ? "wasmrun: wasmtime compiles the component, once\n"
+				   : "wasmrun: the component doesn't listen yet; wasmtime compiles "
+				     "it first if it is new\n";
 	const struct timespec patience = { .tv_sec = PATIENCE_S };
 
 	(void)nanosleep(&patience, NULL);
 	if (bound_fd < 0)
-		(void)!write(STDERR_FILENO, line, sizeof line - 1);
+		(void)!write(STDERR_FILENO, line, strlen(line));
 	return NULL;
 }
 
@@ -130,7 +132,7 @@ __attribute__((constructor)) static void preload_init(void)
 	listen_fd = preload_env_number("WASMRUN_LISTEN_FD");
 	status_fd = preload_env_number("WASMRUN_STATUS_FD");
 	preload_seal();
-	if (listen_fd >= 0)
+	if (listen_fd >= 0 || preload_compiles())
 		preload_start_threads(preload_env_number("WASMRUN_REQUEST_TIMEOUT"));
 }
 

@@ -15,7 +15,7 @@ import urllib.parse
 import pytest
 
 from harness.examples import copy_example
-from harness.guests import GUEST
+from harness.guests import GUEST, compiled
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch, need_wasmrun, run_os
 from harness.web import Web
@@ -29,8 +29,7 @@ def serve(guests, tmp_path):
 
     def start(*args, options=()):
         module = guests.c("cgi.c")
-        cache = ["--cache", module.parent / "cache"]
-        started.append(Web(tmp_path, "--cgi", module, *args, options=[*cache, *options]).wait())
+        started.append(Web(tmp_path, "--cgi", module, *args, options=[*compiled(module), *options]).wait())
         return started[-1]
 
     yield start
@@ -287,7 +286,7 @@ def slow_log(guests):
     reading, writing = os.pipe()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fds = listener.fileno(), writing
-        argv = [GUEST, "--cgi", "--timeout", "1s", "--cache", module.parent / "cache", "--listen-fd", fds[0], "--status-fd", fds[1], module]
+        argv = [GUEST, "--cgi", "--timeout", "1s", *compiled(module), "--listen-fd", fds[0], "--status-fd", fds[1], module]
         process = subprocess.Popen(list(map(str, argv)), pass_fds=fds, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         address = listener.getsockname()
         os.close(writing)

@@ -12,7 +12,7 @@ import pytest
 
 from harness.guests import (
     COMPILE_DEADLINE, COMPONENT, DEADLINE_OVER, FOREIGN, GUEST, IMPORT, INVALID, MEMORY, NO_PROGRAM, NOT_WASM, READ, SETUP,
-    TRAP, TRUNCATED, USAGE)
+    TRAP, TRUNCATED, USAGE, compiled)
 from harness.lab import ROOT
 from harness.streams import recv_exact
 from harness.wait import DEADLINE
@@ -93,12 +93,12 @@ def test_quick(guests, run, tmp_path):
     (tmp_path / "tail.c").write_text(TAIL_CALL)
     tail = guests.c(tmp_path / "tail.c", "tail", "-mtail-call")
     hello = guests.c(ROOT / "examples" / "hello-c" / "hello.c")
-    for options in ((), ("--quick",), ("--quick",)):  # the last one finds it in the cache
-        assert end(run, tail, options=options) == (0, "down", "")
-        server = run(hello, options=options)
-        assert get(server, "/")[0] == 200
-    names = os.listdir(tmp_path / "cache")
-    assert len(names) == 3, names  # hello of both compilers
+    for options in ((), ("--quick",)):
+        for code in ((), compiled(tail, *options)):
+            assert end(run, tail, options=[*code, *options]) == (0, "down", "")
+        for code in ((), compiled(hello, *options)):
+            server = run(hello, options=[*code, *options])
+            assert get(server, "/")[0] == 200
 
 
 def test_go_serves(guests, run):
@@ -206,34 +206,36 @@ def test_time_limit(guests, run, how):
     assert code == DEADLINE_OVER and "was ended after 200 ms" in errors
 
 
-def test_cache(guests, run, tmp_path):
-    module, cache = guests.c("ends.c"), tmp_path / "cache"
-    assert "cache: miss" in end(run, module, options=["--verbose"])[2]
-    assert "cache: hit" in end(run, module, options=["--verbose"])[2]
-    (entry,) = cache.iterdir()
-    assert stat.S_IMODE(cache.stat().st_mode) == 0o700 and stat.S_IMODE(entry.stat().st_mode) == 0o600
+def test_compile(guests, run, tmp_path):
+    """A run that compiles leaves the code behind, one that runs the module reads it and never writes."""
+    module, folder = guests.c("ends.c"), tmp_path / "code"
+    folder.mkdir()
+    options = ["--verbose", "--cache", folder]
+    assert "cache: miss" in end(run, module, options=options)[2]
+    assert not list(folder.iterdir())
+    code, out, errors = end(run, module, "7", options=["--compile", *options])
+    assert (code, out) == (0, ""), f"it doesn't run: {errors}"
+    (entry,) = folder.iterdir()
+    assert stat.S_IMODE(entry.stat().st_mode) == 0o600
+    made = entry.read_bytes()
+    code, _, errors = end(run, module, "7", options=options)
+    assert code == 7 and "cache: hit" in errors
     entry.write_bytes(b"not what the engine made")
-    code, _, errors = end(run, module, "7", options=["--verbose"])
-    assert code == 7 and "cache: miss" in errors, "a spoilt entry is made again"
-    assert "cache: hit" in end(run, module, options=["--verbose"])[2]
-    cache.chmod(0o755)
-    code, _, errors = end(run, module, "8")
-    assert code == 8 and "not private" in errors, "what others can write is not run"
+    code, _, errors = end(run, module, "7", options=options)
+    assert code == 7 and "cache: miss" in errors, "spoilt code is none"
+    assert entry.read_bytes() == b"not what the engine made"
+    end(run, module, options=["--compile", *options])
+    assert entry.read_bytes() == made
 
 
-def test_cache_keeps_the_last_used(guests, run, tmp_path):
-    module, cache = guests.c("ends.c").read_bytes(), tmp_path / "cache"
-    cache.mkdir(0o700)
-    for i in range(40):
-        entry = cache / f"{i:064x}.cwasm"
-        entry.write_bytes(b"")
-        os.utime(entry, (1000 + i, 1000 + i))
-    path = tmp_path / "new.wasm"
-    path.write_bytes(module)
-    assert end(run, path)[0] == 0
-    names = sorted(entry.name for entry in cache.iterdir())
-    assert len(names) == 32
-    assert f"{8:064x}.cwasm" not in names and f"{9:064x}.cwasm" in names
+def test_compile_without_room(guests, run, tmp_path):
+    """The module is sound all the same, so that isn't a failure."""
+    module = guests.c("ends.c")
+    code, _, errors = end(run, module, options=["--compile", "--cache", "/dev/full"])
+    assert code == 0 and "can't keep the compiled module: Not a directory" in errors
+    (tmp_path / "module.cwasm").symlink_to("/dev/full")
+    code, _, errors = end(run, module, options=["--compile", "--cache", tmp_path])
+    assert code == 0 and "can't keep the compiled module" in errors
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness.guests import COMPILE_DEADLINE, GUEST, Run
+from harness.guests import COMPILE_DEADLINE, GUEST, Run, compiled
 from harness.lab import ROOT
 from harness.wait import DEADLINE
 
@@ -21,12 +21,11 @@ class Server:
     """A server in a guest, and a listening socket of the test's own on the same queue, as its successor has."""
 
     def __init__(self, module, folder):
-        cache = ["--cache", module.parent / "cache"]  # of all tests: Go's takes long to compile
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(DEADLINE)
         number = self.listener.fileno()
         os.set_inheritable(number, True)
-        self.run = Run(module, folder=folder, listen=False, options=[*cache, "--listen-fd", number], pass_fds=(number,))
+        self.run = Run(module, folder=folder, listen=False, options=[*compiled(module), "--listen-fd", number], pass_fds=(number,))
         self.process = self.run.process
 
     def connect(self):

@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -80,11 +81,21 @@ class Guests:
         return self._build(source, ["rustc", "--edition", "2021", "-O", "--target", "wasm32-wasip2", main])
 
 
+def compiled(module, *options):
+    """The options with which wasmrun-guest finds the module compiled, as all tests share it: Go's takes long."""
+    folder = module.parent / f"compiled-{module.stem}{''.join(options)}"
+    if not folder.exists():
+        partial = pathlib.Path(tempfile.mkdtemp(dir=module.parent))
+        subprocess.run([GUEST, "--compile", "--cache", partial, *options, module], check=True, timeout=COMPILE_DEADLINE)
+        partial.rename(folder)
+    return ["--cache", folder]
+
+
 class Run:
     """One run of wasmrun-guest, with a listening socket of its own unless told otherwise."""
 
     def __init__(self, module, *args, folder, options=(), listen=True, stdin=subprocess.DEVNULL, pass_fds=()):
-        options = ["--cache", folder / "cache", *options]
+        options = [*options]
         self.address, fds = None, pass_fds
         if listen:
             listener = socket.create_server(("127.0.0.1", 0))
