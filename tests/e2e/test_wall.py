@@ -110,6 +110,17 @@ def test_folder_with_the_project_in_it(lab, place, options, answer):
     assert set(said.values()) == {"0"}
 
 
+@pytest.mark.parametrize("options, refused", [((), "EACCES"), (("--no-isolation",), "0")], ids=["walled", "control"])
+def test_compiled_code(lab, place, options, refused):
+    """Who serves reads the code of its module and changes none; the compiler writes to its own folder, and has no socket."""
+    asked = {"readcode=module.cwasm": "0", "writecode=module.cwasm": refused, "writecode=new": refused, "writecode=../new": refused}
+    said, process = ask(lab, place, asked, "-P", 0, *options)
+    assert said == asked, process.text()
+    number = getattr(errno, refused, 0)
+    for line in ("own 0", f"outside {number}", f"socket {number}"):
+        process.wait_line(rf"^build \| compiler {line}$")
+
+
 def test_file_that_is_named_alone(lab, place):
     """What lies beside it is none of its business."""
     module, beside = place / "home" / "app.wasm", place / "home" / "secret"
@@ -155,7 +166,7 @@ def test_what_only_a_privilege_opens(lab, place):
     argv = [place / "bin" / "wasmrun", "os", "-P", 0, "--kind", "preview1", project]
     process = lab.process(argv, "wasmrun", env={"XDG_CACHE_HOME": str(place / "cache"), "XDG_RUNTIME_DIR": str(place)})
     assert process.wait_exit() == 12
-    assert f"{project}' is open to you by root's privileges alone" in process.text() and "run wasmrun as the user who owns it" in process.text()
+    assert f"{project}/app.wasm' is open to you by root's privileges alone" in process.text() and "run wasmrun as the user who owns it" in process.text()
     said, _ = ask(lab, place, [f"read={project}"], "-P", 0, "--no-isolation")
     assert said == {f"read={project}": "0"}
 

@@ -2,7 +2,8 @@
 /*
  * Stands in an engine's place, and knows nothing of WebAssembly: what it can't do there, no engine
  * that was taken over can. Each argument behind the module is OP=SUBJECT; it prints a line for each
- * of them, with what errno(3) said, or 0. Then it waits to be ended.
+ * of them, with what errno(3) said, or 0. Then it waits to be ended. As the compiler it leaves an
+ * empty file.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,6 +46,26 @@ static int try_connect(const char *port, const char *words)
 	return error;
 }
 
+static const char *code_dir = ""; /* of --cache */
+
+static int try_code(const char *name, int flags)
+{
+	char path[4096];
+
+	(void)snprintf(path, sizeof path, "%s/%s", code_dir, name);
+	return try_open(path, flags);
+}
+
+/* As the compiler: what it may do is to leave something in its folder. */
+static int compile(int status_fd)
+{
+	printf("compiler own %d\n", try_code("module.cwasm", O_WRONLY | O_CREAT));
+	printf("compiler outside %d\n", try_code("../outside", O_WRONLY | O_CREAT));
+	printf("compiler socket %d\n", socket(AF_INET, SOCK_STREAM, 0) < 0 ? errno : 0);
+	(void)fflush(stdout);
+	return write(status_fd, "\n", 1) != 1;
+}
+
 static int try(const char *op, const char *subject)
 {
 	char words[256];
@@ -55,6 +76,10 @@ static int try(const char *op, const char *subject)
 		return try_open(subject, O_WRONLY | O_APPEND);
 	if (strcmp(op, "create") == 0)
 		return try_open(subject, O_WRONLY | O_CREAT);
+	if (strcmp(op, "readcode") == 0)
+		return try_code(subject, O_RDONLY);
+	if (strcmp(op, "writecode") == 0)
+		return try_code(subject, O_WRONLY | O_CREAT);
 	if (strcmp(op, "empty") == 0)
 		return truncate(subject, 0) < 0 ? errno : 0;
 	if (strcmp(op, "unlink") == 0)
@@ -91,8 +116,11 @@ int main(int argc, char **argv)
 	int status_fd = option_number(argc, argv, "--status-fd=");
 	int i = 1;
 
-	while (i < argc && strcmp(argv[i], "--") != 0)
-		i++;
+	for (; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strncmp(argv[i], "--cache=", strlen("--cache=")) == 0)
+			code_dir = argv[i] + strlen("--cache=");
+	if (strcmp(argv[1], "--compile") == 0)
+		return compile(status_fd);
 	for (i += 2; i < argc; i++) {
 		char *subject = strchr(argv[i], '=');
 
