@@ -304,12 +304,19 @@ def test_no_memory(guests, run):
         (["--unknown"], USAGE, "usage:"),
         (["--dir", "/nowhere::/x"], SETUP, "can't open the directory '/nowhere'"),
         (["--listen-fd", "0"], USAGE, "usage:"),
-        (["--listen-fd", "0", "--empty", "/nowhere"], SETUP, "the listener has no number: can't open the directory '/nowhere'"),
         (["--listen-fd", "0", "--empty", "/"], SETUP, "descriptor 0 is no listening socket"),
     ],
 )
 def test_bad_option(guests, run, options, code, said):
     got, _, errors = end(run, guests.c("ends.c"), options=options)
+    assert got == code and said in errors
+
+
+@pytest.mark.parametrize("empty, code, said", [("/", 0, ""), ("/nowhere", SETUP, "can't open the directory '/nowhere'")])
+def test_stand_in_of_the_listener(guests, run, empty, code, said):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        options = ["--listen-fd", str(listener.fileno()), "--empty", empty]
+        got, _, errors = end(run, guests.c("ends.c"), "environment", options=options, pass_fds=[listener.fileno()])
     assert got == code and said in errors
 
 
