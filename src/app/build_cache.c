@@ -42,7 +42,8 @@ static void build_cache_put_aside(const char *dir)
 		return;
 	fd = dirfd(entries);
 	while ((entry = readdir(entries))) {
-		if (*entry->d_name == '.' ||
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+			build_cache_is_trash(entry->d_name) ||
 			fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 			now - st.st_mtime <= BUILD_CACHE_AGE_S)
 			continue;

@@ -346,14 +346,17 @@ static void test_old_builds(void **state)
 	assert_int_equal(mkdir("old", 0700), 0);
 	assert_int_equal(mkdir("old/deep", 0700), 0);
 	assert_int_equal(mkdir("young", 0700), 0);
+	assert_int_equal(mkdir(".old", 0700), 0); /* as earlier versions had for an engine */
 	write_file("old/deep/a", "", 0, 0400);
 	write_file("old.wasm", "", 0, 0600);
 	age("old.wasm", 31);
 	age("old", 31);
+	age(".old", 31);
 	age("young", 29);
 	/* Another one runs, which may start it again. */
 	assert_int_equal(build_cache_open(*state, &other), 0);
 	assert_int_equal(access("old", F_OK), -1);
+	assert_int_equal(access(".old", F_OK), -1);
 	assert_int_equal(access("young", F_OK), 0);
 	write_file("old.wasm", "", 0, 0600);
 	age("old.wasm", 31);
