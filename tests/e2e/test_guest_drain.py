@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness.guests import COMPILE_DEADLINE, GUEST, Run, compiled
+from harness.guests import GUEST, Run, compiled
 from harness.lab import ROOT
 from harness.wait import DEADLINE
 
@@ -25,11 +25,13 @@ class Server:
         self.listener.settimeout(DEADLINE)
         number = self.listener.fileno()
         os.set_inheritable(number, True)
-        self.run = Run(module, folder=folder, listen=False, options=[*compiled(module), "--listen-fd", number], pass_fds=(number,))
+        (folder / "empty").mkdir()
+        options = [*compiled(module), "--listen-fd", number, "--empty", folder / "empty"]
+        self.run = Run(module, folder=folder, listen=False, options=options, pass_fds=(number,))
         self.process = self.run.process
 
     def connect(self):
-        return socket.create_connection(self.listener.getsockname(), COMPILE_DEADLINE)
+        return socket.create_connection(self.listener.getsockname(), DEADLINE)
 
     def drain(self):
         self.process.signal(signal.SIGUSR1)
