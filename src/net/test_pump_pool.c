@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/lang.h"
-#include "net/test_open_fds.h"
+#include "base/test_open_fds.h"
 #include "net/pipe_pool.h"
 
 #define MANY 150

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/lang.h"
-#include "net/test_open_fds.h"
+#include "base/test_open_fds.h"
 
 #define DEADLINE_MS 60000
 

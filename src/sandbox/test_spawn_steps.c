@@ -28,7 +28,7 @@
 
 #include "base/fd.h"
 #include "base/lang.h"
-#include "net/test_open_fds.h"
+#include "base/test_open_fds.h"
 
 #define DEADLINE_MS 60000
 #define TEXT_MAX 512

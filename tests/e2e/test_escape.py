@@ -13,7 +13,7 @@ import tempfile
 
 import pytest
 
-from harness.apps import App, hold
+from harness.apps import hold
 from harness.components import make
 from harness.lab import OURS
 from harness.wait import DEADLINE, SANITIZER, wait_for

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* For tests that hold what they test to closing what it has opened. */
-#ifndef NET_TEST_OPEN_FDS_H
-#define NET_TEST_OPEN_FDS_H
+#ifndef BASE_TEST_OPEN_FDS_H
+#define BASE_TEST_OPEN_FDS_H
 
 #include <dirent.h>
 #include <setjmp.h>
