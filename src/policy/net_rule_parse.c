@@ -45,6 +45,11 @@ static const struct {
 	{ "https", 443 },
 	{ "ws", 80 },
 	{ "wss", 443 },
+	{ "mongodb", 27017 },
+	{ "mysql", 3306 },
+	{ "postgres", 5432 },
+	{ "postgresql", 5432 },
+	{ "redis", 6379 },
 };
 
 /* Sets the reason; returns -EINVAL. */
@@ -217,6 +222,7 @@ static int net_rule_read_addr(const struct net_rule_parts *p, const char *text, 
 	struct ipaddr *ret_addr, struct net_rule_fault *fault)
 {
 	char shown[SHOWN_MAX], better[IPADDR_TEXT_MAX];
+	uint16_t port;
 
 	if (strchr(text, '%')) {
 		net_rule_better(fault, "[%.*s%s]%s", (int)strcspn(text, "%"), text, slash, p->tail);
@@ -231,6 +237,10 @@ static int net_rule_read_addr(const struct net_rule_parts *p, const char *text, 
 	net_rule_shown(shown, text, strlen(text));
 	if (p->bracketed)
 		return net_rule_fail(fault, "'%s' is no IPv6 address", shown);
+	if (!*slash && !*p->tail && parse_u16(text, strlen(text), &port) == 0 && port > 0) {
+		net_rule_better(fault, ":%u", port);
+		return net_rule_fail(fault, "'%s' is a port, which stands behind a colon", shown);
+	}
 	if (ipaddr_parse_aton(text, ret_addr) < 0)
 		return net_rule_fail(fault, "'%s' is no IPv4 address", shown);
 	net_rule_better(fault, "%s%s%s", ipaddr_format(ret_addr, better), slash, p->tail);

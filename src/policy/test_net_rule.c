@@ -97,7 +97,7 @@ static const struct {
 	{ "wss://[::1]", "'wss://' is no part of a rule, which is no URL: write '[::1]:443'" },
 	{ "wss://[::1]:1/", "'wss://' is no part of a rule, which is no URL: write '[::1]:1'" },
 	{ "postgres://db.example", "'postgres://' is no part of a rule, which is no URL: "
-				   "write 'db.example'" },
+				   "write 'db.example:5432'" },
 	{ "postgres://me:secret@db.example:5432/x",
 		"'postgres://' is no part of a rule, which is no URL: write "
 		"'db.example:5432'" },
@@ -127,6 +127,8 @@ static const struct {
 		      "'127.0.0.1:80'" },
 	{ "2130706433", "'2130706433' is an IPv4 address in an unusual spelling: write "
 			"'127.0.0.1'" },
+	{ "443", "'443' is a port, which stands behind a colon: write ':443'" },
+	{ "65536", "'65536' is an IPv4 address in an unusual spelling: write '0.1.0.0'" },
 	{ "0x7f000001", "'0x7f000001' is an IPv4 address in an unusual spelling: write "
 			"'127.0.0.1'" },
 	{ "256.1.1.1", "'256.1.1.1' is no IPv4 address" },
