@@ -299,10 +299,10 @@ static int op_listen(struct broker_session *s, const struct broker_request *r,
 		return *ret_fd < 0 ? EADDRNOTAVAIL : 0;
 	}
 	if (!network_may_bind(network, r->port)) {
-		snprintf(asked, sizeof asked, "listen on port %u", r->port);
-		network_note_refusal(network, asked,
-			"it isn't the first port of the application, and not in bind_ports: add it "
-			"there");
+		snprintf(asked, sizeof asked, "port %u", r->port);
+		network_note_refusal(network, "listen on", asked,
+			"it isn't its first port, and not in bind_ports: add it there "
+			"(--bind-port)");
 		return EACCES;
 	}
 	at = app_ports_take(ports, r->port);

@@ -31,6 +31,7 @@
 #include "tunnel/episode.h"
 
 #define LOG "network"
+#define CONNECT "connect to"
 #define LINE_MAX_LEN (2 * DESTINATION_TEXT_MAX + VERDICT_TEXT_MAX + 64)
 
 struct own_place {
@@ -277,7 +278,8 @@ bool network_allows(struct network *n, const struct destination *d, const struct
 	return ret_verdict->allowed;
 }
 
-static void network_log_refusal(struct network *n, const struct network_decision *decision)
+static void network_log_refusal(
+	struct network *n, const char *act, const struct network_decision *decision)
 {
 	uint64_t untold = n->refusals.untold;
 	char line[LINE_MAX_LEN], asked[2 * DESTINATION_TEXT_MAX];
@@ -289,14 +291,15 @@ static void network_log_refusal(struct network *n, const struct network_decision
 		log_warn(LOG,
 			"%" PRIu64 " more refusals were not logged: see GET /api/network/decisions",
 			untold);
-	(void)snprintf(line, sizeof(line), "the application may not connect to '%s': %s", asked,
+	(void)snprintf(line, sizeof(line), "the application may not %s '%s': %s", act, asked,
 		decision->verdict.why);
 	log_warn(LOG, "%s", line);
 	if (n->ring)
 		log_ring_append(n->ring, LOG_STREAM_SUPERVISOR, line, strlen(line));
 }
 
-static void network_keep(struct network *n, const char *asked, const struct network_verdict *v)
+static void network_keep(
+	struct network *n, const char *act, const char *asked, const struct network_verdict *v)
 {
 	const struct network_decision *decision;
 	enum network_news news = network_decisions_add(&n->decisions, asked, v, &decision);
@@ -306,7 +309,7 @@ static void network_keep(struct network *n, const char *asked, const struct netw
 	else
 		n->counts.refused++;
 	if (news == NETWORK_NEW && !v->allowed)
-		network_log_refusal(n, decision);
+		network_log_refusal(n, act, decision);
 	if (news != NETWORK_QUIET && n->decided)
 		n->decided(n->decided_owner, decision);
 }
@@ -317,7 +320,7 @@ bool network_judge(
 	char asked[DESTINATION_TEXT_MAX];
 
 	(void)network_allows(n, d, NULL, ret_verdict);
-	network_keep(n, destination_format(d, asked), ret_verdict);
+	network_keep(n, CONNECT, destination_format(d, asked), ret_verdict);
 	return ret_verdict->allowed;
 }
 
@@ -327,7 +330,7 @@ bool network_judge_resolved(struct network *n, const struct destination *d,
 	char asked[DESTINATION_TEXT_MAX];
 
 	if (!network_allows(n, d, addr, ret_verdict))
-		network_keep(n, destination_format(d, asked), ret_verdict);
+		network_keep(n, CONNECT, destination_format(d, asked), ret_verdict);
 	return ret_verdict->allowed;
 }
 
@@ -338,16 +341,16 @@ bool network_judge_name(struct network *n, const char *name, struct network_verd
 	policy_judge_name(n->policy, name, &v);
 	network_fill(&v, ret_verdict);
 	if (!ret_verdict->allowed)
-		network_keep(n, name, ret_verdict);
+		network_keep(n, CONNECT, name, ret_verdict);
 	return ret_verdict->allowed;
 }
 
-void network_note_refusal(struct network *n, const char *asked, const char *why)
+void network_note_refusal(struct network *n, const char *act, const char *asked, const char *why)
 {
 	struct network_verdict v = { 0 };
 
 	(void)snprintf(v.why, sizeof(v.why), "%s", why);
-	network_keep(n, asked, &v);
+	network_keep(n, act, asked, &v);
 }
 
 bool network_may_bind(const struct network *n, uint16_t port)

@@ -70,9 +70,9 @@ bool network_may_bind(const struct network *n, uint16_t port);
 
 const struct network_limits *network_limits(const struct network *n);
 
-/* Keeps and logs a refusal that was made elsewhere: "UDP", too many connections. `asked` is of the
- * application's choice, `why` a clause. */
-void network_note_refusal(struct network *n, const char *asked, const char *why);
+/* Keeps and logs a refusal that was made elsewhere: "the application may not `act` '`asked`'".
+ * `asked` is of the application's choice, `why` a clause. */
+void network_note_refusal(struct network *n, const char *act, const char *asked, const char *why);
 
 /* --- changing it --- */
 

@@ -306,7 +306,7 @@ static int conn_judge(struct outward *o, struct outward_conn *c)
 		return 0;
 	snprintf(why, sizeof why, "%" PRIu64 " connections are open: raise max_connections",
 		limits->max_connections);
-	network_note_refusal(o->config.network, c->conn.to, why);
+	network_note_refusal(o->config.network, "connect to", c->conn.to, why);
 	conn_log_refused(o->config.log, &c->conn, why);
 	return -ENOBUFS;
 }

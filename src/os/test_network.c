@@ -293,8 +293,8 @@ static void test_decisions(void **state)
 	assert_int_equal(network_decisions(f->network)->last, 4);
 	assert_int_equal(network_counts(f->network).allowed, 1);
 	assert_int_equal(network_counts(f->network).refused, 3);
-	network_note_refusal(f->network, "udp 8.8.8.8:53", "UDP is not to be had");
-	assert_string_equal(f->last.verdict.why, "UDP is not to be had");
+	network_note_refusal(f->network, "listen on", "port 9001", "it is no port of its own");
+	assert_string_equal(f->last.verdict.why, "it is no port of its own");
 	assert_int_equal(count_decisions(f, 4), 1);
 }
 
@@ -345,6 +345,10 @@ static void test_log(void **state)
 	assert_true(log_ring_get(f->ring, 1, &line));
 	assert_string_equal(line.text, "the application may not connect to 'a.example': no rule "
 				       "allows it: allow 'a.example'");
+	network_note_refusal(f->network, "listen on", "port 9001", "it is no port of its own");
+	assert_true(log_ring_get(f->ring, 2, &line));
+	assert_string_equal(line.text,
+		"the application may not listen on 'port 9001': it is no port of its own");
 	for (unsigned i = 0; i < 100; i++) {
 		(void)snprintf(name, sizeof(name), "n%u.example", i);
 		assert_false(network_judge_name(f->network, name, &v));
