@@ -62,7 +62,7 @@ static const char *option_file_refusal(const struct toml_entry *entry, const str
 		return "it holds a NUL character";
 	if (entry->element != option_is_list(def))
 		return entry->element ? "one value is expected, not an array"
-				      : "an array of texts is expected";
+				      : "an array is expected: put it into square brackets";
 	return NULL;
 }
 

@@ -187,7 +187,8 @@ static const struct {
 	{ "[os]\nport = [1]\n",
 		"2: invalid value '1' for 'os.port': one value is expected, not an array" },
 	{ "[app]\nargs = 'x'\n",
-		"2: invalid value 'x' for 'app.args': an array of texts is expected" },
+		"2: invalid value 'x' for 'app.args': an array is expected: put it into "
+		"square brackets" },
 	{ "[app]\nargs = [['x']]\n",
 		"2: invalid value for 'app.args': it is neither a text nor a whole number, true or "
 		"false" },

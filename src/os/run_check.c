@@ -61,5 +61,6 @@ int run_check_port(int form, const char *text, char *ret_why)
 	uint16_t port;
 	bool good = parse_u16(text, strlen(text), &port) == 0 && port > 0;
 
-	return run_check_result(good ? NULL : "it is no port from 1 to 65535", ret_why);
+	return run_check_result(
+		good ? NULL : "it is no port from 1 to 65535 (of a range, write each)", ret_why);
 }

@@ -280,8 +280,8 @@ static const struct {
 		"invalid value 'm\\xc3\\xbcnchen.example' for 'os.network.deny': it isn't ASCII: "
 		"write the name in punycode" },
 	{ "", "[os.network]\nallow = 'a.example'\n",
-		"wasmrun.toml:2: invalid value 'a.example' for 'os.network.allow': an array of "
-		"texts is expected" },
+		"wasmrun.toml:2: invalid value 'a.example' for 'os.network.allow': an array is "
+		"expected: put it into square brackets" },
 	{ "", "[os.network]\nalow = []\n[os]\nx=1\n", "wasmrun.toml:4: there is no key 'os.x'" },
 	{ "", "[os.network]\nalow = ['a']\n", "wasmrun.toml:2: there is no key 'os.network.alow'" },
 	{ "", "[os.network]\nbind_ports = [8081, 0]\n",
