@@ -12,13 +12,14 @@ import subprocess
 import tempfile
 import time
 
-from measures import measure_rounds
+from measures import FIGURES, measure_rounds
 from processes import Failed, Process, private_kb
 from tools import Bore, Tool, first_line, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache", "wasmrun")
 WAZERO_VERSION = "1.12.0"  # what script/bench installs
+CLANG = ["clang", "--target=wasm32-wasi", "-O2"]
 STARTS = 11
 BUILD_S = 600  # a project's first build fetches and compiles everything
 ANSWER_S = 120  # a module's first start compiles it
@@ -30,19 +31,21 @@ HELLO_END = "</p>\n"
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """A table: what its columns did in the same rounds, and what the one named 'ours' must reach as
-    a share of 'base'.
+    """A table: what its columns did in the same rounds, and what the one named 'ours' must reach,
+    compared with 'base'.
     """
 
     title: str
+    figures: list
     tools: list
     rounds: list
     ours: str
     base: str
-    least: float
 
 
-COMPARED = ("kept", "each")  # of measures.FIGURES
+def compared(least):
+    """What engines are compared by, and the share of the base's that ours must reach."""
+    return [dataclasses.replace(f, goal=(">=", least, "x")) for f in FIGURES if f.key in ("kept", "each")]
 
 
 def find_program(name, *places):
@@ -92,14 +95,16 @@ class Command(Server):
 class WasmrunOs(Server):
     """`wasmrun os` on a project; its application's port on 127.0.0.1."""
 
-    def __init__(self, name, title, number, end, wasmrun, project, env, relay=None, absent=None):
-        super().__init__(name, title, number, end, absent)
+    def __init__(self, name, title, number, end, wasmrun, project, env, relay=None, options=()):
+        super().__init__(name, title, number, end)
         self.wasmrun, self.project, self.env, self.relay = wasmrun, project, env, relay
+        self.options = options
         self.page = self.public_port = None
 
     def spawn(self):
         self.host = "127.0.0.1"
         argv = [self.wasmrun, "os", "-p", str(self.project), "-P", "0", "--app-port", str(self.port)]
+        argv += self.options
         if self.relay:
             argv += ["--expose", "--tunnel-server", self.relay]
         return self.add(argv, env=self.env)
@@ -149,6 +154,7 @@ class OsBench:
 
     def __init__(self, build, folder, bench, rounds, say, notes):
         self.wasmrun, self.bore = build / "wasmrun", str(build / "bore")
+        self.programs = build / "bench"
         self.folder, self.bench, self.rounds = pathlib.Path(folder), bench, rounds
         self.say, self.notes = say, notes
         self.env = {"XDG_CACHE_HOME": str(CACHE.parent), "XDG_RUNTIME_DIR": str(self.folder)}
@@ -174,7 +180,7 @@ class OsBench:
             return None
         return project
 
-    def run_group(self, title, tools, ours, base, least):
+    def run_group(self, title, tools, ours, base, figures):
         """All of them up at once and measured in turn, or None where there is nothing to compare."""
         with contextlib.ExitStack() as stack:
             running = []
@@ -188,17 +194,17 @@ class OsBench:
                     running.append(tool)
                 except Failed as e:
                     self.note(f"{title}: {tool.title}: {e}")
-            return self.measure(title, running, ours, base, least)
+            return self.measure(title, running, ours, base, figures)
 
-    def measure(self, title, tools, ours, base, least):
+    def measure(self, title, tools, ours, base, figures):
         if not {ours, base} <= {t.name for t in tools}:
             return None
         rows = []
-        for name in COMPARED:
+        for name in dict.fromkeys(f.measure for f in figures):
             results, failed = measure_rounds(self.bench, name, tools, self.rounds, self.say)
             rows += results
             self.notes += [f"{title}: {f}" for f in failed]
-        return Group(title, tools, rows, ours, base, least)
+        return Group(title, figures, tools, rows, ours, base)
 
     def go_engines(self, project):
         module = project / "http_go.wasm"
@@ -216,7 +222,7 @@ class OsBench:
             "WasmEdge: it hands no listening socket to a module, which Go's net/http needs"
             if shutil.which("wasmedge") else "WasmEdge: not installed"
         )  # fmt: skip
-        return self.run_group("Go's net/http (preview 1)", tools, "guest", "wazero", 1.0)
+        return self.run_group("Go's net/http (preview 1)", tools, "guest", "wazero", compared(1.0))
 
     def component(self):
         """Built and served by `wasmrun os`; `wasmtime serve` alone gets the very same file."""
@@ -239,7 +245,7 @@ class OsBench:
                 ours.stop()
             serve = [wasmtime, "serve", "-Scli", "--addr", "{at}", module]
             alone = Command("alone", "wasmtime serve", 24, HELLO_END, serve, None)
-            return self.run_group(f"{title}, {example}", [alone, ours], "ours", "alone", 0.9)
+            return self.run_group(f"{title}, {example}", [alone, ours], "ours", "alone", compared(0.9))
         return None
 
     def public_url(self, project):
@@ -255,7 +261,7 @@ class OsBench:
             ours.start(0)
             plain.start(ours.port)
             public = Elsewhere("public", "public URL", HELLO_END, relay_host, ours.public_port)
-            return self.measure(title, [ours, plain, public], "public", "bore", 0.9)
+            return self.measure(title, [ours, plain, public], "public", "bore", compared(0.9))
         except Failed as e:
             self.note(f"{title}: {e}")
             return None
@@ -329,8 +335,7 @@ def measure_all(build, bench, rounds, say, notes):
         os_bench = OsBench(build, folder, bench, rounds, say, notes)
         go_env = {"GOOS": "wasip1", "GOARCH": "wasm", "GOTOOLCHAIN": "local"}
         go = os_bench.make("http_go", ["go", "build"], ROOT / "bench" / "http_go", go_env)
-        source = ROOT / "examples" / "hello-c" / "hello.c"
-        hello = os_bench.make("hello_c", ["clang", "--target=wasm32-wasi", "-O2", source])
+        hello = os_bench.make("hello_c", [*CLANG, ROOT / "examples" / "hello-c" / "hello.c"])
         groups, starts, memory = [], {}, []
         if go:
             groups.append(os_bench.go_engines(go))

@@ -2,13 +2,13 @@
 """Tables out of figures, in Markdown that is also pleasant on a terminal."""
 
 import datetime
+import operator
 import os
 import pathlib
 import re
 import statistics
 
 import delay
-import os_mode
 from measures import FIGURES
 
 STOCK = "stock"
@@ -35,15 +35,17 @@ def medians(values):
     }
 
 
-def divide(rounds, base):
-    """Each figure divided by what the tool 'base' did in the same round, where it did."""
+def divide(rounds, base, how=operator.truediv):
+    """Each figure divided by what the tool 'base' did in the same round, where it did; or combined
+    with it otherwise.
+    """
     divided = []
     for row in rounds:
         one = row.get(base, {})
         divided.append(
             {
                 tool: {
-                    key: value / one[key]
+                    key: how(value, one[key])
                     for key, value in figures.items()
                     if value is not None and one.get(key)
                 }
@@ -132,7 +134,6 @@ def delay_table(trips, tools):
 
 def group_parts(group):
     """A table of OS mode: absolute, and as a share of what is compared with."""
-    figures = [f for f in FIGURES if f.key in os_mode.COMPARED]
     share = medians(collect(divide(group.rounds, group.base)))
     rows = [
         [
@@ -143,7 +144,7 @@ def group_parts(group):
                 for t in group.tools
             ),
         ]
-        for f in figures
+        for f in group.figures
     ]
     versions = ", ".join(v for v in (t.version() for t in group.tools) if v)
     parts = [f"### {group.title}", table(["measure", *(t.title for t in group.tools)], rows)]
@@ -165,19 +166,25 @@ def os_parts(result):
     return parts
 
 
+def group_goals(group):
+    """'x': a share of what is compared with; 'ms more': a difference; neither: the figure itself."""
+    title = {t.name: t.title for t in group.tools}
+    compared = {
+        "x": divide(group.rounds, group.base),
+        "ms more": divide(group.rounds, group.base, operator.sub),
+        "": group.rounds,
+    }
+    values = {unit: collect(rounds).get(group.ours, {}) for unit, rounds in compared.items()}
+    over = f" over {title[group.base]}" if group.base != group.ours else ""
+    return [
+        goal_row(f"{title[group.ours]}{over}: {f.title}", values[f.goal[2]][f.key], *f.goal)
+        for f in group.figures
+        if f.goal and values[f.goal[2]].get(f.key)
+    ]
+
+
 def os_goals(result):
-    rows = []
-    for group in result.groups:
-        title = {t.name: t.title for t in group.tools}
-        ratios = collect(divide(group.rounds, group.base)).get(group.ours, {})
-        rows += [
-            goal_row(
-                f"{title[group.ours]} over {title[group.base]}: {f.title}",
-                ratios[f.key], ">=", group.least, "x",
-            )
-            for f in FIGURES
-            if f.key in os_mode.COMPARED and ratios.get(f.key)
-        ]  # fmt: skip
+    rows = [row for group in result.groups for row in group_goals(group)]
     for name, ms in result.starts.items():
         rows.append(goal_row(f"start of {name} from the cache, ms", ms, "<=", START_MS, ""))
     return rows
@@ -198,7 +205,7 @@ def machine(tools, build, load):
     )
 
 
-def document(tools, rounds, trips, link_ms, os_result, notes, heading):
+def document(tools, rounds, trips, link_ms, os_result, walls, notes, heading):
     """The whole of results.md; what was not measured is left out."""
     absolute = medians(collect(rounds))
     relative = medians(collect(divide(rounds, STOCK)))
@@ -234,6 +241,11 @@ def document(tools, rounds, trips, link_ms, os_result, notes, heading):
     if os_result:
         parts += os_parts(os_result)
         goals += os_goals(os_result)
+    if walls:
+        parts += ["## The wall round an application"]
+    for group in walls:
+        parts += group_parts(group)
+        goals += group_goals(group)
     if goals:
         parts += [
             "## What ours must reach",

@@ -19,12 +19,13 @@ import time
 import delay
 import os_mode
 import report
+import wall
 from measures import MEASURES, Bench, measure_rounds
 from processes import Failed, Process
 from tools import all_tools
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ALL = [*MEASURES, "delay", "os"]
+ALL = [*MEASURES, "delay", "os", "wall"]
 ROUNDS, SECONDS = 5, 1.0
 QUICK_ROUNDS, QUICK_SECONDS, QUICK_SAMPLES = 2, 0.5, 5
 
@@ -185,10 +186,9 @@ def main():
         trips, link_ms = (
             measure_delay(args, tools, programs, notes) if "delay" in args.only else ({}, 0.0)
         )
-        os_result = None
-        if "os" in args.only:
-            bench = Bench(programs, 0, seconds)
-            os_result = os_mode.measure_all(args.build.resolve(), bench, rounds, say, notes)
+        common = (args.build.resolve(), Bench(programs, 0, seconds), rounds, say, notes)
+        os_result = os_mode.measure_all(*common) if "os" in args.only else None
+        walls = wall.measure_all(*common) if "wall" in args.only else []
     if sys.stderr.isatty():
         say("")
     heading = "\n\n".join(
@@ -198,7 +198,7 @@ def main():
             report.machine(tools, build, load),
         ]
     )
-    text = report.document(tools, rows, trips, link_ms, os_result, notes, heading)
+    text = report.document(tools, rows, trips, link_ms, os_result, walls, notes, heading)
     print(text, end="")
     complete = (
         not args.quick

@@ -5,8 +5,10 @@ Each tool has a loopback address to itself, because the control port of stock bo
 All of them forward a public port on that address to the same origin on 127.0.0.1.
 """
 
+import contextlib
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -17,12 +19,17 @@ from processes import Failed, Process
 CONTROL_PORT = 7835
 SECRET = "bench"
 STOCK_VERSION = "0.6.0"
+FREE_PORT_TRIES = 100
 
 
 def free_port(host):
-    with socket.socket() as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    """One that the kernel gives to nobody who connects: any of those may be taken before it is used."""
+    above = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(FREE_PORT_TRIES):
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind((host, random.randrange(max(1024, above // 2), above)))
+            return s.getsockname()[1]
+    raise Failed(f"no free port below {above}")
 
 
 class Tool:
