@@ -88,10 +88,17 @@ static json_t *ps_describe(const struct run_entry *entry)
 		ps_public_url(tunnel), "forwards", ps_forwards(forwards));
 }
 
+/* One value, or all that are in an array. */
 static void ps_write_column(const json_t *value, int width)
 {
-	size_t columns = running_write_text(value);
+	size_t columns = running_write_text(value), i;
+	json_t *item;
 
+	json_array_foreach(value, i, item)
+	{
+		columns += i > 0 ? (size_t)printf(",") : 0;
+		columns += running_write_text(item);
+	}
 	if (!columns)
 		columns = (size_t)printf("%s", UNKNOWN);
 	printf("%*s", columns < (size_t)width ? width - (int)columns + 2 : 2, "");
@@ -116,6 +123,7 @@ static void ps_write_row(json_t *run)
 	ps_write_column(json_object_get(run, "url"), 22);
 	ps_write_column(json_object_get(run, "page"), 22);
 	ps_write_column(ps_public_column(run), 24);
+	ps_write_column(json_object_get(run, "forwards"), 22);
 	(void)running_write_text(json_object_get(run, "project"));
 	putchar('\n');
 }
@@ -142,8 +150,8 @@ int cmd_ps(const struct program *program, int argc, char **argv)
 		running_write_json(runs);
 		return EXIT_CODE_OK;
 	}
-	printf("%-8s%-10s  %-22s  %-22s  %-24s  %s\n", "PID", "STATE", "APPLICATION", "PAGE",
-		"PUBLIC", "PROJECT");
+	printf("%-8s%-10s  %-22s  %-22s  %-24s  %-22s  %s\n", "PID", "STATE", "APPLICATION", "PAGE",
+		"PUBLIC", "FORWARDS", "PROJECT");
 	json_array_foreach(runs, i, run)
 	{
 		ps_write_row(run);

@@ -133,9 +133,8 @@ static void forward_refuse(struct http_request *request, const struct forward_sp
 	switch (error) {
 	case FORWARD_EXISTS:
 		http_reply_error(request, 409,
-			"port %u is forwarded already: remove that first (DELETE "
-			"/api/forwards/%u), or choose another one",
-			port, port);
+			"port %u is forwarded already: remove that first, or choose another one",
+			port);
 		return;
 	case FORWARD_TOO_MANY:
 		http_reply_error(request, 409,
