@@ -29,6 +29,7 @@ EXAMPLES = {
     "hello-python": Example(
         toolchains.python, "component-http", "<h1>Hello from Python in WebAssembly</h1>", leaves=("__pycache__",)),
     "hello-rust": Example(toolchains.rust, "component-http", "<h1>Hello from Rust in WebAssembly</h1>"),
+    "probe-c": Example(toolchains.c, "preview1-sockets", "GET /HOST:PORT tries to connect there", "/"),
     "static-site": Example(toolchains.nothing, "static", "<h1>", "/"),
 }
 

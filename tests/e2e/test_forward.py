@@ -8,17 +8,15 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
 import threading
 
 import pytest
 
 from harness.apps import free_port
-from harness.examples import copy_example
-from harness.lab import ROOT, refused
+from harness.lab import refused
 from harness.streams import connect, duplex, ended, pattern, recv_all, recv_exact, reset, threads
-from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import WASMRUN, fetch, run_os
+from harness.wait import wait_for
+from harness.wasmrun import fetch, run_os
 from test_os_commands import wasmrun
 
 MIB = 1 << 20
@@ -395,34 +393,3 @@ def test_connection_log_that_cant_be(lab, hello):
     fetch(f"http://{LOOPBACK}:{port_of(instance)}")
     instance.process.stop()
     assert instance.process.text("stderr").count("the connection log can't be written") == 1
-
-
-# --- the documentation ---
-
-
-def examples(text):
-    """The commands of a document, each with what it is to print; "*" stands for anything."""
-    for block in re.findall(r"^```console\n(.*?)^```", text, re.M | re.S):
-        for command, said in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.M):
-            yield command, said
-
-
-def test_the_documents_examples(lab, tmp_path):
-    """They run as they stand, in their order."""
-    copy_example("hello-c", tmp_path / "examples" / "hello-c")
-    text = (ROOT / "docs" / "port-forwarding.md").read_text()
-    path = f"{WASMRUN.parent}:{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "XDG_RUNTIME_DIR": str(lab.folder), "XDG_CACHE_HOME": str(lab.folder / "cache")}
-    seen = 0
-    for command, expected in examples(text):
-        if command.endswith(" &"):
-            process = lab.process(["sh", "-c", f"cd {tmp_path} && exec {command.removesuffix(' &')}"], "example", env=env)
-            process.wait_line("^page: ", deadline=4 * DEADLINE)
-            continue
-        log = tmp_path / "connections.log"
-        wait_for(lambda: not command.startswith("head") or log.read_text(), "the line is written")
-        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=4 * DEADLINE)
-        pattern = re.escape(expected.rstrip("\n")).replace(r"\*", ".*")
-        assert re.fullmatch(pattern, done.stdout.rstrip("\n")), (command, done.stdout, done.stderr)
-        seen += 1
-    assert seen == 9

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The examples of the documents: each command runs as it stands, in its order, and says what stands below it.
+
+In what a command is to say, "…" stands for anything in its line, and a line of it alone for any lines. A command that ends with
+"&" is `wasmrun os`, and goes on. What `wasmrun.toml` holds is written into the folder of the application.
+"""
+
+import os
+import pathlib
+import re
+import socket
+import subprocess
+
+import pytest
+
+from harness import toolchains
+from harness.examples import copy_example
+from harness.guests import COMPILE_DEADLINE
+from harness.lab import ROOT
+from harness.wait import DEADLINE, TimeLimit
+from harness.wasmrun import WASMRUN, need_wasmrun
+
+# The application of each document.
+PAGES = {
+    "api.md": "examples/hello-c",
+    "network-isolation.md": "examples/probe-c",
+    "os.md": "examples/static-site",
+    "port-forwarding.md": "examples/hello-c",
+    "security.md": "examples/probe-c",
+}
+# Commands that are shown and not run, with the reason.
+NOT_RUN = {}
+
+API, DATABASE = "93.184.216.10", "10.1.2.3"
+NAMES = {"api.example.com": API, "relay.example.com": API, "db.example.com": DATABASE}
+
+
+def blocks(page):
+    """(language, text) of each block in a document that is set apart."""
+    return re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.M | re.S)
+
+
+def commands(block):
+    """(command, what it is to say) of a block."""
+    return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.M)
+
+
+def pattern(said):
+    """A regular expression for what is to be said."""
+    lines = [r"(?:.*\n)*?" if line == "…" else re.escape(line).replace("…", ".*") + r"\n" for line in said.splitlines()]
+    return "".join(lines)
+
+
+class Setting:
+    """A machine of its own, with a database on it, and an API and a relay on the internet next to it."""
+
+    def __init__(self, lab, net, folder):
+        self.lab, self.space, self.folder = lab, net.spoke(), folder
+        for address in (API, DATABASE):
+            net.middle.ip("addr", "add", f"{address}/32", "dev", "lo")
+        self.sockets = [self.listen(net.middle, API, 443), self.listen(net.middle, DATABASE, 5432)]
+        self.sockets += [self.listen(self.space, "127.0.0.1", 5432)]
+        lab.relay(host=API, control_port=7835, where=net.middle)
+        hosts = lab.folder / "hosts"
+        hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in NAMES.items()))
+        self.wrap = ["unshare", "-m", "sh", "-c", f'mount --bind "{hosts}" /etc/hosts && exec "$@"', "sh"]
+        self.env = {
+            "PATH": f"{WASMRUN.parent}:{os.environ['PATH']}",
+            "XDG_CACHE_HOME": str(lab.folder / "cache"),
+            "XDG_RUNTIME_DIR": str(lab.folder),
+        }
+
+    def listen(self, where, host, port):
+        with where.entered():
+            return socket.create_server((host, port))
+
+    def begin(self, command, said):
+        """What is said may still come after the page is there."""
+        argv = ["sh", "-c", f"cd {self.folder} && exec {command.removesuffix(' &')}"]
+        process = self.lab.process(argv, "example", env=self.env, where=self.space, wrap=self.wrap)
+        process.wait_line("^page: ", deadline=COMPILE_DEADLINE)
+        for line in said.splitlines():
+            process.wait_line(f"^{pattern(line)[:-2]}$")
+
+    def run(self, command, said):
+        """It is run again until it says what it is to say: a change may take a moment."""
+        limit, wanted = TimeLimit(DEADLINE), re.compile(pattern(said))
+        while True:
+            argv = [*self.space.wrap, *self.wrap, "sh", "-c", command]
+            done = subprocess.run(
+                argv, cwd=self.folder, env={**os.environ, **self.env}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                timeout=2 * DEADLINE)
+            output = done.stdout.rstrip("\n") + "\n" if done.stdout else ""
+            if wanted.fullmatch(output) or limit.over():
+                break
+        assert wanted.fullmatch(output), f"$ {command}\n{output}instead of\n{said}"
+
+
+@pytest.fixture
+def setting(lab, net, tmp_path):
+    need_wasmrun()
+    toolchains.c()
+    folder = tmp_path / "clone"
+    for example in {pathlib.Path(path).name for path in PAGES.values()}:
+        copy_example(example, folder / "examples" / example)
+    made = Setting(lab, net, folder)
+    yield made
+    for one in made.sockets:
+        one.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_examples(setting, page):
+    found = blocks(page)
+    assert found
+    for language, block in found:
+        if language == "toml":
+            (setting.folder / PAGES[page] / "wasmrun.toml").write_text(block)
+            setting.run(f"wasmrun policy check -p {PAGES[page]} >/dev/null && echo good", "good\n")
+        elif language == "console":
+            for command, said in commands(block):
+                if command not in NOT_RUN:
+                    (setting.begin if command.endswith(" &") else setting.run)(command, said)
+
+
+def test_all_examples_are_run():
+    """None hides in a block of another kind, or behind a reason for what is gone."""
+    shown = {page: [command for language, block in blocks(page) if language == "console" for command, _ in commands(block)] for page in PAGES}
+    for page in PAGES:
+        for language, block in blocks(page):
+            assert language in ("console", "toml") or "$ " not in block, (page, block)
+            assert language != "console" or block.startswith("$ "), (page, block)
+    assert set(NOT_RUN) <= {command for found in shown.values() for command in found}
