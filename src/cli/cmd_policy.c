@@ -126,8 +126,8 @@ static struct network *cmd_policy_open(const struct os_run_config *config)
 	struct network *n = NULL;
 	struct policy *p;
 
-	if (network_settings_make(config, &p, &limits) < 0 || network_new(NULL, NULL, &n) < 0 ||
-		network_set(n, p, &limits) < 0)
+	if (network_settings_make(&config->network, config->file, &p, &limits) < 0 ||
+		network_new(NULL, NULL, &n) < 0 || network_set(n, p, &limits) < 0)
 		return NULL;
 	cmd_policy_protect(n, config);
 	return n;

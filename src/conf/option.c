@@ -160,8 +160,8 @@ int option_set_take(struct option_set *set, const struct option_def *def, const 
 	struct option_origin *now = option_set_origin(set, def);
 	bool outranked = now->source > origin.source;
 	char why[OPTION_WHY_MAX];
-	int r = outranked ? option_value_judge(def, text, why)
-			  : option_value_set(def, text, set->values, why);
+	int r = outranked && !def->adds ? option_value_judge(def, text, why)
+					: option_value_set(def, text, set->values, why);
 
 	if (r < 0)
 		return option_set_refuse(set, def, text, origin, why);

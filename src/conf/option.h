@@ -70,8 +70,9 @@ int option_set_finish(struct option_set *set);
 void option_values_clear(const struct option_table *table, void *values);
 
 /*
- * One value, from wherever: stored unless a source of higher rank has given one, and judged in any
- * case, so that a mistake is told at once. Several calls make a list. 0 or OPTION_INVALID.
+ * One value, from wherever: stored unless a source of higher rank has given one, or added to that
+ * where the option says so, and judged in any case, so that a mistake is told at once. Several
+ * calls make a list. 0 or OPTION_INVALID.
  */
 int option_set_take(struct option_set *set, const struct option_def *def, const char *text,
 	struct option_origin origin);

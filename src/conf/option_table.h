@@ -58,6 +58,8 @@ struct option_def {
 	char letter;     /* the short option, or 0 */
 	bool positional; /* these come first in the table, in the order of the command line */
 	bool required;
+	/* Of a list: what a source of lower rank gives is added, not dropped. */
+	bool adds;
 };
 
 struct option_table {

@@ -195,3 +195,13 @@ const toml_entry *toml_file_entry(const toml_file *file, size_t index)
 {
 	return &file->entries[index];
 }
+
+uint32_t toml_file_line(const toml_file *file, const char *text)
+{
+	if (!file)
+		return 0;
+	for (const toml_entry &entry : file->entries)
+		if (entry.text == text)
+			return entry.line;
+	return 0;
+}

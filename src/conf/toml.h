@@ -41,6 +41,10 @@ struct toml_file *toml_file_free(struct toml_file *file);
 size_t toml_file_count(const struct toml_file *file);
 const struct toml_entry *toml_file_entry(const struct toml_file *file, size_t index);
 
+/* Where the entry stands whose `text` this is: that very pointer, which options keep. 0: it is none
+ * of the file's; `file` may be NULL. */
+uint32_t toml_file_line(const struct toml_file *file, const char *text);
+
 #ifdef __cplusplus
 }
 #endif

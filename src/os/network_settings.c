@@ -12,17 +12,37 @@
 #include "base/owner.h"
 #include "conf/toml.h"
 #include "os/network.h"
-#include "os/run_config.h"
 #include "os/tree.h"
 #include "policy/policy.h"
 
-/* The line of the file that the text stands in, by the text itself: options keep the file's. 0: it
- * came from elsewhere. */
-static uint32_t settings_line(const struct toml_file *file, const char *text)
+int network_settings_check(const struct os_network_config *c, struct option_set *set)
 {
-	for (size_t i = 0; file && i < toml_file_count(file); i++)
-		if (toml_file_entry(file, i)->text == text)
-			return toml_file_entry(file, i)->line;
+	const struct {
+		const char *name, *why;
+		const struct option_list *list;
+		size_t max;
+	} limits[] = {
+		{ "allow-net",
+			"there are more than " TEXT_OF(
+				POLICY_RULES_MAX) " rules: one for a "
+						  "network or for '*.' can stand for many",
+			&c->allow, POLICY_RULES_MAX },
+		{ "deny-net",
+			"there are more than " TEXT_OF(
+				POLICY_RULES_MAX) " rules: one for a "
+						  "network or for '*.' can stand for many",
+			&c->deny, POLICY_RULES_MAX },
+		{ "bind-port", "there are more than " TEXT_OF(NETWORK_BIND_PORTS_MAX) " of them",
+			&c->bind_ports, NETWORK_BIND_PORTS_MAX },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		const struct option_list *list = limits[i].list;
+
+		if (list->count > limits[i].max)
+			return option_set_refuse_given(
+				set, limits[i].name, list->items[list->count - 1], limits[i].why);
+	}
 	return 0;
 }
 
@@ -33,7 +53,7 @@ static int settings_add(struct policy *p, enum policy_list list, const struct op
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < rules->count; i++) {
-		uint32_t line = settings_line(file, rules->items[i]);
+		uint32_t line = toml_file_line(file, rules->items[i]);
 
 		(void)snprintf(where, sizeof(where), TREE_CONFIG_FILE ":%" PRIu32, line);
 		r = policy_add(p, list, rules->items[i], line ? where : option, why);
@@ -46,17 +66,16 @@ static void settings_freep(struct policy **p)
 	policy_free(*p);
 }
 
-int network_settings_make(const struct os_run_config *config, struct policy **ret_policy,
-	struct network_limits *ret_limits)
+int network_settings_make(const struct os_network_config *c, const struct toml_file *file,
+	struct policy **ret_policy, struct network_limits *ret_limits)
 {
-	const struct os_network_config *c = &config->network;
 	_cleanup_(settings_freep) struct policy *p = policy_new();
 	int r = p ? 0 : -ENOMEM;
 
 	if (r == 0)
-		r = settings_add(p, POLICY_ALLOW, &c->allow, config->file, "--allow-net");
+		r = settings_add(p, POLICY_ALLOW, &c->allow, file, "--allow-net");
 	if (r == 0)
-		r = settings_add(p, POLICY_DENY, &c->deny, config->file, "--deny-net");
+		r = settings_add(p, POLICY_DENY, &c->deny, file, "--deny-net");
 	if (r < 0)
 		return r;
 	*ret_limits = (struct network_limits){

@@ -64,7 +64,7 @@ static int network_watch_take(struct network_watch *w, const struct os_run_confi
 {
 	struct network_limits limits;
 	struct policy *now, *next;
-	int r = network_settings_make(config, &now, &limits);
+	int r = network_settings_make(&config->network, config->file, &now, &limits);
 
 	if (r < 0)
 		return r;
@@ -75,7 +75,7 @@ static int network_watch_take(struct network_watch *w, const struct os_run_confi
 			"from the next start of 'wasmrun os'");
 		return 0;
 	}
-	r = network_settings_make(config, &next, &limits);
+	r = network_settings_make(&config->network, config->file, &next, &limits);
 	if (r == 0)
 		r = network_set(w->network, next, &limits);
 	if (r < 0) {
@@ -158,7 +158,7 @@ int network_watch_new(uv_loop_t *loop, const struct os_run_config *run, struct n
 		return -errno;
 	w->run = run;
 	w->network = network;
-	r = network_settings_make(run, &w->last, &w->last_limits);
+	r = network_settings_make(&run->network, run->file, &w->last, &w->last_limits);
 	if (r < 0)
 		return r;
 	events.owner = w;

@@ -220,7 +220,7 @@ static int os_run_open_network(struct os_run *run, uv_loop_t *loop, struct pump_
 	if (r < 0)
 		return r;
 	network_listen(run->network, os_run_on_decision, run);
-	r = network_settings_make(run->config, &policy, &limits);
+	r = network_settings_make(&run->config->network, run->config->file, &policy, &limits);
 	if (r == 0)
 		r = network_set(run->network, policy, &limits);
 	if (r < 0)

@@ -16,9 +16,9 @@
 #include "conf/toml.h"
 #include "net/host.h"
 #include "os/forward.h"
+#include "os/network_options.h"
 #include "os/network_settings.h"
 #include "os/run_check.h"
-#include "policy/policy.h"
 #include "proto/handshake.h"
 #include "serve/field.h"
 #include "tunnel/tunnel.h"
@@ -37,14 +37,7 @@ static const struct option_def os_options[] = {
 		.help = "The application: a folder with sources or a module, or one such file; "
 			"default is the current folder",
 		.offset = offsetof(struct os_run_config, path_word) },
-	{ .name = "allow-net",
-		.type = OPTION_LIST,
-		.value_name = "RULE",
-		.check = run_check_rule,
-		.key = "os.network.allow",
-		.help = "What the application may connect to, such as api.example.com:443, "
-			"10.1.0.0/16 or localhost:5432; nothing else; may be repeated",
-		.offset = offsetof(struct os_run_config, network.allow) },
+	NETWORK_ALLOW_NET(struct os_run_config, network),
 	{ .name = "app-port",
 		.type = OPTION_NUMBER,
 		.value_name = "PORT",
@@ -59,14 +52,7 @@ static const struct option_def os_options[] = {
 		.key = "app.args",
 		.help = "An argument for the application; may be repeated",
 		.offset = offsetof(struct os_run_config, app.args) },
-	{ .name = "bind-port",
-		.type = OPTION_LIST,
-		.value_name = "PORT",
-		.check = run_check_port,
-		.key = "os.network.bind_ports",
-		.help = "A port that the application may listen on beside its first one; may be "
-			"repeated",
-		.offset = offsetof(struct os_run_config, network.bind_ports) },
+	NETWORK_BIND_PORT(struct os_run_config, network),
 	{ .name = "build",
 		.type = OPTION_TEXT,
 		.value_name = "COMMAND",
@@ -81,23 +67,8 @@ static const struct option_def os_options[] = {
 		.help = "Append a line of JSON to a file for each connection that has ended, "
 			"opened anew at SIGHUP; - is standard output",
 		.offset = offsetof(struct os_run_config, connection_log) },
-	{ .name = "connection-timeout-secs",
-		.type = OPTION_NUMBER,
-		.value_name = "SECONDS",
-		.min = 1,
-		.max = NETWORK_TIMEOUT_MAX,
-		.fallback = TEXT_OF(NETWORK_TIMEOUT),
-		.key = "os.network.connection_timeout_secs",
-		.help = "How long a connection of the application's may take to be established",
-		.offset = offsetof(struct os_run_config, network.connection_timeout_secs) },
-	{ .name = "deny-net",
-		.type = OPTION_LIST,
-		.value_name = "RULE",
-		.check = run_check_rule,
-		.key = "os.network.deny",
-		.help = "What it may not connect to, whatever --allow-net says; a name stands for "
-			"all below it, too; may be repeated",
-		.offset = offsetof(struct os_run_config, network.deny) },
+	NETWORK_CONNECTION_TIMEOUT_SECS(struct os_run_config, network),
+	NETWORK_DENY_NET(struct os_run_config, network),
 	{ .name = "dir",
 		.type = OPTION_FOLDERS,
 		.value_name = "HOST::GUEST",
@@ -178,24 +149,8 @@ static const struct option_def os_options[] = {
 		.key = "os.listen",
 		.help = "Address of the page and the API",
 		.offset = offsetof(struct os_run_config, listen) },
-	{ .name = "max-bandwidth-mbps",
-		.type = OPTION_NUMBER,
-		.value_name = "MBITS",
-		.max = NETWORK_BANDWIDTH_MAX,
-		.fallback = TEXT_OF(NETWORK_BANDWIDTH),
-		.key = "os.network.max_bandwidth_mbps",
-		.help = "Megabits per second, each way, of all connections of the application's "
-			"together; 0 is no limit",
-		.offset = offsetof(struct os_run_config, network.max_bandwidth_mbps) },
-	{ .name = "max-connections",
-		.type = OPTION_NUMBER,
-		.value_name = "N",
-		.min = 1,
-		.max = NETWORK_CONNECTIONS_MAX,
-		.fallback = TEXT_OF(NETWORK_CONNECTIONS),
-		.key = "os.network.max_connections",
-		.help = "At most so many connections of the application's at a time",
-		.offset = offsetof(struct os_run_config, network.max_connections) },
+	NETWORK_MAX_BANDWIDTH_MBPS(struct os_run_config, network),
+	NETWORK_MAX_CONNECTIONS(struct os_run_config, network),
 	{ .name = "no-isolation",
 		.type = OPTION_FLAG,
 		.env = "WASMRUN_NO_ISOLATION",
@@ -335,38 +290,6 @@ static int run_config_read_file(struct os_run_config *c, struct option_set *set)
 	return r;
 }
 
-/* So that a mistake is told at the start, and not when the policy is made. */
-static int run_config_check_network(const struct os_network_config *c, struct option_set *set)
-{
-	const struct {
-		const char *name, *why;
-		const struct option_list *list;
-		size_t max;
-	} limits[] = {
-		{ "allow-net",
-			"there are more than " TEXT_OF(
-				POLICY_RULES_MAX) " rules: one for a "
-						  "network or for '*.' can stand for many",
-			&c->allow, POLICY_RULES_MAX },
-		{ "deny-net",
-			"there are more than " TEXT_OF(
-				POLICY_RULES_MAX) " rules: one for a "
-						  "network or for '*.' can stand for many",
-			&c->deny, POLICY_RULES_MAX },
-		{ "bind-port", "there are more than " TEXT_OF(NETWORK_BIND_PORTS_MAX) " of them",
-			&c->bind_ports, NETWORK_BIND_PORTS_MAX },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
-		const struct option_list *list = limits[i].list;
-
-		if (list->count > limits[i].max)
-			return option_set_refuse_given(
-				set, limits[i].name, list->items[list->count - 1], limits[i].why);
-	}
-	return 0;
-}
-
 /* A forward is known by its port. */
 static int run_config_check_forwards(const struct option_list *forwards, struct option_set *set)
 {
@@ -403,7 +326,7 @@ static int run_config_check(const struct os_run_config *c, struct option_set *se
 			"all together are longer than " TEXT_OF(FIELDS_LEN_MAX) " bytes");
 	if (run_config_check_forwards(&c->forwards, set) != 0)
 		return OPTION_INVALID;
-	return run_config_check_network(&c->network, set);
+	return network_settings_check(&c->network, set);
 }
 
 int os_run_config_read(
@@ -443,8 +366,10 @@ static int run_config_take_over(const struct os_run_config *config, const struct
 		memcpy((char *)set->values + def->offset, from, sizeof(uint64_t));
 		return 0;
 	}
+	/* A list that adds has the file's as well. */
 	for (size_t i = 0; r == 0 && i < list->count; i++)
-		r = option_set_take(set, def, list->items[i], origin);
+		if (!toml_file_line(config->file, list->items[i]))
+			r = option_set_take(set, def, list->items[i], origin);
 	return r;
 }
 
@@ -475,7 +400,7 @@ int os_run_config_reread(struct os_run_config *config, struct option_set *set)
 
 	if (r == 0)
 		r = option_set_finish(set);
-	return r == 0 ? run_config_check_network(&config->network, set) : r;
+	return r == 0 ? network_settings_check(&config->network, set) : r;
 }
 
 void os_run_config_deinit(struct os_run_config *config)

@@ -12,6 +12,7 @@
 
 #include "base/secret.h"
 #include "conf/option.h"
+#include "os/network_settings.h"
 
 #define OS_APP_HOST "127.0.0.1" /* where the application listens */
 
@@ -31,13 +32,6 @@ struct os_app_config {
 	uint64_t kind;               /* enum app_interface, if has_kind: else as found out */
 	bool has_kind;
 	bool writable; /* the project's folder is, where `dirs` has it */
-};
-
-/* What the application may connect to, and listen on beside its first port. */
-struct os_network_config {
-	struct option_list allow, deny; /* rules: policy/net_rule.h */
-	struct option_list bind_ports;  /* numbers */
-	uint64_t max_connections, max_bandwidth_mbps, connection_timeout_secs; /* os/network.h */
 };
 
 struct os_run_config {

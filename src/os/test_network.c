@@ -370,7 +370,7 @@ static void test_settings(void **state)
 	struct network_limits limits;
 	struct policy *p;
 
-	assert_int_equal(network_settings_make(&config, &p, &limits), 0);
+	assert_int_equal(network_settings_make(&config.network, config.file, &p, &limits), 0);
 	assert_string_equal(policy_rule_at(p, POLICY_ALLOW, 0)->text, "a.example:443");
 	assert_string_equal(policy_rule_at(p, POLICY_ALLOW, 0)->where, "--allow-net");
 	assert_null(policy_rule_at(p, POLICY_ALLOW, 1));

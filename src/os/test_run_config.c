@@ -235,6 +235,34 @@ static void test_precedence(void **state)
 	reading_deinit(&r);
 }
 
+/* What a word allows takes the place of what the file allows; what the file denies stays denied,
+ * also when it is read again. */
+static void test_lists_of_rules(void **state)
+{
+	struct os_run_config again;
+	struct option_set set;
+	struct reading r;
+
+	reading_init(&r);
+	write_file(&r, "[os.network]\nallow = ['a', 'b']\ndeny = ['c', 'd']\n");
+	assert_int_equal(read_args(&r, "--allow-net e --deny-net f"), 0);
+	assert_int_equal(r.config.network.allow.count, 1);
+	assert_string_equal(r.config.network.allow.items[0], "e");
+	assert_int_equal(r.config.network.deny.count, 3);
+	assert_string_equal(r.config.network.deny.items[0], "f");
+	assert_string_equal(r.config.network.deny.items[2], "d");
+	write_file(&r, "[os.network]\nallow = ['a']\ndeny = ['g']\n");
+	assert_int_equal(os_run_config_begin_reread(&r.config, &again, &set), 0);
+	assert_int_equal(os_run_config_reread(&again, &set), 0);
+	assert_int_equal(again.network.allow.count, 1);
+	assert_string_equal(again.network.allow.items[0], "e");
+	assert_int_equal(again.network.deny.count, 2);
+	assert_string_equal(again.network.deny.items[0], "f");
+	assert_string_equal(again.network.deny.items[1], "g");
+	os_run_config_deinit(&again);
+	reading_deinit(&r);
+}
+
 static const struct {
 	const char *args, *file, *error;
 } bad[] = {
@@ -399,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_equal_sources),
 		cmocka_unit_test(test_equal_file),
 		cmocka_unit_test(test_precedence),
+		cmocka_unit_test(test_lists_of_rules),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_long_headers),
 		cmocka_unit_test(test_many_rules),

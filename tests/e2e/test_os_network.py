@@ -129,7 +129,7 @@ def rules(instance):
 
 
 def test_changed_file(lab, project):
-    """With --watch its [os.network] holds at once; what the command line says outranks it as at the start."""
+    """With --watch its [os.network] holds at once; what the command line says counts as at the start."""
     file = project / "wasmrun.toml"
     file.write_text('[os.network]\nallow = ["a.example"]\ndeny = ["b.example"]\n')
     instance = run_os(lab, project, "--watch", "--deny-net", "c.example", "--max-connections", 7)
@@ -139,6 +139,7 @@ def test_changed_file(lab, project):
     assert rules(instance) == [
         {"list": "allow", "rule": "d.example:443", "where": "wasmrun.toml:3"},
         {"list": "deny", "rule": "c.example", "where": "--deny-net"},
+        {"list": "deny", "rule": "e.example", "where": "wasmrun.toml:4"},
     ]
     assert policy(instance)["max_connections"] == 7 and policy(instance)["bind_ports"] == [81]
     assert instance.app()["pid"] == pid  # it needs no restart

@@ -46,6 +46,10 @@ def test_good(check):
         (["127.1:5432"], 0, "127.0.0.1:5432 is allowed"),
         (["localhost:5433"], 1, "allow 'localhost:5433'"),
         (["x.internal.example.com:443"], 1, "'internal.example.com' (wasmrun.toml:6) denies it"),
+        # What the command line denies is added to what the file denies; what it allows is all that is allowed.
+        (["x.internal.example.com:443", "--allow-net", "*", "--deny-net", "a.example"], 1, "'internal.example.com' (wasmrun.toml:6) denies it"),
+        (["a.example:443", "--allow-net", "*", "--deny-net", "a.example"], 1, "'a.example' (--deny-net) denies it"),
+        (["api.example.com:443", "--allow-net", "a.example"], 1, "no rule allows it"),
         (["10.0.0.1:80", "--allow-net", "*"], 1, "10.0.0.1 is private (RFC 1918) and must be named: allow '10.0.0.1:80'"),
         (["10.0.0.1:80", "--allow-net", "10.0.0.0/8"], 0, "'10.0.0.0/8' (--allow-net) allows it"),
         (["www.example.com:80", "--allow-net", "example.com"], 1, "doesn't cover it: write '*.example.com' too"),
