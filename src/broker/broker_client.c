@@ -126,6 +126,8 @@ static int client_ask(const struct broker_client *c, const struct broker_request
 	int ends[2], r;
 
 	*ret_fd = -1;
+	if (c->fd < 0)
+		return request->op == BROKER_RESOLVE ? -ENOENT : -EACCES;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
 	r = client_send(c, request, ends[1]);
@@ -206,4 +208,15 @@ int broker_client_listen(const struct broker_client *c, const struct sockaddr *a
 		return r;
 	*ret_port = answer.port;
 	return fd;
+}
+
+int broker_client_datagrams(const struct broker_client *c, enum broker_family family)
+{
+	struct broker_request request = { .op = BROKER_DATAGRAMS, .addr.family = (uint8_t)family };
+	struct broker_answer answer = { 0 };
+	int fd, r = client_ask(c, &request, &answer, &fd);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return r < 0 ? r : -EIO;
 }

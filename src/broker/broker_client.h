@@ -20,7 +20,8 @@
 #define BROKER_CLIENT_PATIENCE_MS 10000
 
 struct broker_client {
-	int fd; /* the end that the guest was given; borrowed. -1: there is no broker */
+	int fd; /* the end that the guest was given; borrowed. -1: there is no broker, and all is
+		   refused */
 	/*
 	 * Waits for one of the `events` of poll(2) at `fd`, for BROKER_CLIENT_PATIENCE_MS at most,
 	 * and for whatever else the guest must listen to. 0, or a negative errno: the request ends
@@ -53,5 +54,8 @@ int broker_client_connect(
  * host's order. */
 int broker_client_listen(const struct broker_client *c, const struct sockaddr *addr, socklen_t len,
 	uint16_t *ret_port);
+
+/* -EACCES: a socket for datagrams isn't to be had. To ask for one is how the user hears of it. */
+int broker_client_datagrams(const struct broker_client *c, enum broker_family family);
 
 #endif

@@ -36,6 +36,9 @@ enum broker_op {
 	 * others: that is how the host knows what the application calls it.
 	 */
 	BROKER_LISTEN = 3,
+	/* addr's family: a socket for datagrams, which nobody gets. It is asked for so that it
+	 * stands in the log. */
+	BROKER_DATAGRAMS = 4,
 };
 
 enum broker_family {
@@ -53,8 +56,8 @@ struct broker_request {
 	uint8_t op; /* enum broker_op */
 	uint8_t zero;
 	uint16_t port;              /* 0 for BROKER_RESOLVE */
-	struct broker_addr addr;    /* of BROKER_RESOLVE its family alone; of BROKER_LISTEN what was
-				       asked to be bound */
+	struct broker_addr addr;    /* of BROKER_RESOLVE and BROKER_DATAGRAMS its family alone; of
+				       BROKER_LISTEN what was    asked to be bound */
 	char name[BROKER_NAME_MAX]; /* of BROKER_RESOLVE, NUL-terminated and NUL behind that; else
 				       all 0 */
 };
@@ -64,8 +67,9 @@ struct broker_answer {
 	 * 0 or an errno. BROKER_RESOLVE: ENOENT, no such name or one that isn't allowed
 	 * (EAI_NONAME); EAGAIN, ask later (EAI_AGAIN). BROKER_CONNECT: EACCES, not allowed;
 	 * ECONNREFUSED, ETIMEDOUT, ENETUNREACH, ...: as connect(2); ENOBUFS, max_connections of
-	 * them are open. BROKER_LISTEN: EACCES, not among bind_ports. Each: EMFILE, ENOMEM, of the
-	 * supervisor's. A port that is listened on already is given again, the same socket.
+	 * them are open. BROKER_LISTEN: EACCES, not among bind_ports. BROKER_DATAGRAMS: EACCES.
+	 * Each: EMFILE, ENOMEM, of the supervisor's. A port that is listened on already is given
+	 * again, the same socket.
 	 */
 	int32_t error;
 	uint16_t port; /* of BROKER_LISTEN: the one that was bound, in the application's own

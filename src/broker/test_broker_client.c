@@ -89,10 +89,26 @@ static void test_requests(void **state)
 	assert_int_equal(write(fd, "x", 1), 1);
 	assert_int_equal(read(visitor, &(char){ 0 }, 1), 1);
 	assert_int_equal(connect_to(FAKE_IPV4 + 1, port_of(listener)), -EACCES);
+	assert_int_equal(broker_client_datagrams(&broker.client, BROKER_IPV6), -EACCES);
 	(void)close(fd);
 	(void)close(visitor);
 	(void)close(listener);
 	fake_broker_stop(&broker);
+}
+
+/* Where there is none nothing is to be had. */
+static void test_no_broker(void **state)
+{
+	const struct sockaddr_in to = address(FAKE_IPV4, 1);
+	const struct sockaddr *addr = (const struct sockaddr *)&to;
+	const struct broker_client nobody = { .fd = -1, .wait = broker_client_wait };
+	struct broker_addr addrs[BROKER_ADDRS_MAX];
+	uint16_t port;
+
+	assert_int_equal(broker_client_connect(&nobody, addr, sizeof to), -EACCES);
+	assert_int_equal(broker_client_listen(&nobody, addr, sizeof to, &port), -EACCES);
+	assert_int_equal(broker_client_datagrams(&nobody, BROKER_IPV4), -EACCES);
+	assert_int_equal(broker_client_resolve(&nobody, "a", BROKER_ANY, addrs), -ENOENT);
 }
 
 /* What isn't sent at all. */
@@ -349,6 +365,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_no_broker),
 		cmocka_unit_test(test_no_request),
 		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_gone),

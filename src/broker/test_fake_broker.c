@@ -56,6 +56,10 @@ int fake_broker_serve(const struct broker_request *request, struct broker_answer
 		return fake_connect(request, answer);
 	if (request->op == BROKER_LISTEN)
 		return fake_listen(request, answer);
+	if (request->op == BROKER_DATAGRAMS) {
+		answer->error = EACCES;
+		return FAKE_NO_FD;
+	}
 	if (strcmp(request->name, FAKE_NAME) != 0) {
 		answer->error = ENOENT;
 	} else {

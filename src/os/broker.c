@@ -317,6 +317,13 @@ static int op_listen(struct broker_session *s, const struct broker_request *r,
 	return 0;
 }
 
+static int op_datagrams(struct broker_session *s)
+{
+	network_note_refusal(s->broker->config.network, "use", "UDP",
+		"there are no sockets for datagrams: an application reaches others by TCP alone");
+	return EACCES;
+}
+
 /* Takes `reply` over. */
 static void session_serve(struct broker_session *s, const struct broker_request *r, int reply)
 {
@@ -327,6 +334,8 @@ static void session_serve(struct broker_session *s, const struct broker_request 
 		a.error = op_resolve(s, r, &a);
 	} else if (r->op == BROKER_LISTEN) {
 		a.error = op_listen(s, r, &a, &fd);
+	} else if (r->op == BROKER_DATAGRAMS) {
+		a.error = op_datagrams(s);
 	} else {
 		int result = op_connect(s, r, &reply, &connected);
 

@@ -179,6 +179,11 @@ struct broker_request request_listen(uint16_t port)
 	};
 }
 
+struct broker_request request_datagrams(void)
+{
+	return (struct broker_request){ .op = BROKER_DATAGRAMS, .addr.family = BROKER_IPV4 };
+}
+
 void guest_send(struct guest *g, const void *data, size_t len, const int *fds, size_t count)
 {
 	union {

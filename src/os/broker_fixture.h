@@ -66,6 +66,7 @@ void guest_close(struct guest *g);
 struct broker_request request_resolve(const char *name, enum broker_family family);
 struct broker_request request_connect(const char *ip, uint16_t port);
 struct broker_request request_listen(uint16_t port);
+struct broker_request request_datagrams(void);
 
 /* Sends as it is, with these descriptors. */
 void guest_send(struct guest *g, const void *data, size_t len, const int *fds, size_t count);

@@ -57,12 +57,20 @@ static const char *check_connect(const struct broker_request *r)
 	return check_addr(&r->addr);
 }
 
+static const char *check_datagrams(const struct broker_request *r)
+{
+	if (r->port || !is_zero(r->addr.bytes, sizeof r->addr.bytes))
+		return "an address where a socket is asked for";
+	return check_connect(r);
+}
+
 const char *broker_request_check(const void *data, size_t len, struct broker_request *ret_request)
 {
 	static const char *(*const checks[])(const struct broker_request *r) = {
 		[BROKER_RESOLVE] = check_resolve,
 		[BROKER_CONNECT] = check_connect,
 		[BROKER_LISTEN] = check_connect,
+		[BROKER_DATAGRAMS] = check_datagrams,
 	};
 
 	if (len != sizeof *ret_request)

@@ -18,6 +18,7 @@
 #include "net/addr.h"
 #include "net/bucket.h"
 #include "os/app_ports.h"
+#include "os/log_ring.h"
 #include "os/broker_fixture.h"
 #include "os/name_book.h"
 
@@ -467,6 +468,34 @@ static void test_connections_are_limited(void **state)
 	(void)fd_close(server);
 }
 
+/* --- datagrams --- */
+
+static void note_decision(void *owner, const struct network_decision *decision)
+{
+	*(struct network_decision *)owner = *decision;
+}
+
+/* Nobody gets them, whatever the policy: what is asked for is told once, and counted. */
+static void test_datagrams(void **state)
+{
+	struct network_decision told = { 0 };
+	struct broker_request r = request_datagrams();
+	struct broker_answer a;
+	struct fixture f;
+	int fd;
+
+	fixture_open(&f, RULES("*"), limits);
+	network_listen(f.network, note_decision, &told);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(guest_call(&f, &f.guest, &r, &a, &fd), EACCES);
+	assert_int_equal(fd, -1);
+	assert_string_equal(told.asked, "UDP");
+	assert_false(told.verdict.allowed);
+	assert_int_equal(network_counts(f.network).refused, 2);
+	assert_int_equal(log_ring_next(f.ring), 2); /* the number of the line to come */
+	fixture_close(&f);
+}
+
 /* --- listen --- */
 
 static int listen_error(
@@ -605,6 +634,7 @@ int main(void)
 		cmocka_unit_test(test_a_cancelled_one_is_given_up),
 		cmocka_unit_test(test_a_stricter_policy_closes),
 		cmocka_unit_test(test_connections_are_limited),
+		cmocka_unit_test(test_datagrams),
 		cmocka_unit_test(test_listen),
 		cmocka_unit_test(test_bandwidth_is_limited),
 	};

@@ -136,7 +136,8 @@ static const struct hostile_case {
 	{ "connect", 0, BROKER_CONNECT, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, true },
 	{ "listen", 0, BROKER_LISTEN, REQUEST_SIZE, BROKER_LISTEN, CARGO_REPLY, true },
 	{ "op 0", 0, 0, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
-	{ "op 4", 0, 4, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
+	{ "datagrams", 0, BROKER_DATAGRAMS, REQUEST_SIZE, BROKER_DATAGRAMS, CARGO_REPLY, true },
+	{ "op 5", 0, 5, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
 	{ "op 255", 0, 255, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
 	{ "zero", 1, 1, REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
 	{ "port of a name", 2, 1, REQUEST_SIZE, BROKER_RESOLVE, CARGO_REPLY, false },
@@ -148,6 +149,10 @@ static const struct hostile_case {
 	{ "an address of a name", 5, 1, REQUEST_SIZE, BROKER_RESOLVE, CARGO_REPLY, false },
 	{ "a name to connect", 21, 'a', REQUEST_SIZE, BROKER_CONNECT, CARGO_REPLY, false },
 	{ "a name to listen", 21, 'a', REQUEST_SIZE, BROKER_LISTEN, CARGO_REPLY, false },
+	{ "a name for datagrams", 21, 'a', REQUEST_SIZE, BROKER_DATAGRAMS, CARGO_REPLY, false },
+	{ "a port for datagrams", 2, 1, REQUEST_SIZE, BROKER_DATAGRAMS, CARGO_REPLY, false },
+	{ "an address for datagrams", 5, 1, REQUEST_SIZE, BROKER_DATAGRAMS, CARGO_REPLY, false },
+	{ "no family for datagrams", 4, 0, REQUEST_SIZE, BROKER_DATAGRAMS, CARGO_REPLY, false },
 	{ "no name", 21, 0, REQUEST_SIZE, BROKER_RESOLVE, CARGO_REPLY, false },
 	{ "behind the name", 21 + 200, 'x', REQUEST_SIZE, BROKER_RESOLVE, CARGO_REPLY, false },
 	{ "short", 0, BROKER_CONNECT, REQUEST_SIZE - 1, BROKER_CONNECT, CARGO_REPLY, false },
@@ -167,9 +172,10 @@ static const struct hostile_case {
 static void try_hostile(const struct hostile_case *c)
 {
 	static uint8_t data[60000];
-	struct broker_request good = c->op == BROKER_RESOLVE  ? request_resolve("a", BROKER_ANY)
-				     : c->op == BROKER_LISTEN ? request_listen(9001)
-							      : request_connect("192.0.2.1", 1);
+	struct broker_request good = c->op == BROKER_RESOLVE     ? request_resolve("a", BROKER_ANY)
+				     : c->op == BROKER_LISTEN    ? request_listen(9001)
+				     : c->op == BROKER_DATAGRAMS ? request_datagrams()
+								 : request_connect("192.0.2.1", 1);
 	struct fixture f;
 	struct guest g;
 	int fds[2], peer;

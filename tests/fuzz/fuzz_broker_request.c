@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (broker_request_check(data, size, &r))
 		return 0;
 	assert(size == sizeof(r) && memcmp(data, &r, size) == 0);
-	assert(r.op >= BROKER_RESOLVE && r.op <= BROKER_LISTEN && !r.zero);
+	assert(r.op >= BROKER_RESOLVE && r.op <= BROKER_DATAGRAMS && !r.zero);
 	len = strnlen(r.name, sizeof(r.name));
 	assert(len < sizeof(r.name));
 	for (size_t i = len; i < sizeof(r.name); i++)
