@@ -147,6 +147,12 @@ static int guest_config_set_verbose(struct guest_config *c, char *arg)
 	return 0;
 }
 
+static int guest_config_set_walled(struct guest_config *c, char *arg)
+{
+	c->walled = true;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int has_arg;
@@ -168,6 +174,7 @@ static const struct {
 	{ "status-fd", required_argument, guest_config_set_status_fd },
 	{ "timeout", required_argument, guest_config_set_timeout },
 	{ "verbose", no_argument, guest_config_set_verbose },
+	{ "walled", no_argument, guest_config_set_walled },
 };
 
 /* getopt's view of the table: the value of each is its index. */
@@ -222,7 +229,7 @@ int guest_config_parse(struct guest_config *c, int argc, char **argv)
 		return guest_fail(&c->end, GUEST_EXIT_USAGE,
 			"usage: wasmrun-guest [--cgi|--compile|--files] [--dir HOST::GUEST]... "
 			"[--env NAME[=VALUE]]... [--listen-fd N] [--empty DIR] [--broker-fd N] "
-			"[--status-fd N] "
+			"[--walled] [--status-fd N] "
 			"[--memory-max BYTES] [--cache DIR] [--fallback FILE] [--header TEXT]... "
 			"[--timeout DURATION] [--quick] [--verbose] MODULE [ARGUMENT...]");
 	if (c->memory_max == 0)

@@ -3,7 +3,7 @@
  * The command line of wasmrun-guest, which wasmrun writes and people rarely see:
  *
  *   wasmrun-guest [--dir HOST::GUEST]... [--env NAME=VALUE]... [--listen-fd N --empty DIR]
- *                 [--broker-fd N] [--memory-max BYTES] [--status-fd N] [--cache DIR]
+ *                 [--broker-fd N | --walled] [--memory-max BYTES] [--status-fd N] [--cache DIR]
  *                 [--timeout DURATION] [--quick] [--verbose] MODULE [ARGUMENT...]
  *   wasmrun-guest --compile --cache DIR [--status-fd N] [--quick] [--verbose] MODULE
  *   wasmrun-guest --cgi (the same) --listen-fd N MODULE [ARGUMENT...]
@@ -45,8 +45,9 @@ struct guest_config {
 	size_t n_env;
 	bool listens;  /* a listening socket was given */
 	int listen_fd; /* that one; -1 for none, or once somebody has taken it over */
-	int broker_fd; /* owned; where the sockets of the program are asked for; -1: of the kernel
-			*/
+	int broker_fd; /* owned; where the sockets of the program are asked for; -1: of the kernel,
+			  or, if walled, of nobody */
+	bool walled;
 	int status_fd; /* owned; gets an empty line for each step of streams.h, and why it has
 			  ended; -1 for none */
 	const char *fallback; /* of GUEST_FILES: serve/files.h; NULL for none */

@@ -46,7 +46,8 @@ struct streams {
 	bool exited;            /* the guest has ended itself, or has no visitor left in a drain */
 	uint32_t exit_code;     /* as it says; 0 after a drain */
 	uint64_t drain_ms;      /* since when nobody is to be accepted (drain.h); 0: not so */
-	int broker_fd;          /* borrowed; where sockets are asked for; -1: of the kernel */
+	int broker_fd;          /* borrowed; where sockets are asked for; -1: of nobody ... */
+	bool walled;            /* ... or, without that, of the kernel */
 	int status_fd;          /* borrowed; where to tell the steps; -1: nowhere */
 	enum streams_step step; /* the last that was told */
 };

@@ -376,6 +376,28 @@ static void test_names_are_the_brokers(void **state)
 	assert_int_equal(broker.requests, 2);
 }
 
+/* The wall without a broker: it may be that which visitors come by, and nothing else. */
+static void test_nobody_to_ask(void **state)
+{
+	uint32_t first, second;
+
+	f.streams.broker_fd = -1;
+	f.streams.walled = true;
+	call_fixture_listen();
+	first = open_socket(WASMEDGE_STREAM);
+	second = open_socket(WASMEDGE_STREAM);
+	assert_true(streams_find(&f.streams, second)->unmade);
+	put_ipv4(INADDR_ANY);
+	assert_int_equal(CALL(wasmedge_sock_bind, first, ADDRESS, 8080), 0);
+	assert_true(streams_find(&f.streams, first)->shared);
+	assert_int_equal(CALL(wasmedge_sock_bind, second, ADDRESS, 8081), -EACCES);
+	put_ipv4(FAKE_IPV4);
+	assert_int_equal(CALL(wasmedge_sock_connect, second, ADDRESS, 80), -EACCES);
+	assert_int_equal(CALL(wasmedge_sock_open, WASMEDGE_INET4, WASMEDGE_DGRAM, RET), -EACCES);
+	assert_int_equal(lookup(FAKE_NAME), CALL_CODE + 84);
+	assert_int_equal(broker.requests, 0);
+}
+
 static int answer_silence(const struct broker_request *request, struct broker_answer *answer)
 {
 	return FAKE_SILENCE;
@@ -411,6 +433,7 @@ int main(void)
 		TEST(test_bad_pointers_lose_nothing),
 		TEST(test_the_first_bound_socket_is_the_listener),
 		TEST_BROKER(test_a_socket_that_is_nothing_yet),
+		TEST_BROKER(test_nobody_to_ask),
 		TEST_BROKER(test_the_broker_listens_and_connects),
 		TEST_BROKER(test_any_port),
 		TEST_BROKER(test_options_are_carried),

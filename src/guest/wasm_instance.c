@@ -262,6 +262,7 @@ void wasm_instance_run(
 	*ret_end = (struct guest_end){ 0 };
 	streams_init(&i.streams);
 	i.streams.broker_fd = p->config->broker_fd;
+	i.streams.walled = p->config->walled;
 	if (io) {
 		i.streams.standard[0].fd = io->in;
 		i.streams.standard[1].fd = io->out;

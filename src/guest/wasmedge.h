@@ -56,10 +56,11 @@ int wasmedge_addr_store(const struct wasmedge_place *place, bool has_family,
 	const struct sockaddr_storage *addr, enum wasmedge_family *ret_family, uint16_t *ret_port);
 
 /*
- * With a broker (guest/wasmedge_broker.c). They wait as long as the guest may, and return what a
+ * Behind the wall sockets are asked for (guest/wasmedge_broker.c); where there is no broker to ask,
+ * none is connected. They wait as long as the guest may, and return what a
  * call returns.
  */
-bool wasmedge_has_broker(const struct call *c);
+bool wasmedge_asks(const struct call *c);
 struct broker_client wasmedge_broker_client(struct call *c);
 int wasmedge_broker_open(struct call *c, int family, bool datagram, uint32_t *ret_number);
 int wasmedge_broker_bind(

@@ -7,19 +7,17 @@
  */
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
-#include "base/log.h"
 #include "base/owner.h"
 #include "guest/streams.h"
 #include "guest/wasmedge.h"
 #include "net/sockopt.h"
 
-bool wasmedge_has_broker(const struct call *c)
+bool wasmedge_asks(const struct call *c)
 {
-	return c->streams->broker_fd >= 0;
+	return c->streams->walled || c->streams->broker_fd >= 0;
 }
 
 /* Drain and deadline are listened to, and the broker's own. */
@@ -44,23 +42,15 @@ struct broker_client wasmedge_broker_client(struct call *c)
 	};
 }
 
-/* Said once: a program that sends datagrams sends many. */
-static int wasmedge_broker_refuse_datagrams(void)
-{
-	static atomic_flag said = ATOMIC_FLAG_INIT;
-
-	if (!atomic_flag_test_and_set(&said))
-		log_warn("guest", "UDP is refused: an application reaches others by TCP alone");
-	return -EACCES;
-}
-
 int wasmedge_broker_open(struct call *c, int family, bool datagram, uint32_t *ret_number)
 {
+	const struct broker_client client = wasmedge_broker_client(c);
 	struct stream *stream;
 	int ends[2], r;
 
 	if (datagram)
-		return wasmedge_broker_refuse_datagrams();
+		return call_failed(broker_client_datagrams(
+			&client, family == AF_INET ? BROKER_IPV4 : BROKER_IPV6));
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
 	fd_close(ends[1]);

@@ -65,19 +65,19 @@ static const struct {
 	{ EAI_SYSTEM, 87 },
 };
 
-/* Of the broker, or of the machine's resolver where there is none. */
+/* Of the broker, or of the machine's resolver where there is no wall. */
 static int wasmedge_names_ask(struct call *c, const char *node, const char *service,
 	const struct addrinfo *hint, struct addrinfo **ret_list)
 {
 	const struct broker_client client = wasmedge_broker_client(c);
 
-	return wasmedge_has_broker(c) ? broker_names_get(&client, node, service, hint, ret_list)
-				      : lookup_get(c, node, service, hint, ret_list);
+	return wasmedge_asks(c) ? broker_names_get(&client, node, service, hint, ret_list)
+				: lookup_get(c, node, service, hint, ret_list);
 }
 
 static void wasmedge_names_free(struct call *c, struct addrinfo *list)
 {
-	if (wasmedge_has_broker(c))
+	if (wasmedge_asks(c))
 		broker_names_free(list);
 	else if (list)
 		freeaddrinfo(list);

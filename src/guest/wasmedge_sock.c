@@ -48,7 +48,7 @@ int wasmedge_sock_open(struct call *c)
 		return -EAFNOSUPPORT;
 	if (c->arg[1] >= ARRAY_LEN(types) || c->arg[1] == WASMEDGE_ANY)
 		return -EPROTOTYPE;
-	if (wasmedge_has_broker(c)) {
+	if (wasmedge_asks(c)) {
 		r = wasmedge_broker_open(
 			c, families[c->arg[0]], c->arg[1] == WASMEDGE_DGRAM, &number);
 		if (r == 0)
@@ -90,7 +90,7 @@ int wasmedge_sock_bind(struct call *c)
 		return r;
 	if (stream->kind != STREAM_SOCKET)
 		return -EINVAL;
-	if (wasmedge_has_broker(c))
+	if (wasmedge_asks(c))
 		return wasmedge_broker_bind(c, stream, (struct sockaddr *)&addr, len);
 	/* One that has a port was bound before, or connected: to bind it is the guest's mistake. */
 	if (!stream->datagram && addr_of_socket(stream->fd, &own) == 0 && addr_port(&own) == 0 &&
@@ -112,7 +112,7 @@ int wasmedge_sock_listen(struct call *c)
 		return 0;
 	}
 	/* The broker's listens since before it was there; one that was never bound has no port. */
-	if (wasmedge_has_broker(c))
+	if (wasmedge_asks(c))
 		return stream->kind == STREAM_LISTENER ? 0 : -EDESTADDRREQ;
 	if (listen(stream->fd, (int)c->arg[1]) < 0)
 		return -errno;
@@ -161,7 +161,7 @@ int wasmedge_sock_connect(struct call *c)
 		return r;
 	if (stream->kind != STREAM_SOCKET)
 		return -EOPNOTSUPP;
-	if (wasmedge_has_broker(c))
+	if (wasmedge_asks(c))
 		return wasmedge_broker_connect(c, stream, (struct sockaddr *)&addr, len);
 	if (connect(stream->fd, (struct sockaddr *)&addr, len) == 0)
 		return 0;

@@ -154,7 +154,6 @@ static int engine_guest_command(
 	if (strchr(guest, '/') && asprintf(&command->library, "%.*s/libwasmtime.so",
 					  (int)(strrchr(guest, '/') - guest), guest) < 0)
 		command->library = NULL;
-	command->sockets = config->interface == APP_SOCKETS && !config->compile;
 	engine_add(argv, "%s", guest);
 	if (config->compile)
 		engine_add(argv, "--compile");
@@ -173,6 +172,8 @@ static int engine_guest_command(
 		engine_add(argv, "--status-fd=%d", config->status_fd);
 	if (config->broker_fd >= 0)
 		engine_add(argv, "--broker-fd=%d", config->broker_fd);
+	else if (config->walled && config->interface == APP_SOCKETS)
+		engine_add(argv, "--walled");
 	if (config->listen_fd >= 0 && program)
 		engine_add(argv, "--empty=%s", config->empty_dir);
 	if (config->cache_dir)
@@ -185,21 +186,22 @@ static int engine_guest_command(
 
 /*
  * A library that is loaded into wasmtime (preload/preload.c): it brings the socket, seals the
- * process, and ends one that only compiles. A statically linked wasmtime takes no library; it is
- * without these.
+ * process, and ends one that only compiles.
  */
-static int engine_add_preload(struct engine_command *command, const struct engine_config *config,
-	const char *program, char *ret_why)
+static int engine_add_preload(
+	struct engine_command *command, const struct engine_config *config, char *ret_why)
 {
 	struct engine_words *env = &command->env;
-	_cleanup_(freep) char *interpreter = NULL;
-	int r;
+	int r = 0;
 
-	if (engine_interpreter(program, &interpreter) == 0 && !interpreter)
-		return 0;
-	r = engine_file_find("libwasmrun-preload.so", &command->library, ret_why);
+	if (config->preload)
+		command->library = strdup(config->preload);
+	else
+		r = engine_file_find("libwasmrun-preload.so", &command->library, ret_why);
 	if (r < 0)
 		return r;
+	if (!command->library)
+		return -ENOMEM;
 	if (command->library[strcspn(command->library, " :")]) {
 		snprintf(ret_why, APP_WHY_MAX,
 			"components can't be run from a folder with a space or a colon in its "
@@ -224,10 +226,10 @@ static int engine_wasmtime_command(
 	_cleanup_(freep) char *program = NULL;
 	struct engine_words *argv = &command->argv;
 	bool http = config->interface == APP_HTTP;
-	int r = wasmtime_find(config->listen_fd >= 0 || config->compile, &program, ret_why);
+	int r = wasmtime_find(&program, ret_why);
 
 	if (r == 0)
-		r = engine_add_preload(command, config, program, ret_why);
+		r = engine_add_preload(command, config, ret_why);
 	if (r == 0 && http && config->arg_count > 0) {
 		snprintf(ret_why, APP_WHY_MAX,
 			"a component that serves wasi:http takes no arguments");

@@ -21,6 +21,7 @@ struct engine_config {
 	enum app_interface interface;
 	const char *module;        /* file, or the folder of APP_FILES */
 	const char *guest_program; /* NULL: wasmrun-guest as it is found */
+	const char *preload;       /* NULL: libwasmrun-preload.so as it is found */
 	bool quick;                /* wasmrun-guest compiles quickly rather than well */
 	bool compile;              /* into cache_dir, and no more: os/compile.h */
 	const char *cache_dir;     /* of this module, compiled; NULL: it is compiled each time */
@@ -33,6 +34,7 @@ struct engine_config {
 	int listen_fd;    /* number in the engine (sandbox/spawn.h); -1: it binds its own */
 	int status_fd;    /* likewise; gets an empty line for each step; -1: nobody wants to know */
 	int broker_fd;    /* likewise, of broker/broker_wire.h; -1: nobody is there to ask */
+	bool walled;      /* behind os/wall.h: what the broker doesn't give isn't to be had */
 	const char *addr; /* ADDR:PORT of listen_fd, which wasi:http is told */
 	/* Of the kinds that answer requests: how long one may go without an answer; 0: for ever. */
 	uint64_t request_timeout_ms;
@@ -47,7 +49,7 @@ struct engine_words {
 struct engine_command {
 	struct engine_words argv, env; /* env is all that the engine is to see */
 	char *library;                 /* that it loads from beside us; owned; NULL: none */
-	bool sockets;                  /* it makes its own, which the library replaces */
+	bool sockets; /* it makes its own, unconnected, which the library replaces */
 };
 
 /*

@@ -187,7 +187,7 @@ static bool program_is_static(const char *path)
 	return is_static;
 }
 
-int wasmtime_find(bool dynamic, char **ret_path, char ret_why[APP_WHY_MAX])
+int wasmtime_find(char **ret_path, char ret_why[APP_WHY_MAX])
 {
 	char path[PATH_MAX], own[SHOWN_MAX] = "wasmtime", shown[SHOWN_MAX];
 	const char *cause = "is not on PATH";
@@ -196,8 +196,7 @@ int wasmtime_find(bool dynamic, char **ret_path, char ret_why[APP_WHY_MAX])
 
 	if (program_path_find("wasmtime", path) && *path == '/') {
 		log_escape(own, sizeof own, path, strlen(path));
-		cause = dynamic && program_is_static(path)
-				? "is statically linked, and can't be given a socket"
+		cause = program_is_static(path)  ? "is statically linked, and can't be sealed"
 			: wasmtime_is_good(path) ? NULL
 						 : "is older";
 	}
@@ -208,7 +207,7 @@ int wasmtime_find(bool dynamic, char **ret_path, char ret_why[APP_WHY_MAX])
 	r = cache_dir_path("wasmtime-cli-" WASMTIME_BUILT "/bin/wasmtime", &built, ret_why);
 	if (r < 0)
 		return r;
-	if (access(built, X_OK) == 0) {
+	if (access(built, X_OK) == 0 && !program_is_static(built)) {
 		*ret_path = built;
 		return 0;
 	}

@@ -214,6 +214,7 @@ static int instance_prepare(const struct instance_config *config, const struct a
 		.listen_fd = spawn_fds_set(&spawn->fds, SPAWN_LISTENER, config->listen_fd),
 		.status_fd = spawn_fds_set(&spawn->fds, SPAWN_STATUS, -1),
 		.broker_fd = spawn_fds_number(&spawn->fds, SPAWN_BROKER),
+		.walled = !config->run->no_isolation,
 		.addr = config->listen_addr,
 		.request_timeout_ms = app->request_timeout_ms,
 	};

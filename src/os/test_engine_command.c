@@ -41,6 +41,16 @@ static void write_program(const struct fixture *f, const char *name, const void 
 	close(fd);
 }
 
+/* It is enough that ld.so(8) would be what starts it; nobody asks the built one for its version. */
+static void write_dynamic(const struct fixture *f, const char *name)
+{
+	static const unsigned char header[64 + 56 + 4] = { 0x7f, 'E', 'L', 'F', 2,
+		1, [32] = 64, [54] = 56, [56] = 1, [64] = 3, [64 + 8] = 64 + 56, [64 + 32] = 4,
+		[64 + 56] = '/', 'l', 'd' };
+
+	write_program(f, name, header, sizeof header);
+}
+
 /* An ELF program of 64 bits without segments: it is statically linked. */
 static void write_static(const struct fixture *f, const char *name)
 {
@@ -171,6 +181,22 @@ static void test_guest(void **state)
 		"");
 }
 
+/* Behind the wall a module's sockets are the broker's, or nobody's. */
+static void test_sockets(void **state)
+{
+	struct fixture *f = *state;
+
+	f->config.broker_fd = 5;
+	f->config.interface = APP_SOCKETS;
+	assert_command(f, "guest --broker-fd=5 --cache=/cache -- app.wasm", "");
+	f->config.walled = true;
+	assert_command(f, "guest --broker-fd=5 --cache=/cache -- app.wasm", "");
+	f->config.broker_fd = -1;
+	assert_command(f, "guest --walled --cache=/cache -- app.wasm", "");
+	f->config.walled = false;
+	assert_command(f, "guest --cache=/cache -- app.wasm", "");
+}
+
 /* A value stands where nobody else can read it, unless the engine would take it for its own. */
 static void test_env(void **state)
 {
@@ -185,27 +211,6 @@ static void test_env(void **state)
 		"KEY=a=b KEYS= HOMES=2 a.b=1 1st=2");
 }
 
-static void test_built(void **state)
-{
-	struct fixture *f = *state;
-	char argv[512];
-
-	write_static(f, BUILT "/wasmtime");
-	f->config.interface = APP_HTTP;
-	snprintf(argv, sizeof argv,
-		"%s/" BUILT "/wasmtime serve --addr=127.0.0.1:80 --no-logging-prefix -Scli "
-		"-Wmax-memory-size=1073741824 -- app.wasm",
-		f->dir);
-	assert_command(f, argv, "TOKIO_WORKER_THREADS=16 WASMRUN_REQUEST_TIMEOUT=0 HOME=/cache");
-	f->config.interface = APP_COMMAND;
-	f->config.cache_dir = NULL;
-	snprintf(argv, sizeof argv,
-		"%s/" BUILT "/wasmtime run -Sinherit-network,allow-ip-name-lookup,tcp,udp,http "
-		"-Ccache=n -Wmax-memory-size=1073741824 -- app.wasm",
-		f->dir);
-	assert_command(f, argv, "");
-}
-
 static void assert_refused(const struct fixture *f, int r, const char *line)
 {
 	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
@@ -214,6 +219,31 @@ static void assert_refused(const struct fixture *f, int r, const char *line)
 	assert_int_equal(engine_command_init(&command, &f->config, why), r);
 	if (!strstr(why, line))
 		assert_string_equal(why, line);
+}
+
+static void test_built(void **state)
+{
+	struct fixture *f = *state;
+	char argv[512];
+
+	write_dynamic(f, BUILT "/wasmtime");
+	f->config.preload = "/lib.so";
+	f->config.interface = APP_HTTP;
+	snprintf(argv, sizeof argv,
+		"%s/" BUILT "/wasmtime serve --addr=127.0.0.1:80 --no-logging-prefix -Scli "
+		"-Wmax-memory-size=1073741824 -- app.wasm",
+		f->dir);
+	assert_command(f, argv,
+		"LD_PRELOAD=/lib.so TOKIO_WORKER_THREADS=16 WASMRUN_REQUEST_TIMEOUT=0 HOME=/cache");
+	f->config.interface = APP_COMMAND;
+	f->config.cache_dir = NULL;
+	snprintf(argv, sizeof argv,
+		"%s/" BUILT "/wasmtime run -Sinherit-network,allow-ip-name-lookup,tcp,udp,http "
+		"-Ccache=n -Wmax-memory-size=1073741824 -- app.wasm",
+		f->dir);
+	assert_command(f, argv, "LD_PRELOAD=/lib.so");
+	f->config.preload = "/a b/lib.so";
+	assert_refused(f, -EINVAL, "a folder with a space or a colon in its name");
 }
 
 static void test_refused(void **state)
@@ -227,12 +257,11 @@ static void test_refused(void **state)
 		"is "
 		"not on PATH: the installer of wasmtime.dev brings it in a minute, or script/setup "
 		"--components builds it in half an hour, as '/tmp/test_engine.");
-	f->config.listen_fd = 3;
 	write_static(f, "own/wasmtime");
-	assert_refused(
-		f, -ENOENT, "own/wasmtime' is statically linked, and can't be given a socket");
 	write_static(f, BUILT "/wasmtime");
-	f->config.listen_fd = -1;
+	assert_refused(f, -ENOENT, "own/wasmtime' is statically linked, and can't be sealed");
+	write_dynamic(f, BUILT "/wasmtime");
+	f->config.preload = "/lib.so";
 	f->config.args = args;
 	f->config.arg_count = 1;
 	assert_refused(f, -EINVAL, "a component that serves wasi:http takes no arguments");
@@ -242,6 +271,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_guest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sockets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_env, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_built, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),

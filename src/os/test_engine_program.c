@@ -82,7 +82,7 @@ static void assert_finds(const char *folder)
 	_cleanup_(freep) char *path = NULL;
 
 	snprintf(wanted, sizeof wanted, "%s/%s/wasmtime", dir, folder);
-	assert_int_equal(wasmtime_find(false, &path, why), 0);
+	assert_int_equal(wasmtime_find(&path, why), 0);
 	assert_string_equal(path, wanted);
 }
 
@@ -90,7 +90,7 @@ static void assert_refuses(const char *line)
 {
 	char why[APP_WHY_MAX], *path = NULL;
 
-	assert_int_equal(wasmtime_find(false, &path, why), -ENOENT);
+	assert_int_equal(wasmtime_find(&path, why), -ENOENT);
 	assert_null(path);
 	if (!strstr(why, line))
 		assert_string_equal(why, line);
