@@ -147,15 +147,36 @@ static int listener_make(const struct addr *addr, int *ret_fd)
 	return 0;
 }
 
-int listener_socket(struct addr *addr, int backlog, int *ret_fd)
+/* Bound to `addr`, which becomes the address that it has. */
+static int listener_make_bound(struct addr *addr, int *ret_fd)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	int r = listener_make(addr, &fd);
 
-	if (r == 0 && (bind(fd, &addr->sa, addr_len(addr)) < 0 || listen(fd, backlog) < 0))
+	if (r == 0 && bind(fd, &addr->sa, addr_len(addr)) < 0)
 		r = -errno;
 	if (r == 0)
 		r = addr_of_socket(fd, addr);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
+}
+
+/*
+ * By shutdown(2), whoever shares the socket ends it for all. The kernel then gives a port that it
+ * has chosen to the next process that asks, and what we connect to would be that one; a port that
+ * was asked for stays with the socket (SOCK_BINDPORT_LOCK). So it is asked for once it is known:
+ * with SO_REUSEADDR two may have it, as long as neither listens.
+ */
+int listener_socket(struct addr *addr, int backlog, int *ret_fd)
+{
+	_cleanup_(fd_closep) int chosen = -1, fd = -1;
+	int r = addr_port(addr) ? 0 : listener_make_bound(addr, &chosen);
+
+	if (r == 0)
+		r = listener_make_bound(addr, &fd);
+	if (r == 0 && listen(fd, backlog) < 0)
+		r = -errno;
 	if (r == 0)
 		*ret_fd = take_fd(&fd);
 	return r;

@@ -41,7 +41,8 @@ struct listener {
 /*
  * A listening socket for whoever accepts by other means: an engine, libmicrohttpd. Non-blocking and
  * CLOEXEC, with SO_REUSEADDR: connections in TIME_WAIT on the port keep nobody from listening on
- * it. `addr` becomes the address that it has, where port 0 was the kernel's choice. Negative errno.
+ * it. `addr` becomes the address that it has, where port 0 was the kernel's choice. The port is the
+ * socket's until it is closed, even if somebody who shares it shuts it down. Negative errno.
  */
 int listener_socket(struct addr *addr, int backlog, int *ret_fd);
 

@@ -365,6 +365,22 @@ static void test_plain_socket(void **state)
 	assert_int_equal(listener_socket(&addr, 1, &second), 0);
 }
 
+/* One who shares the socket can end it, and yet nobody else gets its port. */
+static void test_plain_socket_keeps_its_port(void **state)
+{
+	_cleanup_(fd_closep) int fd = -1, other = -1;
+	struct addr addr;
+
+	assert_int_equal(addr_parse_ip("127.0.0.1", 0, &addr), 0);
+	assert_int_equal(listener_socket(&addr, 1, &fd), 0);
+	assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
+	other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(other, &addr.sa, addr_len(&addr)), -1);
+	assert_int_equal(errno, EADDRINUSE);
+	fd = fd_close(fd);
+	assert_int_equal(bind(other, &addr.sa, addr_len(&addr)), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +394,7 @@ int main(void)
 			test_port_is_free_at_once_and_closing_within_a_batch_works, setup,
 			teardown),
 		cmocka_unit_test(test_plain_socket),
+		cmocka_unit_test(test_plain_socket_keeps_its_port),
 		cmocka_unit_test_setup_teardown(test_busy_port_takes_more_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_owner_pauses_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_leave_nothing_behind, setup, teardown),

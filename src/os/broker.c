@@ -308,10 +308,12 @@ static int op_listen(struct broker_session *s, const struct broker_request *r,
 	at = app_ports_take(ports, r->port);
 	if (at < 0)
 		return -at;
-	if (s->ports & UINT64_C(1) << at)
-		app_ports_give(ports, at);
-	s->ports |= UINT64_C(1) << at;
 	*ret_fd = ports->others[at].fd;
+	if (s->ports & UINT64_C(1) << at) {
+		app_ports_give(ports, at);
+		return 0;
+	}
+	s->ports |= UINT64_C(1) << at;
 	log_info("network", "port %u of the application is at 127.0.0.1:%u", r->port,
 		ports->others[at].host_port);
 	return 0;
