@@ -278,6 +278,16 @@ const struct addr *http_server_addr(const struct http_server *server)
 	return &server->intake.addr;
 }
 
+void http_server_drop_waiting(struct http_server *server)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_LISTEN_FD);
+	int fd;
+
+	while ((fd = accept4(info->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		(void)fd_close(fd);
+}
+
 void http_server_close(struct http_server *server, void (*closed)(void *owner), void *owner)
 {
 	server->intake.closing = true;

@@ -42,6 +42,10 @@ int http_server_new(
 /* With the port that was found. */
 const struct addr *http_server_addr(const struct http_server *server);
 
+/* Closes the connections that have come since http_server_new() and that no turn of the loop has
+ * accepted yet. */
+void http_server_drop_waiting(struct http_server *server);
+
 /*
  * Takes no more connections, waits until every request that a handler has kept is answered, then
  * frees. The owner ends its event streams and answers what it has kept, before or soon after.

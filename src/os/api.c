@@ -89,6 +89,11 @@ int api_new(const struct api_config *config, struct api **ret_api)
 	return 0;
 }
 
+void api_found(struct api *api)
+{
+	http_server_drop_waiting(api->server);
+}
+
 const char *api_url(const struct api *api)
 {
 	return api->url;

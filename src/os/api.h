@@ -42,6 +42,10 @@ struct api_config {
 /* Listens. 0, or a negative errno: that of the socket, mostly. */
 int api_new(const struct api_config *config, struct api **ret_api);
 
+/* Others can find it now (os/run_file.h), and their applications can't reach it any more: closes
+ * the connections that were faster. */
+void api_found(struct api *api);
+
 /* "http://127.0.0.1:8420/"; bound elsewhere than to loopback, with the token in the fragment. */
 const char *api_url(const struct api *api);
 uint16_t api_port(const struct api *api);

@@ -25,20 +25,24 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/owner.h"
+#include "base/parse.h"
 #include "net/addr.h"
 #include "net/addr_monitor.h"
+#include "net/dialer.h"
 #include "os/log_ring.h"
+#include "os/run_file.h"
 #include "tunnel/episode.h"
 
 #define LOG "network"
 #define CONNECT "connect to"
+#define OWN_ADDRS_MAX (4 * DIALER_ADDRS_MAX) /* of a name that has others each time */
 #define LINE_MAX_LEN (2 * DESTINATION_TEXT_MAX + VERDICT_TEXT_MAX + 64)
 
 struct own_place {
 	uint16_t port; /* 0: there is none */
 	char name[HOSTNAME_SIZE];
-	struct ipaddr addrs[2]; /* that the name stands for; the first one is of a literal */
-	size_t addr_count;
+	struct ipaddr addrs[OWN_ADDRS_MAX]; /* that the name stands for, or the literal alone */
+	size_t addr_count, next;            /* `next`: the place of another one */
 };
 
 struct network {
@@ -169,28 +173,49 @@ void network_close(struct network *n, void (*closed)(void *owner), void *owner)
 
 /* --- what is ours --- */
 
+/* True: it wasn't known. */
+static bool own_add(struct own_place *place, struct ipaddr addr)
+{
+	for (size_t i = 0; i < place->addr_count; i++)
+		if (ipaddr_equal(&place->addrs[i], &addr))
+			return false;
+	place->addrs[place->next] = addr;
+	place->next = (place->next + 1) % OWN_ADDRS_MAX;
+	place->addr_count += place->addr_count < OWN_ADDRS_MAX;
+	return true;
+}
+
 void network_protect(struct network *n, enum network_own own, const char *host, uint16_t port)
 {
-	struct own_place *place = &n->owns[own];
+	static const uint8_t loopback[4] = { 127, 0, 0, 1 };
+	struct own_place place = { 0 };
 	char why[DESTINATION_WHY_MAX];
 	struct destination d;
 
-	*place = (struct own_place){ 0 };
 	/* What can't be judged can't be asked for. */
-	if (port == 0 || destination_parse(host, port, &d, why) < 0)
+	if (port > 0 && destination_parse(host, port, &d, why) == 0) {
+		place.port = port;
+		memcpy(place.name, d.name, sizeof(place.name));
+		if (!d.name[0])
+			(void)own_add(&place, d.addr);
+		else if (hostname_is_localhost(d.name))
+			(void)own_add(&place, ipaddr_from_v4(loopback));
+	}
+	if (n->owns[own].port == place.port && strcmp(n->owns[own].name, place.name) == 0 &&
+		(place.name[0] || ipaddr_equal(&n->owns[own].addrs[0], &place.addrs[0])))
 		return;
-	place->port = port;
-	memcpy(place->name, d.name, sizeof(place->name));
-	if (!d.name[0])
-		place->addrs[place->addr_count++] = d.addr;
+	n->owns[own] = place;
+	network_tell_changed(n);
 }
 
-void network_protect_relay(struct network *n, const struct addr *addr)
+void network_protect_relay(struct network *n, const struct addr *addrs, size_t count)
 {
-	struct own_place *place = &n->owns[NETWORK_RELAY];
+	bool more = false;
 
-	place->addr_count = place->name[0] ? 0 : 1;
-	place->addrs[place->addr_count++] = network_ipaddr(addr);
+	for (size_t i = 0; i < count; i++)
+		more |= own_add(&n->owns[NETWORK_RELAY], network_ipaddr(&addrs[i]));
+	if (more)
+		network_tell_changed(n);
 }
 
 /* The kernel takes 0.0.0.0 and :: for loopback: ip(7), ipv6(7). */
@@ -242,6 +267,28 @@ static const char *network_find_own(
 	return NULL;
 }
 
+/*
+ * Another `wasmrun os` of this user's has its page there. That asks nobody on this machine for a
+ * token, and who writes to a project by it has written what is built with the user's rights.
+ */
+static bool network_is_other_page(uint16_t port)
+{
+	struct run_list list;
+	bool found = false;
+
+	if (run_list_read(&list) < 0)
+		return false;
+	for (size_t i = 0; i < list.count; i++) {
+		const char *colon = strrchr(list.entries[i].url, ':');
+		uint16_t other;
+
+		found |= colon && parse_u16(colon + 1, strlen(colon + 1), &other) == 0 &&
+			 other == port;
+	}
+	run_list_deinit(&list);
+	return found;
+}
+
 /* --- judging --- */
 
 static void network_fill(const struct verdict *v, struct network_verdict *ret_verdict)
@@ -255,6 +302,14 @@ static void network_fill(const struct verdict *v, struct network_verdict *ret_ve
 	(void)verdict_explain(v, ret_verdict->why);
 }
 
+static bool network_refuse_own(const char *own, struct network_verdict *ret_verdict)
+{
+	*ret_verdict = (struct network_verdict){ 0 };
+	(void)snprintf(ret_verdict->why, sizeof(ret_verdict->why),
+		"it is %s, which no rule can allow", own);
+	return false;
+}
+
 bool network_allows(struct network *n, const struct destination *d, const struct ipaddr *addr,
 	struct network_verdict *ret_verdict)
 {
@@ -264,17 +319,17 @@ bool network_allows(struct network *n, const struct destination *d, const struct
 	if (!n->monitored)
 		network_read_addrs(n);
 	own = network_find_own(n, d, addr);
-	if (own) {
-		*ret_verdict = (struct network_verdict){ 0 };
-		(void)snprintf(ret_verdict->why, sizeof(ret_verdict->why),
-			"it is %s, which no rule can allow", own);
-		return false;
-	}
+	if (own)
+		return network_refuse_own(own, ret_verdict);
 	if (addr && d->name[0])
 		policy_judge_resolved(n->policy, d, addr, &v);
 	else
 		policy_judge(n->policy, d, &v);
 	network_fill(&v, ret_verdict);
+	/* Last, for it reads files; and what leads elsewhere never waits for them. */
+	if (ret_verdict->allowed && (addr || !d->name[0]) &&
+		network_is_here(n, addr ? addr : &d->addr) && network_is_other_page(d->port))
+		return network_refuse_own("the page of another 'wasmrun os'", ret_verdict);
 	return ret_verdict->allowed;
 }
 

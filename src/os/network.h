@@ -3,8 +3,9 @@
  * What the application may reach: the policy that holds now, its limits, the judgement by them, and
  * the last judgements. All of it is for the loop's thread, and nothing waits.
  *
- * Over the policy stands what no rule can allow: the page with its API, the gate that hands out the
- * application's visitors, and the relay's control port. The addresses of this machine are known to
+ * Over the policy stands what no rule can allow: the page with its API, and that of each other
+ * `wasmrun os` of this user's; the gate that hands out the application's visitors; and the relay's
+ * control port. The addresses of this machine are known to
  * the policy, and renewed when they change.
  *
  * A name is judged by network_judge() before it is resolved, and again by
@@ -38,10 +39,12 @@ int network_new(uv_loop_t *loop, struct log_ring *ring, struct network **ret_net
 /* Frees, without followers; `closed` is the last call, and may come from within. */
 void network_close(struct network *n, void (*closed)(void *owner), void *owner);
 
-/* `host` is an address or a name; port 0: it is no more. Takes the place of the one before. */
+/* `host` is an address or a name; port 0: it is no more. Takes the place of the one before. What is
+ * connected there is closed, as by another policy. */
 void network_protect(struct network *n, enum network_own own, const char *host, uint16_t port);
-/* The address that the relay's name had when it was connected. */
-void network_protect_relay(struct network *n, const struct addr *addr);
+/* What the relay's name stands for: beside the addresses that it had before, as the relay may
+ * listen there still. */
+void network_protect_relay(struct network *n, const struct addr *addrs, size_t count);
 
 /* --- judging --- */
 

@@ -212,17 +212,19 @@ static const struct flow_kind outward_kind = {
 
 /* --- the policy --- */
 
-/* An address of the name is about to be dialled. */
+/* An address is about to be dialled. That of a name is judged for the first time; and what was
+ * asked for by its address once more, as another run may have opened its page there meanwhile. */
 static int conn_admits(struct dialer *dialer, const struct addr *addr)
 {
 	struct dial_target *target = container_of(dialer, struct dial_target, dialer);
 	struct outward_conn *c = container_of(target, struct outward_setup, target)->conn;
+	struct network *network = outward_of(c)->config.network;
 	struct network_verdict verdict;
 	struct ipaddr ip = network_ipaddr(addr);
+	bool allowed = c->named ? network_judge_resolved(network, &c->to, &ip, &verdict)
+				: network_allows(network, &c->to, NULL, &verdict);
 
-	return network_judge_resolved(outward_of(c)->config.network, &c->to, &ip, &verdict)
-		       ? 0
-		       : -EACCES;
+	return allowed ? 0 : -EACCES;
 }
 
 static bool conn_may_stay(const struct outward *o, const struct outward_conn *c)
@@ -325,7 +327,7 @@ static int setup_aim(struct outward_setup *s, struct outward *o)
 		(void)ipaddr_format(&c->to.addr, host);
 	c->named = !c->own && *c->to.name;
 	r = dial_target_init(&s->target, o->config.loop, c->named ? c->to.name : host, port);
-	s->target.dialer.admits = c->named ? conn_admits : NULL;
+	s->target.dialer.admits = c->own ? NULL : conn_admits;
 	s->target.dialer.connect_timeout_ms =
 		network_limits(o->config.network)->connection_timeout_secs * 1000;
 	return r;

@@ -155,8 +155,8 @@ static void os_run_protect_relay(struct os_run *run)
 	server = host_of(HOST_ENDPOINT, status.server);
 	network_protect(
 		run->network, NETWORK_RELAY, server.name, server.port ? server.port : CONTROL_PORT);
-	if (status.tunnel.peer)
-		network_protect_relay(run->network, status.tunnel.peer);
+	network_protect_relay(
+		run->network, status.tunnel.relay_addrs, status.tunnel.relay_addr_count);
 }
 
 static void os_run_on_exposure_state(
@@ -370,6 +370,7 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	os_run_protect(run);
 	os_run_watch_network(run, loop);
 	os_run_write_file(run);
+	api_found(run->api);
 	return 0;
 }
 

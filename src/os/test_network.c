@@ -9,13 +9,16 @@
 #include <cmocka.h>
 #include <ifaddrs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/lang.h"
 #include "net/addr.h"
 #include "os/log_ring.h"
 #include "os/network_settings.h"
 #include "os/run_config.h"
+#include "os/run_file.h"
 
 #define PAGE_PORT 8420
 
@@ -225,25 +228,95 @@ static void test_page(void **state)
 static void test_relay(void **state)
 {
 	struct fixture *f = *state;
-	struct addr peer;
+	struct addr addrs[2];
+	unsigned changes;
 
-	assert_int_equal(addr_parse_ip("203.0.114.9", 7835, &peer), 0);
+	assert_int_equal(addr_parse_ip("203.0.114.9", 7835, &addrs[0]), 0);
+	assert_int_equal(addr_parse_ip("2001:4860::9", 7835, &addrs[1]), 0);
 	set_rules(f, "*", NULL);
 	assert_true(allows(f, "relay.example", 7835, NULL));
 	network_protect(f->network, NETWORK_RELAY, "Relay.Example.", 7835);
 	assert_false(allows(f, "relay.example", 7835, NULL));
 	assert_true(allows(f, "relay.example", 443, NULL));
 	assert_true(allows(f, "203.0.114.9", 7835, NULL));
-	network_protect_relay(f->network, &peer);
+	/* It has more than one address, and who is connected there is to hear of it. */
+	changes = f->changes;
+	network_protect_relay(f->network, addrs, 2);
+	assert_int_equal(f->changes, changes + 1);
 	assert_false(allows(f, "203.0.114.9", 7835, NULL));
+	assert_false(allows(f, "2001:4860::9", 7835, NULL));
 	assert_false(allows(f, "other.example", 7835, "203.0.114.9"));
 	assert_true(allows(f, "203.0.114.10", 7835, NULL));
 	assert_true(allows(f, "203.0.114.9", 7836, NULL));
-	/* On this machine it is at each of its addresses. */
-	network_protect(f->network, NETWORK_RELAY, "127.0.0.1", 7835);
-	set_rules(f, "127.0.0.0/8", NULL);
-	assert_false(allows(f, "127.0.0.2", 7835, NULL));
-	assert_true(allows(f, "127.0.0.2", 7836, NULL));
+	/* It is connected again, and has another one by now. */
+	network_protect(f->network, NETWORK_RELAY, "relay.example", 7835);
+	network_protect_relay(f->network, addrs, 1);
+	assert_int_equal(f->changes, changes + 1);
+	assert_int_equal(addr_parse_ip("203.0.114.10", 7835, &addrs[0]), 0);
+	network_protect_relay(f->network, addrs, 1);
+	assert_int_equal(f->changes, changes + 2);
+	assert_false(allows(f, "203.0.114.10", 7835, NULL));
+	assert_false(allows(f, "2001:4860::9", 7835, NULL));
+	/* Another relay: the one before is none of ours. */
+	network_protect(f->network, NETWORK_RELAY, "other.example", 7835);
+	assert_int_equal(f->changes, changes + 3);
+	assert_true(allows(f, "203.0.114.10", 7835, NULL));
+	assert_true(allows(f, "relay.example", 7835, NULL));
+}
+
+/* There it is at each address of the machine, connected or not. */
+static void test_relay_on_this_machine(void **state)
+{
+	static const char *const hosts[] = { "127.0.0.1", "localhost", "relay.localhost" };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		network_protect(f->network, NETWORK_RELAY, hosts[i], 7835);
+		set_rules(f, "127.0.0.0/8", NULL);
+		assert_false(allows(f, "127.0.0.1", 7835, NULL));
+		assert_false(allows(f, "127.0.0.2", 7835, NULL));
+		assert_true(allows(f, "127.0.0.2", 7836, NULL));
+		set_rules(f, "localhost", NULL);
+		assert_false(allows(f, "::1", 7835, NULL));
+		assert_true(allows(f, "::1", 7836, NULL));
+		network_protect(f->network, NETWORK_RELAY, "", 0);
+	}
+	assert_true(allows(f, "127.0.0.1", 7835, NULL));
+}
+
+/* The page of another run, whose file is in the user's folder. */
+static void test_another_page(void **state)
+{
+	static const char *const urls[] = { "http://127.0.0.1:8421", "http://0.0.0.0:8421",
+		"http://[::1]:8421" };
+	char folder[] = "/tmp/wasmrun-test-XXXXXX", runs[64];
+	struct run_entry entry = { .project = "/p", .token = "", .pid = getpid() };
+	struct fixture *f = *state;
+	struct run_file *file;
+
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(setenv("XDG_RUNTIME_DIR", folder, 1), 0);
+	set_rules(f, "localhost", NULL);
+	for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+		assert_true(allows(f, "127.0.0.1", 8421, NULL));
+		entry.url = urls[i];
+		assert_int_equal(run_file_new(&entry, &file), 0);
+		assert_false(allows(f, "127.0.0.1", 8421, NULL));
+		assert_false(allows(f, "::1", 8421, NULL));
+		assert_false(allows(f, "localhost", 8421, "127.0.0.1"));
+		assert_true(allows(f, "127.0.0.1", 8422, NULL));
+		file = run_file_free(file);
+	}
+	assert_true(allows(f, "localhost", 8421, "127.0.0.1"));
+	/* That port of another machine is somebody else's. */
+	assert_int_equal(run_file_new(&entry, &file), 0);
+	set_rules(f, "8.8.8.8", NULL);
+	assert_true(allows(f, "8.8.8.8", 8421, NULL));
+	file = run_file_free(file);
+	(void)snprintf(runs, sizeof(runs), "%s/wasmrun", folder);
+	assert_int_equal(rmdir(runs), 0);
+	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
 }
 
 /* --- decisions --- */
@@ -393,6 +466,8 @@ int main(void)
 		NETWORK_TEST(test_own_addresses),
 		NETWORK_TEST(test_page),
 		NETWORK_TEST(test_relay),
+		NETWORK_TEST(test_relay_on_this_machine),
+		NETWORK_TEST(test_another_page),
 		NETWORK_TEST(test_decisions),
 		NETWORK_TEST(test_ring),
 		NETWORK_TEST(test_log),

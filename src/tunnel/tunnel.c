@@ -56,8 +56,6 @@ struct tunnel {
 
 	struct machine machine;
 	struct dialer dialer; /* to the relay */
-	struct addr peer;     /* that was connected last */
-	bool has_peer;
 	struct attempt *attempt;
 	struct control control;
 	struct visitors visitors;
@@ -256,8 +254,6 @@ static void tunnel_up(struct tunnel *t, struct attempt_link *link)
 {
 	t->pending++;
 	control_open(&t->control, link);
-	t->peer = link->peer;
-	t->has_peer = true;
 	tunnel_aim_visitors(t, link);
 	t->has_token = false;
 	t->failure = TUNNEL_OK;
@@ -536,7 +532,8 @@ void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status)
 		.conns_open = t->visitors.flows.open_count,
 		.conns_total = t->visitors.conns_total,
 		.turned_away = t->visitors.turned_away,
-		.peer = t->has_peer ? &t->peer : NULL,
+		.relay_addrs = t->dialer.addrs,
+		.relay_addr_count = t->dialer.count,
 		.resumes = t->has_token,
 		.secure_wire = t->control.dialect == DIALECT_BORE,
 	};

@@ -67,8 +67,10 @@ struct tunnel_status {
 	uint64_t conns_open, conns_total;
 	uint64_t turned_away;         /* visitors that never reached the application */
 	uint64_t bytes_in, bytes_out; /* from the visitors; to them */
-	const struct addr *peer;   /* of the relay, connected last; NULL: none was. It lives as long
-				      as the tunnel */
+	/* What the relay's name stands for, as far as that is known now: from the first connection
+	 * on while Connected. It lives as long as the tunnel. */
+	const struct addr *relay_addrs;
+	size_t relay_addr_count;
 	bool resumes, secure_wire; /* the relay granted `resume`; the dialect in use is JSON */
 };
 

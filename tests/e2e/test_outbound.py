@@ -88,6 +88,13 @@ class World:
             self.url = self.instance.wait_app("running")["url"]
         return self
 
+    def start_another(self):
+        folder = self.lab.folder / "another"
+        folder.mkdir()
+        (folder / "index.html").write_text("hello")
+        with self.space.entered():
+            return run_os(self.lab, folder, where=self.space)
+
     def ask(self, wish):
         """What the application says, soon enough."""
         begun = time.monotonic()
@@ -175,6 +182,16 @@ def test_the_hosts_loopback(app):
     assert world.ask(f"/connect/127.0.0.1/{port}") == "greetings"
     assert world.ask(f"/connect/localhost/{world.instance.port}") == world.words.closed
     world.instance.process.wait_line("the page and the API of wasmrun, which no rule can allow")
+
+
+def test_the_page_of_another_run(app):
+    """It would write to that one's project, which is built with the user's rights."""
+    world = app(allow=["localhost"])
+    other = world.start_another()
+    assert world.ask(f"/connect/127.0.0.1/{world.listen(world.space, '127.0.0.1')}") == "greetings"
+    assert world.ask(f"/connect/127.0.0.1/{other.port}") == world.words.closed
+    assert world.ask(f"/connect/localhost/{other.port}") == world.words.closed
+    world.instance.process.wait_line("the page of another 'wasmrun os', which no rule can allow")
 
 
 def test_loopback_without_a_rule(app):
