@@ -60,7 +60,7 @@ static size_t help_write_wrapped(const char *text, size_t column, FILE *out)
 	return column;
 }
 
-/* What stands in brackets behind the help: variable, default, words. */
+/* What stands in brackets behind the help: variable, key of the file, default, words. */
 static void help_write_notes(const struct option_def *def, size_t column, FILE *out)
 {
 	char note[HELP_WIDTH];
@@ -68,6 +68,10 @@ static void help_write_notes(const struct option_def *def, size_t column, FILE *
 
 	if (def->env) {
 		snprintf(note, sizeof note, "[env: %s]", def->env);
+		column = help_write_wrapped(note, column, out);
+	}
+	if (def->key) {
+		snprintf(note, sizeof note, "[key: %s]", def->key);
 		column = help_write_wrapped(note, column, out);
 	}
 	if (def->fallback) {
@@ -177,5 +181,7 @@ void option_write_man(const struct option_table *t, FILE *out)
 			fprintf(out, "The default is\n.Cm %s .\n", def->fallback);
 		if (def->env)
 			fprintf(out, "Environment variable:\n.Ev %s .\n", def->env);
+		if (def->key)
+			fprintf(out, "Key of the file:\n.Ql %s .\n", def->key);
 	}
 }

@@ -22,6 +22,7 @@ static const struct option_def defs[] = {
 		.positional = true,
 		.required = true,
 		.env = "TEST_PORT",
+		.key = "test.port",
 		.help = "The port" },
 	{ .name = "mode",
 		.type = OPTION_CHOICE,
@@ -46,22 +47,24 @@ static const struct option_table table = {
 	.count = ARRAY_LEN(defs),
 };
 
-static const char help[] = "Does it\n"
-			   "\n"
-			   "Usage: prog cmd [OPTIONS] --secret-file <FILE> <PORT>\n"
-			   "\n"
-			   "Arguments:\n"
-			   "  <PORT>                                The port [env: TEST_PORT]\n"
-			   "\n"
-			   "Options:\n"
-			   "  -m, --mode <MODE>                     How it's done [or not]: a text "
-			   "that is long enough to need a\n"
-			   "                                        second line [default: auto] "
-			   "[possible values: auto, copy]\n"
-			   "      --secret-file <FILE>              A \\file\n";
+static const char help[] =
+	"Does it\n"
+	"\n"
+	"Usage: prog cmd [OPTIONS] --secret-file <FILE> <PORT>\n"
+	"\n"
+	"Arguments:\n"
+	"  <PORT>                                The port [env: TEST_PORT] [key: test.port]\n"
+	"\n"
+	"Options:\n"
+	"  -m, --mode <MODE>                     How it's done [or not]: a text "
+	"that is long enough to need a\n"
+	"                                        second line [default: auto] "
+	"[possible values: auto, copy]\n"
+	"      --secret-file <FILE>              A \\file\n";
 
 static const char man[] =
 	".It Ar PORT\nThe port.\nEnvironment variable:\n.Ev TEST_PORT .\n"
+	"Key of the file:\n.Ql test.port .\n"
 	".It Fl m , Fl -mode Ar MODE\n"
 	"How it's done [or not]: a text that is long enough to need a second line.\n"
 	"One of\n.Cm auto ,\n.Cm copy .\nThe default is\n.Cm auto .\n"
