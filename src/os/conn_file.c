@@ -125,12 +125,13 @@ static void conn_file_done(struct job *job)
 		conn_file_start(f);
 }
 
-/* One that was dropped still has the file, which the end of the process closes: that may wait for
- * the same file system. */
+/* One that was dropped still has the file. That is closed at last: the file system has answered by
+ * now, and if it hangs again, the end of the process would wait for it just as well. */
 static void conn_file_free(struct job *job)
 {
 	struct conn_file_job *j = container_of(job, struct conn_file_job, job);
 
+	(void)line_file_close(j->file);
 	buf_deinit(&j->lines.text);
 	free(j->path);
 	free(j);

@@ -104,6 +104,7 @@ static void setup(struct fixture *f, const char *script, enum app_interface inte
 	assert_int_equal(uv_timer_init(&f->loop, &f->deadline), 0);
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
 	uv_unref((uv_handle_t *)&f->deadline);
+	f->run.project_path = f->dir;
 	f->run.no_isolation = true; /* a script can't run behind the wall */
 	f->config = (struct instance_config){
 		.loop = &f->loop,
