@@ -555,22 +555,19 @@ static int loopback_listener(struct sockaddr_in *ret_addr)
 /* In a process of its own; returns what the attempt returned. */
 static int run_attempt(int (*attempt)(void), const struct filter_options *options, bool sealed)
 {
-	int pipe_fds[2], r = -EIO;
+	int pipe_fds[2], visitor = socket(AF_INET, SOCK_STREAM, 0), r = -EIO;
+	struct sockaddr_in addr;
 	pid_t pid;
 
+	stage.listener = loopback_listener(&addr);
+	assert_int_equal(connect(visitor, (struct sockaddr *)&addr, sizeof addr), 0);
+	stage.visitor = accept(stage.listener, NULL, NULL);
+	assert_true(stage.visitor >= 0);
 	assert_int_equal(pipe(pipe_fds), 0);
 	pid = fork();
 	if (pid == 0) {
-		struct sockaddr_in addr;
-		int visitor;
-
 		alarm(DEADLINE_S);
 		stage.parent = getppid();
-		stage.listener = loopback_listener(&addr);
-		visitor = socket(AF_INET, SOCK_STREAM, 0);
-		if (connect(visitor, (struct sockaddr *)&addr, sizeof addr) < 0)
-			_exit(1);
-		stage.visitor = accept(stage.listener, NULL, NULL);
 		if (options && filter_enter(*options) < 0)
 			_exit(1);
 		if (sealed && filter_enter((struct filter_options){ .kind = FILTER_SEAL }) < 0)
@@ -582,6 +579,9 @@ static int run_attempt(int (*attempt)(void), const struct filter_options *option
 	close(pipe_fds[1]);
 	assert_int_equal(read(pipe_fds[0], &r, sizeof r), sizeof r);
 	close(pipe_fds[0]);
+	close(visitor);
+	close(stage.visitor);
+	close(stage.listener);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	return r;
 }
