@@ -75,6 +75,12 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"last lines of {log}", "\n".join(tail)))
 
 
+@pytest.fixture
+def isolated(monkeypatch):
+    """For engines that have no sanitizer in any build: a native program of ours, or wasmtime. Theirs is the wall in all of them."""
+    monkeypatch.setenv("WASMRUN_NO_ISOLATION", "false")
+
+
 @pytest.fixture(scope="session")
 def public_bore():
     """A copy of our program that every user can execute."""

@@ -24,6 +24,7 @@ AS_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "
 # What says that it needs sockets: a preview 1 module that imports WasmEdge's sock_listen.
 MODULE = b"\0asm\1\0\0\0" + b"\1\4\1\x60\0\0" + b"\2\x26\1\x16wasi_snapshot_preview1\x0bsock_listen\0\0"
 GONE = "gone"
+pytestmark = pytest.mark.usefixtures("isolated")
 engines = pytest.mark.parametrize("engine", ["wasmrun-guest"])
 users = pytest.mark.parametrize("user", ["root", "nobody"])
 

@@ -13,6 +13,7 @@ import threading
 import pytest
 
 from harness.apps import free_port
+from harness.guests import needs_wall
 from harness.lab import refused
 from harness.streams import connect, duplex, ended, pattern, recv_all, recv_exact, reset, threads
 from harness.wait import wait_for
@@ -91,6 +92,7 @@ def test_the_port_of_the_application(instance):
     assert instance.process.text("stderr").count(f"are turned away: the application has not opened port {nowhere['app_port']}") == 1
 
 
+@needs_wall
 def test_a_further_port_of_the_application(lab, guests):
     """It is there from when the application opens it, and has the number that the application knows."""
     instance = run_os(lab, guests.c("second.c"), "--forward", "0:8081", "--forward", "0:8080", "--forward", "0:8082", "--bind-port", "8081")

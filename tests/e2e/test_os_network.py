@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from harness.apps import App
+from harness.guests import needs_wall
 from harness.schema import mistakes
 from harness.wasmrun import fetch, run_os
 
@@ -178,6 +179,7 @@ def test_other_part_of_changed_file(lab, project):
     assert policy(instance)["allow"] == ["c.example"]
 
 
+@needs_wall
 def test_live_change(lab, guests, tmp_path):
     """Another policy holds for the next connection, without a restart; each refusal is told with the rule that would allow it."""
     peer = App(lambda sock: sock.sendall(b"greetings" if sock.recv(1000) else b""))

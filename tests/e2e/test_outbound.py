@@ -19,7 +19,7 @@ import pytest
 from harness import toolchains
 from harness.apps import App
 from harness.components import find_wasmtime
-from harness.guests import COMPILE_DEADLINE, SOURCES
+from harness.guests import COMPILE_DEADLINE, SOURCES, needs_wall
 from harness.lab import ROOT
 from harness.wait import wait_for
 from harness.wasmrun import fetch, need_wasmrun, run_os
@@ -109,12 +109,12 @@ class World:
 
 
 @pytest.fixture
-def world(lab, net):
+def world(lab, net, isolated):
     need_wasmrun()
     return World(lab, net)
 
 
-@pytest.fixture(params=["wasmedge", "component"])
+@pytest.fixture(params=[pytest.param("wasmedge", marks=needs_wall), "component"])
 def app(request, guests, world):
     """Starts a program with the network that it may have; `words` are what it says of errors."""
     if request.param == "component":

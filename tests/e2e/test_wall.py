@@ -19,6 +19,8 @@ from harness.wasmrun import WASMRUN, need_wasmrun
 INSIDE = OURS.parent / "tests" / "e2e" / "e2e-inside"
 MODULE = b"\0asm\1\0\0\0" b"\1\4\1\x60\0\0\3\2\1\0\7\12\1\6_start\0\0\12\4\1\2\0\13"
 
+pytestmark = pytest.mark.usefixtures("isolated")
+
 
 @pytest.fixture
 def place(tmp_path):

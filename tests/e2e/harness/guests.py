@@ -13,6 +13,7 @@ import pytest
 
 from .lab import OURS, ROOT
 from .process import Process
+from .wait import SANITIZER
 
 GUEST = OURS.parent / "wasmrun-guest"
 SOURCES = ROOT / "tests" / "guests"
@@ -24,6 +25,8 @@ WASI_HEADERS = pathlib.Path("/usr/include/wasm32-wasi")
 DEBIAN_RUSTC = pathlib.Path("/usr/bin/rustc")
 # Compiling a Go server to machine code, with everything else that the machine does meanwhile.
 COMPILE_DEADLINE = 600
+
+needs_wall = pytest.mark.skipif(bool(SANITIZER), reason="wasmrun-guest with a sanitizer can't run behind the wall")
 
 
 def need_go():
