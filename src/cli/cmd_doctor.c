@@ -10,6 +10,7 @@
 #include "cli/wasmrun_commands.h"
 #include "conf/option.h"
 #include "os/wall.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/layers.h"
 
 static const struct option_def doctor_options[] = {
@@ -44,8 +45,10 @@ static void doctor_print(const struct layers *l)
 	else
 		printf("namespaces:   none: %s; the others hold without\n",
 			strerror(-l->namespaces));
-	printf("cgroup:       not used%s\n",
-		l->cgroup ? ", though there is one that could be" : "; none is delegated here");
+	if (l->cgroup == 0)
+		printf("cgroup:       limits of memory, threads and processor time\n");
+	else
+		printf("cgroup:       no limits: %s\n", cgroup_explain(l->cgroup));
 	printf("%s\n",
 		layers_hold(l)
 			? "Applications are isolated."
@@ -63,10 +66,10 @@ int cmd_doctor(const struct program *program, int argc, char **argv)
 		return code;
 	layers_probe(WALL_ABI_MAX, &layers);
 	if (values.json) {
-		json_auto_t *object = json_pack("{s:b, s:i, s:b, s:b, s:{s:b, s:b}}", "isolated",
+		json_auto_t *object = json_pack("{s:b, s:i, s:b, s:b, s:b}", "isolated",
 			layers_hold(&layers), "landlock_abi", (int)layers.landlock_abi, "filter",
 			layers.filter == 0, "namespaces", layers.namespaces == 0, "cgroup",
-			"delegated", layers.cgroup, "used", 0);
+			layers.cgroup == 0);
 
 		running_write_json(object);
 	} else {

@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +127,12 @@ static void instance_on_child_ended(struct child *child, int status)
 
 	i->status = status;
 	i->session = broker_session_close(i->session);
+	if (WIFSIGNALED(status) && cgroup_is_out_of_memory(&i->cgroup))
+		snprintf(i->child.why, sizeof i->child.why,
+			"out of memory: it has used up the %" PRIu64
+			" MiB of --max-memory-mib (os.limits.max_memory_mib)",
+			i->config->run->limits.max_memory_mib);
+	cgroup_remove(&i->cgroup);
 	instance_set_state(i, INSTANCE_ENDED, child_describe_end(status, end, sizeof end));
 	i->config->events.ended(i->config->events.owner, i);
 	app_plan_clear(&i->plan);
@@ -226,6 +233,24 @@ static int instance_prepare(const struct instance_config *config, const struct a
 	return r;
 }
 
+/* Without one it is served all the same. */
+static void instance_join_cgroup(
+	struct instance *i, const struct instance_config *config, struct spawn_config *spawn)
+{
+	const struct os_limits_config *limits = &config->run->limits;
+	const struct cgroup_limits own = {
+		.memory_bytes = limits->max_memory_mib << 20,
+		.threads = limits->max_threads,
+		.cpu_percent = limits->max_cpu_percent,
+	};
+	int r = config->cgroup ? cgroup_add(config->cgroup, &own, &i->cgroup) : 0;
+
+	if (r < 0)
+		log_warn("app", "can't make a cgroup for it: %s", strerror(-r));
+	if (i->cgroup.parent)
+		spawn->cgroup = &i->cgroup;
+}
+
 static int instance_begin(struct instance *i, const struct instance_config *config,
 	const struct app_plan *plan, enum app_interface interface, char ret_why[APP_WHY_MAX])
 {
@@ -249,6 +274,8 @@ static int instance_begin(struct instance *i, const struct instance_config *conf
 	r = instance_prepare(config, plan, interface, &launch, ret_why);
 	if (r < 0)
 		return r;
+	launch.wall.threads = config->run->limits.max_threads;
+	instance_join_cgroup(i, config, &launch.spawn);
 	r = child_start(
 		&i->child, config->loop, &launch.spawn, LOG_STREAM_STDOUT, LOG_STREAM_STDERR);
 	if (r < 0)
@@ -274,6 +301,7 @@ int instance_start(const struct instance_config *config, struct app_plan *plan,
 	r = instance_begin(i, config, plan, interface, ret_why);
 	if (r < 0) {
 		i->session = broker_session_close(i->session);
+		cgroup_remove(&i->cgroup);
 		free(i);
 		return r;
 	}

@@ -16,6 +16,7 @@
 #include "app/plan.h"
 #include "base/list.h"
 #include "os/child.h"
+#include "sandbox/cgroup.h"
 
 #define INSTANCE_REASON_MAX APP_END_MAX
 
@@ -63,6 +64,7 @@ struct instance_config {
 	int listen_fd;             /* what it accepts connections from */
 	const char *listen_addr;   /* ADDR:PORT of that */
 	struct broker *broker;     /* what it can't do by itself; NULL: nobody does it */
+	struct cgroup *cgroup;     /* which each has a part of; NULL: none is limited by one */
 	struct log_ring *ring;
 	struct instance_events events;
 };
@@ -78,15 +80,14 @@ struct instance {
 	int status; /* in INSTANCE_ENDED, as of waitpid(2) */
 	struct child child;
 	struct broker_session *session; /* NULL: there is no broker, or the child is gone */
+	struct cgroup_child cgroup;
 };
 
 /* Whether the table has the edge. */
 bool instance_edge(enum instance_state from, enum instance_state to);
 
-/*
- * Takes the plan over, and leaves *plan empty. Negative errno: nothing runs, ret_why says why in
- * one line, and the plan is still the caller's.
- */
+/* Takes the plan over, and leaves *plan empty. Negative errno: nothing runs, ret_why says why in
+ * one line, and the plan is still the caller's. */
 int instance_start(const struct instance_config *config, struct app_plan *plan,
 	enum app_interface interface, struct instance **ret_instance, char ret_why[APP_WHY_MAX]);
 
@@ -108,10 +109,8 @@ const char *instance_kind(const struct instance *i);
 /* Of one that has ended: by its own wish, which no visitor can have brought it to. */
 bool instance_was_content(const struct instance *i);
 
-/*
- * Why it is late or has ended, in one line. `ran`: the application has been running before, so that
- * it goes without saying what an end before the first connection means.
- */
+/* Why it is late or has ended, in one line. `ran`: the application has been running before, so that
+ * it goes without saying what an end before the first connection means. */
 void instance_explain_end(const struct instance *i, bool ran, char ret_text[INSTANCE_REASON_MAX]);
 
 /* Of one that has ended: moves its plan to *plan, which is empty, for another instance. */

@@ -231,6 +231,22 @@ static int os_run_open_network(struct os_run *run, uv_loop_t *loop, struct pump_
 		&run->broker);
 }
 
+/* What the user has set is told if it can't be kept; for what holds by itself `doctor` is there. */
+static void os_run_open_cgroup(struct os_run *run)
+{
+	const struct os_limits_config *limits = &run->config->limits;
+	int r = cgroup_open(&run->cgroup);
+
+	run->divided = r == 0;
+	if (r < 0 && (limits->max_memory_mib != LIMIT_MEMORY_MIB ||
+			     limits->max_threads != LIMIT_THREADS ||
+			     limits->max_cpu_percent != LIMIT_CPU_PERCENT))
+		log_warn("app", "its limits (os.limits) are not kept: %s", cgroup_explain(r));
+	else if (r == 0 && limits->max_cpu_percent && !run->cgroup.has[CGROUP_CPU])
+		log_warn("app", "its processor time is not limited: the cgroup has no controller "
+				"of it");
+}
+
 /* A file alone has no settings that could change. */
 static void os_run_watch_network(struct os_run *run, uv_loop_t *loop)
 {
@@ -354,6 +370,9 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	if (*ret_error < 0)
 		return OS_RUN_NETWORK;
 	supervisor.broker = run->broker;
+	os_run_open_cgroup(run);
+	if (run->divided)
+		supervisor.cgroup = &run->cgroup;
 	*ret_error = supervisor_new(loop, &supervisor, run->ring, &app_events, &run->supervisor);
 	if (*ret_error < 0)
 		return OS_RUN_APPLICATION;
@@ -508,6 +527,8 @@ void os_run_close_now(struct os_run *run)
 
 void os_run_deinit(struct os_run *run)
 {
+	if (run->divided)
+		cgroup_close(&run->cgroup);
 	run->ring = log_ring_free(run->ring);
 	conn_log_deinit(&run->conns);
 }

@@ -12,6 +12,7 @@
 #include "os/conn_log.h"
 #include "os/forward_spec.h"
 #include "os/log_ring.h"
+#include "sandbox/cgroup.h"
 
 struct api;
 struct conn_file;
@@ -68,11 +69,12 @@ struct os_run {
 	const struct os_run_config *config;
 	struct os_run_events events;
 	struct network_watch *network_watch; /* NULL: without --watch */
+	struct cgroup cgroup;                /* if it is `divided` */
 	struct run_file *run_file;           /* NULL: other commands don't find us */
 	uv_timer_t expire_timer;
 	bool ran;     /* the application has taken connections */
 	bool exposed; /* --expose was seen to */
-	bool closing, hurry;
+	bool closing, hurry, divided;
 };
 
 /*

@@ -28,6 +28,10 @@
 #define EXPIRE_MAX (UINT64_C(30) * 24 * 3600 * 1000)     /* a month: more is a mistake */
 #define REQUEST_TIMEOUT_MAX (UINT64_C(24) * 3600 * 1000) /* a day: likewise */
 
+#define CPU_PERCENT_MAX 1000000 /* beyond them are mistakes: 10,000 processors, */
+#define MEMORY_MIB_MAX 16777216 /* 16 TiB, */
+#define THREADS_MAX 4194304     /* and PID_MAX_LIMIT of the kernel */
+
 static_assert(HOST_WHY_MAX <= OPTION_WHY_MAX, "an option says why a host is none");
 
 static const struct option_def os_options[] = {
@@ -151,6 +155,33 @@ static const struct option_def os_options[] = {
 		.offset = offsetof(struct os_run_config, listen) },
 	NETWORK_MAX_BANDWIDTH_MBPS(struct os_run_config, network),
 	NETWORK_MAX_CONNECTIONS(struct os_run_config, network),
+	{ .name = "max-cpu-percent",
+		.type = OPTION_NUMBER,
+		.value_name = "PERCENT",
+		.max = CPU_PERCENT_MAX,
+		.fallback = TEXT_OF(LIMIT_CPU_PERCENT),
+		.key = "os.limits.max_cpu_percent",
+		.help = "Processor time that the application may have, 100 for each processor, "
+			"where a cgroup is delegated; 0 is no limit",
+		.offset = offsetof(struct os_run_config, limits.max_cpu_percent) },
+	{ .name = "max-memory-mib",
+		.type = OPTION_NUMBER,
+		.value_name = "MIB",
+		.max = MEMORY_MIB_MAX,
+		.fallback = TEXT_OF(LIMIT_MEMORY_MIB),
+		.key = "os.limits.max_memory_mib",
+		.help = "Memory that the application and its engine may have, where a cgroup is "
+			"delegated; 0 is no limit",
+		.offset = offsetof(struct os_run_config, limits.max_memory_mib) },
+	{ .name = "max-threads",
+		.type = OPTION_NUMBER,
+		.value_name = "N",
+		.max = THREADS_MAX,
+		.fallback = TEXT_OF(LIMIT_THREADS),
+		.key = "os.limits.max_threads",
+		.help = "Threads that they may have, where a cgroup is delegated, or a user "
+			"namespace can be made by who isn't root; 0 is no limit",
+		.offset = offsetof(struct os_run_config, limits.max_threads) },
 	{ .name = "no-isolation",
 		.type = OPTION_FLAG,
 		.env = "WASMRUN_NO_ISOLATION",

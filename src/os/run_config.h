@@ -34,6 +34,17 @@ struct os_app_config {
 	bool writable; /* the project's folder is, where `dirs` has it */
 };
 
+/* What it may use of this machine; 0: no limit. sandbox/cgroup.h says when they hold. */
+struct os_limits_config {
+	uint64_t max_memory_mib, max_threads, max_cpu_percent;
+};
+
+/* A module's memory, and as much for the engine and the cache of its files. */
+#define LIMIT_MEMORY_MIB 2048
+/* Tokio, in the wasmtime command, may have 512 that wait for files, and one per processor. */
+#define LIMIT_THREADS 1024
+#define LIMIT_CPU_PERCENT 0
+
 struct os_run_config {
 	const char *project_path; /* folder or file */
 	const char *tunnel_server, *tunnel_secret_file;
@@ -45,6 +56,7 @@ struct os_run_config {
 	uint64_t expire_ms;       /* the tunnel ends by itself after so long; 0: never */
 	struct os_app_config app;
 	struct os_network_config network;
+	struct os_limits_config limits;
 	struct option_list forwards;              /* os/forward_spec.h */
 	const char *connection_log;               /* os/conn_file.h; NULL: none */
 	bool expose, open, quiet, verbose, watch; /* `open`: the page, in a browser */

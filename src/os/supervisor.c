@@ -375,6 +375,7 @@ int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, stru
 			.open_files = config->open_files,
 			.guest_program = config->guest_program,
 			.broker = config->broker,
+			.cgroup = config->cgroup,
 			.start_timeout_ms = config->start_timeout_ms,
 			.drain_timeout_ms = config->drain_timeout_ms,
 			.listen_fd = s->gate.fd,

@@ -23,6 +23,7 @@
 #include <uv.h>
 
 struct broker;
+struct cgroup;
 struct log_ring;
 struct os_run_config;
 struct supervisor;
@@ -58,6 +59,7 @@ struct supervisor_config {
 	const struct os_run_config *run;
 	const char *guest_program; /* NULL: the `wasmrun-guest` beside this program */
 	struct broker *broker;     /* of the instances; outlives it; NULL: none */
+	struct cgroup *cgroup;     /* likewise */
 	uint64_t open_files;       /* RLIMIT_NOFILE for the children; 0: as ours */
 	uint64_t start_timeout_ms; /* from the child's start to taking connections; 0: 2 minutes */
 	uint64_t drain_timeout_ms; /* for what a replaced one has begun; 0: 10 s */

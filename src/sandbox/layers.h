@@ -9,9 +9,8 @@ struct layers {
 	unsigned landlock_abi; /* as file_rules_abi() has it; 0: none, and nothing is started */
 	int filter;            /* 0, or the negative errno of seccomp(2): likewise */
 	int namespaces;        /* 0, or that of unshare(2): the wall is without them */
-	/* A cgroup of our own that we may divide, for limits of memory, processes and processor
-	 * (Documentation/admin-guide/cgroup-v2.rst, "Delegation"). The wall doesn't use it. */
-	bool cgroup;
+	int cgroup; /* 0, or what cgroup_explain() has words for: the limits of memory and
+		       processor time are not kept then */
 };
 
 /* Forks: before there are threads. `abi_max` as of file_rules_abi(). */

@@ -8,8 +8,8 @@
  *
  * The child begins with all signals blocked, since a handler of ours would run in it, too. It has
  * descriptors for itself, which the exec closes: the writing end of a pipe, where it says which
- * step has failed, a pidfd of its parent, and the ruleset of its wall. The parent's pipe therefore
- * holds one struct spawn_failure, or nothing.
+ * step has failed, a pidfd of its parent, the ruleset of its wall, and its cgroup. The parent's
+ * pipe therefore holds one struct spawn_failure, or nothing.
  */
 #include "sandbox/spawn.h"
 
@@ -35,10 +35,12 @@
 #include "base/lang.h"
 #include "base/log.h"
 #include "base/owner.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/file_rules.h"
 
-#define STREAMS 3       /* standard input, output and error: 0, 1, 2 */
-#define EXEC_FAILED 127 /* as the shell has it; nobody sees it, the pipe says more */
+#define STREAMS 3           /* standard input, output and error: 0, 1, 2 */
+#define OOM_SCORE_ADJ "500" /* as if it had half of the machine's memory more */
+#define EXEC_FAILED 127     /* as the shell has it; nobody sees it, the pipe says more */
 
 /* What the steps work on. */
 struct spawn_run {
@@ -46,14 +48,17 @@ struct spawn_run {
 	int result_fd; /* the pipe's writing end */
 	int parent_fd; /* a pidfd */
 	int rules_fd;  /* of the wall; -1: none */
+	int cgroup_fd; /* of cgroup.procs; -1: none */
+	bool apart;    /* in namespaces of its own */
 };
 
 /* 0, or a negative errno. */
 typedef int spawn_step_fn(struct spawn_run *run);
 
 static spawn_step_fn spawn_step_descriptors, spawn_step_group, spawn_step_parent,
-	spawn_step_signals, spawn_step_open_files, spawn_step_folder, spawn_step_namespaces,
-	spawn_step_capabilities, spawn_step_file_rules, spawn_step_filter, spawn_step_exec;
+	spawn_step_signals, spawn_step_limits, spawn_step_cgroup, spawn_step_folder,
+	spawn_step_namespaces, spawn_step_threads, spawn_step_capabilities, spawn_step_file_rules,
+	spawn_step_filter, spawn_step_exec;
 
 /* In their order. A name is what can't be done with the program, or the folder, if it fails. */
 static const struct spawn_step {
@@ -71,12 +76,16 @@ static const struct spawn_step {
 	/* What we ignore or block would stay so across the exec, and SIGTERM could not end it. */
 	{ "reset the signals of", spawn_step_signals },
 	/* We have raised ours for the visitors, and select(2) can't take a number above 1023. */
-	{ "limit the open files of", spawn_step_open_files },
+	{ "set the limits of", spawn_step_limits },
+	/* Before it has memory that would have to be counted there. */
+	{ "find room in its cgroup for", spawn_step_cgroup },
 	/* Before the exec: a program with a relative name is looked up from there. */
 	{ "run in the folder", spawn_step_folder, .becoming = true },
 	/* From here on the wall. Without a network of its own there is nothing to reach, and
 	 * without a way back nothing of the user's that Landlock doesn't know of. */
 	{ "make namespaces for", spawn_step_namespaces, .becoming = true },
+	/* The user namespace has a count of its own. */
+	{ "limit the threads of", spawn_step_threads },
 	/* Behind unshare(2), which gives all of them in the new user namespace. */
 	{ "take privileges from", spawn_step_capabilities, .becoming = true },
 	/* The rules' descriptor has no number in the child, hence before the filter: it closes
@@ -127,7 +136,8 @@ static int spawn_step_descriptors(struct spawn_run *run)
 {
 	const struct spawn_fds *fds = &run->config->fds;
 	const int end = fds->end < STREAMS ? STREAMS : fds->end;
-	int *own[] = { &run->result_fd, &run->parent_fd, &run->rules_fd }, from[SPAWN_FDS_MAX];
+	int *own[] = { &run->result_fd, &run->parent_fd, &run->rules_fd, &run->cgroup_fd },
+	    from[SPAWN_FDS_MAX];
 
 	for (size_t i = 0; i < ARRAY_LEN(own); i++) {
 		int lifted = *own[i] < 0 ? -1 : spawn_lift(*own[i], end);
@@ -191,16 +201,43 @@ static int spawn_step_signals(struct spawn_run *run)
 	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
 
-static int spawn_step_open_files(struct spawn_run *run)
+/* Where the machine's memory ends, the kernel is to end the application before all that is the
+ * user's (proc_pid_oom_score_adj(5)). To take more upon itself needs no right; less might. */
+static void spawn_go_first(void)
 {
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, OOM_SCORE_ADJ, strlen(OOM_SCORE_ADJ));
+	(void)close(fd);
+}
+
+/* Behind the wall the hard limits are the ones that hold: it may change its own soft ones. */
+static int spawn_step_limits(struct spawn_run *run)
+{
+	const bool walled = run->config->wall;
+	const struct rlimit none = { 0 };
 	struct rlimit limit;
 
+	/* A core has all that the application's visitors have sent. */
+	if (walled && setrlimit(RLIMIT_CORE, &none) < 0)
+		return -errno;
+	if (walled)
+		spawn_go_first();
 	if (!run->config->open_files)
 		return 0;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return -errno;
 	limit.rlim_cur = min_u64(run->config->open_files, limit.rlim_max);
+	if (walled)
+		limit.rlim_max = limit.rlim_cur;
 	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
+static int spawn_step_cgroup(struct spawn_run *run)
+{
+	return run->cgroup_fd >= 0 && write(run->cgroup_fd, "0", 1) < 0 ? -errno : 0;
 }
 
 static int spawn_step_folder(struct spawn_run *run)
@@ -215,9 +252,21 @@ static int spawn_step_namespaces(struct spawn_run *run)
 {
 	const struct spawn_wall *wall = run->config->wall;
 
-	if (wall && !wall->no_namespaces)
-		(void)unshare(SPAWN_NAMESPACES);
+	run->apart = wall && !wall->no_namespaces && unshare(SPAWN_NAMESPACES) == 0;
 	return 0;
+}
+
+/*
+ * RLIMIT_NPROC counts the threads of a user: of all that he runs, which is no measure of one
+ * application's, but in a user namespace of its own (since Linux 5.14) of what is in there. It
+ * never binds root, whose application a cgroup alone can limit.
+ */
+static int spawn_step_threads(struct spawn_run *run)
+{
+	const rlim_t most = run->apart ? run->config->wall->threads : 0;
+	const struct rlimit limit = { most, most };
+
+	return most && setrlimit(RLIMIT_NPROC, &limit) < 0 ? -errno : 0;
 }
 
 /* With no_new_privs an exec gives none of them back, not to root either. */
@@ -304,7 +353,8 @@ int spawn_start(const struct spawn_config *config, struct spawn_child *ret_child
 	_cleanup_(fd_closep) int parent_fd = pidfd_open(getpid(), 0), read_fd = -1, write_fd = -1;
 	struct spawn_run run = { .config = config,
 		.parent_fd = parent_fd,
-		.rules_fd = config->wall ? config->wall->file_rules : -1 };
+		.rules_fd = config->wall ? config->wall->file_rules : -1,
+		.cgroup_fd = config->cgroup ? config->cgroup->procs : -1 };
 	struct spawn_child child = { .pidfd = -1, .result_fd = -1 };
 	int fds[2], r;
 
@@ -374,7 +424,8 @@ void spawn_become(const struct spawn_config *config, struct spawn_failure *ret_f
 	struct spawn_run run = { .config = config,
 		.result_fd = -1,
 		.parent_fd = -1,
-		.rules_fd = config->wall ? config->wall->file_rules : -1 };
+		.rules_fd = config->wall ? config->wall->file_rules : -1,
+		.cgroup_fd = -1 };
 
 	*ret_failure = spawn_run_steps(&run, true);
 }

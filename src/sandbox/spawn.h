@@ -20,6 +20,8 @@
 
 #include "sandbox/filter.h"
 
+struct cgroup_child;
+
 #define SPAWN_STDIN "stdin"
 #define SPAWN_STDOUT "stdout"
 #define SPAWN_STDERR "stderr"
@@ -27,13 +29,13 @@
 #define SPAWN_STATUS "status"
 #define SPAWN_BROKER "broker"
 
+#define SPAWN_NAMESPACES (CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 #define SPAWN_FDS_MAX 32
 #define SPAWN_SUBJECT_MAX 256
 
 /*
- * What a child inherits, each descriptor by its name. The number that it has in the child is chosen
- * here, and whatever tells the child (its command line, its environment) asks for it. Empty when
- * zeroed.
+ * What a child inherits, each descriptor by its name. Its number in the child is chosen here, and
+ * whatever tells the child (command line, environment) asks for it. Empty when zeroed.
  */
 struct spawn_fds {
 	/* By that number. Without a name, or with a negative fd, it is /dev/null for the first
@@ -51,22 +53,22 @@ int spawn_fds_set(struct spawn_fds *fds, const char *name, int fd);
 /* The number in the child; -1: nothing has that name. */
 int spawn_fds_number(const struct spawn_fds *fds, const char *name);
 
-#define SPAWN_NAMESPACES (CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
-/* What keeps the program from the machine. Namespaces are left out where the kernel refuses them.
- */
+/* What keeps the program from the machine; without namespaces where the kernel refuses them. */
 struct spawn_wall {
 	int file_rules; /* of file_rules_open(), borrowed */
 	struct filter_options filter;
 	bool no_namespaces; /* don't even try */
+	uint64_t threads;   /* RLIMIT_NPROC, in a user namespace of who isn't root; 0: none */
 };
 
 struct spawn_config {
-	const char *const *argv;       /* argv[0] is found along our PATH; NULL at the end */
-	const char *const *env;        /* K=V, NULL at the end; NULL: as ours */
-	const char *dir;               /* to run in; NULL: ours */
-	struct spawn_fds fds;          /* the child has no others */
-	uint64_t open_files;           /* soft RLIMIT_NOFILE; 0: as ours */
-	const struct spawn_wall *wall; /* NULL: none */
+	const char *const *argv; /* argv[0] is found along our PATH; NULL at the end */
+	const char *const *env;  /* K=V, NULL at the end; NULL: as ours */
+	const char *dir;         /* to run in; NULL: ours */
+	struct spawn_fds fds;    /* the child has no others */
+	uint64_t open_files;     /* RLIMIT_NOFILE, with a wall the hard one, too; 0: as ours */
+	const struct cgroup_child *cgroup; /* to begin in; NULL: ours */
+	const struct spawn_wall *wall;     /* NULL: none */
 };
 
 struct spawn_child {
@@ -105,10 +107,8 @@ void spawn_close(struct spawn_child *child);
 /* Kills, reaps and closes a child whose end nobody could see; waits for the kernel to kill it. */
 void spawn_abandon(struct spawn_child *child);
 
-/*
- * This process becomes the program, by the steps for the folder, the wall and the exec. Its group,
- * signals, descriptors and limits stay as the user has given them. Comes back if it fails.
- */
+/* This process becomes the program, by the steps for the folder, the wall and the exec; all else
+ * stays as the user has given it. Comes back if it fails. */
 void spawn_become(const struct spawn_config *config, struct spawn_failure *ret_failure);
 
 /* For an error `r`, a negative errno, of spawn_start() or of what the caller has for the child. */

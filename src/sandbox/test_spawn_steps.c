@@ -120,7 +120,7 @@ static const struct {
 	{ "prctl", "bind to our own life" },
 	{ "poll", "bind to our own life" },
 	{ "sigprocmask", "reset the signals of" },
-	{ "setrlimit64", "limit the open files of" },
+	{ "setrlimit64", "set the limits of" },
 	{ "chdir", "run in the folder" },
 	{ "execvpe", "start" },
 };

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -31,6 +32,8 @@
 
 #define DEADLINE_MS 60000
 #define TEXT_MAX 4096
+#define OPEN_FILES 64
+#define THREADS 77
 
 static char self[256], folder[64];
 
@@ -55,10 +58,36 @@ static void tell_status(void)
 		fclose(f);
 }
 
+/* What of them it has after it has raised all that it may. */
+static void tell_limits(void)
+{
+	static const int kinds[] = { RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_NPROC };
+	char adj[16] = "";
+	int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct rlimit limit = { 0 }, more;
+
+		(void)getrlimit(kinds[i], &limit);
+		more = (struct rlimit){ limit.rlim_max, limit.rlim_max };
+		if (setrlimit(kinds[i], &more) == 0)
+			limit = more;
+		if (more.rlim_max != RLIM_INFINITY)
+			more.rlim_cur = ++more.rlim_max;
+		if (setrlimit(kinds[i], &more) == 0)
+			limit = more;
+		printf("%llu ", (unsigned long long)limit.rlim_cur);
+	}
+	if (fd >= 0 && read(fd, adj, sizeof adj - 1) > 0)
+		printf("%d", atoi(adj));
+}
+
 static _Noreturn void tell(const char *what)
 {
 	if (strcmp(what, "status") == 0)
 		tell_status();
+	else if (strcmp(what, "limits") == 0)
+		tell_limits();
 	else if (strcmp(what, "read") == 0)
 		printf("%d", result(open("/etc/hostname", O_RDONLY | O_CLOEXEC)));
 	else if (strcmp(what, "own") == 0)
@@ -121,7 +150,9 @@ static void child_start(
 	const char *what, const struct spawn_wall *wall, struct spawn_child *child, int *ret_out)
 {
 	const char *const argv[] = { self, "--tell", what, NULL };
-	struct spawn_config config = { .argv = argv, .dir = folder, .wall = wall };
+	struct spawn_config config = {
+		.argv = argv, .dir = folder, .open_files = OPEN_FILES, .wall = wall
+	};
 	int fds[2];
 
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
@@ -221,6 +252,38 @@ static void test_namespaces(void **state)
 	fd_close(wall.file_rules);
 }
 
+/* The hard ones: behind the wall none of them can be raised. */
+static void test_limits(void **state)
+{
+	struct spawn_wall wall = wall_make(FILTER_ENGINE);
+	struct rlimit core, files, threads;
+	unsigned long long theirs[3];
+	char text[TEXT_MAX];
+	int adj;
+
+	assert_int_equal(getrlimit(RLIMIT_CORE, &core), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	assert_int_equal(getrlimit(RLIMIT_NPROC, &threads), 0);
+	ask("limits", NULL, text);
+	assert_int_equal(
+		sscanf(text, "%llu %llu %llu %d", &theirs[0], &theirs[1], &theirs[2], &adj), 4);
+	assert_true(theirs[0] >= core.rlim_max && theirs[1] >= files.rlim_max);
+	assert_true(theirs[1] > OPEN_FILES && theirs[2] >= threads.rlim_max && adj < 500);
+
+	wall.threads = THREADS;
+	ask("limits", &wall, text);
+	assert_int_equal(
+		sscanf(text, "%llu %llu %llu %d", &theirs[0], &theirs[1], &theirs[2], &adj), 4);
+	assert_true(theirs[0] == 0 && theirs[1] == OPEN_FILES && adj == 500);
+	assert_true(theirs[2] == (can_unshare() ? THREADS : threads.rlim_max));
+	wall.no_namespaces = true;
+	ask("limits", &wall, text);
+	assert_int_equal(
+		sscanf(text, "%llu %llu %llu %d", &theirs[0], &theirs[1], &theirs[2], &adj), 4);
+	assert_true(theirs[0] == 0 && theirs[1] == OPEN_FILES && theirs[2] == threads.rlim_max);
+	fd_close(wall.file_rules);
+}
+
 /* A supervisor that is killed takes a child behind the wall along, too. */
 static void test_orphan(void **state)
 {
@@ -277,6 +340,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_holds_across_the_exec),
 		cmocka_unit_test(test_privileges),
 		cmocka_unit_test(test_namespaces),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_orphan),
 	};
 
