@@ -9,6 +9,9 @@
  * reserve, which is let go for as long as it takes to receive; who can't have it back afterwards
  * answers EMFILE.
  *
+ * Whatever a guest has sent, or was given, is closed by stall_close(). One that makes us wait by
+ * that waits itself: nothing is read from it for a while (os/stall.h).
+ *
  * A session is freed when its handles and those of its waits are closed.
  */
 #include "os/broker.h"
@@ -30,6 +33,7 @@
 #include "os/broker_request.h"
 #include "os/name_book.h"
 #include "os/network.h"
+#include "os/stall.h"
 
 #define BROKER_BATCH 64 /* requests of a session in a turn of the loop */
 
@@ -39,6 +43,7 @@ struct broker {
 	struct app_ports ports;
 	uint64_t net;
 	int reserve;
+	struct stall stall;
 	bool said_short;   /* of descriptors; until there are some again */
 	unsigned sessions; /* not yet freed */
 	bool closing;
@@ -50,10 +55,11 @@ struct broker_session {
 	struct broker *broker;
 	struct broker_events events;
 	uv_poll_t poll;
-	int fd; /* -1: closed, or its end is */
+	uv_timer_t rest; /* runs while nothing is read because it has made us wait */
+	int fd;          /* -1: closed, or its end is */
 	bool reading, closed;
 	bool has_gate; /* it has asked for a listener */
-	bool said_full;
+	bool said_full, said_rest;
 	struct list waits;
 	size_t wait_count;
 	unsigned handles; /* its own and of its waits: not yet closed */
@@ -90,7 +96,7 @@ static void session_release(struct broker_session *s)
 	broker_settle(b);
 }
 
-static void on_session_poll_closed(uv_handle_t *handle)
+static void on_session_handle_closed(uv_handle_t *handle)
 {
 	session_release(handle->data);
 }
@@ -100,19 +106,51 @@ static void session_shut(struct broker_session *s)
 {
 	if (s->fd < 0)
 		return;
-	uv_close((uv_handle_t *)&s->poll, on_session_poll_closed);
-	broker_close_channel(take_fd(&s->fd));
+	uv_close((uv_handle_t *)&s->poll, on_session_handle_closed);
+	uv_close((uv_handle_t *)&s->rest, on_session_handle_closed);
+	(void)stall_close(&s->broker->stall, take_fd(&s->fd));
 }
 
-static void session_set_reading(struct broker_session *s, bool reading)
+/* Reads, or doesn't, as things stand. */
+static void session_go_on(struct broker_session *s)
 {
-	if (s->fd < 0 || s->reading == reading)
+	bool reads = s->wait_count < BROKER_REQUESTS_MAX && !uv_is_active((uv_handle_t *)&s->rest);
+
+	if (s->fd < 0 || s->reading == reads)
 		return;
-	s->reading = reading;
-	if (reading)
+	s->reading = reads;
+	if (reads)
 		(void)uv_poll_start(&s->poll, UV_READABLE, session_read);
 	else
 		(void)uv_poll_stop(&s->poll);
+}
+
+static void on_rested(uv_timer_t *timer)
+{
+	session_go_on(timer->data);
+}
+
+static void session_rest(struct broker_session *s)
+{
+	if (s->fd < 0)
+		return;
+	if (!s->said_rest)
+		log_warn("network",
+			"the application has sent its broker what takes long to close: its "
+			"requests wait");
+	s->said_rest = true;
+	(void)uv_timer_start(&s->rest, on_rested, STALL_REST_MS, 0);
+	session_go_on(s);
+}
+
+/* Of what the guest has, too: an answer's end, and what was sent on it, or -1. */
+static void session_drop(struct broker_session *s, int reply, int sent)
+{
+	stall_watch(&s->broker->stall);
+	(void)fd_close(sent);
+	(void)fd_close(reply);
+	if (stall_end(&s->broker->stall))
+		session_rest(s);
 }
 
 /* --- requests that wait --- */
@@ -126,7 +164,7 @@ static void on_wait_poll_closed(uv_handle_t *handle)
 	session_release(s);
 }
 
-static void wait_end(struct broker_wait *w)
+static void wait_end(struct broker_wait *w, int sent)
 {
 	struct broker_session *s = w->session;
 
@@ -134,13 +172,13 @@ static void wait_end(struct broker_wait *w)
 	list_remove(&w->link);
 	s->wait_count--;
 	uv_close((uv_handle_t *)&w->poll, on_wait_poll_closed);
-	broker_close_foreign(take_fd(&w->fd));
-	session_set_reading(s, true);
+	session_drop(s, take_fd(&w->fd), sent);
+	session_go_on(s);
 }
 
 static void on_guest_gone(uv_poll_t *poll, int status, int events)
 {
-	wait_end(poll->data);
+	wait_end(poll->data, -1);
 }
 
 static void answer(int to, const struct broker_answer *answer, int fd)
@@ -157,7 +195,7 @@ static void on_answered(struct outward_asker *asker, int error, int fd)
 	struct broker_wait *w = container_of(asker, struct broker_wait, asker);
 
 	answer(w->fd, &(struct broker_answer){ .error = error }, fd);
-	wait_end(w);
+	wait_end(w, fd);
 }
 
 /* Takes *fd over, if it can. */
@@ -173,8 +211,8 @@ static int wait_begin(struct broker_session *s, struct broker_wait *w, int *fd)
 	(void)uv_poll_start(&w->poll, UV_DISCONNECT, on_guest_gone);
 	list_push_back(&s->waits, &w->link);
 	s->handles++;
-	if (++s->wait_count >= BROKER_REQUESTS_MAX)
-		session_set_reading(s, false);
+	s->wait_count++;
+	session_go_on(s);
 	return 0;
 }
 
@@ -349,8 +387,7 @@ static void session_serve(struct broker_session *s, const struct broker_request 
 	if (a.error)
 		a = (struct broker_answer){ .error = a.error };
 	answer(reply, &a, a.error ? -1 : fd);
-	(void)fd_close(connected);
-	broker_close_foreign(reply);
+	session_drop(s, reply, connected);
 }
 
 /* --- reading --- */
@@ -370,10 +407,13 @@ static enum broker_received session_receive(
 {
 	struct broker *b = s->broker;
 	enum broker_received received;
+	bool held;
 
 	b->reserve = fd_close(b->reserve);
-	received = broker_request_receive(s->fd, r, ret_reply, ret_why);
+	received = broker_request_receive(s->fd, &b->stall, r, ret_reply, ret_why, &held);
 	b->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (held)
+		session_rest(s);
 	if (received == BROKER_RECEIVED_SHORT)
 		broker_tell_short(b);
 	if (b->reserve >= 0) {
@@ -381,7 +421,7 @@ static enum broker_received session_receive(
 	} else if (received == BROKER_RECEIVED) {
 		broker_tell_short(b);
 		answer(*ret_reply, &(struct broker_answer){ .error = EMFILE }, -1);
-		broker_close_foreign(*ret_reply);
+		session_drop(s, *ret_reply, -1);
 		b->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		return BROKER_RECEIVED_SHORT;
 	}
@@ -439,11 +479,13 @@ int broker_session_open(struct broker *b, const struct broker_events *events,
 	s->broker = b;
 	s->events = *events;
 	s->poll.data = s;
+	(void)uv_timer_init(b->config.loop, &s->rest);
+	s->rest.data = s;
 	s->fd = pair[0];
-	s->handles = 1;
+	s->handles = 2;
 	s->names.net = b->net;
 	list_init(&s->waits);
-	session_set_reading(s, true);
+	session_go_on(s);
 	b->sessions++;
 	*ret_session = s;
 	*ret_fd = pair[1];
@@ -458,7 +500,7 @@ struct broker_session *broker_session_close(struct broker_session *s)
 	s->handles++; /* until the end of this function */
 	session_shut(s);
 	list_for_each_safe(link, &s->waits)
-		wait_end(list_entry(link, struct broker_wait, link));
+		wait_end(list_entry(link, struct broker_wait, link), -1);
 	for (int at = 0; at < NETWORK_BIND_PORTS_MAX; at++)
 		if (s->ports & UINT64_C(1) << at)
 			app_ports_give(&s->broker->ports, at);
@@ -477,9 +519,15 @@ int broker_new(const struct broker_config *config, struct broker **ret_broker)
 
 	if (!b)
 		return -ENOMEM;
+	r = stall_init(&b->stall);
+	if (r < 0) {
+		free(b);
+		return r;
+	}
 	outward.ports = &b->ports;
 	r = outward_new(&outward, &b->outward);
 	if (r < 0) {
+		stall_deinit(&b->stall);
 		free(b);
 		return r;
 	}
@@ -507,6 +555,7 @@ static void on_outward_closed(void *owner)
 
 	app_ports_deinit(&b->ports);
 	b->reserve = fd_close(b->reserve);
+	stall_deinit(&b->stall);
 	b->closed(b->owner);
 	free(b);
 }

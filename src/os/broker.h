@@ -36,7 +36,7 @@ struct broker_events {
 	void *owner;
 };
 
-/* -ENOMEM. */
+/* For the loop's thread. -ENOMEM, and what stall_init() says. */
 int broker_new(const struct broker_config *config, struct broker **ret_broker);
 
 /* What the application calls its ports; lives as long as the broker. Who opens the gate says so

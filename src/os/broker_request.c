@@ -8,12 +8,10 @@
 
 #include "base/fd.h"
 #include "base/lang.h"
-#include "base/owner.h"
+#include "os/stall.h"
 
-/* SCM_MAX_FD of the kernel. With room for all of them none is closed by the kernel, which would do
- * it as close(2) does: see broker_close_foreign(). */
-#define BROKER_FDS_MAX 253
-#define BROKER_NESTED_MAX 8 /* sockets in the queues of sockets; takes as many descriptors */
+/* For one, and since the kernel aligns there is room for two (cmsg(3)). */
+#define BROKER_FDS_MAX 2
 
 static bool is_zero(const void *data, size_t len)
 {
@@ -111,76 +109,6 @@ static size_t take_fds(struct msghdr *message, int fds[BROKER_FDS_MAX])
 	return count;
 }
 
-static void unlinger(int fd)
-{
-	static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
-	static const struct linger none = { 0 };
-	socklen_t len = sizeof(int);
-	int listens = 0;
-
-	/* A thread of the guest's may set it again meanwhile; without a connection it counts for
-	 * nothing. A listener isn't ours to end, and has nothing to wait for. */
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0)
-		return;
-	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-	if (!listens)
-		(void)connect(fd, &nobody, sizeof nobody);
-}
-
-static void close_foreign(int fd, unsigned depth);
-
-/* What is in the queue of a Unix socket is closed with it, and may be another such socket. */
-static void empty_queue(int fd, unsigned depth)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(struct ucred)) +
-			   CMSG_SPACE(BROKER_FDS_MAX * sizeof(int))];
-	} control;
-	socklen_t len = sizeof(int);
-	int on = 1, type = SOCK_STREAM, fds[BROKER_FDS_MAX];
-	char data[4096];
-	struct iovec iov = { .iov_base = data, .iov_len = sizeof data };
-	ssize_t n;
-
-	/* Nothing comes in any more, so there is an end; and an empty message isn't it. A stream
-	 * has no such messages, and tells the credentials with its end as well. */
-	(void)getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
-	(void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
-	(void)shutdown(fd, SHUT_RDWR);
-	for (;;) {
-		struct msghdr message = { .msg_iov = &iov,
-			.msg_iovlen = 1,
-			.msg_control = control.bytes,
-			.msg_controllen = sizeof control.bytes };
-
-		n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		if (n < 0 && (errno == ECONNRESET || errno == EINTR))
-			continue;
-		if (n < 0 || (n == 0 && (type == SOCK_STREAM || !CMSG_FIRSTHDR(&message))))
-			return;
-		for (size_t count = take_fds(&message, fds); count > 0; count--)
-			close_foreign(fds[count - 1], depth + 1);
-	}
-}
-
-static void close_foreign(int fd, unsigned depth)
-{
-	socklen_t len = sizeof(int);
-	int domain = AF_UNSPEC;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain != AF_UNIX)
-		unlinger(fd);
-	else if (domain == AF_UNIX && depth < BROKER_NESTED_MAX)
-		empty_queue(fd, depth);
-	(void)fd_close(fd);
-}
-
-void broker_close_foreign(int fd)
-{
-	close_foreign(fd, 0);
-}
-
 /* What a message of `n` bytes with `count` descriptors is. */
 static enum broker_received judge(struct msghdr *message, const void *data, size_t n,
 	const int *fds, size_t count, struct broker_request *ret_request, const char **ret_why)
@@ -201,13 +129,12 @@ static enum broker_received judge(struct msghdr *message, const void *data, size
 	return *ret_why ? BROKER_RECEIVED_HOSTILE : BROKER_RECEIVED;
 }
 
-enum broker_received broker_request_receive(
-	int fd, struct broker_request *ret_request, int *ret_fd, const char **ret_why)
+enum broker_received broker_request_receive(int fd, struct stall *stall,
+	struct broker_request *ret_request, int *ret_fd, const char **ret_why, bool *ret_held)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(struct ucred)) +
-			   CMSG_SPACE(BROKER_FDS_MAX * sizeof(int))];
+		char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
 	} control;
 	char data[sizeof(struct broker_request) + 1];
 	struct iovec iov = { .iov_base = data, .iov_len = sizeof data };
@@ -220,10 +147,13 @@ enum broker_received broker_request_receive(
 	size_t count;
 	ssize_t n;
 
-	/* A reset is told once, before what was sent ahead of it. */
+	/* The kernel closes the descriptors for which there is no room. A reset is told once,
+	 * before what was sent ahead of it. */
+	stall_watch(stall);
 	do
 		n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (n < 0 && (errno == ECONNRESET || errno == EINTR));
+	*ret_held = stall_end(stall);
 	if (n < 0)
 		return errno == EAGAIN ? BROKER_RECEIVED_NONE : BROKER_RECEIVED_END;
 	*ret_why = NULL;
@@ -232,7 +162,7 @@ enum broker_received broker_request_receive(
 	if (received == BROKER_RECEIVED)
 		*ret_fd = fds[--count];
 	while (count > 0)
-		broker_close_foreign(fds[--count]);
+		*ret_held |= stall_close(stall, fds[--count]);
 	return received;
 }
 
@@ -244,23 +174,6 @@ int broker_channel_open(int ret_fds[2])
 		return -errno;
 	(void)setsockopt(ret_fds[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
 	return 0;
-}
-
-void broker_close_channel(int fd)
-{
-	enum broker_received received;
-	struct broker_request request;
-	const char *why;
-	int with;
-
-	/* Nothing comes in any more, so there is an end. */
-	(void)shutdown(fd, SHUT_RDWR);
-	do {
-		received = broker_request_receive(fd, &request, &with, &why);
-		if (received == BROKER_RECEIVED)
-			broker_close_foreign(with);
-	} while (received != BROKER_RECEIVED_NONE && received != BROKER_RECEIVED_END);
-	(void)fd_close(fd);
 }
 
 int broker_answer_send(int to, const struct broker_answer *answer, int fd)

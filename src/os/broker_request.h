@@ -6,9 +6,12 @@
 #ifndef OS_BROKER_REQUEST_H
 #define OS_BROKER_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "broker/broker_wire.h"
+
+struct stall;
 
 enum broker_received {
 	BROKER_RECEIVED_NONE = 0, /* no more is there */
@@ -24,24 +27,15 @@ const char *broker_request_check(const void *data, size_t len, struct broker_req
 
 /*
  * Takes the next one from the socket, without a wait. BROKER_RECEIVED: *ret_fd is the caller's, and
- * one end of a SOCK_SEQPACKET pair.
+ * one end of a SOCK_SEQPACKET pair, to be closed by stall_close(): its queue may hold anything.
+ * *ret_held: the guest has made us wait.
  */
-enum broker_received broker_request_receive(
-	int fd, struct broker_request *ret_request, int *ret_fd, const char **ret_why);
-
-/*
- * Closes a descriptor of the guest's without waiting: of a TCP socket, close(2) may wait for as
- * long as its SO_LINGER says, which the guest has set. That is so as well for one that waits in the
- * queue of a Unix socket, which is emptied and shut down.
- */
-void broker_close_foreign(int fd);
+enum broker_received broker_request_receive(int fd, struct stall *stall,
+	struct broker_request *ret_request, int *ret_fd, const char **ret_why, bool *ret_held);
 
 /* A pair whose first end takes requests, and whose second one is for the guest. 0 or negative
  * errno. */
 int broker_channel_open(int ret_fds[2]);
-
-/* Drops what is still in the socket, and closes it. Nothing of the guest's can make it wait. */
-void broker_close_channel(int fd);
 
 /* `fd` -1: none. 0 or negative errno; what the guest doesn't take at once is dropped. */
 int broker_answer_send(int to, const struct broker_answer *answer, int fd);

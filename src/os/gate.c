@@ -2,7 +2,7 @@
 /*
  * The poll always waits for the socket's end, and for visitors while they are turned away, or until
  * the first of them is told of. The timer runs while they wait, for an instance or for a descriptor
- * to take them with, or until the port can be had again.
+ * to take them with, because an instance has made us wait, or until the port can be had again.
  */
 #include "os/gate.h"
 
@@ -43,10 +43,14 @@ static void gate_on_pause_over(uv_timer_t *timer)
 }
 
 /* The visitor stays in the queue, and the socket readable: asking at once would be a busy wait. */
-static void gate_back_off(struct gate *g, int error)
+static void gate_back_off(struct gate *g, uint64_t ms)
 {
 	gate_watch(g, false);
-	(void)uv_timer_start(&g->pause, gate_on_pause_over, RETRY_MS, 0);
+	(void)uv_timer_start(&g->pause, gate_on_pause_over, ms, 0);
+}
+
+static void gate_tell_short(struct gate *g, int error)
+{
 	if (!g->said_short)
 		log_warn("app", "can't turn visitors away, they wait: %s", strerror(error));
 	g->said_short = true;
@@ -91,6 +95,36 @@ static void gate_reopen(struct gate *g)
 	gate_enter(g);
 }
 
+/* Takes a visitor off the queue. False: there is no other for now. */
+static bool gate_take(struct gate *g)
+{
+	bool held;
+	int fd;
+
+	/* It belongs to the open file (open(2)), so an instance may have taken it away. */
+	(void)fcntl(g->fd, F_SETFL, O_NONBLOCK);
+	stall_watch(&g->stall);
+	fd = accept4(g->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	held = stall_end(&g->stall);
+	if (fd >= 0) {
+		g->said_short = false;
+		/* Of all that a listener's sockets inherit this alone is felt: close(2) would throw
+		 * away what has not arrived, or wait for it. */
+		sockopt_lift_reset(fd);
+		unserved_add(&g->unserved, fd);
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		gate_tell_short(g, errno);
+		gate_back_off(g, RETRY_MS);
+		return false;
+	} else if (errno == EAGAIN) {
+		return false;
+	}
+	/* Else it was that visitor's own mishap (accept(2)). */
+	if (held)
+		gate_back_off(g, STALL_REST_MS);
+	return !held;
+}
+
 static void gate_on_event(uv_poll_t *poll, int status, int events)
 {
 	struct gate *g = poll->data;
@@ -110,24 +144,8 @@ static void gate_on_event(uv_poll_t *poll, int status, int events)
 		g->wanted(g->owner);
 		return;
 	}
-	for (unsigned i = 0; i < LISTENER_BATCH; i++) {
-		int fd;
-
-		/* It belongs to the open file (open(2)), so an instance may have taken it away. */
-		(void)fcntl(g->fd, F_SETFL, O_NONBLOCK);
-		fd = accept4(g->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
-			g->said_short = false;
-			unserved_add(&g->unserved, fd);
-		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-			   errno == ENOMEM) {
-			gate_back_off(g, errno);
-			return;
-		} else if (errno == EAGAIN) {
-			return;
-		}
-		/* Else it was that visitor's own mishap (accept(2)). */
-	}
+	for (unsigned i = 0; i < LISTENER_BATCH && gate_take(g); i++)
+		;
 }
 
 int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port)
@@ -139,9 +157,14 @@ int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port)
 	assert(r == 0);
 	r = listener_socket(&addr, LISTENER_BACKLOG, &fd);
 	if (r == 0)
-		r = uv_poll_init(loop, &g->poll, fd);
+		r = stall_init(&g->stall);
 	if (r < 0)
 		return r;
+	r = uv_poll_init(loop, &g->poll, fd);
+	if (r < 0) {
+		stall_deinit(&g->stall);
+		return r;
+	}
 	g->fd = take_fd(&fd);
 	g->port = addr_port(&addr);
 	(void)uv_timer_init(loop, &g->pause);
@@ -170,6 +193,7 @@ static void gate_on_part_closed(void *owner)
 	if (--g->parts > 0)
 		return;
 	g->fd = fd_close(g->fd);
+	stall_deinit(&g->stall);
 	g->closed(g->owner);
 }
 

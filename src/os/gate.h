@@ -4,8 +4,15 @@
  * there to serve, nor comes soon, the gate takes the connections itself and turns them away
  * (os/unserved.h).
  *
- * Whoever has the socket can take the port away from all by shutdown(2), which no filter can refuse
- * him. The gate notices and opens the port anew.
+ * An instance has the same open file, and while it goes on the gate may have to turn visitors away,
+ * too: while one starts slowly, or an old one finishes. So nothing of the socket is taken for
+ * granted. The instance can take the port away from all by shutdown(2), which no filter can refuse:
+ * the gate notices, and opens the port anew. It can take O_NONBLOCK away right before we accept:
+ * then we wait for a visitor as long as os/stall.h lets us, and don't look for others for a while.
+ * What it sets on the socket, all who come by it have: see gate_take().
+ *
+ * To leave visitors in the queue as long as an instance has the socket was no way: who starts
+ * slowly would keep them waiting without a word.
  */
 #ifndef OS_GATE_H
 #define OS_GATE_H
@@ -14,6 +21,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "os/stall.h"
 #include "os/unserved.h"
 
 #define GATE_PAUSE_MS 3000 /* how long visitors wait for the next instance */
@@ -27,7 +35,8 @@ enum gate_state {
 
 struct gate {
 	uv_poll_t poll;
-	uv_timer_t pause; /* from GATE_PAUSED, or from a shortage, to turning away */
+	uv_timer_t pause; /* from GATE_PAUSED, a shortage or a stall to turning away */
+	struct stall stall;
 	enum gate_state state;
 	int fd; /* listening, non-blocking; owned */
 	uint16_t port;
@@ -43,8 +52,8 @@ struct gate {
 	void *owner;
 };
 
-/* GATE_CLOSED at first. port 0: the kernel's choice. wanted, shut, closed, owner are set by the
- * caller before. Negative errno: nothing is to be closed. */
+/* For the loop's thread. GATE_CLOSED at first. port 0: the kernel's choice. wanted, shut, closed,
+ * owner are set by the caller before. Negative errno: nothing is to be closed. */
 int gate_open(struct gate *g, uv_loop_t *loop, uint16_t port);
 
 /* A pause that goes on is the same pause. */

@@ -88,8 +88,7 @@ static void setup_answer(struct outward_setup *s, int error)
 		return;
 	s->asker = NULL;
 	asker->conn = NULL;
-	asker->answered(asker, error, error ? -1 : s->fd);
-	s->fd = fd_close(s->fd);
+	asker->answered(asker, error, error ? -1 : take_fd(&s->fd));
 }
 
 static void on_impatient(struct timeouts *q, struct timeout *t)

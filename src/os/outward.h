@@ -35,7 +35,7 @@ struct outward_config {
 };
 
 /* Whom the outcome is told, once, and never from within outward_connect() or outward_forget():
- * `fd` is the application's end, borrowed for the call, and `error` 0, or a positive errno. */
+ * `fd` is the application's end, which becomes the callee's, and `error` 0, or a positive errno. */
 struct outward_asker {
 	void (*answered)(struct outward_asker *asker, int error, int fd);
 	struct outward_conn *conn; /* while the answer is to come; else NULL */

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -60,11 +61,23 @@ enum cargo {
 	CARGO_LINGERING,
 };
 
+#define LINGER_S 60 /* more than all of this may take */
+
+/* Fills it, until its peer has taken no more for so long. */
+static void make_linger(int fd, int patience_ms)
+{
+	static char bytes[1 << 20];
+	const struct linger waits = { .l_onoff = 1, .l_linger = LINGER_S };
+	struct pollfd full = { .fd = fd, .events = POLLOUT };
+
+	while (poll(&full, 1, patience_ms) == 1)
+		(void)send(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &waits, sizeof waits), 0);
+}
+
 /* A connection whose close(2) would wait for a reader who never reads. */
 static int make_lingering(int *ret_peer)
 {
-	static char bytes[1 << 20];
-	const struct linger forever = { .l_onoff = 1, .l_linger = 30000 };
 	uint16_t port;
 	int server = server_open(&port), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct addr addr;
@@ -73,9 +86,7 @@ static int make_lingering(int *ret_peer)
 	assert_int_equal(connect(fd, &addr.sa, addr_len(&addr)), 0);
 	*ret_peer = accept(server, NULL, NULL);
 	(void)fd_close(server);
-	for (int i = 0; i < 64; i++)
-		(void)send(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &forever, sizeof forever), 0);
+	make_linger(fd, 0);
 	return fd;
 }
 
@@ -230,6 +241,101 @@ static void test_an_end_with_messages_waits_for_nobody(void **state)
 	fixture_close(&f);
 }
 
+static uint64_t now_s(void)
+{
+	return uv_hrtime() / 1000000000;
+}
+
+#define NESTED 20
+
+/* In the queue of the answer's end is such a connection, and another queue with one, and so on. The
+ * request is like any other. */
+static void test_queue_in_a_queue(void **state)
+{
+	struct broker_request r = request_resolve("localhost", BROKER_IPV4);
+	int inner = -1, peers[NESTED], pair[2], reply, fd;
+	uint64_t began = now_s();
+	struct broker_answer a;
+	struct fixture f;
+	struct guest g;
+
+	fixture_open(&f, RULES(), limits);
+	guest_open(&f, &g);
+	for (int i = 0; i < NESTED; i++) {
+		int fds[2] = { make_lingering(&peers[i]), inner };
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+		guest_send(&(struct guest){ .fd = pair[0] }, "x", 1, fds, inner < 0 ? 1 : 2);
+		(void)fd_close(fds[0]);
+		(void)fd_close(inner);
+		inner = pair[1];
+		if (i < NESTED - 1)
+			(void)fd_close(pair[0]);
+	}
+	reply = pair[0];
+	guest_send(&g, &r, sizeof r, &inner, 1);
+	(void)fd_close(inner);
+	/* A reset, because of what was in the queue, and the answer behind it. */
+	WAIT_UNTIL(&f, has_answer(reply));
+	(void)fd_close(reply);
+	assert_int_equal(g.hostile, 0);
+	/* Others needn't wait; who has made us wait does, and is served. */
+	reply = guest_ask(&g, &r);
+	expect_service(&f);
+	assert_false(has_answer(reply));
+	WAIT_UNTIL(&f, has_answer(reply));
+	assert_int_equal(take_answer(reply, &a, &fd), 0);
+	assert_in_range(now_s() - began, 0, LINGER_S / 2);
+	for (int i = 0; i < NESTED; i++)
+		(void)fd_close(peers[i]);
+	guest_close(&g);
+	fixture_close(&f);
+}
+
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+
+static int hasty = -1; /* where a guest waits for a connection that it closes at once */
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	ssize_t n = __real_sendmsg(fd, message, flags);
+	struct broker_answer a;
+	int connected;
+
+	if (hasty >= 0 && message->msg_iov->iov_len == sizeof a) {
+		assert_int_equal(take_answer(take_fd(&hasty), &a, &connected), 0);
+		make_linger(connected, 300);
+		(void)fd_close(connected);
+	}
+	return n;
+}
+
+/* It closes its connection before we have closed ours of that end, and the destination takes no
+ * more than its buffers do. */
+static void test_hasty(void **state)
+{
+	uint64_t began = now_s();
+	struct broker_request r;
+	struct fixture f;
+	struct guest g;
+	uint16_t port;
+	int server = server_open(&port), taken;
+
+	fixture_open(&f, RULES(rule_localhost(port)), limits);
+	guest_open(&f, &g);
+	r = request_connect("127.0.0.1", port);
+	hasty = guest_ask(&g, &r);
+	WAIT_UNTIL(&f, hasty < 0);
+	taken = accept(server, NULL, NULL);
+	expect_service(&f);
+	assert_in_range(now_s() - began, 0, LINGER_S / 2);
+	(void)fd_close(taken);
+	(void)fd_close(server);
+	guest_close(&g);
+	fixture_close(&f);
+}
+
 /* --- how many --- */
 
 static void test_requests_are_limited(void **state)
@@ -303,6 +409,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_an_end_with_messages_waits_for_nobody),
+		cmocka_unit_test(test_queue_in_a_queue),
+		cmocka_unit_test(test_hasty),
 		cmocka_unit_test(test_requests_are_limited),
 		cmocka_unit_test(test_shortage),
 	};
