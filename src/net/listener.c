@@ -182,6 +182,14 @@ int listener_socket(struct addr *addr, int backlog, int *ret_fd)
 	return r;
 }
 
+bool listener_listens(int fd)
+{
+	socklen_t len = sizeof(int);
+	int on = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on;
+}
+
 static int listener_bind(const struct addr *addr, bool dual, bool defer, int *ret_fd)
 {
 	_cleanup_(fd_closep) int fd = -1;

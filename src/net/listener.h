@@ -46,6 +46,9 @@ struct listener {
  */
 int listener_socket(struct addr *addr, int backlog, int *ret_fd);
 
+/* Whether it listens still: whoever shares it can end that for all, by shutdown(2). */
+bool listener_listens(int fd);
+
 /*
  * Binds and listens: SO_REUSEADDR, never SO_REUSEPORT; `dual`: an IPv6 wildcard takes IPv4 too.
  * `defer`: the peer speaks first, so it is accepted when it has (TCP_DEFER_ACCEPT). Negative errno;

@@ -2,11 +2,11 @@
 #include "os/app_ports.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
 #include "base/lang.h"
+#include "base/log.h"
 #include "net/addr.h"
 #include "net/listener.h"
 
@@ -31,21 +31,13 @@ void app_ports_set_gate(struct app_ports *p, int fd, uint16_t host_port)
 
 uint16_t app_ports_find(const struct app_ports *p, uint16_t port)
 {
-	if (port && p->gate.port == port)
-		return p->gate.host_port;
-	for (size_t i = 0; i < ARRAY_LEN(p->others); i++)
+	const struct app_port *found = port && p->gate.port == port ? &p->gate : NULL;
+
+	for (size_t i = 0; !found && i < ARRAY_LEN(p->others); i++)
 		if (p->others[i].users && p->others[i].port == port)
-			return p->others[i].host_port;
-	return 0;
-}
-
-/* Every instance can end it for all, by shutdown(2). */
-static bool listens(int fd)
-{
-	socklen_t len = sizeof(int);
-	int on = 0;
-
-	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on;
+			found = &p->others[i];
+	/* The port of one that was shut down is the kernel's to give to any program. */
+	return found && listener_listens(found->fd) ? found->host_port : 0;
 }
 
 static int app_port_open(struct app_port *a)
@@ -53,7 +45,7 @@ static int app_port_open(struct app_port *a)
 	struct addr addr;
 	int r;
 
-	if (listens(a->fd))
+	if (listener_listens(a->fd))
 		return 0;
 	a->fd = fd_close(a->fd);
 	(void)addr_parse_ip("127.0.0.1", 0, &addr);
@@ -90,6 +82,22 @@ int app_ports_take(struct app_ports *p, uint16_t port)
 	a->port = port;
 	a->users++;
 	return (int)(a - p->others);
+}
+
+void app_ports_limit(struct app_ports *p, const struct network *network)
+{
+	for (size_t i = 0; i < ARRAY_LEN(p->others); i++) {
+		struct app_port *a = &p->others[i];
+
+		if (!a->users || a->fd < 0 || network_may_bind(network, a->port))
+			continue;
+		/* It is the same socket as the instances have. */
+		(void)shutdown(a->fd, SHUT_RDWR);
+		a->fd = fd_close(a->fd);
+		log_info("network",
+			"port %u of the application is closed: it is no longer in bind_ports",
+			a->port);
+	}
 }
 
 void app_ports_give(struct app_ports *p, int at)

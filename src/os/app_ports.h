@@ -18,7 +18,7 @@
 struct app_port {
 	uint16_t port;      /* the application's; of the gate, 0: it has not said yet */
 	uint16_t host_port; /* on 127.0.0.1; 0: there is none */
-	int fd;             /* of the listener; borrowed of the gate, else owned */
+	int fd;             /* of the listener; borrowed of the gate, else owned; -1: none */
 	unsigned users;     /* instances that have it; not counted of the gate */
 };
 
@@ -42,5 +42,9 @@ uint16_t app_ports_find(const struct app_ports *p, uint16_t port);
  * listen(2). */
 int app_ports_take(struct app_ports *p, uint16_t port);
 void app_ports_give(struct app_ports *p, int at);
+
+/* Ends the listeners that the policy no longer allows, for the instances that have them as well:
+ * they keep their places, and get new ones there if it allows them again. */
+void app_ports_limit(struct app_ports *p, const struct network *network);
 
 #endif

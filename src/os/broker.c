@@ -41,6 +41,7 @@ struct broker {
 	struct broker_config config;
 	struct outward *outward;
 	struct app_ports ports;
+	struct network_follower follower;
 	uint64_t net;
 	int reserve;
 	struct stall stall;
@@ -508,6 +509,13 @@ struct broker_session *broker_session_close(struct broker_session *s)
 	return NULL;
 }
 
+static void on_policy_changed(struct network_follower *follower)
+{
+	struct broker *b = container_of(follower, struct broker, follower);
+
+	app_ports_limit(&b->ports, b->config.network);
+}
+
 int broker_new(const struct broker_config *config, struct broker **ret_broker)
 {
 	struct broker *b = calloc(1, sizeof *b);
@@ -535,6 +543,8 @@ int broker_new(const struct broker_config *config, struct broker **ret_broker)
 	b->net = name_book_choose_net();
 	b->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	app_ports_init(&b->ports);
+	b->follower.changed = on_policy_changed;
+	network_follow(config->network, &b->follower);
 	*ret_broker = b;
 	return 0;
 }
@@ -569,6 +579,7 @@ static void broker_settle(struct broker *b)
 
 void broker_close(struct broker *b, void (*closed)(void *owner), void *owner)
 {
+	list_remove(&b->follower.link);
 	b->closing = true;
 	b->closed = closed;
 	b->owner = owner;

@@ -56,14 +56,6 @@ static void gate_tell_short(struct gate *g, int error)
 	g->said_short = true;
 }
 
-static bool gate_listens(const struct gate *g)
-{
-	socklen_t len = sizeof(int);
-	int on = 0;
-
-	return getsockopt(g->fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on;
-}
-
 /* What `state` asks for. */
 static void gate_enter(struct gate *g)
 {
@@ -129,7 +121,7 @@ static void gate_on_event(uv_poll_t *poll, int status, int events)
 {
 	struct gate *g = poll->data;
 
-	if (!gate_listens(g)) {
+	if (!listener_listens(g->fd)) {
 		/* epoll(7) knows the dead one by the same number: it must forget it first. */
 		(void)uv_poll_stop(poll);
 		g->lost = true;

@@ -4,6 +4,7 @@
  * that no test depends on a resolver.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -561,8 +562,55 @@ static void test_listen(void **state)
 	(void)fd_close(second);
 	guest_close(&f.guest);
 	assert_int_equal(app_ports_find(ports, 9001), host_port);
+	/* It shuts that down: whoever else gets the port isn't the application. */
+	assert_int_equal(shutdown(again, SHUT_RDWR), 0);
+	assert_int_equal(app_ports_find(ports, 9001), 0);
 	guest_close(&next);
 	assert_int_equal(app_ports_find(ports, 9001), 0);
+	(void)fd_close(again);
+	(void)fd_close(gate);
+	fixture_close(&f);
+}
+
+/* A policy without the port ends its listener, for the application as well; one that has it again
+ * begins anew. */
+static void test_listen_no_more(void **state)
+{
+	struct network_limits fewer = fixture_limits;
+	struct pollfd accepts = { .events = POLLIN };
+	struct app_ports *ports;
+	struct broker_request r;
+	struct fixture f;
+	uint16_t port;
+	int gate, first, second, again;
+
+	fixture_open(&f, RULES(), limits);
+	ports = broker_ports(f.broker);
+	assert_int_equal(listen_error(&f, &f.guest, 8080, &port, &gate), 0);
+	assert_int_equal(listen_error(&f, &f.guest, 9001, &port, &first), 0);
+	assert_int_equal(listen_error(&f, &f.guest, 9002, &port, &second), 0);
+	fewer.bind_ports[0] = 9002;
+	fewer.bind_port_count = 1;
+	fixture_allow(&f, RULES(), &fewer);
+	assert_int_equal(app_ports_find(ports, 9001), 0);
+	accepts.fd = first;
+	assert_int_equal(poll(&accepts, 1, DEADLINE_MS), 1);
+	assert_int_equal(accept(first, NULL, NULL), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(listen_error(&f, &f.guest, 9001, &port, &again), EACCES);
+	/* The others are as they were. */
+	assert_int_equal(app_ports_find(ports, 8080), f.gate_port);
+	assert_int_equal(app_ports_find(ports, 9002), host_port_of(second));
+	r = request_connect("127.0.0.1", 9002);
+	(void)fd_close(connect_ok(&f, &r));
+	(void)fd_close(accept_one(&f, second));
+
+	fixture_allow(&f, RULES(), limits);
+	assert_int_equal(app_ports_find(ports, 9001), 0);
+	assert_int_equal(listen_error(&f, &f.guest, 9001, &port, &again), 0);
+	assert_int_equal(app_ports_find(ports, 9001), host_port_of(again));
+	(void)fd_close(first);
+	(void)fd_close(second);
 	(void)fd_close(again);
 	(void)fd_close(gate);
 	fixture_close(&f);
@@ -636,6 +684,7 @@ int main(void)
 		cmocka_unit_test(test_connections_are_limited),
 		cmocka_unit_test(test_datagrams),
 		cmocka_unit_test(test_listen),
+		cmocka_unit_test(test_listen_no_more),
 		cmocka_unit_test(test_bandwidth_is_limited),
 	};
 
