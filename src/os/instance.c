@@ -32,6 +32,7 @@
 #include "base/log.h"
 #include "base/owner.h"
 #include "conf/option_value.h"
+#include "net/listener.h"
 #include "os/broker.h"
 #include "os/engine_command.h"
 #include "os/run_config.h"
@@ -120,12 +121,23 @@ static void instance_on_child_late(struct child *child)
 		i->config->events.late(i->config->events.owner, i);
 }
 
+/* Until the gate sees it, which may be later than the end. */
+static bool instance_has_shut(const struct instance *i)
+{
+	int fd = i->config->listen_fd;
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) && !listener_listens(fd);
+}
+
 static void instance_on_child_ended(struct child *child, int status)
 {
 	struct instance *i = child->owner;
 	char end[64];
 
 	i->status = status;
+	if (!*i->crime && instance_has_shut(i))
+		snprintf(i->crime, sizeof i->crime, "%s", INSTANCE_SHUT);
 	i->session = broker_session_close(i->session);
 	if (WIFSIGNALED(status) && cgroup_is_out_of_memory(&i->cgroup))
 		snprintf(i->child.why, sizeof i->child.why,
@@ -346,7 +358,7 @@ void instance_condemn(struct instance *i, const char *why)
 {
 	if (!i)
 		return;
-	snprintf(i->child.why, sizeof i->child.why, "%s", why);
+	snprintf(i->crime, sizeof i->crime, "%s", why);
 	instance_kill(i);
 }
 
@@ -362,7 +374,8 @@ const char *instance_kind(const struct instance *i)
 
 bool instance_was_content(const struct instance *i)
 {
-	return WIFEXITED(i->status) && WEXITSTATUS(i->status) == 0 && i->stage < INSTANCE_VISITED;
+	return WIFEXITED(i->status) && WEXITSTATUS(i->status) == 0 && i->stage < INSTANCE_VISITED &&
+	       !*i->crime;
 }
 
 static void instance_explain_lateness(const struct instance *i, char ret_text[INSTANCE_REASON_MAX])
@@ -387,8 +400,8 @@ void instance_explain_end(const struct instance *i, bool ran, char ret_text[INST
 		instance_explain_lateness(i, ret_text);
 		return;
 	}
-	if (*i->child.why) {
-		snprintf(ret_text, INSTANCE_REASON_MAX, "%s", i->child.why);
+	if (*i->crime || *i->child.why) {
+		snprintf(ret_text, INSTANCE_REASON_MAX, "%s", *i->crime ? i->crime : i->child.why);
 		return;
 	}
 	/* The wasmtime command says why in words only. */

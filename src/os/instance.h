@@ -76,12 +76,16 @@ struct instance {
 	enum app_interface interface;
 	enum instance_state state;
 	enum instance_stage stage;
-	bool late;  /* it was ended because it has not become ready in time */
-	int status; /* in INSTANCE_ENDED, as of waitpid(2) */
+	bool late;                       /* it was ended because it has not become ready in time */
+	char crime[INSTANCE_REASON_MAX]; /* for which it was condemned; else "" */
+	int status;                      /* in INSTANCE_ENDED, as of waitpid(2) */
 	struct child child;
 	struct broker_session *session; /* NULL: there is no broker, or the child is gone */
 	struct cgroup_child cgroup;
 };
+
+/* Why one is condemned. */
+#define INSTANCE_SHUT "it has shut down the socket that its visitors come by"
 
 /* Whether the table has the edge. */
 bool instance_edge(enum instance_state from, enum instance_state to);

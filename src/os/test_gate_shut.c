@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "os/instance.h"
 #include "os/supervisor_fixture.h"
 
 #define LISTENER 3 /* its number in the engine */
@@ -22,8 +23,8 @@
 static char program[4096];
 
 /* The engine: it has said that it takes connections. `selfish`: nobody else can bind the port as
- * long as it lives, either. */
-static int shut(bool selfish)
+ * long as it lives, either. `leaves`: and ends well, as if it had nothing more to do. */
+static int shut(bool selfish, bool leaves)
 {
 	int off = 0;
 
@@ -31,8 +32,9 @@ static int shut(bool selfish)
 		return 1;
 	if (shutdown(LISTENER, SHUT_RDWR) < 0)
 		return 1;
-	for (;;)
+	while (!leaves)
 		(void)pause();
+	return 0;
 }
 
 static void expect_connection(uint16_t port)
@@ -61,8 +63,7 @@ static void run_case(const char *how)
 	supervisor_start(f.supervisor);
 	fixture_await(&f, "starting running restarting starting running ");
 	status = fixture_status(&f);
-	assert_string_equal(
-		status.exit_reason, "it has shut down the socket that its visitors come by");
+	assert_string_equal(status.exit_reason, INSTANCE_SHUT);
 	assert_int_equal(status.port, port);
 	expect_connection(port);
 	fixture_close(&f);
@@ -78,15 +79,22 @@ static void test_shut_and_kept(void **state)
 	run_case("shut-selfish");
 }
 
+static void test_shut_and_gone(void **state)
+{
+	run_case("shut-leaves");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shut),
 		cmocka_unit_test(test_shut_and_kept),
+		cmocka_unit_test(test_shut_and_gone),
 	};
 
 	if (argc == 2)
-		return shut(strcmp(argv[1], "shut-selfish") == 0);
+		return shut(
+			strcmp(argv[1], "shut-selfish") == 0, strcmp(argv[1], "shut-leaves") == 0);
 	if (!realpath("/proc/self/exe", program))
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);

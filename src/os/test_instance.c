@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -194,6 +195,33 @@ static void test_ends(void **state)
 	}
 }
 
+/* However well it ends, and whatever it says: nobody can visit any more. */
+static void test_shut(void **state)
+{
+	for (int shut = 0; shut < 2; shut++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		struct fixture f;
+		char go[80];
+
+		assert_int_equal(listen(fd, 1), 0);
+		setup(&f,
+			"echo >&$status; until [ -e go ]; do sleep 0.02; done; echo goodbye "
+			">&$status; exit 0",
+			APP_LISTENER, 0, 0);
+		f.config.listen_fd = fd;
+		await(&f, "ready ");
+		if (shut)
+			assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
+		snprintf(go, sizeof go, "%s/go", f.dir);
+		assert_int_equal(mkdir(go, 0700), 0);
+		await(&f, "ready ended ");
+		assert_int_equal(f.content, !shut);
+		assert_string_equal(f.ran_reason, shut ? INSTANCE_SHUT : "goodbye");
+		teardown(&f);
+		(void)close(fd);
+	}
+}
+
 static void test_late(void **state)
 {
 	struct fixture f;
@@ -330,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_refused_edge),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_shut),
 		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_ready_too_late),
 		cmocka_unit_test(test_drain),
