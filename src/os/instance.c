@@ -195,13 +195,16 @@ static int instance_build_wall(const struct instance_config *config, const struc
 		.project = instance_project(config, plan),
 		.writable = config->run->app.writable,
 	};
-	int r = 0;
+	int r;
 
-	if (config->run->no_isolation)
+	if (config->run->no_isolation) {
 		log_warn("app", "%s", WALL_NONE);
-	else
-		r = wall_open(&wall, &launch->wall, ret_why);
-	if (r == 0 && !config->run->no_isolation)
+		return 0;
+	}
+	if (wall.writable && wall.project)
+		log_warn("app", "%s", WALL_WRITABLE);
+	r = wall_open(&wall, &launch->wall, ret_why);
+	if (r == 0)
 		launch->spawn.wall = &launch->wall;
 	return r;
 }

@@ -247,12 +247,13 @@ static void os_run_open_cgroup(struct os_run *run)
 				"of it");
 }
 
-/* A file alone has no settings that could change. */
+/* A file alone has no settings that could change; and those that the application could change are
+ * none that it is kept by. */
 static void os_run_watch_network(struct os_run *run, uv_loop_t *loop)
 {
 	int r = 0;
 
-	if (run->config->watch && *run->config->file_path)
+	if (run->config->watch && *run->config->file_path && !run->config->app.writable)
 		r = network_watch_new(loop, run->config, run->network, &run->network_watch);
 	if (r < 0)
 		log_warn("os", "can't watch 'wasmrun.toml', a change needs a restart: %s",

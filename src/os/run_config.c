@@ -19,6 +19,7 @@
 #include "os/network_options.h"
 #include "os/network_settings.h"
 #include "os/run_check.h"
+#include "os/run_given.h"
 #include "proto/handshake.h"
 #include "serve/field.h"
 #include "tunnel/tunnel.h"
@@ -355,7 +356,7 @@ static int run_config_check(const struct os_run_config *c, struct option_set *se
 	if (len > FIELDS_LEN_MAX)
 		return option_set_refuse_given(set, "header", headers->items[headers->count - 1],
 			"all together are longer than " TEXT_OF(FIELDS_LEN_MAX) " bytes");
-	if (run_config_check_forwards(&c->forwards, set) != 0)
+	if (run_config_check_forwards(&c->forwards, set) != 0 || run_check_given(c, set) != 0)
 		return OPTION_INVALID;
 	return network_settings_check(&c->network, set);
 }

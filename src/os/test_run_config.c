@@ -7,9 +7,11 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/lang.h"
@@ -420,10 +422,79 @@ static void test_no_such_project(void **state)
 	os_run_config_deinit(&config);
 }
 
+/* --- folders that the application may write to --- */
+
+static const struct {
+	const char *args;
+	const char *log;  /* in the project; NULL: none */
+	const char *says; /* NULL: it is good */
+} given[] = {
+	{ "--dir data::/data", NULL, NULL },
+	{ "--dir data::/data --dir data::/same --dir data/::/too", NULL, NULL },
+	{ "--dir data::/data --dir other::/other", NULL, NULL },
+	{ "--dir data::/data --dir data/sub::/sub", NULL, "'data/sub::/sub' for '--dir" },
+	{ "--dir data/sub::/sub --dir data::/data", NULL, "'data/sub::/sub' for '--dir" },
+	{ "--dir data::/data --dir other/../data/sub::/sub", NULL, "sub' for '--dir" },
+	/* "link" is a link to data/sub. */
+	{ "--dir data::/data --dir link::/sub", NULL, "'link::/sub' for '--dir" },
+	{ "--dir data::/data --dir link/..::/data", NULL, "/data' for '--dir" },
+	/* The project is for reading, so what lies in it is what it is. */
+	{ "--dir .::/ --dir data::/data", NULL, NULL },
+	{ "--dir .::/ --dir data::/data --writable", NULL, "'data::/data' for '--dir" },
+	{ "--dir .::/ --dir data::/data --no-isolation", NULL, "'data::/data' for '--dir" },
+	{ "--dir data::/data", "log", NULL },
+	{ "--dir data::/data", "data/log", "/data/log' for '--connection-log" },
+	{ "--dir data::/data", "data/sub/log", "log' for '--connection-log" },
+	{ "--dir data::/data", "link/log", "log' for '--connection-log" },
+	/* "file" is a link to data/file. */
+	{ "--dir data::/data", "file", "/file' for '--connection-log" },
+	{ "--dir other::/other", "file", NULL },
+	{ "--dir .::/", "log", NULL },
+	{ "--dir .::/ --writable", "log", "log' for '--connection-log" },
+};
+
+static void test_given_folders(void **state)
+{
+	static const char *const made[] = { "data", "data/sub", "other" };
+	char path[128], to[128], args[256];
+	struct reading r;
+
+	reading_init(&r);
+	for (size_t i = 0; i < ARRAY_LEN(made); i++) {
+		snprintf(path, sizeof path, "%s/%s", r.dir, made[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	snprintf(path, sizeof path, "%s/link", r.dir);
+	assert_int_equal(symlink("data/sub", path), 0);
+	snprintf(to, sizeof to, "%s/data/file", r.dir);
+	assert_int_equal(close(open(to, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+	snprintf(path, sizeof path, "%s/file", r.dir);
+	assert_int_equal(symlink(to, path), 0);
+	for (size_t i = 0; i < ARRAY_LEN(given); i++) {
+		snprintf(args, sizeof args, "%s%s%s/%s", given[i].args,
+			given[i].log ? " --connection-log " : " --dir ", r.dir,
+			given[i].log ? given[i].log : "other::/elsewhere");
+		if (read_args(&r, args) != (given[i].says ? OPTION_INVALID : 0) ||
+			(given[i].says && !strstr(r.set.error, given[i].says)))
+			fail_msg("%s: %s", args, r.set.error);
+		os_run_config_deinit(&r.config);
+	}
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(unlink(to), 0);
+	snprintf(path, sizeof path, "%s/link", r.dir);
+	assert_int_equal(unlink(path), 0);
+	for (size_t i = ARRAY_LEN(made); i-- > 0;) {
+		snprintf(path, sizeof path, "%s/%s", r.dir, made[i]);
+		assert_int_equal(rmdir(path), 0);
+	}
+	reading_deinit(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_given_folders),
 		cmocka_unit_test(test_equal_sources),
 		cmocka_unit_test(test_equal_file),
 		cmocka_unit_test(test_precedence),

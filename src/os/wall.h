@@ -29,6 +29,12 @@ struct engine_config;
 	"--no-isolation: nothing but the engine keeps the application from your files, " \
 	"your network and your processes: it runs with your rights"
 
+/* The line of whoever starts something with struct wall_config's `writable`. */
+#define WALL_WRITABLE                                                                       \
+	"--writable: the application may change the project, and so what the next build "   \
+	"runs with your rights, and what wasmrun.toml allows at the next start: give it a " \
+	"folder of its own instead (--dir data::/data)"
+
 /* All borrowed. */
 struct wall_config {
 	const struct engine_config *engine;   /* what is run */

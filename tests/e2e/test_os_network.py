@@ -9,6 +9,7 @@ import pytest
 from harness.apps import App
 from harness.guests import needs_wall
 from harness.schema import mistakes
+from harness.wait import wait_for
 from harness.wasmrun import fetch, run_os
 
 EMPTY = {
@@ -144,6 +145,19 @@ def test_changed_file(lab, project):
     ]
     assert policy(instance)["max_connections"] == 7 and policy(instance)["bind_ports"] == [81]
     assert instance.app()["pid"] == pid  # it needs no restart
+
+
+def test_file_that_the_application_may_change(lab, project):
+    """With --writable it would allow itself what it likes; that it may change what is built is told at the start."""
+    (project / "wasmrun.toml").write_text('[os.network]\nallow = ["a.example"]\n')
+    instance = run_os(lab, project, "--watch", "--writable")
+    instance.process.wait_line(r"warn app: --writable: the application may change the project")
+    pid = instance.app()["pid"]
+    (project / "wasmrun.toml").write_text('[os.network]\nallow = ["*"]\n')
+    module = next(project.glob("*.wasm"))
+    module.write_bytes(module.read_bytes() + b"\0\2\1x")  # a section of its own
+    wait_for(lambda: instance.app()["pid"] not in (None, pid), "what is watched has changed")
+    assert policy(instance)["allow"] == ["a.example"]
 
 
 def test_mistake_in_changed_file(lab, project):
