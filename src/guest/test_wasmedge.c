@@ -9,12 +9,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/lang.h"
 #include "broker/test_fake_broker.h"
+#include "guest/drain.h"
 #include "guest/test_call_fixture.h"
 #include "guest/wasi.h"
 
@@ -421,6 +423,48 @@ static void test_deadline(void **state)
 	assert_int_equal(f.memory[DATA + 2], 127);
 }
 
+/* It comes while the guest waits, which has no visitor. */
+static int answer_drain(const struct broker_request *request, struct broker_answer *answer)
+{
+	(void)kill(getpid(), SIGUSR1);
+	return FAKE_SILENCE;
+}
+
+static int drain_connect(void)
+{
+	uint32_t number = open_socket(WASMEDGE_STREAM);
+
+	put_ipv4(FAKE_IPV4);
+	return CALL(wasmedge_sock_connect, number, ADDRESS, 1);
+}
+
+static int drain_bind(void)
+{
+	uint32_t number = open_socket(WASMEDGE_STREAM);
+
+	put_ipv4(FAKE_IPV4);
+	return CALL(wasmedge_sock_bind, number, ADDRESS, FAKE_PORT);
+}
+
+static int drain_lookup(void)
+{
+	return lookup(FAKE_NAME);
+}
+
+static void test_drain(void **state)
+{
+	static int (*const waits[])(void) = { drain_connect, drain_bind, drain_lookup };
+
+	broker.answer = answer_drain;
+	for (size_t i = 0; i < ARRAY_LEN(waits); i++) {
+		assert_int_equal(drain_open(), 0);
+		assert_int_equal(waits[i](), CALL_DRAINED);
+		assert_int_equal(broker.requests, i + 1);
+		f.streams.drain_ms = 0;
+		drain_close();
+	}
+}
+
 #define TEST_BROKER(fn) cmocka_unit_test_setup_teardown(fn, setup_broker, teardown_broker)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
@@ -439,6 +483,7 @@ int main(void)
 		TEST_BROKER(test_options_are_carried),
 		TEST_BROKER(test_names_are_the_brokers),
 		TEST_BROKER(test_deadline),
+		TEST_BROKER(test_drain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 
@@ -21,7 +22,7 @@ from harness.apps import App
 from harness.components import find_wasmtime
 from harness.guests import COMPILE_DEADLINE, SOURCES, needs_wall
 from harness.lab import ROOT
-from harness.wait import wait_for
+from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch, need_wasmrun, run_os
 
 API, OTHER, REBOUND, CLOSED = "93.184.216.10", "93.184.217.10", "10.1.2.3", 7
@@ -62,8 +63,9 @@ class World:
         for address in (API, OTHER, REBOUND):
             self.outside.ip("addr", "add", f"{address}/32", "dev", "lo")
         self.port = self.listen(self.outside, "0.0.0.0")
-        self.hosts = lab.folder / "hosts"
-        self.hosts.write_text("".join(f"{address} {name}\n" for name, address in NAMES.items()))
+        (lab.folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in NAMES.items()))
+        # Patient, so that who waits for an answer does so until the test is over.
+        (lab.folder / "resolv.conf").write_text(f"nameserver {self.space.middle}\noptions timeout:30 attempts:1\n")
         cache = lab.folder / "cache" / "wasmrun" / "wasmtime-cli-48.0.8" / "bin"
         cache.mkdir(parents=True)
         with contextlib.suppress(pytest.skip.Exception):
@@ -75,16 +77,25 @@ class World:
         self.lab.apps.append(app)
         return app.port
 
+    def silent_name_server(self):
+        """A socket that hears what is asked, and says nothing."""
+        with self.outside.entered():
+            server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind((self.space.middle, 53))
+        server.settimeout(DEADLINE)
+        return server
+
     def start(self, module, *args, **network):
         folder = self.lab.folder / "project"
         folder.mkdir()
         shutil.copy(module, folder / "app.wasm")
         lines = [f"{key} = {json.dumps(value)}\n" for key, value in {"connection_timeout_secs": 2, **network}.items()]
         (folder / "wasmrun.toml").write_text("[os.network]\n" + "".join(lines))
-        hosts = ["unshare", "-m", "sh", "-c", f'mount --bind "{self.hosts}" /etc/hosts && exec "$@"', "sh"]
+        mounts = "".join(f'mount --bind "{self.lab.folder}/{name}" /etc/{name} && ' for name in ("hosts", "resolv.conf"))
+        own_names = ["unshare", "-m", "sh", "-c", f'{mounts}exec "$@"', "sh"]
         with self.space.entered():
             self.instance = run_os(
-                self.lab, folder, *args, env={"PATH": "/usr/bin:/bin"}, where=self.space, wrap=hosts, deadline=COMPILE_DEADLINE)
+                self.lab, folder, *args, env={"PATH": "/usr/bin:/bin"}, where=self.space, wrap=own_names, deadline=COMPILE_DEADLINE)
             self.url = self.instance.wait_app("running")["url"]
         return self
 
@@ -103,9 +114,9 @@ class World:
         assert status == 200 and time.monotonic() - begun < BOUND_S
         return text
 
-    def decisions(self):
+    def restart(self):
         with self.space.entered():
-            return self.instance.get("/api/network/decisions")
+            assert self.instance.ask("POST", "/api/app/restart").status == 200
 
 
 @pytest.fixture
@@ -218,6 +229,18 @@ def test_silence(app):
     assert world.ask(f"/connect/{API}/7777").startswith("recv")
     assert time.monotonic() - begun > 1
     assert world.ask(f"/connect/{API}/{world.port}") == "greetings"
+
+
+@pytest.mark.parametrize("options", [(), ("--no-isolation",)], ids=["wall", "none"])
+def test_a_name_server_that_says_nothing(world, guests, options):
+    """A guest that waits for it, or behind the wall for what comes of it, lets go when it is replaced."""
+    world.start(guests.c("outward.c"), "-v", *options, allow=["silent.example.test", "api.example.test"], connection_timeout_secs=60)
+    with world.silent_name_server() as server:
+        assert world.ask("/after/silent.example.test/80") == "afterwards"
+        assert b"\x06silent\x07example" in server.recv(512)
+        world.restart()
+        world.instance.process.wait_line(r"draining -> ended \(exit code 0\)")
+        assert world.ask(f"/connect/api.example.test/{world.port}") == "greetings"
 
 
 def build_fetch_rust(folder):

@@ -5,6 +5,7 @@
  *
  *   /connect/HOST/PORT  looks HOST up, connects, sends a line, answers with what comes back
  *   /bind/PORT          listens on another port, connects to that at 127.0.0.1, and accepts itself
+ *   /after/HOST/PORT    connects, when this visitor has been let go
  *   /udp                opens a socket for datagrams
  *
  * What fails is told by the call's name and WASI's error code.
@@ -18,6 +19,7 @@
 
 static const uint8_t anywhere[4], loopback[4] = { 127, 0, 0, 1 };
 static char said[512];
+static char after[256]; /* what is to be connected to without a visitor */
 
 static int tell(const char *what, uint32_t error)
 {
@@ -120,6 +122,12 @@ static int do_bind(char *rest)
 	return 0;
 }
 
+static int do_after(char *rest)
+{
+	strcpy(after, rest);
+	return snprintf(said, sizeof(said), "afterwards");
+}
+
 static int do_udp(char *rest)
 {
 	uint32_t fd;
@@ -133,6 +141,7 @@ static const struct {
 } wishes[] = {
 	{ "/connect/", do_connect },
 	{ "/bind/", do_bind },
+	{ "/after/", do_after },
 	{ "/udp", do_udp },
 };
 
@@ -171,6 +180,9 @@ int main(void)
 	while (sock_accept(listener, &fd) == 0) {
 		serve((int)fd);
 		close((int)fd);
+		if (*after)
+			do_connect(after);
+		*after = '\0';
 	}
 	return 2;
 }
