@@ -95,7 +95,8 @@ class World:
         own_names = ["unshare", "-m", "sh", "-c", f'{mounts}exec "$@"', "sh"]
         with self.space.entered():
             self.instance = run_os(
-                self.lab, folder, *args, env={"PATH": "/usr/bin:/bin"}, where=self.space, wrap=own_names, deadline=COMPILE_DEADLINE)
+                self.lab, folder, *args, env={"PATH": "/usr/bin:/bin"}, where=self.space, wrap=own_names,
+                deadline=COMPILE_DEADLINE)
             self.url = self.instance.wait_app("running")["url"]
         return self
 
@@ -234,13 +235,26 @@ def test_silence(app):
 @pytest.mark.parametrize("options", [(), ("--no-isolation",)], ids=["wall", "none"])
 def test_a_name_server_that_says_nothing(world, guests, options):
     """A guest that waits for it, or behind the wall for what comes of it, lets go when it is replaced."""
-    world.start(guests.c("outward.c"), "-v", *options, allow=["silent.example.test", "api.example.test"], connection_timeout_secs=60)
+    names = ["silent.example.test", "api.example.test"]
+    world.start(guests.c("outward.c"), "-v", *options, allow=names, connection_timeout_secs=60)
     with world.silent_name_server() as server:
         assert world.ask("/after/silent.example.test/80") == "afterwards"
         assert b"\x06silent\x07example" in server.recv(512)
         world.restart()
         world.instance.process.wait_line(r"draining -> ended \(exit code 0\)")
         assert world.ask(f"/connect/api.example.test/{world.port}") == "greetings"
+
+
+@pytest.mark.slow
+def test_go_has_no_way_out(world, guests):
+    """Its wasip1 connects within the program only, whatever the policy allows; it says so at once."""
+    world.start(guests.go("outward_go"), allow=["api.example.test", f"{API}/32", f"localhost:{world.port}"])
+    Peer.heard.clear()
+    for place in (API, "127.0.0.1"):
+        assert world.ask(f"/connect/{place}/{world.port}").endswith("connect: Connection refused")
+    for place in ("api.example.test", "localhost"):
+        assert world.ask(f"/connect/{place}/{world.port}").startswith("lookup")
+    assert not Peer.heard
 
 
 def build_fetch_rust(folder):
@@ -263,17 +277,33 @@ def build_fetch_js(folder):
     return folder / "dist" / "hello.wasm"
 
 
+# What wasmtime makes of a connection that isn't allowed is one that was refused; fetch() has one word for all.
+REFUSED = "failed: ErrorCode::ConnectionRefused"
+FAILED = "failed: NetworkError when attempting to fetch resource"
+
+
 @pytest.mark.toolchain
-@pytest.mark.parametrize("build", [build_fetch_rust, pytest.param(build_fetch_js, marks=pytest.mark.slow)], ids=["rust", "js"])
-def test_fetch(world, tmp_path, build):
+@pytest.mark.parametrize("build, unknown, refused", [
+    pytest.param(build_fetch_rust, "failed: ErrorCode::DnsError", REFUSED, id="rust"),
+    pytest.param(build_fetch_js, FAILED, FAILED, marks=pytest.mark.slow, id="js"),
+])
+def test_fetch(world, tmp_path, build, unknown, refused):
     """wasi:http, which connects by itself: HTTP, and HTTPS, whose certificate is of the name."""
-    world.start(build(tmp_path / "build"), allow=["api.example.test"])
-    assert world.ask(f"/http/api.example.test:{world.port}") == "200 hello"
-    assert world.ask(f"/http/other.example.test:{world.port}").startswith("failed")
-    assert world.ask(f"/http/{API}:{world.port}").startswith("failed")
-    assert world.ask(f"/http/api.example.test:{CLOSED}").startswith("failed")
+    inside, other = (world.listen(world.space, "127.0.0.1") for _ in range(2))
+    world.start(build(tmp_path / "build"), allow=["api.example.test", "93.184.217.0/24", f"localhost:{inside}"])
+    for place in (f"api.example.test:{world.port}", f"{OTHER}:{world.port}", f"localhost:{inside}", f"127.0.0.1:{inside}"):
+        assert world.ask(f"/http/{place}") == "200 hello"
+    assert world.ask(f"/http/other.example.test:{world.port}").startswith(unknown)
+    for place in (f"api.example.test:{CLOSED}", f"{API}:{world.port}", f"localhost:{other}", f"127.0.0.1:{world.instance.port}"):
+        assert world.ask(f"/http/{place}").startswith(refused)
     Peer.heard.clear()
     # The host speaks no TLS; what it hears is a client that says whom it means (RFC 6066, 3).
     assert world.ask(f"/https/api.example.test:{world.port}").startswith("failed")
     wait_for(lambda: Peer.heard, "the host is asked")
     assert Peer.heard[0].startswith(b"\x16\x03\x01") and b"api.example.test" in Peer.heard[0]
+    with world.space.entered():
+        decisions = world.instance.get("/api/network/decisions")["decisions"]
+    remedies = {decision["asked"]: decision["remedy"] for decision in decisions if not decision["allowed"]}
+    named = f"{API}:{world.port}"
+    wanted = {"other.example.test": "other.example.test", named: named, f"127.0.0.1:{other}": f"localhost:{other}"}
+    assert wanted.items() <= remedies.items()

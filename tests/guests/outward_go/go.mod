@@ -1,0 +1,3 @@
+module outward_go
+
+go 1.21
