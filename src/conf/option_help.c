@@ -21,10 +21,16 @@ void option_write_usage(const struct option_table *t, FILE *out)
 	fprintf(out, "%s %s [OPTIONS]", t->program, t->command);
 	/* Options first, as the usage line of clap has them. */
 	for (int positional = 0; positional < 2; positional++)
-		for (size_t i = 0; i < t->count; i++)
-			if (t->defs[i].required && t->defs[i].positional == (bool)positional)
-				fprintf(out, " %s",
-					option_display(&t->defs[i], display, sizeof display));
+		for (size_t i = 0; i < t->count; i++) {
+			const struct option_def *def = &t->defs[i];
+
+			if (def->positional != (bool)positional)
+				continue;
+			if (def->required)
+				fprintf(out, " %s", option_display(def, display, sizeof display));
+			else if (positional)
+				fprintf(out, " [%s]", def->name);
+		}
 	if (t->rest)
 		fprintf(out, " [%s]...", t->rest);
 }

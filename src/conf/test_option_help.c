@@ -24,6 +24,7 @@ static const struct option_def defs[] = {
 		.env = "TEST_PORT",
 		.key = "test.port",
 		.help = "The port" },
+	{ .name = "PLACE", .type = OPTION_TEXT, .positional = true, .help = "Where" },
 	{ .name = "mode",
 		.type = OPTION_CHOICE,
 		.value_name = "MODE",
@@ -50,10 +51,11 @@ static const struct option_table table = {
 static const char help[] =
 	"Does it\n"
 	"\n"
-	"Usage: prog cmd [OPTIONS] --secret-file <FILE> <PORT>\n"
+	"Usage: prog cmd [OPTIONS] --secret-file <FILE> <PORT> [PLACE]\n"
 	"\n"
 	"Arguments:\n"
 	"  <PORT>                                The port [env: TEST_PORT] [key: test.port]\n"
+	"  <PLACE>                               Where\n"
 	"\n"
 	"Options:\n"
 	"  -m, --mode <MODE>                     How it's done [or not]: a text "
@@ -65,6 +67,7 @@ static const char help[] =
 static const char man[] =
 	".It Ar PORT\nThe port.\nEnvironment variable:\n.Ev TEST_PORT .\n"
 	"Key of the file:\n.Ql test.port .\n"
+	".It Ar PLACE\nWhere.\n"
 	".It Fl m , Fl -mode Ar MODE\n"
 	"How it's done [or not]: a text that is long enough to need a second line.\n"
 	"One of\n.Cm auto ,\n.Cm copy .\nThe default is\n.Cm auto .\n"
