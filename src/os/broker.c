@@ -9,8 +9,10 @@
  * reserve, which is let go for as long as it takes to receive; who can't have it back afterwards
  * answers EMFILE.
  *
- * Whatever a guest has sent, or was given, is closed by stall_close(). One that makes us wait by
- * that waits itself: nothing is read from it for a while (os/stall.h).
+ * Whatever a guest has sent, or was given, is closed under the watch of os/stall.h, and so are
+ * answers sent: kernels before 6.9 look through what is under way in Unix sockets from within such
+ * a call, and close what nobody can reach any more. A guest that makes us wait waits itself:
+ * nothing is read from it for a while.
  *
  * A session is freed when its handles and those of its waits are closed.
  */
@@ -144,11 +146,23 @@ static void session_rest(struct broker_session *s)
 	session_go_on(s);
 }
 
-/* Of what the guest has, too: an answer's end, and what was sent on it, or -1. */
-static void session_drop(struct broker_session *s, int reply, int sent)
+static void answer(int to, const struct broker_answer *answer, int fd)
+{
+	int r = broker_answer_send(to, answer, fd);
+
+	/* Too many descriptors of this user's are on their way (unix(7), ETOOMANYREFS). */
+	if (r < 0 && fd >= 0)
+		(void)broker_answer_send(to, &(struct broker_answer){ .error = EMFILE }, -1);
+}
+
+/* Answers with `sent`, if there is an answer, and closes `own`, too; either may be -1. */
+static void session_reply(
+	struct broker_session *s, int reply, const struct broker_answer *a, int sent, int own)
 {
 	stall_watch(&s->broker->stall);
-	(void)fd_close(sent);
+	if (a)
+		answer(reply, a, sent);
+	(void)fd_close(own);
 	(void)fd_close(reply);
 	if (stall_end(&s->broker->stall))
 		session_rest(s);
@@ -165,7 +179,8 @@ static void on_wait_poll_closed(uv_handle_t *handle)
 	session_release(s);
 }
 
-static void wait_end(struct broker_wait *w, int sent)
+/* `a` NULL: nobody hears it; `fd`, for the guest, may be -1. */
+static void wait_end(struct broker_wait *w, const struct broker_answer *a, int fd)
 {
 	struct broker_session *s = w->session;
 
@@ -173,30 +188,20 @@ static void wait_end(struct broker_wait *w, int sent)
 	list_remove(&w->link);
 	s->wait_count--;
 	uv_close((uv_handle_t *)&w->poll, on_wait_poll_closed);
-	session_drop(s, take_fd(&w->fd), sent);
+	session_reply(s, take_fd(&w->fd), a, fd, fd);
 	session_go_on(s);
 }
 
 static void on_guest_gone(uv_poll_t *poll, int status, int events)
 {
-	wait_end(poll->data, -1);
-}
-
-static void answer(int to, const struct broker_answer *answer, int fd)
-{
-	int r = broker_answer_send(to, answer, fd);
-
-	/* Too many descriptors of this user's are on their way (unix(7), ETOOMANYREFS). */
-	if (r < 0 && fd >= 0)
-		(void)broker_answer_send(to, &(struct broker_answer){ .error = EMFILE }, -1);
+	wait_end(poll->data, NULL, -1);
 }
 
 static void on_answered(struct outward_asker *asker, int error, int fd)
 {
 	struct broker_wait *w = container_of(asker, struct broker_wait, asker);
 
-	answer(w->fd, &(struct broker_answer){ .error = error }, fd);
-	wait_end(w, fd);
+	wait_end(w, &(struct broker_answer){ .error = error }, fd);
 }
 
 /* Takes *fd over, if it can. */
@@ -387,8 +392,7 @@ static void session_serve(struct broker_session *s, const struct broker_request 
 	}
 	if (a.error)
 		a = (struct broker_answer){ .error = a.error };
-	answer(reply, &a, a.error ? -1 : fd);
-	session_drop(s, reply, connected);
+	session_reply(s, reply, &a, a.error ? -1 : fd, connected);
 }
 
 /* --- reading --- */
@@ -421,8 +425,7 @@ static enum broker_received session_receive(
 		b->said_short &= received != BROKER_RECEIVED;
 	} else if (received == BROKER_RECEIVED) {
 		broker_tell_short(b);
-		answer(*ret_reply, &(struct broker_answer){ .error = EMFILE }, -1);
-		session_drop(s, *ret_reply, -1);
+		session_reply(s, *ret_reply, &(struct broker_answer){ .error = EMFILE }, -1, -1);
 		b->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		return BROKER_RECEIVED_SHORT;
 	}
@@ -501,7 +504,7 @@ struct broker_session *broker_session_close(struct broker_session *s)
 	s->handles++; /* until the end of this function */
 	session_shut(s);
 	list_for_each_safe(link, &s->waits)
-		wait_end(list_entry(link, struct broker_wait, link), -1);
+		wait_end(list_entry(link, struct broker_wait, link), NULL, -1);
 	for (int at = 0; at < NETWORK_BIND_PORTS_MAX; at++)
 		if (s->ports & UINT64_C(1) << at)
 			app_ports_give(&s->broker->ports, at);

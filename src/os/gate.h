@@ -7,9 +7,11 @@
  * An instance has the same open file, and while it goes on the gate may have to turn visitors away,
  * too: while one starts slowly, or an old one finishes. So nothing of the socket is taken for
  * granted. The instance can take the port away from all by shutdown(2), which no filter can refuse:
- * the gate notices, and opens the port anew. It can take O_NONBLOCK away right before we accept:
- * then we wait for a visitor as long as os/stall.h lets us, and don't look for others for a while.
- * What it sets on the socket, all who come by it have: see gate_take().
+ * the gate notices, and opens the port anew. Only without the wall it can connect(2) the same
+ * socket behind that, of which epoll(7) tells nothing until that connection ends; but without the
+ * wall it could end us as well. It can take O_NONBLOCK away right before we accept: then we wait
+ * for a visitor as long as os/stall.h lets us, and don't look for others for a while. What it sets
+ * on the socket, all who come by it have: see gate_take().
  *
  * To leave visitors in the queue as long as an instance has the socket was no way: who starts
  * slowly would keep them waiting without a word.
@@ -25,6 +27,9 @@
 #include "os/unserved.h"
 
 #define GATE_PAUSE_MS 3000 /* how long visitors wait for the next instance */
+
+/* Why an instance is ended that has taken the port away. */
+#define GATE_SHUT "it has shut down the socket that its visitors come by"
 
 enum gate_state {
 	GATE_OPEN,      /* an instance takes the connections */

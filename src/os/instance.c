@@ -35,6 +35,7 @@
 #include "net/listener.h"
 #include "os/broker.h"
 #include "os/engine_command.h"
+#include "os/gate.h"
 #include "os/run_config.h"
 #include "os/wall.h"
 
@@ -137,7 +138,7 @@ static void instance_on_child_ended(struct child *child, int status)
 
 	i->status = status;
 	if (!*i->crime && instance_has_shut(i))
-		snprintf(i->crime, sizeof i->crime, "%s", INSTANCE_SHUT);
+		snprintf(i->crime, sizeof i->crime, "%s", GATE_SHUT);
 	i->session = broker_session_close(i->session);
 	if (WIFSIGNALED(status) && cgroup_is_out_of_memory(&i->cgroup))
 		snprintf(i->child.why, sizeof i->child.why,

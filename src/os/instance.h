@@ -84,9 +84,6 @@ struct instance {
 	struct cgroup_child cgroup;
 };
 
-/* Why one is condemned. */
-#define INSTANCE_SHUT "it has shut down the socket that its visitors come by"
-
 /* Whether the table has the edge. */
 bool instance_edge(enum instance_state from, enum instance_state to);
 

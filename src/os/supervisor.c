@@ -340,7 +340,7 @@ static void supervisor_on_gate_shut(void *owner)
 
 	log_error("app",
 		"the application has shut down the socket that its visitors come by: it is ended");
-	lineup_condemn(&s->lineup, INSTANCE_SHUT);
+	lineup_condemn(&s->lineup, GATE_SHUT);
 }
 
 int supervisor_new(uv_loop_t *loop, const struct supervisor_config *config, struct log_ring *ring,

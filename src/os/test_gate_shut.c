@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
-#include "os/instance.h"
+#include "os/gate.h"
 #include "os/supervisor_fixture.h"
 
 #define LISTENER 3 /* its number in the engine */
@@ -63,7 +63,7 @@ static void run_case(const char *how)
 	supervisor_start(f.supervisor);
 	fixture_await(&f, "starting running restarting starting running ");
 	status = fixture_status(&f);
-	assert_string_equal(status.exit_reason, INSTANCE_SHUT);
+	assert_string_equal(status.exit_reason, GATE_SHUT);
 	assert_int_equal(status.port, port);
 	expect_connection(port);
 	fixture_close(&f);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/lang.h"
+#include "os/gate.h"
 #include "os/run_config.h"
 #include "os/test_guest_script.h"
 
@@ -216,7 +217,7 @@ static void test_shut(void **state)
 		assert_int_equal(mkdir(go, 0700), 0);
 		await(&f, "ready ended ");
 		assert_int_equal(f.content, !shut);
-		assert_string_equal(f.ran_reason, shut ? INSTANCE_SHUT : "goodbye");
+		assert_string_equal(f.ran_reason, shut ? GATE_SHUT : "goodbye");
 		teardown(&f);
 		(void)close(fd);
 	}
