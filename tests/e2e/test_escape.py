@@ -390,11 +390,12 @@ def test_pairs_that_hold_each_other(outlaw):
     wait_for(lambda: one.process.fds() <= before + 2, "no descriptors are left")
 
 
-def test_socket_that_lingers(outlaw):
+@pytest.mark.parametrize("depth", [0, 40])
+def test_socket_that_lingers(outlaw, depth):
     """The answer's end holds a socket whose end waits for a visitor: nobody but the instance is to wait for that."""
     one = outlaw()
     with one.connect() as sock, one.connect():
-        sock.sendall(b"linger 60\n")
+        sock.sendall(f"linger 60 {depth}\n".encode())
         assert sock.makefile().readline() == "ok 0\n"
         need_well(one)
 

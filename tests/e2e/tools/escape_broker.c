@@ -3,6 +3,7 @@
 #include "escape.h"
 
 #include <arpa/inet.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,6 +184,22 @@ struct outcome try_cycles(char **words)
 	return through();
 }
 
+/* In the queue of the answer's end is the end of another pair with something in its queue ... */
+static bool nest(int pair[2], int depth)
+{
+	for (int i = 0; i < depth; i++) {
+		int next[2];
+
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, next) < 0)
+			return false;
+		send_request(next[0], "x", 1, &pair[1], 1);
+		close(pair[0]);
+		close(pair[1]);
+		memcpy(pair, next, sizeof next);
+	}
+	return true;
+}
+
 /*
  * A visitor who reads nothing, whose socket waits for him when it is closed (SO_LINGER): in the
  * queue of the answer's end, so that whoever closes that is the one who waits.
@@ -201,6 +218,8 @@ struct outcome try_linger(char **words)
 		return failed("setsockopt");
 	send_request(pair[0], "x", 1, &fd, 1);
 	close(fd);
+	if (!nest(pair, atoi(words[2])))
+		return failed("socketpair");
 	/* The supervisor has something to do while this end is closed here: the last one waits. */
 	(void)try_ask_deaf((char *[]){ words[0], "100", "127.0.0.1", "1" });
 	send_request(broker, &r, sizeof r, &pair[1], 1);
