@@ -167,8 +167,16 @@ static void forward_add(
 	struct api *api, struct http_request *request, const struct forward_spec *spec)
 {
 	struct forward_status status;
-	int r = forwards_add(api->config.forwards, spec, &status);
+	int r;
 
+	/* At [::1] there would be room beside the page, and a browser goes there first: with the
+	 * page's name, the application could keep what it finds in it. */
+	if (addr_port(&spec->addr) == api_port(api)) {
+		http_reply_error(request, 409, "port %u is the page's: choose another one",
+			addr_port(&spec->addr));
+		return;
+	}
+	r = forwards_add(api->config.forwards, spec, &status);
 	if (r != 0) {
 		forward_refuse(request, spec, r);
 		return;

@@ -323,8 +323,9 @@ static int run_config_read_file(struct os_run_config *c, struct option_set *set)
 }
 
 /* A forward is known by its port. */
-static int run_config_check_forwards(const struct option_list *forwards, struct option_set *set)
+static int run_config_check_forwards(const struct os_run_config *c, struct option_set *set)
 {
+	const struct option_list *forwards = &c->forwards;
 	struct forward_spec specs[FORWARDS_MAX];
 	char why[HOST_WHY_MAX];
 	uint16_t port;
@@ -335,6 +336,10 @@ static int run_config_check_forwards(const struct option_list *forwards, struct 
 				"there are more than " TEXT_OF(FORWARDS_MAX) " of them");
 		(void)forward_spec_parse(forwards->items[i], &specs[i], why);
 		port = addr_port(&specs[i].addr);
+		/* At [::1] there would be room beside the page, and a browser goes there first. */
+		if (port && port == c->http_port)
+			return option_set_refuse_given(set, "forward", forwards->items[i],
+				"its HOST_PORT is the page's (--http-port)");
 		for (size_t k = 0; k < i && port; k++)
 			if (addr_port(&specs[k].addr) == port)
 				return option_set_refuse_given(set, "forward", forwards->items[i],
@@ -356,7 +361,7 @@ static int run_config_check(const struct os_run_config *c, struct option_set *se
 	if (len > FIELDS_LEN_MAX)
 		return option_set_refuse_given(set, "header", headers->items[headers->count - 1],
 			"all together are longer than " TEXT_OF(FIELDS_LEN_MAX) " bytes");
-	if (run_config_check_forwards(&c->forwards, set) != 0 || run_check_given(c, set) != 0)
+	if (run_config_check_forwards(c, set) != 0 || run_check_given(c, set) != 0)
 		return OPTION_INVALID;
 	return network_settings_check(&c->network, set);
 }

@@ -148,13 +148,16 @@ def test_conflicts(instance):
     with socket.create_server((LOOPBACK, 0)) as taken:
         answer = add(instance, host_port=taken.getsockname()[1])
         assert answer.status == 409 and "taken by another program" in answer.body["error"]
-    assert add(instance, host_port=instance.port).status == 409
+    for address in (LOOPBACK, "::1", "0.0.0.0", "::"):
+        answer = add(instance, host_port=instance.port, address=address)
+        assert answer.status == 409 and f"port {instance.port} is the page's: choose another one" in answer.body["error"]
+    assert add(instance, host_port=0, address="::1").status == 200
     assert add(instance, host_port=instance.app()["port"]).status == 409
     port = add(instance, host_port=0).body["forward"]["host_port"]
     for address in (LOOPBACK, "127.0.0.2"):
         answer = add(instance, address=address, host_port=port)
         assert answer.status == 409 and f"port {port} is forwarded already" in answer.body["error"]
-    assert len(forwards(instance)) == 1
+    assert [one["address"] for one in forwards(instance)] == ["::1", LOOPBACK]
 
 
 def test_too_many(instance):
@@ -180,6 +183,7 @@ def test_another_address_is_said_loudly(lab, instance):
         (["--forward", "x"], 2, "it is no [ADDR:]HOST_PORT[:APP_PORT]"),
         (["--forward", "localhost:5000"], 2, "write 127.0.0.1"),
         (["--forward", "5000", "--forward", "127.0.0.2:5000:80"], 2, "its HOST_PORT is forwarded already"),
+        (["-P", "5000", "--forward", "[::1]:5000:80"], 2, "its HOST_PORT is the page's (--http-port)"),
         (65 * ["--forward", "0"], 2, "there are more than 64 of them"),
         (["--forward", "192.0.2.1:5000"], 10, "this machine has no such address"),
     ],
