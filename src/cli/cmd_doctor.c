@@ -11,6 +11,7 @@
 #include "conf/option.h"
 #include "os/wall.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/file_rules.h"
 #include "sandbox/layers.h"
 
 static const struct option_def doctor_options[] = {
@@ -34,12 +35,12 @@ static void doctor_print(const struct layers *l)
 				? "; truncation is refused by the filter"
 				: "");
 	else
-		printf("files:        NO Landlock: it needs Linux 5.13 or newer, and 'landlock' in "
-		       "the boot parameter lsm=\n");
+		printf("files:        NO Landlock: %s\n", file_rules_explain_none());
 	if (l->filter == 0)
 		printf("system calls: a filter (seccomp)\n");
 	else
-		printf("system calls: NO filter (seccomp): %s\n", strerror(-l->filter));
+		printf("system calls: NO filter (seccomp): %s. " WALL_FILTER_NEEDS "\n",
+			strerror(-l->filter));
 	if (l->namespaces == 0)
 		printf("namespaces:   user, network, IPC, host name\n");
 	else
@@ -64,7 +65,7 @@ int cmd_doctor(const struct program *program, int argc, char **argv)
 
 	if (!usage_parse(&set, &doctor_table, &values, argc, argv, &code))
 		return code;
-	layers_probe(WALL_ABI_MAX, &layers);
+	layers_probe(wall_abi_max, &layers);
 	if (values.json) {
 		json_auto_t *object = json_pack("{s:b, s:i, s:b, s:b, s:b}", "isolated",
 			layers_hold(&layers), "landlock_abi", (int)layers.landlock_abi, "filter",

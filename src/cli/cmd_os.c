@@ -225,7 +225,7 @@ static void os_tell_layers(void)
 {
 	struct layers layers;
 
-	layers_probe(WALL_ABI_MAX, &layers);
+	layers_probe(wall_abi_max, &layers);
 	if (layers.namespaces < 0)
 		log_info("os",
 			"the application is isolated without namespaces, which can't be made "

@@ -209,9 +209,9 @@ static int wall_explain(int r, const char *path, char ret_why[APP_WHY_MAX])
 			log_escape(shown, sizeof shown, path, strlen(path)), strerror(-r));
 	else if (r == -EOPNOTSUPP)
 		snprintf(ret_why, APP_WHY_MAX,
-			"there is no Landlock here to keep the application from your files: it "
-			"needs Linux 5.13 or newer, and 'landlock' in the boot parameter lsm= "
-			"('wasmrun doctor' says more); --no-isolation runs it without");
+			"there is no Landlock here to keep the application from your files: %s; "
+			"--no-isolation runs it without",
+			file_rules_explain_none());
 	else
 		snprintf(ret_why, APP_WHY_MAX, "can't make the rules for its files: %s",
 			strerror(-r));
@@ -228,10 +228,18 @@ int wall_open(
 
 	if (r < 0)
 		return r;
+	r = filter_probe();
+	if (r < 0)
+		snprintf(ret_why, APP_WHY_MAX,
+			"its system calls can't be filtered: seccomp(2) says "
+			"'%s'. " WALL_FILTER_NEEDS "; --no-isolation runs it without",
+			strerror(-r));
+	if (r < 0)
+		return r;
 	*ret_wall = (struct spawn_wall){ .file_rules = -1,
 		.filter.kind = config->command->sockets ? FILTER_ENGINE_SOCKETS : FILTER_ENGINE,
-		.filter.refuse_truncation = file_rules_abi(WALL_ABI_MAX) < WALL_ABI_TRUNCATION };
-	r = file_rules_open(rules.items, rules.count, WALL_ABI_MAX, &ret_wall->file_rules, &path);
+		.filter.refuse_truncation = file_rules_abi(wall_abi_max) < WALL_ABI_TRUNCATION };
+	r = file_rules_open(rules.items, rules.count, wall_abi_max, &ret_wall->file_rules, &path);
 	if (r < 0)
 		return wall_explain(r, path, ret_why);
 	path = wall_find_privileged(&rules);

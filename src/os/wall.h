@@ -15,10 +15,8 @@
 #include "app/module.h"
 #include "sandbox/spawn.h"
 
-/* What a test of an older kernel's rules sets (meson_options.txt); 0: what there is. */
-#ifndef WALL_ABI_MAX
-#define WALL_ABI_MAX 0
-#endif
+/* wall_abi.c: of file_rules_abi(). 0; a test of an older kernel's rules is linked with another. */
+extern const unsigned wall_abi_max;
 #define WALL_ABI_TRUNCATION 3 /* below it the filter refuses truncation */
 
 struct engine_command;
@@ -34,6 +32,10 @@ struct engine_config;
 	"--writable: the application may change the project, and so what the next build "   \
 	"runs with your rights, and what wasmrun.toml allows at the next start: give it a " \
 	"folder of its own instead (--dir data::/data)"
+
+#define WALL_FILTER_NEEDS                                                             \
+	"It needs a kernel with CONFIG_SECCOMP_FILTER, and in a container a profile " \
+	"that allows seccomp"
 
 /* All borrowed. */
 struct wall_config {

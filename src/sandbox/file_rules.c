@@ -64,9 +64,29 @@ static const struct ruleset_attr rights_since[] = {
 	[6] = { .scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL },
 };
 
+static long ask_abi(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+/* What a container's filter doesn't know is EPERM in some, and ENOSYS in others. */
+const char *file_rules_explain_none(void)
+{
+	if (ask_abi() >= 0)
+		return "it is there";
+	if (errno == EOPNOTSUPP)
+		return "it is switched off: 'landlock' has to be in the boot parameter lsm=";
+	if (errno == ENOSYS)
+		return "it needs Linux 5.13 or newer, built with it, and in a container a filter "
+		       "of system calls that knows it (Docker 23 or newer)";
+	return "a filter of system calls refuses it: in a container, take a newer version of what "
+	       "runs it (Docker 23), or a profile that allows landlock_create_ruleset, "
+	       "landlock_add_rule and landlock_restrict_self";
+}
+
 unsigned file_rules_abi(unsigned abi_max)
 {
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	long abi = ask_abi();
 
 	if (abi < 0)
 		return 0;

@@ -37,6 +37,9 @@ struct file_rule {
  */
 unsigned file_rules_abi(unsigned abi_max);
 
+/* Where there is none: why, and what to do. */
+const char *file_rules_explain_none(void);
+
 /*
  * Makes the ruleset; *ret_fd is the caller's. A negative errno, and *ret_path names the rule that
  * can't be kept, or is NULL: -EOPNOTSUPP without Landlock, -ENOENT and the like of open(2).

@@ -363,6 +363,13 @@ size_t filter_write(const struct filter_options *options, struct sock_filter *in
 	return w.len <= size ? w.len : 0;
 }
 
+int filter_probe(void)
+{
+	const uint32_t action = SECCOMP_RET_ERRNO;
+
+	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0 ? -errno : 0;
+}
+
 int filter_enter(struct filter_options options)
 {
 	struct sock_filter insns[FILTER_INSNS_MAX];

@@ -49,6 +49,9 @@ struct filter_options {
  */
 size_t filter_write(const struct filter_options *options, struct sock_filter *insns, size_t size);
 
+/* Whether there are filters: 0, or the negative errno of seccomp(2). */
+int filter_probe(void);
+
 /*
  * Puts the calling thread, which should be the only one, under the filter, for ever; sets
  * no_new_privs(PR_SET_NO_NEW_PRIVS), without which the kernel wants CAP_SYS_ADMIN for it. `self` is

@@ -2,24 +2,14 @@
 #include "sandbox/layers.h"
 
 #include <errno.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <stdint.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "sandbox/cgroup.h"
 #include "sandbox/file_rules.h"
+#include "sandbox/filter.h"
 #include "sandbox/spawn.h"
-
-/* Known to 4.14 and later, which Landlock needs in any case. */
-static int layers_try_filter(void)
-{
-	const uint32_t action = SECCOMP_RET_ERRNO;
-
-	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0 ? -errno : 0;
-}
 
 /* In a child, which is in them for good. */
 static int layers_try_namespaces(void)
@@ -41,7 +31,7 @@ void layers_probe(unsigned abi_max, struct layers *ret_layers)
 {
 	*ret_layers = (struct layers){
 		.landlock_abi = file_rules_abi(abi_max),
-		.filter = layers_try_filter(),
+		.filter = filter_probe(),
 		.namespaces = layers_try_namespaces(),
 		.cgroup = cgroup_probe(),
 	};
