@@ -22,20 +22,24 @@ MODULE = b"\0asm\1\0\0\0" b"\1\4\1\x60\0\0\3\2\1\0\7\12\1\6_start\0\0\12\4\1\2\0
 pytestmark = pytest.mark.usefixtures("isolated")
 
 
-@pytest.fixture
-def place(tmp_path):
+def fill(place, program=WASMRUN):
     """wasmrun in a folder of its own, with our program beside it where the engine belongs, and a project."""
-    need_wasmrun()
-    home, project, data = tmp_path / "home", tmp_path / "a project", tmp_path / "data"
-    for folder in (tmp_path / "bin", home, project, data):
+    home, project, data = place / "home", place / "a project", place / "data"
+    for folder in (place / "bin", home, project, data):
         folder.mkdir()
-    shutil.copy(WASMRUN, tmp_path / "bin" / "wasmrun")
-    shutil.copy(INSIDE, tmp_path / "bin" / "wasmrun-guest")
+    shutil.copy(program, place / "bin" / "wasmrun")
+    shutil.copy(INSIDE, place / "bin" / "wasmrun-guest")
     (home / "secret").write_text("secret")
     (project / "app.wasm").write_bytes(MODULE)
     (project / "package.json").write_text("{}")
     (data / "data").write_text("data")
-    return tmp_path
+    return place
+
+
+@pytest.fixture
+def place(tmp_path):
+    need_wasmrun()
+    return fill(tmp_path)
 
 
 def ask(lab, place, asked, *options, wrap=(), ended=False):

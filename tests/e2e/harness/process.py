@@ -5,6 +5,7 @@ import collections
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import threading
@@ -18,6 +19,9 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 SANITIZER_REPORT = re.compile(r"(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
 CPUCLOCK_SCHED = 2
 
+# To run the tests in another environment (tools/under.c): each wasmrun is started by these words.
+UNDER = shlex.split(os.environ.get("WASMRUN_UNDER", ""))
+
 
 class Process:
     """One child. `wrap` is a command in front of it that ends in exec, so that `pid` is the program's own."""
@@ -29,7 +33,7 @@ class Process:
         self.log = open(pathlib.Path(folder, f"{name}.log"), "w", buffering=1)
         # setpriv: dies with the test run, whatever happens to it.
         self.child = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *wrap, *self.argv],
+            ["setpriv", "--pdeathsig", "KILL", *wrap, *(UNDER if pathlib.Path(self.argv[0]).name == "wasmrun" else ()), *self.argv],
             stdin=stdin,
             pass_fds=pass_fds,
             stdout=subprocess.PIPE,
