@@ -131,3 +131,18 @@ def test_all_examples_are_run():
             assert language in ("console", "toml") or "$ " not in block, (page, block)
             assert language != "console" or block.startswith("$ "), (page, block)
     assert set(NOT_RUN) <= {command for found in shown.values() for command in found}
+
+
+def test_all_settings_are_told():
+    """Each option of `wasmrun os` stands in its table, with its variable and its key of wasmrun.toml."""
+    need_wasmrun()
+    said = " ".join(subprocess.run([WASMRUN, "os", "--help"], capture_output=True, text=True, check=True).stdout.split())
+    rows = [line for line in (ROOT / "docs" / "os.md").read_text().splitlines() if re.fullmatch(r"\| `--(?:[^|]|\\\|)*(?:\|[^|]*){3}\|", line)]
+    entries = re.split(r" (?=(?:-\w, )?--[a-z-]+ (?:<|[A-Z]))", said.partition("Options:")[2])
+    options = {re.search(r"--([a-z-]+)", entry)[1]: entry for entry in entries if "--" in entry}
+    del options["help"], options["path"], options["quiet"], options["verbose"]
+    for name, entry in options.items():
+        (row,) = [row for row in rows if re.match(rf"\| `--{name}[` ]", row)]
+        for told in re.findall(r"\[(?:env|key): (\S+)\]", entry):
+            assert f"`{told}`" in row, (name, told)
+    assert len(options) > 30
