@@ -1,123 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""What an application reaches from behind the wall, and what it is told of all else.
+"""What an application reaches from behind the wall, and what it is told of all else."""
 
-`wasmrun os` runs in a network of its own. In the network next to it there are hosts with public addresses. The names are in
-its own /etc/hosts.
-"""
-
-import collections
-import contextlib
-import json
+import ipaddress
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 
 import pytest
 
 from harness import toolchains
-from harness.apps import App
+from harness.apps import echo
 from harness.components import find_wasmtime
-from harness.guests import COMPILE_DEADLINE, SOURCES, needs_wall
+from harness.guests import SOURCES, needs_wall
 from harness.lab import ROOT
-from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import fetch, need_wasmrun, run_os
-
-API, OTHER, REBOUND, CLOSED = "93.184.216.10", "93.184.217.10", "10.1.2.3", 7
-NAMES = {"api.example.test": API, "sub.api.example.test": API, "other.example.test": OTHER, "inward.example.test": REBOUND}
-SECOND = 9001
-# Until something has failed that takes its time: the dial, of connection_timeout_secs, and what the machine is slow with.
-BOUND_S = 10
-
-Words = collections.namedtuple("Words", "unknown denied closed bind udp opened")
-WORDS = {
-    # WASI's codes: 84 is WasmEdge's for a name that there isn't.
-    "wasmedge": Words("lookup 84", "connect 2", "connect 14", "bind 2", "open 2", "open 0"),
-    "component": Words(
-        "lookup Uncategorized", "connect PermissionDenied", "connect ConnectionRefused", "bind PermissionDenied",
-        "open PermissionDenied", "opened"),
-}
-
-
-def greet(sock):
-    """Answers a line, a request, and whoever begins TLS with nothing."""
-    said = sock.recv(1000)
-    Peer.heard.append(said)
-    if said.startswith(b"GET "):
-        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-    elif said.startswith(b"hello"):
-        sock.sendall(b"greetings")
-
-
-class Peer:
-    heard = []
-
-
-class World:
-    """`wasmrun os` on a module, and what is around it."""
-
-    def __init__(self, lab, net):
-        self.lab, self.space, self.outside = lab, net.spoke(), net.middle
-        for address in (API, OTHER, REBOUND):
-            self.outside.ip("addr", "add", f"{address}/32", "dev", "lo")
-        self.port = self.listen(self.outside, "0.0.0.0")
-        (lab.folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in NAMES.items()))
-        # Patient, so that who waits for an answer does so until the test is over.
-        (lab.folder / "resolv.conf").write_text(f"nameserver {self.space.middle}\noptions timeout:30 attempts:1\n")
-        cache = lab.folder / "cache" / "wasmrun" / "wasmtime-cli-48.0.8" / "bin"
-        cache.mkdir(parents=True)
-        with contextlib.suppress(pytest.skip.Exception):
-            (cache / "wasmtime").symlink_to(find_wasmtime())
-
-    def listen(self, where, host):
-        with where.entered():
-            app = App(greet, host=host)
-        self.lab.apps.append(app)
-        return app.port
-
-    def silent_name_server(self):
-        """A socket that hears what is asked, and says nothing."""
-        with self.outside.entered():
-            server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        server.bind((self.space.middle, 53))
-        server.settimeout(DEADLINE)
-        return server
-
-    def start(self, module, *args, **network):
-        folder = self.lab.folder / "project"
-        folder.mkdir()
-        shutil.copy(module, folder / "app.wasm")
-        lines = [f"{key} = {json.dumps(value)}\n" for key, value in {"connection_timeout_secs": 2, **network}.items()]
-        (folder / "wasmrun.toml").write_text("[os.network]\n" + "".join(lines))
-        mounts = "".join(f'mount --bind "{self.lab.folder}/{name}" /etc/{name} && ' for name in ("hosts", "resolv.conf"))
-        own_names = ["unshare", "-m", "sh", "-c", f'{mounts}exec "$@"', "sh"]
-        with self.space.entered():
-            self.instance = run_os(
-                self.lab, folder, *args, env={"PATH": "/usr/bin:/bin"}, where=self.space, wrap=own_names,
-                deadline=COMPILE_DEADLINE)
-            self.url = self.instance.wait_app("running")["url"]
-        return self
-
-    def start_another(self):
-        folder = self.lab.folder / "another"
-        folder.mkdir()
-        (folder / "index.html").write_text("hello")
-        with self.space.entered():
-            return run_os(self.lab, folder, where=self.space)
-
-    def ask(self, wish):
-        """What the application says, soon enough."""
-        begun = time.monotonic()
-        with self.space.entered():
-            status, text = fetch(self.url, wish)
-        assert status == 200 and time.monotonic() - begun < BOUND_S
-        return text
-
-    def restart(self):
-        with self.space.entered():
-            assert self.instance.ask("POST", "/api/app/restart").status == 200
+from harness.wait import wait_for
+from harness.wasmrun import need_wasmrun
+from harness.world import API, CLOSED, OTHER, REBOUND, SECOND, WORDS, Peer, Resolver, World
 
 
 @pytest.fixture
@@ -179,6 +79,24 @@ def test_a_port_of_a_name(app):
     assert world.ask(f"/connect/api.example.test/{world.port}") == world.words.denied
 
 
+INWARD = ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::"]
+
+
+def test_a_name_that_turns_inward(app):
+    """Public when it is looked up first, and not so any more when it is connected again: each address is judged, each time."""
+    names = {f"turn{i}.example.test": address for i, address in enumerate(INWARD)}
+    world = app(allow=[*names, "named.example.test", REBOUND])
+    Resolver(world, {name: [[API], [address]] for name, address in [*names.items(), ("named.example.test", REBOUND)]})
+    for name, address in names.items():
+        assert world.ask(f"/connect/{name}/{world.port}") == "greetings"
+        assert world.ask(f"/connect/{name}/{world.port}") == world.words.denied
+        line = world.instance.process.wait_line(rf"may not connect to '{name}:{world.port}': .*must be named")[0].text
+        assert str(getattr(ipaddress.ip_address(address), "ipv4_mapped", None) or address) in line, line
+    # The control: with a rule for the address beside its own it may.
+    for _ in range(2):
+        assert world.ask(f"/connect/named.example.test/{world.port}") == "greetings"
+
+
 def test_a_network(app):
     world = app(allow=["93.184.216.0/24"])
     assert world.ask(f"/connect/{API}/{world.port}") == "greetings"
@@ -237,7 +155,7 @@ def test_a_name_server_that_says_nothing(world, guests, options):
     """A guest that waits for it, or behind the wall for what comes of it, lets go when it is replaced."""
     names = ["silent.example.test", "api.example.test"]
     world.start(guests.c("outward.c"), "-v", *options, allow=names, connection_timeout_secs=60)
-    with world.silent_name_server() as server:
+    with world.name_server() as server:
         assert world.ask("/after/silent.example.test/80") == "afterwards"
         assert b"\x06silent\x07example" in server.recv(512)
         world.restart()
@@ -255,6 +173,38 @@ def test_go_has_no_way_out(world, guests):
     for place in ("api.example.test", "localhost"):
         assert world.ask(f"/connect/{place}/{world.port}").startswith("lookup")
     assert not Peer.heard
+
+
+def change_by_put(world, allow):
+    with world.space.entered():
+        assert world.instance.ask("PUT", "/api/network/policy", {"allow": allow}).status == 200
+
+
+def change_by_file(world, allow):
+    world.settings(allow=allow)
+
+
+@needs_wall
+@pytest.mark.parametrize("change, args", [(change_by_put, []), (change_by_file, ["--watch"])], ids=["put", "watch"])
+def test_a_stricter_policy(world, guests, change, args):
+    """It closes a connection that it no longer allows, and leaves the others."""
+    ended = []
+
+    def keep(sock):
+        echo(sock)
+        ended.append(sock.getsockname()[1])
+
+    ports = [world.listen(world.outside, "0.0.0.0", keep) for _ in range(2)]
+    rules = [f"{API}:{port}" for port in ports]
+    world.start(guests.c("outward.c"), *args, allow=rules)
+    for port in ports:
+        assert world.ask(f"/leave/{API}/{port}") == "left 0"
+    change(world, rules[1:])
+    wait_for(lambda: ended, "the connection that isn't allowed any more is closed")
+    assert world.ask("/more") == "hello from inside\n" and ended == ports[:1]
+    with world.space.entered():
+        ways = {one["to"]: one for one in world.instance.get("/api/connections")["connections"] if one["kind"] == "outward"}
+    assert [(ways[rule]["open"], ways[rule]["end"]) for rule in rules] == [(False, "the policy no longer allows it"), (True, None)]
 
 
 def build_fetch_rust(folder):

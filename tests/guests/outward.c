@@ -7,8 +7,15 @@
  *   /bind/PORT          listens on another port, connects to that at 127.0.0.1, and accepts itself
  *   /after/HOST/PORT    connects, when this visitor has been let go
  *   /udp                opens a socket for datagrams
+ *   /leave/HOST/PORT    connects, and lets that be
+ *   /more               sends a line on the one that was left last, answers with what comes back
  *
- * What fails is told by the call's name and WASI's error code.
+ * What fails is told by the call's name and WASI's error code. Wishes that it has as arguments it
+ * prints the answers of, and ends; two more make sense there:
+ *
+ *   /hold/HOST/PORT       connects, says so, and waits for the end of standard input
+ *   /send/HOST/PORT/SIZE  connects, and ends as soon as it has written so many bytes
+ *   /exit/CODE
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,7 +79,8 @@ static int converse(uint32_t fd)
 	return snprintf(said, sizeof(said), "%s", answer);
 }
 
-static int do_connect(char *rest)
+/* "HOST/PORT". The descriptor; or -1, and it is told why. */
+static int open_to(char *rest)
 {
 	char *port = strchr(rest, '/');
 	uint8_t ipv4[4];
@@ -82,17 +90,73 @@ static int do_connect(char *rest)
 	*port++ = '\0';
 	error = look_up(rest, ipv4);
 	if (error)
-		return tell("lookup", error);
+		return tell("lookup", error) - 1;
 	error = sock_open(INET4, STREAM, &fd);
 	if (error)
-		return tell("open", error);
+		return tell("open", error) - 1;
 	error = sock_connect(fd, &to, (uint32_t)atoi(port));
-	if (error)
-		tell("connect", error);
-	else
-		converse(fd);
+	if (!error)
+		return (int)fd;
 	close((int)fd);
+	return tell("connect", error) - 1;
+}
+
+static int do_connect(char *rest)
+{
+	int fd = open_to(rest);
+
+	if (fd < 0)
+		return 0;
+	converse((uint32_t)fd);
+	return close(fd);
+}
+
+static int left;
+
+static int do_leave(char *rest)
+{
+	int fd = open_to(rest);
+
+	if (fd < 0)
+		return 0;
+	left = fd;
+	return tell("left", 0);
+}
+
+static int do_more(char *rest)
+{
+	return converse((uint32_t)left);
+}
+
+static int do_hold(char *rest)
+{
+	if (open_to(rest) < 0)
+		return 0;
+	puts("held");
+	fflush(stdout);
+	while (getchar() != EOF)
+		;
+	return tell("let go", 0);
+}
+
+static int do_send(char *rest)
+{
+	size_t left = (size_t)atol(strrchr(rest, '/') + 1), size;
+	static char bytes[65536]; /* more than there is of stack */
+	int fd = open_to(rest);
+
+	for (; fd >= 0 && left > 0; left -= size) {
+		size = left < sizeof(bytes) ? left : sizeof(bytes);
+		size = (size_t)write(fd, bytes, size);
+	}
+	if (fd >= 0)
+		tell("sent", 0);
 	return 0;
+}
+
+static int do_exit(char *rest)
+{
+	exit(atoi(rest));
 }
 
 static int do_bind(char *rest)
@@ -143,7 +207,20 @@ static const struct {
 	{ "/bind/", do_bind },
 	{ "/after/", do_after },
 	{ "/udp", do_udp },
+	{ "/leave/", do_leave },
+	{ "/more", do_more },
+	{ "/hold/", do_hold },
+	{ "/send/", do_send },
+	{ "/exit/", do_exit },
 };
+
+static void grant(char *path)
+{
+	strcpy(said, "no such wish");
+	for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++)
+		if (strncmp(path, wishes[i].path, strlen(wishes[i].path)) == 0)
+			wishes[i].run(path + strlen(wishes[i].path));
+}
 
 static void serve(int fd)
 {
@@ -159,21 +236,25 @@ static void serve(int fd)
 		head[len] = '\0';
 	}
 	sscanf(head, "GET %255s", path);
-	strcpy(said, "no such wish");
-	for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++)
-		if (strncmp(path, wishes[i].path, strlen(wishes[i].path)) == 0)
-			wishes[i].run(path + strlen(wishes[i].path));
+	grant(path);
 	snprintf(out, sizeof(out),
 		"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
 		strlen(said), said);
 	write(fd, out, strlen(out));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct address at = { anywhere, sizeof(anywhere) };
 	uint32_t listener, fd;
 
+	for (int i = 1; i < argc; i++) {
+		grant(argv[i]);
+		puts(said);
+		fflush(stdout);
+	}
+	if (argc > 1)
+		return 0;
 	if (sock_open(INET4, STREAM, &listener) || sock_bind(listener, &at, 8080) ||
 		sock_listen(listener, 16))
 		return 1;

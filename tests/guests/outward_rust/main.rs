@@ -16,16 +16,34 @@ fn told(what: &str, error: io::Error) -> String {
     format!("{what} {:?}", error.kind())
 }
 
-fn connect(rest: &str) -> Result<String, String> {
+fn open_to(rest: &str) -> Result<TcpStream, String> {
     let (host, port) = rest.split_once('/').ok_or("no port")?;
     let port: u16 = port.parse().map_err(|_| "no port")?;
     let addrs: Vec<_> = (host, port).to_socket_addrs().map_err(|e| told("lookup", e))?.collect();
-    let mut stream = TcpStream::connect(&addrs[..]).map_err(|e| told("connect", e))?;
+    let stream = TcpStream::connect(&addrs[..]).map_err(|e| told("connect", e))?;
     let peer = stream.peer_addr().map_err(|e| told("peer", e))?;
     if !addrs.contains(&peer) {
         return Err(format!("its peer is {peer}, of {addrs:?}"));
     }
-    converse(&mut stream)
+    Ok(stream)
+}
+
+fn connect(rest: &str) -> Result<String, String> {
+    converse(&mut open_to(rest)?)
+}
+
+fn hold(rest: &str) -> Result<String, String> {
+    let _stream = open_to(rest)?;
+    println!("held");
+    io::copy(&mut io::stdin(), &mut io::sink()).map_err(|e| told("stdin", e))?;
+    Ok("let go".into())
+}
+
+fn send(rest: &str) -> Result<String, String> {
+    let (to, size) = rest.rsplit_once('/').ok_or("no size")?;
+    let mut stream = open_to(to)?;
+    stream.write_all(&vec![0; size.parse().map_err(|_| "no size")?]).map_err(|e| told("send", e))?;
+    Ok("sent".into())
 }
 
 fn bind(rest: &str) -> Result<String, String> {
@@ -53,19 +71,30 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
         head.push(byte[0]);
     }
     let head = String::from_utf8_lossy(&head);
-    let path = head.split(' ').nth(1).unwrap_or("");
-    let said = match path.trim_start_matches('/').split_once('/').unwrap_or((&path[1..], "")) {
-        ("connect", rest) => connect(rest),
-        ("bind", rest) => bind(rest),
-        ("udp", _) => udp(),
-        _ => Err("no such wish".into()),
-    };
-    let said = said.unwrap_or_else(|error| error);
+    let said = grant(head.split(' ').nth(1).unwrap_or("/"));
     let length = said.len();
     write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{said}")
 }
 
+fn grant(path: &str) -> String {
+    let said = match path.trim_start_matches('/').split_once('/').unwrap_or((&path[1..], "")) {
+        ("connect", rest) => connect(rest),
+        ("bind", rest) => bind(rest),
+        ("udp", _) => udp(),
+        ("hold", rest) => hold(rest),
+        ("send", rest) => send(rest),
+        ("exit", code) => std::process::exit(code.parse().unwrap_or(255)),
+        _ => Err("no such wish".into()),
+    };
+    said.unwrap_or_else(|error| error)
+}
+
 fn main() {
+    let wishes: Vec<_> = std::env::args().skip(1).collect();
+    if !wishes.is_empty() {
+        wishes.iter().for_each(|wish| println!("{}", grant(wish)));
+        return;
+    }
     let listener = TcpListener::bind("0.0.0.0:8080").expect("bind");
     for stream in listener.incoming() {
         let _ = stream.and_then(serve);
