@@ -18,6 +18,7 @@
 #include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "cli/run_broker.h"
 #include "cli/run_compile.h"
 #include "cli/runtime.h"
 #include "cli/usage.h"
@@ -28,6 +29,7 @@
 #include "net/listener.h"
 #include "os/compile.h"
 #include "os/engine_command.h"
+#include "os/network_options.h"
 #include "os/run_check.h"
 #include "os/wall.h"
 #include "sandbox/spawn.h"
@@ -35,6 +37,7 @@
 struct run_values {
 	const char *file, *listen;
 	struct option_list dirs, env;
+	struct os_network_config network;
 	bool no_isolation;
 };
 
@@ -45,6 +48,10 @@ static const struct option_def run_options[] = {
 		.required = true,
 		.help = "The preview 1 module or component; what follows are its arguments",
 		.offset = offsetof(struct run_values, file) },
+	NETWORK_ALLOW_NET(struct run_values, network),
+	NETWORK_BIND_PORT(struct run_values, network),
+	NETWORK_CONNECTION_TIMEOUT_SECS(struct run_values, network),
+	NETWORK_DENY_NET(struct run_values, network),
 	{ .name = "dir",
 		.type = OPTION_FOLDERS,
 		.value_name = "HOST::GUEST",
@@ -67,6 +74,8 @@ static const struct option_def run_options[] = {
 			"behind its folders, a component as what it binds first or as what "
 			"wasi:http comes from; port 0 is any",
 		.offset = offsetof(struct run_values, listen) },
+	NETWORK_MAX_BANDWIDTH_MBPS(struct run_values, network),
+	NETWORK_MAX_CONNECTIONS(struct run_values, network),
 	{ .name = "no-isolation",
 		.type = OPTION_FLAG,
 		.env = "WASMRUN_NO_ISOLATION",
@@ -100,9 +109,26 @@ static int run_listen(struct addr *addr, int *ret_fd)
 	return EXIT_CODE_OK;
 }
 
-/* `sound`: nothing was found to be wrong with the module by now. */
-static int run_exec(struct engine_config *config, bool sound, bool no_isolation)
+/* A module of which nobody has said anything has no connections, and needs nobody to make them. */
+static int run_start_broker(const struct run_values *values, const struct addr *addr,
+	struct engine_config *config, char *ret_why)
 {
+	const struct os_network_config *n = &values->network;
+	int r = 0;
+
+	if (values->no_isolation || (!n->allow.count && !n->deny.count && !n->bind_ports.count))
+		return 0;
+	r = run_broker_start(n, config->listen_fd, addr, &config->broker_fd);
+	if (r < 0)
+		snprintf(ret_why, APP_WHY_MAX, "the module's broker can't begin: %s", strerror(-r));
+	return r;
+}
+
+/* `sound`: nothing was found to be wrong with the module by now; `addr`: of --listen. */
+static int run_exec(const struct run_values *values, struct engine_config *config, bool sound,
+	const struct addr *addr)
+{
+	const bool no_isolation = values->no_isolation;
 	_cleanup_(engine_command_deinit) struct engine_command command = { 0 };
 	_cleanup_(compile_deinit) struct compile compile = { 0 };
 	_cleanup_(freep) char *empty = NULL;
@@ -118,6 +144,8 @@ static int run_exec(struct engine_config *config, bool sound, bool no_isolation)
 		r = cache_dir_make("empty", &empty, why);
 	config->cache_dir = compile.entry;
 	config->empty_dir = empty;
+	if (r == 0)
+		r = run_start_broker(values, addr, config, why);
 	if (r == 0)
 		r = engine_command_init(&command, config, why);
 	if (no_isolation)
@@ -156,12 +184,15 @@ int cmd_run(const struct program *program, int argc, char **argv)
 
 	if (!usage_parse(&set, &run_table, &values, argc, argv, &code))
 		return code;
+	if (network_settings_check(&values.network, &set) != 0)
+		return usage_error(&set);
 	config = (struct engine_config){ .module = values.file,
 		.dirs = &values.dirs,
 		.env = &values.env,
 		.args = (const char *const *)set.rest,
 		.status_fd = -1,
 		.broker_fd = -1,
+		.walled = !values.no_isolation,
 		.addr = text };
 	/* What is wrong with a file wasmrun-guest says, too, and has an exit code for each. */
 	sound = module_inspect(values.file, &info, why) == 0;
@@ -188,5 +219,5 @@ int cmd_run(const struct program *program, int argc, char **argv)
 	if (config.interface == APP_CGI && config.listen_fd >= 0)
 		log_info("run", "%s",
 			module_hint(&info, LANGUAGE_FIRST_FD + (unsigned)config.dirs->count, why));
-	return run_exec(&config, sound, values.no_isolation);
+	return run_exec(&values, &config, sound, &host.addr);
 }

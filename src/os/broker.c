@@ -336,11 +336,11 @@ static int op_listen(struct broker_session *s, const struct broker_request *r,
 	int at;
 
 	ret_answer->port = r->port ? r->port : ports->gate.host_port;
-	if (!s->has_gate || ret_answer->port == ports->gate.port) {
+	if (ports->gate.fd >= 0 && (!s->has_gate || ret_answer->port == ports->gate.port)) {
 		s->has_gate = true;
 		ports->gate.port = ret_answer->port;
 		*ret_fd = ports->gate.fd;
-		return *ret_fd < 0 ? EADDRNOTAVAIL : 0;
+		return 0;
 	}
 	if (!network_may_bind(network, r->port)) {
 		snprintf(asked, sizeof asked, "port %u", r->port);
@@ -466,16 +466,26 @@ static void session_read(uv_poll_t *poll, int status, int events)
 int broker_session_open(struct broker *b, const struct broker_events *events,
 	struct broker_session **ret_session, int *ret_fd)
 {
-	struct broker_session *s = calloc(1, sizeof *s);
-	int pair[2], r = s ? broker_channel_open(pair) : -ENOMEM;
+	int pair[2], r = broker_channel_open(pair);
 
-	if (r == 0) {
-		r = uv_poll_init(b->config.loop, &s->poll, pair[0]);
-		if (r < 0) {
-			(void)fd_close(pair[0]);
-			(void)fd_close(pair[1]);
-		}
+	if (r < 0)
+		return r;
+	r = broker_session_adopt(b, events, pair[0], ret_session);
+	if (r < 0) {
+		(void)fd_close(pair[0]);
+		(void)fd_close(pair[1]);
+		return r;
 	}
+	*ret_fd = pair[1];
+	return 0;
+}
+
+int broker_session_adopt(struct broker *b, const struct broker_events *events, int fd,
+	struct broker_session **ret_session)
+{
+	struct broker_session *s = calloc(1, sizeof *s);
+	int r = s ? uv_poll_init(b->config.loop, &s->poll, fd) : -ENOMEM;
+
 	if (r < 0) {
 		free(s);
 		return r;
@@ -485,14 +495,13 @@ int broker_session_open(struct broker *b, const struct broker_events *events,
 	s->poll.data = s;
 	(void)uv_timer_init(b->config.loop, &s->rest);
 	s->rest.data = s;
-	s->fd = pair[0];
+	s->fd = fd;
 	s->handles = 2;
 	s->names.net = b->net;
 	list_init(&s->waits);
 	session_go_on(s);
 	b->sessions++;
 	*ret_session = s;
-	*ret_fd = pair[1];
 	return 0;
 }
 

@@ -50,6 +50,10 @@ struct outward *broker_outward(struct broker *b);
 int broker_session_open(struct broker *b, const struct broker_events *events,
 	struct broker_session **ret_session, int *ret_fd);
 
+/* The same for one end of broker_channel_open() that was made before; it is taken over. */
+int broker_session_adopt(struct broker *b, const struct broker_events *events, int fd,
+	struct broker_session **ret_session);
+
 /* Nothing more is heard of it: what it waits for is given up, what it has open goes on until the
  * instance is gone. Returns NULL; NULL is fine. */
 struct broker_session *broker_session_close(struct broker_session *s);

@@ -343,9 +343,8 @@ static void network_log_refusal(
 		return;
 	(void)log_escape(asked, sizeof(asked), decision->asked, strlen(decision->asked));
 	if (untold)
-		log_warn(LOG,
-			"%" PRIu64 " more refusals were not logged: see GET /api/network/decisions",
-			untold);
+		log_warn(LOG, "%" PRIu64 " more refusals were not logged%s", untold,
+			n->ring ? ": see GET /api/network/decisions" : "");
 	(void)snprintf(line, sizeof(line), "the application may not %s '%s': %s", act, asked,
 		decision->verdict.why);
 	log_warn(LOG, "%s", line);

@@ -107,10 +107,10 @@ class World:
         with self.space.entered():
             return run_os(self.lab, folder, where=self.space)
 
-    def run(self, module, *wishes, options=(), **how):
+    def run(self, module, *wishes, options=(), wrap=(), **how):
         """`wasmrun run` on it. `how` is of Process()."""
         env = {"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(self.lab.folder / "cache")}
-        wrap = [*self.space.wrap, *self.wrap()]
+        wrap = [*self.space.wrap, *self.wrap(), *wrap]
         process = Process([WASMRUN, "run", *options, module, *wishes], self.lab.folder, f"run{len(self.lab.processes)}", env, wrap, **how)
         self.lab.processes.append(process)
         return process
