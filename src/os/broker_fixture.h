@@ -39,6 +39,9 @@ struct fixture {
 	bool closed;
 };
 
+#define RULES(...) ((const char *const[]){ __VA_ARGS__, NULL })
+#define NO_RULES ((const char *const[]){ NULL })
+
 /* With a policy of these rules, NULL at the end. */
 void fixture_open(struct fixture *f, const char *const *allow, const struct network_limits *limits);
 void fixture_close(struct fixture *f);

@@ -61,8 +61,6 @@ static const char *rule_of(const char *host, uint16_t port)
 	return text;
 }
 
-#define RULES(...) ((const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
-
 static const struct network_limits *const limits = &fixture_limits;
 
 static void expect_resolved(struct fixture *f, const char *name, enum broker_family family,
@@ -528,7 +526,7 @@ static void test_listen(void **state)
 	uint16_t port, host_port;
 	int gate, second, again, guest, peer, none;
 
-	fixture_open(&f, RULES(), limits);
+	fixture_open(&f, NO_RULES, limits);
 	ports = broker_ports(f.broker);
 	/* The first one is the gate's, whatever it is called; and then others are not. */
 	assert_int_equal(listen_error(&f, &f.guest, 8080, &port, &gate), 0);
@@ -584,14 +582,14 @@ static void test_listen_no_more(void **state)
 	uint16_t port;
 	int gate, first, second, again;
 
-	fixture_open(&f, RULES(), limits);
+	fixture_open(&f, NO_RULES, limits);
 	ports = broker_ports(f.broker);
 	assert_int_equal(listen_error(&f, &f.guest, 8080, &port, &gate), 0);
 	assert_int_equal(listen_error(&f, &f.guest, 9001, &port, &first), 0);
 	assert_int_equal(listen_error(&f, &f.guest, 9002, &port, &second), 0);
 	fewer.bind_ports[0] = 9002;
 	fewer.bind_port_count = 1;
-	fixture_allow(&f, RULES(), &fewer);
+	fixture_allow(&f, NO_RULES, &fewer);
 	assert_int_equal(app_ports_find(ports, 9001), 0);
 	accepts.fd = first;
 	assert_int_equal(poll(&accepts, 1, DEADLINE_MS), 1);
@@ -605,7 +603,7 @@ static void test_listen_no_more(void **state)
 	(void)fd_close(connect_ok(&f, &r));
 	(void)fd_close(accept_one(&f, second));
 
-	fixture_allow(&f, RULES(), limits);
+	fixture_allow(&f, NO_RULES, limits);
 	assert_int_equal(app_ports_find(ports, 9001), 0);
 	assert_int_equal(listen_error(&f, &f.guest, 9001, &port, &again), 0);
 	assert_int_equal(app_ports_find(ports, 9001), host_port_of(again));

@@ -22,8 +22,6 @@
 #include "net/addr.h"
 #include "os/broker_fixture.h"
 
-#define RULES(...) ((const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
-
 static const struct network_limits *const limits = &fixture_limits;
 
 static const char *rule_localhost(uint16_t port)
@@ -195,7 +193,7 @@ static void try_hostile(const struct hostile_case *c)
 	memset(data, 0, sizeof data);
 	memcpy(data, &good, sizeof good);
 	data[c->at] = c->value;
-	fixture_open(&f, RULES(), limits);
+	fixture_open(&f, NO_RULES, limits);
 	guest_open(&f, &g);
 	guest_send(&g, data, c->len, fds, count);
 	for (size_t n = 0; n < count; n++)
@@ -227,7 +225,7 @@ static void test_an_end_with_messages_waits_for_nobody(void **state)
 	struct guest g;
 	int lingering, peer;
 
-	fixture_open(&f, RULES(), limits);
+	fixture_open(&f, NO_RULES, limits);
 	guest_open(&f, &g);
 	guest_send(&g, "", 0, NULL, 0);
 	for (int i = 0; i < 3; i++) {
@@ -259,7 +257,7 @@ static void test_queue_in_a_queue(void **state)
 	struct fixture f;
 	struct guest g;
 
-	fixture_open(&f, RULES(), limits);
+	fixture_open(&f, NO_RULES, limits);
 	guest_open(&f, &g);
 	for (int i = 0; i < NESTED; i++) {
 		int fds[2] = { make_lingering(&peers[i]), inner };
