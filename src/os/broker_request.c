@@ -2,7 +2,9 @@
 #include "os/broker_request.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -109,6 +111,32 @@ static size_t take_fds(struct msghdr *message, int fds[BROKER_FDS_MAX])
 	return count;
 }
 
+static void *close_apart(void *fd)
+{
+	(void)fd_close((int)(intptr_t)fd);
+	return NULL;
+}
+
+/*
+ * True: it has made us wait. A file may be on a file system that doesn't answer (NFS, FUSE), and
+ * close(2) of it waits for that, whatever signals come: so it has a thread of its own. Only a
+ * hostile guest sends one, and is ended for it. What lies in a socket's queue nobody has in his
+ * table, and of such files the kernel flushes nothing when it lets them go.
+ */
+static bool close_foreign(int fd, struct stall *stall)
+{
+	socklen_t len = sizeof(int);
+	pthread_t thread;
+	int type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 &&
+		pthread_create(&thread, NULL, close_apart, (void *)(intptr_t)fd) == 0) {
+		(void)pthread_detach(thread);
+		return false;
+	}
+	return stall_close(stall, fd);
+}
+
 /* What a message of `n` bytes with `count` descriptors is. */
 static enum broker_received judge(struct msghdr *message, const void *data, size_t n,
 	const int *fds, size_t count, struct broker_request *ret_request, const char **ret_why)
@@ -162,7 +190,7 @@ enum broker_received broker_request_receive(int fd, struct stall *stall,
 	if (received == BROKER_RECEIVED)
 		*ret_fd = fds[--count];
 	while (count > 0)
-		*ret_held |= stall_close(stall, fds[--count]);
+		*ret_held |= close_foreign(fds[--count], stall);
 	return received;
 }
 

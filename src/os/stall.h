@@ -13,8 +13,8 @@
  * Whoever was made to wait lets the instance wait STALL_REST_MS, so that it can take a hundredth of
  * our time and no more.
  *
- * What no signal ends isn't covered: an instance could send a file of the project's, on a file
- * system that doesn't answer, whose close(2) waits for that.
+ * No signal ends the close(2) of a file on a file system that doesn't answer. An instance can send
+ * one as well: see close_foreign() in broker_request.c.
  */
 #ifndef OS_STALL_H
 #define OS_STALL_H

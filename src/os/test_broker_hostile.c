@@ -6,12 +6,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <setjmp.h>
 #include <cmocka.h>
@@ -334,6 +338,48 @@ static void test_hasty(void **state)
 	fixture_close(&f);
 }
 
+int __real_close(int fd);
+int __wrap_close(int fd);
+
+static ino_t slow; /* the file whose close(2) takes as long as its file system likes */
+static pthread_t loop_thread;
+static atomic_uint closed_here, closed_apart;
+
+int __wrap_close(int fd)
+{
+	struct stat st;
+
+	if (slow && fstat(fd, &st) == 0 && st.st_ino == slow)
+		atomic_fetch_add(
+			pthread_equal(pthread_self(), loop_thread) ? &closed_here : &closed_apart,
+			1);
+	return __real_close(fd);
+}
+
+static void test_file(void **state)
+{
+	struct broker_request r = request_connect("127.0.0.1", 1);
+	int file = memfd_create("slow", MFD_CLOEXEC);
+	struct fixture f;
+	struct guest g;
+	struct stat st;
+
+	fixture_open(&f, NO_RULES, limits);
+	guest_open(&f, &g);
+	guest_send(&g, &r, sizeof r, &file, 1);
+	assert_int_equal(fstat(file, &st), 0);
+	(void)fd_close(file);
+	loop_thread = pthread_self();
+	slow = st.st_ino;
+	WAIT_UNTIL(&f, closed_here + closed_apart > 0);
+	slow = 0;
+	assert_int_equal(closed_here, 0);
+	assert_int_equal(g.hostile, 1);
+	expect_service(&f);
+	guest_close(&g);
+	fixture_close(&f);
+}
+
 /* --- how many --- */
 
 static void test_requests_are_limited(void **state)
@@ -409,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_an_end_with_messages_waits_for_nobody),
 		cmocka_unit_test(test_queue_in_a_queue),
 		cmocka_unit_test(test_hasty),
+		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_requests_are_limited),
 		cmocka_unit_test(test_shortage),
 	};
