@@ -15,7 +15,7 @@ import pytest
 
 from harness import toolchains
 from harness.examples import copy_example
-from harness.guests import COMPILE_DEADLINE
+from harness.guests import COMPILE_DEADLINE, needs_wall
 from harness.lab import ROOT
 from harness.wait import DEADLINE, TimeLimit
 from harness.wasmrun import WASMRUN, need_wasmrun
@@ -109,6 +109,7 @@ def setting(lab, net, tmp_path):
         one.close()
 
 
+@needs_wall
 @pytest.mark.parametrize("page", PAGES)
 def test_examples(setting, page):
     found = blocks(page)
