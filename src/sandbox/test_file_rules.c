@@ -23,8 +23,8 @@
 #include <unistd.h>
 
 #include "base/lang.h"
+#include "sandbox/test_attempt.h"
 
-#define DEADLINE_S 60
 #define NO_RULES 1000 /* in place of an ABI */
 
 /* Folders below the test's own, each with a file "f", a folder "d" and a program "x". */
@@ -36,14 +36,9 @@ static const struct {
 } folders[] = { { "read", FILE_ACCESS_READ }, { "run", FILE_ACCESS_RUN },
 	{ "write", FILE_ACCESS_WRITE }, { "also", FILE_ACCESS_WRITE } };
 
-static int result(long r)
-{
-	return r < 0 ? -errno : 0;
-}
-
 static int open_in(const char *path, int flags)
 {
-	int fd = open(path, flags | O_CLOEXEC, 0644), r = result(fd);
+	int fd = open(path, flags | O_CLOEXEC, 0644), r = attempt_result(fd);
 
 	if (fd >= 0)
 		close(fd);
@@ -69,7 +64,7 @@ static int make_read(void)
 }
 static int remove_read(void)
 {
-	return result(unlink("read/f"));
+	return attempt_result(unlink("read/f"));
 }
 static int empty_read(void)
 {
@@ -77,7 +72,7 @@ static int empty_read(void)
 }
 static int truncate_read(void)
 {
-	return result(truncate("read/f", 0));
+	return attempt_result(truncate("read/f", 0));
 }
 static int read_other(void)
 {
@@ -109,31 +104,31 @@ static int make_write(void)
 }
 static int mkdir_write(void)
 {
-	return result(mkdir("write/folder", 0755));
+	return attempt_result(mkdir("write/folder", 0755));
 }
 static int remove_write(void)
 {
-	return result(unlink("write/f"));
+	return attempt_result(unlink("write/f"));
 }
 static int rename_write(void)
 {
-	return result(rename("write/f", "write/g"));
+	return attempt_result(rename("write/f", "write/g"));
 }
 static int rename_across(void)
 {
-	return result(rename("write/f", "also/g"));
+	return attempt_result(rename("write/f", "also/g"));
 }
 static int rename_out(void)
 {
-	return result(rename("write/f", "other/g"));
+	return attempt_result(rename("write/f", "other/g"));
 }
 static int link_in(void)
 {
-	return result(link("other/f", "write/g"));
+	return attempt_result(link("other/f", "write/g"));
 }
 static int fifo_write(void)
 {
-	return result(mkfifo("write/fifo", 0600));
+	return attempt_result(mkfifo("write/fifo", 0600));
 }
 
 /* Its exit code, negated; an errno if it can't be run. */
@@ -164,14 +159,14 @@ static int run_write(void)
 }
 static int signal_parent(void)
 {
-	return result(kill(getppid(), 0));
+	return attempt_result(kill(getppid(), 0));
 }
 
 static int bind_tcp(void)
 {
 	const struct sockaddr any = { .sa_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_STREAM, 0),
-	    r = result(bind(fd, &any, sizeof(struct sockaddr)));
+	    r = attempt_result(bind(fd, &any, sizeof(struct sockaddr)));
 
 	close(fd);
 	return r;
@@ -180,7 +175,7 @@ static int bind_tcp(void)
 /* Without rules and with all that this kernel has; `since`: the ABI that it is refused from. */
 static const struct attempt {
 	const char *name;
-	int (*attempt)(void);
+	attempt_fn *attempt;
 	int bare, ruled;
 	unsigned since;
 } attempts[] = {
@@ -244,39 +239,34 @@ static int rules_open(unsigned abi_max)
 	return fd;
 }
 
-/* In a process of its own; returns what the attempt returned. */
-static int run_attempt(int (*attempt)(void), unsigned abi_max)
+static int enter_rules(const void *arg)
 {
-	int pipe_fds[2], rules = -1, r = -EIO;
-	pid_t pid;
+	const int *rules = arg;
+
+	if (chdir(root) < 0)
+		return -errno;
+	return *rules < 0 ? 0 : file_rules_enter(*rules);
+}
+
+static int run_attempt(attempt_fn *attempt, unsigned abi_max)
+{
+	int rules = -1, r;
 
 	make_tree();
 	if (abi_max != NO_RULES)
 		rules = rules_open(abi_max);
-	assert_int_equal(pipe(pipe_fds), 0);
-	pid = fork();
-	if (pid == 0) {
-		alarm(DEADLINE_S);
-		if (chdir(root) < 0 || (rules >= 0 && file_rules_enter(rules) < 0))
-			_exit(1);
-		r = attempt();
-		_exit(write(pipe_fds[1], &r, sizeof r) == sizeof r ? 0 : 1);
-	}
-	assert_true(pid > 0);
-	close(pipe_fds[1]);
-	assert_int_equal(read(pipe_fds[0], &r, sizeof r), sizeof r);
-	close(pipe_fds[0]);
+	r = attempt_run(attempt, enter_rules, &rules);
 	if (rules >= 0)
 		close(rules);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	return r;
 }
 
 static void expect(const struct attempt *a, unsigned abi, int r, int wanted)
 {
-	if (r != wanted)
-		fail_msg("%s, ABI %u: %s instead of %s", a->name, abi,
-			r == 0 ? "done" : strerror(-r), wanted == 0 ? "done" : strerror(-wanted));
+	char where[16];
+
+	(void)snprintf(where, sizeof where, "ABI %u", abi);
+	attempt_expect(a->name, where, r, wanted);
 }
 
 static void test_without_rules(void **state)

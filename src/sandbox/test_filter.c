@@ -37,8 +37,7 @@
 #include <unistd.h>
 
 #include "base/lang.h"
-
-#define DEADLINE_S 60
+#include "sandbox/test_attempt.h"
 
 /* What a guest is given, and a port of the host that it must not reach. */
 struct stage {
@@ -52,14 +51,9 @@ struct stage {
 
 static struct stage stage;
 
-static int result(long r)
-{
-	return r < 0 ? -errno : 0;
-}
-
 static int call_socket(int domain, int type, int protocol)
 {
-	int fd = socket(domain, type, protocol), r = result(fd);
+	int fd = socket(domain, type, protocol), r = attempt_result(fd);
 
 	if (fd >= 0)
 		close(fd);
@@ -68,21 +62,21 @@ static int call_socket(int domain, int type, int protocol)
 
 static int reach(int fd)
 {
-	return result(connect(fd, (struct sockaddr *)&stage.secret, sizeof stage.secret));
+	return attempt_result(connect(fd, (struct sockaddr *)&stage.secret, sizeof stage.secret));
 }
 
 /* Linux lets a connected socket be connected anew after AF_UNSPEC. */
 static int try_visitor_reconnect(void)
 {
 	const struct sockaddr none = { .sa_family = AF_UNSPEC };
-	int r = result(connect(stage.visitor, &none, sizeof none));
+	int r = attempt_result(connect(stage.visitor, &none, sizeof none));
 
 	return r < 0 ? r : reach(stage.visitor);
 }
 
 static int try_listener_reconnect(void)
 {
-	int r = result(shutdown(stage.listener, SHUT_RDWR));
+	int r = attempt_result(shutdown(stage.listener, SHUT_RDWR));
 
 	return r < 0 ? r : reach(stage.listener);
 }
@@ -90,8 +84,8 @@ static int try_listener_reconnect(void)
 static int try_fast_open_sendto(void)
 {
 	(void)shutdown(stage.listener, SHUT_RDWR);
-	return result(sendto(stage.listener, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&stage.secret,
-		sizeof stage.secret));
+	return attempt_result(sendto(stage.listener, "x", 1, MSG_FASTOPEN,
+		(struct sockaddr *)&stage.secret, sizeof stage.secret));
 }
 
 static int send_message(int fd, int flags)
@@ -102,7 +96,7 @@ static int send_message(int fd, int flags)
 		.msg_iov = &bytes,
 		.msg_iovlen = 1 };
 
-	return result(sendmsg(fd, &message, flags));
+	return attempt_result(sendmsg(fd, &message, flags));
 }
 
 static int try_fast_open_sendmsg(void)
@@ -120,7 +114,7 @@ static int try_fast_open_sendmmsg(void)
 					   .msg_iovlen = 1 } };
 
 	(void)shutdown(stage.listener, SHUT_RDWR);
-	return result(sendmmsg(stage.listener, &message, 1, MSG_FASTOPEN));
+	return attempt_result(sendmmsg(stage.listener, &message, 1, MSG_FASTOPEN));
 }
 
 /* Without MSG_FASTOPEN a stream ignores the address: -EPIPE where it isn't connected. */
@@ -134,7 +128,7 @@ static int try_fast_open_connect(void)
 {
 	int on = 1;
 
-	return result(setsockopt(
+	return attempt_result(setsockopt(
 		stage.visitor, IPPROTO_TCP, 30 /* TCP_FASTOPEN_CONNECT */, &on, sizeof on));
 }
 
@@ -165,7 +159,7 @@ static int try_netlink(void)
 
 static int try_pair(int type)
 {
-	int pair[2], r = result(socketpair(AF_UNIX, type, 0, pair));
+	int pair[2], r = attempt_result(socketpair(AF_UNIX, type, 0, pair));
 
 	if (r == 0) {
 		close(pair[0]);
@@ -200,12 +194,13 @@ static int try_bind(void)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	return fd < 0 ? -errno : result(bind(fd, (const struct sockaddr *)&any, sizeof any));
+	return fd < 0 ? -errno
+		      : attempt_result(bind(fd, (const struct sockaddr *)&any, sizeof any));
 }
 
 static int try_listen(void)
 {
-	return result(listen(stage.listener, 1));
+	return attempt_result(listen(stage.listener, 1));
 }
 
 static int try_fork(void)
@@ -214,7 +209,7 @@ static int try_fork(void)
 
 	if (pid == 0)
 		_exit(0);
-	return pid < 0 ? -errno : result(waitpid(pid, NULL, 0));
+	return pid < 0 ? -errno : attempt_result(waitpid(pid, NULL, 0));
 }
 
 static int try_clone_namespace(void)
@@ -223,12 +218,12 @@ static int try_clone_namespace(void)
 
 	if (pid == 0)
 		_exit(0);
-	return pid < 0 ? -errno : result(waitpid((pid_t)pid, NULL, 0));
+	return pid < 0 ? -errno : attempt_result(waitpid((pid_t)pid, NULL, 0));
 }
 
 static int try_clone3(void)
 {
-	return result(syscall(SYS_clone3, NULL, 0));
+	return attempt_result(syscall(SYS_clone3, NULL, 0));
 }
 
 static void *thread_main(void *unused)
@@ -246,49 +241,49 @@ static int try_thread(void)
 
 static int try_exec(void)
 {
-	return result(execv("/no/such/program", (char *[]){ "x", NULL }));
+	return attempt_result(execv("/no/such/program", (char *[]){ "x", NULL }));
 }
 static int try_execveat(void)
 {
-	return result(syscall(
+	return attempt_result(syscall(
 		SYS_execveat, -1, "", (char *[]){ NULL }, (char *[]){ NULL }, AT_EMPTY_PATH));
 }
 
 static int try_kill_parent(void)
 {
-	return result(kill(stage.parent, 0));
+	return attempt_result(kill(stage.parent, 0));
 }
 static int try_tgkill_parent(void)
 {
-	return result(syscall(SYS_tgkill, stage.parent, stage.parent, 0));
+	return attempt_result(syscall(SYS_tgkill, stage.parent, stage.parent, 0));
 }
 static int try_tkill_parent(void)
 {
-	return result(syscall(SYS_tkill, stage.parent, 0));
+	return attempt_result(syscall(SYS_tkill, stage.parent, 0));
 }
 static int try_kill_self(void)
 {
-	return result(kill(getpid(), 0));
+	return attempt_result(kill(getpid(), 0));
 }
 static int try_tgkill_self(void)
 {
-	return result(syscall(SYS_tgkill, getpid(), gettid(), 0));
+	return attempt_result(syscall(SYS_tgkill, getpid(), gettid(), 0));
 }
 static int try_kill_group(void)
 {
-	return result(kill(0, 0));
+	return attempt_result(kill(0, 0));
 }
 static int try_pidfd(void)
 {
-	return result(syscall(SYS_pidfd_open, stage.parent, 0));
+	return attempt_result(syscall(SYS_pidfd_open, stage.parent, 0));
 }
 static int try_own_signals(void)
 {
-	return result(fcntl(stage.visitor, F_SETOWN, stage.parent));
+	return attempt_result(fcntl(stage.visitor, F_SETOWN, stage.parent));
 }
 static int try_ptrace(void)
 {
-	return result(ptrace(PTRACE_ATTACH, 0x7ffffff0, 0, 0));
+	return attempt_result(ptrace(PTRACE_ATTACH, 0x7ffffff0, 0, 0));
 }
 
 static int try_vm_read(void)
@@ -296,142 +291,142 @@ static int try_vm_read(void)
 	char byte;
 	struct iovec local = { &byte, 1 }, remote = { &byte, 1 };
 
-	return result(process_vm_readv(0x7ffffff0, &local, 1, &remote, 1, 0));
+	return attempt_result(process_vm_readv(0x7ffffff0, &local, 1, &remote, 1, 0));
 }
 
 static int try_own_limit(void)
 {
 	struct rlimit limit;
 
-	return result(prlimit(0, RLIMIT_NOFILE, NULL, &limit));
+	return attempt_result(prlimit(0, RLIMIT_NOFILE, NULL, &limit));
 }
 
 static int try_limit_of_parent(void)
 {
 	struct rlimit limit;
 
-	return result(prlimit(stage.parent, RLIMIT_NOFILE, NULL, &limit));
+	return attempt_result(prlimit(stage.parent, RLIMIT_NOFILE, NULL, &limit));
 }
 
 static int try_own_priority(void)
 {
-	return result(setpriority(PRIO_PROCESS, 0, 10));
+	return attempt_result(setpriority(PRIO_PROCESS, 0, 10));
 }
 
 static int try_priority_of_group(void)
 {
-	return result(setpriority(PRIO_PGRP, 0, 10));
+	return attempt_result(setpriority(PRIO_PGRP, 0, 10));
 }
 
 static int try_type_into_terminal(void)
 {
 	char c = 'x';
 
-	return result(ioctl(stage.readable, TIOCSTI, &c));
+	return attempt_result(ioctl(stage.readable, TIOCSTI, &c));
 }
 
 static int try_chmod(void)
 {
-	return result(fchmodat(AT_FDCWD, stage.file, 0600, 0));
+	return attempt_result(fchmodat(AT_FDCWD, stage.file, 0600, 0));
 }
 static int try_chown(void)
 {
-	return result(fchownat(AT_FDCWD, stage.file, (uid_t)-1, (gid_t)-1, 0));
+	return attempt_result(fchownat(AT_FDCWD, stage.file, (uid_t)-1, (gid_t)-1, 0));
 }
 static int try_times(void)
 {
-	return result(utimensat(AT_FDCWD, stage.file, NULL, 0));
+	return attempt_result(utimensat(AT_FDCWD, stage.file, NULL, 0));
 }
 static int try_own_times(void)
 {
 	int fd = open(stage.file, O_RDWR);
 
-	return fd < 0 ? -errno : result(futimens(fd, NULL));
+	return fd < 0 ? -errno : attempt_result(futimens(fd, NULL));
 }
 
 static int try_open(void)
 {
-	return result(open(stage.file, O_RDONLY));
+	return attempt_result(open(stage.file, O_RDONLY));
 }
 static int try_truncate_open(void)
 {
-	return result(open(stage.file, O_RDONLY | O_TRUNC));
+	return attempt_result(open(stage.file, O_RDONLY | O_TRUNC));
 }
 static int try_truncate_write(void)
 {
-	return result(open(stage.file, O_WRONLY | O_TRUNC));
+	return attempt_result(open(stage.file, O_WRONLY | O_TRUNC));
 }
 static int try_truncate(void)
 {
-	return result(truncate(stage.file, 0));
+	return attempt_result(truncate(stage.file, 0));
 }
 static int try_openat2(void)
 {
-	return result(syscall(SYS_openat2, AT_FDCWD, stage.file, NULL, 0));
+	return attempt_result(syscall(SYS_openat2, AT_FDCWD, stage.file, NULL, 0));
 }
 static int try_io_uring(void)
 {
-	return result(syscall(SYS_io_uring_setup, 1, NULL));
+	return attempt_result(syscall(SYS_io_uring_setup, 1, NULL));
 }
 static int try_userfaultfd(void)
 {
-	return result(syscall(SYS_userfaultfd, -1));
+	return attempt_result(syscall(SYS_userfaultfd, -1));
 }
 static int try_bpf(void)
 {
-	return result(syscall(SYS_bpf, -1, NULL, 0));
+	return attempt_result(syscall(SYS_bpf, -1, NULL, 0));
 }
 static int try_perf(void)
 {
-	return result(syscall(SYS_perf_event_open, NULL, 0, 0, 0, 0));
+	return attempt_result(syscall(SYS_perf_event_open, NULL, 0, 0, 0, 0));
 }
 static int try_keyctl(void)
 {
-	return result(syscall(SYS_keyctl, -1, 0, 0, 0, 0));
+	return attempt_result(syscall(SYS_keyctl, -1, 0, 0, 0, 0));
 }
 static int try_unshare(void)
 {
-	return result(unshare(0));
+	return attempt_result(unshare(0));
 }
 static int try_setns(void)
 {
-	return result(setns(-1, 0));
+	return attempt_result(setns(-1, 0));
 }
 static int try_mount(void)
 {
-	return result(syscall(SYS_mount, NULL, NULL, NULL, 0, NULL));
+	return attempt_result(syscall(SYS_mount, NULL, NULL, NULL, 0, NULL));
 }
 static int try_handle(void)
 {
-	return result(syscall(SYS_open_by_handle_at, -1, NULL, 0));
+	return attempt_result(syscall(SYS_open_by_handle_at, -1, NULL, 0));
 }
 static int try_unknown(void)
 {
-	return result(syscall(100000));
+	return attempt_result(syscall(100000));
 }
 static int try_swap(void)
 {
-	return result(syscall(SYS_swapoff, NULL));
+	return attempt_result(syscall(SYS_swapoff, NULL));
 }
 static int try_dumpable(void)
 {
-	return result(prctl(PR_GET_DUMPABLE));
+	return attempt_result(prctl(PR_GET_DUMPABLE));
 }
 static int try_name(void)
 {
-	return result(prctl(PR_SET_NAME, "guest"));
+	return attempt_result(prctl(PR_SET_NAME, "guest"));
 }
 
 static int try_send(void)
 {
-	return result(send(stage.visitor, "x", 1, MSG_NOSIGNAL));
+	return attempt_result(send(stage.visitor, "x", 1, MSG_NOSIGNAL));
 }
 
 static int try_epoll(void)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC), ev = eventfd(1, EFD_NONBLOCK);
 	struct epoll_event event = { .events = EPOLLIN };
-	int r = result(epoll_ctl(ep, EPOLL_CTL_ADD, ev, &event));
+	int r = attempt_result(epoll_ctl(ep, EPOLL_CTL_ADD, ev, &event));
 
 	return r < 0 ? r : epoll_wait(ep, &event, 1, 1000) - 1;
 }
@@ -440,7 +435,8 @@ static int try_code(void)
 {
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	return page == MAP_FAILED ? -errno : result(mprotect(page, 4096, PROT_READ | PROT_EXEC));
+	return page == MAP_FAILED ? -errno
+				  : attempt_result(mprotect(page, 4096, PROT_READ | PROT_EXEC));
 }
 
 #if defined(__x86_64__)
@@ -454,13 +450,10 @@ static int try_i386(void)
 }
 #endif
 
-/* The kernel's own answer to a call whose arguments are nonsense: anything but a refusal. */
-#define REACHED 1
-
 /* What is expected without a filter, and behind that of each kind: 0 or a negative errno. */
 static const struct attempt {
 	const char *name;
-	int (*attempt)(void);
+	attempt_fn *attempt;
 	int bare, engine, sockets;
 } attempts[] = {
 	/* What an engine lives by. */
@@ -552,49 +545,38 @@ static int loopback_listener(struct sockaddr_in *ret_addr)
 	return fd;
 }
 
-/* In a process of its own; returns what the attempt returned. */
-static int run_attempt(int (*attempt)(void), const struct filter_options *options, bool sealed)
-{
-	int pipe_fds[2], visitor = socket(AF_INET, SOCK_STREAM, 0), r = -EIO;
-	struct sockaddr_in addr;
-	pid_t pid;
+/* What an attempt is behind. */
+struct filters {
+	const struct filter_options *options; /* NULL: none */
+	bool sealed;
+};
 
+static int enter_filters(const void *arg)
+{
+	const struct filters *filters = arg;
+	int r = filters->options ? filter_enter(*filters->options) : 0;
+
+	if (r == 0 && filters->sealed)
+		r = filter_enter((struct filter_options){ .kind = FILTER_SEAL });
+	return r;
+}
+
+static int run_attempt(attempt_fn *attempt, const struct filter_options *options, bool sealed)
+{
+	const struct filters filters = { options, sealed };
+	int visitor = socket(AF_INET, SOCK_STREAM, 0), r;
+	struct sockaddr_in addr;
+
+	stage.parent = getpid();
 	stage.listener = loopback_listener(&addr);
 	assert_int_equal(connect(visitor, (struct sockaddr *)&addr, sizeof addr), 0);
 	stage.visitor = accept(stage.listener, NULL, NULL);
 	assert_true(stage.visitor >= 0);
-	assert_int_equal(pipe(pipe_fds), 0);
-	pid = fork();
-	if (pid == 0) {
-		alarm(DEADLINE_S);
-		stage.parent = getppid();
-		if (options && filter_enter(*options) < 0)
-			_exit(1);
-		if (sealed && filter_enter((struct filter_options){ .kind = FILTER_SEAL }) < 0)
-			_exit(1);
-		r = attempt();
-		_exit(write(pipe_fds[1], &r, sizeof r) == sizeof r ? 0 : 1);
-	}
-	assert_true(pid > 0);
-	close(pipe_fds[1]);
-	assert_int_equal(read(pipe_fds[0], &r, sizeof r), sizeof r);
-	close(pipe_fds[0]);
+	r = attempt_run(attempt, enter_filters, &filters);
 	close(visitor);
 	close(stage.visitor);
 	close(stage.listener);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	return r;
-}
-
-static void expect(const char *name, const char *where, int r, int wanted)
-{
-	if (wanted == REACHED && r != -EACCES && r != -ENOSYS)
-		return;
-	if (r != wanted)
-		fail_msg("%s, %s: %s instead of %s", name, where, r == 0 ? "done" : strerror(-r),
-			wanted == REACHED ? "the kernel's answer"
-			: wanted == 0     ? "done"
-					  : strerror(-wanted));
 }
 
 static void test_attempts(void **state)
@@ -605,9 +587,11 @@ static void test_attempts(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
 		const struct attempt *a = &attempts[i];
 
-		expect(a->name, "without a filter", run_attempt(a->attempt, NULL, false), a->bare);
-		expect(a->name, "in an engine", run_attempt(a->attempt, &engine, false), a->engine);
-		expect(a->name, "in an engine with sockets",
+		attempt_expect(
+			a->name, "without a filter", run_attempt(a->attempt, NULL, false), a->bare);
+		attempt_expect(a->name, "in an engine", run_attempt(a->attempt, &engine, false),
+			a->engine);
+		attempt_expect(a->name, "in an engine with sockets",
 			run_attempt(a->attempt, &sockets, false), a->sockets);
 	}
 }
@@ -618,27 +602,29 @@ static void test_truncation(void **state)
 	const struct filter_options open = { .kind = FILTER_ENGINE };
 	const struct filter_options strict = { .kind = FILTER_ENGINE, .refuse_truncation = true };
 
-	expect("truncate", "ABI 3", run_attempt(try_truncate, &open, false), 0);
-	expect("O_RDONLY|O_TRUNC", "ABI 3", run_attempt(try_truncate_open, &open, false), 0);
-	expect("truncate", "ABI 1", run_attempt(try_truncate, &strict, false), -EACCES);
-	expect("O_RDONLY|O_TRUNC", "ABI 1", run_attempt(try_truncate_open, &strict, false),
+	attempt_expect("truncate", "ABI 3", run_attempt(try_truncate, &open, false), 0);
+	attempt_expect(
+		"O_RDONLY|O_TRUNC", "ABI 3", run_attempt(try_truncate_open, &open, false), 0);
+	attempt_expect("truncate", "ABI 1", run_attempt(try_truncate, &strict, false), -EACCES);
+	attempt_expect("O_RDONLY|O_TRUNC", "ABI 1", run_attempt(try_truncate_open, &strict, false),
 		-EACCES);
-	expect("O_WRONLY|O_TRUNC", "ABI 1", run_attempt(try_truncate_write, &strict, false), 0);
-	expect("O_RDONLY", "ABI 1", run_attempt(try_open, &strict, false), 0);
-	expect("openat2", "ABI 1", run_attempt(try_openat2, &strict, false), -ENOSYS);
+	attempt_expect(
+		"O_WRONLY|O_TRUNC", "ABI 1", run_attempt(try_truncate_write, &strict, false), 0);
+	attempt_expect("O_RDONLY", "ABI 1", run_attempt(try_open, &strict, false), 0);
+	attempt_expect("openat2", "ABI 1", run_attempt(try_openat2, &strict, false), -ENOSYS);
 }
 
 static void test_seal(void **state)
 {
 	const struct filter_options engine = { .kind = FILTER_ENGINE };
 
-	expect("exec", "before", run_attempt(try_exec, &engine, false), -ENOENT);
-	expect("exec", "sealed", run_attempt(try_exec, &engine, true), -EACCES);
-	expect("execveat", "sealed", run_attempt(try_execveat, &engine, true), -EACCES);
-	expect("a thread", "sealed", run_attempt(try_thread, &engine, true), 0);
-	expect("TCP", "sealed", run_attempt(try_tcp, &engine, true), -EACCES);
+	attempt_expect("exec", "before", run_attempt(try_exec, &engine, false), -ENOENT);
+	attempt_expect("exec", "sealed", run_attempt(try_exec, &engine, true), -EACCES);
+	attempt_expect("execveat", "sealed", run_attempt(try_execveat, &engine, true), -EACCES);
+	attempt_expect("a thread", "sealed", run_attempt(try_thread, &engine, true), 0);
+	attempt_expect("TCP", "sealed", run_attempt(try_tcp, &engine, true), -EACCES);
 	/* The seal alone takes nothing else away. */
-	expect("TCP", "only sealed", run_attempt(try_tcp, NULL, true), 0);
+	attempt_expect("TCP", "only sealed", run_attempt(try_tcp, NULL, true), 0);
 }
 
 /* What doesn't fit is said, and nothing is written behind the end. */

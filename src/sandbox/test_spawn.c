@@ -23,6 +23,7 @@
 
 #include "base/fd.h"
 #include "base/lang.h"
+#include "sandbox/test_attempt.h"
 
 #define DEADLINE_MS 60000
 #define TEXT_MAX 8192
@@ -34,21 +35,6 @@ static void await(int fd, short events)
 	struct pollfd p = { .fd = fd, .events = events };
 
 	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
-}
-
-/* Reads until the end; `text` is NUL-terminated. */
-static void read_all(int fd, char text[TEXT_MAX])
-{
-	size_t len = 0;
-	ssize_t n = 1;
-
-	while (n != 0) {
-		await(fd, POLLIN);
-		n = read(fd, text + len, TEXT_MAX - 1 - len);
-		assert_true(n >= 0);
-		len += (size_t)n;
-	}
-	text[len] = '\0';
 }
 
 /* A child that is read from: its streams, and one of a name that is known only here. */
@@ -108,7 +94,7 @@ static int run(const char *script, struct spawn_config config, char text[TEXT_MA
 
 	config.argv = argv;
 	start(config, &r);
-	read_all(r.out, text);
+	attempt_read_all(r.out, text, TEXT_MAX);
 	return end_of(&r);
 }
 
@@ -120,9 +106,9 @@ static void test_streams(void **state)
 	int status;
 
 	start((struct spawn_config){ .argv = argv }, &r);
-	read_all(r.out, text);
+	attempt_read_all(r.out, text, TEXT_MAX);
 	assert_string_equal(text, "out\n");
-	read_all(r.err, text);
+	attempt_read_all(r.err, text, TEXT_MAX);
 	assert_string_equal(text, "err\n");
 	status = end_of(&r);
 	assert_true(WIFEXITED(status));
@@ -237,7 +223,7 @@ static void test_kill(void **state)
 	int status;
 
 	start((struct spawn_config){ .argv = argv }, &r);
-	read_all(r.extra, text);
+	attempt_read_all(r.extra, text, TEXT_MAX);
 	assert_string_equal(text, "\n");
 	assert_int_equal(spawn_reap(&r.child, &status, &failure), -EAGAIN);
 	spawn_kill(&r.child, SIGTERM);

@@ -29,6 +29,7 @@
 #include "base/fd.h"
 #include "base/lang.h"
 #include "sandbox/file_rules.h"
+#include "sandbox/test_attempt.h"
 
 #define DEADLINE_MS 60000
 #define TEXT_MAX 4096
@@ -112,22 +113,6 @@ static _Noreturn void tell(const char *what)
 
 /* --- in the test --- */
 
-static void read_all(int fd, char text[TEXT_MAX])
-{
-	size_t len = 0;
-	ssize_t n = 1;
-
-	while (n > 0) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-
-		assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
-		n = read(fd, text + len, TEXT_MAX - 1 - len);
-		assert_true(n >= 0);
-		len += (size_t)n;
-	}
-	text[len] = '\0';
-}
-
 static struct spawn_wall wall_make(enum filter_kind kind)
 {
 	const struct file_rule rules[] = {
@@ -170,7 +155,7 @@ static void ask(const char *what, const struct spawn_wall *wall, char text[TEXT_
 	int out, status, r;
 
 	child_start(what, wall, &child, &out);
-	read_all(out, text);
+	attempt_read_all(out, text, TEXT_MAX);
 	fd_close(out);
 	struct pollfd p = { .fd = child.pidfd, .events = POLLIN };
 	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
