@@ -115,6 +115,7 @@ static const struct filter_rule socket_rules[] = {
 
 static const struct filter_rule seal_rules[] = {
 	REFUSE("what runs stays what runs", SYS_execve, SYS_execveat),
+	REFUSE("a filter may write to the kernel's log at each call", SYS_seccomp),
 };
 
 static const struct filter_rule engine_rules[] = {
@@ -124,7 +125,7 @@ static const struct filter_rule engine_rules[] = {
 	ALLOW_IF("a stream takes no address without MSG_FASTOPEN", SYS_sendmsg, BITS(2, MSG_FASTOPEN, 0)),
 	REFUSE("MSG_FASTOPEN connects even a listener, after shutdown(2)", SYS_sendmsg, SYS_sendmmsg),
 	ALLOW_IF("whether it waits", SYS_fcntl, IS(1, F_GETFL)),
-	ALLOW_IF("whether it waits", SYS_fcntl, IS(1, F_SETFL)),
+	ALLOW_IF("whether it waits; O_ASYNC signals who works at a terminal", SYS_fcntl, IS(1, F_SETFL), BITS(2, O_ASYNC, 0)),
 	ALLOW_IF("whether it waits", SYS_ioctl, IS(1, FIONBIO)),
 	ALLOW_IF("close on exec", SYS_fcntl, IS(1, F_GETFD)),
 	ALLOW_IF("close on exec", SYS_fcntl, IS(1, F_SETFD)),
@@ -133,7 +134,7 @@ static const struct filter_rule engine_rules[] = {
 	ALLOW_IF("another descriptor of the same", SYS_fcntl, IS(1, F_DUPFD_CLOEXEC)),
 	ALLOW_IF("Wasmtime keeps a module's first memory in a memfd", SYS_fcntl, IS(1, F_ADD_SEALS)),
 	ALLOW_IF("the same", SYS_fcntl, IS(1, F_GET_SEALS)),
-	REFUSE("F_SETOWN sends signals to any process of the user", SYS_fcntl),
+	REFUSE("F_SETOWN sends signals to any process of the user, who waits for a lock waits for us", SYS_fcntl),
 	ALLOW_IF("how much there is to read", SYS_ioctl, IS(1, FIONREAD)),
 	ALLOW_IF("isatty(3)", SYS_ioctl, IS(1, TCGETS)),
 	REFUSE("TIOCSTI types into a terminal, FIOSETOWN sends signals, devices have thousands", SYS_ioctl),
@@ -171,8 +172,9 @@ static const struct filter_rule engine_rules[] = {
 		SYS_renameat, SYS_renameat2, SYS_linkat, SYS_symlinkat),
 	ALLOW("open files", SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv,
 		SYS_pwritev, SYS_preadv2, SYS_pwritev2, SYS_lseek, SYS_close, SYS_close_range, SYS_dup, SYS_dup3, SYS_fsync,
-		SYS_fdatasync, SYS_fallocate, SYS_ftruncate, SYS_fadvise64, SYS_flock, SYS_copy_file_range, SYS_getdents64,
-		SYS_fstat, SYS_fstatfs),
+		SYS_fdatasync, SYS_fallocate, SYS_ftruncate, SYS_fadvise64, SYS_copy_file_range, SYS_getdents64, SYS_fstat,
+		SYS_fstatfs),
+	REFUSE("what may be read can be locked: a build would wait for ever", SYS_flock),
 	ALLOW("what there is: Landlock doesn't hide names, sizes and times", SYS_newfstatat, SYS_statx, SYS_faccessat,
 		SYS_faccessat2, SYS_readlinkat, SYS_getcwd, SYS_umask),
 	ALLOW_IF("of an open file", SYS_utimensat, NONE(1)),
@@ -216,7 +218,7 @@ static const struct filter_rule engine_rules[] = {
 	ALLOW_IF("names its memory", SYS_prctl, IS(0, PR_SET_VMA)),
 	ALLOW_IF("filter_enter() of the seal", SYS_prctl, IS(0, PR_SET_NO_NEW_PRIVS)),
 	REFUSE("dozens of settings, none of them a guest's", SYS_prctl),
-	ALLOW_IF("the seal; a filter can only take away", SYS_seccomp, IS(0, SECCOMP_SET_MODE_FILTER)),
+	ALLOW_IF("the seal; a filter can only take away", SYS_seccomp, IS(0, SECCOMP_SET_MODE_FILTER), IS(1, 0)),
 	REFUSE("nothing else", SYS_seccomp),
 	ALLOW("its own start; what may be run is Landlock's business, until the seal", SYS_execve),
 	REFUSE("a memfd is no file to Landlock", SYS_execveat),

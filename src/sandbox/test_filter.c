@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -23,6 +24,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -281,6 +283,27 @@ static int try_own_signals(void)
 {
 	return attempt_result(fcntl(stage.visitor, F_SETOWN, stage.parent));
 }
+static int try_terminal_signals(void)
+{
+	return attempt_result(fcntl(stage.visitor, F_SETFL, O_ASYNC));
+}
+static int try_own_waiting(void)
+{
+	return attempt_result(fcntl(stage.visitor, F_SETFL, O_NONBLOCK));
+}
+static int try_flock(void)
+{
+	return attempt_result(flock(stage.readable, LOCK_EX | LOCK_NB));
+}
+static int try_notify(void)
+{
+	return attempt_result(syscall(
+		SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, NULL));
+}
+static int try_filter(void)
+{
+	return attempt_result(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL));
+}
 static int try_ptrace(void)
 {
 	return attempt_result(ptrace(PTRACE_ATTACH, 0x7ffffff0, 0, 0));
@@ -470,6 +493,7 @@ static const struct attempt {
 	{ "a signal to its own thread", try_tgkill_self, 0, 0, 0 },
 	{ "name a thread", try_name, 0, 0, 0 },
 	{ "times of an open file", try_own_times, 0, 0, 0 },
+	{ "whether it waits", try_own_waiting, 0, 0, 0 },
 	{ "its own exec", try_exec, -ENOENT, -ENOENT, -ENOENT },
 
 	/* Sockets. */
@@ -502,6 +526,7 @@ static const struct attempt {
 	{ "a signal to the group", try_kill_group, 0, -EACCES, -EACCES },
 	{ "a pidfd", try_pidfd, 0, -EACCES, -EACCES },
 	{ "F_SETOWN", try_own_signals, 0, -EACCES, -EACCES },
+	{ "O_ASYNC", try_terminal_signals, 0, -EACCES, -EACCES },
 	{ "ptrace", try_ptrace, REACHED, -EACCES, -EACCES },
 	{ "another's memory", try_vm_read, REACHED, -EACCES, -EACCES },
 	{ "another's limits", try_limit_of_parent, 0, -EACCES, -EACCES },
@@ -513,6 +538,7 @@ static const struct attempt {
 	{ "chown", try_chown, 0, -EACCES, -EACCES },
 	{ "times by name", try_times, 0, -EACCES, -EACCES },
 	{ "open by handle", try_handle, REACHED, -EACCES, -EACCES },
+	{ "a lock", try_flock, 0, -EACCES, -EACCES },
 	{ "openat2", try_openat2, REACHED, REACHED, REACHED },
 
 	/* The kernel. */
@@ -522,6 +548,8 @@ static const struct attempt {
 	{ "perf", try_perf, REACHED, -EACCES, -EACCES },
 	{ "keys", try_keyctl, REACHED, -EACCES, -EACCES },
 	{ "unshare", try_unshare, 0, -EACCES, -EACCES },
+	{ "another filter", try_filter, -EFAULT, -EFAULT, -EFAULT },
+	{ "a filter that asks", try_notify, -EFAULT, -EACCES, -EACCES },
 	{ "setns", try_setns, REACHED, -EACCES, -EACCES },
 	{ "mount", try_mount, REACHED, -EACCES, -EACCES },
 	{ "prctl", try_dumpable, 0, -EACCES, -EACCES },
@@ -621,6 +649,7 @@ static void test_seal(void **state)
 	attempt_expect("exec", "before", run_attempt(try_exec, &engine, false), -ENOENT);
 	attempt_expect("exec", "sealed", run_attempt(try_exec, &engine, true), -EACCES);
 	attempt_expect("execveat", "sealed", run_attempt(try_execveat, &engine, true), -EACCES);
+	attempt_expect("another filter", "sealed", run_attempt(try_filter, &engine, true), -EACCES);
 	attempt_expect("a thread", "sealed", run_attempt(try_thread, &engine, true), 0);
 	attempt_expect("TCP", "sealed", run_attempt(try_tcp, &engine, true), -EACCES);
 	/* The seal alone takes nothing else away. */
