@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,9 @@ int cmd_run(const struct program *program, int argc, char **argv)
 		return code;
 	if (network_settings_check(&values.network, &set) != 0)
 		return usage_error(&set);
+	/* What else a shell or an editor has left open leads past the wall. */
+	if (!values.no_isolation)
+		(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	config = (struct engine_config){ .module = values.file,
 		.dirs = &values.dirs,
 		.env = &values.env,

@@ -141,17 +141,20 @@ def test_file_that_is_named_alone(lab, place):
 
 
 def test_run(place):
-    """`wasmrun run` has the same wall, and its folders as they are named."""
-    asked = ["read=/etc/passwd", f"read={place}/a project/package.json", f"read={place}/a project/app.wasm", f"create={place}/data/run"]
-    refused = ["EACCES", "EACCES", "0", "0"]
-    for options, answers in ((), refused), (["--no-isolation"], ["0"] * 4):
+    """`wasmrun run` has the same wall, and its folders as they are named; of the user's descriptors it has the three streams."""
+    left_open = os.open("/etc/passwd", os.O_RDONLY)
+    asked = ["read=/etc/passwd", f"read={place}/a project/package.json", f"read={place}/a project/app.wasm", f"create={place}/data/run",
+             f"descriptor={left_open}", "descriptor=2"]
+    refused = ["EACCES", "EACCES", "0", "0", "EBADF", "0"]
+    for options, answers in ((), refused), (["--no-isolation"], ["0"] * len(asked)):
         argv = [place / "bin" / "wasmrun", "run", "--dir", f"{place}/data::/data", *options, place / "a project" / "app.wasm", *asked]
-        process = Process(argv, place, "run", env={"XDG_CACHE_HOME": str(place / "cache")})
+        process = Process(argv, place, "run", env={"XDG_CACHE_HOME": str(place / "cache")}, pass_fds=(left_open,))
         process.wait_line(r"^done$")
         process.wait_exit()
-        said = [errno.errorcode.get(int(line.text.rsplit(" ", 1)[1]), "0") for line in process.lines if "=" in line.text and line.text.startswith(("read", "create"))]
+        said = [errno.errorcode.get(int(line.text.rsplit(" ", 1)[1]), "0") for line in process.lines if "=" in line.text and line.text.startswith(("read", "create", "descriptor"))]
         assert said == answers, process.text()
         assert ("warn run: --no-isolation" in process.text()) == bool(options)
+    os.close(left_open)
 
 
 def test_script_in_place_of_the_engine(lab, place):

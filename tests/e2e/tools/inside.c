@@ -93,6 +93,8 @@ static int try(const char *op, const char *subject)
 			subject);
 		return try_connect(subject, words);
 	}
+	if (strcmp(op, "descriptor") == 0)
+		return fcntl(atoi(subject), F_GETFD) < 0 ? errno : 0;
 	if (strcmp(op, "exec") == 0) {
 		char *const argv[] = { (char *)subject, "--tell", NULL };
 
