@@ -281,7 +281,7 @@ static int op_resolve(
 
 	/* Whatever port it is to be. */
 	if (destination_parse(r->name, 1, &d, why) < 0) {
-		log_debug("network", "the application has asked for a name that is none: %s", why);
+		network_note_refusal(s->broker->config.network, "look up", r->name, why);
 		return ENOENT;
 	}
 	if (*d.name && !hostname_is_localhost(d.name))
