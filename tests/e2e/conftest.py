@@ -15,8 +15,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import fixtures  # noqa: E402
 from harness.guests import Guests, Run  # noqa: E402
 from harness.lab import OURS  # noqa: E402
+from harness.outlaw import Outlaw  # noqa: E402
 from harness.wait import SANITIZER  # noqa: E402
-from harness.wasmrun import build_hello, run_os  # noqa: E402
+from harness.wasmrun import build_hello, need_wasmrun, run_os  # noqa: E402
 
 lab, net = fixtures.lab, fixtures.net
 
@@ -90,6 +91,22 @@ def public_bore():
     os.chmod(folder, 0o755)
     yield shutil.copy(OURS, folder)
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def public_folder():
+    """One that every user can reach."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="wasmrun-e2e-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def outlaw(lab, public_folder):
+    """Starts `wasmrun os` with a hostile program in its engine's place."""
+    need_wasmrun()
+    return lambda *args, **how: Outlaw(lab, public_folder, *args, **how)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 #include "escape.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -69,7 +70,7 @@ static struct outcome ask(const struct broker_request *request, struct broker_an
 	return answer->error ? (struct outcome){ "broker", answer->error } : through();
 }
 
-struct outcome try_ask(char **words)
+static struct outcome try_ask(char **words)
 {
 	struct broker_request r = request_for(words[1], words[2]);
 	struct broker_answer answer;
@@ -78,7 +79,7 @@ struct outcome try_ask(char **words)
 }
 
 /* By the address that the name has been given. */
-struct outcome try_ask_name(char **words)
+static struct outcome try_ask_name(char **words)
 {
 	struct broker_request r = resolve_of(words[1]);
 	struct broker_answer answer;
@@ -92,7 +93,25 @@ struct outcome try_ask_name(char **words)
 	return ask(&r, &answer);
 }
 
-struct outcome try_ask_often(char **words)
+static struct outcome try_ask_listen(char **words)
+{
+	struct broker_request r = {
+		.op = BROKER_LISTEN, .port = (uint16_t)atoi(words[1]), .addr.family = BROKER_IPV4
+	};
+	struct broker_answer answer;
+
+	return ask(&r, &answer);
+}
+
+static struct outcome try_ask_datagrams(char **words)
+{
+	struct broker_request r = { .op = BROKER_DATAGRAMS, .addr.family = BROKER_IPV4 };
+	struct broker_answer answer;
+
+	return ask(&r, &answer);
+}
+
+static struct outcome try_ask_often(char **words)
 {
 	struct broker_answer answer;
 	struct outcome o = through();
@@ -109,7 +128,7 @@ struct outcome try_ask_often(char **words)
 }
 
 /* Requests whose answers nobody takes, more than are served at a time. */
-struct outcome try_ask_deaf(char **words)
+static struct outcome try_ask_deaf(char **words)
 {
 	struct broker_request r = request_for(words[2], words[3]);
 
@@ -126,11 +145,12 @@ struct outcome try_ask_deaf(char **words)
 }
 
 /* What no client sends; the instance is ended for it. */
-struct outcome try_junk(char **words)
+static struct outcome try_junk(char **words)
 {
 	struct broker_request r = request_for("127.0.0.1", "1");
 	int seqpacket[2], stream[2], pipes[2], epoll = epoll_create1(0),
 					       memory = memfd_create("x", 0);
+	int file = open("/proc/self/exe", O_RDONLY);
 	char longer[sizeof r + 1] = { BROKER_CONNECT };
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, seqpacket) < 0 ||
@@ -154,6 +174,7 @@ struct outcome try_junk(char **words)
 		{ "pipe", &r, sizeof r, { pipes[1] }, 1 },
 		{ "listener", &r, sizeof r, { listener }, 1 },
 		{ "broker", &r, sizeof r, { broker }, 1 },
+		{ "file", &r, sizeof r, { file }, 1 },
 	};
 
 	for (size_t i = 0; i < COUNT(kinds); i++)
@@ -166,7 +187,7 @@ struct outcome try_junk(char **words)
 }
 
 /* Ends of pairs that hold each other, which only the kernel's collector finds. */
-struct outcome try_cycles(char **words)
+static struct outcome try_cycles(char **words)
 {
 	struct broker_request r = request_for("127.0.0.1", "1");
 
@@ -204,7 +225,7 @@ static bool nest(int pair[2], int depth)
  * A visitor who reads nothing, whose socket waits for him when it is closed (SO_LINGER): in the
  * queue of the answer's end, so that whoever closes that is the one who waits.
  */
-struct outcome try_linger(char **words)
+static struct outcome try_linger(char **words)
 {
 	struct linger wait = { 1, atoi(words[1]) };
 	struct broker_request r = request_for("127.0.0.1", "1");
@@ -227,3 +248,16 @@ struct outcome try_linger(char **words)
 	close(pair[0]);
 	return through();
 }
+
+const struct way broker_ways[] = {
+	{ "ask", try_ask },
+	{ "ask_name", try_ask_name },
+	{ "ask_listen", try_ask_listen },
+	{ "ask_datagrams", try_ask_datagrams },
+	{ "ask_often", try_ask_often },
+	{ "ask_deaf", try_ask_deaf },
+	{ "junk", try_junk },
+	{ "cycles", try_cycles },
+	{ "linger", try_linger },
+	{ NULL, NULL },
+};
