@@ -147,15 +147,16 @@ static void network_watch_freep(struct network_watch **w)
 int network_watch_new(uv_loop_t *loop, const struct os_run_config *run, struct network *network,
 	struct network_watch **ret_watch)
 {
-	_cleanup_(network_watch_freep) struct network_watch *w = calloc(1, sizeof(*w));
+	_cleanup_(network_watch_freep) struct network_watch *w = NULL;
 	struct watch_events events = { .changed = on_changed, .watching = on_watching };
 	char folder[PATH_MAX];
 	int r;
 
-	if (!w)
-		return -ENOMEM;
 	if (!realpath(run->project_path, folder))
 		return -errno;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
 	w->run = run;
 	w->network = network;
 	r = network_settings_make(&run->network, run->file, &w->last, &w->last_limits);

@@ -391,7 +391,7 @@ static void test_ring(void **state)
 	assert_int_equal(count_decisions(f, 0), NETWORK_DECISIONS_MAX);
 	assert_int_equal(count_decisions(f, NETWORK_DECISIONS_MAX), NETWORK_DECISIONS_MAX);
 	assert_int_equal(count_decisions(f, 2 * NETWORK_DECISIONS_MAX - 3), 3);
-	(void)snprintf(name, sizeof(name), "n%u.example", NETWORK_DECISIONS_MAX);
+	(void)snprintf(name, sizeof(name), "n%d.example", NETWORK_DECISIONS_MAX);
 	assert_false(network_judge_name(f->network, name, &v));
 	network_decisions_each(network_decisions(f->network), 0, keep_last, &last);
 	assert_string_equal(last.asked, name);
