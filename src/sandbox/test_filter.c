@@ -287,10 +287,6 @@ static int try_terminal_signals(void)
 {
 	return attempt_result(fcntl(stage.visitor, F_SETFL, O_ASYNC));
 }
-static int try_own_waiting(void)
-{
-	return attempt_result(fcntl(stage.visitor, F_SETFL, O_NONBLOCK));
-}
 static int try_flock(void)
 {
 	return attempt_result(flock(stage.readable, LOCK_EX | LOCK_NB));
@@ -493,7 +489,6 @@ static const struct attempt {
 	{ "a signal to its own thread", try_tgkill_self, 0, 0, 0 },
 	{ "name a thread", try_name, 0, 0, 0 },
 	{ "times of an open file", try_own_times, 0, 0, 0 },
-	{ "whether it waits", try_own_waiting, 0, 0, 0 },
 	{ "its own exec", try_exec, -ENOENT, -ENOENT, -ENOENT },
 
 	/* Sockets. */

@@ -117,6 +117,8 @@ FILES = {
     "through_link {own}.link {file}": (refused("open"), OK),
     "link {file} {own}.linked": (refused("linkat", EXDEV), OK),
     "by_path link_proc {file} {own}.linked": (refused("linkat", EXDEV), OK),
+    "link {module} {own}.module": (refused("linkat", EXDEV), OK),  # which it may read, and could write to there
+    "by_path link_proc {module} {own}.module_too": (refused("linkat", EXDEV), OK),
     "rename {own} {new}": (refused("renameat"), OK),
     "rename {file} {own}.taken": (refused("renameat"), OK),
     "exchange {own} {file}": (refused("renameat2"), OK),
