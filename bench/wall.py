@@ -38,11 +38,11 @@ QUIET = [
     Figure("quiet_each", "quiet", "with a connection of its own, 10th percentile, µs", 1, ("<=", 1 + TUNNEL_LESS, "x")),
 ]
 
-# Without a goal where another hop is the price: it is here to be seen.
 STARTS_MORE = [
     Figure("start", "start", "start from the cache to the first answer, ms", 1, ("<=", START_MORE_MS, "ms more")),
     Figure("start_cpu", "start", "CPU ms of a start and its end", 1, ("<=", START_MORE_MS, "ms more")),
 ]
+# Without a goal: another hop is the price, which is here to be seen.
 OUTWARD = [
     Figure("out_connect", "outward", "time to connect, p50 ms", 3, None),
     Figure("out_first", "outward", "time to first byte of a new connection, p50 ms", 3, None),
