@@ -9,6 +9,10 @@
  * A question runs on libuv's thread pool and can't be ended once it runs. So it lives in memory of
  * its own: when its last waiter leaves, the dialer forgets it, and its answer is dropped when it
  * comes. That is also why a dialer without dials owns nothing that has to be closed.
+ *
+ * Of dialers that share a lane one question runs at a time, and the next one begins with the answer
+ * to it, forgotten or not: a thread that waits for a resolver is what the lane is about. So a lane
+ * is freed when nobody has it and no question of it runs.
  */
 #include "net/dialer.h"
 
@@ -23,6 +27,14 @@
 struct dialer_question {
 	uv_getaddrinfo_t req;
 	struct dialer *dialer; /* NULL: nobody waits any more */
+	struct dialer_lane *lane;
+	struct list link; /* in the lane's, until it runs */
+	bool runs;
+};
+
+struct dialer_lane {
+	struct list waiting; /* questions */
+	bool busy, orphan;   /* one runs; who has made it has none any more */
 };
 
 /* "localhost" and what ends in ".localhost", as one label or with the root's dot behind it. */
@@ -114,11 +126,51 @@ static void dialer_learn(struct dialer *dialer, const struct addrinfo *info)
 	dialer->answers++;
 }
 
+static void dialer_tell(struct dialer *dialer, int status)
+{
+	struct list told, *first;
+
+	/* Who asks again from the call waits for another answer. */
+	list_init(&told);
+	list_move_all(&told, &dialer->waiting);
+	while ((first = list_first(&told))) {
+		struct dialer_wait *w = list_entry(first, struct dialer_wait, link);
+
+		list_remove(first);
+		w->resolved(w, status);
+	}
+}
+
+static int question_run(struct dialer_question *question);
+
+/* One has been answered. The next that can be put is. */
+static void lane_go_on(struct dialer_lane *lane)
+{
+	struct list *first;
+
+	lane->busy = false;
+	while (!lane->busy && (first = list_first(&lane->waiting))) {
+		struct dialer_question *question = list_entry(first, struct dialer_question, link);
+		struct dialer *dialer = question->dialer;
+		int r;
+
+		list_remove(first);
+		r = question_run(question);
+		if (r == 0)
+			continue;
+		free(question);
+		dialer->question = NULL;
+		dialer_tell(dialer, r);
+	}
+	if (lane->orphan && !lane->busy)
+		free(lane);
+}
+
 static void dialer_on_answer(uv_getaddrinfo_t *req, int status, struct addrinfo *info)
 {
 	struct dialer_question *question = container_of(req, struct dialer_question, req);
 	struct dialer *dialer = question->dialer;
-	struct list told, *first;
+	struct dialer_lane *lane = question->lane;
 
 	free(question);
 	if (dialer) {
@@ -127,49 +179,89 @@ static void dialer_on_answer(uv_getaddrinfo_t *req, int status, struct addrinfo 
 			dialer_learn(dialer, info);
 		if (status == 0 && !dialer->count)
 			status = UV_EAI_NODATA;
-		/* Who asks again from the call waits for another answer. */
-		list_init(&told);
-		list_move_all(&told, &dialer->waiting);
-		while ((first = list_first(&told))) {
-			struct dialer_wait *w = list_entry(first, struct dialer_wait, link);
-
-			list_remove(first);
-			w->resolved(w, status);
-		}
+		dialer_tell(dialer, status);
 	}
 	uv_freeaddrinfo(info);
+	if (lane)
+		lane_go_on(lane);
+}
+
+static int question_run(struct dialer_question *question)
+{
+	/* No AI_ADDRCONFIG: without an address but loopback's it would hide those of /etc/hosts. */
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct dialer *dialer = question->dialer;
+	int r = uv_getaddrinfo(
+		dialer->loop, &question->req, dialer_on_answer, dialer->host, NULL, &hints);
+
+	question->runs = r == 0;
+	if (r == 0 && question->lane)
+		question->lane->busy = true;
+	return r;
+}
+
+static int dialer_put_question(struct dialer *dialer)
+{
+	struct dialer_question *question = calloc(1, sizeof(*question));
+	int r = 0;
+
+	if (!question)
+		return -ENOMEM;
+	question->dialer = dialer;
+	question->lane = dialer->lane;
+	list_init(&question->link);
+	if (question->lane && question->lane->busy)
+		list_push_back(&question->lane->waiting, &question->link);
+	else
+		r = question_run(question);
+	if (r < 0) {
+		free(question);
+		return r;
+	}
+	dialer->question = question;
+	return 0;
 }
 
 int dialer_ask(struct dialer *dialer, struct dialer_wait *w)
 {
-	/* No AI_ADDRCONFIG: without an address but loopback's it would hide those of /etc/hosts. */
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	struct dialer_question *question;
-	int r;
+	int r = dialer->question ? 0 : dialer_put_question(dialer);
 
-	if (!dialer->question) {
-		question = calloc(1, sizeof(*question));
-		if (!question)
-			return -ENOMEM;
-		r = uv_getaddrinfo(
-			dialer->loop, &question->req, dialer_on_answer, dialer->host, NULL, &hints);
-		if (r < 0) {
-			free(question);
-			return r;
-		}
-		question->dialer = dialer;
-		dialer->question = question;
-	}
-	list_push_back(&dialer->waiting, &w->link);
-	return 0;
+	if (r == 0)
+		list_push_back(&dialer->waiting, &w->link);
+	return r;
 }
 
 void dialer_leave(struct dialer *dialer, struct dialer_wait *w)
 {
+	struct dialer_question *question = dialer->question;
+
 	list_remove(&w->link);
-	if (!dialer->question || !list_empty(&dialer->waiting))
+	if (!question || !list_empty(&dialer->waiting))
 		return;
-	dialer->question->dialer = NULL;
-	(void)uv_cancel((uv_req_t *)&dialer->question->req); /* works while no thread has it */
 	dialer->question = NULL;
+	question->dialer = NULL;
+	if (question->runs) {
+		(void)uv_cancel((uv_req_t *)&question->req); /* works while no thread has it */
+	} else {
+		list_remove(&question->link);
+		free(question);
+	}
+}
+
+struct dialer_lane *dialer_lane_new(void)
+{
+	struct dialer_lane *lane = calloc(1, sizeof(*lane));
+
+	if (lane)
+		list_init(&lane->waiting);
+	return lane;
+}
+
+struct dialer_lane *dialer_lane_free(struct dialer_lane *lane)
+{
+	if (lane && !lane->busy)
+		free(lane);
+	else if (lane)
+		lane->orphan = true;
+	return NULL;
 }

@@ -22,6 +22,7 @@
 #define DIALER_ADDRS_MAX 16   /* addresses of one name that are tried */
 #define DIALER_CACHE_MS 30000 /* so long an answer is used without asking again */
 
+struct dialer_lane;
 struct dialer_question;
 
 struct dialer {
@@ -40,6 +41,7 @@ struct dialer {
 	 * each attempt. 0, or the negative errno that the attempt comes to. NULL: any may. */
 	int (*admits)(struct dialer *dialer, const struct addr *addr);
 	uint64_t connect_timeout_ms; /* per address; 0: DIAL_CONNECT_TIMEOUT_MS */
+	struct dialer_lane *lane;    /* likewise; NULL: none */
 };
 
 /* Who waits for the answer; embedded in a dial. */
@@ -58,6 +60,15 @@ int dialer_init(struct dialer *dialer, uv_loop_t *loop, const char *host, uint16
 
 /* Forgets what was resolved (after a change of network). */
 void dialer_forget(struct dialer *dialer);
+
+/*
+ * Dialers that share a lane have one question at a time put to the resolver, the others wait in
+ * turn. It is for names that somebody else chooses: libuv has two threads for the questions of all
+ * of us, and a name's own servers can keep one for as long as they like. NULL: out of memory.
+ */
+struct dialer_lane *dialer_lane_new(void);
+/* Without a dial that waits; a question may still run. Returns NULL; NULL is fine. */
+struct dialer_lane *dialer_lane_free(struct dialer_lane *lane);
 
 /* --- for dials --- */
 

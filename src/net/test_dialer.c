@@ -256,6 +256,68 @@ static void test_families_take_turns_before_the_cut(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* --- lanes --- */
+
+struct lane_user {
+	struct dialer dialer;
+	struct dialer_wait wait;
+	unsigned told;
+	int status;
+};
+
+static void on_lane_resolved(struct dialer_wait *w, int status)
+{
+	struct lane_user *a = container_of(w, struct lane_user, wait);
+
+	a->told++;
+	a->status = status;
+}
+
+static void lane_user_start(struct lane_user *a, uv_loop_t *loop, struct dialer_lane *lane)
+{
+	*a = (struct lane_user){ .wait.resolved = on_lane_resolved };
+	assert_int_equal(dialer_init(&a->dialer, loop, "app.example", 80), 0);
+	a->dialer.lane = lane;
+	assert_int_equal(dialer_ask(&a->dialer, &a->wait), 0);
+}
+
+/* One question of a lane runs, whatever becomes of who has put it; others don't wait for it. */
+static void test_lane(void **state)
+{
+	struct dialer_lane *lane = dialer_lane_new();
+	struct lane_user in[4], outside;
+	struct addr addr;
+	uv_loop_t loop;
+
+	asked = 0;
+	assert_int_equal(uv_loop_init(&loop), 0);
+	assert_int_equal(addr_parse_ip("192.0.2.1", 80, &addr), 0);
+	for (size_t i = 0; i < ARRAY_LEN(in); i++)
+		lane_user_start(&in[i], &loop, lane);
+	assert_int_equal(asked, 1);
+	lane_user_start(&outside, &loop, NULL);
+	assert_int_equal(asked, 2);
+	/* Who hasn't had his turn leaves; and the one whose question runs, which runs on. */
+	dialer_leave(&in[1].dialer, &in[1].wait);
+	dialer_leave(&in[0].dialer, &in[0].wait);
+	assert_int_equal(asked, 2);
+	answer_with(0, UV_ECANCELED, NULL, 0);
+	assert_int_equal(in[0].told + in[1].told, 0);
+	assert_int_equal(asked, 3);
+	answer_with(2, 0, &addr, 1);
+	assert_int_equal(in[2].told, 1);
+	assert_int_equal(in[2].status, 0);
+	assert_int_equal(asked, 4);
+	/* The lane goes, and with it that of the last one when its answer comes. */
+	dialer_leave(&in[3].dialer, &in[3].wait);
+	lane = dialer_lane_free(lane);
+	answer_with(3, UV_ECANCELED, NULL, 0);
+	answer_with(1, 0, &addr, 1);
+	assert_int_equal(outside.told, 1);
+	assert_int_equal(in[3].told, 0);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +328,7 @@ int main(void)
 		CASE(test_who_asks_again_waits_for_another_answer),
 		CASE(test_old_failure_spares_a_new_answer),
 		CASE(test_families_take_turns_before_the_cut),
+		cmocka_unit_test(test_lane),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

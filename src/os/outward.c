@@ -20,6 +20,7 @@
 #include "base/owner.h"
 #include "net/addr.h"
 #include "net/bucket.h"
+#include "net/dialer.h"
 #include "net/flow.h"
 #include "net/sockopt.h"
 #include "net/stream_pair.h"
@@ -35,6 +36,7 @@ struct outward {
 	struct bucket bandwidth[PUMP_SIDES];
 	struct timeouts patience;
 	struct network_follower follower;
+	struct dialer_lane *lane; /* of the names that it asks for */
 	uint64_t last_id;
 	bool closing;
 	unsigned parts; /* not yet closed */
@@ -170,6 +172,7 @@ static void outward_on_part_closed(struct outward *o)
 	o->closed(o->owner);
 	for (int side = 0; side < PUMP_SIDES; side++)
 		bucket_deinit(&o->bandwidth[side]);
+	o->lane = dialer_lane_free(o->lane);
 	free(o);
 }
 
@@ -327,6 +330,7 @@ static int setup_aim(struct outward_setup *s, struct outward *o)
 	c->named = !c->own && *c->to.name;
 	r = dial_target_init(&s->target, o->config.loop, c->named ? c->to.name : host, port);
 	s->target.dialer.admits = c->own ? NULL : conn_admits;
+	s->target.dialer.lane = o->lane;
 	s->target.dialer.connect_timeout_ms =
 		network_limits(o->config.network)->connection_timeout_secs * 1000;
 	return r;
@@ -431,8 +435,12 @@ int outward_new(const struct outward_config *config, struct outward **ret_outwar
 {
 	struct outward *o = calloc(1, sizeof *o);
 
-	if (!o)
+	if (o)
+		o->lane = dialer_lane_new();
+	if (!o || !o->lane) {
+		free(o);
 		return -ENOMEM;
+	}
 	o->config = *config;
 	flow_set_init(&o->flows, config->loop, config->pool, &outward_kind);
 	for (int side = 0; side < PUMP_SIDES; side++) {

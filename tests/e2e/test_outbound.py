@@ -138,6 +138,19 @@ def test_its_own_second_port(app):
     assert world.ask(f"/bind/{SECOND + 1}") == world.words.bind
 
 
+@pytest.mark.slow
+def test_names_that_take_their_time(app, world):
+    """Of libuv's two threads for names they keep one: the tunnel's server is found meanwhile, and refuses."""
+    app(allow=["*"], connection_timeout_secs=60)
+    with world.silent_name_server() as server:
+        for i in range(2):
+            world.ask(f"/connect/n{i}.slow.example.test/80")
+        server.recv(1000)
+        with world.space.entered():
+            answer = world.instance.ask("POST", "/api/tunnel/start", {"server": f"api.example.test:{CLOSED}"})
+    assert answer.status == 502 and "connection refused" in answer.body["error"], answer.body
+
+
 def test_silence(app):
     """A host that says nothing: the dial is waited for for a moment, and what comes of it is a reset."""
     world = app(allow=[API])
