@@ -107,6 +107,12 @@ def test_a_further_port_of_the_application(lab, guests):
     assert said(first) == b"first"
     assert (said(second), said(none)) == (b"second", b"")
     instance.process.wait_line(f"info forward: {LOOPBACK}:{second} leads to the application again")
+    # A policy that no longer names it ends it here and there: the program's sock_accept() fails.
+    assert instance.ask("PUT", "/api/network/policy", {"bind_ports": []}).status == 200
+    instance.process.wait_line(r"info network: port 8081 of the application is closed: it is no longer in bind_ports")
+    assert said(second) == b""
+    assert last_end(instance)["end"] == "the application has not opened port 8081"
+    instance.process.wait_line(r"exit code 2")
 
 
 @pytest.mark.parametrize(
