@@ -243,6 +243,16 @@ def test_old_wasmtime(lab, tmp_path):
     assert f"error app: a component needs the command wasmtime, version 48.0.1 or newer, and '{old}' is older: the installer of " in line
 
 
+def test_static_wasmtime(tmp_path):
+    """Nothing can be loaded into it, so nothing would seal it: `wasmrun run` has none of that either."""
+    static = tmp_path / "wasmtime"
+    static.write_bytes(b"\x7fELF\2\1".ljust(54, b"\0") + b"\x38".ljust(10, b"\0"))
+    static.chmod(0o700)
+    env = {**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run([WASMRUN, "run", make(tmp_path, COMMAND)], capture_output=True, text=True, timeout=DEADLINE, env=env)
+    assert done.returncode == 1 and f"'{static}' is statically linked, and can't be sealed" in done.stderr, done.stderr
+
+
 @pytest.fixture
 def run(tmp_path, wasmtime):
     started = []

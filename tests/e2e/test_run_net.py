@@ -15,7 +15,7 @@ import pytest
 from harness.components import find_wasmtime
 from harness.guests import needs_wall
 from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import WASMRUN, gone, need_wasmrun
+from harness.wasmrun import broker, brokers, gone, need_wasmrun
 from harness.world import API, CLOSED, OTHER, SECOND, WORDS, World
 
 SENT = 3_000_000  # more than the buffers of a connection that is just open
@@ -36,25 +36,6 @@ def world(request, lab, net, guests, isolated):
 def said(process, code=0):
     assert process.wait_exit() == code, process.text()
     return process.text("stdout").splitlines()
-
-
-def brokers(process):
-    """The pids of the broker's process of this one; it has its words, and a session of its own."""
-    found = []
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text, words = stat.read_text(), (stat.parent / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if "(wasmrun-broker)" in text and os.fsencode(str(process.argv[-1])) in words and os.fsencode(process.argv[0]) in words:
-            found.append(int(stat.parent.name))
-    return found
-
-
-def broker(process):
-    wait_for(lambda: brokers(process), "the broker is there")
-    [pid] = brokers(process)
-    return pid
 
 
 def test_nothing_by_default(world):

@@ -5,16 +5,18 @@ import errno
 import json
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
 
 import pytest
 
+from harness.guests import needs_wall
 from harness.lab import OURS
 from harness.process import Process
 from harness.wait import DEADLINE
-from harness.wasmrun import WASMRUN, need_wasmrun
+from harness.wasmrun import WASMRUN, broker, need_wasmrun
 
 INSIDE = OURS.parent / "tests" / "e2e" / "e2e-inside"
 MODULE = b"\0asm\1\0\0\0" b"\1\4\1\x60\0\0\3\2\1\0\7\12\1\6_start\0\0\12\4\1\2\0\13"
@@ -155,6 +157,74 @@ def test_run(place):
         assert said == answers, process.text()
         assert ("warn run: --no-isolation" in process.text()) == bool(options)
     os.close(left_open)
+
+
+WALLS = pytest.mark.parametrize("options, answer", [((), "EACCES"), (("--no-isolation",), "0")], ids=["walled", "control"])
+
+
+def run_in(place, *words, options=()):
+    argv = [place / "bin" / "wasmrun", "run", "--dir", f"{place}/data::/data", *options, place / "a project" / "app.wasm", *words]
+    return Process(argv, place, "run", env={"XDG_CACHE_HOME": str(place / "cache")})
+
+
+def answer_of(process, asked):
+    return errno.errorcode.get(int(process.wait_line(rf"^{re.escape(asked)} (\d+)$")[1][1]), "0")
+
+
+@WALLS
+def test_folder_that_becomes_a_link(place, options, answer):
+    """A thread of the module's swaps a folder of --dir with a link that leads out, while another opens paths in it."""
+    (place / "data" / "real").mkdir()
+    (place / "data" / "real" / "passwd").write_text("honest")
+    (place / "data" / "link").symlink_to("/etc")
+    process = run_in(place, asked := f"race={place}/data", options=options)
+    assert answer_of(process, asked) == answer
+    process.wait_exit()
+
+
+@WALLS
+@pytest.mark.parametrize("becomes", ["link", "folder"])
+def test_folder_that_is_replaced(place, becomes, options, answer):
+    """The rule is for the folder that was there at the start, whatever its name leads to later."""
+    data, go = place / "data", place / "go"
+    read, again = f"read={data}/data", f"read={data}/secret"
+    process = run_in(place, read, f"await={go}", again, options=options)
+    assert answer_of(process, read) == "0"
+    data.rename(place / "old")
+    if becomes == "link":
+        data.symlink_to(place / "home")
+    else:
+        (place / "home").rename(data)
+    go.touch()
+    assert answer_of(process, again) == answer
+    process.wait_exit()
+
+
+def test_broker_is_out_of_reach(place):
+    """The process that connects for a module takes no signal from it; the control is another of the user's, without the wall."""
+    for options, answer, whom in (("--allow-net", "*"), "EACCES", broker), (("--no-isolation",), "0", lambda process: os.getpid()):
+        process = run_in(place, f"await={place}/go", asked := f"signal={place}/data/data", options=options)
+        (place / "data" / "data").write_text(str(whom(process)))
+        (place / "go").touch()
+        assert answer_of(process, asked) == answer
+        process.wait_exit()
+        (place / "go").unlink()
+
+
+@pytest.mark.parametrize("options", [(), ("--no-isolation",)], ids=["walled", "engine"])
+@needs_wall
+def test_folder_that_becomes_a_link_for_a_module(place, guests, options):
+    """The same with the real engine, whose WASI keeps paths in the folder by itself as well: beside the wall, not in place of it."""
+    real, link, spare = (place / "data" / name for name in ("real", "link", "spare"))
+    real.mkdir()
+    (real / "passwd").write_text("honest")
+    link.symlink_to("/etc")
+    argv = [WASMRUN, "run", "--dir", f"{place}/data::/data", *options, guests.c("race.c"), "/data/real/passwd"]
+    process = Process(argv, place, "race", env={"XDG_CACHE_HOME": str(place / "cache")})
+    while process.alive():
+        for one, other in ((real, spare), (link, real), (real, link), (spare, real)):
+            one.rename(other)
+    assert process.wait_exit() == 0 and process.text("stdout") == "only what is in the folder", process.text()
 
 
 def test_script_in_place_of_the_engine(lab, place):

@@ -147,6 +147,25 @@ def gone(pid):
         return True
 
 
+def brokers(process):
+    """The pids of the brokers of this `wasmrun run`, whose words they have: one at most."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text, words = stat.read_text(), (stat.parent / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if "(wasmrun-broker)" in text and os.fsencode(str(process.argv[-1])) in words and os.fsencode(process.argv[0]) in words:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def broker(process):
+    wait_for(lambda: brokers(process), "the broker is there")
+    [pid] = brokers(process)
+    return pid
+
+
 def running_in(folder):
     """The pids of all that works in the folder, or was told of it."""
     found = []

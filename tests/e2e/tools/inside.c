@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +58,67 @@ static int try_code(const char *name, int flags)
 	return try_open(path, flags);
 }
 
+#define RACES 200 /* that each side has won, before it is enough */
+#define TRIES 2000000
+
+/* Exchanges DIR/real, a folder, and DIR/link, which leads out of it. */
+static void *swap(void *dir)
+{
+	char real[4096], link[4096];
+
+	(void)snprintf(real, sizeof real, "%s/real", (char *)dir);
+	(void)snprintf(link, sizeof link, "%s/link", (char *)dir);
+	for (;;)
+		if (renameat2(AT_FDCWD, real, AT_FDCWD, link, RENAME_EXCHANGE) < 0)
+			return NULL;
+}
+
+/* Opens DIR/real/passwd meanwhile. 0: it was /etc/passwd once; else what it was in its place. */
+static int race(const char *dir)
+{
+	int honest = 0, refused = 0, error = EPROTO;
+	char path[4096], word[5];
+	pthread_t thread;
+
+	(void)snprintf(path, sizeof path, "%s/real/passwd", dir);
+	if (pthread_create(&thread, NULL, swap, (void *)dir) != 0)
+		return EAGAIN;
+	for (int i = 0; i < TRIES && (honest < RACES || refused < RACES); i++) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0) {
+			refused++;
+			error = errno;
+			continue;
+		}
+		honest++;
+		if (read(fd, word, sizeof word) == sizeof word && memcmp(word, "root:", 5) == 0)
+			return 0;
+		(void)close(fd);
+	}
+	return honest && refused ? error : EPROTO;
+}
+
+/* Asks whether the process whose number stands in the file takes signals from here. */
+static int try_signal(const char *path)
+{
+	char number[16] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, number, sizeof number - 1) < 1)
+		return EPROTO;
+	(void)close(fd);
+	return kill((pid_t)atoi(number), 0) < 0 ? errno : 0;
+}
+
+/* Until it is there: somebody has done what it stands for. */
+static int await(const char *path)
+{
+	for (int i = 0; i < 15000 && access(path, F_OK) < 0; i++)
+		(void)usleep(1000);
+	return access(path, F_OK) < 0 ? errno : 0;
+}
+
 /* As the compiler: what it may do is to leave something in its folder. */
 static int compile(int status_fd)
 {
@@ -95,6 +158,12 @@ static int try(const char *op, const char *subject)
 	}
 	if (strcmp(op, "descriptor") == 0)
 		return fcntl(atoi(subject), F_GETFD) < 0 ? errno : 0;
+	if (strcmp(op, "race") == 0)
+		return race(subject);
+	if (strcmp(op, "signal") == 0)
+		return try_signal(subject);
+	if (strcmp(op, "await") == 0)
+		return await(subject);
 	if (strcmp(op, "exec") == 0) {
 		char *const argv[] = { (char *)subject, "--tell", NULL };
 
