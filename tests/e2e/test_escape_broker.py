@@ -184,14 +184,6 @@ def test_listener_that_blocks(outlaw):
         need_well(one)
 
 
-@pytest.mark.parametrize("what", ["memory 512", "descriptors 100000", "threads 100000", "output 100000", "steps 20000"])
-def test_used_up(outlaw, what):
-    one = outlaw()
-    status = one.process.wait_line(r"status descriptor (\d+)$")[1][1]
-    assert one.try_way(f"use_up {what} {status}") in ("ok 0", GONE)
-    need_well(one)
-
-
 def test_listener_that_is_shut(outlaw):
     one = outlaw()
     for _ in range(3):

@@ -35,7 +35,7 @@ def interpreter():
 class Outlaw:
     """The instance, started in `folder`; it may write to DATA and OTHER of it (--dir)."""
 
-    def __init__(self, lab, folder, *args, place="wasmrun-guest", user="root"):
+    def __init__(self, lab, folder, *args, place="wasmrun-guest", user="root", wrap=()):
         self.place, self.user, self.walled = place, user, "--no-isolation" not in args
         bin, self.project, self.data, self.other = (folder / name for name in ("bin", "project", "data", "other"))
         if not bin.exists():
@@ -52,7 +52,7 @@ class Outlaw:
         kind = ("--kind", "preview1") if place == "wasmrun-guest" else ()
         self.instance = run_os(
             lab, self.project, "--dir", f"{self.data}::/data", "--dir", f"{self.other}::/other", *kind, *args, program=bin / "wasmrun",
-            wrap=AS_NOBODY if user == "nobody" else (),
+            wrap=(*wrap, *(AS_NOBODY if user == "nobody" else ())),
             env={"PATH": f"{bin}:/usr/bin:/bin", "XDG_CACHE_HOME": str(folder / "cache"), "XDG_RUNTIME_DIR": str(folder / "run"),
                  "HOME": str(folder)},
         )

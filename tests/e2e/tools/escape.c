@@ -31,7 +31,7 @@ int take_visitor(int flags)
 static struct outcome try_way(char *line)
 {
 	static const struct way *const tables[] = { net_ways, file_ways, process_ways, broker_ways,
-		harm_ways };
+		harm_ways, use_ways };
 	char *words[WORDS_MAX + 1] = { 0 }, *rest = line;
 	struct outcome o = { "unknown", ENOSYS };
 

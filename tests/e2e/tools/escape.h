@@ -22,7 +22,8 @@ struct way {
 	struct outcome (*try)(char **words);
 };
 
-extern const struct way net_ways[], file_ways[], process_ways[], broker_ways[], harm_ways[];
+extern const struct way net_ways[], file_ways[], process_ways[], broker_ways[], harm_ways[],
+	use_ways[];
 
 /* What it was given; -1: it was not. */
 extern int listener, status, broker;
@@ -47,6 +48,11 @@ static inline struct outcome result(const char *call, long r)
 
 /* The next one that waits at the listener. */
 int take_visitor(int flags);
+
+/* A connection by the broker that stays, as long as this program does. */
+bool hold_connection(const char *host, const char *port);
+/* A request whose answer nobody takes; false: it can't be made. */
+bool ask_deaf(const char *host, const char *port);
 
 /* A kernel's call with arguments that never change, by its name; false: there is none. */
 bool try_call(const char *name, struct outcome *ret);

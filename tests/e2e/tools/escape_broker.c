@@ -127,20 +127,47 @@ static struct outcome try_ask_often(char **words)
 	return o;
 }
 
+bool ask_deaf(const char *host, const char *port)
+{
+	struct broker_request r = request_for(host, port);
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+		return false;
+	send_request(broker, &r, sizeof r, &pair[1], 1);
+	close(pair[1]);
+	close(pair[0]);
+	return true;
+}
+
+bool hold_connection(const char *host, const char *port)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	struct broker_request r = request_for(host, port);
+	struct broker_answer answer;
+	struct iovec iov = { &answer, sizeof answer };
+	struct msghdr message = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
+	int pair[2];
+	long n;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+		return false;
+	send_request(broker, &r, sizeof r, &pair[1], 1);
+	close(pair[1]);
+	n = recvmsg(pair[0], &message, 0);
+	close(pair[0]);
+	return n == sizeof answer && answer.error == 0 && CMSG_FIRSTHDR(&message);
+}
+
 /* Requests whose answers nobody takes, more than are served at a time. */
 static struct outcome try_ask_deaf(char **words)
 {
-	struct broker_request r = request_for(words[2], words[3]);
-
-	for (int i = 0; i < atoi(words[1]); i++) {
-		int pair[2];
-
-		if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
+	for (int i = 0; i < atoi(words[1]); i++)
+		if (!ask_deaf(words[2], words[3]))
 			return failed("socketpair");
-		send_request(broker, &r, sizeof r, &pair[1], 1);
-		close(pair[1]);
-		close(pair[0]);
-	}
 	return through();
 }
 
