@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from harness.apps import hold
-from harness.outlaw import AS_NOBODY, GONE, OUTLAW, PLACES, Outlaw, interpreter, refused
+from harness.outlaw import AS_NOBODY, GONE, OUTLAW, PLACES, interpreter, refused
 from harness.wait import wait_for
 
 pytestmark = pytest.mark.usefixtures("isolated")

@@ -4,7 +4,6 @@
 import contextlib
 import errno
 import os
-import pathlib
 import pwd
 import re
 import shutil
