@@ -5,11 +5,13 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/lang.h"
 #include "base/log.h"
 #include "cli/browser.h"
 #include "cli/common_options.h"
@@ -31,6 +33,7 @@
 #include "sandbox/layers.h"
 
 #define CREDENTIAL "wasmrun-tunnel-secret"
+#define OS_THREADS 8
 
 struct os {
 	struct runtime runtime;
@@ -233,6 +236,26 @@ static void os_tell_layers(void)
 			strerror(-layers.namespaces));
 }
 
+static void os_on_work(uv_work_t *work)
+{
+}
+
+/*
+ * Half of libuv's threads take questions to the resolver, and of those the application's names may
+ * keep DIALER_LANE_MAX: with four there would be none for the tunnel's server. libuv reads how many
+ * it makes with the first work; what we start is not to find it in its environment.
+ */
+static void os_make_threads(struct os *os)
+{
+	static const char variable[] = "UV_THREADPOOL_SIZE";
+	static uv_work_t work;
+
+	if (getenv(variable) || setenv(variable, TEXT_OF(OS_THREADS), 1) < 0)
+		return;
+	(void)uv_queue_work(&os->runtime.loop, &work, os_on_work, NULL);
+	(void)unsetenv(variable);
+}
+
 static int os_serve(struct os *os, struct option_set *set)
 {
 	const struct runtime_handlers handlers = {
@@ -253,6 +276,7 @@ static int os_serve(struct os *os, struct option_set *set)
 		code = runtime_open(&os->runtime, &values, &handlers);
 	if (code != EXIT_CODE_OK)
 		return code;
+	os_make_threads(os);
 	os->code = os_open(os, files.rlim_cur);
 	/* It may be hopeless at once, and that sets the code. */
 	if (os->code == EXIT_CODE_OK)

@@ -10,9 +10,9 @@
  * its own: when its last waiter leaves, the dialer forgets it, and its answer is dropped when it
  * comes. That is also why a dialer without dials owns nothing that has to be closed.
  *
- * Of dialers that share a lane one question runs at a time, and the next one begins with the answer
- * to it, forgotten or not: a thread that waits for a resolver is what the lane is about. So a lane
- * is freed when nobody has it and no question of it runs.
+ * Of dialers that share a lane DIALER_LANE_MAX questions run at a time, and the next one begins
+ * with the answer to one, forgotten or not: a thread that waits for a resolver is what the lane is
+ * about. So a lane is freed when nobody has it and no question of it runs.
  */
 #include "net/dialer.h"
 
@@ -34,7 +34,8 @@ struct dialer_question {
 
 struct dialer_lane {
 	struct list waiting; /* questions */
-	bool busy, orphan;   /* one runs; who has made it has none any more */
+	unsigned running;
+	bool orphan; /* who has made it has none any more */
 };
 
 /* "localhost" and what ends in ".localhost", as one label or with the root's dot behind it. */
@@ -148,8 +149,8 @@ static void lane_go_on(struct dialer_lane *lane)
 {
 	struct list *first;
 
-	lane->busy = false;
-	while (!lane->busy && (first = list_first(&lane->waiting))) {
+	lane->running--;
+	while (lane->running < DIALER_LANE_MAX && (first = list_first(&lane->waiting))) {
 		struct dialer_question *question = list_entry(first, struct dialer_question, link);
 		struct dialer *dialer = question->dialer;
 		int r;
@@ -162,7 +163,7 @@ static void lane_go_on(struct dialer_lane *lane)
 		dialer->question = NULL;
 		dialer_tell(dialer, r);
 	}
-	if (lane->orphan && !lane->busy)
+	if (lane->orphan && !lane->running)
 		free(lane);
 }
 
@@ -196,7 +197,7 @@ static int question_run(struct dialer_question *question)
 
 	question->runs = r == 0;
 	if (r == 0 && question->lane)
-		question->lane->busy = true;
+		question->lane->running++;
 	return r;
 }
 
@@ -210,7 +211,7 @@ static int dialer_put_question(struct dialer *dialer)
 	question->dialer = dialer;
 	question->lane = dialer->lane;
 	list_init(&question->link);
-	if (question->lane && question->lane->busy)
+	if (question->lane && question->lane->running >= DIALER_LANE_MAX)
 		list_push_back(&question->lane->waiting, &question->link);
 	else
 		r = question_run(question);
@@ -259,7 +260,7 @@ struct dialer_lane *dialer_lane_new(void)
 
 struct dialer_lane *dialer_lane_free(struct dialer_lane *lane)
 {
-	if (lane && !lane->busy)
+	if (lane && !lane->running)
 		free(lane);
 	else if (lane)
 		lane->orphan = true;

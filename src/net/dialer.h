@@ -20,6 +20,7 @@
 #include "net/local_ports.h"
 
 #define DIALER_ADDRS_MAX 16   /* addresses of one name that are tried */
+#define DIALER_LANE_MAX 2     /* questions of a lane that run at a time */
 #define DIALER_CACHE_MS 30000 /* so long an answer is used without asking again */
 
 struct dialer_lane;
@@ -62,9 +63,10 @@ int dialer_init(struct dialer *dialer, uv_loop_t *loop, const char *host, uint16
 void dialer_forget(struct dialer *dialer);
 
 /*
- * Dialers that share a lane have one question at a time put to the resolver, the others wait in
- * turn. It is for names that somebody else chooses: libuv has two threads for the questions of all
- * of us, and a name's own servers can keep one for as long as they like. NULL: out of memory.
+ * Dialers that share a lane have DIALER_LANE_MAX questions at a time put to the resolver, the
+ * others wait in turn. It is for names that somebody else chooses: libuv gives half of its threads
+ * to the questions of all of us, and a name's own servers can keep one for as long as they like.
+ * NULL: out of memory.
  */
 struct dialer_lane *dialer_lane_new(void);
 /* Without a dial that waits; a question may still run. Returns NULL; NULL is fine. */

@@ -140,10 +140,10 @@ def test_its_own_second_port(app):
 
 @pytest.mark.slow
 def test_names_that_take_their_time(app, world):
-    """Of libuv's two threads for names they keep one: the tunnel's server is found meanwhile, and refuses."""
+    """They keep a part of the threads that ask for names: the tunnel's server is found meanwhile, and refuses."""
     app(allow=["*"], connection_timeout_secs=60)
-    with world.silent_name_server() as server:
-        for i in range(2):
+    with world.name_server() as server:
+        for i in range(4):
             world.ask(f"/connect/n{i}.slow.example.test/80")
         server.recv(1000)
         with world.space.entered():
