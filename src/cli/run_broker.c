@@ -127,9 +127,12 @@ static int run_broker_open_network(struct run_broker *rb, const struct os_networ
 	struct policy *policy;
 	int r = network_new(&rb->loop, NULL, &rb->network);
 
-	if (r == 0)
-		r = network_settings_make(config, NULL, &policy, &limits);
-	return r < 0 ? r : network_set(rb->network, policy, &limits);
+	if (r < 0)
+		return r;
+	r = network_settings_make(config, NULL, &policy, &limits);
+	if (r < 0)
+		return r;
+	return network_set(rb->network, policy, &limits);
 }
 
 /* By what the module calls it, it is reached over 127.0.0.1: not where it listens elsewhere. */
