@@ -323,7 +323,7 @@ def test_ways_out(lab, public_folder, outlaw, place, user, ways):
     said = {}
     for some in [[way] for way in ways] if ways is LISTENER else [ways]:
         free = outlaw("--no-isolation", place=place, user=user)
-        assert free.process.find("--no-isolation: ")
+        free.process.wait_line("--no-isolation: ")
         said |= attempt_all(lab, public_folder, free, some)
         free.process.stop()
     same = {way for way, one in said.items() if one == expected[way]}
