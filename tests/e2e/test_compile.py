@@ -115,7 +115,7 @@ def test_invalid(lab, project):
 
 
 def run(lab, *words):
-    env = {"XDG_CACHE_HOME": str(lab.folder / "cache"), "PATH": "/usr/bin:/bin"}
+    env = {**os.environ, "XDG_CACHE_HOME": str(lab.folder / "cache"), "PATH": "/usr/bin:/bin"}
     return subprocess.run([WASMRUN, "run", *words], env=env, capture_output=True, text=True, timeout=60)
 
 
