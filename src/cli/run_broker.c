@@ -255,16 +255,18 @@ int run_broker_start(
 	r = broker_channel_open(pair);
 	if (r < 0)
 		return r;
-	start.channel_fd = ours = pair[0];
+	ours = pair[0];
+	start.channel_fd = ours;
 	theirs = pair[1];
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return -errno;
 	said = pipe_fds[0];
-	start.result_fd = says = pipe_fds[1];
+	says = pipe_fds[1];
+	start.result_fd = says;
 	r = run_broker_fork(&start);
 	if (r < 0)
 		return r;
-	says = fd_close(says);
+	(void)fd_close(take_fd(&says));
 	(void)fd_read_full(said, &result, sizeof result);
 	if (result == 0 && fcntl(theirs, F_SETFD, 0) < 0)
 		result = -errno;
