@@ -79,7 +79,7 @@ static bool has_word(const char *text, const char *word)
 static int cgroup_path(char ret_path[PATH_MAX])
 {
 	static const char mark[] = "0::"; /* cgroups(7), "/proc files" */
-	char text[TEXT_MAX], *line = text, *next = text;
+	char text[TEXT_MAX], *line, *next = text;
 	struct statfs fs;
 	int r = cgroup_read(AT_FDCWD, "/proc/self/cgroup", text);
 
