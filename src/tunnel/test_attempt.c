@@ -433,6 +433,7 @@ static void test_free_in_any_phase(void **state)
 {
 	static const struct fake_script scripts[] = { { 0 } };
 	struct trial t;
+	unsigned told;
 
 	(void)state;
 	for (int phase = 0; phase < 3; phase++) {
@@ -444,9 +445,11 @@ static void test_free_in_any_phase(void **state)
 			(void)uv_run(&t.loop, UV_RUN_NOWAIT);
 		if (phase == 2)
 			fake_run_until(&t.loop, has_connected, &t);
+		/* Where there is no name server, a name may have failed by now. */
+		told = t.outcomes;
 		t.attempt = attempt_free(t.attempt);
 		fake_run_until(&t.loop, is_gone, &t);
-		assert_int_equal(t.outcomes, 0);
+		assert_int_equal(t.outcomes, told);
 		trial_close(&t);
 	}
 }
