@@ -5,6 +5,7 @@
  */
 #include "os/code_cache.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -131,6 +132,7 @@ static int code_cache_name(const char *const *argv, char ret_name[NAME_SIZE])
 		return -ENOMEM;
 	while (argv[words])
 		words++;
+	assert(words > 0);
 	hash_command(hash, argv);
 	hash_processor(hash);
 	r = hash_file(hash, argv[words - 1]);

@@ -108,7 +108,7 @@ static void wasmtime_ask(const char *path, char ret_line[LINE_MAX_ASKED])
 	ssize_t n = 1;
 	int fds[2], r;
 
-	*ret_line = '\0';
+	memset(ret_line, 0, LINE_MAX_ASKED);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return;
 	out = fds[0];

@@ -5,6 +5,7 @@
  */
 #include "os/network_decisions.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,15 +50,16 @@ static struct network_decision_slot *decisions_find(struct network_decisions *d,
 
 static struct network_decision_slot *decisions_take_slot(struct network_decisions *d)
 {
-	struct network_decision_slot *oldest;
+	struct list *oldest;
 
 	if (d->count < NETWORK_DECISIONS_MAX) {
 		list_init(&d->slots[d->count].link);
 		return &d->slots[d->count++];
 	}
-	oldest = list_entry(list_first(&d->order), struct network_decision_slot, link);
-	list_remove(&oldest->link);
-	return oldest;
+	oldest = list_first(&d->order);
+	assert(oldest); /* all slots are in it */
+	list_remove(oldest);
+	return list_entry(oldest, struct network_decision_slot, link);
 }
 
 enum network_news network_decisions_add(struct network_decisions *d, const char *asked,

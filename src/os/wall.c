@@ -44,11 +44,14 @@ static void wall_rules_clear(struct wall_rules *rules)
 static _printf_(4, 5) void wall_add(
 	struct wall_rules *rules, enum file_access access, bool optional, const char *fmt, ...)
 {
-	struct file_rule *items = reallocarray(rules->items, rules->count + 1, sizeof *items);
+	struct file_rule *items;
 	va_list ap;
 	char *path;
 	int n;
 
+	if (rules->full)
+		return;
+	items = reallocarray(rules->items, rules->count + 1, sizeof *items);
 	if (!items) {
 		rules->full = true;
 		return;
