@@ -30,20 +30,20 @@ static bool compile_is_code(const char *path)
 	return strstr(path, "/modules/") && !strstr(path, ".stats");
 }
 
-PRELOAD_EXPORT int rename(const char *from, const char *to)
+PRELOAD_EXPORT int rename(const char *old, const char *new)
 {
-	int r = (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
+	int r = (int)syscall(SYS_renameat, AT_FDCWD, old, AT_FDCWD, new);
 
-	if (r == 0 && preload_compiles() && compile_is_code(to)) {
+	if (r == 0 && preload_compiles() && compile_is_code(new)) {
 		preload_tell(PRELOAD_LISTENING);
 		_exit(EXIT_SUCCESS);
 	}
 	return r;
 }
 
-PRELOAD_EXPORT int socket(int family, int type, int protocol)
+PRELOAD_EXPORT int socket(int domain, int type, int protocol)
 {
 	if (preload_compiles())
 		_exit(EXIT_SUCCESS);
-	return (int)syscall(SYS_socket, family, type, protocol);
+	return (int)syscall(SYS_socket, domain, type, protocol);
 }
