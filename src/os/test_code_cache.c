@@ -79,10 +79,18 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* By way of variables: clang's analyzer takes all of a struct for unchanged when a part of it is
+ * given as const. */
 static int find(struct folder *f)
 {
+	char *entry = NULL, *partial = NULL;
+	int r;
+
 	forget(f);
-	return code_cache_find(f->project, f->argv, &f->entry, &f->partial, f->why);
+	r = code_cache_find(f->project, f->argv, &entry, &partial, f->why);
+	f->entry = entry;
+	f->partial = partial;
+	return r;
 }
 
 /* As a compiler would leave it. */
@@ -139,7 +147,7 @@ static void test_each_of_its_own(void **state)
 	keep(f);
 	assert_int_equal(find(f), 0);
 	/* What is compiled for one project is none of another one's business. */
-	strcpy(f->project, f->dir);
+	snprintf(f->project, sizeof f->project, "%s", f->dir);
 	assert_int_equal(find(f), CODE_CACHE_MISS);
 }
 

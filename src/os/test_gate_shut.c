@@ -32,9 +32,10 @@ static int shut(bool selfish, bool leaves)
 		return 1;
 	if (shutdown(LISTENER, SHUT_RDWR) < 0)
 		return 1;
-	while (!leaves)
+	if (leaves)
+		return 0;
+	for (;;)
 		(void)pause();
-	return 0;
 }
 
 static void expect_connection(uint16_t port)

@@ -196,9 +196,10 @@ static void test_gone(void **state)
 
 static void inherit(void)
 {
+	const char *library = getenv("TEST_PRELOAD");
 	int ends[2], fd = new_socket();
 
-	if (call_with(bind, fd, INADDR_LOOPBACK, 0) < 0 || listen(fd, 8) < 0 ||
+	if (!library || call_with(bind, fd, INADDR_LOOPBACK, 0) < 0 || listen(fd, 8) < 0 ||
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		abort();
 	(void)dup2(fd, LISTEN_FD);
@@ -206,7 +207,7 @@ static void inherit(void)
 	(void)dup2(ends[1], FAKE_FD);
 	setenv("WASMRUN_LISTEN_FD", "7", 1);
 	setenv("WASMRUN_BROKER_FD", "8", 1);
-	setenv("LD_PRELOAD", getenv("TEST_PRELOAD"), 1);
+	setenv("LD_PRELOAD", library, 1);
 }
 
 int main(int argc, char **argv)

@@ -244,9 +244,10 @@ static void test_names(void **state)
 
 static void inherit(void)
 {
+	const char *library = getenv("TEST_PRELOAD");
 	int pipe_fds[2], fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
-	if (bind(fd, (const struct sockaddr *)&any_port, sizeof any_port) < 0 ||
+	if (!library || bind(fd, (const struct sockaddr *)&any_port, sizeof any_port) < 0 ||
 		listen(fd, 8) < 0 || pipe2(pipe_fds, O_NONBLOCK) < 0)
 		abort();
 	dup2(fd, LISTEN_FD);
@@ -256,7 +257,7 @@ static void inherit(void)
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);
 	/* Who has it loaded can't execute itself any more. */
-	setenv("LD_PRELOAD", getenv("TEST_PRELOAD"), 1);
+	setenv("LD_PRELOAD", library, 1);
 	setenv("WASMRUN_LISTEN_FD", "7", 1);
 	setenv("WASMRUN_STATUS_FD", "8", 1);
 }
