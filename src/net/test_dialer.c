@@ -314,7 +314,7 @@ static void test_lane(void **state)
 	/* The lane goes when the last answer comes. */
 	dialer_leave(&in[4].dialer, &in[4].wait);
 	dialer_leave(&in[1].dialer, &in[1].wait);
-	lane = dialer_lane_free(lane);
+	dialer_lane_free(lane);
 	answer_with(1, UV_ECANCELED, NULL, 0);
 	answer_with(4, UV_ECANCELED, NULL, 0);
 	answer_with(2, 0, &addr, 1);
