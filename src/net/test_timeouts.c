@@ -87,11 +87,32 @@ static void test_callbacks_may_arm_and_disarm(void **state)
 		assert_ptr_equal(f->expired[i], &f->items[0]);
 }
 
+/* Those that wait keep their order, and none waits for one that was armed before. */
+static void test_another_delay(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t armed_ms;
+
+	timeouts_set_delay(&f->queue, 3600000);
+	timeouts_arm(&f->queue, &f->items[0]);
+	armed_ms = f->items[0].at_ms - 3600000;
+	timeouts_set_delay(&f->queue, DELAY_MS);
+	assert_int_equal(f->items[0].at_ms, armed_ms + DELAY_MS);
+	timeouts_arm(&f->queue, &f->items[1]);
+	timeouts_set_delay(&f->queue, 2 * DELAY_MS);
+	assert_int_equal(f->items[0].at_ms, armed_ms + 2 * DELAY_MS);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->count, 2);
+	assert_ptr_equal(f->expired[0], &f->items[0]);
+	assert_ptr_equal(f->expired[1], &f->items[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_order_and_disarming, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_callbacks_may_arm_and_disarm, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_delay, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,18 @@ void timeouts_arm(struct timeouts *q, struct timeout *t)
 	timeouts_schedule(q);
 }
 
+void timeouts_set_delay(struct timeouts *q, uint64_t delay_ms)
+{
+	list_for_each(link, &q->queue) {
+		struct timeout *t = list_entry(link, struct timeout, link);
+
+		t->at_ms = t->at_ms - q->delay_ms + delay_ms;
+	}
+	q->delay_ms = delay_ms;
+	(void)uv_timer_stop(&q->timer);
+	timeouts_schedule(q);
+}
+
 void timeout_init(struct timeout *t)
 {
 	list_init(&t->link);

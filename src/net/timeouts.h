@@ -36,6 +36,9 @@ void timeouts_close(struct timeouts *q, uv_close_cb closed);
 /* From now on, delay_ms; also when armed already. */
 void timeouts_arm(struct timeouts *q, struct timeout *t);
 
+/* For those that are armed, too: as if it had been so when they were. */
+void timeouts_set_delay(struct timeouts *q, uint64_t delay_ms);
+
 /* The one that is over next; NULL: none is armed. */
 struct timeout *timeouts_first(const struct timeouts *q);
 

@@ -247,10 +247,9 @@ static void on_policy_changed(struct network_follower *follower)
 {
 	struct outward *o = container_of(follower, struct outward, follower);
 	struct list *const lists[] = { &o->flows.setup, &o->flows.open };
-
 	const struct network_limits *limits = network_limits(o->config.network);
 
-	o->flows.deadlines.delay_ms = limits->connection_timeout_secs * 1000;
+	timeouts_set_delay(&o->flows.deadlines, limits->connection_timeout_secs * 1000);
 	for (int side = 0; side < PUMP_SIDES; side++)
 		bucket_set_rate(&o->bandwidth[side], limits->max_bandwidth_mbps * 1000000 / 8);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
