@@ -20,7 +20,7 @@
 #include "policy/net_rule.h"
 
 #define CONN_LOG_MAX 1000
-#define CONN_WHY_MAX 128
+#define CONN_WHY_MAX 384 /* of a refusal with the rule that would help, for the longest name */
 
 struct flow;
 struct flow_result;
@@ -69,7 +69,8 @@ void conn_log_opened(struct conn_log *log, struct conn *conn, const struct flow 
 /* From the flow's `closed`, whether it was ever open or not. `conn` is the owner's again. */
 void conn_log_ended(struct conn_log *log, struct conn *conn, const struct flow_result *result);
 
-/* It was never to be a flow, for that reason: refused by the policy, or over a limit. */
+/* It was never to be a flow, for that reason: refused by the policy, over a limit, or in want of
+ * what it takes. */
 void conn_log_refused(struct conn_log *log, struct conn *conn, const char *why);
 
 /* Does all of that for a visitor of the tunnel, as told by it. */

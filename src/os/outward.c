@@ -51,7 +51,8 @@ struct outward_setup {
 	struct outward_asker *asker; /* NULL: it was told, or is gone */
 	int fd;                      /* the application's end, until it is told */
 	bool starting;
-	int error; /* negative errno of a set-up that failed */
+	int error;              /* negative errno of a set-up that failed */
+	char why[CONN_WHY_MAX]; /* and what the log says of it */
 };
 
 struct outward_conn {
@@ -62,8 +63,7 @@ struct outward_conn {
 	bool own;    /* to a port of its own, which no rule is asked for */
 	bool named;  /* `reached` is an address of the name that was asked for */
 	struct destination to;
-	struct addr reached;    /* AF_UNSPEC: none yet */
-	char why[FLOW_WHY_MAX]; /* its target has failed */
+	struct addr reached; /* AF_UNSPEC: none yet */
 };
 
 static const char not_allowed[] = "the policy no longer allows it";
@@ -117,14 +117,21 @@ static void conn_on_reached(struct flow *f, enum pump_side side)
 	setup_answer(c->setup, 0);
 }
 
+static void setup_explain(struct outward_setup *s, int error)
+{
+	snprintf(s->why, sizeof s->why, "not connected: %s", uv_strerror(error));
+}
+
 static const char *conn_on_failed(struct flow *f, enum pump_side side, int error)
 {
-	struct outward_conn *c = conn_of(f);
+	struct outward_setup *s = conn_of(f)->setup;
 
 	/* A name without addresses: connect(2) has no error for that. */
-	c->setup->error = error <= UV_EAI_ADDRFAMILY ? -EHOSTUNREACH : error;
-	snprintf(c->why, sizeof c->why, "not connected: %s", uv_strerror(error));
-	return c->why;
+	s->error = error <= UV_EAI_ADDRFAMILY ? -EHOSTUNREACH : error;
+	/* conn_admits() has said more. */
+	if (error != -EACCES || !*s->why)
+		setup_explain(s, error);
+	return s->why;
 }
 
 static void setup_free(struct outward_conn *c)
@@ -167,13 +174,16 @@ static void conn_on_closed(struct flow *f, const struct flow_result *result)
 
 static void outward_on_part_closed(struct outward *o)
 {
+	void (*closed)(void *owner) = o->closed;
+	void *owner = o->owner;
+
 	if (--o->parts > 0)
 		return;
-	o->closed(o->owner);
 	for (int side = 0; side < PUMP_SIDES; side++)
 		bucket_deinit(&o->bandwidth[side]);
 	o->lane = dialer_lane_free(o->lane);
 	free(o);
+	closed(owner);
 }
 
 static void on_set_closed(struct flow_set *set)
@@ -219,13 +229,16 @@ static const struct flow_kind outward_kind = {
 static int conn_admits(struct dialer *dialer, const struct addr *addr)
 {
 	struct dial_target *target = container_of(dialer, struct dial_target, dialer);
-	struct outward_conn *c = container_of(target, struct outward_setup, target)->conn;
+	struct outward_setup *s = container_of(target, struct outward_setup, target);
+	struct outward_conn *c = s->conn;
 	struct network *network = outward_of(c)->config.network;
 	struct network_verdict verdict;
 	struct ipaddr ip = network_ipaddr(addr);
 	bool allowed = c->named ? network_judge_resolved(network, &c->to, &ip, &verdict)
 				: network_allows(network, &c->to, NULL, &verdict);
 
+	if (!allowed)
+		snprintf(s->why, sizeof s->why, "%.*s", CONN_WHY_MAX - 1, verdict.why);
 	return allowed ? 0 : -EACCES;
 }
 
@@ -340,8 +353,10 @@ static int setup_start(struct outward_setup *s, struct outward *o)
 {
 	struct flow_wish wish = { .target[PUMP_INNER] = &s->target.target, .fd = { -1, -1 } };
 	struct outward_conn *c = s->conn;
-	int pair[2], r = stream_pair_open(pair);
+	int pair[2], r = setup_aim(s, o);
 
+	if (r == 0)
+		r = stream_pair_open(pair);
 	if (r < 0)
 		return r;
 	sockopt_set_stream(pair[1], false);
@@ -386,10 +401,13 @@ int outward_connect(
 		return -ENOMEM;
 	c = s->conn;
 	r = conn_judge(o, c);
-	if (r == 0)
-		r = setup_aim(s, o);
-	if (r == 0)
+	if (r == 0) {
 		r = setup_start(s, o);
+		if (r < 0) {
+			setup_explain(s, r);
+			conn_log_refused(o->config.log, &c->conn, s->why);
+		}
+	}
 	if (r < 0) {
 		setup_free(c);
 		free(c);

@@ -236,10 +236,10 @@ static void test_connect_refusals(void **state)
 	struct fixture f;
 	struct broker_request r;
 	uint16_t open_port, other_port, closed_port;
+	char remedy[64];
 	int server = server_open(&open_port), other = server_open(&other_port);
-	int closed = server_open(&closed_port);
 
-	(void)fd_close(closed);
+	(void)fd_close(server_open(&closed_port));
 	fixture_open(&f,
 		RULES(rule_of("localhost", open_port), rule_of("localhost", closed_port),
 			rule_of("evil.example", other_port), rule_of("gone.example", 80)),
@@ -269,9 +269,15 @@ static void test_connect_refusals(void **state)
 	r = request_connect("169.254.169.254", 80);
 	assert_int_equal(connect_error(&f, &r), EACCES);
 	assert_non_null(strstr(f.last.to, "169.254.169.254:80"));
+	/* All of the rule that would help is told, however long it is. */
+	r = request_connect("fd12:3456:789a:bcde:1234:5678:9abc:def0", 54320);
+	assert_int_equal(connect_error(&f, &r), EACCES);
+	assert_non_null(strstr(f.last.why, "'[fd12:3456:789a:bcde:1234:5678:9abc:def0]:54320'"));
 	/* The name is allowed, but not what it resolves to. */
 	r = request_name(&f, "evil.example", other_port);
 	assert_int_equal(connect_error(&f, &r), EACCES);
+	snprintf(remedy, sizeof remedy, "must be named, too: allow 'localhost:%u'", other_port);
+	assert_non_null(strstr(f.last.why, remedy));
 	/* Another port of an allowed name, and one without addresses. */
 	r.port = open_port;
 	assert_int_equal(connect_error(&f, &r), EACCES);

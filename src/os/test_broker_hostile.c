@@ -416,35 +416,49 @@ static void test_requests_are_limited(void **state)
 	silent_close(&silent);
 }
 
-/* No descriptor is left here: each request is answered all the same. */
+/* All but `spare` descriptors; a pair of TCP sockets takes three. */
+static void answer_without_descriptors(struct fixture *f, const struct broker_request *r, int spare)
+{
+	struct broker_answer a;
+	struct rlimit before;
+	int replies[8], fd, taken[256], count = 0;
+
+	for (int i = 0; i < 8; i++)
+		replies[i] = guest_ask(&f->guest, r);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 128, before.rlim_max }), 0);
+	while ((fd = dup(f->gate)) >= 0)
+		taken[count++] = fd;
+	for (int i = 0; i < spare; i++)
+		(void)fd_close(taken[--count]);
+	for (int i = 0; i < 8; i++)
+		WAIT_UNTIL(f, has_answer(replies[i]));
+	while (count > 0)
+		(void)fd_close(taken[--count]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(take_answer(replies[i], &a, &fd), EMFILE);
+}
+
+/* No descriptor is left here: each request is answered all the same, and the log has each that was
+ * read. */
 static void test_shortage(void **state)
 {
 	struct broker_request r;
-	struct broker_answer a;
-	struct rlimit before;
 	struct fixture f;
 	uint16_t port;
-	int server = server_open(&port), replies[8], fd, taken[256];
-	size_t count = 0;
+	int server = server_open(&port);
 
 	fixture_open(&f, RULES(rule_localhost(port)), limits);
 	r = request_connect("127.0.0.1", port);
 	assert_int_equal(call(&f, &r), 0);
 	(void)fd_close(accept(server, NULL, NULL));
 	WAIT_UNTIL(&f, f.ended == 1);
-	for (int i = 0; i < 8; i++)
-		replies[i] = guest_ask(&f.guest, &r);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 128, before.rlim_max }), 0);
-	while ((fd = dup(server)) >= 0)
-		taken[count++] = fd;
-	for (int i = 0; i < 8; i++)
-		WAIT_UNTIL(&f, has_answer(replies[i]));
-	while (count > 0)
-		(void)fd_close(taken[--count]);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-	for (int i = 0; i < 8; i++)
-		assert_int_equal(take_answer(replies[i], &a, &fd), EMFILE);
+	answer_without_descriptors(&f, &r, 0);
+	assert_int_equal(f.ended, 1);
+	answer_without_descriptors(&f, &r, 2);
+	assert_int_equal(f.ended, 9);
+	assert_string_equal(f.last.why, "not connected: too many open files");
 	assert_int_equal(f.guest.hostile, 0);
 	assert_int_equal(call(&f, &r), 0);
 	fixture_close(&f);

@@ -201,7 +201,8 @@ def test_live_change(lab, guests, tmp_path):
     folder = tmp_path / "outward"
     folder.mkdir()
     shutil.copy(guests.c("outward.c"), folder / "app.wasm")
-    instance = run_os(lab, folder)
+    log = tmp_path / "connections"
+    instance = run_os(lab, folder, "--connection-log", log)
     url, pid, asked = instance.app()["url"], instance.app()["pid"], f"127.0.0.1:{peer.port}"
     wish = f"/connect/127.0.0.1/{peer.port}"
     with instance.events() as events:
@@ -230,3 +231,12 @@ def test_live_change(lab, guests, tmp_path):
         (asked, False, 2),
     ], last
     assert instance.app()["pid"] == pid
+
+    def logged():
+        return [json.loads(line) for line in log.read_text().splitlines()]
+
+    # A line for each attempt, which stands there when it has ended.
+    lines = wait_for(lambda: len(found := logged()) == 5 and found, "all are written")
+    assert {one["kind"] for one in lines} == {"outward"} and lines[0]["end"] == told["why"]
+    assert sorted((one["to"], one["rule"] or "", one["bytes"]["in"]) for one in lines) == sorted([
+        *2 * [(asked, "", 0)], *2 * [(asked, f"localhost:{peer.port}", len("greetings"))], (f"127.0.0.1:{instance.port}", "", 0)])
