@@ -242,6 +242,19 @@ static bool own_is_at(const struct network *n, const struct own_place *place, bo
 	return false;
 }
 
+/* Where it leads, as far as that is known without a resolver; NULL: it isn't. */
+static const struct ipaddr *network_known_addr(
+	const struct destination *d, const struct ipaddr *resolved)
+{
+	static const struct ipnet localhost = IPNET_V4(127, 0, 0, 1, 32);
+
+	if (resolved)
+		return resolved;
+	if (!d->name[0])
+		return &d->addr;
+	return hostname_is_localhost(d->name) ? &localhost.base : NULL;
+}
+
 /* What of ours is there, or NULL. */
 static const char *network_find_own(
 	const struct network *n, const struct destination *d, const struct ipaddr *addr)
@@ -249,8 +262,8 @@ static const char *network_find_own(
 	struct ipaddr at[1 + IPADDR_EMBEDDED_MAX];
 	size_t count = 0;
 
-	if (addr || !d->name[0]) {
-		at[0] = addr ? *addr : d->addr;
+	if (addr) {
+		at[0] = *addr;
 		count = 1 + ipaddr_embedded(&at[0], at + 1);
 	}
 	for (size_t own = 0; own < NETWORK_OWNS; own++) {
@@ -313,12 +326,13 @@ static bool network_refuse_own(const char *own, struct network_verdict *ret_verd
 bool network_allows(struct network *n, const struct destination *d, const struct ipaddr *addr,
 	struct network_verdict *ret_verdict)
 {
+	const struct ipaddr *known = network_known_addr(d, addr);
 	const char *own;
 	struct verdict v;
 
 	if (!n->monitored)
 		network_read_addrs(n);
-	own = network_find_own(n, d, addr);
+	own = network_find_own(n, d, known);
 	if (own)
 		return network_refuse_own(own, ret_verdict);
 	if (addr && d->name[0])
@@ -327,8 +341,8 @@ bool network_allows(struct network *n, const struct destination *d, const struct
 		policy_judge(n->policy, d, &v);
 	network_fill(&v, ret_verdict);
 	/* Last, for it reads files; and what leads elsewhere never waits for them. */
-	if (ret_verdict->allowed && (addr || !d->name[0]) &&
-		network_is_here(n, addr ? addr : &d->addr) && network_is_other_page(d->port))
+	if (ret_verdict->allowed && known && network_is_here(n, known) &&
+		network_is_other_page(d->port))
 		return network_refuse_own("the page of another 'wasmrun os'", ret_verdict);
 	return ret_verdict->allowed;
 }

@@ -195,6 +195,8 @@ static const struct {
 	{ "localhost", "127.0.0.1", PAGE_PORT, false },
 	{ "localhost", "127.0.0.1", PAGE_PORT + 1, true },
 	{ "localhost", "::1", PAGE_PORT, false },
+	{ "localhost", NULL, PAGE_PORT, false },
+	{ "localhost", NULL, PAGE_PORT + 1, true },
 };
 
 static void test_page(void **state)
@@ -304,6 +306,8 @@ static void test_another_page(void **state)
 		assert_false(allows(f, "127.0.0.1", 8421, NULL));
 		assert_false(allows(f, "::1", 8421, NULL));
 		assert_false(allows(f, "localhost", 8421, "127.0.0.1"));
+		assert_false(allows(f, "localhost", 8421, NULL));
+		assert_true(allows(f, "localhost", 8422, NULL));
 		assert_true(allows(f, "127.0.0.1", 8422, NULL));
 		file = run_file_free(file);
 	}

@@ -54,6 +54,8 @@ def test_good(check):
         (["10.0.0.1:80", "--allow-net", "10.0.0.0/8"], 0, "'10.0.0.0/8' (--allow-net) allows it"),
         (["www.example.com:80", "--allow-net", "example.com"], 1, "doesn't cover it: write '*.example.com' too"),
         (["[::1]:8420", "--allow-net", "[::1]"], 1, "it is the page and the API of wasmrun, which no rule can allow"),
+        (["localhost:8420", "--allow-net", "localhost"], 1, "it is the page and the API of wasmrun, which no rule can allow"),
+        (["localhost:8421", "--allow-net", "localhost"], 0, "localhost:8421 is allowed"),
         (["[::1]:8421", "--allow-net", "[::1]"], 0, "[::1]:8421 is allowed"),
         (["bore.pub:7835", "--allow-net", "*"], 1, "the control port of the tunnel's server, which no rule can allow"),
         (["bore.pub:7836", "--allow-net", "*"], 0, "bore.pub:7836 is allowed"),
