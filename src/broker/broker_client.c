@@ -15,7 +15,6 @@
 
 #define CLIENT_ERRNO_MAX 4095 /* of the kernel: include/linux/err.h, MAX_ERRNO */
 
-/* Room for exactly one descriptor: with CMSG_SPACE() the kernel would let a second one in. */
 union client_control {
 	struct cmsghdr head;
 	char room[CMSG_SPACE(sizeof(int))];
@@ -81,6 +80,7 @@ static int client_receive(int fd, struct broker_answer *ret_answer, int *ret_fd)
 {
 	struct iovec iov = { ret_answer, sizeof *ret_answer };
 	union client_control control = { 0 };
+	/* Of the room that much, or the kernel would let a second descriptor in. */
 	struct msghdr msg = { .msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control.room,

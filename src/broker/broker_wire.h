@@ -57,7 +57,7 @@ struct broker_request {
 	uint8_t zero;
 	uint16_t port;              /* 0 for BROKER_RESOLVE */
 	struct broker_addr addr;    /* of BROKER_RESOLVE and BROKER_DATAGRAMS its family alone; of
-				       BROKER_LISTEN what was    asked to be bound */
+				       BROKER_LISTEN what was asked to be bound */
 	char name[BROKER_NAME_MAX]; /* of BROKER_RESOLVE, NUL-terminated and NUL behind that; else
 				       all 0 */
 };

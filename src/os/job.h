@@ -4,8 +4,9 @@
  * each call may take minutes or never return, and the loop must answer all the same.
  *
  * A line runs its jobs one after the other. So a file system that doesn't answer holds one of the
- * pool's four threads (libuv's default) for each line. The project has three lines (what is built,
- * what is watched, what the API is asked for), and names are still resolved on the fourth thread.
+ * pool's threads for each line. The project has five lines (what is built, what is watched, the two
+ * of network_watch.c, what the API is asked for), the cache and the connection log one each: of the
+ * OS_THREADS of cli/cmd_os.c one is left for names, whatever doesn't answer.
  *
  * The kernel can't be made to give up, so a job at work can't be ended. It is dropped instead: it
  * goes on with memory of its own, and nobody hears of its result. A process that ends doesn't wait
