@@ -355,8 +355,9 @@ static int setup_start(struct outward_setup *s, struct outward *o)
 	struct outward_conn *c = s->conn;
 	int pair[2], r = setup_aim(s, o);
 
-	if (r == 0)
-		r = stream_pair_open(pair);
+	if (r < 0)
+		return r;
+	r = stream_pair_open(pair);
 	if (r < 0)
 		return r;
 	sockopt_set_stream(pair[1], false);
