@@ -2,10 +2,12 @@
 /* The two ends of a TCP connection of this process, and a stranger who gets in between. */
 #include "net/stream_pair.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "base/test_open_fds.h"
 #include "net/addr.h"
 
 int __real_connect(int fd, const struct sockaddr *addr, socklen_t len);
@@ -23,14 +26,20 @@ int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
 static int strangers[STRANGERS_MAX];
 static int stranger_count; /* that connect ahead of each connect(2) */
+static bool crowded;       /* so that there is no room left for ours */
 
 int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	for (int i = 0; i < stranger_count; i++) {
-		strangers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		assert_int_equal(__real_connect(strangers[i], addr, len), 0);
+		strangers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		/* There is room for a few, who are in at once. */
+		if (__real_connect(strangers[i], addr, len) < 0)
+			assert_int_equal(errno, EINPROGRESS);
 	}
-	return __real_connect(fd, addr, len);
+	if (!crowded)
+		return __real_connect(fd, addr, len);
+	errno = EINPROGRESS;
+	return -1;
 }
 
 static struct addr peer_of(int fd)
@@ -84,10 +93,30 @@ static void test_strangers_get_nothing(void **state)
 	stranger_count = 8;
 	expect_pair();
 	for (int i = 0; i < stranger_count; i++) {
+		struct pollfd waits = { .fd = strangers[i], .events = POLLIN };
+
+		assert_int_equal(poll(&waits, 1, 10000), 1);
 		assert_true(recv(strangers[i], &byte, 1, 0) <= 0);
 		(void)fd_close(strangers[i]);
 	}
 	stranger_count = 0;
+}
+
+/* They keep us out. Nobody waits for that to end, and nothing stays behind. */
+static void test_crowd_of_strangers(void **state)
+{
+	unsigned before = test_open_fds();
+	int fds[2];
+
+	stranger_count = STRANGERS_MAX;
+	crowded = true;
+	assert_int_equal(stream_pair_open(fds), -EAGAIN);
+	for (int i = 0; i < stranger_count; i++)
+		(void)fd_close(strangers[i]);
+	stranger_count = 0;
+	crowded = false;
+	assert_int_equal(test_open_fds(), before);
+	expect_pair();
 }
 
 int main(void)
@@ -95,6 +124,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pair),
 		cmocka_unit_test(test_strangers_get_nothing),
+		cmocka_unit_test(test_crowd_of_strangers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
