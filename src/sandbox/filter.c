@@ -86,7 +86,7 @@ struct filter_table {
 #define NONE(n) { .op = COND_NULL, .arg = (n) }
 #define SELF(n) { .op = COND_SELF, .arg = (n) }
 #define OPTION(l, o) IS(1, l), IS(2, o)
-#define EMPTIES(n) BITS(n, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC)
+#define EMPTIES(n, mode) BITS(n, O_ACCMODE | O_TRUNC, (mode) | O_TRUNC)
 #define STREAM(family, protocol) IS(0, family), BITS(1, TYPE_BITS, SOCK_STREAM), IS(2, protocol)
 
 #define THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
@@ -99,9 +99,11 @@ struct filter_table {
 
 static const struct filter_rule truncation_rules[] = {
 	REFUSE("empties what may only be read", SYS_truncate),
-	REFUSE_IF("so does O_RDONLY|O_TRUNC", SYS_openat, EMPTIES(2)),
+	REFUSE_IF("so does O_RDONLY|O_TRUNC", SYS_openat, EMPTIES(2, O_RDONLY)),
+	REFUSE_IF("Landlock takes access mode 3, open(2), for neither reading nor writing", SYS_openat, EMPTIES(2, O_ACCMODE)),
 #ifdef SYS_open
-	REFUSE_IF("so does O_RDONLY|O_TRUNC", SYS_open, EMPTIES(1)),
+	REFUSE_IF("the same as openat(2)", SYS_open, EMPTIES(1, O_RDONLY)),
+	REFUSE_IF("the same as openat(2)", SYS_open, EMPTIES(1, O_ACCMODE)),
 #endif
 	PRETEND("its flags lie in memory", SYS_openat2),
 };

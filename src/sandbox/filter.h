@@ -36,9 +36,9 @@ enum filter_kind {
 
 struct filter_options {
 	enum filter_kind kind;
-	/* Landlock doesn't know truncation (ABI 1 and 2): O_RDONLY|O_TRUNC and truncate(2) empty
-	 * files that may only be read. They are refused then, and with them openat2(2), whose flags
-	 * lie in memory. */
+	/* Landlock doesn't know truncation (ABI 1 and 2): truncate(2) and O_TRUNC without the wish
+	 * to write empty any file of the user's. They are refused then, and with them openat2(2),
+	 * whose flags lie in memory. */
 	bool refuse_truncation;
 	int32_t self; /* the process's number: the only one that it may send a signal to */
 };

@@ -70,6 +70,11 @@ static int empty_read(void)
 {
 	return open_in("read/f", O_RDONLY | O_TRUNC);
 }
+/* Landlock takes access mode 3 for neither reading nor writing. */
+static int empty_other(void)
+{
+	return open_in("other/f", O_ACCMODE | O_TRUNC);
+}
 static int truncate_read(void)
 {
 	return attempt_result(truncate("read/f", 0));
@@ -185,6 +190,7 @@ static const struct attempt {
 	{ "make where may be read", make_read, 0, -EACCES, 1 },
 	{ "remove what may be read", remove_read, 0, -EACCES, 1 },
 	{ "O_RDONLY|O_TRUNC", empty_read, 0, -EACCES, 3 },
+	{ "3|O_TRUNC of another", empty_other, 0, -EACCES, 3 },
 	{ "truncate", truncate_read, 0, -EACCES, 3 },
 	{ "read another", read_other, 0, -EACCES, 1 },
 	{ "list another", list_other, 0, -EACCES, 1 },

@@ -371,6 +371,10 @@ static int try_truncate_open(void)
 {
 	return attempt_result(open(stage.file, O_RDONLY | O_TRUNC));
 }
+static int try_truncate_neither(void)
+{
+	return attempt_result(open(stage.file, O_ACCMODE | O_TRUNC));
+}
 static int try_truncate_write(void)
 {
 	return attempt_result(open(stage.file, O_WRONLY | O_TRUNC));
@@ -626,9 +630,11 @@ static void test_truncation(void **state)
 
 	attempt_expect("truncate", "ABI 3", behind(try_truncate, &open, false), 0);
 	attempt_expect("O_RDONLY|O_TRUNC", "ABI 3", behind(try_truncate_open, &open, false), 0);
+	attempt_expect("3|O_TRUNC", "ABI 3", behind(try_truncate_neither, &open, false), 0);
 	attempt_expect("truncate", "ABI 1", behind(try_truncate, &strict, false), -EACCES);
 	attempt_expect(
 		"O_RDONLY|O_TRUNC", "ABI 1", behind(try_truncate_open, &strict, false), -EACCES);
+	attempt_expect("3|O_TRUNC", "ABI 1", behind(try_truncate_neither, &strict, false), -EACCES);
 	attempt_expect("O_WRONLY|O_TRUNC", "ABI 1", behind(try_truncate_write, &strict, false), 0);
 	attempt_expect("O_RDONLY", "ABI 1", behind(try_open, &strict, false), 0);
 	attempt_expect("openat2", "ABI 1", behind(try_openat2, &strict, false), -ENOSYS);

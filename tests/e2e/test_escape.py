@@ -92,6 +92,7 @@ FILES = {
     "open {file} 0": (refused("open"), OK),
     f"open {{file}} {WRITE}": (refused("open"), OK),
     f"open {{file}} {os.O_TRUNC}": (refused("open"), OK),
+    f"open {{file}} {os.O_ACCMODE | os.O_TRUNC}": (refused("open"), OK),
     "truncate {file}": (refused("truncate"), OK),
     "openat2 {file}": (refused("openat2"), OK),
     "unlink {file}": (refused("unlinkat"), OK),
