@@ -195,6 +195,7 @@ static int instance_build_wall(const struct instance_config *config, const struc
 		.folder = plan->folder,
 		.project = instance_project(config, plan),
 		.writable = config->run->app.writable,
+		.again = true,
 	};
 	int r;
 

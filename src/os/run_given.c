@@ -6,7 +6,6 @@
 #include "os/run_given.h"
 
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +22,7 @@ static bool given_is_below(const char *path, const char *folder)
 	return len == 1 || (strncmp(path, folder, len) == 0 && path[len] == '/');
 }
 
-/* Whether one who follows the path comes into the folder, and doesn't just end at it. */
-static bool given_leads_through(const char *path, const char *folder)
+bool run_given_leads_through(const char *path, const char *folder)
 {
 	char part[PATH_MAX], real[PATH_MAX];
 	size_t len = strlen(path);
@@ -58,11 +56,14 @@ static bool given_to_write(const struct os_run_config *c, const char *project, c
 	char ret_real[PATH_MAX])
 {
 	char path[PATH_MAX];
+	struct stat st;
 	bool holds;
 
 	if (!given_folder(project, dir, path) || !realpath(path, ret_real))
 		return false;
-	holds = strcmp(ret_real, project) == 0 || given_is_below(project, ret_real);
+	/* A file that is named alone has no project around it. */
+	holds = stat(c->project_path, &st) == 0 && S_ISDIR(st.st_mode) &&
+		(strcmp(ret_real, project) == 0 || given_is_below(project, ret_real));
 	return !holds || c->app.writable || c->no_isolation;
 }
 
@@ -102,13 +103,13 @@ int run_check_given(const struct os_run_config *c, struct option_set *set)
 	for (size_t i = 0; i < dirs->count; i++) {
 		if (!given_to_write(c, project, dirs->items[i], folder))
 			continue;
-		if (has_log && given_leads_through(log, folder))
+		if (has_log && run_given_leads_through(log, folder))
 			return option_set_refuse_given(set, "connection-log", c->connection_log,
 				"the application may write to its folder (--dir), and so lead it "
 				"to any other file: choose another place");
 		for (size_t k = 0; k < dirs->count; k++)
 			if (k != i && given_folder(project, dirs->items[k], path) &&
-				given_leads_through(path, folder))
+				run_given_leads_through(path, folder))
 				return option_set_refuse_given(set, "dir", dirs->items[k],
 					"it lies in another folder that the application may write "
 					"to, and so lead to any other place: leave it out");

@@ -457,6 +457,10 @@ static void test_given_folders(void **state)
 {
 	static const char *const made[] = { "data", "data/sub", "other" };
 	char path[128], to[128], args[256];
+	/* A file that is named alone has no project around it: what has it inside may be written
+	 * to. */
+	char *alone[] = { (char[]){ "os" }, to, (char[]){ "--dir" }, (char[]){ ".::/" },
+		(char[]){ "--connection-log" }, args, NULL };
 	struct reading r;
 
 	reading_init(&r);
@@ -479,6 +483,11 @@ static void test_given_folders(void **state)
 			fail_msg("%s: %s", args, r.set.error);
 		os_run_config_deinit(&r.config);
 	}
+	snprintf(args, sizeof args, "%s/data/log", r.dir);
+	assert_int_equal(
+		os_run_config_read(&r.config, &r.set, ARRAY_LEN(alone) - 1, alone), OPTION_INVALID);
+	assert_non_null(strstr(r.set.error, "/data/log' for '--connection-log"));
+	os_run_config_deinit(&r.config);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(unlink(to), 0);
 	snprintf(path, sizeof path, "%s/link", r.dir);

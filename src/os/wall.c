@@ -24,6 +24,7 @@
 #include "conf/option.h"
 #include "os/engine_command.h"
 #include "os/engine_program.h"
+#include "os/run_given.h"
 #include "sandbox/file_rules.h"
 
 #define SHOWN_MAX 192 /* of a path in a message */
@@ -31,7 +32,8 @@
 struct wall_rules {
 	struct file_rule *items;
 	size_t count;
-	bool full; /* there was no memory for all */
+	bool full;  /* there was no memory for all */
+	bool given; /* the module lies where the application may write */
 };
 
 static void wall_rules_clear(struct wall_rules *rules)
@@ -130,7 +132,7 @@ static void wall_add_dir(
 {
 	int len = (int)(strstr(dir, "::") - dir);
 	bool below = *dir != '/' && config->folder;
-	char path[PATH_MAX];
+	char path[PATH_MAX], real[PATH_MAX];
 	enum file_access access = FILE_ACCESS_WRITE;
 
 	if (snprintf(path, sizeof path, "%s%s%.*s", below ? config->folder : "", below ? "/" : "",
@@ -138,6 +140,8 @@ static void wall_add_dir(
 		return;
 	if (config->project && !config->writable && wall_holds(path, config->project))
 		access = FILE_ACCESS_READ;
+	else if (realpath(path, real) && run_given_leads_through(config->engine->module, real))
+		rules->given = true;
 	wall_add(rules, access, true, "%s", path);
 }
 
@@ -152,10 +156,11 @@ static int wall_add_all(
 	if (config->project)
 		wall_add(rules, config->writable ? FILE_ACCESS_WRITE : FILE_ACCESS_READ, false,
 			"%s", config->project);
-	/* That one is gone the engine says itself, with an exit code of its own. */
-	wall_add(rules, FILE_ACCESS_READ, true, "%s", engine->module);
 	for (size_t i = 0; i < engine->dirs->count; i++)
 		wall_add_dir(rules, config, engine->dirs->items[i]);
+	/* That one is gone the engine says itself, with an exit code of its own. */
+	if (!config->again || !rules->given)
+		wall_add(rules, FILE_ACCESS_READ, true, "%s", engine->module);
 	if (engine->cache_dir)
 		wall_add(rules, config->compiles ? FILE_ACCESS_WRITE : FILE_ACCESS_READ, false,
 			"%s", engine->cache_dir);

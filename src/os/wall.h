@@ -47,6 +47,9 @@ struct wall_config {
 	 * any case. Without a project it says nothing. */
 	bool writable;
 	bool compiles; /* it may write to engine->cache_dir */
+	/* It may have run before. What lies where it may write has no rule of its own then: it may
+	 * have put a link there, and a rule is for what the link leads to. */
+	bool again;
 };
 
 /*
