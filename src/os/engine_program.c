@@ -105,7 +105,6 @@ static void wasmtime_ask(const char *path, char ret_line[LINE_MAX_ASKED])
 	_cleanup_(fd_closep) int out = -1;
 	struct spawn_child child;
 	size_t len = 0;
-	ssize_t n = 1;
 	int fds[2], r;
 
 	memset(ret_line, 0, LINE_MAX_ASKED);
@@ -117,16 +116,19 @@ static void wasmtime_ask(const char *path, char ret_line[LINE_MAX_ASKED])
 	fd_close(fds[1]);
 	if (r < 0)
 		return;
-	while (n > 0 && len < LINE_MAX_ASKED - 1 && !memchr(ret_line, '\n', len)) {
+	while (len < LINE_MAX_ASKED - 1 && !memchr(ret_line, '\n', len)) {
 		struct pollfd readable = { .fd = out, .events = POLLIN };
 		uint64_t now_ms = clock_now_ms();
+		ssize_t n =
+			now_ms < deadline_ms ? poll(&readable, 1, (int)(deadline_ms - now_ms)) : 0;
 
-		n = now_ms < deadline_ms ? poll(&readable, 1, (int)(deadline_ms - now_ms)) : 0;
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n > 0)
 			n = read(out, ret_line + len, LINE_MAX_ASKED - 1 - len);
-		else if (n < 0 && errno == EINTR)
-			continue;
-		len += n > 0 ? (size_t)n : 0;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
 	}
 	ret_line[len] = '\0';
 	spawn_abandon(&child);
@@ -145,7 +147,7 @@ static bool wasmtime_is_new_enough(const char *line)
 	return strtoul(line, NULL, 10) >= strtoul(WASMTIME_OLDEST_MAJOR, NULL, 10);
 }
 
-/* What was asked last. One file is all that a user has on PATH. */
+/* What has answered last. One file is all that a user has on PATH. */
 static struct {
 	pthread_mutex_t lock;
 	char path[PATH_MAX];
@@ -170,7 +172,8 @@ static bool wasmtime_is_good(const char *path)
 		wasmtime_ask(path, line);
 		asked.good = wasmtime_is_new_enough(line);
 		asked.st = st;
-		(void)snprintf(asked.path, sizeof asked.path, "%s", path);
+		/* Who was silent is asked again: the machine may have been too busy. */
+		(void)snprintf(asked.path, sizeof asked.path, "%s", *line ? path : "");
 	}
 	good = asked.good;
 	(void)pthread_mutex_unlock(&asked.lock);

@@ -28,7 +28,7 @@ int engine_interpreter(const char *path, char **ret_path);
  * The wasmtime along PATH if it is new enough, else what script/setup --components has built. Only
  * one that ld.so(8) starts will do, since the library that is loaded into it seals it. A file that
  * is asked for its version for the first time is run, for WASMTIME_ASK_MS at most: not on a loop.
- * From then on the answer is kept as long as the file stays the same. Any thread. The caller frees
+ * What it answers is kept as long as the file stays the same. Any thread. The caller frees
  * *ret_path. Negative errno: ret_why has the line for people.
  */
 int wasmtime_find(char **ret_path, char ret_why[APP_WHY_MAX]);

@@ -23,8 +23,8 @@
 
 static char dir[64];
 
-/* It notes that it was asked. */
-static void write_wasmtime(const char *folder, const char *says)
+/* `script` notes that it was asked. */
+static void write_script(const char *folder, const char *script)
 {
 	char path[PATH_MAX], next[PATH_MAX + 8];
 	FILE *out;
@@ -33,11 +33,18 @@ static void write_wasmtime(const char *folder, const char *says)
 	snprintf(next, sizeof next, "%s.next", path);
 	out = fopen(next, "w");
 	assert_non_null(out);
-	fprintf(out, "#!/bin/sh\necho >>%s/asked\n[ \"$1\" = --version ] && echo '%s'\n", dir,
-		says);
+	fprintf(out, "#!/bin/sh\ncd %s\necho >>asked\n%s\n", dir, script);
 	assert_int_equal(fclose(out), 0);
 	assert_int_equal(chmod(next, 0700), 0);
 	assert_int_equal(rename(next, path), 0);
+}
+
+static void write_wasmtime(const char *folder, const char *says)
+{
+	char script[128];
+
+	snprintf(script, sizeof script, "[ \"$1\" = --version ] && echo '%s'", says);
+	write_script(folder, script);
 }
 
 static int setup(void **state)
@@ -144,6 +151,18 @@ static void test_asked_once(void **state)
 	assert_true(times_asked() > before);
 }
 
+/* It was taken for too old until its file changed. */
+static void test_silent_once(void **state)
+{
+	char path[PATH_MAX];
+
+	write_script("own", "[ -e wakes ] && echo 'wasmtime 48.0.8'");
+	assert_refuses("is older");
+	snprintf(path, sizeof path, "%s/wakes", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_finds("own");
+}
+
 static void test_interpreter(void **state)
 {
 	_cleanup_(freep) char *found = NULL, *none = NULL;
@@ -167,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_asked_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_silent_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_interpreter, setup, teardown),
 	};
 
