@@ -21,7 +21,9 @@ static void stall_on_signal(int signal, siginfo_t *info, void *context)
 {
 	struct stall *s = info->si_value.sival_ptr;
 
-	s->over = 1;
+	/* One of kill(2) has no such value. */
+	if (info->si_code == SI_TIMER)
+		s->over = 1;
 }
 
 int stall_init(struct stall *s)
@@ -30,9 +32,14 @@ int stall_init(struct stall *s)
 	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID,
 		.sigev_signo = STALL_SIGNAL,
 		.sigev_value.sival_ptr = s };
+	sigset_t own;
 
 	event.sigev_notify_thread_id = gettid();
 	(void)sigaction(STALL_SIGNAL, &action, NULL);
+	/* Whoever has started us may have left it blocked (execve(2)). */
+	sigemptyset(&own);
+	sigaddset(&own, STALL_SIGNAL);
+	(void)pthread_sigmask(SIG_UNBLOCK, &own, NULL);
 	return timer_create(CLOCK_MONOTONIC, &event, &s->timer) < 0 ? -errno : 0;
 }
 
