@@ -23,11 +23,11 @@ bool preload_compiles(void)
 	return getenv("WASMRUN_COMPILE") != NULL;
 }
 
-/* Code is in "modules/WASMTIME-VERSION/HASH", its statistics beside it (wasmtime's crates/cache).
- */
+/* Code is in "wasmtime/modules/VERSION/HASH", its statistics beside it (wasmtime's crates/cache).
+ * All of that is below a folder "modules" of ours. */
 static bool compile_is_code(const char *path)
 {
-	return strstr(path, "/modules/") && !strstr(path, ".stats");
+	return strstr(path, "/wasmtime/modules/") && !strstr(path, ".stats");
 }
 
 PRELOAD_EXPORT int rename(const char *old, const char *new)
