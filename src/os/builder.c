@@ -265,9 +265,11 @@ static void builder_compile(struct builder *b)
 		.fds = b->compile.fds,
 		.wall = b->compile.walled ? &b->compile.wall : NULL,
 		.dir = b->plan.folder,
+		.open_files = b->config.open_files,
 	};
 	int r = 0;
 
+	b->compile.wall.threads = b->config.run->limits.max_threads;
 	builder_build_ended(b);
 	b->phase = BUILDER_COMPILING;
 	if (b->compile.partial) {

@@ -40,7 +40,7 @@ struct builder_config {
 	const struct os_run_config *run; /* outlives the builder */
 	struct log_ring *ring;
 	const char *guest_program; /* NULL: the `wasmrun-guest` beside this program */
-	uint64_t open_files;       /* RLIMIT_NOFILE for the build; 0: as ours */
+	uint64_t open_files;       /* RLIMIT_NOFILE for its children; 0: as ours */
 };
 
 enum builder_phase {
