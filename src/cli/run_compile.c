@@ -58,11 +58,12 @@ static int run_compiler_wait(const struct compile *compile, struct run_compiler 
 	struct spawn_failure failure;
 	struct spawn_child child;
 	int r = run_compiler_start(compile, &child, &said);
-	struct pollfd end = { .fd = child.pidfd, .events = POLLIN };
+	struct pollfd end = { .events = POLLIN };
 	ssize_t n;
 
 	if (r < 0)
 		return r;
+	end.fd = child.pidfd;
 	n = fd_read_full(said, c->said, sizeof c->said - 1);
 	c->said[n > 0 ? n : 0] = '\0';
 	while ((r = spawn_reap(&child, &c->status, &failure)) == -EAGAIN)

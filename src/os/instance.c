@@ -152,7 +152,7 @@ static void instance_on_child_ended(struct child *child, int status)
 	free(i);
 }
 
-static void on_hostile(void *owner, const char *why)
+static void instance_on_hostile(void *owner, const char *why)
 {
 	char text[INSTANCE_REASON_MAX];
 
@@ -271,7 +271,7 @@ static void instance_join_cgroup(
 static int instance_begin(struct instance *i, const struct instance_config *config,
 	const struct app_plan *plan, enum app_interface interface, char ret_why[APP_WHY_MAX])
 {
-	const struct broker_events events = { .hostile = on_hostile, .owner = i };
+	const struct broker_events events = { .hostile = instance_on_hostile, .owner = i };
 	_cleanup_(instance_launch_clear) struct instance_launch launch = {
 		.spawn = { .dir = plan->folder, .open_files = config->open_files },
 		.wall.file_rules = -1,

@@ -18,7 +18,6 @@
 #include "sandbox/cgroup.h"
 
 #define INSTANCE_REASON_MAX APP_END_MAX
-#define INSTANCE_SHUT "it has shut down the socket that its visitors come by"
 
 struct broker;
 struct broker_session;
@@ -98,7 +97,7 @@ void instance_drain(struct instance *i);
 /* In any state; NULL is nothing to end. To be killed is to have no time to obey. */
 void instance_end(struct instance *i);
 void instance_kill(struct instance *i);
-/* Likewise, for what it has done: `why`, such as INSTANCE_SHUT, explains its end. */
+/* Likewise, for what it has done: `why`, such as GATE_SHUT, explains its end. */
 void instance_condemn(struct instance *i, const char *why);
 
 /* 0: it is gone, `ended` is to follow. NULL: none. */
