@@ -87,6 +87,7 @@ void fixture_open_for(
 	};
 	struct supervisor_config config = { .run = &f->run,
 		.guest_program = f->guest,
+		.open_files = FIXTURE_OPEN_FILES,
 		.start_timeout_ms = start_timeout_ms,
 		.drain_timeout_ms = drain_timeout_ms };
 	char text[TEXT_MAX];

@@ -19,6 +19,8 @@
 #define HISTORY_MAX 1024
 #define TEXT_MAX 4096
 
+#define FIXTURE_OPEN_FILES 512 /* of what it starts */
+
 struct fixture {
 	char dir[64], guest[96], module[96];
 	uv_loop_t loop;
