@@ -56,7 +56,7 @@ static int run_compiler_wait(const struct compile *compile, struct run_compiler 
 {
 	_cleanup_(fd_closep) int said = -1;
 	struct spawn_failure failure;
-	struct spawn_child child;
+	struct spawn_child child = { .pidfd = -1 };
 	int r = run_compiler_start(compile, &child, &said);
 	struct pollfd end = { .events = POLLIN };
 	ssize_t n;
