@@ -34,6 +34,7 @@ struct reading {
 static void clear_env(void)
 {
 	unsetenv("WASMRUN_EXPOSE");
+	unsetenv("WASMRUN_NO_ISOLATION");
 	unsetenv("WASMRUN_TUNNEL_RETRY");
 	unsetenv("WASMRUN_TUNNEL_SERVER");
 	unsetenv("WASMRUN_TUNNEL_SECRET");

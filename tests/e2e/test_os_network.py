@@ -147,6 +147,7 @@ def test_changed_file(lab, project):
     assert instance.app()["pid"] == pid  # it needs no restart
 
 
+@needs_wall
 def test_file_that_the_application_may_change(lab, project):
     """With --writable it would allow itself what it likes; that it may change what is built is told at the start."""
     (project / "wasmrun.toml").write_text('[os.network]\nallow = ["a.example"]\n')

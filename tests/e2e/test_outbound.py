@@ -163,7 +163,7 @@ def test_silence(app):
     assert world.ask(f"/connect/{API}/{world.port}") == "greetings"
 
 
-@pytest.mark.parametrize("options", [(), ("--no-isolation",)], ids=["wall", "none"])
+@pytest.mark.parametrize("options", [pytest.param((), id="wall", marks=needs_wall), pytest.param(("--no-isolation",), id="none")])
 def test_a_name_server_that_says_nothing(world, guests, options):
     """A guest that waits for it, or behind the wall for what comes of it, lets go when it is replaced."""
     names = ["silent.example.test", "api.example.test"]

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "fuzz.h"
+#include "guest/streams.h"
 #include "guest/wasmedge.h"
 
 int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hint,
@@ -44,7 +45,8 @@ void __wrap_freeaddrinfo(struct addrinfo *list)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct call call = { 0 };
+	struct streams streams;
+	struct call call = { .streams = &streams };
 	struct sockaddr_storage addr;
 	enum wasmedge_family family;
 	struct wasmedge_place place;
@@ -53,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < sizeof(call.arg))
 		return 0;
+	streams_init(&streams);
 	for (size_t i = 0; i < CALL_ARGS_MAX; i++)
 		call.arg[i] = guest_load_u32(data + 4 * i);
 	call.mem.size = size - sizeof(call.arg);
@@ -66,5 +69,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	(void)wasmedge_sock_getaddrinfo(&call);
 	free(call.mem.data);
+	streams_deinit(&streams);
 	return 0;
 }
