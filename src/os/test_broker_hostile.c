@@ -343,7 +343,7 @@ static void test_hasty(void **state)
 int __real_close(int fd);
 int __wrap_close(int fd);
 
-static ino_t slow; /* the file whose close(2) takes as long as its file system likes */
+static _Atomic ino_t slow; /* the file whose close(2) takes as long as its file system likes */
 static pthread_t loop_thread;
 static atomic_uint closed_here, closed_apart;
 
