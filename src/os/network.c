@@ -218,13 +218,9 @@ void network_protect_relay(struct network *n, const struct addr *addrs, size_t c
 		network_tell_changed(n);
 }
 
-/* The kernel takes 0.0.0.0 and :: for loopback: ip(7), ipv6(7). */
 static bool network_is_here(const struct network *n, const struct ipaddr *addr)
 {
-	static const struct ipnet v4 = IPNET_V4(0, 0, 0, 0, 32);
-	static const struct ipnet v6 = IPNET_V6(0, 0, 0, 0, 0, 0, 0, 0, 128);
-
-	if (reserved_is_loopback(addr) || ipnet_has(&v4, addr) || ipnet_has(&v6, addr))
+	if (reserved_is_loopback(addr) || reserved_is_unspecified(addr))
 		return true;
 	for (size_t i = 0; i < n->addr_count; i++)
 		if (ipaddr_equal(&n->addrs[i], addr))

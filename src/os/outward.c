@@ -280,21 +280,14 @@ static void on_policy_changed(struct network_follower *follower)
 
 /* --- the wish --- */
 
-/* 0.0.0.0 and :: are loopback to connect(2). */
+/* With loopback where connect(2) would take it for that. */
 static struct destination normal_destination(const struct destination *to)
 {
 	static const uint8_t v4[4] = { 127, 0, 0, 1 }, v6[16] = { [15] = 1 };
-	static const struct ipaddr any_v6;
-	const uint8_t any_v4[4] = { 0 };
-	struct ipaddr any = ipaddr_from_v4(any_v4);
 	struct destination d = *to;
 
-	if (*d.name)
-		return d;
-	if (ipaddr_equal(&d.addr, &any))
-		d.addr = ipaddr_from_v4(v4);
-	else if (ipaddr_equal(&d.addr, &any_v6))
-		d.addr = ipaddr_from_v6(v6);
+	if (!*d.name && reserved_is_unspecified(&d.addr))
+		d.addr = ipaddr_is_v4(&d.addr) ? ipaddr_from_v4(v4) : ipaddr_from_v6(v6);
 	return d;
 }
 

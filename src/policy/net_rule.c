@@ -63,12 +63,8 @@ bool net_rule_allows(const struct net_rule *rule, const struct destination *d)
 
 static bool net_rule_denies_addr(const struct net_rule *rule, const struct ipaddr *addr)
 {
-	/* The kernel takes these two for this machine: ip(7), ipv6(7). */
-	static const struct ipnet v4 = IPNET_V4(0, 0, 0, 0, 32);
-	static const struct ipnet v6 = IPNET_V6(0, 0, 0, 0, 0, 0, 0, 0, 128);
-
 	if (rule->kind == NET_RULE_LOCALHOST)
-		return reserved_is_loopback(addr) || ipnet_has(&v4, addr) || ipnet_has(&v6, addr);
+		return reserved_is_loopback(addr) || reserved_is_unspecified(addr);
 	return rule->kind == NET_RULE_NETWORK && ipnet_has(&rule->net, addr);
 }
 

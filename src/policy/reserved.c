@@ -67,3 +67,11 @@ bool reserved_is_loopback(const struct ipaddr *a)
 
 	return ipnet_has(&v4, a) || ipnet_has(&v6, a);
 }
+
+bool reserved_is_unspecified(const struct ipaddr *a)
+{
+	static const struct ipnet v4 = IPNET_V4(0, 0, 0, 0, 32);
+	static const struct ipnet v6 = IPNET_V6(0, 0, 0, 0, 0, 0, 0, 0, 128);
+
+	return ipnet_has(&v4, a) || ipnet_has(&v6, a);
+}

@@ -25,4 +25,7 @@ const struct reserved *reserved_find(const struct ipaddr *a);
 /* Its row is one of loopback. */
 bool reserved_is_loopback(const struct ipaddr *a);
 
+/* 0.0.0.0 or ::, which connect(2) takes for loopback: ip(7), ipv6(7). */
+bool reserved_is_unspecified(const struct ipaddr *a);
+
 #endif
