@@ -80,7 +80,7 @@ int stream_pair_open(int ret_fds[2])
 		r = stream_pair_accept(listener, &from);
 	if (r < 0)
 		return r;
-	sockopt_set_local(r);
+	sockopt_set_stream(r, false);
 	ret_fds[0] = take_fd(&ours);
 	ret_fds[1] = r;
 	return 0;

@@ -8,8 +8,9 @@
 
 /*
  * Over 127.0.0.1, non-blocking and CLOEXEC. The ends are each other's, by the addresses of both,
- * even if somebody on this machine connects in between. Negative errno; -EAGAIN where somebody does
- * so all the time.
+ * even if somebody on this machine connects in between. The second one is ready for a pump
+ * (sockopt_set_stream()), the first one as its owner likes. Negative errno; -EAGAIN where somebody
+ * does so all the time.
  */
 int stream_pair_open(int ret_fds[2]);
 

@@ -22,7 +22,6 @@
 #include "net/bucket.h"
 #include "net/dialer.h"
 #include "net/flow.h"
-#include "net/sockopt.h"
 #include "net/stream_pair.h"
 #include "net/target.h"
 #include "os/app_ports.h"
@@ -353,7 +352,6 @@ static int setup_start(struct outward_setup *s, struct outward *o)
 	r = stream_pair_open(pair);
 	if (r < 0)
 		return r;
-	sockopt_set_stream(pair[1], false);
 	s->fd = pair[0];
 	wish.fd[PUMP_OUTER] = pair[1];
 	s->starting = true;
