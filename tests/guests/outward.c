@@ -34,21 +34,6 @@ static int tell(const char *what, uint32_t error)
 	return 0;
 }
 
-/* What sock_getaddrinfo() fills. */
-struct info {
-	uint16_t flags;
-	uint8_t family, socktype, protocol;
-	uint32_t addrlen;
-	struct place {
-		uint8_t family;
-		uint32_t len;
-		uint8_t *data;
-	} * addr;
-	char *name;
-	uint32_t name_len;
-	struct info *next;
-};
-
 static uint32_t look_up(const char *host, uint8_t ipv4[4])
 {
 	uint8_t data[26] = { 0 };

@@ -21,6 +21,21 @@ struct buffer {
 	uint32_t len;
 };
 
+/* What sock_getaddrinfo() fills: addresses of one kind, in a list. */
+struct info {
+	uint16_t flags;
+	uint8_t family, socktype, protocol;
+	uint32_t addrlen;
+	struct place {
+		uint8_t family;
+		uint32_t len;
+		uint8_t *data;
+	} * addr;
+	char *name;
+	uint32_t name_len;
+	struct info *next;
+};
+
 IMPORT(sock_open)(uint32_t family, uint32_t type, uint32_t *fd);
 IMPORT(sock_bind)(uint32_t fd, const struct address *address, uint32_t port);
 IMPORT(sock_listen)(uint32_t fd, uint32_t backlog);

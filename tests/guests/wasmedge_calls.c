@@ -211,21 +211,6 @@ static void check_options(void)
 	close((int)fd);
 }
 
-/* What sock_getaddrinfo() fills: addresses of one kind, in a list. */
-struct info {
-	uint16_t flags;
-	uint8_t family, socktype, protocol;
-	uint32_t addrlen;
-	struct place {
-		uint8_t family;
-		uint32_t len;
-		uint8_t *data;
-	} * addr;
-	char *name;
-	uint32_t name_len;
-	struct info *next;
-};
-
 static void check_names(void)
 {
 	uint8_t data[2][26] = { 0 };
