@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// The application's process: how it is, and starting and ending it.
+import { useSignal } from "@preact/signals";
+import { call } from "../api";
+import { duration, size } from "../format";
+import { Action, Failure } from "../parts/action";
+import { Chart } from "../parts/chart";
+import { Facts, Word } from "../parts/facts";
+import type { App, AppState } from "../schema";
+import { app, memory, now, processor } from "../state";
+
+const tones: Record<AppState, "good" | "bad" | "busy" | "quiet"> = {
+  stopped: "quiet",
+  building: "busy",
+  starting: "busy",
+  running: "good",
+  restarting: "busy",
+  stopping: "busy",
+  failed: "bad",
+};
+
+const startable = (state: AppState) => state === "stopped" || state === "failed";
+
+function facts(one: App): [string, unknown][] {
+  return [
+    [
+      "Here",
+      one.url && (
+        <a href={one.url} target="_blank" rel="noopener noreferrer">
+          {one.url}
+        </a>
+      ),
+    ],
+    ["Kind", one.kind],
+    ["Process", one.pid && `${one.pid}`],
+    ["Up", one.state === "running" && one.since && duration(Math.max(0, now.value - one.since))],
+    ["Restarts", one.restarts ? String(one.restarts) : null],
+    ["Memory", one.pid && size(one.memory_bytes)],
+    ["Processor", one.pid && `${Math.round(processor.values.value.at(-1) ?? 0)} %`],
+  ].map(([name, value]) => [name as string, value || null]);
+}
+
+export function ApplicationPanel() {
+  const failure = useSignal<string | null>(null);
+  const failed = (why: string | null) => {
+    failure.value = why;
+  };
+  const one = app.value;
+  const state = one?.state ?? "stopped";
+  const prefix = state === "running" ? "Before this run: " : "";
+  return (
+    <section class="card" aria-labelledby="app-title">
+      <div class="card-head">
+        <h2 id="app-title">Application</h2>
+        {one && <Word word={one.next ? `${state}, ${one.next} the next version` : state} tone={tones[state]} />}
+        <span class="actions">
+          {one && startable(state) && (
+            <Action primary run={() => call("POST /api/app/start")} failed={failed}>
+              Start
+            </Action>
+          )}
+          {one && !startable(state) && (
+            <>
+              <Action run={() => call("POST /api/app/restart")} failed={failed} disabled={state === "stopping"}>
+                Restart
+              </Action>
+              <Action run={() => call("POST /api/app/stop")} failed={failed} disabled={state === "stopping"}>
+                Stop
+              </Action>
+            </>
+          )}
+        </span>
+      </div>
+      <Failure why={failure.value} />
+      {one?.exit_reason && <p class={state === "running" ? "hint" : "failure"}>{prefix + one.exit_reason}</p>}
+      {one && <Facts rows={facts(one) as [string, string | null][]} />}
+      {one?.pid && (
+        <Chart
+          series={memory}
+          least={1 << 20}
+          label={`Memory of the last ten minutes, at most ${size(Math.max(0, ...memory.values.value))}`}
+        />
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// The public URL: its state, starting and stopping it, and where it leads.
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { call, messageOf, request } from "../api";
+import { count, duration, rate, size } from "../format";
+import { Action, Failure } from "../parts/action";
+import { Chart } from "../parts/chart";
+import { Copy } from "../parts/copy";
+import { Facts, Word } from "../parts/facts";
+import type { Tunnel, TunnelProtocol, TunnelStart, TunnelWord } from "../schema";
+import { now, traffic, tunnel } from "../state";
+
+const tones: Record<TunnelWord, "good" | "bad" | "busy" | "quiet"> = {
+  "Not started": "quiet",
+  Disconnected: "quiet",
+  Connecting: "busy",
+  Connected: "good",
+  Reconnecting: "busy",
+  Failed: "bad",
+};
+
+const active = (word: TunnelWord) => word === "Connecting" || word === "Connected" || word === "Reconnecting";
+
+function QrCode({ url }: { url: string }) {
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const aborter = new AbortController();
+    void (async () => {
+      const answer = await request("api/tunnel/qr.svg", { signal: aborter.signal });
+      if (!answer.ok) return;
+      const svg = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
+      svg.setAttribute("role", "img");
+      svg.setAttribute("aria-label", `QR code of ${url}`);
+      place.current?.replaceChildren(svg);
+    })().catch(() => {});
+    return () => aborter.abort();
+  }, [url]);
+  return <div class="qr" ref={place} />;
+}
+
+function PublicUrl({ url }: { url: string }) {
+  const qr = useSignal(false);
+  return (
+    <>
+      <p class="url">
+        <a href={url} target="_blank" rel="noopener noreferrer">
+          {url}
+        </a>
+      </p>
+      <p class="buttons">
+        <Copy text={url} what="the public URL" />
+        <button
+          type="button"
+          class="small"
+          aria-expanded={qr.value}
+          onClick={() => {
+            qr.value = !qr.value;
+          }}
+        >
+          QR code
+        </button>
+      </p>
+      {qr.value && <QrCode url={url} />}
+    </>
+  );
+}
+
+/** What a start may be given; what is left empty comes from the configuration. */
+function Settings({ of }: { of: TunnelStart }) {
+  const set = (change: Partial<TunnelStart>) => Object.assign(of, change);
+  return (
+    <details class="settings">
+      <summary>Relay settings</summary>
+      <div class="fields">
+        <label>
+          Relay
+          <input
+            type="text"
+            spellcheck={false}
+            placeholder={tunnel.value?.server ?? "bore.pub:7835"}
+            onInput={(event) => set({ server: event.currentTarget.value || null })}
+          />
+        </label>
+        <label>
+          Secret
+          <input
+            type="password"
+            autocomplete="off"
+            placeholder="as configured"
+            onInput={(event) => set({ secret: event.currentTarget.value || null })}
+          />
+        </label>
+        <label>
+          Public port
+          <input
+            type="number"
+            min={1}
+            max={65535}
+            placeholder="any"
+            onInput={(event) => set({ port: event.currentTarget.valueAsNumber || null })}
+          />
+        </label>
+        <label>
+          Protocol
+          <select onChange={(event) => set({ protocol: (event.currentTarget.value || null) as TunnelProtocol | null })}>
+            <option value="">as configured</option>
+            <option value="auto">auto</option>
+            <option value="bore">bore</option>
+            <option value="line">line</option>
+          </select>
+        </label>
+      </div>
+    </details>
+  );
+}
+
+function facts(one: Tunnel): [string, string | null][] {
+  const connected = one.status === "Connected";
+  const last = traffic.values.value.at(-1) ?? 0;
+  return [
+    ["Relay", one.server],
+    ["Up", connected && one.since ? duration(Math.max(0, now.value - one.since)) : null],
+    ["Reconnects", one.reconnects ? String(one.reconnects) : null],
+    ["Visitors", `${one.connections.open} now, ${one.connections.total.toLocaleString()} in all`],
+    ["Traffic", `${size(one.bytes.in)} in, ${size(one.bytes.out)} out${connected ? `, ${rate(last)}` : ""}`],
+  ];
+}
+
+export function SharePanel() {
+  const failure = useSignal<string | null>(null);
+  const settings = useRef<TunnelStart>({});
+  const one = tunnel.value;
+  const word = one?.status ?? "Not started";
+  const start = () => {
+    const body = Object.fromEntries(Object.entries(settings.current).filter(([, value]) => value !== null));
+    return call("POST /api/tunnel/start", Object.keys(body).length ? { body } : {}).catch((error) => {
+      // The state says the same, with its reason.
+      if (tunnel.value?.status !== "Failed") throw new Error(messageOf(error));
+    });
+  };
+  return (
+    <section class="card share" aria-labelledby="share-title">
+      <div class="card-head">
+        <h2 id="share-title">Public URL</h2>
+        <Word word={word} tone={tones[word]} />
+        <span class="actions">
+          {active(word) ? (
+            <Action run={() => call("POST /api/tunnel/stop")} failed={(why) => (failure.value = why)}>
+              Stop sharing
+            </Action>
+          ) : (
+            <Action primary run={start} failed={(why) => (failure.value = why)} disabled={!one}>
+              Share
+            </Action>
+          )}
+        </span>
+      </div>
+      {word === "Connected" && one?.public_url && <PublicUrl url={one.public_url} />}
+      <Failure why={failure.value ?? one?.error} />
+      {!active(word) && (
+        <>
+          <p class="hint">
+            Share gives the application an address that anyone can open. There is no TLS on the way to the relay.
+          </p>
+          <Settings of={settings.current} />
+        </>
+      )}
+      {one && word !== "Not started" && <Facts rows={facts(one)} />}
+      {word === "Connected" && (
+        <Chart
+          series={traffic}
+          least={1024}
+          label={`Traffic of the last ten minutes, at most ${rate(Math.max(0, ...traffic.values.value))}; ${count(one?.connections.open ?? 0, "visitor")} now`}
+        />
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// What the page knows, as signals. Only the events and the answers of calls write here.
+import { computed, signal } from "@preact/signals";
+import { call } from "./api";
+import { follow, type Link } from "./events";
+import { log } from "./log";
+import type { App, Connection, Decision, Forward, PolicyAnswer, Tunnel } from "./schema";
+
+const CONNECTIONS_MAX = 500;
+const DECISIONS_MAX = 200;
+const SAMPLES_MAX = 600; // seconds of the charts
+
+export const link = signal<Link>({ state: "connecting" });
+export const app = signal<App | null>(null);
+export const tunnel = signal<Tunnel | null>(null);
+export const forwards = signal<Forward[]>([]);
+export const policy = signal<PolicyAnswer | null>(null);
+/** The last first. */
+export const decisions = signal<Decision[]>([]);
+export const connections = signal<Connection[]>([]);
+
+export const refusals = computed(() => decisions.value.filter((one) => !one.allowed));
+export const project = computed(() => app.value?.project?.split("/").at(-1) ?? "");
+
+/** The wall clock, once a second: for what counts up or down. */
+export const now = signal(Date.now());
+setInterval(() => {
+  if (!document.hidden) now.value = Date.now();
+}, 1000);
+
+/** One measurement a second, the last at the end. */
+export class Series {
+  readonly values = signal<number[]>([]);
+  add(value: number): void {
+    this.values.value = [...this.values.value.slice(1 - SAMPLES_MAX), value];
+  }
+}
+
+/** Bytes a second through the tunnel, both ways. */
+export const traffic = new Series();
+/** Bytes, and hundredths of a processor. */
+export const memory = new Series();
+export const processor = new Series();
+
+let lastBytes: number | null = null;
+let lastCpu: { pid: number | null; ms: number; at: number } | null = null;
+
+function sampleTraffic(): void {
+  const bytes = tunnel.value ? tunnel.value.bytes.in + tunnel.value.bytes.out : 0;
+  traffic.add(lastBytes === null ? 0 : Math.max(0, bytes - lastBytes));
+  lastBytes = bytes;
+}
+
+function sampleApp(one: App): void {
+  const at = performance.now();
+  memory.add(one.pid ? one.memory_bytes : 0);
+  const same = lastCpu && lastCpu.pid === one.pid && one.pid;
+  processor.add(same && lastCpu ? (100 * Math.max(0, one.cpu_ms - lastCpu.ms)) / (at - lastCpu.at) : 0);
+  lastCpu = { pid: one.pid, ms: one.cpu_ms, at };
+}
+
+async function sample(): Promise<void> {
+  if (document.hidden || link.value.state !== "open") return;
+  sampleTraffic();
+  if (!app.value?.pid) return;
+  const one = await call("GET /api/app").catch(() => null);
+  if (!one) return;
+  sampleApp(one);
+  app.value = one;
+}
+setInterval(() => void sample(), 1000);
+
+function keepConnection(one: Connection): void {
+  const rest = connections.value.filter((other) => other.id !== one.id);
+  connections.value = [one, ...rest].slice(0, CONNECTIONS_MAX);
+}
+
+// A repeat takes the place of the one before.
+function keepDecision(one: Decision): void {
+  const rest = decisions.value.filter((other) => other.asked !== one.asked || other.why !== one.why);
+  decisions.value = [one, ...rest].slice(0, DECISIONS_MAX);
+}
+
+export async function readPolicy(): Promise<void> {
+  policy.value = await call("GET /api/network/policy");
+}
+
+async function readAll(): Promise<void> {
+  const [conns, decided] = await Promise.all([
+    call("GET /api/connections"),
+    call("GET /api/network/decisions"),
+    readPolicy(),
+  ]);
+  connections.value = conns.connections.slice(0, CONNECTIONS_MAX);
+  for (const one of decided.decisions) keepDecision(one);
+}
+
+export function start(): void {
+  void follow({
+    handlers: {
+      app: (one) => {
+        app.value = one;
+      },
+      tunnel: (one) => {
+        tunnel.value = one;
+      },
+      traffic: (one) => {
+        if (tunnel.value) tunnel.value = { ...tunnel.value, ...one };
+      },
+      forwards: (one) => {
+        forwards.value = one.forwards;
+      },
+      connection: keepConnection,
+      decision: keepDecision,
+      log: (line) => log.add(line),
+      lost: () => void log.catchUp(),
+    },
+    opened: () => {
+      void log.catchUp();
+      void readAll().catch(() => {});
+    },
+    changed: (state) => {
+      link.value = state;
+    },
+  });
+}
