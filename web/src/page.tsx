@@ -3,6 +3,7 @@
 import { effect, signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { ApplicationPanel } from "./panels/application";
+import { FilesPanel } from "./panels/files";
 import { LogPanel } from "./panels/log";
 import { NetworkPanel } from "./panels/network";
 import { SharePanel } from "./panels/share";
@@ -15,6 +16,14 @@ effect(() => {
 });
 
 const tab = signal("log");
+
+/** Whether there is room for the log beside the other panels. */
+const wide = signal(false);
+const wideQuery = matchMedia("(min-width: 80rem)");
+wide.value = wideQuery.matches;
+wideQuery.addEventListener("change", (event) => {
+  wide.value = event.matches;
+});
 
 function LinkState() {
   const state = link.value;
@@ -36,6 +45,7 @@ function LinkState() {
 const panels: { id: string; name: string; Panel: ComponentType; badge?: () => number }[] = [
   { id: "log", name: "Log", Panel: LogPanel },
   { id: "network", name: "Network", Panel: NetworkPanel, badge: () => refusals.value.length },
+  { id: "files", name: "Files", Panel: FilesPanel },
 ];
 
 export function Page() {
@@ -55,7 +65,15 @@ export function Page() {
           <SharePanel />
           <ApplicationPanel />
         </div>
-        <Tabs tabs={panels} selected={tab} />
+        <div class={wide.value ? "two" : "one"}>
+          <Tabs tabs={wide.value ? panels.filter((one) => one.id !== "log") : panels} selected={tab} />
+          {wide.value && (
+            <section class="card side" aria-labelledby="log-title">
+              <h2 id="log-title">Log</h2>
+              <LogPanel />
+            </section>
+          )}
+        </div>
       </main>
     </>
   );

@@ -72,7 +72,7 @@ function Settings({ of }: { of: TunnelStart }) {
   return (
     <details class="settings">
       <summary>Relay settings</summary>
-      <div class="fields">
+      <form class="fields" onSubmit={(event) => event.preventDefault()}>
         <label>
           Relay
           <input
@@ -110,7 +110,7 @@ function Settings({ of }: { of: TunnelStart }) {
             <option value="line">line</option>
           </select>
         </label>
-      </div>
+      </form>
     </details>
   );
 }
