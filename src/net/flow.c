@@ -259,6 +259,8 @@ static void flow_join(struct flow *f)
 		job.answers[side] = kind->answers[side];
 		job.bucket[side] = f->set->bucket[side];
 	}
+	if (r == 0 && kind->tap)
+		job.tap = kind->tap(f);
 	if (r == 0)
 		r = pump_pool_add(f->set->pool, &job, &pump);
 	if (r < 0) {

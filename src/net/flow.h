@@ -25,6 +25,7 @@
 #define FLOW_NAME_MAX 64 /* with its NUL */
 struct flow;
 struct flow_set;
+struct tap;
 struct target;
 
 enum flow_state {
@@ -49,6 +50,8 @@ struct flow_kind {
 	 * False: there is no way to; that end is awaited then, and closed. May be NULL.
 	 */
 	bool (*refuse)(struct flow *f, const char *why);
+	/* Both ends are there: who looks on, NULL nobody. May be NULL. */
+	struct tap *(*tap)(struct flow *f);
 	/* A target has been reached. May be NULL. */
 	void (*reached)(struct flow *f, enum pump_side side);
 	/* It has not: logs that, and says why the flow is turned away, a constant. `error` as of

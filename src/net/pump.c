@@ -37,6 +37,7 @@
 
 #include "base/fd.h"
 #include "net/sockopt.h"
+#include "net/tap.h"
 
 /* How long a failed connection's last bytes may stay undelivered without any progress. */
 #define PUMP_DELIVERY_TIMEOUT_MS 5000U
@@ -133,7 +134,11 @@ struct pump *pump_new(const struct pump_job *job)
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		p->fd[side] = job->fd[side];
 		p->bucket[side] = job->bucket[side];
+		if (job->tap)
+			tap_put(job->tap, (enum pump_side)side, job->early[side],
+				job->early_len[side]);
 	}
+	p->tap = job->tap ? tap_hold(job->tap) : NULL;
 	return p;
 }
 
@@ -146,6 +151,7 @@ struct pump *pump_free(struct pump *p)
 		assert(p->fd[side] < 0);
 		free(p->dir[side].held);
 	}
+	(void)tap_drop(p->tap);
 	free(p);
 	return NULL;
 }

@@ -38,6 +38,7 @@ struct pump {
 	struct pump_dir dir[PUMP_SIDES];
 	int fd[PUMP_SIDES];
 	struct bucket *bucket[PUMP_SIDES]; /* see struct pump_job */
+	struct tap *tap;                   /* likewise */
 	bool failed[PUMP_SIDES];           /* reset or in error: nothing reaches it any more */
 	bool ended;    /* result.end is decided; the sockets may still be open */
 	bool finished; /* the worker has handed it back; under the worker's lock */

@@ -30,6 +30,7 @@
 #include "net/bucket.h"
 #include "net/pump.h"
 #include "net/sockopt.h"
+#include "net/tap.h"
 
 /* Fairness: what a direction may move before the next one has its turn. */
 #define PUMP_TURN_BYTES (1024U * 1024U)
@@ -87,10 +88,14 @@ static void dir_read_end(struct pump *p, enum pump_side side, int error, struct 
 		return;
 	/* The kernel reports an error only once the receive queue is empty. */
 	d->eof = true;
-	if (error)
+	if (error) {
 		pump_fail(p, side, error, io);
-	else if (!p->failed[side])
+		return;
+	}
+	if (!p->failed[side])
 		d->fin = true;
+	if (p->tap && d->fin)
+		tap_put_end(p->tap, side);
 }
 
 /* A write to the destination took `n` of `len` bytes, or failed with -1. Returns what it took. */
@@ -215,6 +220,8 @@ static uint32_t dir_copy(struct pump *p, enum pump_side side, uint32_t room, str
 	if (len < room && !d->hup && !d->urgent)
 		d->readable = false;
 	d->streak = len >= PUMP_LARGE_READ ? d->streak + len : 0;
+	if (p->tap)
+		tap_put(p->tap, side, io->buffer, len);
 	sent = dir_send(p, side, io->buffer, len, io);
 	if (sent < len && !d->done)
 		dir_hold(p, side, io->buffer + sent, len - sent, io);
@@ -246,9 +253,11 @@ static uint32_t dir_splice(struct pump *p, enum pump_side side, uint32_t room, s
 	return (uint32_t)n;
 }
 
-static bool dir_wants_pipe(const struct pump_dir *d, enum pump_mode mode)
+static bool dir_wants_pipe(const struct pump *p, enum pump_side side, enum pump_mode mode)
 {
-	if (d->urgent || d->awaits_ack)
+	const struct pump_dir *d = &p->dir[side];
+
+	if (d->urgent || d->awaits_ack || (p->tap && tap_wants(p->tap, side)))
 		return false;
 	return mode == PUMP_SPLICE || (mode == PUMP_AUTO && d->streak >= PUMP_SPLICE_AFTER);
 }
@@ -260,7 +269,7 @@ static uint32_t dir_fetch_some(
 	struct pump_dir *d = &p->dir[side];
 	uint32_t copied = (uint32_t)min_u64(room, PUMP_BUFFER_BYTES);
 
-	if (!dir_wants_pipe(d, io->mode))
+	if (!dir_wants_pipe(p, side, io->mode))
 		return dir_copy(p, side, copied, io);
 	if (d->pipe.rd < 0 && !pipe_take(&io->pipes, &d->pipe)) {
 		d->streak = 0;

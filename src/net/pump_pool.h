@@ -18,6 +18,7 @@
 struct bucket;
 struct pump;
 struct pump_pool;
+struct tap;
 
 /* The two ends of a connection. What is read from one is written to the other. */
 enum pump_side {
@@ -77,6 +78,7 @@ struct pump_job {
 	bool answers[PUMP_SIDES];
 	/* What is read from that side takes from it; outlives the pump. NULL: no limit. */
 	struct bucket *bucket[PUMP_SIDES];
+	struct tap *tap; /* sees what is read; the pump holds it. NULL: nobody looks on */
 	pump_done_fn done;
 	void *owner;
 };

@@ -21,6 +21,7 @@
 #include "base/owner.h"
 #include "base/fd.h"
 #include "net/sockopt.h"
+#include "net/tap.h"
 
 #define STREAM_CHUNK 16384
 
@@ -32,6 +33,15 @@ static void on_deadline(uv_timer_t *timer)
 	fail_msg("the deadline of a test has passed");
 }
 
+#define TAPPED_MAX_BYTES (1U << 20)
+
+static void on_took(void *owner, const struct tap_chunk *chunk)
+{
+	struct link *l = owner;
+
+	assert_ptr_equal(chunk->tap, l->tap);
+}
+
 struct fixture *fixture_new(const struct pump_pool_config *config)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -41,6 +51,13 @@ struct fixture *fixture_new(const struct pump_pool_config *config)
 	assert_int_equal(uv_timer_init(&f->loop, &f->deadline), 0);
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, FIXTURE_DEADLINE_MS, 0), 0);
 	assert_int_equal(pump_pool_new(&f->loop, config, &f->pool), 0);
+	if (getenv("TEST_TAPPED")) {
+		const struct tap_hub_config hub = {
+			.loop = &f->loop, .max_bytes = TAPPED_MAX_BYTES, .took = on_took
+		};
+
+		assert_int_equal(tap_hub_new(&hub, &f->hub), 0);
+	}
 	return f;
 }
 
@@ -57,6 +74,11 @@ void fixture_free(struct fixture *f)
 	if (f->pool)
 		pump_pool_close(f->pool, on_closed, f);
 	while (!f->closed)
+		uv_run(&f->loop, UV_RUN_ONCE);
+	f->closed = false;
+	if (f->hub)
+		tap_hub_close(f->hub, on_closed, f);
+	while (f->hub && !f->closed)
 		uv_run(&f->loop, UV_RUN_ONCE);
 	uv_close((uv_handle_t *)&f->deadline, NULL);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
@@ -118,6 +140,9 @@ static void on_done(void *owner, const struct pump_result *result)
 
 	assert_false(l->done);
 	l->done = true;
+	if (l->tap && l->fixture->hub)
+		tap_hub_drain(l->fixture->hub);
+	l->tap = tap_release(l->tap);
 	l->result = *result;
 	l->duration_ms = clock_now_ms() - l->added_ms;
 	l->pump = NULL;
@@ -135,6 +160,9 @@ void link_add(struct link *l, const char *early_outer, const char *early_inner)
 		.owner = l,
 	};
 
+	if (l->fixture->hub && !l->tap)
+		l->tap = tap_new(l->fixture->hub, l);
+	job.tap = l->tap;
 	l->added_ms = clock_now_ms();
 	assert_int_equal(pump_pool_add(l->fixture->pool, &job, &l->pump), 0);
 }

@@ -2,6 +2,8 @@
 /*
  * For the tests of the pump: a loop with a pool, TCP connections through it, and peers that write
  * and check a pseudo-random stream in threads of their own. Nothing here waits without a deadline.
+ *
+ * With TEST_TAPPED in the environment each connection has a tap, which nothing may notice.
  */
 #ifndef NET_TEST_PUMP_FIXTURE_H
 #define NET_TEST_PUMP_FIXTURE_H
@@ -20,10 +22,14 @@
 /* Ten times and more of what is expected, even under a sanitizer. */
 #define FIXTURE_DEADLINE_MS 60000
 
+struct tap;
+struct tap_hub;
+
 struct fixture {
 	uv_loop_t loop;
 	uv_timer_t deadline;
 	struct pump_pool *pool;
+	struct tap_hub *hub; /* NULL: nobody looks on */
 	bool closed;
 };
 
@@ -33,6 +39,7 @@ struct link {
 	int visitor, app;        /* the test's ends, blocking, with a time limit */
 	int pump_fd[PUMP_SIDES]; /* the pump's ends until link_add() */
 	bool answers;            /* the visitor's side is to answer what was sent to it before */
+	struct tap *tap;         /* NULL: none */
 	struct pump *pump;
 	bool done;
 	struct pump_result result;

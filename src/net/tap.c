@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The copies of all taps wait in one queue of the hub, under its lock, which is held for a few
+ * instructions. A tap is referenced by its owner, by its pump and by each copy that waits; whoever
+ * is the last one frees it, on whatever thread.
+ */
+#include "net/tap.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/lang.h"
+#include "base/owner.h"
+
+struct tap_hub {
+	struct tap_hub_config config;
+	uv_async_t async;
+	pthread_mutex_t lock; /* of the queue */
+	struct tap_chunk *first, **last;
+	_Atomic size_t waiting; /* bytes */
+	_Atomic uint64_t lost;
+	void (*closed)(void *owner);
+	void *owner;
+};
+
+struct tap {
+	struct tap_hub *hub;
+	_Atomic unsigned refs;
+	void *owner;                           /* the loop's; NULL: released */
+	uint64_t offset[PUMP_SIDES];           /* of what comes next; the worker's */
+	_Atomic uint64_t unwanted[PUMP_SIDES]; /* what is before it */
+};
+
+struct tap *tap_hold(struct tap *tap)
+{
+	atomic_fetch_add_explicit(&tap->refs, 1, memory_order_relaxed);
+	return tap;
+}
+
+struct tap *tap_drop(struct tap *tap)
+{
+	if (tap && atomic_fetch_sub_explicit(&tap->refs, 1, memory_order_acq_rel) == 1)
+		free(tap);
+	return NULL;
+}
+
+/* --- putting --- */
+
+/* Room for so many bytes more; false: there is none. */
+static bool hub_reserve(struct tap_hub *hub, size_t len)
+{
+	if (atomic_fetch_add_explicit(&hub->waiting, len, memory_order_relaxed) + len <=
+		hub->config.max_bytes)
+		return true;
+	atomic_fetch_sub_explicit(&hub->waiting, len, memory_order_relaxed);
+	return false;
+}
+
+static void hub_append(struct tap_hub *hub, struct tap_chunk *chunk)
+{
+	bool was_empty;
+
+	pthread_mutex_lock(&hub->lock);
+	was_empty = !hub->first;
+	*hub->last = chunk;
+	hub->last = &chunk->next;
+	pthread_mutex_unlock(&hub->lock);
+	/* Who has been woken takes all that is there. */
+	if (was_empty)
+		(void)uv_async_send(&hub->async);
+}
+
+static void tap_append(
+	struct tap *tap, enum pump_side side, uint64_t offset, const void *data, size_t len)
+{
+	struct tap_hub *hub = tap->hub;
+	struct tap_chunk *chunk = hub_reserve(hub, len) ? malloc(sizeof(*chunk) + len) : NULL;
+
+	if (!chunk) {
+		atomic_fetch_add_explicit(&hub->lost, len, memory_order_relaxed);
+		return;
+	}
+	*chunk = (struct tap_chunk){
+		.tap = tap_hold(tap),
+		.side = side,
+		.end = len == 0,
+		.offset = offset,
+		.time_ms = clock_now_ms(),
+		.len = len,
+	};
+	if (len > 0)
+		memcpy(chunk->data, data, len);
+	hub_append(hub, chunk);
+}
+
+static uint64_t tap_unwanted(const struct tap *tap, enum pump_side side)
+{
+	return atomic_load_explicit(&tap->unwanted[side], memory_order_relaxed);
+}
+
+bool tap_wants(const struct tap *tap, enum pump_side side)
+{
+	return tap_unwanted(tap, side) != TAP_ALL;
+}
+
+void tap_put(struct tap *tap, enum pump_side side, const void *data, size_t len)
+{
+	uint64_t from = tap->offset[side], unwanted = tap_unwanted(tap, side);
+	size_t skipped;
+
+	tap->offset[side] += len;
+	if (len == 0 || unwanted >= tap->offset[side])
+		return;
+	skipped = unwanted > from ? (size_t)(unwanted - from) : 0;
+	tap_append(tap, side, from + skipped, (const uint8_t *)data + skipped, len - skipped);
+}
+
+void tap_put_end(struct tap *tap, enum pump_side side)
+{
+	if (tap_wants(tap, side))
+		tap_append(tap, side, tap->offset[side], NULL, 0);
+}
+
+/* --- taking --- */
+
+void tap_hub_drain(struct tap_hub *hub)
+{
+	struct tap_chunk *chunk, *next;
+
+	pthread_mutex_lock(&hub->lock);
+	chunk = take_ptr(hub->first);
+	hub->last = &hub->first;
+	pthread_mutex_unlock(&hub->lock);
+	for (; chunk; chunk = next) {
+		next = chunk->next;
+		if (chunk->tap->owner)
+			hub->config.took(chunk->tap->owner, chunk);
+		atomic_fetch_sub_explicit(&hub->waiting, chunk->len, memory_order_relaxed);
+		(void)tap_drop(chunk->tap);
+		free(chunk);
+	}
+}
+
+static void hub_on_woken(uv_async_t *async)
+{
+	tap_hub_drain(async->data);
+}
+
+uint64_t tap_hub_lost(const struct tap_hub *hub)
+{
+	return atomic_load_explicit(&hub->lost, memory_order_relaxed);
+}
+
+/* --- the loop's side --- */
+
+struct tap *tap_new(struct tap_hub *hub, void *owner)
+{
+	struct tap *tap = calloc(1, sizeof(*tap));
+
+	assert(owner);
+	if (!tap)
+		return NULL;
+	tap->hub = hub;
+	tap->owner = owner;
+	atomic_init(&tap->refs, 1);
+	return tap;
+}
+
+struct tap *tap_release(struct tap *tap)
+{
+	if (!tap)
+		return NULL;
+	for (int side = 0; side < PUMP_SIDES; side++)
+		tap_skip(tap, (enum pump_side)side, TAP_ALL);
+	tap->owner = NULL;
+	return tap_drop(tap);
+}
+
+void tap_skip(struct tap *tap, enum pump_side side, uint64_t offset)
+{
+	if (offset > tap_unwanted(tap, side))
+		atomic_store_explicit(&tap->unwanted[side], offset, memory_order_relaxed);
+}
+
+int tap_hub_new(const struct tap_hub_config *config, struct tap_hub **ret_hub)
+{
+	struct tap_hub *hub = calloc(1, sizeof(*hub));
+	int r = hub ? uv_async_init(config->loop, &hub->async, hub_on_woken) : UV_ENOMEM;
+
+	if (r < 0) {
+		free(hub);
+		return r;
+	}
+	hub->config = *config;
+	hub->async.data = hub;
+	hub->last = &hub->first;
+	(void)pthread_mutex_init(&hub->lock, NULL);
+	*ret_hub = hub;
+	return 0;
+}
+
+static void hub_on_closed(uv_handle_t *handle)
+{
+	struct tap_hub *hub = handle->data;
+
+	(void)pthread_mutex_destroy(&hub->lock);
+	hub->closed(hub->owner);
+	free(hub);
+}
+
+void tap_hub_close(struct tap_hub *hub, void (*closed)(void *owner), void *owner)
+{
+	hub->closed = closed;
+	hub->owner = owner;
+	tap_hub_drain(hub);
+	uv_close((uv_handle_t *)&hub->async, hub_on_closed);
+}
