@@ -365,12 +365,13 @@ static size_t (*const readers[])(struct http_stream *s, const uint8_t *data, siz
 	[HTTP_STREAM_TRAILER] = stream_read_lines,
 	[HTTP_STREAM_UNTIL_END] = stream_read_rest,
 	[HTTP_STREAM_FOREIGN] = stream_read_nothing,
+	[HTTP_STREAM_ENDED] = stream_read_nothing,
 	[HTTP_STREAM_LOST] = stream_read_nothing,
 };
 
 static bool stream_reads_no_more(const struct http_stream *s)
 {
-	return s->state == HTTP_STREAM_FOREIGN || s->state == HTTP_STREAM_LOST;
+	return s->state >= HTTP_STREAM_FOREIGN;
 }
 
 /* So many bytes were left out. */
@@ -417,7 +418,8 @@ void http_stream_end(struct http_stream *s, uint64_t offset)
 	s->offset = offset;
 	if (s->state == HTTP_STREAM_UNTIL_END)
 		stream_message_end(s);
-	s->state = HTTP_STREAM_FOREIGN;
+	if (!stream_reads_no_more(s))
+		s->state = HTTP_STREAM_ENDED;
 }
 
 void http_stream_leave(struct http_stream *s)

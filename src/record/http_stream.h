@@ -62,6 +62,7 @@ enum http_stream_state {
 	HTTP_STREAM_TRAILER,
 	HTTP_STREAM_UNTIL_END, /* a body that ends with the connection */
 	HTTP_STREAM_FOREIGN,   /* no HTTP: nothing more is read */
+	HTTP_STREAM_ENDED,     /* nor behind the stream's end */
 	HTTP_STREAM_LOST,      /* nor here: it is broken, or too much was left out */
 };
 
