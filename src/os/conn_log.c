@@ -11,6 +11,7 @@
 #include "base/lang.h"
 #include "http/json_text.h"
 #include "net/flow.h"
+#include "record/recorder.h"
 #include "tunnel/tunnel.h"
 
 static const char *const conn_kind_names[] = {
@@ -68,6 +69,19 @@ static void conn_identify(struct conn *c)
 		uuid_format(&id, c->id);
 }
 
+struct tap *conn_log_tap(struct conn_log *log, struct conn *c)
+{
+	struct record_origin origin = { .kind = conn_kind_names[c->kind] };
+
+	if (!log->recorder || !recorder_is_on(log->recorder))
+		return NULL;
+	conn_identify(c);
+	memcpy(origin.conn_id, c->id, sizeof(origin.conn_id));
+	memcpy(origin.from, c->from, sizeof(origin.from));
+	c->record = recorder_begin(log->recorder, &origin);
+	return c->record ? record_conn_tap(c->record) : NULL;
+}
+
 void conn_log_opened(struct conn_log *log, struct conn *c, const struct flow *flow)
 {
 	conn_identify(c);
@@ -81,6 +95,7 @@ void conn_log_opened(struct conn_log *log, struct conn *c, const struct flow *fl
 static void conn_log_keep(struct conn_log *log, struct conn *c, const char *why)
 {
 	conn_identify(c);
+	c->record = record_conn_end(c->record);
 	if (c->open)
 		list_remove(&c->link);
 	c->open = false;
@@ -115,23 +130,42 @@ static void conn_log_visit_ended(
 	conn_log_ended(log, c, &result);
 }
 
+/* That of the visit, made when it is first asked for. NULL: out of memory. */
+static struct conn *visit_conn(const struct tunnel_visit *visit)
+{
+	struct conn *c = *visit->note;
+
+	if (c)
+		return c;
+	c = *visit->note = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->kind = CONN_TUNNEL;
+	(void)snprintf(c->id, sizeof(c->id), "%s", visit->id);
+	(void)snprintf(c->from, sizeof(c->from), "%s", visit->from ? visit->from : "");
+	return c;
+}
+
+struct tap *conn_log_tap_visit(struct conn_log *log, const struct tunnel_visit *visit)
+{
+	struct conn *c = visit_conn(visit);
+
+	return c ? conn_log_tap(log, c) : NULL;
+}
+
 void conn_log_visit(struct conn_log *log, const struct tunnel_visit *visit)
 {
-	struct conn unseen = { .kind = CONN_TUNNEL }, *c = *visit->note;
+	struct conn *c = visit_conn(visit);
 
-	(void)snprintf(unseen.id, sizeof(unseen.id), "%s", visit->id);
-	(void)snprintf(unseen.from, sizeof(unseen.from), "%s", visit->from ? visit->from : "");
-	if (!visit->opened) {
-		conn_log_visit_ended(log, c ? c : &unseen, visit);
-		free(c);
-		return;
-	}
-	/* Without memory it is seen when it has ended. */
-	c = *visit->note = malloc(sizeof(*c));
 	if (!c)
 		return;
-	*c = unseen;
-	conn_log_opened(log, c, visit->flow);
+	if (visit->opened) {
+		conn_log_opened(log, c, visit->flow);
+		return;
+	}
+	conn_log_visit_ended(log, c, visit);
+	free(c);
+	*visit->note = NULL;
 }
 
 void conn_log_each(struct conn_log *log, conn_fn fn, void *owner)

@@ -24,6 +24,9 @@
 
 struct flow;
 struct flow_result;
+struct record_conn;
+struct recorder;
+struct tap;
 struct tunnel_visit;
 
 enum conn_kind {
@@ -46,6 +49,7 @@ struct conn {
 	uint64_t since_ms, duration_ms; /* since_ms: of the wall's clock */
 	uint64_t bytes_in, bytes_out;   /* towards the application, and from it */
 	const struct flow *flow;        /* while it is open; not owned */
+	struct record_conn *record;     /* NULL: nobody looks on */
 	struct list link;
 };
 
@@ -55,13 +59,17 @@ struct conn_log {
 	struct conn *ended; /* owned; a ring of CONN_LOG_MAX, its newest entry before `count` */
 	uint64_t count;     /* that have ended */
 	struct list open;
-	conn_fn changed; /* one was opened, or has ended */
+	struct recorder *recorder; /* set by the owner; NULL: none. Outlives the log */
+	conn_fn changed;           /* one was opened, or has ended */
 	void *owner;
 };
 
 /* 0 or -ENOMEM. */
 int conn_log_init(struct conn_log *log, conn_fn changed, void *owner);
 void conn_log_deinit(struct conn_log *log);
+
+/* Right before it is opened: has the recorder look on, if that is on. Of the flow's kind. */
+struct tap *conn_log_tap(struct conn_log *log, struct conn *conn);
 
 /* The flow is FLOW_OPEN. `conn` stays where it is until conn_log_ended(). */
 void conn_log_opened(struct conn_log *log, struct conn *conn, const struct flow *flow);
@@ -73,7 +81,8 @@ void conn_log_ended(struct conn_log *log, struct conn *conn, const struct flow_r
  * what it takes. */
 void conn_log_refused(struct conn_log *log, struct conn *conn, const char *why);
 
-/* Does all of that for a visitor of the tunnel, as told by it. */
+/* Do all of that for a visitor of the tunnel, as told by it. */
+struct tap *conn_log_tap_visit(struct conn_log *log, const struct tunnel_visit *visit);
 void conn_log_visit(struct conn_log *log, const struct tunnel_visit *visit);
 
 /* Calls fn for the open ones, oldest first, then for the ended ones, latest first. */

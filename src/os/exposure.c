@@ -184,11 +184,21 @@ static void exposure_on_visit(void *owner, const struct tunnel_visit *visit)
 	e->events.visit(e->events.owner, visit);
 }
 
+static struct tap *exposure_on_tap(void *owner, const struct tunnel_visit *visit)
+{
+	struct exposure *e = owner;
+
+	return e->events.tap(e->events.owner, visit);
+}
+
 /* Replaces the tunnel by one with the settings of `wish`, which is taken over. */
 static int exposure_replace(struct exposure *e, struct exposure_wish *wish)
 {
 	const struct tunnel_events events = {
-		.state = exposure_on_state, .visit = exposure_on_visit, .owner = e
+		.state = exposure_on_state,
+		.visit = exposure_on_visit,
+		.tap = exposure_on_tap,
+		.owner = e,
 	};
 	struct supervisor_status app;
 	struct tunnel *tunnel;

@@ -46,6 +46,7 @@ struct exposure_events {
 	void (*state)(
 		void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause);
 	tunnel_visit_fn visit;
+	struct tap *(*tap)(void *owner, const struct tunnel_visit *visit);
 	void *owner;
 };
 

@@ -127,6 +127,13 @@ static const char *forward_on_failed(struct flow *f, enum pump_side side, int er
 						     : "the application can't be reached");
 }
 
+static struct tap *forward_on_tap(struct flow *f)
+{
+	struct forward_conn *c = forward_conn_of(f);
+
+	return conn_log_tap(c->forward->set->config.conns, &c->conn);
+}
+
 static void forward_on_opened(struct flow *f)
 {
 	struct forward_conn *c = forward_conn_of(f);
@@ -166,6 +173,7 @@ static const struct flow_kind forward_kind = {
 		.late = "it took too long to connect to the application",
 	},
 	.name = forward_conn_name,
+	.tap = forward_on_tap,
 	.reached = forward_on_reached,
 	.failed = forward_on_failed,
 	.opened = forward_on_opened,

@@ -191,6 +191,13 @@ static void os_run_on_visit(void *owner, const struct tunnel_visit *visit)
 	conn_log_visit(&run->conns, visit);
 }
 
+static struct tap *os_run_on_tap(void *owner, const struct tunnel_visit *visit)
+{
+	struct os_run *run = owner;
+
+	return conn_log_tap_visit(&run->conns, visit);
+}
+
 static void os_run_on_connection(void *owner, const struct conn *conn)
 {
 	struct os_run *run = owner;
@@ -349,7 +356,10 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 		.owner = run,
 	};
 	const struct exposure_events exposure_events = {
-		.state = os_run_on_exposure_state, .visit = os_run_on_visit, .owner = run
+		.state = os_run_on_exposure_state,
+		.visit = os_run_on_visit,
+		.tap = os_run_on_tap,
+		.owner = run,
 	};
 
 	*run = (struct os_run){ .config = config, .events = *events };

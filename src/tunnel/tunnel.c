@@ -395,6 +395,13 @@ static void tunnel_on_visit(void *owner, const struct tunnel_visit *visit)
 		t->events.visit(t->events.owner, visit);
 }
 
+static struct tap *tunnel_on_tap(void *owner, const struct tunnel_visit *visit)
+{
+	struct tunnel *t = owner;
+
+	return t->events.tap ? t->events.tap(t->events.owner, visit) : NULL;
+}
+
 static int tunnel_init_ends(struct tunnel *t, const struct tunnel_config *config)
 {
 	int r = dialer_init(&t->dialer, t->loop, config->relay_host, config->relay_port);
@@ -432,6 +439,7 @@ static void tunnel_init_parts(
 	t->visitors.events = (struct visitors_events){
 		.refuse = tunnel_on_refuse,
 		.visit = tunnel_on_visit,
+		.tap = tunnel_on_tap,
 		.idle = tunnel_on_visitors_idle,
 		.owner = t,
 	};

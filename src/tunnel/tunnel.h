@@ -16,6 +16,7 @@
 #include "proto/handshake.h"
 #include "tunnel/machine.h"
 
+struct tap;
 struct tunnel;
 
 enum tunnel_protocol {
@@ -97,6 +98,8 @@ struct tunnel_events {
 		void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause);
 	/* May be NULL; must not call into the tunnel, but for tunnel_status(). */
 	tunnel_visit_fn visit;
+	/* Right before a visit is opened: who looks on (net/tap.h), NULL nobody. May be NULL. */
+	struct tap *(*tap)(void *owner, const struct tunnel_visit *visit);
 	void *owner;
 };
 

@@ -48,48 +48,54 @@ static const char *visitor_name(const struct flow *f, char text[FLOW_NAME_MAX])
 	return text;
 }
 
-static void visitor_on_opened(struct flow *f)
+/* The texts are the caller's. */
+static struct tunnel_visit visit_of(
+	struct flow *f, char id[UUID_TEXT_LEN + 1], char from[ADDR_TEXT_MAX])
 {
 	struct visitor *v = container_of(f, struct visitor, flow);
+
+	uuid_format(&v->id, id);
+	return (struct tunnel_visit){ .id = id, .from = visitor_from(v, from), .note = &v->note };
+}
+
+static struct tap *visitor_tap(struct flow *f)
+{
 	struct visitors *vs = visitors_of(f);
 	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
+	const struct tunnel_visit visit = visit_of(f, id, from);
+
+	return vs->events.tap(vs->events.owner, &visit);
+}
+
+static void visitor_on_opened(struct flow *f)
+{
+	struct visitors *vs = visitors_of(f);
+	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
+	struct tunnel_visit visit = visit_of(f, id, from);
 
 	vs->conns_total++;
-	uuid_format(&v->id, id);
-	vs->events.visit(vs->events.owner, &(struct tunnel_visit){
-						   .id = id,
-						   .from = visitor_from(v, from),
-						   .opened = true,
-						   .duration_ms = clock_now_ms() - f->since_ms,
-						   .flow = f,
-						   .note = &v->note,
-					   });
+	visit.opened = true;
+	visit.duration_ms = clock_now_ms() - f->since_ms;
+	visit.flow = f;
+	vs->events.visit(vs->events.owner, &visit);
 }
 
 static void visitor_on_closed(struct flow *f, const struct flow_result *result)
 {
-	struct visitor *v = container_of(f, struct visitor, flow);
 	struct visitors *vs = visitors_of(f);
 	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
-	struct tunnel_visit visit = {
-		.id = id,
-		.from = visitor_from(v, from),
-		.bytes_in = result->bytes[PUMP_OUTER],
-		.bytes_out = result->bytes[PUMP_INNER],
-		.duration_ms = result->duration_ms,
-		.why = result->why,
-		.note = &v->note,
-	};
+	struct tunnel_visit visit = visit_of(f, id, from);
 
 	if (!result->joined)
 		visit.turned_away = ++vs->turned_away;
-	vs->bytes_in += visit.bytes_in;
-	vs->bytes_out += visit.bytes_out;
-	uuid_format(&v->id, id);
+	vs->bytes_in += visit.bytes_in = result->bytes[PUMP_OUTER];
+	vs->bytes_out += visit.bytes_out = result->bytes[PUMP_INNER];
+	visit.duration_ms = result->duration_ms;
+	visit.why = result->why;
 	log_debug(LOG, "visitor %s from %s closed: %s", id,
 		visit.from ? visit.from : "an address that the relay doesn't tell", visit.why);
 	vs->events.visit(vs->events.owner, &visit);
-	free(v);
+	free(container_of(f, struct visitor, flow));
 }
 
 /* --- the ends --- */
@@ -148,6 +154,7 @@ static const struct flow_kind visitor_kind = {
 	.answers = { [PUMP_OUTER] = true },
 	.name = visitor_name,
 	.refuse = visitor_refuse,
+	.tap = visitor_tap,
 	.reached = visitor_on_reached,
 	.failed = visitor_on_failed,
 	.opened = visitor_on_opened,

@@ -28,6 +28,7 @@ struct visitors_events {
 	 * Calls nothing back. */
 	bool (*refuse)(void *owner, const struct uuid *id, const char *why);
 	void (*visit)(void *owner, const struct tunnel_visit *visit);
+	struct tap *(*tap)(void *owner, const struct tunnel_visit *visit);
 	/* The last visitor is gone, and what libuv knew of it. */
 	void (*idle)(void *owner);
 	void *owner;
