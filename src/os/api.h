@@ -18,6 +18,7 @@
 struct api;
 struct conn;
 struct conn_log;
+struct exchange;
 struct exposure;
 struct forwards;
 struct log_line;
@@ -25,6 +26,7 @@ struct log_ring;
 struct network;
 struct network_decision;
 struct os_run_config;
+struct recorder;
 
 /* What it points to outlives the API. */
 struct api_config {
@@ -37,6 +39,7 @@ struct api_config {
 	struct log_ring *ring;
 	struct network *network;
 	struct conn_log *conns;
+	struct recorder *recorder;
 };
 
 /* Listens. 0, or a negative errno: that of the socket, mostly. */
@@ -57,6 +60,7 @@ void api_app_changed(struct api *api, const char *cause);
 void api_tunnel_changed(
 	struct api *api, enum tunnel_state old, enum tunnel_state new_state, const char *cause);
 void api_connection_changed(struct api *api, const struct conn *conn);
+void api_exchange_changed(struct api *api, const struct exchange *e);
 void api_decision(struct api *api, const struct network_decision *decision);
 void api_log_line(struct api *api, const struct log_line *line);
 

@@ -23,6 +23,11 @@ const struct api_event_kind api_event_kinds[] = {
 	[API_EVENT_DECISION] = { "decision", "Decision",
 		"What the application may or may not connect to: when it asks for the first "
 		"time, and repeats of it at most once a second" },
+	[API_EVENT_RECORDING] = { "recording", "Recording",
+		"Whether requests are recorded, at the start and when that changes; those before "
+		"may be gone" },
+	[API_EVENT_REQUEST] = { "request", "RecordedRequest",
+		"A recorded request that is new, or has got further" },
 	[API_EVENT_TRAFFIC] = { "traffic", "Traffic", "Once a second while there is any" },
 	[API_EVENT_LOST] = { SSE_LOST, "Lost",
 		"Events that this reader was too slow for; GET /api/logs still has the lines" },
@@ -101,6 +106,7 @@ void api_get_events(void *owner, struct http_request *request)
 	events_send(&api->hub, reader, API_EVENT_APP, api_app_json(api));
 	events_send(&api->hub, reader, API_EVENT_TUNNEL, api_tunnel_json(api));
 	events_send(&api->hub, reader, API_EVENT_FORWARDS, api_forwards_json(api));
+	events_send(&api->hub, reader, API_EVENT_RECORDING, api_recording_json(api));
 	if (!uv_is_active((uv_handle_t *)&api->tick_timer))
 		(void)uv_timer_start(
 			&api->tick_timer, events_on_tick, API_TRAFFIC_MS, API_TRAFFIC_MS);

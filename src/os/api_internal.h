@@ -69,6 +69,10 @@ void api_waiters_answer(struct api *api);
 /* api_forwards.c */
 json_t *api_forwards_json(struct api *api);
 
+/* api_requests.c */
+json_t *api_recording_json(struct api *api);
+void api_recording_changed(struct api *api);
+
 /* api_app.c */
 json_t *api_app_json(struct api *api);
 
@@ -80,6 +84,8 @@ enum api_event {
 	API_EVENT_CONNECTION,
 	API_EVENT_FORWARDS,
 	API_EVENT_DECISION,
+	API_EVENT_RECORDING,
+	API_EVENT_REQUEST,
 	API_EVENT_TRAFFIC,
 	API_EVENT_LOST, /* by http/sse.h itself */
 	API_EVENTS,
@@ -107,6 +113,7 @@ api_handler api_get_openapi, api_get_metrics, api_get_healthz;
 api_handler api_tunnel_start, api_tunnel_stop, api_tunnel_status, api_tunnel_qr;
 api_handler api_get_connection, api_get_connections;
 api_handler api_get_forwards, api_add_forward, api_remove_forward;
+api_handler api_get_requests, api_get_request, api_record_requests, api_clear_requests;
 api_handler api_get_app, api_app_start, api_app_stop, api_app_restart;
 api_handler api_get_logs, api_get_events;
 api_handler api_get_policy, api_put_policy, api_get_decisions;

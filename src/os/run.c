@@ -45,6 +45,7 @@
 #include "os/run_file.h"
 #include "os/supervisor.h"
 #include "proto/handshake.h"
+#include "record/recorder.h"
 
 static void os_run_tell(struct os_run *run, enum os_run_event event)
 {
@@ -198,6 +199,14 @@ static struct tap *os_run_on_tap(void *owner, const struct tunnel_visit *visit)
 	return conn_log_tap_visit(&run->conns, visit);
 }
 
+static void os_run_on_exchange(void *owner, const struct exchange *e)
+{
+	struct os_run *run = owner;
+
+	if (run->api && !run->closing)
+		api_exchange_changed(run->api, e);
+}
+
 static void os_run_on_connection(void *owner, const struct conn *conn)
 {
 	struct os_run *run = owner;
@@ -289,6 +298,7 @@ static int os_run_open_api(struct os_run *run, uv_loop_t *loop)
 		.ring = run->ring,
 		.network = run->network,
 		.conns = &run->conns,
+		.recorder = run->recorder,
 	};
 	int r = addr_parse_ip(run->config->listen, (uint16_t)run->config->http_port, &config.addr);
 
@@ -349,6 +359,9 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	int *ret_error)
 {
 	struct supervisor_config supervisor = { .run = config, .open_files = open_files };
+	const struct recorder_config recorder = {
+		.loop = loop, .changed = os_run_on_exchange, .owner = run
+	};
 	const struct supervisor_events app_events = {
 		.state = os_run_on_app_state,
 		.next = os_run_on_app_next,
@@ -370,8 +383,11 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	if (!run->ring)
 		return OS_RUN_LOG;
 	*ret_error = conn_log_init(&run->conns, os_run_on_connection, run);
+	if (*ret_error == 0)
+		*ret_error = recorder_new(&recorder, &run->recorder);
 	if (*ret_error < 0)
 		return OS_RUN_LOG;
+	run->conns.recorder = run->recorder;
 	if (config->connection_log)
 		*ret_error = conn_file_new(loop, config->connection_log, &run->conn_file);
 	if (*ret_error < 0)
@@ -432,15 +448,26 @@ static void os_run_on_conn_file_closed(void *owner)
 	uv_close((uv_handle_t *)&run->expire_timer, os_run_on_timer_closed);
 }
 
+static void os_run_on_recorder_closed(void *owner)
+{
+	struct os_run *run = owner;
+
+	run->recorder = NULL;
+	if (run->conn_file)
+		conn_file_close(take_ptr(run->conn_file), os_run_on_conn_file_closed, run);
+	else
+		os_run_on_conn_file_closed(run);
+}
+
 static void os_run_on_network_closed(void *owner)
 {
 	struct os_run *run = owner;
 
 	run->network = NULL;
-	if (run->conn_file)
-		conn_file_close(take_ptr(run->conn_file), os_run_on_conn_file_closed, run);
+	if (run->recorder)
+		recorder_close(run->recorder, os_run_on_recorder_closed, run);
 	else
-		os_run_on_conn_file_closed(run);
+		os_run_on_recorder_closed(run);
 }
 
 static void os_run_on_broker_closed(void *owner)

@@ -63,6 +63,7 @@ struct os_run {
 	struct network *network;
 	struct broker *broker;
 	struct conn_log conns;
+	struct recorder *recorder;
 	struct conn_file *conn_file; /* NULL: no --connection-log */
 	struct forward_spec forward; /* the one that was opened last */
 
