@@ -6,6 +6,7 @@ import { ApplicationPanel } from "./panels/application";
 import { FilesPanel } from "./panels/files";
 import { LogPanel } from "./panels/log";
 import { NetworkPanel } from "./panels/network";
+import { RequestsPanel } from "./panels/requests";
 import { SharePanel } from "./panels/share";
 import { Tabs } from "./parts/tabs";
 import { app, link, now, project, refusals } from "./state";
@@ -15,7 +16,7 @@ effect(() => {
   document.title = project.value ? `${state === "running" ? "" : `${state}: `}${project.value} – wasmrun` : "wasmrun";
 });
 
-const tab = signal("log");
+const tab = signal("requests");
 
 /** Whether there is room for the log beside the other panels. */
 const wide = signal(false);
@@ -43,6 +44,7 @@ function LinkState() {
 }
 
 const panels: { id: string; name: string; Panel: ComponentType; badge?: () => number }[] = [
+  { id: "requests", name: "Requests", Panel: RequestsPanel },
   { id: "log", name: "Log", Panel: LogPanel },
   { id: "network", name: "Network", Panel: NetworkPanel, badge: () => refusals.value.length },
   { id: "files", name: "Files", Panel: FilesPanel },

@@ -4,6 +4,7 @@ import { computed, signal } from "@preact/signals";
 import { call } from "./api";
 import { follow, type Link } from "./events";
 import { log } from "./log";
+import { keep, readRequests, recording } from "./requests";
 import type { App, Connection, Decision, Forward, PolicyAnswer, Tunnel } from "./schema";
 
 const CONNECTIONS_MAX = 500;
@@ -90,6 +91,7 @@ async function readAll(): Promise<void> {
     call("GET /api/connections"),
     call("GET /api/network/decisions"),
     readPolicy(),
+    readRequests(),
   ]);
   connections.value = conns.connections.slice(0, CONNECTIONS_MAX);
   for (const one of decided.decisions) keepDecision(one);
@@ -112,6 +114,10 @@ export function start(): void {
       },
       connection: keepConnection,
       decision: keepDecision,
+      recording: (one) => {
+        recording.value = one.recording;
+      },
+      request: keep,
       log: (line) => log.add(line),
       lost: () => void log.catchUp(),
     },

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 
 const SHOWN_MS = 1500;
 
@@ -13,7 +14,7 @@ async function copy(text: string): Promise<boolean> {
   }
 }
 
-export function Copy({ text, what }: { text: string; what: string }) {
+export function Copy({ text, what, children }: { text: string; what: string; children?: ComponentChildren }) {
   const done = useSignal<"" | "Copied" | "Can't copy here">("");
   const press = async () => {
     done.value = (await copy(text)) ? "Copied" : "Can't copy here";
@@ -23,8 +24,8 @@ export function Copy({ text, what }: { text: string; what: string }) {
   };
   return (
     <button type="button" class="small" onClick={() => void press()}>
-      {done.value || "Copy"}
-      <span class="unseen"> {what}</span>
+      {done.value || (children ?? "Copy")}
+      {!children && <span class="unseen"> {what}</span>}
       <span class="unseen" role="status">
         {done.value}
       </span>

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+// Who has asked what, and what was answered.
+import { signal, useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { call } from "../api";
+import { clock, duration, size } from "../format";
+import { curlOf, harOf } from "../message";
+import { Action, Failure } from "../parts/action";
+import { Body } from "../parts/body";
+import { Copy } from "../parts/copy";
+import { save } from "../parts/save";
+import * as state from "../requests";
+import type { RecordedExchange, RecordedHeader, RecordedMessage, RecordedRequest } from "../schema";
+import { app, tunnel } from "../state";
+
+const failure = signal<string | null>(null);
+const failed = (why: string | null) => {
+  failure.value = why;
+};
+
+const secrets = new Set(["authorization", "cookie", "set-cookie", "proxy-authorization"]);
+
+function tone(one: RecordedRequest): string {
+  if (one.state === "cut" || (one.status ?? 0) >= 500) return "bad";
+  return (one.status ?? 0) >= 400 ? "busy" : "";
+}
+
+function outcome(one: RecordedRequest): string {
+  if (one.status) return String(one.status);
+  return { request: "…", waiting: "…", response: "…", cut: "cut", foreign: "–", upgraded: "101", done: "" }[one.state];
+}
+
+function Row({ one }: { one: RecordedRequest }) {
+  const chosen = state.chosen.value === one.id;
+  const row = useRef<HTMLTableRowElement>(null);
+  useEffect(() => {
+    if (chosen) row.current?.scrollIntoView({ block: "nearest" });
+  }, [chosen]);
+  return (
+    <tr ref={row} aria-selected={chosen} class={chosen ? "chosen" : ""} onClick={() => void state.look(one.id)}>
+      <td>
+        <time>{clock(one.time)}</time>
+      </td>
+      <td class="mono">{one.method ?? "–"}</td>
+      <td class="mono target">
+        <button type="button" class="plain-button" onClick={() => void state.look(one.id)}>
+          {one.target ?? (one.state === "foreign" ? "a connection without HTTP" : "")}
+        </button>
+        {one.replay_of && <span class="hint"> again</span>}
+      </td>
+      <td class={tone(one)}>{outcome(one)}</td>
+      <td>{size(one.bytes_out)}</td>
+      <td>{one.duration_ms === null ? "" : duration(one.duration_ms)}</td>
+    </tr>
+  );
+}
+
+function Bar() {
+  return (
+    <div class="bar">
+      <Action primary={!state.recording.value} run={() => state.record(!state.recording.value)} failed={failed}>
+        {state.recording.value ? "Stop recording" : "Record"}
+      </Action>
+      <input
+        type="search"
+        placeholder="Text in head or body"
+        aria-label="Text in head or body"
+        value={state.text.value}
+        onInput={(event) => {
+          state.text.value = event.currentTarget.value;
+          void state.search().catch((error) => failed(error.message));
+        }}
+      />
+      <select
+        aria-label="Method"
+        onChange={(event) => {
+          state.method.value = event.currentTarget.value;
+        }}
+      >
+        <option value="">any method</option>
+        {state.methods.value.map((one) => (
+          <option key={one}>{one}</option>
+        ))}
+      </select>
+      <select
+        aria-label="Status"
+        onChange={(event) => {
+          state.statusClass.value = event.currentTarget.value;
+        }}
+      >
+        <option value="">any status</option>
+        {["2", "3", "4", "5"].map((one) => (
+          <option key={one} value={one}>
+            {one}xx
+          </option>
+        ))}
+      </select>
+      <span class="actions">
+        <Action run={exportHar} failed={failed} disabled={!state.shown.value.length}>
+          Export HAR
+        </Action>
+        <Action run={state.clear} failed={failed} disabled={!state.requests.value.length}>
+          Clear
+        </Action>
+      </span>
+    </div>
+  );
+}
+
+async function exportHar(): Promise<void> {
+  const exchanges: RecordedExchange[] = [];
+  for (const { id } of [...state.shown.value].reverse())
+    exchanges.push(await call("GET /api/requests/{id}", { path: { id } }));
+  save("requests.har", harOf(exchanges), "application/json");
+}
+
+function Header({ one }: { one: RecordedHeader }) {
+  const hidden = useSignal(secrets.has(one.name.toLowerCase()));
+  return (
+    <tr>
+      <th scope="row">{one.name}</th>
+      <td>
+        {hidden.value ? (
+          <button
+            type="button"
+            class="plain-button"
+            onClick={() => {
+              hidden.value = false;
+            }}
+          >
+            hidden: show
+          </button>
+        ) : (
+          one.value
+        )}
+      </td>
+    </tr>
+  );
+}
+
+function Message({ message, title, name }: { message: RecordedMessage; title: string; name: string }) {
+  return (
+    <section aria-label={title}>
+      <h3>{title}</h3>
+      <p class="mono start-line">{message.line}</p>
+      <table class="headers">
+        <tbody>
+          {message.headers.map((one, i) => (
+            <Header key={`${message.line} ${i}`} one={one} />
+          ))}
+        </tbody>
+      </table>
+      <Body message={message} name={name} />
+    </section>
+  );
+}
+
+function Exchange({ one }: { one: RecordedExchange }) {
+  const origin = app.value?.url ?? tunnel.value?.public_url ?? "http://localhost";
+  const { summary, request, response } = one;
+  return (
+    <div class="exchange">
+      <p class="hint">
+        {summary.from ? `From ${summary.from}` : "From an address that the relay doesn't tell"}, by{" "}
+        {summary.kind === "tunnel" ? "the tunnel" : summary.kind === "forward" ? "a forward" : "a replay"},{" "}
+        {clock(summary.time)}
+        {summary.first_byte_ms !== null && `; first byte after ${duration(summary.first_byte_ms)}`}
+        {summary.why && `; ${summary.why}`}
+      </p>
+      {request && (
+        <p class="buttons">
+          <Copy text={curlOf(one, origin)} what="as curl">
+            Copy as curl
+          </Copy>
+        </p>
+      )}
+      {request && <Message message={request} title="Request" name={`request-${summary.id}`} />}
+      {response && <Message message={response} title="Response" name={`response-${summary.id}`} />}
+      {summary.state === "upgraded" && <p class="hint">The connection goes on as something else than HTTP.</p>}
+    </div>
+  );
+}
+
+function Empty() {
+  if (state.requests.value.length) return <p class="hint">None of the recorded requests is like that.</p>;
+  return (
+    <p class="hint">
+      {state.recording.value
+        ? "Recording: what visitors ask on new connections will stand here."
+        : "Nothing is recorded. Press Record to see what visitors ask, head and body, from the next connection on; it stays in memory here."}
+    </p>
+  );
+}
+
+export function RequestsPanel() {
+  const onKey = (event: KeyboardEvent) => {
+    const by = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1 }[event.key];
+    if (!by || event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
+    event.preventDefault();
+    state.step(by);
+  };
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: keys that walk the list, which has its own buttons
+    <div class="requests" onKeyDown={onKey}>
+      <Bar />
+      <Failure why={failure.value} />
+      {state.shown.value.length ? (
+        <div class="list">
+          <table>
+            <thead>
+              <tr>
+                <th>When</th>
+                <th>Method</th>
+                <th>Path</th>
+                <th>Status</th>
+                <th>Size</th>
+                <th>Time</th>
+              </tr>
+            </thead>
+            <tbody>
+              {state.shown.value.map((one) => (
+                <Row key={one.id} one={one} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      ) : (
+        <Empty />
+      )}
+      {state.exchange.value && <Exchange one={state.exchange.value} />}
+    </div>
+  );
+}

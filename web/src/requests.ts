@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Recorded requests: the list as it is told by the events, and the one that is looked at.
+import { computed, signal } from "@preact/signals";
+import { call } from "./api";
+import type { RecordedExchange, RecordedRequest } from "./schema";
+
+const REQUESTS_MAX = 200; // as many as the server keeps
+
+export const recording = signal(false);
+/** The last first. */
+export const requests = signal<RecordedRequest[]>([]);
+export const chosen = signal<number | null>(null);
+export const exchange = signal<RecordedExchange | null>(null);
+
+export const text = signal(""); // in head and body: the server looks
+export const method = signal("");
+export const statusClass = signal("");
+/** What the server has found for `text`; null: nothing is searched for. */
+const found = signal<Set<number> | null>(null);
+
+export const shown = computed(() =>
+  requests.value.filter(
+    (one) =>
+      (!method.value || one.method === method.value) &&
+      (!statusClass.value || String(one.status ?? "").startsWith(statusClass.value)) &&
+      (!found.value || found.value.has(one.id)),
+  ),
+);
+export const methods = computed(() => [...new Set(requests.value.map((one) => one.method ?? ""))].filter(Boolean));
+
+const underWay = (one: RecordedRequest) => ["request", "waiting", "response"].includes(one.state);
+
+export function keep(one: RecordedRequest): void {
+  const at = requests.value.findIndex((other) => other.id === one.id);
+  const next = [...requests.value];
+  if (at >= 0) next[at] = one;
+  else next.unshift(one);
+  requests.value = next.slice(0, REQUESTS_MAX);
+  if (one.id === chosen.value) void look(one.id);
+}
+
+export async function readRequests(): Promise<void> {
+  const answer = await call("GET /api/requests");
+  recording.value = answer.recording;
+  requests.value = answer.requests.reverse();
+}
+
+export async function search(): Promise<void> {
+  if (!text.value) {
+    found.value = null;
+    return;
+  }
+  const answer = await call("GET /api/requests", { query: { search: text.value } });
+  found.value = new Set(answer.requests.map((one) => one.id));
+}
+
+let looking = 0;
+
+/** Fetches one, unless another one was chosen meanwhile. */
+export async function look(id: number): Promise<void> {
+  chosen.value = id;
+  const mine = ++looking;
+  const answer = await call("GET /api/requests/{id}", { path: { id } }).catch(() => null);
+  if (mine !== looking) return;
+  exchange.value = answer;
+}
+
+export const record = (on: boolean) => call("POST /api/requests/record", { body: { recording: on } });
+
+export async function clear(): Promise<void> {
+  await call("DELETE /api/requests");
+  requests.value = [];
+  chosen.value = null;
+  exchange.value = null;
+}
+
+/** The next or the one before in the list. */
+export function step(by: number): void {
+  const list = shown.value;
+  const at = list.findIndex((one) => one.id === chosen.value);
+  const to = list[Math.min(Math.max(at + by, 0), list.length - 1)];
+  if (to) void look(to.id);
+}
+
+export { underWay };
