@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The API of `wasmrun os` beside the tunnel: who may ask, what it refuses, files, logs, events, the process."""
 
+import gzip
 import hashlib
 import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -163,22 +165,35 @@ def test_token_at_another_loopback_address(lab, project):
     conn.close()
 
 
-def test_page(instance):
+def page_files(instance):
+    """The page, and what it names: paths from it, by their ending."""
     page = instance.ask("GET", "/")
+    return page, {found[1]: found[0] for found in re.findall(r'(?:src|href)="([\w-]+\.(js|css))"', page.body.decode())}
+
+
+def test_page(instance):
+    page, files = page_files(instance)
     assert page.status == 200 and "script-src 'self'" in page.headers["Content-Security-Policy"]
     assert b"<script>" not in page.body and b"style=" not in page.body and b"onclick" not in page.body
-    for path, kind in (("/page.js", "text/javascript"), ("/page.css", "text/css")):
-        assert path[1:].encode() in page.body
-        assert instance.ask("GET", path).headers["Content-Type"].startswith(kind)
-    for path in ("/index.html", "/page.html", "/page", "/page.js/", "/x.js"):
+    for ending, kind in (("js", "text/javascript"), ("css", "text/css")):
+        assert instance.ask("GET", f"/{files[ending]}").headers["Content-Type"].startswith(kind)
+    for path in ("/index.html", "/page.html", "/page", f"/{files['js']}/", "/x.js"):
         says_why(instance.ask("GET", path), 404)
 
 
+def test_page_is_small(instance):
+    page, files = page_files(instance)
+    whole = [page.body, *(instance.ask("GET", f"/{file}").body for file in files.values())]
+    assert sum(len(gzip.compress(one)) for one in whole) < 80_000
+
+
 def test_page_is_asked_for_again_by_its_tags(instance):
-    for path, file in (("/", "index.html"), ("/page.js", "page.js"), ("/page.css", "page.css")):
+    """What has a hash of its contents in its name is kept, all else asked for again."""
+    _, files = page_files(instance)
+    for path in ("/", *(f"/{file}" for file in files.values())):
         first = instance.ask("GET", path)
-        assert first.body == (ROOT / "src" / "os" / "page" / file).read_bytes()
-        assert first.headers["Cache-Control"] == "no-cache"
+        hashed = re.search(r"-[A-Z0-9]{8}\.", path)
+        assert first.headers["Cache-Control"] == ("max-age=31536000, immutable" if hashed else "no-cache")
         again = instance.ask("GET", path, headers={"If-None-Match": first.headers["ETag"]})
         assert (again.status, again.body, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
         assert instance.ask("GET", path, headers={"If-None-Match": '"other"'}).status == 200
