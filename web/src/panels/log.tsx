@@ -7,9 +7,11 @@ import Anser from "anser";
 import { useEffect, useRef } from "preact/hooks";
 import { clock, count } from "../format";
 import { LINES_MAX, log } from "../log";
+import { save } from "../parts/save";
 import type { LogLine, LogStream } from "../schema";
 
 const BLOCK_LINES = 200;
+const FRAME_LINES = 500; // made in one frame, so that thousands at once hold up nothing else
 
 const streams: Record<LogStream, string> = {
   stdout: "output",
@@ -19,22 +21,45 @@ const streams: Record<LogStream, string> = {
 };
 
 const shown = signal<Record<LogStream, boolean>>({ stdout: true, stderr: true, build: true, supervisor: true });
-const search = signal("");
+const wanted = signal("");
 const wrap = signal(true);
 const following = signal(true);
 const paused = signal(false);
-const filter = computed(() => ({ shown: shown.value, search: search.value.toLowerCase() }));
+const filter = computed(() => ({ shown: shown.value, wanted: wanted.value.toLowerCase() }));
 
-const diagnostic = /^(.*?:\d+(:\d+)?:\s*)?(fatal )?(error|warning)(\[\w+\])?:/i;
+/** What is looked for in the lines that are shown, how many have it, and which of them is looked at (from 1 on). */
+const search = signal("");
+const found = signal({ count: 0, at: 0 });
+
+// As gcc, clang and rustc begin them ("error[E0308]:"), and tsc ("error TS2322:").
+const diagnostic = /^(\S.*?[:)]\s*)?(fatal )?(error|warning)(\[\w+\]| TS\d+)?:/i;
+// Go's have a place alone, and no word.
+const placed = /^\S+\.\w+:\d+:\d+: (?!note|warning)/;
+
+function grade(line: LogLine): string {
+  const word = diagnostic.exec(line.text)?.[3];
+  if (word) return word.toLowerCase();
+  if (line.stream === "build" && placed.test(line.text)) return "error";
+  return line.stream === "supervisor" && line.text.includes("-> failed") ? "error" : "";
+}
+
+/** The colour of a class of Anser's; the first sixteen are the page's own, in light and dark. */
+function colourOf(name: string, truecolor: string | null): string {
+  if (truecolor) return `rgb(${truecolor})`;
+  const n = Number(/^ansi-palette-(\d+)$/.exec(name)?.[1] ?? Number.NaN);
+  if (Number.isNaN(n)) return `var(--${name})`;
+  if (n >= 232) return `rgb(${[0, 0, 0].fill(8 + 10 * (n - 232))})`;
+  return `rgb(${[36, 6, 1].map((unit) => [0, 95, 135, 175, 215, 255][Math.floor((n - 16) / unit) % 6])})`;
+}
 
 // A style of the element's own, set by the browser's object model, is none that the policy refuses.
 function textOf(text: string): (Node | string)[] {
   if (!text.includes("\u001b")) return [text];
-  return Anser.ansiToJson(text, { json: true, remove_empty: true }).map((part) => {
+  return Anser.ansiToJson(text, { json: true, remove_empty: true, use_classes: true }).map((part) => {
     const span = document.createElement("span");
     span.textContent = part.content;
-    if (part.fg) span.style.color = `rgb(${part.fg})`;
-    if (part.bg) span.style.backgroundColor = `rgb(${part.bg})`;
+    if (part.fg) span.style.color = colourOf(part.fg, part.fg_truecolor);
+    if (part.bg) span.style.backgroundColor = colourOf(part.bg, part.bg_truecolor);
     for (const decoration of part.decorations ?? []) span.classList.add(`ansi-${decoration}`);
     return span;
   });
@@ -43,11 +68,16 @@ function textOf(text: string): (Node | string)[] {
 function elementOf(line: LogLine): HTMLElement {
   const row = document.createElement("div");
   const time = document.createElement("time");
-  const found = diagnostic.exec(line.text);
-  row.className = `line ${line.stream}`;
-  if (found) row.classList.add((found[4] as string).toLowerCase());
+  row.className = `line ${line.stream} ${grade(line)}`;
   time.textContent = clock(line.time);
-  row.append(time, " ", ...textOf(line.text));
+  row.append(time, " ");
+  if (line.stream !== "stdout") {
+    const label = document.createElement("span");
+    label.className = "stream";
+    label.textContent = streams[line.stream];
+    row.append(label, " ");
+  }
+  row.append(...textOf(line.text));
   return row;
 }
 
@@ -56,38 +86,91 @@ class View {
   private last = 0;
   private block: HTMLElement | null = null;
   private count = 0;
+  private frame = 0;
+  private hits: HTMLElement[] = [];
 
   constructor(
     private readonly place: HTMLElement,
     private readonly counted: (n: number) => void,
   ) {}
 
+  close(): void {
+    cancelAnimationFrame(this.frame);
+  }
+
   renew(): void {
-    this.place.replaceChildren();
-    this.block = null;
-    this.last = this.count = 0;
+    this.empty();
+    this.last = 0;
     this.extend();
   }
 
   extend(): void {
-    const { shown, search } = filter.peek();
-    const atEnd = following.peek();
-    const fresh = log.lines.slice(this.firstNew());
-    if (!log.lines.length) this.place.replaceChildren();
-    for (const line of fresh) {
+    const { shown, wanted } = filter.peek();
+    if (!log.lines.length) this.empty();
+    const first = this.firstNew();
+    for (const line of log.lines.slice(first, first + FRAME_LINES)) {
       this.last = line.seq;
-      if (shown[line.stream] && (!search || line.text.toLowerCase().includes(search))) this.append(elementOf(line));
+      if (shown[line.stream] && (!wanted || line.text.toLowerCase().includes(wanted))) this.append(elementOf(line));
     }
     while (this.count > LINES_MAX + BLOCK_LINES && this.place.firstElementChild) {
       this.count -= this.place.firstElementChild.childElementCount;
       this.place.firstElementChild.remove();
     }
     this.counted(this.count);
-    if (atEnd) this.toEnd();
+    this.tellHits();
+    if (following.peek()) this.toEnd();
+    if (first + FRAME_LINES < log.lines.length)
+      this.frame ||= requestAnimationFrame(() => {
+        this.frame = 0;
+        this.extend();
+      });
   }
 
   toEnd(): void {
     this.place.scrollTop = this.place.scrollHeight;
+  }
+
+  find(): void {
+    for (const hit of this.hits) hit.classList.remove("found", "current");
+    this.hits = [];
+    found.value = { count: 0, at: 0 };
+    if (search.peek()) for (const line of this.place.querySelectorAll<HTMLElement>(".line")) this.match(line);
+    this.tellHits();
+  }
+
+  /** To the next one that has what is looked for, or to the one before; from the last to the first. */
+  step(by: number): void {
+    const { count, at } = found.peek();
+    if (!count) return;
+    const next = at ? ((at - 1 + by + count) % count) + 1 : by > 0 ? 1 : count;
+    this.hits[at - 1]?.classList.remove("current");
+    const hit = this.hits[next - 1];
+    hit?.classList.add("current");
+    following.value = false;
+    hit?.scrollIntoView({ block: "center" });
+    found.value = { count, at: next };
+  }
+
+  private match(line: HTMLElement): void {
+    if (!line.textContent?.toLowerCase().includes(search.peek().toLowerCase())) return;
+    line.classList.add("found");
+    this.hits.push(line);
+  }
+
+  private tellHits(): void {
+    const gone = this.hits.findIndex((hit) => hit.isConnected);
+    if (gone > 0) this.hits.splice(0, gone);
+    const { count, at } = found.peek();
+    if (gone > 0 || count !== this.hits.length)
+      found.value = { count: this.hits.length, at: Math.max(0, at - Math.max(0, gone)) };
+  }
+
+  private empty(): void {
+    this.place.replaceChildren();
+    this.block = null;
+    this.count = 0;
+    this.hits = [];
+    found.value = { count: 0, at: 0 };
   }
 
   private firstNew(): number {
@@ -104,51 +187,85 @@ class View {
     }
     this.block.append(element);
     this.count++;
+    if (search.peek()) this.match(element);
   }
 }
 
 function download(): void {
   const text = log.lines.map((line) => `${new Date(line.time).toISOString()} ${line.stream} ${line.text}\n`).join("");
-  const anchor = document.createElement("a");
-  anchor.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
-  anchor.download = "wasmrun.log";
-  anchor.click();
-  URL.revokeObjectURL(anchor.href);
+  save("wasmrun.log", text, "text/plain");
 }
 
-function Bar({ seen }: { seen: number }) {
+function Search({ step }: { step: (by: number) => void }) {
+  const { count: n, at } = found.value;
+  const keys = (event: KeyboardEvent) => {
+    if (event.key === "Enter") step(event.shiftKey ? -1 : 1);
+  };
+  return (
+    <span class="search">
+      <input
+        type="search"
+        placeholder="Search"
+        aria-label="Search the log"
+        value={search.value}
+        onInput={(event) => {
+          search.value = event.currentTarget.value;
+        }}
+        onKeyDown={keys}
+      />
+      <span class="hint" role="status">
+        {search.value && (at ? `${at} of ${n}` : n ? `${n} found` : "none")}
+      </span>
+      {["Previous", "Next"].map((name, i) => (
+        <button key={name} type="button" class="small" disabled={!n} aria-label={name} onClick={() => step(2 * i - 1)}>
+          {i ? "↓" : "↑"}
+        </button>
+      ))}
+    </span>
+  );
+}
+
+function Check({ name, checked, change }: { name: string; checked: boolean; change: (on: boolean) => void }) {
+  return (
+    <label class="check">
+      <input type="checkbox" checked={checked} onChange={(event) => change(event.currentTarget.checked)} />
+      {name}
+    </label>
+  );
+}
+
+function Bar({ seen, step }: { seen: number; step: (by: number) => void }) {
   return (
     <div class="bar">
       <input
         type="search"
-        placeholder="Filter lines"
-        aria-label="Filter lines"
+        placeholder="Only lines with…"
+        aria-label="Only lines with"
+        value={wanted.value}
         onInput={(event) => {
-          search.value = event.currentTarget.value;
+          wanted.value = event.currentTarget.value;
         }}
       />
-      {(Object.keys(streams) as LogStream[]).map((stream) => (
-        <label key={stream} class="check">
-          <input
-            type="checkbox"
+      <Search step={step} />
+      <span class="checks">
+        {(Object.keys(streams) as LogStream[]).map((stream) => (
+          <Check
+            key={stream}
+            name={streams[stream]}
             checked={shown.value[stream]}
-            onChange={(event) => {
-              shown.value = { ...shown.value, [stream]: event.currentTarget.checked };
+            change={(on) => {
+              shown.value = { ...shown.value, [stream]: on };
             }}
           />
-          {streams[stream]}
-        </label>
-      ))}
-      <label class="check">
-        <input
-          type="checkbox"
+        ))}
+        <Check
+          name="wrap"
           checked={wrap.value}
-          onChange={(event) => {
-            wrap.value = event.currentTarget.checked;
+          change={(on) => {
+            wrap.value = on;
           }}
         />
-        wrap
-      </label>
+      </span>
       <span class="actions">
         <span class="hint">{count(seen, "line")}</span>
         <button
@@ -159,7 +276,7 @@ function Bar({ seen }: { seen: number }) {
             paused.value = !paused.value;
           }}
         >
-          {paused.value ? "Go on" : "Pause"}
+          Pause
         </button>
         <button type="button" class="small" onClick={() => log.clear()}>
           Clear
@@ -191,8 +308,13 @@ export function LogPanel() {
         log.version.value;
         if (!paused.value) mine.extend();
       }),
+      effect(() => {
+        search.value;
+        mine.find();
+      }),
     ];
     return () => {
+      mine.close();
       for (const stop of stops) stop();
     };
   }, []);
@@ -202,7 +324,7 @@ export function LogPanel() {
   };
   return (
     <div class="log-panel">
-      <Bar seen={seen.value} />
+      <Bar seen={seen.value} step={(by) => view.current?.step(by)} />
       {log.lost.value > 0 && <p class="hint">{count(log.lost.value, "line")} came too fast and are gone.</p>}
       <div
         class={`log ${wrap.value ? "wrap" : ""}`}
