@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: MIT
-// A line of the last ten minutes, as SVG. What it says stands beside it in words.
+// A line of the last minutes, as SVG, and in words what it shows. The first minute has the whole width, later the time
+// since the page was opened, up to ten minutes.
 import type { Series } from "../state";
 
-const WIDTH = 600;
 const HEIGHT = 48;
+const LEAST_SECONDS = 60;
 
 export function Chart({ series, label, least }: { series: Series; label: string; least: number }) {
   const values = series.values.value;
+  const width = Math.max(LEAST_SECONDS, values.length) - 1;
   const top = Math.max(least, ...values);
-  const left = WIDTH - values.length;
+  const left = width - values.length + 1;
   const points = values.map((value, i) => `${left + i},${(HEIGHT - 1 - (value / top) * (HEIGHT - 3)).toFixed(1)}`);
   return (
-    <svg class="chart" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={label}>
-      <title>{label}</title>
-      {points.length > 1 && (
-        <>
-          <polygon points={`${left},${HEIGHT} ${points.join(" ")} ${WIDTH},${HEIGHT}`} />
-          <polyline points={points.join(" ")} />
-        </>
-      )}
-    </svg>
+    <figure class="chart">
+      <svg viewBox={`0 0 ${width} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
+        {points.length > 1 && (
+          <>
+            <polygon points={`${left},${HEIGHT} ${points.join(" ")} ${width},${HEIGHT}`} />
+            <polyline points={points.join(" ")} />
+          </>
+        )}
+      </svg>
+      <figcaption>{label}</figcaption>
+    </figure>
   );
 }
