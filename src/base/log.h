@@ -32,11 +32,12 @@ bool log_enabled(enum log_level level);
 
 void log_write(enum log_level level, const char *component, const char *fmt, ...) _printf_(3, 4);
 
-/* The arguments are evaluated only when the level is on. */
-#define log_at(level, component, ...)                             \
-	do {                                                      \
-		if (log_enabled(level))                           \
-			log_write(level, component, __VA_ARGS__); \
+/* The level is evaluated once, the arguments only when it is on. */
+#define log_at(level, component, ...)                                    \
+	do {                                                             \
+		enum log_level log_at_level = (level);                   \
+		if (log_enabled(log_at_level))                           \
+			log_write(log_at_level, component, __VA_ARGS__); \
 	} while (0)
 #define log_error(component, ...) log_at(LOG_LEVEL_ERROR, component, __VA_ARGS__)
 #define log_warn(component, ...) log_at(LOG_LEVEL_WARN, component, __VA_ARGS__)

@@ -58,6 +58,17 @@ static void test_level(void **state)
 	log_set_level(LOG_LEVEL_INFO);
 }
 
+/* A level may come from who counts how often he was asked. */
+static void test_level_is_evaluated_once(void **state)
+{
+	char line[LOG_LINE_MAX * 2];
+	int asked = 0;
+
+	CAPTURE(line, log_at(asked++ ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "a", "b"));
+	assert_string_equal(line, "info a: b\n");
+	assert_int_equal(asked, 1);
+}
+
 static void test_long_line_is_cut(void **state)
 {
 	char text[2 * LOG_LINE_MAX + 1], line[LOG_LINE_MAX * 2];
@@ -151,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_level),
+		cmocka_unit_test(test_level_is_evaluated_once),
 		cmocka_unit_test(test_long_line_is_cut),
 		cmocka_unit_test(test_text_stays_in_its_line),
 		cmocka_unit_test(test_nobody_reads),
