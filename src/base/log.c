@@ -19,17 +19,22 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "base/json_line.h"
 #include "base/printable.h"
+#include "base/tty.h"
 
 enum log_style {
 	LOG_STYLE_KNOWN = 1 << 0,
-	LOG_STYLE_COLOUR = 1 << 1, /* stderr is a terminal and NO_COLOR is not set */
+	LOG_STYLE_COLOUR = 1 << 1, /* of stderr: base/tty.h */
 	LOG_STYLE_TIME = 1 << 2,   /* no journal reads along */
 };
 
-static atomic_int log_level_max = LOG_LEVEL_INFO;
+static atomic_int log_level_max = LOG_LEVEL_STEP;
+static atomic_int log_format;
 static atomic_int log_style;
+static atomic_bool log_line_is_left;
 static atomic_uint_fast64_t log_lost; /* lines that could not be written, and not yet told */
 
 static const struct {
@@ -38,18 +43,18 @@ static const struct {
 	[LOG_LEVEL_ERROR] = { "error", "\033[31m" },
 	[LOG_LEVEL_WARN] = { "warn", "\033[33m" },
 	[LOG_LEVEL_INFO] = { "info", "\033[32m" },
+	[LOG_LEVEL_STEP] = { "info", "\033[32m" },
 	[LOG_LEVEL_DEBUG] = { "debug", "\033[2m" },
 };
 
 static int log_style_get(void)
 {
 	int style = atomic_load_explicit(&log_style, memory_order_relaxed);
-	const char *no_color = getenv("NO_COLOR");
 
 	if (style)
 		return style;
 	style = LOG_STYLE_KNOWN;
-	if (isatty(STDERR_FILENO) && !(no_color && *no_color))
+	if (tty_has_colours(STDERR_FILENO))
 		style |= LOG_STYLE_COLOUR;
 	if (!getenv("JOURNAL_STREAM"))
 		style |= LOG_STYLE_TIME;
@@ -57,19 +62,38 @@ static int log_style_get(void)
 	return style;
 }
 
-/* Writes "2026-01-31T12:00:00.123Z " and returns its length. */
-static size_t log_format_time(char *line, size_t size)
+/* Writes "2026-01-31T12:00:00.123Z " or "12:00:00 " and returns its length. */
+static size_t log_format_time(char *line, size_t size, bool local)
 {
 	struct timespec now;
 	struct tm tm;
 	size_t len;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (!gmtime_r(&now.tv_sec, &tm))
+	if (!(local ? localtime_r : gmtime_r)(&now.tv_sec, &tm))
 		return 0;
+	if (local)
+		return strftime(line, size, "%H:%M:%S ", &tm);
 	len = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &tm);
 	return len +
 	       (size_t)snprintf(line + len, size - len, ".%03dZ ", (int)(now.tv_nsec / 1000000));
+}
+
+void log_set_format(enum log_format format)
+{
+	tzset(); /* localtime_r(3) need not */
+	atomic_store_explicit(&log_format, (int)format, memory_order_relaxed);
+}
+
+void log_leave_line(void)
+{
+	atomic_store_explicit(&log_line_is_left, true, memory_order_relaxed);
+}
+
+const char *log_erase_line(void)
+{
+	return atomic_exchange_explicit(&log_line_is_left, false, memory_order_relaxed) ? "\r\033[K"
+											: "";
 }
 
 void log_set_level(enum log_level level)
@@ -82,6 +106,20 @@ bool log_enabled(enum log_level level)
 	return (int)level <= atomic_load_explicit(&log_level_max, memory_order_relaxed);
 }
 
+static int log_format_head_for_terminal(
+	char *line, size_t size, enum log_level level, const char *component)
+{
+	bool colour = log_style_get() & LOG_STYLE_COLOUR;
+	bool told = level != LOG_LEVEL_INFO && level != LOG_LEVEL_STEP;
+	char when[sizeof("12:00:00 ")] = "";
+
+	(void)log_format_time(when, sizeof(when), true);
+	return snprintf(line, size, "%s%s%s%s%s%s%s%s%s: ", log_erase_line(),
+		colour ? "\033[2m" : "", when, colour ? "\033[0m" : "",
+		told && colour ? levels[level].colour : "", told ? levels[level].name : "",
+		told && colour ? "\033[0m" : "", told ? " " : "", component);
+}
+
 /* What a line begins with; returns its length, at most LOG_LINE_MAX - 1. */
 static size_t log_format_head(
 	char line[LOG_LINE_MAX + 1], enum log_level level, const char *component)
@@ -90,8 +128,12 @@ static size_t log_format_head(
 	bool colour = style & LOG_STYLE_COLOUR;
 	size_t len = 0;
 
+	if (atomic_load_explicit(&log_format, memory_order_relaxed) == LOG_FORMAT_TERMINAL) {
+		n = log_format_head_for_terminal(line, LOG_LINE_MAX + 1, level, component);
+		return n > 0 ? min_u64((size_t)n, LOG_LINE_MAX - 1) : 0;
+	}
 	if (style & LOG_STYLE_TIME)
-		len = log_format_time(line, LOG_LINE_MAX + 1);
+		len = log_format_time(line, LOG_LINE_MAX + 1, false);
 	n = snprintf(line + len, LOG_LINE_MAX + 1 - len,
 		"%s%s%s %s: ", colour ? levels[level].colour : "", levels[level].name,
 		colour ? "\033[0m" : "", component);
@@ -102,21 +144,6 @@ static size_t log_format_head(
 static bool log_put(const char *line, size_t len)
 {
 	return fd_has_room(STDERR_FILENO) && write(STDERR_FILENO, line, len) == (ssize_t)len;
-}
-
-static void log_tell_lost(void)
-{
-	uint64_t lost = atomic_exchange_explicit(&log_lost, 0, memory_order_relaxed);
-	char line[LOG_LINE_MAX + 1];
-	size_t len;
-
-	if (!lost)
-		return;
-	len = log_format_head(line, LOG_LEVEL_WARN, "log");
-	len += (size_t)snprintf(line + len, sizeof line - len,
-		"%" PRIu64 " lines are missing here, for nobody read on\n", lost);
-	if (!log_put(line, len))
-		atomic_fetch_add_explicit(&log_lost, lost, memory_order_relaxed);
 }
 
 /* As it is shown, as far as it fits; returns how much that is. */
@@ -135,25 +162,53 @@ static size_t log_show(char *out, size_t size, const char *text, size_t len)
 	return n;
 }
 
+/* A whole line in the log's format, to be written with one write(2). False: there was no room. */
+static bool log_put_message(
+	enum log_level level, const char *component, const char *text, size_t text_len)
+{
+	char line[LOG_LINE_MAX + 1];
+	struct json_line object;
+	size_t len;
+
+	if (atomic_load_explicit(&log_format, memory_order_relaxed) == LOG_FORMAT_JSON) {
+		json_line_begin(&object, clock_wall_ms(), levels[level].name, component);
+		(void)json_line_add(&object, "message", text, text_len);
+		json_line_end(&object);
+		return log_put(object.text, object.len);
+	}
+	len = log_format_head(line, level, component);
+	len += log_show(line + len, LOG_LINE_MAX - 1 - len, text, text_len);
+	line[len++] = '\n';
+	return log_put(line, len);
+}
+
+static void log_tell_lost(void)
+{
+	uint64_t lost = atomic_exchange_explicit(&log_lost, 0, memory_order_relaxed);
+	char text[128];
+	int len;
+
+	if (!lost)
+		return;
+	len = snprintf(
+		text, sizeof text, "%" PRIu64 " lines are missing here, for nobody read on", lost);
+	if (!log_put_message(LOG_LEVEL_WARN, "log", text, (size_t)len))
+		atomic_fetch_add_explicit(&log_lost, lost, memory_order_relaxed);
+}
+
 void log_write(enum log_level level, const char *component, const char *fmt, ...)
 {
 	int saved = errno, n;
-	char line[LOG_LINE_MAX + 1], text[LOG_LINE_MAX + 1];
-	size_t len;
+	char text[LOG_LINE_MAX + 1];
 	va_list ap;
 
 	assert((size_t)level < ARRAY_LEN(levels));
-	len = log_format_head(line, level, component);
 	va_start(ap, fmt);
-	errno = saved; /* for %m */
 	n = vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	if (n > 0)
-		len += log_show(line + len, LOG_LINE_MAX - 1 - len, text,
-			min_u64((size_t)n, sizeof text - 1));
-	line[len++] = '\n';
 	log_tell_lost();
-	if (!log_put(line, len))
+	if (!log_put_message(
+		    level, component, text, n > 0 ? min_u64((size_t)n, sizeof text - 1) : 0))
 		atomic_fetch_add_explicit(&log_lost, 1, memory_order_relaxed);
 	errno = saved;
 }

@@ -2,9 +2,9 @@
 /*
  * The log: one line on stderr per call, "level component: message key=value", in lower case and
  * without a full stop. Lines are written with one write(2) each, so lines of several threads never
- * mix. A line starts with the UTC time unless systemd's journal, which adds its own, reads it. No
- * call waits for a reader: lines that find no room are counted, and the next one that does is
- * preceded by one that says how many are missing.
+ * mix. A line starts with the UTC time unless systemd's journal, which adds its own, reads it; enum
+ * log_format has its other looks. No call waits for a reader: lines that find no room are counted,
+ * and the next one that does is preceded by one that says how many are missing.
  *
  * Whatever is in a message, a line stays a line and steers no terminal: base/printable.h. Text of a
  * peer that stands in quotes passes through log_escape() first. Secrets never get here.
@@ -23,9 +23,28 @@
 enum log_level {
 	LOG_LEVEL_ERROR, /* something ends here */
 	LOG_LEVEL_WARN,  /* something goes on, but not as asked */
-	LOG_LEVEL_INFO,  /* the default */
+	LOG_LEVEL_INFO,  /* something has happened */
+	LOG_LEVEL_STEP,  /* the default: also what `wasmrun os` shows on a terminal by itself; the
+			    word in the line is "info", too */
 	LOG_LEVEL_DEBUG,
 };
+
+enum log_format {
+	LOG_FORMAT_PLAIN,    /* as above */
+	LOG_FORMAT_TERMINAL, /* for a person: local time to the second, no "info" */
+	LOG_FORMAT_JSON,     /* base/json_line.h; the message is the member "message" */
+};
+
+/* Before there are threads that log. */
+void log_set_format(enum log_format format);
+
+/*
+ * For LOG_FORMAT_TERMINAL, where others write as well: the line that the cursor is in, such as one
+ * about what is being done, is to go when the next one comes. log_erase_line() is what each writes
+ * first: the sequence for that, or "".
+ */
+void log_leave_line(void);
+const char *log_erase_line(void);
 
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
@@ -42,6 +61,7 @@ void log_write(enum log_level level, const char *component, const char *fmt, ...
 #define log_error(component, ...) log_at(LOG_LEVEL_ERROR, component, __VA_ARGS__)
 #define log_warn(component, ...) log_at(LOG_LEVEL_WARN, component, __VA_ARGS__)
 #define log_info(component, ...) log_at(LOG_LEVEL_INFO, component, __VA_ARGS__)
+#define log_step(component, ...) log_at(LOG_LEVEL_STEP, component, __VA_ARGS__)
 #define log_debug(component, ...) log_at(LOG_LEVEL_DEBUG, component, __VA_ARGS__)
 
 /*

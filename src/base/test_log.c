@@ -9,8 +9,10 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -55,18 +57,7 @@ static void test_level(void **state)
 	log_set_level(LOG_LEVEL_ERROR);
 	CAPTURE(line, log_warn("a", "hidden"));
 	assert_string_equal(line, "");
-	log_set_level(LOG_LEVEL_INFO);
-}
-
-/* A level may come from who counts how often he was asked. */
-static void test_level_is_evaluated_once(void **state)
-{
-	char line[LOG_LINE_MAX * 2];
-	int asked = 0;
-
-	CAPTURE(line, log_at(asked++ ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "a", "b"));
-	assert_string_equal(line, "info a: b\n");
-	assert_int_equal(asked, 1);
+	log_set_level(LOG_LEVEL_STEP);
 }
 
 static void test_long_line_is_cut(void **state)
@@ -82,6 +73,78 @@ static void test_long_line_is_cut(void **state)
 	CAPTURE(line, log_write(LOG_LEVEL_INFO, text, "b"));
 	assert_int_equal(strlen(line), LOG_LINE_MAX);
 	assert_int_equal(line[LOG_LINE_MAX - 1], '\n');
+}
+
+/* A level may come from who counts how often he was asked. */
+static void test_level_is_evaluated_once(void **state)
+{
+	char line[LOG_LINE_MAX * 2];
+	int asked = 0;
+
+	CAPTURE(line, log_at(asked++ ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "a", "b"));
+	assert_string_equal(line, "info a: b\n");
+	assert_int_equal(asked, 1);
+}
+
+static void test_step(void **state)
+{
+	char line[LOG_LINE_MAX * 2];
+
+	CAPTURE(line, log_step("app", "building"));
+	assert_string_equal(line, "info app: building\n");
+	log_set_level(LOG_LEVEL_INFO);
+	CAPTURE(line, log_step("app", "hidden"));
+	assert_string_equal(line, "");
+	log_set_level(LOG_LEVEL_STEP);
+}
+
+/* The time is that of TZ. */
+static void assert_for_terminal(const char *line, const char *erase, const char *rest)
+{
+	const char *shown = line + strlen(erase);
+	unsigned hour, minute, second;
+	struct tm tm;
+	time_t now = time(NULL);
+
+	assert_memory_equal(line, erase, strlen(erase));
+	assert_int_equal(sscanf(shown, "%2u:%2u:%2u ", &hour, &minute, &second), 3);
+	assert_string_equal(shown + strlen("12:00:00 "), rest);
+	/* Half an hour off UTC, so that it can be told from it. */
+	(void)gmtime_r(&now, &tm);
+	assert_true((minute + 60 - (unsigned)tm.tm_min) % 60 >= 29);
+	assert_true((minute + 60 - (unsigned)tm.tm_min) % 60 <= 31);
+}
+
+static void test_for_terminal(void **state)
+{
+	char line[LOG_LINE_MAX * 2];
+
+	assert_int_equal(setenv("TZ", "XYZ-5:30", 1), 0);
+	log_set_format(LOG_FORMAT_TERMINAL);
+	CAPTURE(line, log_info("app", "restarted"));
+	assert_for_terminal(line, "", "app: restarted\n");
+	/* Who writes next erases what was left, once. */
+	log_leave_line();
+	CAPTURE(line, log_warn("app", "a\nb"));
+	assert_for_terminal(line, "\r\033[K", "warn app: a\\x0ab\n");
+	CAPTURE(line, log_error("app", "c"));
+	assert_for_terminal(line, "", "error app: c\n");
+	assert_string_equal(log_erase_line(), "");
+	log_set_format(LOG_FORMAT_PLAIN);
+	assert_int_equal(unsetenv("TZ"), 0);
+}
+
+static void test_json(void **state)
+{
+	static const char head[] = "{\"time\":\"2", level[] = ",\"level\":\"error\",";
+	char line[LOG_LINE_MAX * 4];
+
+	log_set_format(LOG_FORMAT_JSON);
+	CAPTURE(line, log_error("tunnel", "a '%s'", "\xff\n\""));
+	log_set_format(LOG_FORMAT_PLAIN);
+	assert_memory_equal(line, head, strlen(head));
+	assert_string_equal(strstr(line, level), ",\"level\":\"error\",\"component\":\"tunnel\","
+						 "\"message\":\"a '\\ufffd\\u000a\\\"'\"}\n");
 }
 
 /* A server's name with control characters forged lines of the log, and steered the terminal that
@@ -163,6 +226,9 @@ int main(void)
 		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_level),
 		cmocka_unit_test(test_level_is_evaluated_once),
+		cmocka_unit_test(test_step),
+		cmocka_unit_test(test_for_terminal),
+		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_long_line_is_cut),
 		cmocka_unit_test(test_text_stays_in_its_line),
 		cmocka_unit_test(test_nobody_reads),

@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/owner.h"
 #include "base/printable.h"
+#include "base/tty.h"
 
 #define COLOURS_OFF "\033[0m"
 
@@ -26,14 +26,6 @@ static size_t terminal_colour_len(const char *text, size_t len)
 	return n < len && text[n] == 'm' ? n + 1 : 0;
 }
 
-static bool terminal_wants_colours(FILE *out)
-{
-	const char *no_color = getenv("NO_COLOR");
-	int fd = fileno(out);
-
-	return fd >= 0 && isatty(fd) && !(no_color && *no_color);
-}
-
 void terminal_write_line(FILE *out, const char *text, size_t len)
 {
 	struct printable_piece piece;
@@ -44,7 +36,7 @@ void terminal_write_line(FILE *out, const char *text, size_t len)
 		len--;
 	for (; len; text += n, len -= n) {
 		n = terminal_colour_len(text, len);
-		if (n && terminal_wants_colours(out)) {
+		if (n && tty_has_colours(fileno(out))) {
 			coloured = true;
 			(void)fwrite(text, 1, n, out);
 		} else if (!n) {

@@ -78,22 +78,24 @@ static void test_terminal(void **state)
 	FILE *out;
 
 	(void)unsetenv("NO_COLOR");
+	assert_int_equal(setenv("TERM", "xterm", 1), 0);
 	assert_true(master >= 0);
 	assert_int_equal(grantpt(master), 0);
 	assert_int_equal(unlockpt(master), 0);
 	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	out = fdopen(slave, "w");
 	assert_non_null(out);
-	for (int no_color = 0; no_color < 2; no_color++) {
+	for (unsigned colourless = 0; colourless < 3; colourless++) {
 		for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 			terminal_write_line(out, cases[i].text, strlen(cases[i].text));
 			(void)fputc('\n', out);
 			(void)fflush(out);
 			read_shown(master, shown, sizeof shown);
 			shown[strcspn(shown, "\r")] = '\0'; /* of the terminal's newline */
-			assert_string_equal(shown, no_color ? cases[i].plain : cases[i].coloured);
+			assert_string_equal(shown, colourless ? cases[i].plain : cases[i].coloured);
 		}
-		assert_int_equal(setenv("NO_COLOR", "1", 1), 0);
+		assert_int_equal(setenv("NO_COLOR", colourless ? "" : "1", 1), 0);
+		assert_int_equal(setenv("TERM", colourless ? "dumb" : "xterm", 1), 0);
 	}
 	(void)fclose(out);
 	fd_close(master);
