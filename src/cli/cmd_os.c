@@ -1,34 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `wasmrun os`: from the options to the exit code. What runs is a struct os_run; this file prints
- * its addresses on standard output and its lines on standard error, and passes signals on to it.
+ * `wasmrun os`: from the options to the exit code. What runs is a struct os_run; this file has its
+ * events shown by os_screen, and passes signals on to it.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
-#include "base/fd.h"
 #include "base/lang.h"
 #include "base/log.h"
 #include "cli/browser.h"
 #include "cli/common_options.h"
 #include "cli/notify.h"
+#include "cli/os_screen.h"
 #include "cli/runtime.h"
-#include "cli/terminal.h"
 #include "cli/usage.h"
 #include "cli/wasmrun_commands.h"
 #include "net/host.h"
 #include "net/pump_pool.h"
 #include "os/api.h"
-#include "os/exposure.h"
-#include "os/forward.h"
-#include "os/qr.h"
 #include "os/run.h"
 #include "os/run_config.h"
-#include "os/supervisor.h"
 #include "os/wall.h"
 #include "sandbox/layers.h"
 
@@ -39,111 +32,54 @@ struct os {
 	struct runtime runtime;
 	struct os_run_config config;
 	struct os_run run;
+	struct os_screen screen;
 	struct browser browser;
-	bool page_shown;  /* before the application has been running */
-	uint64_t unshown; /* lines that standard error had no room for */
-	int code;         /* enum exit_code */
+	int code; /* enum exit_code */
 };
 
 static void os_close(struct os *os)
 {
 	browser_close(&os->browser);
+	os_screen_close(&os->screen);
 	os_run_close(&os->run);
 }
 
-/* --- what is printed --- */
+/* --- what happens --- */
 
-/* Whether a line can be shown. A terminal may be stopped and a pager may not read on, which must
- * not hold up the loop. Who can be shown lines again is told how many are missing. */
-static bool os_has_room(struct os *os)
-{
-	if (os->unshown && fd_has_room(STDERR_FILENO)) {
-		fprintf(stderr, "%s | %" PRIu64 " lines are not shown: 'wasmrun logs' has them\n",
-			log_stream_name(LOG_STREAM_SUPERVISOR), os->unshown);
-		os->unshown = 0;
-	}
-	if (fd_has_room(STDERR_FILENO))
-		return true;
-	os->unshown++;
-	return false;
-}
-
-/* What the application and its build say is theirs to format, but it must not steer the terminal.
- */
 static void os_on_line(void *owner, const struct log_line *line)
 {
 	struct os *os = owner;
 
-	if (line->stream == LOG_STREAM_SUPERVISOR) {
-		log_debug("app", "%s", line->text);
-		return;
-	}
-	if (!os_has_room(os))
-		return;
-	fprintf(stderr, "%s | ", log_stream_name(line->stream));
-	terminal_write_line(stderr, line->text, line->len);
-	fputc('\n', stderr);
+	os_screen_line(&os->screen, line);
 }
 
-static void os_show_page(const struct os *os)
-{
-	printf("page:        %s\n", api_url(os->run.api));
-}
-
-static void os_show_forward(void *owner, const struct forward_status *forward)
-{
-	char text[ADDR_TEXT_MAX];
-
-	addr_format(&forward->addr, text);
-	if (forward->app_port)
-		printf("forward:     http://%s (port %u of the application)\n", text,
-			forward->app_port);
-	else
-		printf("forward:     http://%s\n", text);
-}
-
-static void os_show_app(struct os *os)
-{
-	struct supervisor_status app;
-
-	supervisor_status(os->run.supervisor, &app);
-	printf("application: %s (%s)\n", app.url, app.kind);
-	forwards_each(os->run.forwards, os_show_forward, NULL);
-	os_show_page(os);
-}
-
-static void os_show_public(struct os *os)
-{
-	struct exposure_status status;
-
-	exposure_status(os->run.exposure, &status);
-	printf("public:      %s\n", status.public_url);
-	if (isatty(STDOUT_FILENO))
-		(void)qr_write_terminal(stdout, status.public_url);
-	log_info("os", "anyone with this address can reach the application, and there is no TLS");
-}
-
-static void os_on_event(void *owner, enum os_run_event event)
+static void os_on_event(void *owner, enum os_run_event event, const char *what)
 {
 	struct os *os = owner;
 
 	switch (event) {
+	case OS_RUN_BUILDING:
+		os_screen_building(&os->screen, what);
+		break;
 	case OS_RUN_READY:
-		os_show_app(os);
+		os_screen_ready(&os->screen);
 		(void)notify_send(NOTIFY_READY);
 		break;
+	case OS_RUN_AGAIN:
+		os_screen_again(&os->screen);
+		break;
+	case OS_RUN_DOWN:
+		os_screen_down(&os->screen);
+		break;
 	case OS_RUN_WAITS:
-		if (!os->page_shown)
-			os_show_page(os);
-		os->page_shown = true;
-		log_info("app", "waiting for a change (--watch)");
+		os_screen_waits(&os->screen);
 		break;
 	case OS_RUN_HOPELESS:
 		os->code = EXIT_CODE_APP;
 		os_close(os);
 		break;
 	case OS_RUN_PUBLIC:
-		os_show_public(os);
+		os_screen_public(&os->screen);
 		break;
 	case OS_RUN_CLOSED:
 		runtime_close(&os->runtime);
@@ -155,8 +91,11 @@ static void os_on_event(void *owner, enum os_run_event event)
 
 static void os_on_end(void *owner, enum runtime_signal signal)
 {
+	struct os *os = owner;
+
 	(void)notify_send(NOTIFY_STOPPING);
-	os_close(owner);
+	os_screen_ends(&os->screen);
+	os_close(os);
 }
 
 static void os_on_end_now(void *owner)
@@ -213,8 +152,11 @@ static int os_open(struct os *os, uint64_t open_files)
 		.happened = os_on_event, .line = os_on_line, .owner = os
 	};
 	int error;
-	enum os_run_part part = os_run_open(&os->run, &os->runtime.loop, os->runtime.pool,
-		&os->config, open_files, &events, &error);
+	enum os_run_part part;
+
+	os_screen_start(&os->screen, &os->runtime.loop, &os->run);
+	part = os_run_open(&os->run, &os->runtime.loop, os->runtime.pool, &os->config, open_files,
+		&events, &error);
 
 	if (part)
 		return os_fail(os, part, error);
@@ -224,16 +166,17 @@ static int os_open(struct os *os, uint64_t open_files)
 }
 
 /* What must be there is missed when the application starts. */
-static void os_tell_layers(void)
+static void os_tell_layers(struct os *os)
 {
 	struct layers layers;
 
 	layers_probe(wall_abi_max, &layers);
-	if (layers.namespaces < 0)
-		log_info("os",
-			"the application is isolated without namespaces, which can't be made "
-			"here: %s",
-			strerror(-layers.namespaces));
+	if (layers.namespaces >= 0)
+		return;
+	os->screen.namespaces = layers.namespaces;
+	log_step("os",
+		"the application is isolated without namespaces, which can't be made here: %s",
+		strerror(-layers.namespaces));
 }
 
 static void os_on_work(uv_work_t *work)
@@ -265,11 +208,14 @@ static int os_serve(struct os *os, struct option_set *set)
 	struct rlimit files = { 0 };
 	int code = common_options_log_level(set, os->config.quiet, os->config.verbose);
 
-	if (code == EXIT_CODE_OK)
-		code = common_options_load_secret(set, "tunnel-secret",
-			os->config.tunnel_secret_file, CREDENTIAL, &os->config.tunnel_secret);
+	if (code != EXIT_CODE_OK)
+		return code;
+	os_screen_open(&os->screen, &os->config);
+	os_run_config_warn(&os->config, set);
+	code = common_options_load_secret(set, "tunnel-secret", os->config.tunnel_secret_file,
+		CREDENTIAL, &os->config.tunnel_secret);
 	if (code == EXIT_CODE_OK && !os->config.no_isolation)
-		os_tell_layers();
+		os_tell_layers(os);
 	/* runtime_open() raises it, and the application gets what we were given. */
 	(void)getrlimit(RLIMIT_NOFILE, &files);
 	if (code == EXIT_CODE_OK)

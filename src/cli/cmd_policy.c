@@ -189,10 +189,12 @@ static int cmd_policy_check(struct option_set *set, const struct policy_values *
 	int code = EXIT_CODE_OK,
 	    r = words ? os_run_config_read(&config, &settings, count, words) : 0;
 
-	if (words && r != 0)
+	if (words && r != 0) {
 		code = usage_error(&settings);
-	else if (words)
+	} else if (words) {
+		os_run_config_warn(&config, &settings);
 		n = cmd_policy_open(&config);
+	}
 	if (code == EXIT_CODE_OK && !n) {
 		terminal_error("out of memory");
 		code = EXIT_CODE_FAILED;

@@ -19,14 +19,14 @@ static void qr_freep(QRcode **code)
 	QRcode_free(*code);
 }
 
-static QRcode *qr_encode(const char *text)
+static QRcode *qr_encode(const char *text, QRecLevel level)
 {
-	return QRcode_encodeString8bit(text, 0, QR_ECLEVEL_M);
+	return QRcode_encodeString8bit(text, 0, level);
 }
 
 int qr_write_svg(FILE *out, const char *text)
 {
-	_cleanup_(qr_freep) QRcode *code = qr_encode(text);
+	_cleanup_(qr_freep) QRcode *code = qr_encode(text, QR_ECLEVEL_M);
 	int size;
 
 	if (!code)
@@ -53,14 +53,19 @@ static bool qr_is_light(const QRcode *code, int x, int y)
 	return !(code->data[y * code->width + x] & 1);
 }
 
-int qr_write_terminal(FILE *out, const char *text)
+int qr_write_terminal(FILE *out, const char *text, unsigned columns, unsigned lines)
 {
 	/* By the upper and the lower module: dark is 0. */
 	static const char *const blocks[2][2] = { { " ", "▄" }, { "▀", "█" } };
-	_cleanup_(qr_freep) QRcode *code = qr_encode(text);
+	/* No part of a screen is torn or dirty: the least correction makes the smallest code. */
+	_cleanup_(qr_freep) QRcode *code = qr_encode(text, QR_ECLEVEL_L);
+	unsigned size;
 
 	if (!code)
 		return -errno;
+	size = (unsigned)code->width + 2 * MARGIN_TERMINAL;
+	if (size > columns || (size + 1) / 2 > lines)
+		return -EMSGSIZE;
 	for (int y = -MARGIN_TERMINAL; y < code->width + MARGIN_TERMINAL; y += 2) {
 		fputs(LIGHT_ON_DARK, out);
 		for (int x = -MARGIN_TERMINAL; x < code->width + MARGIN_TERMINAL; x++)

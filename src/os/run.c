@@ -5,7 +5,7 @@
  *
  * Events, and what they lead to:
  *   supervisor's state   the first RUNNING is READY, and starts the tunnel where --expose says so;
- *                        FAILED before that is WAITS or HOPELESS
+ *                        one after a build is AGAIN; FAILED before the first is WAITS or HOPELESS
  *   supervisor's next    a line in the log
  *   exposure's state     CONNECTED after a start is PUBLIC, and begins the time of --expire, whose
  *                        end stops the tunnel
@@ -49,7 +49,13 @@
 
 static void os_run_tell(struct os_run *run, enum os_run_event event)
 {
-	run->events.happened(run->events.owner, event);
+	run->events.happened(run->events.owner, event, NULL);
+}
+
+static void os_run_tell_building(struct os_run *run, const char *what)
+{
+	run->built = true;
+	run->events.happened(run->events.owner, OS_RUN_BUILDING, what);
 }
 
 /* --- the application --- */
@@ -68,7 +74,7 @@ static void os_run_log_state(
 	enum supervisor_state state, const char *cause, const struct supervisor_status *app)
 {
 	if (state == SUPERVISOR_BUILDING)
-		log_info("app", "building (%s)", cause);
+		log_step("app", "building (%s)", cause);
 	else if (state == SUPERVISOR_STOPPED)
 		log_info("app", "%s", cause);
 	else if (state == SUPERVISOR_FAILED)
@@ -96,7 +102,11 @@ static void os_run_on_app_state(
 	if (run->api)
 		api_app_changed(run->api, cause);
 	supervisor_status(run->supervisor, &app);
+	if (new_state == SUPERVISOR_FAILED || new_state == SUPERVISOR_STOPPED)
+		os_run_tell(run, OS_RUN_DOWN);
 	os_run_log_state(new_state, cause, &app);
+	if (new_state == SUPERVISOR_BUILDING)
+		os_run_tell_building(run, cause);
 	if (new_state == SUPERVISOR_FAILED && !run->ran) {
 		os_run_tell(run, run->config->watch ? OS_RUN_WAITS : OS_RUN_HOPELESS);
 		return;
@@ -106,7 +116,10 @@ static void os_run_on_app_state(
 	if (!run->ran) {
 		run->ran = true;
 		os_run_tell(run, OS_RUN_READY);
+	} else if (run->built) {
+		os_run_tell(run, OS_RUN_AGAIN);
 	}
+	run->built = false;
 	if (run->config->expose && !run->exposed)
 		os_run_expose(run);
 }
@@ -121,16 +134,23 @@ static void os_run_on_app_next(void *owner, enum supervisor_next next, const cha
 	supervisor_status(run->supervisor, &app);
 	if (run->api)
 		api_app_changed(run->api, cause);
-	if (next == SUPERVISOR_NEXT_BUILDING)
-		log_info("app", "building what replaces it (%s)", cause);
-	else if (next == SUPERVISOR_NEXT_NONE && cause)
+	if (next == SUPERVISOR_NEXT_NONE)
+		run->built = false;
+	if (next == SUPERVISOR_NEXT_BUILDING) {
+		log_step("app", "building what replaces it (%s)", cause);
+		os_run_tell_building(run, cause);
+	} else if (next == SUPERVISOR_NEXT_NONE && cause) {
 		log_error("app", "not replaced, the old one goes on: %s", cause);
-	else if (next == SUPERVISOR_NEXT_NONE)
+	} else if (next == SUPERVISOR_NEXT_NONE) {
 		log_info("app", "replaced: pid %d takes the connections from now on", (int)app.pid);
+	}
 }
 
 static void os_run_on_app_crashed(void *owner, const char *line)
 {
+	struct os_run *run = owner;
+
+	os_run_tell(run, OS_RUN_DOWN);
 	log_warn("app", "%s", line);
 }
 

@@ -38,15 +38,19 @@ enum os_run_part {
 };
 
 enum os_run_event {
+	OS_RUN_BUILDING, /* it, or what is to replace it; `what` is of which kind */
 	OS_RUN_READY,    /* the application takes connections, for the first time */
-	OS_RUN_WAITS,    /* it has never been running, and --watch waits for a change */
+	OS_RUN_AGAIN,    /* it does once more, after it was built */
+	OS_RUN_DOWN,  /* it has ended by itself, or doesn't start; the log says why, after this */
+	OS_RUN_WAITS, /* it has never been running, and --watch waits for a change */
 	OS_RUN_HOPELESS, /* it has never been running, and will not */
 	OS_RUN_PUBLIC,   /* it has got a public address */
 	OS_RUN_CLOSED,   /* the last one: os_run_close() is done */
 };
 
 struct os_run_events {
-	void (*happened)(void *owner, enum os_run_event event);
+	/* `what` is NULL unless the event has one. */
+	void (*happened)(void *owner, enum os_run_event event, const char *what);
 	/* What the application, its build and the supervisor say, as it is said. */
 	log_ring_fn line;
 	void *owner;
@@ -73,6 +77,7 @@ struct os_run {
 	struct cgroup cgroup;                /* if it is `divided` */
 	struct run_file *run_file;           /* NULL: other commands don't find us */
 	uv_timer_t expire_timer;
+	bool built;   /* OS_RUN_BUILDING was told, and nothing came of it yet */
 	bool ran;     /* the application has taken connections */
 	bool exposed; /* --expose was seen to */
 	bool closing, hurry, divided;

@@ -35,6 +35,13 @@
 
 static_assert(HOST_WHY_MAX <= OPTION_WHY_MAX, "an option says why a host is none");
 
+static const char *const log_formats[] = {
+	[OS_LOG_AUTO] = "auto",
+	[OS_LOG_PLAIN] = "plain",
+	[OS_LOG_JSON] = "json",
+	NULL,
+};
+
 static const struct option_def os_options[] = {
 	{ .name = "PATH",
 		.type = OPTION_FILE,
@@ -154,6 +161,16 @@ static const struct option_def os_options[] = {
 		.key = "os.listen",
 		.help = "Address of the page and the API",
 		.offset = offsetof(struct os_run_config, listen) },
+	{ .name = "log-format",
+		.type = OPTION_CHOICE,
+		.value_name = "FORMAT",
+		.choices = log_formats,
+		.fallback = "auto",
+		.env = "WASMRUN_LOG_FORMAT",
+		.key = "os.log_format",
+		.help = "What is printed: lines for scripts, JSON objects, or on a terminal what a "
+			"person wants to see and elsewhere those lines",
+		.offset = offsetof(struct os_run_config, log_format) },
 	NETWORK_MAX_BANDWIDTH_MBPS(struct os_run_config, network),
 	NETWORK_MAX_CONNECTIONS(struct os_run_config, network),
 	{ .name = "max-cpu-percent",
@@ -304,7 +321,7 @@ static int run_config_read_file(struct os_run_config *c, struct option_set *set)
 	const char *path = c->project_path;
 	char shown[SHOWN_MAX];
 	struct stat st;
-	int r, n;
+	int n;
 
 	log_escape(shown, sizeof shown, path, strlen(path));
 	if (stat(path, &st) < 0)
@@ -314,12 +331,7 @@ static int run_config_read_file(struct os_run_config *c, struct option_set *set)
 	n = snprintf(c->file_path, sizeof c->file_path, "%s/" FILE_NAME, path);
 	if (n < 0 || (size_t)n >= sizeof c->file_path)
 		return option_set_fail(set, "the path '%s' is too long", shown);
-	r = option_set_read_file(set, c->file_path, &c->file);
-	if (r == 0 && option_set_source(set, "tunnel-secret") == OPTION_FROM_FILE &&
-		secret_file_is_exposed(c->file_path))
-		log_warn("secret", "every user can read the secret in '%s': do 'chmod o-r' on it",
-			log_escape(shown, sizeof shown, c->file_path, strlen(c->file_path)));
-	return r;
+	return option_set_read_file(set, c->file_path, &c->file);
 }
 
 /* A forward is known by its port. */
@@ -383,6 +395,17 @@ int os_run_config_read(
 	memcpy(c->origins, set->origins, sizeof c->origins);
 	c->app.has_kind = r == 0 && option_set_source(set, "kind") != OPTION_UNSET;
 	return r == 0 ? run_config_check(c, set) : r;
+}
+
+void os_run_config_warn(const struct os_run_config *config, const struct option_set *set)
+{
+	char shown[SHOWN_MAX];
+
+	if (option_set_source(set, "tunnel-secret") == OPTION_FROM_FILE &&
+		secret_file_is_exposed(config->file_path))
+		log_warn("secret", "every user can read the secret in '%s': do 'chmod o-r' on it",
+			log_escape(
+				shown, sizeof shown, config->file_path, strlen(config->file_path)));
 }
 
 static bool run_config_is_network(const struct option_def *def)

@@ -45,6 +45,13 @@ struct os_limits_config {
 #define LIMIT_THREADS 1024
 #define LIMIT_CPU_PERCENT 0
 
+/* What is printed. Where it is a terminal that is left to us, it is for a person. */
+enum os_log_format {
+	OS_LOG_AUTO,
+	OS_LOG_PLAIN, /* lines that stay as they are, for scripts */
+	OS_LOG_JSON,  /* base/json_line.h */
+};
+
 struct os_run_config {
 	const char *project_path; /* folder or file */
 	const char *tunnel_server, *tunnel_secret_file;
@@ -53,6 +60,7 @@ struct os_run_config {
 	uint64_t tunnel_protocol; /* enum tunnel_protocol */
 	const char *listen;       /* address of the page and the API */
 	uint64_t http_port;       /* 0: the kernel's choice */
+	uint64_t log_format;      /* enum os_log_format */
 	uint64_t expire_ms;       /* the tunnel ends by itself after so long; 0: never */
 	struct os_app_config app;
 	struct os_network_config network;
@@ -79,6 +87,9 @@ extern const struct option_table os_run_table;
  */
 int os_run_config_read(
 	struct os_run_config *ret_config, struct option_set *set, int argc, char **argv);
+
+/* Warns of a secret in the file that others can read. */
+void os_run_config_warn(const struct os_run_config *config, const struct option_set *set);
 
 /*
  * Reads [os.network] again, while the application runs: the second function does it, and may run in

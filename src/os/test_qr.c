@@ -38,9 +38,42 @@ static void test_svg(void **state)
 	free(svg);
 }
 
+static int draw_large(FILE *out, const char *text)
+{
+	return qr_write_terminal(out, text, 1000, 1000);
+}
+
+static int draw_in_fitting(FILE *out, const char *text)
+{
+	return qr_write_terminal(out, text, 25 + 2 * 2, 15);
+}
+
+static int draw_in_narrow(FILE *out, const char *text)
+{
+	return qr_write_terminal(out, text, 25 + 2 * 2 - 1, 15);
+}
+
+static int draw_in_low(FILE *out, const char *text)
+{
+	return qr_write_terminal(out, text, 25 + 2 * 2, 14);
+}
+
+static void test_terminal_too_small(void **state)
+{
+	char *fits = drawn(draw_in_fitting, URL, 0), *narrow = drawn(draw_in_narrow, URL, -1),
+	     *low = drawn(draw_in_low, URL, -1);
+
+	assert_true(strlen(fits) > 0);
+	assert_string_equal(narrow, "");
+	assert_string_equal(low, "");
+	free(fits);
+	free(narrow);
+	free(low);
+}
+
 static void test_terminal(void **state)
 {
-	char *text = drawn(qr_write_terminal, URL, 0);
+	char *text = drawn(draw_large, URL, 0);
 	unsigned lines = 0;
 
 	for (const char *p = text; (p = strchr(p, '\n')); p++)
@@ -58,7 +91,7 @@ static void test_too_long(void **state)
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	free(drawn(qr_write_svg, text, -1));
-	free(drawn(qr_write_terminal, text, -1));
+	free(drawn(draw_large, text, -1));
 }
 
 int main(void)
@@ -66,6 +99,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_svg),
 		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_terminal_too_small),
 		cmocka_unit_test(test_too_long),
 	};
 

@@ -29,15 +29,18 @@ static void machine_set_state(struct machine *m, enum machine_event event, const
 {
 	const struct machine_edge *edge = machine_edge(m->state, event);
 	enum tunnel_state old = m->state;
-	bool quiet;
+	enum log_level level = LOG_LEVEL_INFO;
 
 	assert(edge);
 	m->state = edge->to;
 	/* The owner says that there never was a tunnel, and why: one line is enough. */
-	quiet = old == TUNNEL_CONNECTING && m->state == TUNNEL_FAILED;
+	if (old == TUNNEL_CONNECTING && m->state == TUNNEL_FAILED)
+		level = LOG_LEVEL_DEBUG;
+	else if (old == TUNNEL_CONNECTING || m->state == TUNNEL_CONNECTING)
+		level = LOG_LEVEL_STEP;
 	if (old != m->state)
-		log_at(quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, LOG, "'%s': %s -> %s (%s)",
-			m->config.name, tunnel_state_name(old), tunnel_state_name(m->state), cause);
+		log_at(level, LOG, "'%s': %s -> %s (%s)", m->config.name, tunnel_state_name(old),
+			tunnel_state_name(m->state), cause);
 	if (old != m->state || event == MACHINE_RETRY)
 		m->changed(m->owner, old, m->state, cause);
 }
