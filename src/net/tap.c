@@ -30,6 +30,7 @@ struct tap_hub {
 struct tap {
 	struct tap_hub *hub;
 	_Atomic unsigned refs;
+	_Atomic size_t waiting;                /* bytes */
 	void *owner;                           /* the loop's; NULL: released */
 	uint64_t offset[PUMP_SIDES];           /* of what comes next; the worker's */
 	_Atomic uint64_t unwanted[PUMP_SIDES]; /* what is before it */
@@ -50,14 +51,37 @@ struct tap *tap_drop(struct tap *tap)
 
 /* --- putting --- */
 
-/* Room for so many bytes more; false: there is none. */
-static bool hub_reserve(struct tap_hub *hub, size_t len)
+/* What a copy of so many bytes takes up. An end always finds room: a side has but one. */
+static size_t chunk_cost(size_t len)
 {
-	if (atomic_fetch_add_explicit(&hub->waiting, len, memory_order_relaxed) + len <=
-		hub->config.max_bytes)
+	return len ? sizeof(struct tap_chunk) + len : 0;
+}
+
+static bool reserve(_Atomic size_t *waiting, size_t len, size_t max)
+{
+	if (atomic_fetch_add_explicit(waiting, len, memory_order_relaxed) + len <= max)
 		return true;
-	atomic_fetch_sub_explicit(&hub->waiting, len, memory_order_relaxed);
+	atomic_fetch_sub_explicit(waiting, len, memory_order_relaxed);
 	return false;
+}
+
+/* Room for so many bytes more; false: there is none. */
+static bool tap_reserve(struct tap *tap, size_t len)
+{
+	struct tap_hub *hub = tap->hub;
+
+	if (!reserve(&tap->waiting, len, hub->config.max_each))
+		return false;
+	if (reserve(&hub->waiting, len, hub->config.max_bytes))
+		return true;
+	atomic_fetch_sub_explicit(&tap->waiting, len, memory_order_relaxed);
+	return false;
+}
+
+static void tap_unreserve(struct tap *tap, size_t len)
+{
+	atomic_fetch_sub_explicit(&tap->waiting, len, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&tap->hub->waiting, len, memory_order_relaxed);
 }
 
 static void hub_append(struct tap_hub *hub, struct tap_chunk *chunk)
@@ -78,9 +102,12 @@ static void tap_append(
 	struct tap *tap, enum pump_side side, uint64_t offset, const void *data, size_t len)
 {
 	struct tap_hub *hub = tap->hub;
-	struct tap_chunk *chunk = hub_reserve(hub, len) ? malloc(sizeof(*chunk) + len) : NULL;
+	bool room = tap_reserve(tap, chunk_cost(len));
+	struct tap_chunk *chunk = room ? malloc(sizeof(*chunk) + len) : NULL;
 
 	if (!chunk) {
+		if (room)
+			tap_unreserve(tap, chunk_cost(len));
 		atomic_fetch_add_explicit(&hub->lost, len, memory_order_relaxed);
 		return;
 	}
@@ -89,7 +116,7 @@ static void tap_append(
 		.side = side,
 		.end = len == 0,
 		.offset = offset,
-		.time_ms = clock_now_ms(),
+		.time_us = clock_now_us(),
 		.len = len,
 	};
 	if (len > 0)
@@ -139,7 +166,7 @@ void tap_hub_drain(struct tap_hub *hub)
 		next = chunk->next;
 		if (chunk->tap->owner)
 			hub->config.took(chunk->tap->owner, chunk);
-		atomic_fetch_sub_explicit(&hub->waiting, chunk->len, memory_order_relaxed);
+		tap_unreserve(chunk->tap, chunk_cost(chunk->len));
 		(void)tap_drop(chunk->tap);
 		free(chunk);
 	}

@@ -29,14 +29,16 @@ struct tap_chunk {
 	enum pump_side side; /* that it was read from */
 	bool end;            /* the side's FIN, behind all that it has said; without bytes */
 	uint64_t offset;     /* of the first byte among all that the side has said */
-	uint64_t time_ms;    /* monotonic */
+	uint64_t time_us;    /* monotonic */
 	size_t len;
 	uint8_t data[];
 };
 
 struct tap_hub_config {
 	uv_loop_t *loop;
-	size_t max_bytes; /* of the copies that wait, of all taps together */
+	/* Of the copies that wait, with what each takes up beside its bytes: of all taps together,
+	 * and of one, so that bulk leaves room for the others. */
+	size_t max_bytes, max_each;
 	/* On the loop's thread; the chunk is borrowed for the call. May call tap_skip() and
 	 * tap_release(). Not called for a tap that was released. */
 	void (*took)(void *owner, const struct tap_chunk *chunk);

@@ -52,9 +52,10 @@ struct fixture *fixture_new(const struct pump_pool_config *config)
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, FIXTURE_DEADLINE_MS, 0), 0);
 	assert_int_equal(pump_pool_new(&f->loop, config, &f->pool), 0);
 	if (getenv("TEST_TAPPED")) {
-		const struct tap_hub_config hub = {
-			.loop = &f->loop, .max_bytes = TAPPED_MAX_BYTES, .took = on_took
-		};
+		const struct tap_hub_config hub = { .loop = &f->loop,
+			.max_bytes = TAPPED_MAX_BYTES,
+			.max_each = TAPPED_MAX_BYTES,
+			.took = on_took };
 
 		assert_int_equal(tap_hub_new(&hub, &f->hub), 0);
 	}

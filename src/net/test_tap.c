@@ -40,13 +40,13 @@ static void look_take(void *owner, const struct tap_chunk *chunk)
 }
 
 /* One connection that is looked at. */
-static struct link *begin(const struct pump_pool_config *config, size_t max_bytes,
-	struct look *look, const char *early)
+static struct link *begin_within(const struct pump_pool_config *config, size_t max_bytes,
+	size_t max_each, struct look *look, const char *early)
 {
 	struct link *l = malloc(sizeof(*l));
 	struct fixture *f = fixture_new(config);
 	const struct tap_hub_config hub = {
-		.loop = &f->loop, .max_bytes = max_bytes, .took = look_take
+		.loop = &f->loop, .max_bytes = max_bytes, .max_each = max_each, .took = look_take
 	};
 
 	assert_non_null(l);
@@ -55,6 +55,12 @@ static struct link *begin(const struct pump_pool_config *config, size_t max_byte
 	look->tap = l->tap = tap_new(f->hub, look);
 	link_add(l, early, NULL);
 	return l;
+}
+
+static struct link *begin(const struct pump_pool_config *config, size_t max_bytes,
+	struct look *look, const char *early)
+{
+	return begin_within(config, max_bytes, max_bytes, look, early);
 }
 
 static void both_ends_in_order(struct link *l)
@@ -150,10 +156,10 @@ static void test_bulk_whole(void **state)
 }
 
 /* Who finds no room leaves out, and the stream doesn't notice. */
-static void test_no_room(void **state)
+static void no_room(enum pump_mode mode, size_t max_bytes, size_t max_each)
 {
 	struct look look = { 0 };
-	struct link *l = begin(pool_of(.mode = test_mode(state)), 1000, &look, NULL);
+	struct link *l = begin_within(pool_of(.mode = mode), max_bytes, max_each, &look, NULL);
 
 	send_bulk(l);
 	both_ends_in_order(l);
@@ -162,6 +168,16 @@ static void test_no_room(void **state)
 	assert_true(look.end[PUMP_OUTER]);
 	assert_int_equal(look.len[PUMP_OUTER], BULK_BYTES);
 	link_end(l);
+}
+
+static void test_no_room(void **state)
+{
+	no_room(test_mode(state), 1000, 1 << 30);
+}
+
+static void test_no_room_of_its_own(void **state)
+{
+	no_room(test_mode(state), 1 << 30, 1000);
 }
 
 static void test_skip(void **state)
@@ -213,6 +229,7 @@ int main(void)
 		test_in_modes(test_reset),
 		test_in_modes(test_bulk_whole),
 		test_in_modes(test_no_room),
+		test_in_modes(test_no_room_of_its_own),
 		test_in_modes(test_skip),
 		test_in_modes(test_release_under_way),
 	};

@@ -118,6 +118,14 @@ static json_t *number_or_null(uint64_t n)
 	return n ? json_integer((json_int_t)n) : json_null();
 }
 
+/* Of what that side has said: a body, or what has become of the connection. */
+static uint64_t exchange_bytes(const struct exchange *e, enum pump_side side)
+{
+	if (e->state == EXCHANGE_UPGRADED || e->state == EXCHANGE_FOREIGN)
+		return e->bytes[side];
+	return side == PUMP_OUTER ? e->request.body_len : e->response.body_len;
+}
+
 static json_t *exchange_json(const struct exchange *e)
 {
 	size_t len;
@@ -134,9 +142,11 @@ static json_t *exchange_json(const struct exchange *e)
 		(json_int_t)e->since_ms, "method", method, "target", target, "host",
 		field_json(&e->request.head, "Host"), "status", number_or_null(e->status), "type",
 		field_json(&e->response.head, "Content-Type"), "bytes_in",
-		(json_int_t)e->request.body_len, "bytes_out", (json_int_t)e->response.body_len,
-		"first_byte_ms", number_or_null(e->first_byte_ms), "duration_ms",
-		e->state < EXCHANGE_DONE ? json_null() : json_integer((json_int_t)e->duration_ms),
+		(json_int_t)exchange_bytes(e, PUMP_OUTER), "bytes_out",
+		(json_int_t)exchange_bytes(e, PUMP_INNER),
+		"first_byte_ms",
+		e->status ? json_real((double)e->first_byte_us / 1000) : json_null(), "duration_ms",
+		e->conn ? json_null() : json_real((double)e->duration_us / 1000),
 		"replay_of", number_or_null(e->origin.replay_of), "why", json_text_or_null(e->why));
 }
 

@@ -95,7 +95,9 @@ void conn_log_opened(struct conn_log *log, struct conn *c, const struct flow *fl
 static void conn_log_keep(struct conn_log *log, struct conn *c, const char *why)
 {
 	conn_identify(c);
-	c->record = record_conn_end(c->record);
+	c->record = record_conn_end(c->record,
+		(const uint64_t[]){ [PUMP_OUTER] = c->bytes_in, [PUMP_INNER] = c->bytes_out },
+		NULL);
 	if (c->open)
 		list_remove(&c->link);
 	c->open = false;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Each state takes what it can of the bytes that there are, and leaves the rest to the next one. A
- * gap (bytes that were left out) is survived in a body whose length is known; anywhere else nobody
- * knows what it has hidden.
+ * gap (bytes that were left out) is survived in a body or a chunk whose length is known; anywhere
+ * else nobody knows what it has hidden.
  */
 #include "record/http_stream.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -134,10 +135,13 @@ static bool head_is_http(const struct buf *head, bool response)
 
 	if (response)
 		return len >= strlen("HTTP/1.1 200") &&
-		       memcmp(line, version, strlen(version)) == 0 && line[8] == ' ';
+		       memcmp(line, version, strlen(version)) == 0 && line[8] == ' ' &&
+		       isdigit((unsigned char)line[9]) && isdigit((unsigned char)line[10]) &&
+		       isdigit((unsigned char)line[11]);
 	while (at < len && is_token_char((unsigned char)line[at]))
 		at++;
 	return at > 0 && at < len && line[at] == ' ' && len >= at + strlen(" / HTTP/1.1") &&
+	       line[len - strlen(" HTTP/1.1")] == ' ' &&
 	       memcmp(line + len - strlen("HTTP/1.1"), version, strlen(version)) == 0;
 }
 
@@ -155,9 +159,10 @@ void http_stream_deinit(struct http_stream *s)
 	buf_deinit(&s->head);
 }
 
-static void stream_set_lost(struct http_stream *s)
+static void stream_set_lost(struct http_stream *s, const char *why)
 {
 	s->state = HTTP_STREAM_LOST;
+	s->why = why;
 	buf_deinit(&s->head);
 }
 
@@ -166,6 +171,7 @@ static void stream_message_end(struct http_stream *s)
 	if (s->message)
 		s->message->whole = true;
 	s->message = NULL;
+	s->ends = true;
 	s->state = HTTP_STREAM_LINE;
 	s->line_len = 0;
 	s->events->ended(s->events->owner);
@@ -182,7 +188,7 @@ static void stream_frame(struct http_stream *s)
 		if (s->message)
 			s->message->chunked = true;
 	} else if (length < 0) {
-		stream_set_lost(s);
+		stream_set_lost(s, "its Content-Length is none");
 	} else if (length > 0 && s->left > 0) {
 		s->state = HTTP_STREAM_LENGTH;
 	} else if (!length && s->responses) {
@@ -203,6 +209,7 @@ static void stream_head_end(struct http_stream *s)
 	}
 	s->message = s->events->begun(s->events->owner);
 	body = s->events->headed(s->events->owner, &s->head);
+	s->ends = body == HTTP_BODY_FOREIGN;
 	if (body == HTTP_BODY_FOREIGN)
 		s->state = HTTP_STREAM_FOREIGN;
 	else if (body == HTTP_BODY_NONE)
@@ -253,7 +260,7 @@ static size_t stream_read_head(struct http_stream *s, const uint8_t *data, size_
 	}
 	s->state = HTTP_STREAM_HEAD;
 	if (buf_append(&s->head, data, n) < 0)
-		stream_set_lost(s);
+		stream_set_lost(s, "a head has more than 64 KiB");
 	else if (empty)
 		stream_head_end(s);
 	return n;
@@ -273,21 +280,26 @@ static void stream_keep(struct http_stream *s, const uint8_t *data, size_t n)
 		m->body_missing += kept;
 }
 
-/* Of a body, or of one of its chunks. */
-static size_t stream_read_counted(struct http_stream *s, const uint8_t *data, size_t len)
+/* So many bytes of a body, or of one of its chunks, have come. */
+static void stream_count(struct http_stream *s, uint64_t n)
 {
-	size_t n = (size_t)min_u64(len, s->left);
-
-	stream_keep(s, data, n);
 	s->left -= n;
 	if (s->left > 0)
-		return n;
+		return;
 	if (s->state == HTTP_STREAM_LENGTH) {
 		stream_message_end(s);
 	} else {
 		s->state = HTTP_STREAM_CHUNK_END;
 		s->line_len = 0;
 	}
+}
+
+static size_t stream_read_counted(struct http_stream *s, const uint8_t *data, size_t len)
+{
+	size_t n = (size_t)min_u64(len, s->left);
+
+	stream_keep(s, data, n);
+	stream_count(s, n);
 	return n;
 }
 
@@ -299,6 +311,8 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+static const char bad_chunk[] = "its chunks are none";
+
 /* "1f4;extension" */
 static void stream_chunk_begins(struct http_stream *s)
 {
@@ -308,7 +322,7 @@ static void stream_chunk_begins(struct http_stream *s)
 	for (; digits < sizeof(s->size) && hex_value(s->size[digits]) >= 0; digits++)
 		s->left = s->left << 4 | (uint64_t)hex_value(s->size[digits]);
 	if (digits == 0 || digits > 15)
-		stream_set_lost(s);
+		stream_set_lost(s, bad_chunk);
 	else
 		s->state = s->left ? HTTP_STREAM_CHUNK : HTTP_STREAM_TRAILER;
 	memset(s->size, 0, sizeof(s->size));
@@ -325,7 +339,7 @@ static size_t stream_read_chunk_size(struct http_stream *s, const uint8_t *data,
 	if (over)
 		stream_chunk_begins(s);
 	else if (s->line_len > HTTP_HEAD_MAX)
-		stream_set_lost(s);
+		stream_set_lost(s, bad_chunk);
 	return n;
 }
 
@@ -340,7 +354,7 @@ static size_t stream_read_lines(struct http_stream *s, const uint8_t *data, size
 	else if (s->state == HTTP_STREAM_CHUNK_END && empty)
 		s->state = HTTP_STREAM_CHUNK_SIZE;
 	else if (s->state == HTTP_STREAM_CHUNK_END && s->line_len + over > 0)
-		stream_set_lost(s);
+		stream_set_lost(s, bad_chunk);
 	return n;
 }
 
@@ -378,12 +392,13 @@ static bool stream_reads_no_more(const struct http_stream *s)
 static void stream_miss(struct http_stream *s, uint64_t n)
 {
 	struct http_message *m = s->message;
-	bool framed = s->state == HTTP_STREAM_LENGTH && n <= s->left;
+	bool framed =
+		(s->state == HTTP_STREAM_LENGTH || s->state == HTTP_STREAM_CHUNK) && n <= s->left;
 
 	if (stream_reads_no_more(s) || n == 0)
 		return;
 	if (!framed && s->state != HTTP_STREAM_UNTIL_END) {
-		stream_set_lost(s);
+		stream_set_lost(s, "it came faster than it could be looked at");
 		return;
 	}
 	if (m) {
@@ -391,11 +406,16 @@ static void stream_miss(struct http_stream *s, uint64_t n)
 			m->body_missing += min_u64(n, HTTP_BODY_KEPT - m->body_len);
 		m->body_len += n;
 	}
-	if (!framed)
-		return;
-	s->left -= n;
-	if (s->left == 0)
-		stream_message_end(s);
+	if (framed)
+		stream_count(s, n);
+}
+
+static void stream_advance(struct http_stream *s, uint64_t offset)
+{
+	s->offset = offset;
+	if (s->ends)
+		s->ended = offset;
+	s->ends = false;
 }
 
 void http_stream_read(struct http_stream *s, uint64_t offset, const void *data, size_t len)
@@ -403,21 +423,22 @@ void http_stream_read(struct http_stream *s, uint64_t offset, const void *data, 
 	const uint8_t *bytes = data;
 
 	stream_miss(s, offset - s->offset);
-	s->offset = offset + len;
+	stream_advance(s, offset);
 	while (len > 0) {
 		size_t n = readers[s->state](s, bytes, len);
 
 		bytes += n;
 		len -= n;
+		stream_advance(s, s->offset + n);
 	}
 }
 
 void http_stream_end(struct http_stream *s, uint64_t offset)
 {
 	stream_miss(s, offset - s->offset);
-	s->offset = offset;
 	if (s->state == HTTP_STREAM_UNTIL_END)
 		stream_message_end(s);
+	stream_advance(s, offset);
 	if (!stream_reads_no_more(s))
 		s->state = HTTP_STREAM_ENDED;
 }

@@ -63,7 +63,7 @@ enum http_stream_state {
 	HTTP_STREAM_UNTIL_END, /* a body that ends with the connection */
 	HTTP_STREAM_FOREIGN,   /* no HTTP: nothing more is read */
 	HTTP_STREAM_ENDED,     /* nor behind the stream's end */
-	HTTP_STREAM_LOST,      /* nor here: it is broken, or too much was left out */
+	HTTP_STREAM_LOST,      /* nor here, for the reason `why` */
 };
 
 struct http_stream {
@@ -71,10 +71,13 @@ struct http_stream {
 	bool responses; /* else requests */
 	enum http_stream_state state;
 	uint64_t offset; /* of the next byte */
+	uint64_t ended;  /* behind the last message, or the head behind which all is foreign */
+	bool ends;       /* one does with what is being read */
 	uint64_t left;
 	size_t line_len;              /* of the line that is under way, without its end */
 	char size[20];                /* of a chunk, its digits */
 	struct buf head;              /* that is under way */
+	const char *why;              /* it is lost: a constant */
 	struct http_message *message; /* the owner's; NULL: nothing is kept */
 };
 

@@ -33,7 +33,10 @@ struct recorder {
 	bool on;
 	struct list exchanges; /* oldest first */
 	size_t count, held;
+	size_t heads; /* bytes of those that are under way, of all connections */
 	uint64_t last_id;
+	uv_timer_t teller; /* runs while something is untold */
+	unsigned handles;  /* to be closed: the hub's, and that */
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
@@ -53,8 +56,12 @@ struct record_conn {
 	struct record_place places[RECORDER_PIPELINE_MAX];
 	unsigned first, count; /* of `places`, a ring; the last one may still be under way */
 	bool interim;          /* the response that is under way is one of 1xx */
-	bool spoke;            /* there has been a request */
-	uint64_t now_ms;       /* when what is being read has come */
+	bool unasked;          /* a response has come to no request */
+	bool given_up;
+	struct exchange *rest; /* stands for what comes behind; NULL: nothing does, or forgotten */
+	uint64_t last_id;      /* of its last exchange */
+	uint64_t begun_us, now_us; /* now: when what is being read has come */
+	size_t heads;              /* bytes of those that are under way */
 };
 
 /* --- exchanges --- */
@@ -85,6 +92,8 @@ static void exchange_detach(struct exchange *e)
 		if (p->exchange == e)
 			p->exchange = NULL;
 	}
+	if (c->rest == e)
+		c->rest = NULL;
 	for (int side = 0; side < PUMP_SIDES; side++)
 		if (c->stream[side].message == &e->request ||
 			c->stream[side].message == &e->response)
@@ -107,16 +116,37 @@ static void recorder_make_room(struct recorder *r)
 		recorder_forget(r, list_entry(list_first(&r->exchanges), struct exchange, link));
 }
 
-/* It has got further. */
-static void exchange_changed(struct recorder *r, struct exchange *e)
+static void recorder_tell(uv_timer_t *timer)
+{
+	struct recorder *r = timer->data;
+
+	list_for_each(link, &r->exchanges) {
+		struct exchange *e = list_entry(link, struct exchange, link);
+
+		if (e->untold)
+			r->config.changed(r->config.owner, e);
+		e->untold = false;
+	}
+}
+
+static void exchange_weigh(struct recorder *r, struct exchange *e)
 {
 	r->held -= e->held;
 	e->held = exchange_held(e);
 	r->held += e->held;
-	r->config.changed(r->config.owner, e);
 }
 
-static struct exchange *exchange_new(struct record_conn *c, enum exchange_state state)
+/* It has got further. */
+static void exchange_changed(struct recorder *r, struct exchange *e)
+{
+	exchange_weigh(r, e);
+	e->untold = true;
+	if (!uv_is_active((uv_handle_t *)&r->teller))
+		(void)uv_timer_start(&r->teller, recorder_tell, RECORDER_TELL_MS, 0);
+}
+
+static struct exchange *exchange_new(
+	struct record_conn *c, enum exchange_state state, uint64_t begun_us)
 {
 	struct recorder *r = c->recorder;
 	struct exchange *e = calloc(1, sizeof(*e));
@@ -125,12 +155,12 @@ static struct exchange *exchange_new(struct record_conn *c, enum exchange_state 
 		return NULL;
 	http_message_init(&e->request);
 	http_message_init(&e->response);
-	e->id = ++r->last_id;
+	e->id = c->last_id = ++r->last_id;
 	e->state = state;
 	e->origin = c->origin;
 	e->conn = c;
-	e->begun_ms = c->now_ms;
-	e->since_ms = clock_wall_ms() - (clock_now_ms() - c->now_ms);
+	e->begun_us = begun_us;
+	e->since_ms = clock_wall_ms() - (clock_now_us() - begun_us) / 1000;
 	list_push_back(&r->exchanges, &e->link);
 	r->count++;
 	recorder_make_room(r);
@@ -143,7 +173,7 @@ static void exchange_end(struct exchange *e, enum exchange_state state, const ch
 
 	e->state = state;
 	e->why = why;
-	e->duration_ms = c->now_ms - e->begun_ms;
+	e->duration_us = c->now_us - e->begun_us;
 	exchange_detach(e);
 	exchange_changed(c->recorder, e);
 }
@@ -156,17 +186,51 @@ static struct record_place *conn_newest(struct record_conn *c)
 }
 
 /* Nothing more is read of it. What is under way ends as it is. */
-static void conn_give_up(struct record_conn *c, enum exchange_state state, const char *why)
+static void conn_give_up(struct record_conn *c, const char *why)
 {
-	for (int side = 0; side < PUMP_SIDES; side++)
+	c->given_up = true;
+	c->recorder->heads -= c->heads;
+	c->heads = 0;
+	for (int side = 0; side < PUMP_SIDES; side++) {
 		tap_skip(c->tap, (enum pump_side)side, TAP_ALL);
+		http_stream_deinit(&c->stream[side]);
+	}
 	for (; c->count > 0; c->count--) {
 		struct exchange *e = c->places[c->first].exchange;
 
 		if (e)
-			exchange_end(e, state, why);
+			exchange_end(e, EXCHANGE_CUT, why);
 		c->first = (c->first + 1) % RECORDER_PIPELINE_MAX;
 	}
+}
+
+/* That one stands for all that comes now, until the connection's end. */
+static void conn_rest_is(
+	struct record_conn *c, struct exchange *e, enum exchange_state state, const char *why)
+{
+	c->rest = e;
+	if (!e)
+		return;
+	e->state = state;
+	e->why = why;
+	exchange_changed(c->recorder, e);
+}
+
+static void conn_is_foreign(struct record_conn *c, const char *why)
+{
+	uint64_t begun_us = c->last_id ? c->now_us : c->begun_us;
+
+	conn_rest_is(c, exchange_new(c, EXCHANGE_FOREIGN, begun_us), EXCHANGE_FOREIGN, why);
+}
+
+/* The first request's answer has made something else of it. */
+static void conn_is_upgraded(struct record_conn *c)
+{
+	struct exchange *e = c->places[c->first].exchange;
+
+	c->first = (c->first + 1) % RECORDER_PIPELINE_MAX;
+	c->count--;
+	conn_rest_is(c, e, EXCHANGE_UPGRADED, NULL);
 }
 
 /* --- requests --- */
@@ -176,11 +240,10 @@ static struct http_message *on_request_begun(void *owner)
 	struct record_conn *c = owner;
 	struct exchange *e;
 
-	c->spoke = true;
-	/* conn_take() gives it up. */
+	/* conn_settle() gives it up. */
 	if (c->count == RECORDER_PIPELINE_MAX)
 		return NULL;
-	e = exchange_new(c, EXCHANGE_REQUEST);
+	e = exchange_new(c, EXCHANGE_REQUEST, c->now_us);
 	c->count++;
 	*conn_newest(c) = (struct record_place){ .exchange = e };
 	return e ? &e->request : NULL;
@@ -211,9 +274,9 @@ static void on_request_ended(void *owner)
 	struct exchange *e = c->count ? conn_newest(c)->exchange : NULL;
 
 	/* It may have been answered already. */
-	if (!e || e->request.whole == false || e->sent_ms)
+	if (!e || !e->request.whole || e->sent_us)
 		return;
-	e->sent_ms = c->now_ms - e->begun_ms;
+	e->sent_us = c->now_us - e->begun_us;
 	if (e->state == EXCHANGE_REQUEST)
 		e->state = EXCHANGE_WAITING;
 	exchange_changed(c->recorder, e);
@@ -254,13 +317,14 @@ static enum http_body on_response_headed(void *owner, const struct buf *head)
 	unsigned status = status_of(head);
 	struct exchange *e;
 
-	if (!c->count)
-		return HTTP_BODY_FOREIGN; /* an answer that nobody has asked for */
+	c->unasked = !c->count;
+	if (c->unasked)
+		return HTTP_BODY_FOREIGN;
 	c->interim = status / 100 == 1 && status != 101;
 	e = p->exchange;
 	if (e && !c->interim) {
 		e->status = status;
-		e->first_byte_ms = max_u64(c->now_ms - e->begun_ms, 1);
+		e->first_byte_us = c->now_us - e->begun_us;
 		e->state = EXCHANGE_RESPONSE;
 		(void)buf_append(&e->response.head, buf_head(head), buf_len(head));
 		exchange_changed(c->recorder, e);
@@ -287,32 +351,51 @@ static void on_response_ended(void *owner)
 
 /* --- reading --- */
 
-/* It stands in the list as one thing. */
-static void conn_is_foreign(struct record_conn *c, const char *why)
+/* Why it can't be followed any more. NULL: it can. */
+static const char *conn_lost(const struct record_conn *c)
 {
-	struct exchange *e = exchange_new(c, EXCHANGE_FOREIGN);
+	for (int side = 0; side < PUMP_SIDES; side++)
+		if (c->stream[side].state == HTTP_STREAM_LOST)
+			return c->stream[side].why;
+	if (c->count == RECORDER_PIPELINE_MAX)
+		return "too many requests wait for their answers";
+	return c->heads && c->recorder->heads > RECORDER_HEADS_MAX ? "too many heads are under way"
+								   : NULL;
+}
 
-	c->spoke = true;
-	if (e)
-		exchange_end(e, EXCHANGE_FOREIGN, why);
+/* Bytes of bodies and heads come without an event. */
+static void conn_weigh(struct record_conn *c)
+{
+	struct recorder *r = c->recorder;
+	struct exchange *first = c->count ? c->places[c->first].exchange : NULL;
+	struct exchange *newest = c->count ? conn_newest(c)->exchange : NULL;
+
+	r->heads -= c->heads;
+	c->heads = buf_len(&c->stream[PUMP_OUTER].head) + buf_len(&c->stream[PUMP_INNER].head);
+	r->heads += c->heads;
+	if (first)
+		exchange_weigh(r, first);
+	if (newest)
+		exchange_weigh(r, newest);
+	recorder_make_room(r);
 }
 
 /* After each read: whether it can still be followed, and what isn't wanted of the next one. */
 static void conn_settle(struct record_conn *c)
 {
-	struct http_stream *requests = &c->stream[PUMP_OUTER];
-	struct http_stream *responses = &c->stream[PUMP_INNER];
-	bool lost = requests->state == HTTP_STREAM_LOST || responses->state == HTTP_STREAM_LOST ||
-		    c->count == RECORDER_PIPELINE_MAX;
+	const char *lost = conn_lost(c);
+	bool foreign = c->stream[PUMP_INNER].state == HTTP_STREAM_FOREIGN;
 
-	if (lost) {
-		conn_give_up(c, EXCHANGE_CUT, "it could not be followed to its end");
-	} else if (responses->state == HTTP_STREAM_FOREIGN && c->count) {
-		conn_give_up(c, EXCHANGE_UPGRADED, NULL);
-	} else if (!c->spoke && (requests->state == HTTP_STREAM_FOREIGN ||
-					responses->state == HTTP_STREAM_FOREIGN)) {
-		conn_is_foreign(c, "it is no HTTP/1");
-		conn_give_up(c, EXCHANGE_CUT, NULL);
+	if (lost && !c->count)
+		conn_is_foreign(c, lost);
+	else if (foreign && c->count)
+		conn_is_upgraded(c);
+	else if (foreign || (c->stream[PUMP_OUTER].state == HTTP_STREAM_FOREIGN && !c->count))
+		conn_is_foreign(c, c->unasked ? "an answer came that nobody had asked for"
+					      : "it is no HTTP/1");
+	if (lost || foreign || c->rest) {
+		conn_give_up(c, lost ? lost : "its connection has become something else");
+		return;
 	}
 	for (int side = 0; side < PUMP_SIDES; side++)
 		tap_skip(c->tap, (enum pump_side)side, http_stream_unwanted(&c->stream[side]));
@@ -322,21 +405,17 @@ static void on_took(void *owner, const struct tap_chunk *chunk)
 {
 	struct record_conn *c = owner;
 	struct http_stream *s = &c->stream[chunk->side];
-	struct exchange *e;
 
-	c->now_ms = chunk->time_ms;
+	/* What was on its way when it was given up. */
+	if (c->given_up)
+		return;
+	c->now_us = chunk->time_us;
 	if (chunk->end)
 		http_stream_end(s, chunk->offset);
 	else
 		http_stream_read(s, chunk->offset, chunk->data, chunk->len);
+	conn_weigh(c);
 	conn_settle(c);
-	/* A body grows without an event. */
-	e = c->count ? c->places[c->first].exchange : NULL;
-	if (e) {
-		c->recorder->held += exchange_held(e) - e->held;
-		e->held = exchange_held(e);
-	}
-	recorder_make_room(c->recorder);
 }
 
 /* --- public --- */
@@ -350,7 +429,7 @@ static const struct http_stream_events response_events = {
 
 struct record_conn *recorder_begin(struct recorder *r, const struct record_origin *origin)
 {
-	struct record_conn *c = r->on ? calloc(1, sizeof(*c)) : NULL;
+	struct record_conn *c = r->on || origin->replay_of ? calloc(1, sizeof(*c)) : NULL;
 
 	if (!c)
 		return NULL;
@@ -361,6 +440,7 @@ struct record_conn *recorder_begin(struct recorder *r, const struct record_origi
 	}
 	c->recorder = r;
 	c->origin = *origin;
+	c->begun_us = clock_now_us();
 	c->events[PUMP_OUTER] = request_events;
 	c->events[PUMP_INNER] = response_events;
 	for (int side = 0; side < PUMP_SIDES; side++) {
@@ -375,18 +455,43 @@ struct tap *record_conn_tap(const struct record_conn *c)
 	return c->tap;
 }
 
-struct record_conn *record_conn_end(struct record_conn *c)
+void record_conn_said(struct record_conn *c, enum pump_side side, const void *data, size_t len)
+{
+	if (len > 0)
+		tap_put(c->tap, side, data, len);
+	else
+		tap_put_end(c->tap, side);
+	tap_hub_drain(c->recorder->hub);
+}
+
+uint64_t record_conn_exchange(const struct record_conn *c)
+{
+	return c->last_id;
+}
+
+/* The exchange that stands for the rest of it. */
+static void conn_end_rest(struct record_conn *c, const uint64_t bytes[PUMP_SIDES])
+{
+	struct exchange *e = c->rest;
+
+	for (int side = 0; e && side < PUMP_SIDES; side++)
+		e->bytes[side] = bytes[side] - min_u64(bytes[side], c->stream[side].ended);
+	if (e)
+		exchange_end(e, e->state, e->why);
+}
+
+struct record_conn *record_conn_end(
+	struct record_conn *c, const uint64_t bytes[PUMP_SIDES], const char *why)
 {
 	if (!c)
 		return NULL;
 	tap_hub_drain(c->recorder->hub);
-	c->now_ms = clock_now_ms();
-	if (!c->spoke && c->stream[PUMP_OUTER].offset > 0)
+	c->now_us = clock_now_us();
+	if (!c->last_id && bytes[PUMP_OUTER] + bytes[PUMP_INNER] > 0)
 		conn_is_foreign(c, "it has ended before its first request was whole");
-	conn_give_up(c, EXCHANGE_CUT, "the connection has ended before");
+	conn_give_up(c, why ? why : "the connection has ended before");
+	conn_end_rest(c, bytes);
 	c->tap = tap_release(c->tap);
-	for (int side = 0; side < PUMP_SIDES; side++)
-		http_stream_deinit(&c->stream[side]);
 	free(c);
 	return NULL;
 }
@@ -436,7 +541,10 @@ int recorder_new(const struct recorder_config *config, struct recorder **ret_rec
 {
 	struct recorder *r = calloc(1, sizeof(*r));
 	const struct tap_hub_config hub = {
-		.loop = config->loop, .max_bytes = RECORDER_WAITING_MAX, .took = on_took
+		.loop = config->loop,
+		.max_bytes = RECORDER_WAITING_MAX,
+		.max_each = RECORDER_WAITING_EACH,
+		.took = on_took,
 	};
 	int result = r ? tap_hub_new(&hub, &r->hub) : -ENOMEM;
 
@@ -446,18 +554,28 @@ int recorder_new(const struct recorder_config *config, struct recorder **ret_rec
 	}
 	r->config = *config;
 	list_init(&r->exchanges);
+	(void)uv_timer_init(config->loop, &r->teller);
+	r->teller.data = r;
+	r->handles = 2;
 	*ret_recorder = r;
 	return 0;
 }
 
-static void recorder_on_hub_closed(void *owner)
+static void recorder_on_part_closed(void *owner)
 {
 	struct recorder *r = owner;
 	void (*closed)(void *owner) = r->closed;
 	void *closed_owner = r->closed_owner;
 
+	if (--r->handles)
+		return;
 	free(r);
 	closed(closed_owner);
+}
+
+static void recorder_on_teller_closed(uv_handle_t *handle)
+{
+	recorder_on_part_closed(handle->data);
 }
 
 void recorder_close(struct recorder *r, void (*closed)(void *owner), void *owner)
@@ -465,5 +583,6 @@ void recorder_close(struct recorder *r, void (*closed)(void *owner), void *owner
 	r->closed = closed;
 	r->closed_owner = owner;
 	recorder_clear(r);
-	tap_hub_close(r->hub, recorder_on_hub_closed, r);
+	uv_close((uv_handle_t *)&r->teller, recorder_on_teller_closed);
+	tap_hub_close(r->hub, recorder_on_part_closed, r);
 }

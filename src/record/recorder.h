@@ -18,12 +18,16 @@
 #include "base/list.h"
 #include "base/uuid.h"
 #include "net/addr.h"
+#include "net/pump_pool.h"
 #include "record/http_stream.h"
 
 #define RECORDER_EXCHANGES_MAX 200
-#define RECORDER_BYTES_MAX (16U * 1024 * 1024)  /* of all exchanges */
-#define RECORDER_WAITING_MAX (4U * 1024 * 1024) /* seen, and not yet read */
+#define RECORDER_BYTES_MAX (16U * 1024 * 1024)   /* of all exchanges */
+#define RECORDER_WAITING_MAX (8U * 1024 * 1024)  /* seen, and not yet read */
+#define RECORDER_WAITING_EACH (1U * 1024 * 1024) /* of one connection */
+#define RECORDER_HEADS_MAX (8U * 1024 * 1024)    /* of all heads that are not whole yet */
 #define RECORDER_PIPELINE_MAX 64 /* requests of a connection without an answer; then it is lost */
+#define RECORDER_TELL_MS 50      /* what has changed is told so often */
 
 struct recorder;
 struct record_conn;
@@ -36,7 +40,7 @@ enum exchange_state {
 	EXCHANGE_DONE,     /* both are whole */
 	EXCHANGE_UPGRADED, /* the response has made something else of the connection */
 	EXCHANGE_CUT,      /* the connection has ended, or couldn't be followed, before */
-	EXCHANGE_FOREIGN,  /* the connection is no HTTP/1: it stands for all of it */
+	EXCHANGE_FOREIGN,  /* it stands for what the connection is beside HTTP/1, or unread */
 	EXCHANGE_STATES,
 };
 
@@ -55,16 +59,19 @@ struct exchange {
 	struct http_message request, response; /* without a head: not there yet */
 	unsigned status;                       /* of the response; 0: none yet */
 	uint64_t since_ms;                     /* wall clock */
-	/* From the request's first byte to: its end, the response's first byte, the end. 0: not
-	 * yet. */
-	uint64_t sent_ms, first_byte_ms, duration_ms;
+	/* From the request's first byte to: its end, the response's head (of `status`), the end. */
+	uint64_t sent_us, first_byte_us, duration_us;
+	/* Upgraded or foreign, once the connection has ended: what either side has said beside
+	 * messages. */
+	uint64_t bytes[PUMP_SIDES];
 	const char *why; /* it is cut or foreign: a constant */
 
 	/* The recorder's. */
 	struct list link;
-	struct record_conn *conn; /* NULL: nothing follows */
-	uint64_t begun_ms;        /* monotonic */
+	struct record_conn *conn; /* NULL: nothing follows, and its duration is known */
+	uint64_t begun_us;        /* monotonic */
 	size_t held;              /* bytes that it counts for */
+	bool untold;              /* it has changed since `changed` was called */
 };
 
 /* The words of the API, by number. */
@@ -72,7 +79,8 @@ extern const char *const exchange_state_names[];
 
 struct recorder_config {
 	uv_loop_t *loop;
-	/* An exchange is new, or has got further; may come many times for one. */
+	/* An exchange is new, or has got further; may come many times for one, and is told of
+	 * each RECORDER_TELL_MS at most: under load the loop has more to do. */
 	void (*changed)(void *owner, const struct exchange *e);
 	void *owner;
 };
@@ -86,12 +94,18 @@ void recorder_close(struct recorder *r, void (*closed)(void *owner), void *owner
 void recorder_set_on(struct recorder *r, bool on);
 bool recorder_is_on(const struct recorder *r);
 
-/* NULL: it is off, or there is no memory: the connection goes unseen. */
+/* NULL: it is off (and the connection no replay), or there is no memory: it goes unseen. */
 struct record_conn *recorder_begin(struct recorder *r, const struct record_origin *origin);
 /* For its pump; borrowed. */
 struct tap *record_conn_tap(const struct record_conn *c);
-/* Its pump is done. NULL is fine. Returns NULL. */
-struct record_conn *record_conn_end(struct record_conn *c);
+/* In place of a pump, from the loop's thread: what a side says; `len` 0: its end. */
+void record_conn_said(struct record_conn *c, enum pump_side side, const void *data, size_t len);
+/* The exchange that its last request has begun, by its id; 0: none. */
+uint64_t record_conn_exchange(const struct record_conn *c);
+/* Its pump is done, and has moved so many bytes. `why`, a constant, is that of exchanges that are
+ * cut by it; NULL: the connection's end. NULL is fine. Returns NULL. */
+struct record_conn *record_conn_end(
+	struct record_conn *c, const uint64_t bytes[PUMP_SIDES], const char *why);
 
 /* Oldest first; borrowed until the next turn of the loop. */
 void recorder_each(
