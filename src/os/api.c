@@ -130,7 +130,7 @@ void api_tunnel_changed(
 		api_waiters_answer(api);
 }
 
-static void api_on_handle_closed(struct api *api)
+void api_on_handle_closed(struct api *api)
 {
 	void (*closed)(void *owner) = api->closed;
 	void *owner = api->closed_owner;
@@ -165,6 +165,7 @@ void api_close(struct api *api, void (*closed)(void *owner), void *owner)
 	api->closed_owner = owner;
 	api_waiters_answer(api);
 	api_files_close(api);
+	api_replay_close(api);
 	sse_hub_end(&api->hub);
 	http_server_close(api->server, api_on_server_closed, api);
 }

@@ -22,11 +22,14 @@
 #define API_JSON_MAX 65536          /* bytes of a JSON body */
 #define API_POLICY_MAX (256U << 10) /* bytes of a policy in JSON: room for all its rules */
 #define API_FILE_MAX (4U << 20)     /* bytes of a file that is read or written */
+#define API_REPLAY_MAX (1U << 20)   /* of an edited request in JSON: room for its head and body */
 #define API_LIST_MAX 10000          /* entries of a folder in one answer */
 #define API_LOG_LINES 1000          /* in one answer, unless fewer are asked for */
 
+struct exchange;
 struct http_server;
 struct log_line;
+struct replay;
 
 struct api {
 	struct api_config config;
@@ -42,7 +45,8 @@ struct api {
 	unsigned ticks;
 	uint64_t traffic_seen;     /* changes with what `traffic` tells */
 	struct job_line file_jobs; /* api_files.c */
-	unsigned handles;          /* timers, while the loop knows them */
+	struct replay *replay;     /* api_replay.c; NULL: none is under way */
+	unsigned handles;          /* timers and a replay, while the loop knows them */
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
@@ -70,8 +74,13 @@ void api_waiters_answer(struct api *api);
 json_t *api_forwards_json(struct api *api);
 
 /* api_requests.c */
+/* By the request's `id`; NULL: there is none, and 404 has been sent. */
+const struct exchange *api_find_exchange(struct api *api, struct http_request *request);
 json_t *api_recording_json(struct api *api);
 void api_recording_changed(struct api *api);
+
+/* api_replay.c: cuts short what is under way. */
+void api_replay_close(struct api *api);
 
 /* api_app.c */
 json_t *api_app_json(struct api *api);
@@ -101,6 +110,9 @@ void api_events_init(struct api *api);
 /* Takes `data` over. */
 void api_events_publish(struct api *api, enum api_event event, json_t *data);
 
+/* When one of its handles is gone: api.c. */
+void api_on_handle_closed(struct api *api);
+
 /* api_files.c: answers what still waits. */
 void api_files_close(struct api *api);
 
@@ -114,6 +126,7 @@ api_handler api_tunnel_start, api_tunnel_stop, api_tunnel_status, api_tunnel_qr;
 api_handler api_get_connection, api_get_connections;
 api_handler api_get_forwards, api_add_forward, api_remove_forward;
 api_handler api_get_requests, api_get_request, api_record_requests, api_clear_requests;
+api_handler api_get_requests_har, api_replay_request;
 api_handler api_get_app, api_app_start, api_app_stop, api_app_restart;
 api_handler api_get_logs, api_get_events;
 api_handler api_get_policy, api_put_policy, api_get_decisions;

@@ -1,162 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What visitors have asked and the application has answered, as recorded. A list has no heads and
- * no bodies; one exchange has all that is kept of it. What is no text comes in base64, so that
- * nothing of it is lost on the way.
+ * What visitors have asked and the application has answered, as recorded: the calls.
  */
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/owner.h"
-#include "base/utf8.h"
 #include "http/http_request.h"
-#include "http/json_text.h"
 #include "os/api_internal.h"
+#include "os/exchange_json.h"
+#include "os/har.h"
 #include "record/recorder.h"
-
-/* --- parts of a head --- */
-
-/* The next blank-separated word of a line; the last one takes the rest. */
-static json_t *line_word(const char **line, size_t *len, bool last)
-{
-	const char *blank = last ? NULL : memchr(*line, ' ', *len);
-	size_t n = blank ? (size_t)(blank - *line) : *len;
-	json_t *word = json_text(*line, n);
-
-	n += blank != NULL;
-	*line += n;
-	*len -= n;
-	return word;
-}
-
-static json_t *field_json(const struct buf *head, const char *name)
-{
-	size_t len;
-	const char *value = http_head_field(head, name, &len);
-
-	return value ? json_text(value, len) : json_null();
-}
-
-/* "Name: value"; a line without a colon is a name alone. */
-static json_t *header_json(const char *line, size_t len)
-{
-	const char *colon = memchr(line, ':', len);
-	size_t name_len = colon ? (size_t)(colon - line) : len, at = name_len + (colon != NULL);
-
-	while (at < len && (line[at] == ' ' || line[at] == '\t'))
-		at++;
-	return json_pack("{s:o, s:o}", "name", json_text(line, name_len), "value",
-		json_text(line + at, len - at));
-}
-
-/* All but the start line and the empty one, in order. */
-static json_t *headers_json(const struct buf *head)
-{
-	const char *text = (const char *)buf_head(head);
-	const char *end = text + buf_len(head), *newline;
-	json_t *headers = json_array();
-
-	for (const char *line = text; line < end; line = newline + 1) {
-		size_t len;
-
-		newline = memchr(line, '\n', (size_t)(end - line));
-		if (!newline)
-			break;
-		len = (size_t)(newline - line);
-		if (len > 0 && line[len - 1] == '\r')
-			len--;
-		if (line != text && len > 0)
-			(void)json_array_append_new(headers, header_json(line, len));
-	}
-	return headers;
-}
-
-/* --- bodies --- */
-
-static bool is_text(const uint8_t *data, size_t len)
-{
-	for (size_t at = 0, n; at < len; at += n) {
-		n = data[at] ? utf8_len((const char *)data + at, len - at) : 0;
-		if (!n)
-			return false;
-	}
-	return true;
-}
-
-static json_t *base64_json(const uint8_t *data, size_t len)
-{
-	_cleanup_(freep) char *text = malloc((len + 2) / 3 * 4 + 1);
-
-	if (!text)
-		return NULL;
-	(void)EVP_EncodeBlock((unsigned char *)text, data, (int)len);
-	return json_string(text);
-}
-
-static json_t *message_json(const struct http_message *m)
-{
-	size_t len = buf_len(&m->body), line_len;
-	const uint8_t *body = buf_head(&m->body);
-	const char *line = http_head_line(&m->head, &line_len);
-	bool text = is_text(body, len);
-
-	if (!line)
-		return json_null();
-	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:b, s:b, s:o, s:o}", "line",
-		json_text(line, line_len), "headers", headers_json(&m->head), "size",
-		(json_int_t)m->body_len, "kept", (json_int_t)len, "missing",
-		(json_int_t)m->body_missing, "whole", m->whole, "chunked", m->chunked, "text",
-		text ? json_text((const char *)body, len) : json_null(), "base64",
-		text ? json_null() : base64_json(body, len));
-}
-
-/* --- an exchange --- */
-
-static json_t *number_or_null(uint64_t n)
-{
-	return n ? json_integer((json_int_t)n) : json_null();
-}
-
-/* Of what that side has said: a body, or what has become of the connection. */
-static uint64_t exchange_bytes(const struct exchange *e, enum pump_side side)
-{
-	if (e->state == EXCHANGE_UPGRADED || e->state == EXCHANGE_FOREIGN)
-		return e->bytes[side];
-	return side == PUMP_OUTER ? e->request.body_len : e->response.body_len;
-}
-
-static json_t *exchange_json(const struct exchange *e)
-{
-	size_t len;
-	const char *line = http_head_line(&e->request.head, &len);
-	json_t *method = line ? line_word(&line, &len, false) : json_null();
-	json_t *target = line ? line_word(&line, &len, false) : json_null();
-
-	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, "
-			 "s:o, s:o, s:o}",
-		"id", (json_int_t)e->id, "state", exchange_state_names[e->state], "kind",
-		e->origin.kind, "connection",
-		json_text_or_null(*e->origin.conn_id ? e->origin.conn_id : NULL), "from",
-		json_text_or_null(*e->origin.from ? e->origin.from : NULL), "time",
-		(json_int_t)e->since_ms, "method", method, "target", target, "host",
-		field_json(&e->request.head, "Host"), "status", number_or_null(e->status), "type",
-		field_json(&e->response.head, "Content-Type"), "bytes_in",
-		(json_int_t)exchange_bytes(e, PUMP_OUTER), "bytes_out",
-		(json_int_t)exchange_bytes(e, PUMP_INNER),
-		"first_byte_ms",
-		e->status ? json_real((double)e->first_byte_us / 1000) : json_null(), "duration_ms",
-		e->conn ? json_null() : json_real((double)e->duration_us / 1000),
-		"replay_of", number_or_null(e->origin.replay_of), "why", json_text_or_null(e->why));
-}
 
 void api_exchange_changed(struct api *api, const struct exchange *e)
 {
 	if (api->hub.count)
 		api_events_publish(api, API_EVENT_REQUEST, exchange_json(e));
 }
-
-/* --- the calls --- */
 
 /* Whether a head or a kept body has those bytes. */
 static bool exchange_has(const struct exchange *e, const char *text)
@@ -198,22 +57,68 @@ void api_get_requests(void *owner, struct http_request *request)
 			"requests", list.list));
 }
 
-void api_get_request(void *owner, struct http_request *request)
+const struct exchange *api_find_exchange(struct api *api, struct http_request *request)
 {
-	struct api *api = owner;
 	uint64_t id = http_request_number(request, "id");
 	const struct exchange *e = recorder_find(api->config.recorder, id);
 
-	if (!e) {
+	if (!e)
 		http_reply_error(request, 404,
 			"there is no request %llu, or it was recorded before the last ones",
 			(unsigned long long)id);
+	return e;
+}
+
+void api_get_request(void *owner, struct http_request *request)
+{
+	struct api *api = owner;
+	const struct exchange *e = api_find_exchange(api, request);
+
+	if (!e)
 		return;
-	}
 	http_reply_json(request, 200,
 		json_pack("{s:b, s:o, s:o, s:o}", "success", 1, "summary", exchange_json(e),
-			"request", message_json(&e->request), "response",
-			message_json(&e->response)));
+			"request", exchange_message_json(&e->request), "response",
+			exchange_message_json(&e->response)));
+}
+
+/* Of "3,7,12": no more than digits and commas. */
+static bool ids_have(const char *ids, uint64_t id)
+{
+	for (char *end; *ids; ids = end + strspn(end, ","))
+		if (strtoull(ids + strspn(ids, ","), &end, 10) == id)
+			return true;
+	return false;
+}
+
+struct requests_har {
+	json_t *entries;
+	const char *ids; /* NULL: all */
+	bool secrets;
+};
+
+static void requests_append_har(void *owner, const struct exchange *e)
+{
+	struct requests_har *har = owner;
+
+	if (!har->ids || ids_have(har->ids, e->id))
+		har_append(har->entries, e, har->secrets);
+}
+
+void api_get_requests_har(void *owner, struct http_request *request)
+{
+	struct api *api = owner;
+	struct requests_har har = { .entries = json_array(),
+		.ids = http_request_text(request, "ids"),
+		.secrets = http_request_number(request, "secrets") };
+
+	if (har.ids && har.ids[strspn(har.ids, "0123456789,")]) {
+		json_decref(har.entries);
+		http_reply_error(request, 400, "'ids' must be numbers with commas between them");
+		return;
+	}
+	recorder_each(api->config.recorder, requests_append_har, &har);
+	http_reply_json(request, 200, har_json(har.entries));
 }
 
 void api_record_requests(void *owner, struct http_request *request)

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/exchange_json.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/lang.h"
+#include "base/owner.h"
+#include "base/utf8.h"
+#include "http/json_text.h"
+#include "record/recorder.h"
+
+/* --- parts of a head --- */
+
+/* The next blank-separated word of a line; the last one takes the rest. */
+json_t *exchange_line_word(const char **line, size_t *len, bool last)
+{
+	const char *blank = last ? NULL : memchr(*line, ' ', *len);
+	size_t n = blank ? (size_t)(blank - *line) : *len;
+	json_t *word = json_text(*line, n);
+
+	n += blank != NULL;
+	*line += n;
+	*len -= n;
+	return word;
+}
+
+static json_t *field_json(const struct buf *head, const char *name)
+{
+	size_t len;
+	const char *value = http_head_field(head, name, &len);
+
+	return value ? json_text(value, len) : json_null();
+}
+
+/* "Name: value"; a line without a colon is a name alone. */
+static json_t *header_json(const char *line, size_t len)
+{
+	const char *colon = memchr(line, ':', len);
+	size_t name_len = colon ? (size_t)(colon - line) : len, at = name_len + (colon != NULL);
+
+	while (at < len && (line[at] == ' ' || line[at] == '\t'))
+		at++;
+	return json_pack("{s:o, s:o}", "name", json_text(line, name_len), "value",
+		json_text(line + at, len - at));
+}
+
+/* All but the start line and the empty one, in order. */
+json_t *exchange_headers_json(const struct buf *head)
+{
+	const char *text = (const char *)buf_head(head);
+	const char *end = text + buf_len(head), *newline;
+	json_t *headers = json_array();
+
+	for (const char *line = text; line < end; line = newline + 1) {
+		size_t len;
+
+		newline = memchr(line, '\n', (size_t)(end - line));
+		if (!newline)
+			break;
+		len = (size_t)(newline - line);
+		if (len > 0 && line[len - 1] == '\r')
+			len--;
+		if (line != text && len > 0)
+			(void)json_array_append_new(headers, header_json(line, len));
+	}
+	return headers;
+}
+
+bool exchange_is_secret(const char *name)
+{
+	static const char *const names[] = { "Authorization", "Cookie", "Proxy-Authorization",
+		"Set-Cookie" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* --- bodies --- */
+
+/* UTF-8 without control characters beside those of text. */
+static bool is_text(const uint8_t *data, size_t len)
+{
+	for (size_t at = 0, n; at < len; at += n) {
+		bool odd = data[at] < ' ' && !strchr("\t\n\r", data[at]);
+
+		n = odd || !data[at] ? 0 : utf8_len((const char *)data + at, len - at);
+		if (!n)
+			return false;
+	}
+	return true;
+}
+
+static json_t *base64_json(const uint8_t *data, size_t len)
+{
+	_cleanup_(freep) char *text = malloc((len + 2) / 3 * 4 + 1);
+
+	if (!text)
+		return NULL;
+	(void)EVP_EncodeBlock((unsigned char *)text, data, (int)len);
+	return json_string(text);
+}
+
+json_t *exchange_message_json(const struct http_message *m)
+{
+	size_t len = buf_len(&m->body), line_len;
+	const uint8_t *body = buf_head(&m->body);
+	const char *line = http_head_line(&m->head, &line_len);
+	bool text = is_text(body, len);
+
+	if (!line)
+		return json_null();
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:b, s:b, s:o, s:o}", "line",
+		json_text(line, line_len), "headers", exchange_headers_json(&m->head), "size",
+		(json_int_t)m->body_len, "kept", (json_int_t)len, "missing",
+		(json_int_t)m->body_missing, "whole", m->whole, "chunked", m->chunked, "text",
+		text ? json_text((const char *)body, len) : json_null(), "base64",
+		text ? json_null() : base64_json(body, len));
+}
+
+/* --- an exchange --- */
+
+static json_t *number_or_null(uint64_t n)
+{
+	return n ? json_integer((json_int_t)n) : json_null();
+}
+
+json_t *exchange_ms_json(uint64_t us)
+{
+	return json_real((double)us / 1000);
+}
+
+/* Of what that side has said: a body, or what has become of the connection. */
+static uint64_t exchange_bytes(const struct exchange *e, enum pump_side side)
+{
+	if (e->state == EXCHANGE_UPGRADED || e->state == EXCHANGE_FOREIGN)
+		return e->bytes[side];
+	return side == PUMP_OUTER ? e->request.body_len : e->response.body_len;
+}
+
+json_t *exchange_json(const struct exchange *e)
+{
+	size_t len;
+	const char *line = http_head_line(&e->request.head, &len);
+	json_t *method = line ? exchange_line_word(&line, &len, false) : json_null();
+	json_t *target = line ? exchange_line_word(&line, &len, false) : json_null();
+
+	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, "
+			 "s:o, s:o, s:o}",
+		"id", (json_int_t)e->id, "state", exchange_state_names[e->state], "kind",
+		e->origin.kind, "connection",
+		json_text_or_null(*e->origin.conn_id ? e->origin.conn_id : NULL), "from",
+		json_text_or_null(*e->origin.from ? e->origin.from : NULL), "time",
+		(json_int_t)e->since_ms, "method", method, "target", target, "host",
+		field_json(&e->request.head, "Host"), "status", number_or_null(e->status), "type",
+		field_json(&e->response.head, "Content-Type"), "bytes_in",
+		(json_int_t)exchange_bytes(e, PUMP_OUTER), "bytes_out",
+		(json_int_t)exchange_bytes(e, PUMP_INNER), "first_byte_ms",
+		e->status ? exchange_ms_json(e->first_byte_us) : json_null(), "duration_ms",
+		e->conn ? json_null() : exchange_ms_json(e->duration_us), "replay_of",
+		number_or_null(e->origin.replay_of), "why", json_text_or_null(e->why));
+}
