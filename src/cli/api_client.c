@@ -15,7 +15,7 @@
 
 #define CONNECT_TIMEOUT_MS 5000L /* on this machine: for a loop that is busy */
 #define ANSWER_TIMEOUT_MS 20000L /* the longest call waits 8 s for its outcome */
-#define ANSWER_MAX (32U << 20)   /* bytes: 1000 lines of the log, every byte escaped */
+#define ANSWER_MAX (64U << 20)   /* bytes: lines of the log or recorded requests, escaped */
 #define HEADER_MAX 128           /* "Authorization: Bearer " and a UUID */
 #define URL_MAX 512
 

@@ -22,6 +22,8 @@ static const struct command commands[] = {
 	{ cmd_os, &os_run_table },
 	{ cmd_policy, &policy_table },
 	{ cmd_ps, &ps_table },
+	{ cmd_replay, &replay_table },
+	{ cmd_requests, &requests_table },
 	{ cmd_run, &run_table },
 	{ cmd_stop, &stop_table },
 	{ cmd_tunnel, &tunnel_table },

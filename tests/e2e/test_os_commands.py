@@ -95,7 +95,7 @@ def test_usage(lab, case):
     assert code == 2 and out == "" and message in err and len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("args", [("tunnel", "status"), ("logs",), ("logs", "-f"), ("stop",)], ids=" ".join)
+@pytest.mark.parametrize("args", [("tunnel", "status"), ("logs",), ("logs", "-f"), ("requests",), ("replay", "1"), ("stop",)], ids=" ".join)
 def test_none_is_running(lab, args):
     code, out, err = wasmrun(lab, *args)
     assert (code, out, err) == (NOT_RUNNING, "", "error: no application is running, start one with 'wasmrun os'\n")
@@ -319,10 +319,12 @@ COMPLETIONS = [
     (["run", "a."], {"a.wasm"}),
     (["stop", "--path", "su"], {"sub"}),
     (["logs", "-p", "su"], {"sub"}),
+    (["requests", "--record", "o"], {"off", "on"}),
+    (["replay", "--secr"], {"--secrets"}),
     (["tunnel", "st"], {"start", "status", "stop"}),
     (["tunnel", "start", "--secret-file", "se"], {"secret"}),
     (["help", "o"], {"os"}),
-    (["help", ""], {"completion", "doctor", "forward", "help", "logs", "os", "policy", "ps", "run", "stop", "tunnel"}),
+    (["help", ""], {"completion", "doctor", "forward", "help", "logs", "os", "policy", "ps", "replay", "requests", "run", "stop", "tunnel"}),
     (["completion", "z"], {"zsh"}),
 ]
 BASH = """
