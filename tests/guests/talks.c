@@ -6,7 +6,8 @@
  *   /odd      what is no plain text: markup, control characters, invalid UTF-8, colours, a long
  * line /reach    connects to an address that no rule allows /end      ends in a trap
  *
- * All are answered with the request's own first line, before anything else is done.
+ * With ENDS it ends as soon as it could begin. All are answered with the request's own first line,
+ * before anything else is done.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +81,9 @@ int main(void)
 		return 1;
 	puts("it begins");
 	fflush(stdout);
+#ifdef ENDS
+	__builtin_trap();
+#endif
 	while (sock_accept(listener, &fd) == 0)
 		answer((int)fd);
 	return 2;

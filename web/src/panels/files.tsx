@@ -40,7 +40,7 @@ const open = (to: string[]) =>
 
 const view = (name: string) =>
   attempt(async () => {
-    const answer = await callBytes("GET", "api/fs/read", { path: joined([...path.value, name]) });
+    const answer = await callBytes("GET", "/api/fs/read", { path: joined([...path.value, name]) });
     const bytes = new Uint8Array(await answer.arrayBuffer());
     if (bytes.subarray(0, 8000).includes(0)) throw new Error(`'${name}' isn't a text`);
     const text = new TextDecoder().decode(bytes.subarray(0, SHOWN_MAX));

@@ -146,11 +146,11 @@ export function SharePanel() {
         <Word word={word} tone={tones[word]} />
         <span class="actions">
           {active(word) ? (
-            <Action run={() => call("POST /api/tunnel/stop")} failed={(why) => (failure.value = why)}>
+            <Action key="stop" run={() => call("POST /api/tunnel/stop")} failed={(why) => (failure.value = why)}>
               Stop sharing
             </Action>
           ) : (
-            <Action primary run={start} failed={(why) => (failure.value = why)} disabled={!one}>
+            <Action key="start" primary run={start} failed={(why) => (failure.value = why)} disabled={!one}>
               Share
             </Action>
           )}

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: MIT
+"""The page in a browser: every panel, the log under load, hostile text, keys, small windows, many tabs, other addresses."""
+
+import contextlib
+import http.client
+import http.server
+import shutil
+import socket
+import threading
+
+import pytest
+
+from harness.apps import free_port
+from harness.browser import Windows, browser, mistakes_of
+from harness.streams import recv_all
+from harness.wait import DEADLINE, wait_for
+from harness.wasmrun import fetch, need_wasmrun, run_os
+
+pytestmark = pytest.mark.together
+PANELS = ["requests", "log", "network", "files"]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def windows(chromium):
+    """Nothing is ever said in the console."""
+    windows = Windows(chromium)
+    yield windows
+    windows.close()
+    assert not windows.said
+
+
+@pytest.fixture
+def talker(lab, guests, tmp_path):
+    """`wasmrun os` with the application that prints what it is asked for."""
+    need_wasmrun()
+    project = tmp_path / "talker"
+    project.mkdir()
+    shutil.copy(guests.c("talks.c"), project)
+    return run_os(lab, project)
+
+
+def at(instance):
+    return f"http://127.0.0.1:{instance.port}/"
+
+
+def ask(instance, path):
+    return fetch(instance.app()["url"], path)
+
+
+def lines(page):
+    return page.locator(".log .line.stdout").all_inner_texts()
+
+
+def wait_line(page, text):
+    page.locator(".log .line", has_text=text).last.wait_for(state="attached")
+
+
+def show(page, panel):
+    """On a wide screen the log stands beside the others."""
+    tab = page.locator(f"#tab-{panel}")
+    if tab.count():
+        tab.click()
+
+
+def recording(instance):
+    assert instance.ask("POST", "/api/requests/record", {"recording": True}).status == 200
+
+
+def forwarded(instance):
+    """The port of a forward to what the tunnel would show."""
+    port = free_port()
+    assert instance.ask("POST", "/api/forwards", {"host_port": port}).status == 200
+    return port
+
+
+@pytest.mark.parametrize("scheme, width", [("light", 1600), ("dark", 800), ("dark", 360)])
+def test_panels(talker, windows, scheme, width):
+    """Each has what it is for, fits the window, and keeps nobody out."""
+    recording(talker)
+    port = forwarded(talker)
+    page = windows.open(at(talker), width, 900, scheme)
+    page.locator(".word", has_text="running").wait_for()
+    fetch(f"http://127.0.0.1:{port}", "/print/3")
+    ask(talker, "/reach")
+    seen = {
+        "requests": ("tr", "/print/3"), "log": (".line", "line 3 of those"), "network": ("tr", "203.0.113.1:80"), "files": ("tr", "talks.wasm")}
+    for panel in PANELS:
+        show(page, panel)
+        page.locator(seen[panel][0], has_text=seen[panel][1]).first.wait_for(state="attached")
+        if panel == "requests":
+            page.get_by_role("button", name="/print/3").click()
+            page.get_by_role("heading", name="Response").wait_for()
+        assert mistakes_of(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), panel
+    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (back == "rgb(21, 22, 26)") == (scheme == "dark")
+
+
+def test_ten_thousand_lines_at_once(talker, windows):
+    """A reader's queue holds a fifth of them; the rest is asked for."""
+    page = windows.open(at(talker))
+    wait_line(page, "it begins")
+    ask(talker, "/print/10000")
+    wait_line(page, "line 10000 of")
+    numbers = page.evaluate("[...document.querySelectorAll('.line.stdout')].map(l => +/ line (\\d+) of/.exec(l.textContent)?.[1])")
+    assert numbers[1:] == list(range(1, 10001))
+    assert page.get_by_text("came too fast").count() == 0
+    # The end is what is seen of it.
+    page.wait_for_function("(log => log.scrollTop + log.clientHeight >= log.scrollHeight - 8)(document.querySelector('.log'))")
+
+
+def test_log_tools(talker, windows, tmp_path):
+    page = windows.open(at(talker))
+    wait_line(page, "it begins")
+    ask(talker, "/print/12")
+    wait_line(page, "line 12 of")
+    search = page.get_by_label("Search the log")
+    search.fill("line 1")
+    page.get_by_text("4 found", exact=True).wait_for()
+    for key, said in (("Enter", "1 of 4"), ("Enter", "2 of 4"), ("Shift+Enter", "1 of 4"), ("Shift+Enter", "4 of 4")):
+        search.press(key)
+        page.get_by_text(said, exact=True).wait_for()
+    assert "line 12 of" in page.locator(".line.current").inner_text()
+    search.fill("LINE 1 OF")
+    page.get_by_text("1 found", exact=True).wait_for()
+    search.fill("")
+    page.get_by_label("Only lines with").fill("line 7")
+    wait_for(lambda: len(lines(page)) == 1, "one line is left")
+    page.get_by_label("Only lines with").fill("")
+    wait_for(lambda: len(lines(page)) == 13, "all are there again")
+    assert page.locator(".line.supervisor").count() > 0
+    page.get_by_label("wasmrun", exact=True).uncheck()
+    wait_for(lambda: page.locator(".line.supervisor").count() == 0, "its lines are hidden")
+    page.get_by_role("button", name="Pause").click()
+    ask(talker, "/print/1")
+    wait_for(lambda: talker.get("/api/logs?since=14")["lines"], "it is printed")
+    page.get_by_role("button", name="Pause").click()
+    wait_for(lambda: len(lines(page)) == 14, "what came meanwhile is there")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    download.value.save_as(tmp_path / "log")
+    assert " stdout line 12 of those" in (tmp_path / "log").read_text()
+    page.locator(".log-panel").get_by_role("button", name="Clear").click()
+    wait_for(lambda: not lines(page), "they are gone")
+    ask(talker, "/print/2")
+    wait_for(lambda: len(lines(page)) == 2, "what comes now is there")
+
+
+def test_hostile_output(talker, windows):
+    """Text stays text."""
+    page = windows.open(at(talker))
+    ask(talker, "/odd")
+    wait_line(page, "end of the long line")
+    wait_line(page, "this is standard error")
+    shown = page.locator(".log").inner_text()
+    assert "<img src=x onerror=" in shown and "right \u202eto left" in shown
+    assert page.locator(".log :is(img, script)").count() == 0 and page.title() == "talker – wasmrun"
+    red = page.locator(".line span", has_text="red").last
+    assert red.evaluate("e => getComputedStyle(e).color") == "rgb(179, 38, 30)"
+    assert page.locator(".ansi-bold", has_text="bold").count() == 1
+    wait_line(page, "end of the bytes")
+    assert "error" in page.locator(".line.stderr").get_attribute("class").split()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_hostile_requests(talker, windows):
+    recording(talker)
+    with socket.create_connection(("127.0.0.1", forwarded(talker)), DEADLINE) as sock:
+        sock.sendall(b"GET /<img/src=x/onerror=document.title='owned'> HTTP/1.1\r\nHost: x\r\nX-<b>: <script>document.title='owned'</script>"
+                     b"\r\nX-Bytes: \xff\xfe\xc3( \xe2\x80\xae\x1b[31m\r\nX-Long: " + 3000 * b"x" + b"\r\n\r\n")
+        recv_all(sock)
+    page = windows.open(at(talker), 360, 800)
+    show(page, "requests")
+    page.locator(".target button").first.click()
+    page.get_by_role("heading", name="Request", exact=True).wait_for()
+    assert "/<img/src=x/onerror=" in page.locator(".start-line").first.inner_text()
+    assert page.locator("#panel :is(img, script, b)").count() == 0 and page.title() == "talker – wasmrun"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_files(talker, windows, tmp_path):
+    folder = tmp_path / "talker"
+    (folder / "sub").mkdir()
+    (folder / "sub" / "<b>note.txt").write_text("<script>document.title='owned'</script>\n")
+    (folder / "out").symlink_to("/etc")
+    page = windows.open(at(talker))
+    show(page, "files")
+    assert page.get_by_role("button", name="out").count() == 0
+    page.get_by_role("button", name="sub/").click()
+    page.get_by_role("button", name="<b>note.txt").click()
+    page.locator("pre", has_text="document.title").wait_for()
+    assert page.title() == "talker – wasmrun"
+
+
+def test_keys_alone(talker, windows):
+    page = windows.open(at(talker), 800, 900)
+    page.locator(".word", has_text="running").wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Shift+Tab")
+    for key, panel in (("ArrowRight", "log"), ("End", "files"), ("ArrowRight", "requests"), ("ArrowLeft", "files"), ("Home", "requests")):
+        page.keyboard.press(key)
+        assert page.evaluate("document.activeElement.id") == f"tab-{panel}"
+        assert page.locator("[role=tabpanel]").get_attribute("aria-labelledby") == f"tab-{panel}"
+    stop = page.get_by_role("button", name="Stop", exact=True)
+    while not stop.evaluate("e => e === document.activeElement"):
+        page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    page.locator(".word", has_text="stopped").wait_for()
+
+
+def test_seven_tabs(talker, windows):
+    """A browser opens six connections to a server, for all tabs. Hidden ones let theirs go; here they are only told that they are hidden."""
+    tell = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    tabs = [windows.open(at(talker))]
+    for _ in range(6):
+        wait_line(tabs[-1], "it begins")
+        tabs[-1].evaluate(tell, True)
+        tabs.append(windows.open(at(talker), context=tabs[0].context))
+    ask(talker, "/print/1")
+    wait_line(tabs[6], "line 1 of")
+    assert len(lines(tabs[0])) == 1  # it has let go
+    tabs[0].evaluate(tell, False)
+    wait_line(tabs[0], "line 1 of")
+
+
+def test_reload_and_loss(lab, guests, windows, tmp_path):
+    need_wasmrun()
+    shutil.copy(guests.c("talks.c"), tmp_path)
+    port = free_port()
+    instance = run_os(lab, tmp_path, api_port=port)
+    page = windows.open(at(instance))
+    wait_line(page, "it begins")
+    page.reload()
+    wait_line(page, "it begins")
+    assert len(lines(page)) == 1
+    instance.process.stop()
+    page.get_by_role("alert").filter(has_text="Connection lost").wait_for()
+    run_os(lab, tmp_path, api_port=port)
+    page.locator(".lost").wait_for(state="detached")
+    page.locator(".word", has_text="running").wait_for()
+    wait_for(lambda: len(lines(page)) >= 1 and page.locator(".line.supervisor", has_text="running").count(), "the new log is there")
+    assert all("ERR_" in one for one in windows.said)  # the browser's own words about the loss
+    windows.said.clear()
+
+
+class Front(http.server.BaseHTTPRequestHandler):
+    """As code-server's /proxy/PORT/: takes the path off, and passes the rest on, Host as well."""
+
+    def pass_on(self):
+        assert self.path.startswith("/proxy/8420/")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        conn = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10 * DEADLINE)
+        with contextlib.suppress(OSError):
+            conn.request(self.command, self.path.removeprefix("/proxy/8420"), body, dict(self.headers))
+            answer = conn.getresponse()
+            self.send_response(answer.status)
+            for name in ("Content-Type", "Content-Security-Policy"):
+                if answer.headers[name]:
+                    self.send_header(name, answer.headers[name])
+            self.end_headers()
+            while data := answer.read1(4096):
+                self.wfile.write(data)
+        conn.close()
+
+    do_GET = do_POST = pass_on
+
+    def log_message(self, *_):
+        pass
+
+
+def test_behind_a_path(talker, windows):
+    front = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Front)
+    front.daemon_threads, front.port = True, talker.port
+    threading.Thread(target=front.serve_forever, daemon=True).start()
+    page = windows.open(f"http://127.0.0.1:{front.server_port}/proxy/8420/")
+    wait_line(page, "it begins")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.locator(".word", has_text="stopped").wait_for()
+    talker.wait_app("stopped")
+    windows.close()
+    windows.contexts.clear()
+    front.shutdown()
+    front.server_close()
+
+
+def test_token(lab, project, windows):
+    """It stands in the fragment, which goes to no server; without it the page says what is missing."""
+    instance = run_os(lab, project, "--listen", "0.0.0.0")
+    page = windows.open(f"{at(instance)}#token={instance.token}")
+    page.locator(".word", has_text="running").wait_for()
+    stranger = windows.open(at(instance))
+    stranger.get_by_text("send the token of the address that was printed at the start").wait_for()
+    assert all("401" in one for one in windows.said) and windows.said
+    windows.said.clear()
