@@ -88,6 +88,7 @@ static void toml_add_value(toml_file *file, const char *key, const toml::node &n
 
 	entry.key = key;
 	entry.line = node.source().begin.line;
+	entry.column = node.source().begin.column;
 	entry.element = element;
 	std::string text;
 	if (const auto *s = node.as_string())

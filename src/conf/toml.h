@@ -24,8 +24,8 @@ struct toml_entry {
 	char *text; /* writable, to be wiped; as one would type it; NULL: of a type that no option
 		       has */
 	size_t len; /* of the text, which may hold a NUL */
-	uint32_t line; /* from 1 on */
-	bool element;  /* of an array */
+	uint32_t line, column; /* from 1 on; characters of UTF-8 */
+	bool element;          /* of an array */
 };
 
 struct toml_file;
