@@ -7,13 +7,15 @@
  *   start        joins a tunnel that is under way where the settings fit, and is refused where
  *                they don't. Else a new tunnel takes the old one's place
  *   stop, hurry  go on to the tunnel
- *   its events   go on to the owner, until he closes
+ *   its events   go on to the owner, until he closes. The first success of a start begins the time
+ *                of --expire
+ *   the timer    stops the tunnel at the end of that
  *   close        closes the tunnel and the timer
  *
  * A tunnel takes some turns of the loop to close, and the next one runs already meanwhile. So the
- * exposure counts who can still call it: each tunnel that isn't gone, and the timer. That never
- * runs; its close ends in a later turn, which is why `closed` never comes from within. With the
- * last one the memory goes, and `closed` is called.
+ * exposure counts who can still call it: each tunnel that isn't gone, and the timer. The close of
+ * that ends in a later turn, which is why `closed` never comes from within. With the last one the
+ * memory goes, and `closed` is called.
  */
 #include "os/exposure.h"
 
@@ -22,7 +24,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/lang.h"
+#include "base/log.h"
 #include "base/owner.h"
 #include "base/secret.h"
 #include "net/host.h"
@@ -53,7 +57,8 @@ struct exposure {
 	unsigned refs; /* tunnels that are not yet gone, and the timer */
 	char server[HOST_TEXT_MAX], public_url[sizeof("http://") - 1 + HOST_TEXT_MAX];
 	bool closing;
-	uv_timer_t timer;
+	uv_timer_t timer;    /* of --expire */
+	uint64_t expires_ms; /* wall clock; 0: the timer doesn't run */
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
@@ -168,13 +173,34 @@ static void exposure_on_timer_closed(uv_handle_t *handle)
 	exposure_unref(container_of((uv_timer_t *)handle, struct exposure, timer));
 }
 
+static void exposure_on_expired(uv_timer_t *timer)
+{
+	log_info("os", "the public address has expired (--expire)");
+	exposure_stop(container_of(timer, struct exposure, timer));
+}
+
+static void exposure_expire(struct exposure *e, enum tunnel_state old, enum tunnel_state new_state)
+{
+	uint64_t ms = e->config->expire_ms;
+
+	if (new_state == TUNNEL_CONNECTED && old == TUNNEL_CONNECTING && ms) {
+		e->expires_ms = clock_wall_ms() + ms;
+		(void)uv_timer_start(&e->timer, exposure_on_expired, ms, 0);
+	} else if (new_state == TUNNEL_DISCONNECTED || new_state == TUNNEL_FAILED) {
+		e->expires_ms = 0;
+		(void)uv_timer_stop(&e->timer);
+	}
+}
+
 static void exposure_on_state(
 	void *owner, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
 {
 	struct exposure *e = owner;
 
-	if (!e->closing)
-		e->events.state(e->events.owner, old, new_state, cause);
+	if (e->closing)
+		return;
+	exposure_expire(e, old, new_state);
+	e->events.state(e->events.owner, old, new_state, cause);
 }
 
 static void exposure_on_visit(void *owner, const struct tunnel_visit *visit)
@@ -299,13 +325,19 @@ void exposure_status(struct exposure *e, struct exposure_status *ret_status)
 	ret_status->local_port = app.port;
 	if (!e->tunnel) {
 		ret_status->server = e->config->tunnel_server;
+		ret_status->protocol = (enum tunnel_protocol)e->config->tunnel_protocol;
+		ret_status->has_secret = e->config->tunnel_secret.set;
 		return;
 	}
 	tunnel_status(e->tunnel, &ret_status->tunnel);
 	ret_status->server = host_format(e->wanted.server.name, e->wanted.server.port, e->server);
+	ret_status->expires_ms = e->expires_ms;
+	ret_status->protocol = e->wanted.protocol;
+	ret_status->has_secret = e->wanted.secret.set;
 	port = ret_status->tunnel.public_port;
 	if (!port)
 		return;
+	ret_status->protocol = ret_status->tunnel.secure_wire ? TUNNEL_BORE : TUNNEL_LINE;
 	(void)snprintf(e->public_url, sizeof(e->public_url), "http://%s",
 		host_format(e->wanted.server.name, port, public_host));
 	ret_status->public_url = e->public_url;

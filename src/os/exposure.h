@@ -33,6 +33,11 @@ struct exposure_status {
 	const char *server;     /* HOST:PORT, of the current or the last start */
 	const char *public_url; /* "http://HOST:PORT"; NULL unless Connected or Reconnecting */
 	uint16_t local_port;    /* the application's */
+	uint64_t expires_ms;    /* wall clock of the end that --expire sets; 0: none */
+	/* What is spoken while there is a public URL; else what the current or the last start was
+	 * told. */
+	enum tunnel_protocol protocol;
+	bool has_secret; /* the current or the last start */
 };
 /* The texts are valid until the next call into the exposure. */
 

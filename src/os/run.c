@@ -7,8 +7,7 @@
  *   supervisor's state   the first RUNNING is READY, and starts the tunnel where --expose says so;
  *                        one after a build is AGAIN; FAILED before the first is WAITS or HOPELESS
  *   supervisor's next    a line in the log
- *   exposure's state     CONNECTED after a start is PUBLIC, and begins the time of --expire, whose
- *                        end stops the tunnel
+ *   exposure's state     CONNECTED after a start is PUBLIC
  *   a line               the owner prints it
  *   a connection         its end is a line of the connection log; and the API hears of it, as it
  *                        does of all of the above
@@ -156,16 +155,6 @@ static void os_run_on_app_crashed(void *owner, const char *line)
 
 /* --- its public address --- */
 
-static void os_run_on_expired(uv_timer_t *timer)
-{
-	struct os_run *run = timer->data;
-
-	if (run->closing)
-		return;
-	log_info("os", "the public address has expired (--expire)");
-	exposure_stop(run->exposure);
-}
-
 /* It is another server where the API has named one, and it may have another address each time. */
 static void os_run_protect_relay(struct os_run *run)
 {
@@ -191,14 +180,8 @@ static void os_run_on_exposure_state(
 	os_run_protect_relay(run);
 	if (run->api)
 		api_tunnel_changed(run->api, old, new_state, cause);
-	if (new_state == TUNNEL_CONNECTED && old == TUNNEL_CONNECTING) {
+	if (new_state == TUNNEL_CONNECTED && old == TUNNEL_CONNECTING)
 		os_run_tell(run, OS_RUN_PUBLIC);
-		if (run->config->expire_ms)
-			(void)uv_timer_start(
-				&run->expire_timer, os_run_on_expired, run->config->expire_ms, 0);
-	}
-	if (new_state == TUNNEL_DISCONNECTED || new_state == TUNNEL_FAILED)
-		(void)uv_timer_stop(&run->expire_timer);
 	if (new_state != TUNNEL_FAILED)
 		return;
 	exposure_status(run->exposure, &status);
@@ -396,8 +379,8 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	};
 
 	*run = (struct os_run){ .config = config, .events = *events };
-	(void)uv_timer_init(loop, &run->expire_timer);
-	run->expire_timer.data = run;
+	(void)uv_timer_init(loop, &run->end_timer);
+	run->end_timer.data = run;
 	*ret_error = -ENOMEM;
 	run->ring = log_ring_new();
 	if (!run->ring)
@@ -465,7 +448,7 @@ static void os_run_on_conn_file_closed(void *owner)
 {
 	struct os_run *run = owner;
 
-	uv_close((uv_handle_t *)&run->expire_timer, os_run_on_timer_closed);
+	uv_close((uv_handle_t *)&run->end_timer, os_run_on_timer_closed);
 }
 
 static void os_run_on_recorder_closed(void *owner)

@@ -76,7 +76,7 @@ struct os_run {
 	struct network_watch *network_watch; /* NULL: without --watch */
 	struct cgroup cgroup;                /* if it is `divided` */
 	struct run_file *run_file;           /* NULL: other commands don't find us */
-	uv_timer_t expire_timer;
+	uv_timer_t end_timer;                /* never runs: its close ends in a later turn */
 	bool built;   /* OS_RUN_BUILDING was told, and nothing came of it yet */
 	bool ran;     /* the application has taken connections */
 	bool exposed; /* --expose was seen to */

@@ -525,6 +525,13 @@ void tunnel_hurry(struct tunnel *t)
 	tunnel_arm(t);
 }
 
+static uint64_t tunnel_next_attempt_ms(const struct tunnel *t)
+{
+	uint64_t due = t->machine.attempt_ms, now = clock_now_ms();
+
+	return due == MACHINE_NEVER ? 0 : clock_wall_ms() + (due > now ? due - now : 0);
+}
+
 void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status)
 {
 	enum tunnel_state state = t->machine.state;
@@ -536,6 +543,7 @@ void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status)
 		.failure = t->failure,
 		.error = t->error[0] ? t->error : NULL,
 		.since_ms = t->since_ms,
+		.next_attempt_ms = tunnel_next_attempt_ms(t),
 		.reconnects = t->reconnects,
 		.conns_open = t->visitors.flows.open_count,
 		.conns_total = t->visitors.conns_total,

@@ -64,8 +64,8 @@ struct tunnel_status {
 	const char *error; /* one line naming cause and remedy, NULL if none; valid until the next
 			      call into the tunnel */
 	uint64_t since_ms; /* wall clock of the last change of state */
-	uint64_t reconnects;
-	uint64_t conns_open, conns_total;
+	uint64_t next_attempt_ms; /* wall clock of the attempt that waits; 0: none does */
+	uint64_t reconnects, conns_open, conns_total;
 	uint64_t turned_away;         /* visitors that never reached the application */
 	uint64_t bytes_in, bytes_out; /* from the visitors; to them */
 	/* What the relay's name stands for, as far as that is known now: from the first connection
@@ -83,10 +83,10 @@ struct tunnel_visit {
 	uint64_t turned_away; /* closed, never reached the application: its number among those; else
 				 0 */
 	uint64_t bytes_in, bytes_out;
-	uint64_t duration_ms;    /* since the relay has announced it */
-	const char *why;         /* how it ended, or why it was refused */
-	const struct flow *flow; /* opened: until its end is told */
-	void **note;             /* the owner's, NULL at first; lives as long as the visit */
+	uint64_t duration_ms; /* since the relay has announced it */
+	const char *why;      /* how it ended, or why it was refused */
+	struct flow *flow;    /* opened: until its end is told; may be closed (net/flow.h) */
+	void **note;          /* the owner's, NULL at first; lives as long as the visit */
 };
 
 typedef void (*tunnel_visit_fn)(void *owner, const struct tunnel_visit *visit);
