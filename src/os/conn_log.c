@@ -82,7 +82,7 @@ struct tap *conn_log_tap(struct conn_log *log, struct conn *c)
 	return c->record ? record_conn_tap(c->record) : NULL;
 }
 
-void conn_log_opened(struct conn_log *log, struct conn *c, const struct flow *flow)
+void conn_log_opened(struct conn_log *log, struct conn *c, struct flow *flow)
 {
 	conn_identify(c);
 	c->open = true;
@@ -168,6 +168,22 @@ void conn_log_visit(struct conn_log *log, const struct tunnel_visit *visit)
 	conn_log_visit_ended(log, c, visit);
 	free(c);
 	*visit->note = NULL;
+}
+
+int conn_log_end(struct conn_log *log, const char *id)
+{
+	list_for_each(pos, &log->open) {
+		struct conn *c = list_entry(pos, struct conn, link);
+
+		if (strcmp(c->id, id) != 0)
+			continue;
+		flow_close(c->flow, "ended by the user");
+		return 0;
+	}
+	for (uint64_t i = 0; i < log->count && i < CONN_LOG_MAX; i++)
+		if (strcmp(log->ended[i].id, id) == 0)
+			return CONN_ENDED;
+	return CONN_UNKNOWN;
 }
 
 void conn_log_each(struct conn_log *log, conn_fn fn, void *owner)

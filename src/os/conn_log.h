@@ -48,7 +48,7 @@ struct conn {
 	bool open;
 	uint64_t since_ms, duration_ms; /* since_ms: of the wall's clock */
 	uint64_t bytes_in, bytes_out;   /* towards the application, and from it */
-	const struct flow *flow;        /* while it is open; not owned */
+	struct flow *flow;              /* while it is open; not owned */
 	struct record_conn *record;     /* NULL: nobody looks on */
 	struct list link;
 };
@@ -72,7 +72,7 @@ void conn_log_deinit(struct conn_log *log);
 struct tap *conn_log_tap(struct conn_log *log, struct conn *conn);
 
 /* The flow is FLOW_OPEN. `conn` stays where it is until conn_log_ended(). */
-void conn_log_opened(struct conn_log *log, struct conn *conn, const struct flow *flow);
+void conn_log_opened(struct conn_log *log, struct conn *conn, struct flow *flow);
 
 /* From the flow's `closed`, whether it was ever open or not. `conn` is the owner's again. */
 void conn_log_ended(struct conn_log *log, struct conn *conn, const struct flow_result *result);
@@ -84,6 +84,13 @@ void conn_log_refused(struct conn_log *log, struct conn *conn, const char *why);
 /* Do all of that for a visitor of the tunnel, as told by it. */
 struct tap *conn_log_tap_visit(struct conn_log *log, const struct tunnel_visit *visit);
 void conn_log_visit(struct conn_log *log, const struct tunnel_visit *visit);
+
+/* Ends an open one: both of its sides are reset, and conn_log_ended() follows. */
+enum conn_end_condition {
+	CONN_ENDED = 1, /* it has ended already */
+	CONN_UNKNOWN,   /* it isn't in the log, or not any more */
+};
+int conn_log_end(struct conn_log *log, const char *id);
 
 /* Calls fn for the open ones, oldest first, then for the ended ones, latest first. */
 void conn_log_each(struct conn_log *log, conn_fn fn, void *owner);
