@@ -30,6 +30,7 @@
 #include "app/rule.h"
 #include "base/lang.h"
 #include "base/owner.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "conf/option_value.h"
@@ -118,7 +119,7 @@ static void builder_on_changed(void *owner)
 static const char *builder_hint(const struct builder *b, char ret_hint[LANGUAGE_HINT_MAX])
 {
 	const struct log_ring *ring = b->config.ring;
-	uint64_t seq = max_u64(b->first_line, log_ring_first(ring));
+	uint64_t seq = max_u64(b->last.first_line, log_ring_first(ring));
 	struct log_line line;
 
 	for (; log_ring_get(ring, seq, &line); seq++)
@@ -175,8 +176,19 @@ static void builder_build_ended(struct builder *b)
 		watch_build_ended(b->watch);
 }
 
+static void builder_note_end(struct builder *b, int r)
+{
+	if (!b->last.since_ms || b->last.over)
+		return;
+	b->last.over = true;
+	b->last.result = r;
+	b->last.duration_ms = clock_now_ms() - b->last.began_ms;
+	b->last.next_line = log_ring_next(b->config.ring);
+}
+
 static void builder_done(struct builder *b, int r)
 {
+	builder_note_end(b, r);
 	builder_build_ended(b);
 	compile_deinit(&b->compile);
 	b->phase = BUILDER_IDLE;
@@ -335,7 +347,9 @@ static int builder_build(struct builder *b)
 		.open_files = b->config.open_files,
 	};
 
-	b->first_line = log_ring_next(b->config.ring);
+	b->last = (struct builder_last){ .since_ms = clock_wall_ms(),
+		.began_ms = clock_now_ms(),
+		.first_line = log_ring_next(b->config.ring) };
 	b->child.step = NULL;
 	b->child.ended = builder_on_child_ended;
 	return builder_spawn(b, &config, BUILD_TIMEOUT_MS);

@@ -7,11 +7,11 @@
 #define OS_BUILDER_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <uv.h>
 
 #include "app/module.h"
 #include "app/plan.h"
+#include "os/builder_last.h"
 #include "os/child.h"
 #include "os/compile.h"
 #include "os/job.h"
@@ -74,7 +74,7 @@ struct builder {
 	char *cache_dir;          /* owned; NULL until the first start */
 	int cache_lock;           /* holds that; -1: none */
 	struct watch *watch;      /* NULL without --watch */
-	uint64_t first_line;      /* of what the build says, in the log */
+	struct builder_last last;
 	char why[BUILDER_WHY_MAX];
 	void (*closed)(void *owner);
 };

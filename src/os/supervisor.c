@@ -51,6 +51,7 @@
 #include "os/broker.h"
 #include "os/gate.h"
 #include "os/lineup.h"
+#include "os/log_ring.h"
 #include "os/proc_usage.h"
 #include "os/restarts.h"
 #include "os/run_config.h"
@@ -79,6 +80,8 @@ struct supervisor {
 	uint64_t restart_count;
 	struct supervisor_news news;
 	char reason[SUPERVISOR_CAUSE_MAX]; /* why the last one has ended; "": none has */
+	uint64_t run_line;                 /* of the log, at the start of `app` */
+	uint64_t said_first, said_next;    /* see struct supervisor_status */
 	char url[32];
 
 	unsigned parts; /* not yet closed: the timer, the gate, the lineup */
@@ -118,10 +121,17 @@ static void supervisor_set_state(
 		supervisor_gate_state(state, deadline_ms, restarts_for_visitors(&s->restarts)));
 }
 
+static void supervisor_forget_reason(struct supervisor *s)
+{
+	s->reason[0] = '\0';
+	s->said_first = s->said_next = 0;
+}
+
 /* With a reason that the user reads in the status, too. */
 static void supervisor_set_state_for(
 	struct supervisor *s, enum supervisor_state state, const char *reason)
 {
+	supervisor_forget_reason(s);
 	snprintf(s->reason, sizeof s->reason, "%s", reason);
 	supervisor_set_state(s, state, s->reason);
 }
@@ -129,6 +139,7 @@ static void supervisor_set_state_for(
 /* What serves is not replaced. */
 static void supervisor_keep(struct supervisor *s, const char *reason)
 {
+	supervisor_forget_reason(s);
 	snprintf(s->reason, sizeof s->reason, "%s", reason);
 	supervisor_note_next(s, s->reason);
 }
@@ -140,7 +151,7 @@ static void supervisor_begin(struct supervisor *s)
 
 	s->intent = INTENT_RUN;
 	s->stale = s->stale && goes_on;
-	*s->reason = '\0';
+	supervisor_forget_reason(s);
 	supervisor_set_state(s, SUPERVISOR_DETECTING, "begin");
 	restarts_reset(&s->restarts, clock_now_ms());
 	if (lineup_begin(&s->lineup) < 0)
@@ -246,12 +257,20 @@ static void supervisor_take_start(struct supervisor *s, enum lineup_event event,
 		supervisor_note_next(s, text);
 	} else if (event == LINEUP_STARTING) {
 		restarts_started(&s->restarts, clock_now_ms());
+		s->run_line = log_ring_next(s->news.ring);
 		supervisor_set_state(s, SUPERVISOR_STARTING, text);
 	} else if (s->lineup.app || (event == LINEUP_NOT_BUILT && !begins)) {
 		supervisor_keep(s, text);
 	} else {
 		supervisor_set_state_for(s, SUPERVISOR_FAILED, text);
 	}
+}
+
+/* `app` has ended, by an event that says why. */
+static void supervisor_note_said(struct supervisor *s)
+{
+	s->said_first = s->run_line;
+	s->said_next = log_ring_next(s->news.ring);
 }
 
 static void supervisor_take_run(struct supervisor *s, enum lineup_event event, const char *text)
@@ -262,7 +281,7 @@ static void supervisor_take_run(struct supervisor *s, enum lineup_event event, c
 		break;
 	case LINEUP_SWITCHED:
 		restarts_reset(&s->restarts, clock_now_ms());
-		*s->reason = '\0';
+		supervisor_forget_reason(s);
 		if (s->state == SUPERVISOR_STARTING)
 			supervisor_set_state(s, SUPERVISOR_RUNNING, "replaced");
 		supervisor_note_next(s, NULL);
@@ -292,8 +311,10 @@ static void supervisor_take_run(struct supervisor *s, enum lineup_event event, c
 		supervisor_set_state_for(s, SUPERVISOR_RESTARTING, text);
 		break;
 	default:
-		break;
+		return;
 	}
+	if (event != LINEUP_READY && event != LINEUP_SWITCHED && event != LINEUP_NO_NEXT)
+		supervisor_note_said(s);
 }
 
 static void supervisor_on_lineup(void *owner, enum lineup_event event, const char *text)
@@ -446,6 +467,9 @@ void supervisor_status(const struct supervisor *s, struct supervisor_status *ret
 		.restarts = s->restart_count,
 		.exit_reason = *s->reason ? s->reason : NULL,
 		.since_ms = s->since_ms,
+		.build = &s->lineup.builder.last,
+		.said_first = s->said_first,
+		.said_next = s->said_next,
 	};
 }
 

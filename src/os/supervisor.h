@@ -23,6 +23,7 @@
 #include <uv.h>
 
 struct broker;
+struct builder_last;
 struct cgroup;
 struct log_ring;
 struct os_run_config;
@@ -79,6 +80,8 @@ struct supervisor_status {
 	const char *exit_reason; /* why the last instance or build ended, one line; NULL: none has
 				  */
 	uint64_t since_ms;       /* wall clock of the last change of state */
+	const struct builder_last *build; /* see os/builder.h */
+	uint64_t said_first, said_next;   /* log lines of `exit_reason`'s instance, not the last */
 };
 /* The texts are valid until the next call into the supervisor. */
 
