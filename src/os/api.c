@@ -4,9 +4,9 @@
  * their owner passes their events on (api_app_changed() and so on), and each becomes an event for
  * those who read /api/events. A change of the tunnel may also answer the starts that wait for it.
  *
- * Closing goes from the outside in. The starts that wait are answered and the streams of events are
- * ended; the server closes when no request is kept any more; then the two timers are closed, and
- * the callback of the last one frees everything.
+ * Closing goes from the outside in. The requests that wait are answered and the streams of events
+ * are ended; the server closes when no request is kept any more; then the two timers and the reach
+ * are closed, and the callback of the last one frees everything.
  */
 #include "os/api.h"
 
@@ -84,6 +84,7 @@ int api_new(const struct api_config *config, struct api **ret_api)
 		api->token);
 	job_line_init(&api->file_jobs, config->loop);
 	api_waiters_init(api);
+	api_check_init(api);
 	api_events_init(api);
 	*ret_api = take_ptr(api);
 	return 0;
@@ -121,8 +122,10 @@ void api_app_changed(struct api *api, const char *cause)
 void api_tunnel_changed(
 	struct api *api, enum tunnel_state old, enum tunnel_state new_state, const char *cause)
 {
-	json_t *tunnel = api_tunnel_json(api);
+	json_t *tunnel;
 
+	api_check_forget(api, 409, "the tunnel has changed meanwhile: ask again");
+	tunnel = api_tunnel_json(api);
 	if (tunnel)
 		(void)json_object_set_new(tunnel, "cause", json_text_or_null(cause));
 	api_events_publish(api, API_EVENT_TUNNEL, tunnel);
@@ -151,10 +154,16 @@ static void api_on_waiters_closed(uv_handle_t *handle)
 	api_on_handle_closed(container_of((uv_timer_t *)handle, struct api, waiters.timer));
 }
 
+static void api_on_reach_closed(struct reach *reach)
+{
+	api_on_handle_closed(container_of(reach, struct api, reach));
+}
+
 static void api_on_server_closed(void *owner)
 {
 	struct api *api = owner;
 
+	reach_close(&api->reach, api_on_reach_closed);
 	timeouts_close(&api->waiters, api_on_waiters_closed);
 	uv_close((uv_handle_t *)&api->tick_timer, api_on_tick_closed);
 }
@@ -164,6 +173,7 @@ void api_close(struct api *api, void (*closed)(void *owner), void *owner)
 	api->closed = closed;
 	api->closed_owner = owner;
 	api_waiters_answer(api);
+	api_check_forget(api, 503, "wasmrun ends");
 	api_files_close(api);
 	api_replay_close(api);
 	sse_hub_end(&api->hub);

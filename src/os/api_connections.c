@@ -24,6 +24,13 @@ static void connections_search(void *owner, const struct conn *conn)
 		search->found = conn_json(conn);
 }
 
+static void connection_reply_unknown(struct http_request *request, const char *id)
+{
+	http_reply_error(request, 404,
+		"there is no connection '%s', or it was closed before the last %d", id,
+		CONN_LOG_MAX);
+}
+
 void api_get_connection(void *owner, struct http_request *request)
 {
 	struct api *api = owner;
@@ -34,9 +41,26 @@ void api_get_connection(void *owner, struct http_request *request)
 		http_reply_json(request, 200,
 			json_pack("{s:b, s:o}", "success", 1, "connection", search.found));
 	else
-		http_reply_error(request, 404,
-			"there is no connection '%s', or it was closed before the last %d",
-			search.id, CONN_LOG_MAX);
+		connection_reply_unknown(request, search.id);
+}
+
+void api_end_connection(void *owner, struct http_request *request)
+{
+	struct api *api = owner;
+	const char *id = http_request_text(request, "id");
+
+	switch (conn_log_end(api->config.conns, id)) {
+	case 0:
+		http_reply_json(request, 200,
+			json_pack("{s:b, s:s}", "success", 1, "message", "Connection ended"));
+		break;
+	case CONN_ENDED:
+		http_reply_error(request, 409, "the connection '%s' has ended already", id);
+		break;
+	default:
+		connection_reply_unknown(request, id);
+		break;
+	}
 }
 
 void api_get_connections(void *owner, struct http_request *request)

@@ -22,28 +22,13 @@
 #include "base/uuid.h"
 #include "http/http_request.h"
 #include "http/json_text.h"
+#include "os/api_file_job.h"
 #include "os/api_internal.h"
 #include "os/run_config.h"
 
 #define TYPE_BYTES "application/octet-stream"
 #define FILE_MODE 0644
 #define FILE_JOBS_MAX 64 /* requests that wait for the folder */
-
-/* All that it points to is its own, since it may outlive the request. */
-struct file_job {
-	struct job job;
-	struct http_request *request; /* the loop's; NULL: it was answered before the end */
-	const char *root;             /* outlives the loop */
-	char *path;
-	void *in; /* what to write */
-	size_t in_len;
-	int (*serve)(struct file_job *j); /* in the thread */
-	int result;                       /* negative errno */
-	json_t *list;
-	bool more; /* the folder holds more than the list */
-	char *out; /* what was read */
-	size_t out_len;
-};
 
 /* --- on the thread pool --- */
 
@@ -90,7 +75,7 @@ static int file_list(struct file_job *j)
 	return 0;
 }
 
-static int file_read(struct file_job *j)
+int file_read(struct file_job *j)
 {
 	_cleanup_(fd_closep) int fd = -1;
 	struct stat st;
@@ -112,11 +97,11 @@ static int file_read(struct file_job *j)
 	if (n < 0)
 		return (int)n;
 	j->out_len = (size_t)n;
+	j->out[n] = '\0';
 	return 0;
 }
 
-/* The old file stays until the new one is whole: nobody ever reads half of it. */
-static int file_replace(int dir, const char *name, const void *data, size_t len)
+int file_replace(int dir, const char *name, const void *data, size_t len)
 {
 	char temporary[sizeof(".wasmrun-") + UUID_TEXT_LEN] = ".wasmrun-";
 	_cleanup_(fd_closep) int fd = -1;
@@ -195,7 +180,7 @@ static const struct {
 	{ EXDEV, 403, "is not in the project's folder" },
 };
 
-static void file_reply_mistake(struct http_request *request, const char *path, int error)
+void file_reply_mistake(struct http_request *request, const char *path, int error)
 {
 	for (size_t i = 0; i < ARRAY_LEN(file_mistakes); i++) {
 		if (file_mistakes[i].error != error)
@@ -224,14 +209,19 @@ static void file_on_done(struct job *job)
 			json_pack("{s:b, s:I}", "success", 1, "size", (json_int_t)j->in_len));
 }
 
-static void file_job_free(struct job *job)
+void file_job_deinit(struct file_job *j)
 {
-	struct file_job *j = container_of(job, struct file_job, job);
-
 	json_decref(j->list);
 	secret_free(j->out);
 	secret_free(j->in);
 	free(j->path);
+}
+
+static void file_job_free(struct job *job)
+{
+	struct file_job *j = container_of(job, struct file_job, job);
+
+	file_job_deinit(j);
 	free(j);
 }
 
@@ -263,28 +253,33 @@ static struct file_job *file_job_new(
 	return j;
 }
 
-static void file_start(
-	struct api *api, struct http_request *request, int (*serve)(struct file_job *j))
+void file_job_start(struct api *api, struct file_job *j)
 {
-	const char *path = http_request_text(request, "path");
-	struct file_job *j;
 	unsigned waiting = 0;
 
 	list_for_each(link, &api->file_jobs.jobs)
 		waiting++;
-	if (waiting >= FILE_JOBS_MAX) {
-		http_reply_error(request, 503,
-			"the project's folder doesn't answer: %u requests for its files wait",
-			waiting);
+	if (waiting < FILE_JOBS_MAX) {
+		job_start(&api->file_jobs, &j->job);
 		return;
 	}
-	j = file_job_new(api, request, path ? path : ".");
+	http_reply_error(j->request, 503,
+		"the project's folder doesn't answer: %u requests for its files wait", waiting);
+	j->job.free(&j->job);
+}
+
+static void file_start(
+	struct api *api, struct http_request *request, int (*serve)(struct file_job *j))
+{
+	const char *path = http_request_text(request, "path");
+	struct file_job *j = file_job_new(api, request, path ? path : ".");
+
 	if (!j) {
 		http_reply_error(request, 500, "out of memory");
 		return;
 	}
 	j->serve = serve;
-	job_start(&api->file_jobs, &j->job);
+	file_job_start(api, j);
 }
 
 void api_files_close(struct api *api)

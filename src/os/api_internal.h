@@ -14,7 +14,9 @@
 #include "http/sse.h"
 #include "net/timeouts.h"
 #include "os/api.h"
+#include "os/api_handlers.h"
 #include "os/job.h"
+#include "os/reach.h"
 
 #define API_START_WAIT_MS 8000      /* POST /api/tunnel/start answers 202 after that */
 #define API_TRAFFIC_MS 1000         /* between two events `traffic` */
@@ -39,6 +41,9 @@ struct api {
 	size_t route_count;
 	struct http_server *server;
 	struct timeouts waiters; /* of struct start_waiter: api_tunnel.c */
+	struct reach reach;
+	struct list check_waiters; /* api_check.c; likewise `check` */
+	struct reach_result check; /* of the tunnel as it is; without a time: none yet */
 
 	struct sse_hub hub;
 	uv_timer_t tick_timer; /* runs while the hub has readers: api_events.c */
@@ -69,6 +74,11 @@ json_t *api_openapi_json(const struct http_route *routes, size_t count);
 json_t *api_tunnel_json(struct api *api);
 void api_waiters_init(struct api *api);
 void api_waiters_answer(struct api *api);
+
+/* api_check.c: what was seen last, or null; and to forget that, and to answer those who wait. */
+void api_check_init(struct api *api);
+json_t *api_check_json(const struct api *api);
+void api_check_forget(struct api *api, unsigned status, const char *why);
 
 /* api_forwards.c */
 json_t *api_forwards_json(struct api *api);
@@ -118,18 +128,5 @@ void api_files_close(struct api *api);
 
 /* api_logs.c */
 json_t *api_log_line_json(const struct log_line *line);
-
-/* The handlers of api_routes.c: each is an http_handler_fn. */
-typedef void api_handler(void *owner, struct http_request *request);
-api_handler api_get_openapi, api_get_metrics, api_get_healthz;
-api_handler api_tunnel_start, api_tunnel_stop, api_tunnel_status, api_tunnel_qr;
-api_handler api_get_connection, api_get_connections;
-api_handler api_get_forwards, api_add_forward, api_remove_forward;
-api_handler api_get_requests, api_get_request, api_record_requests, api_clear_requests;
-api_handler api_get_requests_har, api_replay_request;
-api_handler api_get_app, api_app_start, api_app_stop, api_app_restart;
-api_handler api_get_logs, api_get_events;
-api_handler api_get_policy, api_put_policy, api_get_decisions;
-api_handler api_fs_list, api_fs_read, api_fs_write;
 
 #endif

@@ -3,6 +3,8 @@
  * What the application may connect to, and what was decided of it. A policy comes as a whole: what
  * the body leaves out is as if nobody had ever set it, and one mistake in it changes nothing.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/lang.h"
@@ -10,6 +12,7 @@
 #include "base/owner.h"
 #include "http/http_request.h"
 #include "http/json_text.h"
+#include "net/host.h"
 #include "os/api_internal.h"
 #include "os/network.h"
 
@@ -237,6 +240,36 @@ static json_t *decision_json(const struct network_decision *d)
 		json_text(d->asked, strlen(d->asked)), "allowed", v->allowed, "rule",
 		decision_text_or_null(v->rule), "where", decision_text_or_null(v->where), "remedy",
 		decision_text_or_null(v->remedy), "why", v->why);
+}
+
+/* As `wasmrun policy check --explain`, of the policy that holds now. */
+void api_explain(void *owner, struct http_request *request)
+{
+	struct api *api = owner;
+	const char *to = http_request_text(request, "to");
+	char why[HOST_WHY_MAX], asked[DESTINATION_TEXT_MAX];
+	struct network_verdict v;
+	struct destination d;
+	struct host host;
+	int r = host_parse(HOST_ENDPOINT, to, &host, why);
+
+	if (r == 0 && !host.port) {
+		(void)snprintf(why, sizeof(why), "the port is missing");
+		r = -EINVAL;
+	}
+	if (r == 0)
+		r = destination_parse(host.name, host.port, &d, why);
+	if (r < 0) {
+		http_reply_error(request, 400, "'to' is no HOST:PORT: %s", why);
+		return;
+	}
+	(void)network_allows(api->config.network, &d, NULL, &v);
+	http_reply_json(request, 200,
+		json_pack("{s:b, s:s, s:b, s:o, s:o, s:o, s:s, s:b}", "success", 1, "asked",
+			destination_format(&d, asked), "allowed", v.allowed, "rule",
+			decision_text_or_null(v.rule), "where", decision_text_or_null(v.where),
+			"remedy", decision_text_or_null(v.remedy), "why", v.why, "resolves",
+			d.name[0] && !hostname_is_localhost(d.name)));
 }
 
 static void decisions_append(void *owner, const struct network_decision *decision)

@@ -26,9 +26,9 @@ struct start_waiter {
 
 /* --- what the status says --- */
 
-static json_t *tunnel_port_json(uint16_t port)
+static json_t *tunnel_number_or_null(uint64_t number)
 {
-	return port ? json_integer(port) : json_null();
+	return number ? json_integer((json_int_t)number) : json_null();
 }
 
 json_t *api_tunnel_json(struct api *api)
@@ -37,17 +37,22 @@ json_t *api_tunnel_json(struct api *api)
 	const struct tunnel_status *tunnel = &status.tunnel;
 
 	exposure_status(api->config.exposure, &status);
-	return json_pack("{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I}, s:{s:I, s:I}, "
-			 "s:o}",
+	return json_pack(
+		"{s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:I, s:{s:I, s:I}, "
+		"s:{s:I, s:I}, s:o, s:o}",
 		"success", 1, "status", tunnel_state_name(tunnel->state), "public_url",
 		json_text_or_null(status.public_url), "public_port",
-		tunnel_port_json(tunnel->public_port), "server", json_text_or_null(status.server),
-		"local_port", tunnel_port_json(status.local_port), "since",
-		tunnel->since_ms ? json_integer((json_int_t)tunnel->since_ms) : json_null(),
+		tunnel_number_or_null(tunnel->public_port), "server",
+		json_text_or_null(status.server), "local_port",
+		tunnel_number_or_null(status.local_port), "since",
+		tunnel_number_or_null(tunnel->since_ms), "next_attempt",
+		tunnel_number_or_null(tunnel->next_attempt_ms), "expires",
+		tunnel_number_or_null(status.expires_ms), "protocol",
+		tunnel_protocol_names[status.protocol], "has_secret", status.has_secret,
 		"reconnects", (json_int_t)tunnel->reconnects, "connections", "open",
 		(json_int_t)tunnel->conns_open, "total", (json_int_t)tunnel->conns_total, "bytes",
 		"in", (json_int_t)tunnel->bytes_in, "out", (json_int_t)tunnel->bytes_out, "error",
-		json_text_or_null(tunnel->error));
+		json_text_or_null(tunnel->error), "check", api_check_json(api));
 }
 
 void api_tunnel_status(void *owner, struct http_request *request)
@@ -226,8 +231,7 @@ static void start_with(
 			request, 409, "the tunnel is active with other settings: stop it first");
 		return;
 	case EXPOSURE_NO_APPLICATION:
-		http_reply_error(request, 409,
-			"there is no application to show: start it first (POST /api/app/start)");
+		http_reply_error(request, 409, "there is no application to show: start it first");
 		return;
 	default:
 		http_reply_error(request, 500, "can't start the tunnel: %s", strerror(-r));

@@ -78,6 +78,29 @@ def test_each_call(instance):
     assert add(instance, host_port=one["host_port"]).status == 200
 
 
+def test_one_connection_is_ended(instance):
+    """It is reset, and the one beside it goes on."""
+    begin = b"GET / HTTP/1.1\r\n"
+    to = (LOOPBACK, add(instance, host_port=0).body["forward"]["host_port"])
+    with connect(to) as one, connect(to) as other:
+        for visitor in (one, other):
+            visitor.sendall(begin)
+        name = "%s:%s" % one.getsockname()[:2]
+        here = lambda: [c for c in connections(instance) if c["from"] == name and c["bytes"]["in"] == len(begin)]
+        [found] = wait_for(here, "it has begun")
+        answer = instance.ask("DELETE", f"/api/connections/{found['id']}")
+        assert (answer.status, answer.body) == (200, {"success": True, "message": "Connection ended"})
+        with pytest.raises(ConnectionResetError):
+            one.recv(1)
+        other.sendall(b"Host: a\r\nConnection: close\r\n\r\n")
+        assert b"Hello from C" in recv_all(other)
+    now = wait_for(lambda: (c := instance.get(f"/api/connections/{found['id']}")["connection"]) and not c["open"] and c, "it has ended")
+    assert now["end"] == "ended by the user" and now["bytes"] == {"in": len(begin), "out": 0}
+    again = instance.ask("DELETE", f"/api/connections/{found['id']}")
+    assert (again.status, again.body["success"]) == (409, False) and "ended already" in again.body["error"]
+    assert instance.ask("DELETE", "/api/connections/none").status == 404
+
+
 def test_the_port_of_the_application(instance):
     """It may be named, and another one isn't there."""
     app = instance.app()["port"]

@@ -468,7 +468,12 @@ def test_answers_are_as_described(lab, instance):
         one = wait_for(lambda: instance.get("/api/connections")["connections"], "the visitor is there")[0]
         description.answer(instance, "GET", f"/api/connections/{one['id']}", form="/api/connections/{id}")
         description.answer(instance, "GET", "/api/connections")
+        assert description.answer(instance, "DELETE", f"/api/connections/{one['id']}", form="/api/connections/{id}").status == 200
     wait_for(lambda: not instance.get("/api/connections")["connections"][0]["open"], "the visitor is gone")
+    for name, status in ((one["id"], 409), ("x", 404)):
+        assert description.answer(instance, "DELETE", f"/api/connections/{name}", form="/api/connections/{id}").status == status
+    for to, status in (("a.example:1", 200), ("a.example", 400)):
+        assert description.answer(instance, "GET", f"/api/network/explain?to={to}").status == status
     assert description.answer(instance, "GET", f"/api/connections/{one['id']}", form="/api/connections/{id}").body["connection"]["end"]
     assert description.answer(instance, "GET", "/api/connections/x", form="/api/connections/{id}").status == 404
     for path in ("/api/app", "/api/connections", "/api/fs/list", "/api/fs/list?path=none", "/api/logs", "/api/logs?limit=0", "/api/tunnel/status"):
@@ -484,11 +489,18 @@ def test_answers_are_as_described(lab, instance):
         assert description.answer(instance, "DELETE", f"{forwards}/{path}", form=one).status == status
     description.answer(instance, "PUT", "/api/network/policy", {"allow": ["*"], "bind_ports": [81]})
     description.answer(instance, "PUT", "/api/network/policy", {"allow": ["http://x"]})
+    seen = description.answer(instance, "GET", "/api/network/allow?rule=a.example").body
+    for version, status in (("0", 409), (seen["version"], 200), (0, 400)):
+        assert description.answer(instance, "POST", "/api/network/allow", {"rule": "a.example", "version": version}).status == status
+    assert description.answer(instance, "GET", "/api/network/allow?rule=/").status == 400
+    assert description.answer(instance, "POST", "/api/tunnel/check").status == 200
+    description.answer(instance, "GET", "/api/tunnel/status")
     for path in ("/api/network/policy", "/api/network/decisions", "/api/network/decisions?since=-1"):
         description.answer(instance, "GET", path)
     for path in ("/api/app/restart", "/api/app/stop", "/api/tunnel/stop", "/api/app/start"):
         assert description.answer(instance, "POST", path).status == 200
     description.answer(instance, "GET", "/api/app")
+    assert description.answer(instance, "POST", "/api/tunnel/check").status == 409
 
 
 def test_events_are_as_described(lab, instance):

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import urllib.parse
 
 import pytest
 
@@ -73,6 +74,40 @@ def test_put(instance):
     assert put(instance, {}).body["policy"] == EMPTY
     # What was got can be put.
     assert put(instance, policy(instance)).status == 200
+
+
+@pytest.mark.parametrize(
+    "to,allowed,asked,rule,remedy,resolves",
+    [
+        ("api.example.com:443", True, "api.example.com:443", "api.example.com:443", None, True),
+        ("API.Example.com.:443", True, "api.example.com:443", "api.example.com:443", None, True),
+        ("api.example.com:80", True, "api.example.com:80", "*", None, True),
+        ("10.0.0.1:80", False, "10.0.0.1:80", None, "10.0.0.1:80", False),
+        ("[2001:db8::1]:443", True, "[2001:db8::1]:443", "[2001:db8::/32]:443", None, False),
+        ("internal.example.com:443", False, "internal.example.com:443", "internal.example.com", None, True),
+        ("localhost:5432", True, "localhost:5432", "localhost:5432", None, False),
+    ],
+)
+def test_explain(instance, to, allowed, asked, rule, remedy, resolves):
+    """The words are those of `wasmrun policy check --explain`: test_policy_check.py has them all."""
+    put(instance, FULL | {"allow": [*FULL["allow"], "*"]})
+    answer = instance.get(f"/api/network/explain?to={urllib.parse.quote(to)}")
+    assert (answer["allowed"], answer["asked"], answer["rule"], answer["remedy"]) == (allowed, asked, rule, remedy)
+    assert answer["resolves"] == resolves
+    assert ("allow" in answer["why"] or "denies" in answer["why"]) and (answer["where"] is None) == (rule is None)
+    assert instance.get("/api/network/decisions")["decisions"] == [], "nothing was asked for"
+
+
+def test_explain_of_what_nobody_may_reach(instance):
+    put(instance, {"allow": ["127.0.0.1"]})
+    answer = instance.get(f"/api/network/explain?to=127.0.0.1:{instance.port}")
+    assert not answer["allowed"] and "which no rule can allow" in answer["why"] and answer["remedy"] is None
+
+
+@pytest.mark.parametrize("to,says", [("a", "the port is missing"), ("a:", "port"), ("http://a:80", "'to' is no HOST:PORT"), ("", "'to'"), ("a:65536", "port")])
+def test_explain_of_what_is_no_destination(instance, to, says):
+    answer = instance.ask("GET", f"/api/network/explain?to={urllib.parse.quote(to)}")
+    assert answer.status == 400 and says in answer.body["error"]
 
 
 @pytest.mark.parametrize(
@@ -241,3 +276,101 @@ def test_live_change(lab, guests, tmp_path):
     assert {one["kind"] for one in lines} == {"outward"} and lines[0]["end"] == told["why"]
     assert sorted((one["to"], one["rule"] or "", one["bytes"]["in"]) for one in lines) == sorted([
         *2 * [(asked, "", 0)], *2 * [(asked, f"localhost:{peer.port}", len("greetings"))], (f"127.0.0.1:{instance.port}", "", 0)])
+
+# --- what is written into wasmrun.toml ---
+
+
+def look(instance, rule):
+    return instance.ask("GET", f"/api/network/allow?rule={urllib.parse.quote(rule)}")
+
+
+def write(instance, rule, version):
+    return instance.ask("POST", "/api/network/allow", {"rule": rule, "version": version})
+
+
+def test_allow_in_the_file(lab, project):
+    """It is looked at first, all else of the file stays, and it holds at once and at the next start."""
+    file = project / "wasmrun.toml"
+    before = '# mine\n[os.network]\nallow = [\n  "a.example", # one\n]\n\n[app]\n# the end\n'
+    file.write_text(before)
+    file.chmod(0o600)
+    instance = run_os(lab, project)
+    seen = look(instance, "b.example:443").body
+    assert (seen["file"], seen["line"], seen["text"]) == ("wasmrun.toml", 5, '  "b.example:443",\n')
+    assert file.read_text() == before and "b.example:443" not in policy(instance)["allow"], "it was only looked at"
+    answer = write(instance, "b.example:443", seen["version"])
+    assert (answer.status, answer.body["text"]) == (200, seen["text"])
+    assert file.read_text() == before.replace("# one\n", '# one\n  "b.example:443",\n')
+    assert file.stat().st_mode & 0o777 == 0o600
+    sources = instance.get("/api/network/policy")["sources"]
+    assert [(s["rule"], s["where"]) for s in sources] == [("a.example", "wasmrun.toml:4"), ("b.example:443", "wasmrun.toml:5")]
+    again = write(instance, "b.example:443", look(instance, "c.example").body["version"])
+    assert again.status == 409 and "already" in again.body["error"]
+    assert look(instance, "b.example:443").status == 409
+    assert policy(run_os(lab, project))["allow"] == ["a.example", "b.example:443"]
+
+
+def test_allow_where_there_is_no_file(lab, project):
+    file = project / "wasmrun.toml"
+    file.unlink(missing_ok=True)
+    instance = run_os(lab, project)
+    seen = look(instance, "*.example").body
+    assert seen["text"] == '[os.network]\nallow = ["*.example"]\n' and not file.exists()
+    assert write(instance, "*.example", seen["version"]).status == 200
+    assert file.read_text() == seen["text"] and policy(instance)["allow"] == ["*.example"]
+
+
+def test_a_file_that_has_changed_is_not_written(lab, project):
+    file = project / "wasmrun.toml"
+    file.write_text("[os.network]\n")
+    instance = run_os(lab, project)
+    version = look(instance, "a.example").body["version"]
+    file.write_text("[os.network]\n# mine\n")
+    answer = write(instance, "a.example", version)
+    assert answer.status == 409 and "has changed meanwhile" in answer.body["error"]
+    assert file.read_text() == "[os.network]\n# mine\n" and policy(instance)["allow"] == []
+    assert write(instance, "a.example", look(instance, "a.example").body["version"]).status == 200
+
+
+@pytest.mark.parametrize(
+    "text,status,says",
+    [
+        ("os = { network = {} }\n", 409, "yourself"),
+        ("[os.network]\nallow = ['''a.example''']\n", 409, "yourself"),
+    ],
+)
+def test_a_file_that_is_not_understood_is_not_written(lab, project, text, status, says):
+    file = project / "wasmrun.toml"
+    file.write_text(text)
+    instance = run_os(lab, project)
+    answer = look(instance, "b.example")
+    assert answer.status == status and says in answer.body["error"]
+    assert write(instance, "b.example", "0").status == 409 and file.read_text() == text
+
+
+def test_a_file_that_is_a_link_is_not_replaced(lab, project, tmp_path):
+    file, real = project / "wasmrun.toml", project / "real.toml"
+    real.write_text("[os.network]\n")
+    file.unlink(missing_ok=True)
+    file.symlink_to("real.toml")
+    instance = run_os(lab, project)
+    answer = write(instance, "a.example", look(instance, "a.example").body["version"])
+    assert answer.status == 409 and file.is_symlink() and real.read_text() == "[os.network]\n"
+
+
+def test_nothing_is_written_where_the_application_writes(lab, project):
+    (project / "wasmrun.toml").write_text("[os.network]\n")
+    instance = run_os(lab, project, "--writable")
+    for answer in (look(instance, "a.example"), write(instance, "a.example", "0")):
+        assert answer.status == 403 and "--writable" in answer.body["error"]
+    assert (project / "wasmrun.toml").read_text() == "[os.network]\n" and policy(instance)["allow"] == []
+
+
+def test_a_wrong_wish_to_allow(instance):
+    for rule in ("http://x", "a b", 'a"', "*."):
+        answer = look(instance, rule)
+        assert answer.status == 400 and "no rule" in answer.body["error"], rule
+        assert write(instance, rule, "0").status == 400
+    for body in ({}, {"rule": "a.example"}, {"rule": 1, "version": "0"}, {"rule": "a.example", "version": "0", "more": 1}):
+        assert instance.ask("POST", "/api/network/allow", body).status == 400, body
+    assert instance.ask("GET", "/api/network/allow").status == 400

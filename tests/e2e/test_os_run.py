@@ -240,7 +240,9 @@ def test_expire(lab, project):
     relay = lab.relay()
     instance = run_os(lab, project, "--expose", "--expire", "1s", "--tunnel-server", f"{relay.host}:{relay.control_port}")
     url = instance.process.wait_line(r"^public: +(\S+)$")[1][1]
-    instance.wait_status("Disconnected")
+    status = instance.tunnel()
+    assert status["status"] == "Disconnected" or 0 < status["expires"] - status["since"] <= 1100
+    assert instance.wait_status("Disconnected")["expires"] is None
     wait_for(lambda: refused((relay.host, int(url.rsplit(":", 1)[1]))), "the public port is closed")
     assert instance.app()["state"] == "running"
 

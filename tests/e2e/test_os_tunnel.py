@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -39,6 +40,7 @@ def test_before_any_start(instance):
     assert (status["success"], status["status"]) == (True, "Not started")
     assert status["public_url"] is None and status["public_port"] is None and status["error"] is None
     assert status["local_port"] == instance.app()["port"]
+    assert (status["next_attempt"], status["expires"], status["protocol"], status["has_secret"]) == (None, None, "auto", False)
 
 
 @pytest.mark.parametrize("kind", ["ours", "stock"])
@@ -78,6 +80,7 @@ def test_wrong_secret(lab, instance):
     relay = lab.relay(secret="right")
     answer = instance.start(server=at(relay), secret="wrong")
     assert (answer.status, answer.body["status"]) == (502, "Failed")
+    assert instance.tunnel()["has_secret"]
     assert "secret" in answer.body["error"] and "wrong secret value" not in answer.body["error"]
     assert instance.start(server=at(relay), secret="right").status == 200
 
@@ -98,6 +101,7 @@ def test_settings_from_the_environment(lab, project):
 def test_line_dialect(lab, instance):
     answer = instance.start(server=at(lab.relay()), protocol="line")
     assert answer.status == 200
+    assert (instance.tunnel()["protocol"], instance.tunnel()["has_secret"]) == ("line", False)
     assert "Hello from C" in fetch(answer.body["public_url"])[1]
 
 
@@ -140,8 +144,11 @@ def test_reconnecting(lab, instance):
     """The last URL stays; a start joins the wait and is answered undecided, or when it is decided."""
     relay = lab.relay()
     url = instance.start(server=at(relay)).body["public_url"]
+    assert (instance.tunnel()["protocol"], instance.tunnel()["next_attempt"]) == ("bore", None)
     relay.process.kill()
     status = instance.wait_status("Reconnecting")
+    due = wait_for(lambda: instance.tunnel()["next_attempt"], "an attempt waits")
+    assert abs(due - 1000 * time.time()) < 60_000
     assert (status["public_url"], status["error"] is None) == (url, False)
     answer = instance.start()
     assert (answer.status, answer.body) == (202, {"success": True, "public_url": url, "status": "Reconnecting"})

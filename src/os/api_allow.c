@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GET and POST /api/network/allow: one more rule for 'allow' in wasmrun.toml, first to look at and
+ * then to write. What is written is what was looked at: the preview has a version of the file, and
+ * another version is refused.
+ *
+ * It is never written where the application may write there, too: it could put rules of its own
+ * into what the user agrees to.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/beneath.h"
+#include "base/fd.h"
+#include "base/lang.h"
+#include "base/log.h"
+#include "base/owner.h"
+#include "base/secret.h"
+#include "conf/toml_edit.h"
+#include "http/http_request.h"
+#include "http/json_text.h"
+#include "os/api_file_job.h"
+#include "os/api_internal.h"
+#include "os/network.h"
+#include "os/run_config.h"
+#include "os/tree.h"
+
+#define VERSION_BYTES 16 /* of a SHA-256 */
+#define VERSION_MAX (2 * VERSION_BYTES + 1)
+
+struct allow_job {
+	struct file_job file;
+	struct api *api; /* the loop's */
+	bool writes;
+	char rule[NET_RULE_TEXT_MAX];
+	char version[VERSION_MAX]; /* as told, if it `writes`; else as found */
+	char *made;                /* the new text; owned */
+	size_t made_len;
+	uint32_t line;           /* of the rule */
+	size_t shown, shown_len; /* of `made`: the lines that are new or others */
+	uint32_t shown_line;
+};
+
+/* --- in the thread --- */
+
+static int allow_version(const char *text, size_t len, char ret_version[VERSION_MAX])
+{
+	unsigned char hash[EVP_MAX_MD_SIZE];
+
+	if (EVP_Digest(text, len, hash, NULL, EVP_sha256(), NULL) != 1)
+		return -ENOMEM;
+	for (size_t i = 0; i < VERSION_BYTES; i++)
+		(void)snprintf(ret_version + 2 * i, 3, "%02x", hash[i]);
+	return 0;
+}
+
+/* What both texts have at their beginning and at their end, in whole lines, isn't shown. */
+static void allow_compare(struct allow_job *j)
+{
+	const char *old = j->file.out, *made = j->made;
+	size_t first = 0, end = j->made_len, old_end = j->file.out_len;
+
+	while (first < old_end && first < end && old[first] == made[first])
+		first++;
+	while (first > 0 && made[first - 1] != '\n')
+		first--;
+	while (end > first && old_end > first && old[old_end - 1] == made[end - 1]) {
+		old_end--;
+		end--;
+	}
+	while (end < j->made_len && (end == first || made[end - 1] != '\n'))
+		end++;
+	j->shown = first;
+	j->shown_len = end - first;
+	j->shown_line = 1;
+	for (size_t i = 0; i < first; i++)
+		j->shown_line += made[i] == '\n';
+}
+
+static int allow_write(struct allow_job *j)
+{
+	_cleanup_(fd_closep) int dir = -1;
+	int r = beneath_open(j->file.root, ".", O_RDONLY | O_DIRECTORY, &dir);
+
+	return r < 0 ? r : file_replace(dir, j->file.path, j->made, j->made_len);
+}
+
+static int allow_serve(struct file_job *file)
+{
+	struct allow_job *j = container_of(file, struct allow_job, file);
+	char version[VERSION_MAX];
+	int r = file_read(file);
+
+	if (r == -ENOENT) {
+		file->out = calloc(1, 1);
+		r = file->out ? 0 : -ENOMEM;
+	}
+	if (r == 0)
+		r = allow_version(file->out, file->out_len, version);
+	if (r < 0)
+		return r;
+	if (!j->writes)
+		memcpy(j->version, version, sizeof(version));
+	else if (strcmp(version, j->version) != 0)
+		return -ESTALE;
+	r = toml_append(file->out, file->out_len, "os.network", "allow", j->rule, &j->made,
+		&j->made_len, &j->line);
+	secret_wipe_stack();
+	if (r < 0)
+		return r;
+	allow_compare(j);
+	return j->writes ? allow_write(j) : 0;
+}
+
+static void allow_run(struct job *job)
+{
+	struct file_job *file = container_of(job, struct file_job, job);
+
+	file->result = allow_serve(file);
+}
+
+static void allow_free(struct job *job)
+{
+	struct allow_job *j = container_of(job, struct allow_job, file.job);
+
+	secret_free(j->made);
+	file_job_deinit(&j->file);
+	free(j);
+}
+
+/* --- on the loop --- */
+
+static bool allow_has(const struct policy *p, const char *rule)
+{
+	const struct policy_rule *at;
+
+	for (size_t i = 0; (at = policy_rule_at(p, POLICY_ALLOW, i)); i++)
+		if (strcmp(at->text, rule) == 0)
+			return true;
+	return false;
+}
+
+/* The policy that holds, and the rule. */
+static int allow_hold(struct allow_job *j)
+{
+	struct network *n = j->api->config.network;
+	const struct policy *old = network_policy(n);
+	const struct network_limits limits = *network_limits(n);
+	const struct policy_rule *at;
+	char where[64], why[NET_RULE_WHY_MAX];
+	struct policy *p;
+	int r = 0;
+
+	if (allow_has(old, j->rule))
+		return 0;
+	p = policy_new();
+	if (!p)
+		return -ENOMEM;
+	for (enum policy_list list = 0; list < POLICY_LISTS; list++)
+		for (size_t i = 0; r == 0 && (at = policy_rule_at(old, list, i)); i++)
+			r = policy_add(p, list, at->text, at->where, why);
+	(void)snprintf(where, sizeof(where), TREE_CONFIG_FILE ":%u", (unsigned)j->line);
+	if (r == 0)
+		r = policy_add(p, POLICY_ALLOW, j->rule, where, why);
+	if (r < 0) {
+		policy_free(p);
+		return r;
+	}
+	return network_set(n, p, &limits);
+}
+
+static void allow_reply_mistake(struct allow_job *j)
+{
+	struct http_request *request = j->file.request;
+
+	switch (j->file.result) {
+	case -ESTALE:
+		http_reply_error(request, 409,
+			"'" TREE_CONFIG_FILE "' has changed meanwhile: look at it again");
+		return;
+	case -EEXIST:
+		http_reply_error(request, 409,
+			"'%s' stands in '" TREE_CONFIG_FILE "' already: it counts from the next "
+			"start, or what wasmrun was started with outranks it",
+			j->rule);
+		return;
+	case -EINVAL:
+		http_reply_error(request, 409,
+			"'" TREE_CONFIG_FILE "' is written in a way that can't be added to here: "
+			"write \"%s\" into 'allow' of [os.network] yourself",
+			j->rule);
+		return;
+	default:
+		file_reply_mistake(request, j->file.path, -j->file.result);
+		return;
+	}
+}
+
+static void allow_done(struct job *job)
+{
+	struct allow_job *j = container_of(job, struct allow_job, file.job);
+
+	if (j->file.result < 0) {
+		allow_reply_mistake(j);
+		return;
+	}
+	if (j->writes && allow_hold(j) < 0) {
+		http_reply_error(j->file.request, 500,
+			"'%s' is written, and counts from the next start: out of memory, or too "
+			"many rules hold now",
+			j->rule);
+		return;
+	}
+	if (j->writes)
+		log_info("network",
+			"'%s' is allowed from now on, and written to '" TREE_CONFIG_FILE "'",
+			j->rule);
+	http_reply_json(j->file.request, 200,
+		json_pack("{s:b, s:s, s:s, s:s, s:I, s:o}", "success", 1, "rule", j->rule, "file",
+			TREE_CONFIG_FILE, "version", j->version, "line", (json_int_t)j->shown_line,
+			"text", json_text(j->made + j->shown, j->shown_len)));
+}
+
+static bool allow_may_write(const struct api *api, struct http_request *request, const char *rule)
+{
+	const struct os_run_config *run = api->config.run;
+
+	if (run->app.writable) {
+		http_reply_error(request, 403,
+			"the application may write to its folder (--writable), so that "
+			"'" TREE_CONFIG_FILE "' isn't written from here: write \"%s\" into "
+			"'allow' of [os.network] yourself",
+			rule);
+		return false;
+	}
+	if (!*run->file_path) {
+		http_reply_error(request, 409,
+			"a file alone has no '" TREE_CONFIG_FILE
+			"': start wasmrun with --allow-net "
+			"'%s', or in a folder",
+			rule);
+		return false;
+	}
+	return true;
+}
+
+/* `version` NULL: it is only looked at. */
+static void allow_start(
+	struct api *api, struct http_request *request, const char *rule, const char *version)
+{
+	char why[NET_RULE_WHY_MAX], shown[NET_RULE_TEXT_MAX];
+	struct net_rule parsed;
+	struct allow_job *j;
+
+	if (net_rule_parse(rule, &parsed, why) < 0) {
+		http_reply_error(request, 400, "'%s' is no rule: %s",
+			log_escape(shown, sizeof(shown), rule, strlen(rule)), why);
+		return;
+	}
+	if (!allow_may_write(api, request, rule))
+		return;
+	j = calloc(1, sizeof(*j));
+	if (j)
+		j->file.path = strdup(TREE_CONFIG_FILE);
+	if (!j || !j->file.path) {
+		free(j);
+		http_reply_error(request, 500, "out of memory");
+		return;
+	}
+	j->file.job = (struct job){ .run = allow_run, .done = allow_done, .free = allow_free };
+	j->file.request = request;
+	j->file.root = api->config.run->project_path;
+	j->api = api;
+	j->writes = version;
+	(void)snprintf(j->rule, sizeof(j->rule), "%s", rule);
+	(void)snprintf(j->version, sizeof(j->version), "%s", version ? version : "");
+	file_job_start(api, &j->file);
+}
+
+void api_look_allow(void *owner, struct http_request *request)
+{
+	allow_start(owner, request, http_request_text(request, "rule"), NULL);
+}
+
+void api_allow(void *owner, struct http_request *request)
+{
+	json_t *body = http_request_json(request);
+	const char *rule, *version;
+
+	if (!body)
+		return;
+	rule = json_string_value(json_object_get(body, "rule"));
+	version = json_string_value(json_object_get(body, "version"));
+	if (!rule || !version || json_object_size(body) != 2)
+		http_reply_error(request, 400,
+			"'rule' and 'version' are wanted, two texts, as the answer to a look at "
+			"the rule has them");
+	else
+		allow_start(owner, request, rule, version);
+	json_decref(body);
+}

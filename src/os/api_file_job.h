@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* A request for the project's folder: a job (os/job.h), and who waits for it. */
+#ifndef OS_API_FILE_JOB_H
+#define OS_API_FILE_JOB_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "os/job.h"
+
+struct api;
+struct http_request;
+
+/* All that it points to is its own, since it may outlive the request. It may be the first member of
+ * something bigger, which its job.free frees. */
+struct file_job {
+	struct job job;
+	struct http_request *request; /* the loop's; NULL: it was answered before the end */
+	const char *root;             /* outlives the loop */
+	char *path;
+	void *in; /* what to write */
+	size_t in_len;
+	int (*serve)(struct file_job *j); /* in the thread */
+	int result;                       /* negative errno */
+	json_t *list;
+	bool more; /* the folder holds more than the list */
+	char *out; /* what was read, and a NUL */
+	size_t out_len;
+};
+
+/* Starts it, unless too many wait: then that is answered, and the job freed. */
+void file_job_start(struct api *api, struct file_job *j);
+/* What it points to. */
+void file_job_deinit(struct file_job *j);
+
+/* --- in the thread; 0 or a negative errno --- */
+
+/* `path`, into `out`. */
+int file_read(struct file_job *j);
+/* The old file stays until the new one is whole: nobody ever reads half of it. It keeps its mode,
+ * and is no link. */
+int file_replace(int dir, const char *name, const void *data, size_t len);
+
+/* --- on the loop --- */
+
+void file_reply_mistake(struct http_request *request, const char *path, int error);
+
+#endif
