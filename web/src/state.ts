@@ -86,14 +86,18 @@ export async function readPolicy(): Promise<void> {
   policy.value = await call("GET /api/network/policy");
 }
 
+export async function readConnections(): Promise<void> {
+  const answer = await call("GET /api/connections");
+  connections.value = answer.connections.slice(0, CONNECTIONS_MAX);
+}
+
 async function readAll(): Promise<void> {
-  const [conns, decided] = await Promise.all([
-    call("GET /api/connections"),
+  const [decided] = await Promise.all([
     call("GET /api/network/decisions"),
+    readConnections(),
     readPolicy(),
     readRequests(),
   ]);
-  connections.value = conns.connections.slice(0, CONNECTIONS_MAX);
   for (const one of decided.decisions) keepDecision(one);
 }
 

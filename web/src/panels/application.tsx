@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The application's process: how it is, and starting and ending it.
 import { useSignal } from "@preact/signals";
+import Anser from "anser";
 import { call } from "../api";
-import { duration, size } from "../format";
+import { clock, duration, size } from "../format";
 import { Action, Failure } from "../parts/action";
 import { Chart } from "../parts/chart";
 import { Facts, Word } from "../parts/facts";
-import type { App, AppState } from "../schema";
+import type { App, AppState, Build } from "../schema";
 import { app, memory, now, processor } from "../state";
+import "../style/share.css";
 
 const tones: Record<AppState, "good" | "bad" | "busy" | "quiet"> = {
   stopped: "quiet",
@@ -21,6 +23,12 @@ const tones: Record<AppState, "good" | "bad" | "busy" | "quiet"> = {
 
 const startable = (state: AppState) => state === "stopped" || state === "failed";
 
+function buildWords({ time, duration_ms, ok }: Build): string {
+  if (duration_ms === null) return `under way for ${duration(Math.max(0, now.value - time))}`;
+  const end = ok === null ? "given up" : ok ? "ok" : "failed";
+  return `${end} at ${clock(time + duration_ms)}, after ${duration(duration_ms)}`;
+}
+
 function facts(one: App): [string, unknown][] {
   return [
     [
@@ -32,12 +40,29 @@ function facts(one: App): [string, unknown][] {
       ),
     ],
     ["Kind", one.kind],
+    ["Port", one.port && `${one.port}`],
+    ["Last build", one.build && buildWords(one.build)],
     ["Process", one.pid && `${one.pid}`],
     ["Up", one.state === "running" && one.since && duration(Math.max(0, now.value - one.since))],
     ["Restarts", one.restarts ? String(one.restarts) : null],
     ["Memory", one.pid && size(one.memory_bytes)],
     ["Processor", one.pid && `${Math.round(processor.values.value.at(-1) ?? 0)} %`],
   ].map(([name, value]) => [name as string, value || null]);
+}
+
+/** Lines of a compiler, or of what has ended. */
+function Said({ title, lines, open }: { title: string; lines: string[]; open: boolean }) {
+  if (!lines.length) return null;
+  const text = lines.map((line) => Anser.ansiToText(line)).join("\n");
+  return (
+    <details class="said" open={open}>
+      <summary>{title}</summary>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys */}
+      <pre class="contents" tabIndex={0}>
+        {text}
+      </pre>
+    </details>
+  );
 }
 
 export function ApplicationPanel() {
@@ -73,13 +98,18 @@ export function ApplicationPanel() {
       </div>
       <Failure why={failure.value} />
       {one?.exit_reason && <p class={state === "running" ? "hint" : "failure"}>{prefix + one.exit_reason}</p>}
+      {one && <Said title="The first error of the build" lines={one.build?.error ?? []} open />}
+      {one && <Said title="What it said last on stderr" lines={one.exit_output} open={state !== "running"} />}
       {one && <Facts rows={facts(one) as [string, string | null][]} />}
       {one?.pid && (
-        <Chart
-          series={memory}
-          least={1 << 20}
-          label={`Memory of the last ten minutes, at most ${size(Math.max(0, ...memory.values.value))}`}
-        />
+        <div class="charts">
+          <Chart series={memory} least={1 << 20} label={`Memory, at most ${size(Math.max(0, ...memory.values.value))}`} />
+          <Chart
+            series={processor}
+            least={10}
+            label={`Processor, at most ${Math.round(Math.max(0, ...processor.values.value))} %`}
+          />
+        </div>
       )}
     </section>
   );

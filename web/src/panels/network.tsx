@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What the application may reach, what it has asked for, and the ports that lead to it.
 import { signal, useSignal } from "@preact/signals";
-import { call } from "../api";
+import { useEffect } from "preact/hooks";
+import { call, messageOf } from "../api";
 import { clock, count, duration, size } from "../format";
 import { Action, Failure } from "../parts/action";
-import type { Connection, Decision, Forward, Policy, RuleSource } from "../schema";
-import { connections, forwards, policy, readPolicy, refusals } from "../state";
+import type { AllowPreview, Connection, Decision, Explanation, Forward, Policy, RuleSource } from "../schema";
+import { connections, forwards, policy, readConnections, readPolicy, refusals } from "../state";
+import "../style/share.css";
 
 const failure = signal<string | null>(null);
 const failed = (why: string | null) => {
@@ -18,9 +20,129 @@ async function change(edit: (one: Policy) => Policy): Promise<void> {
   policy.value = await call("PUT /api/network/policy", { body: edit(policy.value.policy) });
 }
 
+/** Until wasmrun ends. */
 const allow = (rule: string) => change((one) => ({ ...one, allow: [...(one.allow ?? []), rule] }));
 const without = (source: RuleSource) =>
   change((one) => ({ ...one, [source.list]: one[source.list]?.filter((rule) => rule !== source.rule) ?? [] }));
+
+/** The rule that is to be allowed, and what that would write; or why it can't be written. */
+const wish = signal<{ rule: string; preview: AllowPreview | null; why: string | null } | null>(null);
+
+async function look(rule: string): Promise<void> {
+  try {
+    wish.value = { rule, preview: await call("GET /api/network/allow", { query: { rule } }), why: null };
+  } catch (error) {
+    wish.value = { rule, preview: null, why: messageOf(error) };
+  }
+  document.getElementById("wish")?.scrollIntoView({ block: "nearest" });
+}
+
+function Wish() {
+  if (!wish.value) return null;
+  const { rule, preview, why } = wish.value;
+  const write = async ({ version }: AllowPreview) => {
+    await call("POST /api/network/allow", { body: { rule, version } });
+    wish.value = null;
+    await readPolicy();
+  };
+  const hold = async () => {
+    await allow(rule);
+    wish.value = null;
+  };
+  const outranked = policy.value?.sources.some((source) => source.where === "--allow-net");
+  return (
+    <section class="wish" id="wish" aria-labelledby="wish-title">
+      <h3 id="wish-title">
+        Allow <span class="mono">{rule}</span>
+      </h3>
+      {preview && (
+        <>
+          <p>
+            This is written into <span class="mono">{preview.file}</span>, from line {preview.line} on:
+          </p>
+          <pre class="contents">{preview.text}</pre>
+        </>
+      )}
+      {preview && outranked && (
+        <p class="hint">wasmrun was started with --allow-net: at a next start with it, that outranks the file.</p>
+      )}
+      <Failure why={why} />
+      <p class="buttons">
+        {preview && (
+          <Action primary run={() => write(preview)} failed={failed}>
+            Write it
+          </Action>
+        )}
+        <Action run={hold} failed={failed}>
+          Only until wasmrun ends
+        </Action>
+        <button
+          type="button"
+          onClick={() => {
+            wish.value = null;
+          }}
+        >
+          Cancel
+        </button>
+      </p>
+    </section>
+  );
+}
+
+/** "May it connect there?" */
+function Explain() {
+  const to = useSignal("");
+  const answer = useSignal<Explanation | null>(null);
+  const ask = async () => {
+    answer.value = null;
+    answer.value = await call("GET /api/network/explain", { query: { to: to.value.trim() } });
+  };
+  const remedy = answer.value?.remedy;
+  return (
+    <>
+      <form
+        class="add"
+        onSubmit={(event) => {
+          event.preventDefault();
+          failed(null);
+          void ask().catch((error) => failed(messageOf(error)));
+        }}
+      >
+        <input
+          type="text"
+          aria-label="Host and port"
+          placeholder="api.example.com:443"
+          spellcheck={false}
+          value={to.value}
+          onInput={(event) => {
+            to.value = event.currentTarget.value;
+          }}
+        />
+        <button type="submit" disabled={!to.value.trim()}>
+          Explain
+        </button>
+      </form>
+      <p role="status">
+        {answer.value && (
+          <>
+            <span class={`tag ${answer.value.allowed ? "allow" : "deny"}`}>
+              {answer.value.allowed ? "allowed" : "refused"}
+            </span>{" "}
+            <span class="mono">{answer.value.asked}</span>: {answer.value.why}
+            {answer.value.allowed &&
+              answer.value.resolves &&
+              ". Each of its addresses is judged as well: one that isn't public needs a rule of its own."}
+          </>
+        )}
+      </p>
+      {remedy && (
+        <Action run={() => look(remedy)} failed={failed}>
+          Allow {remedy}…
+        </Action>
+      )}
+    </>
+  );
+}
 
 function Refusal({ one }: { one: Decision }) {
   const remedy = one.remedy;
@@ -36,8 +158,8 @@ function Refusal({ one }: { one: Decision }) {
       </td>
       <td>
         {remedy && (
-          <Action run={() => allow(remedy)} failed={failed} label={`Allow ${remedy}`}>
-            Allow
+          <Action run={() => look(remedy)} failed={failed} label={`Allow ${remedy}`}>
+            Allow…
           </Action>
         )}
       </td>
@@ -69,21 +191,28 @@ function Refusals() {
   );
 }
 
+const places: Record<string, string> = { "PUT /api/network/policy": "until wasmrun ends" };
+
 function Rules() {
   const rule = useSignal("");
   const sources = policy.value?.sources ?? [];
   const add = async () => {
-    await allow(rule.value.trim());
+    await look(rule.value.trim());
     rule.value = "";
   };
   return (
     <>
-      {!sources.length && <p class="hint">The application may connect to nothing.</p>}
+      {!sources.length && (
+        <p class="hint">
+          The application may connect to nothing yet. Allow a host and port that it needs: what it has asked for in vain
+          stands above.
+        </p>
+      )}
       <ul class="rows">
         {sources.map((source) => (
           <li key={`${source.list} ${source.rule}`}>
             <span class={`tag ${source.list}`}>{source.list}</span> <span class="mono">{source.rule}</span>{" "}
-            <span class="hint">{source.where}</span>
+            <span class="hint">{places[source.where] ?? source.where}</span>
             <Action run={() => without(source)} failed={failed} label={`Remove ${source.list} ${source.rule}`}>
               Remove
             </Action>
@@ -94,7 +223,8 @@ function Rules() {
         class="add"
         onSubmit={(event) => {
           event.preventDefault();
-          void add().catch((error) => failed(error.message));
+          failed(null);
+          void add().catch((error) => failed(messageOf(error)));
         }}
       >
         <input
@@ -108,10 +238,9 @@ function Rules() {
           }}
         />
         <button type="submit" disabled={!rule.value.trim()}>
-          Allow
+          Allow…
         </button>
       </form>
-      <p class="hint">Holds until wasmrun ends; write it into [os.network] of wasmrun.toml to keep it.</p>
     </>
   );
 }
@@ -149,6 +278,11 @@ function Forwards() {
   };
   return (
     <>
+      {!forwards.value.length && (
+        <p class="hint">
+          No port of this machine leads to the application, beside its own. Name one to add it; 0 is any that is free.
+        </p>
+      )}
       <ul class="rows">
         {forwards.value.map((one) => (
           <ForwardRow key={one.host_port} one={one} />
@@ -159,7 +293,7 @@ function Forwards() {
         onSubmit={(event) => {
           event.preventDefault();
           failed(null);
-          void add().catch((error) => failed(error.message));
+          void add().catch((error) => failed(messageOf(error)));
         }}
       >
         <input
@@ -194,9 +328,18 @@ function Forwards() {
 
 const kinds: Record<Connection["kind"], string> = { tunnel: "visitor", forward: "forward", outward: "outward" };
 
+const REFRESH_MS = 2000; // of the open connections' bytes
+
 function Connections() {
   const rows = connections.value.slice(0, 100);
-  if (!rows.length) return <p class="hint">No connection yet.</p>;
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (!document.hidden && connections.peek().some((one) => one.open)) void readConnections().catch(() => {});
+    }, REFRESH_MS);
+    return () => clearInterval(timer);
+  }, []);
+  if (!rows.length)
+    return <p class="hint">No connection yet. Those of visitors and of the application itself will stand here.</p>;
   return (
     <table>
       <thead>
@@ -223,7 +366,19 @@ function Connections() {
             <td>{size(one.bytes.in)}</td>
             <td>{size(one.bytes.out)}</td>
             <td>{one.open ? "open" : duration(one.duration_ms)}</td>
-            <td>{one.end}</td>
+            <td>
+              {one.open ? (
+                <Action
+                  run={() => call("DELETE /api/connections/{id}", { path: { id: one.id } })}
+                  failed={failed}
+                  label={`End the connection ${one.from ? `from ${one.from}` : `to ${one.to}`}`}
+                >
+                  End
+                </Action>
+              ) : (
+                one.end
+              )}
+            </td>
           </tr>
         ))}
       </tbody>
@@ -235,6 +390,7 @@ export function NetworkPanel() {
   return (
     <div class="network">
       <Failure why={failure.value} />
+      <Wish />
       <section aria-labelledby="refused-title">
         <h3 id="refused-title">Refused connections</h3>
         <Refusals />
@@ -242,6 +398,10 @@ export function NetworkPanel() {
       <section aria-labelledby="policy-title">
         <h3 id="policy-title">What the application may reach</h3>
         <Rules />
+      </section>
+      <section aria-labelledby="explain-title">
+        <h3 id="explain-title">May it connect there?</h3>
+        <Explain />
       </section>
       <section aria-labelledby="forwards-title">
         <h3 id="forwards-title">Forwards</h3>

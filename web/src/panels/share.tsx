@@ -3,13 +3,14 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { call, messageOf, request } from "../api";
-import { count, duration, rate, size } from "../format";
+import { clock, count, duration, rate, size } from "../format";
 import { Action, Failure } from "../parts/action";
 import { Chart } from "../parts/chart";
 import { Copy } from "../parts/copy";
 import { Facts, Word } from "../parts/facts";
-import type { Tunnel, TunnelProtocol, TunnelStart, TunnelWord } from "../schema";
-import { now, traffic, tunnel } from "../state";
+import type { Tunnel, TunnelCheck, TunnelProtocol, TunnelStart, TunnelWord } from "../schema";
+import { link, now, traffic, tunnel } from "../state";
+import "../style/share.css";
 
 const tones: Record<TunnelWord, "good" | "bad" | "busy" | "quiet"> = {
   "Not started": "quiet",
@@ -63,6 +64,66 @@ function PublicUrl({ url }: { url: string }) {
       </p>
       {qr.value && <QrCode url={url} />}
     </>
+  );
+}
+
+/** The URL that there was: nothing answers there now, so that it is no link. */
+function LastUrl({ one }: { one: Tunnel }) {
+  const wait = Math.max(0, Math.ceil(((one.next_attempt ?? 0) - now.value) / 1000));
+  return (
+    <>
+      {one.public_url && (
+        <p class="last-url">
+          <span class="hint">Was</span> <span class="mono">{one.public_url}</span>
+        </p>
+      )}
+      <p class="hint" role="timer">
+        {wait ? `The relay is tried again in ${wait} s.` : "The relay is tried now…"}
+      </p>
+    </>
+  );
+}
+
+const outcomes: Record<TunnelCheck["outcome"], string> = {
+  works: "Works from outside",
+  refused: "Refused",
+  silent: "No answer",
+  unanswered: "Not answered",
+  other: "Another application answers",
+  unresolved: "No such name",
+  unreachable: "Unreachable",
+};
+
+let asked: number | null = null; // the `since` of the tunnel that this page has asked about by itself
+
+/** Whether the public URL works, as it is seen from here: once by itself, and whenever one wants to know. */
+function Reachability({ one }: { one: Tunnel }) {
+  const failure = useSignal<string | null>(null);
+  const ask = () => call("POST /api/tunnel/check");
+  const seen = one.check;
+  useEffect(() => {
+    if (seen || link.value.state !== "open" || asked === one.since) return;
+    asked = one.since;
+    void ask().catch(() => {});
+  }, [seen, one.since, link.value.state]);
+  return (
+    <div class="reach">
+      <p role="status">
+        {seen ? (
+          <>
+            <Word word={outcomes[seen.outcome]} tone={seen.outcome === "works" ? "good" : "bad"} />{" "}
+            <span class="hint">{clock(seen.time)}</span>
+          </>
+        ) : (
+          <span class="hint">Whether it works from outside is being looked at…</span>
+        )}
+        <Action run={ask} failed={(why) => (failure.value = why)} label="Check the public URL">
+          {seen ? "Check again" : "Check"}
+        </Action>
+      </p>
+      {seen && <p class={seen.outcome === "works" ? "hint" : "failure"}>{seen.text}</p>}
+      <Failure why={failure.value} />
+    </div>
   );
 }
 
@@ -120,7 +181,9 @@ function facts(one: Tunnel): [string, string | null][] {
   const last = traffic.values.value.at(-1) ?? 0;
   return [
     ["Relay", one.server],
+    ["Protocol", `${one.protocol}, ${one.has_secret ? "with a secret" : "no secret"}`],
     ["Up", connected && one.since ? duration(Math.max(0, now.value - one.since)) : null],
+    ["Ends in", one.expires && active(one.status) ? duration(Math.max(0, one.expires - now.value)) : null],
     ["Reconnects", one.reconnects ? String(one.reconnects) : null],
     ["Visitors", `${one.connections.open} now, ${one.connections.total.toLocaleString()} in all`],
     ["Traffic", `${size(one.bytes.in)} in, ${size(one.bytes.out)} out${connected ? `, ${rate(last)}` : ""}`],
@@ -156,7 +219,13 @@ export function SharePanel() {
           )}
         </span>
       </div>
-      {word === "Connected" && one?.public_url && <PublicUrl url={one.public_url} />}
+      {word === "Connected" && one?.public_url && (
+        <>
+          <PublicUrl url={one.public_url} />
+          <Reachability one={one} />
+        </>
+      )}
+      {one && (word === "Reconnecting" || (word === "Connecting" && one.next_attempt)) && <LastUrl one={one} />}
       <Failure why={failure.value ?? one?.error} />
       {!active(word) && (
         <>
@@ -167,7 +236,7 @@ export function SharePanel() {
         </>
       )}
       {one && word !== "Not started" && <Facts rows={facts(one)} />}
-      {word === "Connected" && (
+      {(word === "Connected" || word === "Reconnecting") && (
         <Chart
           series={traffic}
           least={1024}
