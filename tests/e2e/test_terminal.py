@@ -37,6 +37,18 @@ int main(int argc, char **argv)
 	return 3;
 }
 """
+SLOW = """
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void)
+{
+	puts("waiting for the database");
+	fflush(stdout);
+	sleep(100);
+	return accept(3, NULL, NULL);
+}
+"""
 SHARED = "anyone with this address can reach the application"
 
 
@@ -245,6 +257,34 @@ def test_what_happens(lab, terminal, site):
     assert instance.ask("POST", "/api/app/restart").status in (200, 202)
     build("", at)
     assert it.interrupt() == 0
+
+
+def test_first_lines_wait_for_the_block(terminal, tmp_path):
+    """It has said something before it was ready. Where it takes its time it is not kept from the user."""
+    module = build_hello(tmp_path)
+    it = terminal(module)
+    it.wait(r"shares it\n(.*\n)*\| hello-c: serving")
+    assert it.interrupt() == 0
+    assert "|" not in it.plain[: it.plain.index("is running")]
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "main.c").write_text(SLOW)
+    it = terminal(project)
+    assert "is running" not in it.plain[: it.wait(r"\| waiting for the database\n").end()]
+    assert it.interrupt() == 0
+
+
+def test_quiet_and_verbose(terminal, site):
+    """Who wants less has the addresses, who wants more has the steps to them."""
+    it = terminal(site, "--quiet")
+    assert fetch(it.wait(r"\n  Application +(http://\S+)\n")[1]) == (200, "hello")
+    it.wait(r"\| GET / 200")
+    assert it.interrupt() == 0
+    assert "ending" not in it.plain and not re.search(CLOCK, it.plain)
+    it = terminal(site, "--verbose")
+    it.instance()
+    assert it.interrupt() == 0
+    assert re.search(CLOCK + "debug app: ", it.plain)
 
 
 def test_failure_is_told_with_what_it_said(terminal, tmp_path):
