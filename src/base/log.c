@@ -66,7 +66,7 @@ static int log_style_get(void)
 static size_t log_format_time(char *line, size_t size, bool local)
 {
 	struct timespec now;
-	struct tm tm;
+	struct tm tm = { 0 };
 	size_t len;
 
 	clock_gettime(CLOCK_REALTIME, &now);
