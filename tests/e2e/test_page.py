@@ -4,6 +4,7 @@
 import contextlib
 import http.client
 import http.server
+import json
 import shutil
 import socket
 import threading
@@ -182,6 +183,34 @@ def test_hostile_requests(talker, windows):
     assert "/<img/src=x/onerror=" in page.locator(".start-line").first.inner_text()
     assert page.locator("#panel :is(img, script, b)").count() == 0 and page.title() == "talker – wasmrun"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_replay(talker, windows, tmp_path):
+    """As it was, and changed; the application's answer tells which request has come."""
+    recording(talker)
+    fetch(f"http://127.0.0.1:{forwarded(talker)}", "/first")
+    page = windows.open(at(talker))
+    page.get_by_role("button", name="/first").click()
+    page.get_by_role("button", name="Replay", exact=True).click()
+    page.get_by_text("by a replay").wait_for()
+    wait_for(lambda: page.get_by_role("button", name="/first").count() == 2, "the list has it")
+    page.get_by_role("button", name="Edit and replay").click()
+    draft = page.get_by_label("The request to send")
+    draft.fill("PATCH /changed?x=1\nNo header\n\n")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_role("alert").filter(has_text="'No header' is no header").wait_for()
+    draft.fill("PATCH /changed?x=1\nHost: there\nX-Mine: <b>\n\na body\n\nof two parts")
+    page.get_by_role("button", name="Send").click()
+    page.locator("pre", has_text="PATCH /changed?x=1 HTTP/1.1").wait_for()  # its answer
+    page.locator("pre", has_text="of two parts").wait_for()
+    [sent] = [one for one in talker.get("/api/requests")["requests"] if one["target"] == "/changed?x=1"]
+    request = talker.get(f"/api/requests/{sent['id']}")["request"]
+    assert request["text"] == "a body\n\nof two parts" and {"name": "X-Mine", "value": "<b>"} in request["headers"]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export HAR").click()
+    download.value.save_as(tmp_path / "har")
+    assert len(json.loads((tmp_path / "har").read_text())["log"]["entries"]) == 3
+    assert mistakes_of(page) == []
 
 
 def test_files(talker, windows, tmp_path):

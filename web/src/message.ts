@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a recorded message holds, made readable; and the same as a command or an archive.
-import type { RecordedExchange, RecordedHeader, RecordedMessage } from "./schema";
+// What a recorded message holds, made readable; and the same as a command, or as a text to edit.
+import type { RecordedExchange, RecordedMessage, Replay } from "./schema";
 
 export const field = (message: RecordedMessage, name: string): string | undefined =>
   message.headers.find((one) => one.name.toLowerCase() === name)?.value;
@@ -72,56 +72,23 @@ export function curlOf({ request }: RecordedExchange, origin: string): string {
   return request.base64 ? `printf %s ${request.base64} | base64 -d | ${command} --data-binary @-` : command;
 }
 
-const harHeaders = (headers: RecordedHeader[]) => headers.map(({ name, value }) => ({ name, value }));
-
-function harEntry({ summary, request, response }: RecordedExchange) {
-  if (!request) return [];
-  const [method = "", target = "", httpVersion = ""] = request.line.split(" ");
-  const url = `http://${summary.host ?? "localhost"}${target}`;
-  const [, status = "0", ...words] = (response?.line ?? "").split(" ");
-  const total = summary.duration_ms ?? 0;
-  const wait = Math.min(summary.first_byte_ms ?? total, total);
-  return [
-    {
-      startedDateTime: new Date(summary.time).toISOString(),
-      time: total,
-      request: {
-        method,
-        url,
-        httpVersion,
-        cookies: [],
-        headers: harHeaders(request.headers),
-        queryString: [...new URL(url).searchParams].map(([name, value]) => ({ name, value })),
-        ...(request.size
-          ? { postData: { mimeType: field(request, "content-type") ?? "", text: request.text ?? request.base64 ?? "" } }
-          : {}),
-        headersSize: -1,
-        bodySize: request.size,
-      },
-      response: {
-        status: Number(status),
-        statusText: words.join(" "),
-        httpVersion: response?.line.split(" ")[0] ?? "",
-        cookies: [],
-        headers: harHeaders(response?.headers ?? []),
-        content: {
-          size: response?.size ?? 0,
-          mimeType: summary.type ?? "",
-          text: response?.text ?? response?.base64 ?? "",
-          ...(response?.base64 ? { encoding: "base64" } : {}),
-        },
-        redirectURL: (response && field(response, "location")) ?? "",
-        headersSize: -1,
-        bodySize: response?.size ?? -1,
-      },
-      cache: {},
-      timings: { send: 0, wait, receive: total - wait },
-    },
-  ];
+/** The request as a text to edit: its first words, its headers, an empty line, its body where that is text. */
+export function draftOf({ line, headers, text }: RecordedMessage): string {
+  const head = [line.replace(/ HTTP\/\S*$/, ""), ...headers.map(({ name, value }) => `${name}: ${value}`)];
+  return `${head.join("\n")}\n\n${text ?? ""}`;
 }
 
-/** HTTP Archive 1.2, which browsers and proxies read. */
-export function harOf(exchanges: RecordedExchange[]): string {
-  const log = { version: "1.2", creator: { name: "wasmrun", version: "" }, entries: exchanges.flatMap(harEntry) };
-  return JSON.stringify({ log }, null, 1);
+/** The reverse; `withBody` false: the body stays as it was recorded. */
+export function replayOf(draft: string, withBody: boolean): Replay {
+  const end = draft.indexOf("\n\n");
+  const [first = "", ...fields] = (end < 0 ? draft : draft.slice(0, end)).split("\n").filter(Boolean);
+  const space = first.indexOf(" ");
+  if (space < 1) throw new Error(`'${first}' is no request: write METHOD PATH`);
+  const headers = fields.map((field) => {
+    const at = field.indexOf(":");
+    if (at < 1) throw new Error(`'${field}' is no header: write NAME: VALUE`);
+    return { name: field.slice(0, at), value: field.slice(at + 1).trim() };
+  });
+  const body = withBody ? { text: end < 0 ? "" : draft.slice(end + 2) } : {};
+  return { method: first.slice(0, space), target: first.slice(space + 1).trim(), headers, ...body };
 }

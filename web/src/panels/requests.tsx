@@ -4,13 +4,13 @@ import { signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { call } from "../api";
 import { clock, duration, size } from "../format";
-import { curlOf, harOf } from "../message";
+import { curlOf, draftOf, replayOf } from "../message";
 import { Action, Failure } from "../parts/action";
 import { Body } from "../parts/body";
 import { Copy } from "../parts/copy";
 import { save } from "../parts/save";
 import * as state from "../requests";
-import type { RecordedExchange, RecordedHeader, RecordedMessage, RecordedRequest } from "../schema";
+import type { RecordedExchange, RecordedHeader, RecordedMessage, RecordedRequest, Replay } from "../schema";
 import { app, tunnel } from "../state";
 
 const failure = signal<string | null>(null);
@@ -108,10 +108,62 @@ function Bar() {
 }
 
 async function exportHar(): Promise<void> {
-  const exchanges: RecordedExchange[] = [];
-  for (const { id } of [...state.shown.value].reverse())
-    exchanges.push(await call("GET /api/requests/{id}", { path: { id } }));
-  save("requests.har", harOf(exchanges), "application/json");
+  const ids = state.shown.value.map((one) => one.id).join(",");
+  save("requests.har", JSON.stringify(await call("GET /api/requests/har", { query: { ids } })), "application/json");
+}
+
+async function replay(id: number, body: Replay = {}): Promise<void> {
+  const made = await call("POST /api/requests/{id}/replay", { path: { id }, body });
+  await state.look(made.id);
+}
+
+/** The recorded request, whole, and its like again: as it was, or changed. */
+function Again({ one, request }: { one: RecordedExchange; request: RecordedMessage }) {
+  const draft = useSignal<string | null>(null);
+  const isText = request.base64 === null;
+  const origin = app.value?.url ?? tunnel.value?.public_url ?? "http://localhost";
+  const { id } = one.summary;
+  return (
+    <>
+      <p class="buttons">
+        <Action run={() => replay(id)} failed={failed}>
+          Replay
+        </Action>
+        <button
+          type="button"
+          aria-expanded={draft.value !== null}
+          onClick={() => {
+            draft.value = draft.value === null ? draftOf(request) : null;
+          }}
+        >
+          Edit and replay
+        </button>
+        <Copy text={curlOf(one, origin)} what="as curl">
+          Copy as curl
+        </Copy>
+      </p>
+      {draft.value !== null && (
+        <>
+          <textarea
+            class="contents"
+            rows={12}
+            spellcheck={false}
+            aria-label="The request to send"
+            value={draft.value}
+            onInput={(event) => {
+              draft.value = event.currentTarget.value;
+            }}
+          />
+          <p class="buttons">
+            <Action primary run={async () => replay(id, replayOf(draft.value ?? "", isText))} failed={failed}>
+              Send
+            </Action>
+            {!isText && <span class="hint">Its body is no text, and is sent as it was.</span>}
+          </p>
+        </>
+      )}
+    </>
+  );
 }
 
 function Header({ one }: { one: RecordedHeader }) {
@@ -156,7 +208,6 @@ function Message({ message, title, name }: { message: RecordedMessage; title: st
 }
 
 function Exchange({ one }: { one: RecordedExchange }) {
-  const origin = app.value?.url ?? tunnel.value?.public_url ?? "http://localhost";
   const { summary, request, response } = one;
   return (
     <div class="exchange">
@@ -167,13 +218,7 @@ function Exchange({ one }: { one: RecordedExchange }) {
         {summary.first_byte_ms !== null && `; first byte after ${duration(summary.first_byte_ms)}`}
         {summary.why && `; ${summary.why}`}
       </p>
-      {request && (
-        <p class="buttons">
-          <Copy text={curlOf(one, origin)} what="as curl">
-            Copy as curl
-          </Copy>
-        </p>
-      )}
+      {request && <Again key={summary.id} one={one} request={request} />}
       {request && <Message message={request} title="Request" name={`request-${summary.id}`} />}
       {response && <Message message={response} title="Response" name={`response-${summary.id}`} />}
       {summary.state === "upgraded" && <p class="hint">The connection goes on as something else than HTTP.</p>}
