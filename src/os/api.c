@@ -124,7 +124,7 @@ void api_tunnel_changed(
 {
 	json_t *tunnel;
 
-	api_check_forget(api, 409, "the tunnel has changed meanwhile: ask again");
+	api_check_forget(api, NULL);
 	tunnel = api_tunnel_json(api);
 	if (tunnel)
 		(void)json_object_set_new(tunnel, "cause", json_text_or_null(cause));
@@ -173,7 +173,7 @@ void api_close(struct api *api, void (*closed)(void *owner), void *owner)
 	api->closed = closed;
 	api->closed_owner = owner;
 	api_waiters_answer(api);
-	api_check_forget(api, 503, "wasmrun ends");
+	api_check_forget(api, "wasmrun ends");
 	api_files_close(api);
 	api_replay_close(api);
 	sse_hub_end(&api->hub);

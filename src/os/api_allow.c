@@ -145,17 +145,16 @@ static bool allow_has(const struct policy *p, const char *rule)
 }
 
 /* The policy that holds, and the rule. */
-static int allow_hold(struct allow_job *j)
+static int allow_hold(struct network *n, const char *rule, const char *where)
 {
-	struct network *n = j->api->config.network;
 	const struct policy *old = network_policy(n);
 	const struct network_limits limits = *network_limits(n);
 	const struct policy_rule *at;
-	char where[64], why[NET_RULE_WHY_MAX];
+	char why[NET_RULE_WHY_MAX];
 	struct policy *p;
 	int r = 0;
 
-	if (allow_has(old, j->rule))
+	if (allow_has(old, rule))
 		return 0;
 	p = policy_new();
 	if (!p)
@@ -163,9 +162,8 @@ static int allow_hold(struct allow_job *j)
 	for (enum policy_list list = 0; list < POLICY_LISTS; list++)
 		for (size_t i = 0; r == 0 && (at = policy_rule_at(old, list, i)); i++)
 			r = policy_add(p, list, at->text, at->where, why);
-	(void)snprintf(where, sizeof(where), TREE_CONFIG_FILE ":%u", (unsigned)j->line);
 	if (r == 0)
-		r = policy_add(p, POLICY_ALLOW, j->rule, where, why);
+		r = policy_add(p, POLICY_ALLOW, rule, where, why);
 	if (r < 0) {
 		policy_free(p);
 		return r;
@@ -200,29 +198,45 @@ static void allow_reply_mistake(struct allow_job *j)
 	}
 }
 
+/* It is written already, or isn't to be. */
+static void allow_reply(struct api *api, struct http_request *request, const char *rule,
+	const char *where, bool written)
+{
+	switch (allow_hold(api->config.network, rule, where)) {
+	case 0:
+		log_info("network", "'%s' is allowed from now on (%s)", rule, where);
+		http_reply_json(request, 200,
+			json_pack(
+				"{s:b, s:s, s:b}", "success", 1, "rule", rule, "written", written));
+		break;
+	case -E2BIG:
+		http_reply_error(request, 409,
+			"%d rules are allowed, which is the most there can be: remove one first",
+			POLICY_RULES_MAX);
+		break;
+	default:
+		http_reply_error(request, 500, "out of memory");
+		break;
+	}
+}
+
 static void allow_done(struct job *job)
 {
 	struct allow_job *j = container_of(job, struct allow_job, file.job);
+	char where[64];
 
 	if (j->file.result < 0) {
 		allow_reply_mistake(j);
-		return;
+	} else if (j->writes) {
+		(void)snprintf(where, sizeof(where), TREE_CONFIG_FILE ":%u", (unsigned)j->line);
+		allow_reply(j->api, j->file.request, j->rule, where, true);
+	} else {
+		http_reply_json(j->file.request, 200,
+			json_pack("{s:b, s:s, s:s, s:s, s:I, s:o}", "success", 1, "rule", j->rule,
+				"file", TREE_CONFIG_FILE, "version", j->version, "line",
+				(json_int_t)j->shown_line, "text",
+				json_text(j->made + j->shown, j->shown_len)));
 	}
-	if (j->writes && allow_hold(j) < 0) {
-		http_reply_error(j->file.request, 500,
-			"'%s' is written, and counts from the next start: out of memory, or too "
-			"many rules hold now",
-			j->rule);
-		return;
-	}
-	if (j->writes)
-		log_info("network",
-			"'%s' is allowed from now on, and written to '" TREE_CONFIG_FILE "'",
-			j->rule);
-	http_reply_json(j->file.request, 200,
-		json_pack("{s:b, s:s, s:s, s:s, s:I, s:o}", "success", 1, "rule", j->rule, "file",
-			TREE_CONFIG_FILE, "version", j->version, "line", (json_int_t)j->shown_line,
-			"text", json_text(j->made + j->shown, j->shown_len)));
 }
 
 static bool allow_may_write(const struct api *api, struct http_request *request, const char *rule)
@@ -248,19 +262,24 @@ static bool allow_may_write(const struct api *api, struct http_request *request,
 	return true;
 }
 
+static bool allow_is_rule(struct http_request *request, const char *rule)
+{
+	char why[NET_RULE_WHY_MAX], shown[NET_RULE_TEXT_MAX];
+	struct net_rule parsed;
+
+	if (net_rule_parse(rule, &parsed, why) == 0)
+		return true;
+	http_reply_error(request, 400, "'%s' is no rule: %s",
+		log_escape(shown, sizeof(shown), rule, strlen(rule)), why);
+	return false;
+}
+
 /* `version` NULL: it is only looked at. */
 static void allow_start(
 	struct api *api, struct http_request *request, const char *rule, const char *version)
 {
-	char why[NET_RULE_WHY_MAX], shown[NET_RULE_TEXT_MAX];
-	struct net_rule parsed;
 	struct allow_job *j;
 
-	if (net_rule_parse(rule, &parsed, why) < 0) {
-		http_reply_error(request, 400, "'%s' is no rule: %s",
-			log_escape(shown, sizeof(shown), rule, strlen(rule)), why);
-		return;
-	}
 	if (!allow_may_write(api, request, rule))
 		return;
 	j = calloc(1, sizeof(*j));
@@ -283,23 +302,38 @@ static void allow_start(
 
 void api_look_allow(void *owner, struct http_request *request)
 {
-	allow_start(owner, request, http_request_text(request, "rule"), NULL);
+	const char *rule = http_request_text(request, "rule");
+
+	if (allow_is_rule(request, rule))
+		allow_start(owner, request, rule, NULL);
+}
+
+static void allow_read(struct api *api, struct http_request *request, json_t *body)
+{
+	const char *rule = json_string_value(json_object_get(body, "rule"));
+	const json_t *version = json_object_get(body, "version");
+
+	if (!rule || json_object_size(body) > (version ? 2 : 1) ||
+		(version && !json_is_null(version) && !json_is_string(version))) {
+		http_reply_error(request, 400,
+			"a text 'rule' is wanted, and for writing it a text 'version', as the "
+			"answer to a look at the rule has it");
+		return;
+	}
+	if (!allow_is_rule(request, rule))
+		return;
+	if (json_is_string(version))
+		allow_start(api, request, rule, json_string_value(version));
+	else
+		allow_reply(api, request, rule, "POST /api/network/allow", false);
 }
 
 void api_allow(void *owner, struct http_request *request)
 {
 	json_t *body = http_request_json(request);
-	const char *rule, *version;
 
 	if (!body)
 		return;
-	rule = json_string_value(json_object_get(body, "rule"));
-	version = json_string_value(json_object_get(body, "version"));
-	if (!rule || !version || json_object_size(body) != 2)
-		http_reply_error(request, 400,
-			"'rule' and 'version' are wanted, two texts, as the answer to a look at "
-			"the rule has them");
-	else
-		allow_start(owner, request, rule, version);
+	allow_read(owner, request, body);
 	json_decref(body);
 }

@@ -68,11 +68,11 @@ void api_check_init(struct api *api)
 	api->handles++;
 }
 
-void api_check_forget(struct api *api, unsigned status, const char *why)
+void api_check_forget(struct api *api, const char *end)
 {
 	reach_cancel(&api->reach);
 	api->check.time_ms = 0;
-	check_answer(api, status, why);
+	check_answer(api, end ? 503 : 200, end);
 }
 
 void api_tunnel_check(void *owner, struct http_request *request)

@@ -14,6 +14,7 @@
 #include "http/sse.h"
 #include "net/timeouts.h"
 #include "os/api.h"
+#include "os/api_events.h"
 #include "os/api_handlers.h"
 #include "os/job.h"
 #include "os/reach.h"
@@ -75,10 +76,11 @@ json_t *api_tunnel_json(struct api *api);
 void api_waiters_init(struct api *api);
 void api_waiters_answer(struct api *api);
 
-/* api_check.c: what was seen last, or null; and to forget that, and to answer those who wait. */
+/* api_check.c: what was seen last, or null; and to forget that, and to answer those who wait, with
+ * null, or that nothing follows any more. */
 void api_check_init(struct api *api);
 json_t *api_check_json(const struct api *api);
-void api_check_forget(struct api *api, unsigned status, const char *why);
+void api_check_forget(struct api *api, const char *end);
 
 /* api_forwards.c */
 json_t *api_forwards_json(struct api *api);
@@ -94,34 +96,6 @@ void api_replay_close(struct api *api);
 
 /* api_app.c */
 json_t *api_app_json(struct api *api);
-
-/* api_events.c: what /api/events tells. */
-enum api_event {
-	API_EVENT_APP,
-	API_EVENT_TUNNEL,
-	API_EVENT_LOG,
-	API_EVENT_CONNECTION,
-	API_EVENT_FORWARDS,
-	API_EVENT_DECISION,
-	API_EVENT_RECORDING,
-	API_EVENT_REQUEST,
-	API_EVENT_TRAFFIC,
-	API_EVENT_LOST, /* by http/sse.h itself */
-	API_EVENTS,
-};
-struct api_event_kind {
-	const char *name;
-	const char *schema; /* of its data: a name in api_schemas.json */
-	const char *help;
-};
-extern const struct api_event_kind api_event_kinds[API_EVENTS];
-
-void api_events_init(struct api *api);
-/* Takes `data` over. */
-void api_events_publish(struct api *api, enum api_event event, json_t *data);
-
-/* When one of its handles is gone: api.c. */
-void api_on_handle_closed(struct api *api);
 
 /* api_files.c: answers what still waits. */
 void api_files_close(struct api *api);

@@ -170,9 +170,10 @@ const struct http_route api_calls[] = {
 		.body_max = API_JSON_MAX,
 		.body_schema = "Allow",
 		.body_required = true,
-		.summary = "Write a rule into wasmrun.toml as it was looked at, and let it hold "
-			   "from now on",
-		.answers = { OK("AllowPreview", "It is written, and holds"),
+		.summary =
+			"Let a rule hold from now on; with a version write it into wasmrun.toml, "
+			"too, as it was looked at",
+		.answers = { OK("Allowed", "It holds, and is written if that was wanted"),
 			NO(400, "A wrong body"), NO(403, "The file may not be written"),
 			NO(409, "It has changed since, can't be added to, or has the rule already"),
 			NO(413, "The body or the file is too long"), CROWDED } },
@@ -287,8 +288,7 @@ const struct http_route api_calls[] = {
 		.summary = "Ask the public URL from here, as a visitor would, and say what was "
 			   "seen; waits for the outcome, 5 s at most",
 		.answers = { OK("TunnelChecked", "What was seen"),
-			NO(409, "There is no public URL, or it has changed meanwhile"),
-			NO(503, "wasmrun is ending") } },
+			NO(409, "There is no public URL"), NO(503, "wasmrun is ending") } },
 	{ .method = HTTP_GET,
 		.path = "/api/tunnel/qr.svg",
 		.handler = api_tunnel_qr,

@@ -157,7 +157,7 @@ static void probe_explain(
 #define SAY(...) ((void)snprintf(result->text, sizeof(result->text), __VA_ARGS__))
 	switch (result->outcome) {
 	case REACH_WORKS:
-		SAY("Works: asked from this machine through the relay, the application has "
+		SAY("Asked from this machine through the relay, the application has "
 		    "answered %s in %llu ms.",
 			said, (unsigned long long)result->duration_ms);
 		break;

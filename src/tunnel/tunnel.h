@@ -61,9 +61,9 @@ struct tunnel_status {
 	enum tunnel_state state;
 	uint16_t public_port; /* 0 unless Connected or Reconnecting */
 	enum tunnel_failure failure;
-	const char *error; /* one line naming cause and remedy, NULL if none; valid until the next
-			      call into the tunnel */
-	uint64_t since_ms; /* wall clock of the last change of state */
+	/* One line naming cause and remedy, NULL if none; until the next call into the tunnel. */
+	const char *error;
+	uint64_t since_ms;        /* wall clock of the last change of state */
 	uint64_t next_attempt_ms; /* wall clock of the attempt that waits; 0: none does */
 	uint64_t reconnects, conns_open, conns_total;
 	uint64_t turned_away;         /* visitors that never reached the application */

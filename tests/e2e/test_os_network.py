@@ -299,7 +299,7 @@ def test_allow_in_the_file(lab, project):
     assert (seen["file"], seen["line"], seen["text"]) == ("wasmrun.toml", 5, '  "b.example:443",\n')
     assert file.read_text() == before and "b.example:443" not in policy(instance)["allow"], "it was only looked at"
     answer = write(instance, "b.example:443", seen["version"])
-    assert (answer.status, answer.body["text"]) == (200, seen["text"])
+    assert (answer.status, answer.body) == (200, {"success": True, "rule": "b.example:443", "written": True})
     assert file.read_text() == before.replace("# one\n", '# one\n  "b.example:443",\n')
     assert file.stat().st_mode & 0o777 == 0o600
     sources = instance.get("/api/network/policy")["sources"]
@@ -308,6 +308,23 @@ def test_allow_in_the_file(lab, project):
     assert again.status == 409 and "already" in again.body["error"]
     assert look(instance, "b.example:443").status == 409
     assert policy(run_os(lab, project))["allow"] == ["a.example", "b.example:443"]
+
+
+def test_allow_without_writing(lab, project):
+    """The others stay where they are from."""
+    file = project / "wasmrun.toml"
+    file.write_text('[os.network]\nallow = ["a.example"]\n')
+    instance = run_os(lab, project, "--writable")
+    answer = instance.ask("POST", "/api/network/allow", {"rule": "b.example"})
+    assert (answer.status, answer.body) == (200, {"success": True, "rule": "b.example", "written": False})
+    sources = [(s["rule"], s["where"]) for s in instance.get("/api/network/policy")["sources"]]
+    assert sources == [("a.example", "wasmrun.toml:2"), ("b.example", "POST /api/network/allow")]
+    assert instance.ask("POST", "/api/network/allow", {"rule": "b.example", "version": None}).status == 200
+    assert file.read_text() == '[os.network]\nallow = ["a.example"]\n'
+    assert instance.get("/api/network/policy")["policy"]["allow"] == ["a.example", "b.example"]
+    assert put(instance, {"allow": [f"h{i}.example" for i in range(256)]}).status == 200
+    answer = instance.ask("POST", "/api/network/allow", {"rule": "b.example"})
+    assert answer.status == 409 and "remove one first" in answer.body["error"]
 
 
 def test_allow_where_there_is_no_file(lab, project):
@@ -371,6 +388,6 @@ def test_a_wrong_wish_to_allow(instance):
         answer = look(instance, rule)
         assert answer.status == 400 and "no rule" in answer.body["error"], rule
         assert write(instance, rule, "0").status == 400
-    for body in ({}, {"rule": "a.example"}, {"rule": 1, "version": "0"}, {"rule": "a.example", "version": "0", "more": 1}):
+    for body in ({}, {"version": "0"}, {"rule": 1, "version": "0"}, {"rule": "a.example", "version": "0", "more": 1}):
         assert instance.ask("POST", "/api/network/allow", body).status == 400, body
     assert instance.ask("GET", "/api/network/allow").status == 400

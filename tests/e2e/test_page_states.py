@@ -116,7 +116,8 @@ def test_application_that_crashes_again_and_again(lab, guests, tmp_path, windows
     instance = run_os(lab, tmp_path, api_port=free_port(), wait=False)
     page = opened(windows, instance)
     says(page, "Application", "restarting")
-    card(page, "Application").get_by_text("unreachable").wait_for()
+    card(page, "Application").get_by_text("unreachable").first.wait_for()
+    card(page, "Application").locator(".said", has_text="backtrace").wait_for()
 
 
 def test_build(lab, tmp_path, windows):

@@ -33,7 +33,7 @@ function facts(one: App): [string, unknown][] {
   return [
     [
       "Here",
-      one.url && (
+      one.state === "running" && one.url && (
         <a href={one.url} target="_blank" rel="noopener noreferrer">
           {one.url}
         </a>
@@ -103,7 +103,11 @@ export function ApplicationPanel() {
       {one && <Facts rows={facts(one) as [string, string | null][]} />}
       {one?.pid && (
         <div class="charts">
-          <Chart series={memory} least={1 << 20} label={`Memory, at most ${size(Math.max(0, ...memory.values.value))}`} />
+          <Chart
+            series={memory}
+            least={1 << 20}
+            label={`Memory, at most ${size(Math.max(0, ...memory.values.value))}`}
+          />
           <Chart
             series={processor}
             least={10}

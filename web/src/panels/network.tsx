@@ -20,8 +20,6 @@ async function change(edit: (one: Policy) => Policy): Promise<void> {
   policy.value = await call("PUT /api/network/policy", { body: edit(policy.value.policy) });
 }
 
-/** Until wasmrun ends. */
-const allow = (rule: string) => change((one) => ({ ...one, allow: [...(one.allow ?? []), rule] }));
 const without = (source: RuleSource) =>
   change((one) => ({ ...one, [source.list]: one[source.list]?.filter((rule) => rule !== source.rule) ?? [] }));
 
@@ -46,8 +44,9 @@ function Wish() {
     await readPolicy();
   };
   const hold = async () => {
-    await allow(rule);
+    await call("POST /api/network/allow", { body: { rule } });
     wish.value = null;
+    await readPolicy();
   };
   const outranked = policy.value?.sources.some((source) => source.where === "--allow-net");
   return (
@@ -94,9 +93,12 @@ function Explain() {
   const to = useSignal("");
   const answer = useSignal<Explanation | null>(null);
   const ask = async () => {
-    answer.value = null;
     answer.value = await call("GET /api/network/explain", { query: { to: to.value.trim() } });
   };
+  // What was said is of the policy that held then.
+  useEffect(() => {
+    if (answer.peek()) void ask().catch(() => {});
+  }, [policy.value]);
   const remedy = answer.value?.remedy;
   return (
     <>
@@ -105,6 +107,7 @@ function Explain() {
         onSubmit={(event) => {
           event.preventDefault();
           failed(null);
+          answer.value = null;
           void ask().catch((error) => failed(messageOf(error)));
         }}
       >
@@ -191,7 +194,10 @@ function Refusals() {
   );
 }
 
-const places: Record<string, string> = { "PUT /api/network/policy": "until wasmrun ends" };
+const places: Record<string, string> = {
+  "PUT /api/network/policy": "set here",
+  "POST /api/network/allow": "until wasmrun ends",
+};
 
 function Rules() {
   const rule = useSignal("");

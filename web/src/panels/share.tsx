@@ -94,6 +94,7 @@ const outcomes: Record<TunnelCheck["outcome"], string> = {
   unreachable: "Unreachable",
 };
 
+const ASK_WITHIN_MS = 1000;
 let asked: number | null = null; // the `since` of the tunnel that this page has asked about by itself
 
 /** Whether the public URL works, as it is seen from here: once by itself, and whenever one wants to know. */
@@ -103,8 +104,12 @@ function Reachability({ one }: { one: Tunnel }) {
   const seen = one.check;
   useEffect(() => {
     if (seen || link.value.state !== "open" || asked === one.since) return;
-    asked = one.since;
-    void ask().catch(() => {});
+    // Of several pages that are open one is enough: it tells the others what it has seen.
+    const timer = setTimeout(() => {
+      asked = one.since;
+      void ask().catch(() => {});
+    }, Math.random() * ASK_WITHIN_MS);
+    return () => clearTimeout(timer);
   }, [seen, one.since, link.value.state]);
   return (
     <div class="reach">

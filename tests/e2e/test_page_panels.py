@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The panels Public URL, Application and Network in a browser: what they say beyond the state, and what their buttons do."""
+
+import re
+
+import pytest
+
+from harness.browser import Windows, browser, mistakes_of
+from harness.streams import connect
+from harness.wait import wait_for
+from harness.wasmrun import run_os
+from test_page_states import card, opened
+
+pytestmark = pytest.mark.together
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def windows(chromium):
+    windows = Windows(chromium)
+    yield windows
+    windows.close()
+    assert windows.said == []
+
+
+def test_public_url(lab, project, windows):
+    """It is asked once by itself, for all pages together; without a relay it is text, and the next attempt is counted down to."""
+    relay = lab.relay(secret="s3cr3t")
+    env = {"WASMRUN_TUNNEL_SERVER": f"{relay.host}:{relay.control_port}", "WASMRUN_TUNNEL_SECRET": "s3cr3t"}
+    instance = run_os(lab, project, "--expire", "1h", env=env)
+    pages = [opened(windows, instance) for _ in range(2)]
+    instance.start()
+    for page in pages:
+        url = card(page, "Public URL")
+        url.get_by_text("Works from outside").wait_for()
+        url.get_by_text("with status 200").wait_for()
+        url.get_by_text("bore, with a secret").wait_for()
+        url.get_by_text(re.compile(r"^59 min \d+ s$")).wait_for()
+    seen = instance.tunnel()["check"]["time"]
+    pages[0].get_by_role("button", name="Check the public URL").click()
+    wait_for(lambda: instance.tunnel()["check"]["time"] > seen, "it was asked again")
+    was = instance.tunnel()["public_url"]
+    relay.process.kill()
+    for page in pages:
+        url = card(page, "Public URL")
+        url.get_by_text(re.compile(r"tried again in \d+ s")).wait_for()
+        assert was in url.inner_text() and url.get_by_role("link").count() == 0
+        assert mistakes_of(page) == [] and "s3cr3t" not in page.content()
+
+
+def test_allow(lab, project, windows):
+    """What is written is shown before, and written then."""
+    file = project / "wasmrun.toml"
+    file.write_text('[os.network]\nallow = ["a.example"] # mine\n')
+    instance = run_os(lab, project)
+    page = opened(windows, instance)
+    page.get_by_role("tab", name="Network").click()
+    page.get_by_label("Host and port").fill("b.example:443")
+    page.get_by_role("button", name="Explain").click()
+    page.get_by_text("no rule allows it").wait_for()
+    page.get_by_role("button", name="Allow b.example:443…").click()
+    page.locator(".wish", has_text='allow = ["a.example", "b.example:443"] # mine').wait_for()
+    assert mistakes_of(page) == [] and "b.example" not in file.read_text()
+    page.get_by_role("button", name="Write it").click()
+    page.get_by_text("(wasmrun.toml:2) allows it").wait_for()
+    assert file.read_text() == '[os.network]\nallow = ["a.example", "b.example:443"] # mine\n'
+    assert instance.get("/api/network/policy")["policy"]["allow"] == ["a.example", "b.example:443"]
+    page.get_by_label("Rule to allow").fill("c.example")
+    page.get_by_role("button", name="Allow…", exact=True).click()
+    page.get_by_role("button", name="Only until wasmrun ends").click()
+    page.get_by_text("until wasmrun ends", exact=True).wait_for()
+    assert "c.example" not in file.read_text() and "c.example" in instance.get("/api/network/policy")["policy"]["allow"]
+    page.get_by_text("wasmrun.toml:2").first.wait_for()
+
+
+def test_connections_and_forwards(instance, windows):
+    page = opened(windows, instance)
+    page.get_by_role("tab", name="Network").click()
+    page.get_by_label("Port of this machine").fill("0")
+    page.get_by_role("button", name="Forward", exact=True).click()
+    page.get_by_role("button", name="Remove the forward").wait_for()
+    port = instance.get("/api/forwards")["forwards"][0]["host_port"]
+    with connect(("127.0.0.1", port)) as visitor:
+        visitor.sendall(b"GET / ")
+        page.get_by_role("button", name="End the connection").click()
+        with pytest.raises(ConnectionResetError):
+            visitor.recv(1)
+    page.get_by_text("ended by the user").wait_for()
+    page.get_by_role("button", name="Remove the forward").click()
+    page.get_by_text("No port of this machine leads to the application").wait_for()
+
+
+def test_failed_build(lab, project, windows):
+    (project / "build.sh").write_text("echo fine\necho 'main.c:3:5: error: expected x'\necho '  3 | y'\nexit 1\n")
+    (project / "wasmrun.toml").write_text('[app]\nbuild = "sh build.sh"\nwasm = "hello.wasm"\n')
+    instance = run_os(lab, project, "--watch")
+    instance.wait_app("failed")
+    page = opened(windows, instance)
+    said = card(page, "Application").locator(".said", has_text="The first error of the build")
+    said.get_by_text("main.c:3:5: error: expected x").wait_for()
+    assert "fine" not in said.inner_text() and mistakes_of(page) == []
+    assert not re.search(r"\b(GET|POST|PUT|DELETE)\b", page.locator("main").inner_text())
