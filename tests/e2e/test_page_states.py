@@ -118,10 +118,7 @@ def test_application_that_crashes_again_and_again(lab, guests, tmp_path, windows
     page = opened(windows, instance)
     says(page, "Application", "restarting")
     card(page, "Application").get_by_text("unreachable").first.wait_for()
-<<<<<<< HEAD
     card(page, "Application").locator(".said", has_text="backtrace").wait_for()
-=======
->>>>>>> 0eb5cfa (web: let buttons beside each other be of one size, and refusals of connections be read)
 
 
 def test_build(lab, tmp_path, windows):
