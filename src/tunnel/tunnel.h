@@ -80,8 +80,7 @@ struct tunnel_visit {
 	const char *id;       /* UUID */
 	const char *from;     /* "ip:port", NULL: the relay doesn't say */
 	bool opened;          /* false: closed, and `why` is filled */
-	uint64_t turned_away; /* closed, never reached the application: its number among those; else
-				 0 */
+	uint64_t turned_away; /* closed, never reached the application: its number; else 0 */
 	uint64_t bytes_in, bytes_out;
 	uint64_t duration_ms; /* since the relay has announced it */
 	const char *why;      /* how it ended, or why it was refused */
