@@ -57,6 +57,7 @@ struct record_conn {
 	unsigned first, count; /* of `places`, a ring; the last one may still be under way */
 	bool interim;          /* the response that is under way is one of 1xx */
 	bool unasked;          /* a response has come to no request */
+	bool upgrades;         /* one has made something else of it */
 	bool given_up;
 	struct exchange *rest; /* stands for what comes behind; NULL: nothing does, or forgotten */
 	uint64_t last_id;      /* of its last exchange */
@@ -321,6 +322,7 @@ static enum http_body on_response_headed(void *owner, const struct buf *head)
 	if (c->unasked)
 		return HTTP_BODY_FOREIGN;
 	c->interim = status / 100 == 1 && status != 101;
+	c->upgrades = response_body(p, status) == HTTP_BODY_FOREIGN;
 	e = p->exchange;
 	if (e && !c->interim) {
 		e->status = status;
@@ -384,17 +386,21 @@ static void conn_weigh(struct record_conn *c)
 static void conn_settle(struct record_conn *c)
 {
 	const char *lost = conn_lost(c);
-	bool foreign = c->stream[PUMP_INNER].state == HTTP_STREAM_FOREIGN;
+	bool answers_foreign = c->stream[PUMP_INNER].state == HTTP_STREAM_FOREIGN;
 
-	if (lost && !c->count)
-		conn_is_foreign(c, lost);
-	else if (foreign && c->count)
+	if (c->upgrades)
 		conn_is_upgraded(c);
-	else if (foreign || (c->stream[PUMP_OUTER].state == HTTP_STREAM_FOREIGN && !c->count))
-		conn_is_foreign(c, c->unasked ? "an answer came that nobody had asked for"
-					      : "it is no HTTP/1");
-	if (lost || foreign || c->rest) {
-		conn_give_up(c, lost ? lost : "its connection has become something else");
+	else if (lost && !c->count)
+		conn_is_foreign(c, lost);
+	else if (!c->count && c->unasked)
+		conn_is_foreign(c, "an answer came that nobody had asked for");
+	else if (!c->count &&
+		 (answers_foreign || c->stream[PUMP_OUTER].state == HTTP_STREAM_FOREIGN))
+		conn_is_foreign(c, "it is no HTTP/1");
+	if (lost || answers_foreign || c->rest) {
+		conn_give_up(c, lost          ? lost
+				: c->upgrades ? "the connection has become something else before"
+					      : "its answer is no HTTP/1");
 		return;
 	}
 	for (int side = 0; side < PUMP_SIDES; side++)

@@ -24,7 +24,7 @@
 #define RECORDER_EXCHANGES_MAX 200
 #define RECORDER_BYTES_MAX (16U * 1024 * 1024)   /* of all exchanges */
 #define RECORDER_WAITING_MAX (8U * 1024 * 1024)  /* seen, and not yet read */
-#define RECORDER_WAITING_EACH (1U * 1024 * 1024) /* of one connection */
+#define RECORDER_WAITING_EACH (2U * 1024 * 1024) /* of one connection */
 #define RECORDER_HEADS_MAX (8U * 1024 * 1024)    /* of all heads that are not whole yet */
 #define RECORDER_PIPELINE_MAX 64 /* requests of a connection without an answer; then it is lost */
 #define RECORDER_TELL_MS 50      /* what has changed is told so often */

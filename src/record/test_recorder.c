@@ -201,6 +201,106 @@ static void test_foreign(void **state)
 	assert_null(recorder_find(f->recorder, 3));
 }
 
+static void assert_why(struct fixture *f, uint64_t id, enum exchange_state state, const char *part)
+{
+	assert_int_equal(exchange(f, id)->state, state);
+	assert_non_null(strstr(exchange(f, id)->why, part));
+}
+
+/* The rest of it is counted, behind what was read. */
+static void test_bytes_of_the_rest(void **state)
+{
+	struct fixture *f = *state;
+	struct said s = begin(f);
+
+	say(f, &s, PUMP_OUTER, "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n");
+	say(f, &s, PUMP_INNER, "HTTP/1.1 101 Switching\r\n\r\nfive!");
+	assert_non_null(exchange(f, 1)->conn);
+	assert_why(f, 2, EXCHANGE_CUT, "something else");
+	s.bytes[PUMP_OUTER] += 7;
+	s.bytes[PUMP_INNER] += 100;
+	s.conn = record_conn_end(s.conn, s.bytes, NULL);
+	assert_int_equal(exchange(f, 1)->state, EXCHANGE_UPGRADED);
+	assert_null(exchange(f, 1)->conn);
+	/* The second request was said for the upgrade's sake. */
+	assert_int_equal(exchange(f, 1)->bytes[PUMP_OUTER], 7);
+	assert_int_equal(exchange(f, 1)->bytes[PUMP_INNER], 105);
+}
+
+static void test_lost(void **state)
+{
+	struct fixture *f = *state;
+	struct said s = begin(f);
+
+	for (size_t said = 0; said <= HTTP_HEAD_MAX; said += strlen("GET /long?long=long"))
+		say(f, &s, PUMP_OUTER, "GET /long?long=long");
+	assert_why(f, 1, EXCHANGE_FOREIGN, "64 KiB");
+	assert_false(tap_wants(s.tap, PUMP_INNER));
+	s.conn = record_conn_end(s.conn, s.bytes, NULL);
+	assert_int_equal(exchange(f, 1)->bytes[PUMP_OUTER], s.bytes[PUMP_OUTER]);
+	/* Behind a request that was read, it is its rest. */
+	s = begin(f);
+	say(f, &s, PUMP_OUTER, "GET / HTTP/1.1\r\n\r\n");
+	say(f, &s, PUMP_INNER, "HTTP/1.1 204 No\r\n\r\n");
+	say(f, &s, PUMP_OUTER, "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n");
+	assert_int_equal(exchange(f, 2)->state, EXCHANGE_DONE);
+	assert_why(f, 3, EXCHANGE_CUT, "Content-Length");
+	s.conn = record_conn_end(s.conn, s.bytes, NULL);
+	/* What answers is no HTTP. */
+	s = begin(f);
+	say(f, &s, PUMP_OUTER, "GET / HTTP/1.1\r\n\r\n");
+	say(f, &s, PUMP_INNER, "GET / HTTP/1.1\r\n\r\n");
+	assert_why(f, 4, EXCHANGE_CUT, "no HTTP/1");
+	s.conn = record_conn_end(s.conn, s.bytes, NULL);
+}
+
+/* They count before they are whole, and only who has one under way is given up for them. */
+static void test_heads_are_bounded(void **state)
+{
+	static char head[HTTP_HEAD_MAX - 100];
+	struct said s[RECORDER_HEADS_MAX / sizeof(head) + 2];
+	struct fixture *f = *state;
+	struct said other = begin(f);
+
+	memset(head, 'x', sizeof(head) - 1);
+	for (size_t i = 0; i < ARRAY_LEN(s); i++) {
+		s[i] = begin(f);
+		say(f, &s[i], PUMP_OUTER, head);
+	}
+	assert_why(f, 1, EXCHANGE_FOREIGN, "heads");
+	assert_null(recorder_find(f->recorder, 3));
+	say(f, &other, PUMP_OUTER, "GET / HTTP/1.1\r\n\r\n");
+	assert_int_equal(exchange(f, 3)->state, EXCHANGE_WAITING);
+	for (size_t i = 0; i < ARRAY_LEN(s); i++)
+		s[i].conn = record_conn_end(s[i].conn, s[i].bytes, NULL);
+	other.conn = record_conn_end(other.conn, other.bytes, NULL);
+}
+
+/* A replay is recorded while all else is not. */
+static void test_replay(void **state)
+{
+	static const char request[] = "GET / HTTP/1.1\r\n\r\n",
+			  response[] = "HTTP/1.0 200 OK\r\n\r\n";
+	const struct record_origin origin = { .kind = "replay", .replay_of = 7 };
+	const uint64_t bytes[PUMP_SIDES] = { 0 };
+	struct fixture *f = *state;
+	struct record_conn *c;
+
+	recorder_set_on(f->recorder, false);
+	c = recorder_begin(f->recorder, &origin);
+	assert_non_null(c);
+	assert_int_equal(record_conn_exchange(c), 0);
+	record_conn_said(c, PUMP_OUTER, request, strlen(request));
+	assert_int_equal(record_conn_exchange(c), 1);
+	assert_int_equal(exchange(f, 1)->state, EXCHANGE_WAITING);
+	record_conn_said(c, PUMP_INNER, response, strlen(response));
+	record_conn_said(c, PUMP_INNER, NULL, 0);
+	assert_int_equal(exchange(f, 1)->state, EXCHANGE_DONE);
+	record_conn_said(c, PUMP_OUTER, request, strlen(request));
+	assert_null(record_conn_end(c, bytes, "so it is"));
+	assert_why(f, 2, EXCHANGE_CUT, "so it is");
+}
+
 static void test_response_until_end(void **state)
 {
 	struct fixture *f = *state;
@@ -323,6 +423,10 @@ int main(void)
 		test(test_too_many_pipelined),
 		test(test_upgrade),
 		test(test_foreign),
+		test(test_bytes_of_the_rest),
+		test(test_lost),
+		test(test_heads_are_bounded),
+		test(test_replay),
 		test(test_response_until_end),
 		test(test_early_answer),
 		test(test_answer_without_request),
