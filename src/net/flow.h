@@ -45,13 +45,10 @@ struct flow_kind {
 	bool resets; /* the outer end, too, of one whose set-up fails: he is told it is open */
 	/* For the log. */
 	const char *(*name)(const struct flow *f, char text[FLOW_NAME_MAX]);
-	/*
-	 * The flow won't be opened: tells whoever is behind the outer end, which isn't there yet.
-	 * False: there is no way to; that end is awaited then, and closed. May be NULL.
-	 */
+	/* The flow won't be opened: tells whoever is behind the outer end, which isn't there yet.
+	 * False: there is no way to; that end is awaited then, and closed. May be NULL. */
 	bool (*refuse)(struct flow *f, const char *why);
-	/* Both ends are there: who looks on, NULL nobody. May be NULL. */
-	struct tap *(*tap)(struct flow *f);
+	struct tap *(*tap)(struct flow *f); /* joined: who looks on, NULL nobody; may be NULL */
 	/* A target has been reached. May be NULL. */
 	void (*reached)(struct flow *f, enum pump_side side);
 	/* It has not: logs that, and says why the flow is turned away, a constant. `error` as of

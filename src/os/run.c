@@ -357,14 +357,24 @@ static void os_run_write_file(struct os_run *run)
 			r == -EPERM ? "it is no folder that is yours alone" : strerror(-r));
 }
 
+static int os_run_open_conns(struct os_run *run, uv_loop_t *loop)
+{
+	const struct recorder_config recorder = {
+		.loop = loop, .changed = os_run_on_exchange, .owner = run
+	};
+	int r = conn_log_init(&run->conns, os_run_on_connection, run);
+
+	if (r == 0)
+		r = recorder_new(&recorder, &run->recorder);
+	run->conns.recorder = run->recorder;
+	return r;
+}
+
 enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_pool *pool,
 	const struct os_run_config *config, uint64_t open_files, const struct os_run_events *events,
 	int *ret_error)
 {
 	struct supervisor_config supervisor = { .run = config, .open_files = open_files };
-	const struct recorder_config recorder = {
-		.loop = loop, .changed = os_run_on_exchange, .owner = run
-	};
 	const struct supervisor_events app_events = {
 		.state = os_run_on_app_state,
 		.next = os_run_on_app_next,
@@ -385,12 +395,9 @@ enum os_run_part os_run_open(struct os_run *run, uv_loop_t *loop, struct pump_po
 	run->ring = log_ring_new();
 	if (!run->ring)
 		return OS_RUN_LOG;
-	*ret_error = conn_log_init(&run->conns, os_run_on_connection, run);
-	if (*ret_error == 0)
-		*ret_error = recorder_new(&recorder, &run->recorder);
+	*ret_error = os_run_open_conns(run, loop);
 	if (*ret_error < 0)
 		return OS_RUN_LOG;
-	run->conns.recorder = run->recorder;
 	if (config->connection_log)
 		*ret_error = conn_file_new(loop, config->connection_log, &run->conn_file);
 	if (*ret_error < 0)
