@@ -205,7 +205,7 @@ def machine(tools, build, load):
     )
 
 
-def document(tools, rounds, trips, link_ms, os_result, walls, notes, heading):
+def document(tools, rounds, trips, link_ms, os_result, sections, notes, heading):
     """The whole of results.md; what was not measured is left out."""
     absolute = medians(collect(rounds))
     relative = medians(collect(divide(rounds, STOCK)))
@@ -241,11 +241,11 @@ def document(tools, rounds, trips, link_ms, os_result, walls, notes, heading):
     if os_result:
         parts += os_parts(os_result)
         goals += os_goals(os_result)
-    if walls:
-        parts += ["## The wall round an application"]
-    for group in walls:
-        parts += group_parts(group)
-        goals += group_goals(group)
+    for title, groups in sections.items():
+        parts += [f"## {title}"] if groups else []
+        for group in groups:
+            parts += group_parts(group)
+            goals += group_goals(group)
     if goals:
         parts += [
             "## What ours must reach",

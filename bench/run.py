@@ -18,6 +18,7 @@ import time
 
 import delay
 import os_mode
+import record
 import report
 import wall
 from measures import MEASURES, Bench, measure_rounds
@@ -25,7 +26,7 @@ from processes import Failed, Process
 from tools import all_tools
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ALL = [*MEASURES, "delay", "os", "wall"]
+ALL = [*MEASURES, "delay", "os", "wall", "record"]
 ROUNDS, SECONDS = 5, 1.0
 QUICK_ROUNDS, QUICK_SECONDS, QUICK_SAMPLES = 2, 0.5, 5
 
@@ -188,7 +189,10 @@ def main():
         )
         common = (args.build.resolve(), Bench(programs, 0, seconds), rounds, say, notes)
         os_result = os_mode.measure_all(*common) if "os" in args.only else None
-        walls = wall.measure_all(*common) if "wall" in args.only else []
+        sections = {
+            "The wall round an application": wall.measure_all(*common) if "wall" in args.only else [],
+            "Recording": record.measure_all(*common) if "record" in args.only else [],
+        }
     if sys.stderr.isatty():
         say("")
     heading = "\n\n".join(
@@ -198,7 +202,7 @@ def main():
             report.machine(tools, build, load),
         ]
     )
-    text = report.document(tools, rows, trips, link_ms, os_result, walls, notes, heading)
+    text = report.document(tools, rows, trips, link_ms, os_result, sections, notes, heading)
     print(text, end="")
     complete = (
         not args.quick

@@ -84,6 +84,8 @@ class Bore(Tool):
     'localhost' by default, and what they log goes to a file.
     """
 
+    client, options = None, ()  # another program for the client, and what it is told beside
+
     def __init__(self, name, title, number, binary, absent, secret=False):
         super().__init__(name, title, number)
         self.binary, self.absent = binary, absent
@@ -102,7 +104,7 @@ class Bore(Tool):
         bind = "0.0.0.0" if relay_net else self.host
         relay = self.add([self.binary, "server", "--bind-addr", bind], net=relay_net, env=self.env)
         relay.wait_for_listener(CONTROL_PORT)
-        command = [self.binary, "local", str(origin_port), "--to", to or self.host]
+        command = [self.client or self.binary, "local", str(origin_port), "--to", to or self.host, *self.options]
         client = self.add([*command, "-p", str(self.port)], net=client_net, env=self.env)
         client.wait_for_text("listening at")
         relay.wait_for_listener(self.port)
