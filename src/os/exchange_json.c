@@ -51,7 +51,7 @@ static json_t *header_json(const char *line, size_t len)
 json_t *exchange_headers_json(const struct buf *head)
 {
 	const char *text = (const char *)buf_head(head);
-	const char *end = text + buf_len(head), *newline;
+	const char *end = text ? text + buf_len(head) : NULL, *newline;
 	json_t *headers = json_array();
 
 	for (const char *line = text; line < end; line = newline + 1) {
