@@ -15,6 +15,7 @@ function show(what, state, url, reason) {
   byId(`${what}-state`).textContent = state;
   byId(`${what}-url`).textContent = url ?? "";
   byId(`${what}-url`).href = url ?? "";
+  byId(`${what}-url`).hidden = !url;
   byId(`${what}-reason`).textContent = reason ?? "";
 }
 
