@@ -227,34 +227,34 @@ static size_t line_part(const uint8_t *data, size_t len)
 	return end ? (size_t)(end - data) + 1 : len;
 }
 
-/* The line that is under way has so many more bytes. Returns whether it was empty and is over. */
+/* The line that is under way has so many more bytes; it is empty where there is nothing but one CR.
+ * Returns whether it was empty and is over. */
 static bool stream_count_line(struct http_stream *s, const uint8_t *data, size_t n, bool *ret_over)
 {
-	size_t text = n;
 	bool empty;
 
 	*ret_over = data[n - 1] == '\n';
-	if (*ret_over)
-		text--;
-	if (text > 0 && data[text - 1] == '\r')
-		text--;
-	s->line_len += text;
-	empty = *ret_over && s->line_len == 0;
-	if (*ret_over)
+	n -= *ret_over;
+	s->line_text |= n > 1 || (n == 1 && (s->line_len > 0 || *data != '\r'));
+	s->line_len += n;
+	empty = *ret_over && !s->line_text;
+	if (*ret_over) {
 		s->line_len = 0;
+		s->line_text = false;
+	}
 	return empty;
 }
 
 static size_t stream_read_head(struct http_stream *s, const uint8_t *data, size_t len)
 {
 	size_t n = line_part(data, len);
-	bool over, empty = stream_count_line(s, data, n, &over);
+	bool over, empty;
 
 	/* Empty lines before a message are nobody's (RFC 9112, 2.2). */
-	if (s->state == HTTP_STREAM_LINE && (empty || (n == 1 && *data == '\r')))
-		return n;
-	if (s->state == HTTP_STREAM_LINE &&
-		!(s->responses ? *data == 'H' : is_token_char(*data) || *data == '\r')) {
+	if (s->state == HTTP_STREAM_LINE && (*data == '\r' || *data == '\n'))
+		return 1;
+	empty = stream_count_line(s, data, n, &over);
+	if (s->state == HTTP_STREAM_LINE && !(s->responses ? *data == 'H' : is_token_char(*data))) {
 		s->state = HTTP_STREAM_FOREIGN;
 		return n;
 	}
@@ -353,7 +353,7 @@ static size_t stream_read_lines(struct http_stream *s, const uint8_t *data, size
 		stream_message_end(s);
 	else if (s->state == HTTP_STREAM_CHUNK_END && empty)
 		s->state = HTTP_STREAM_CHUNK_SIZE;
-	else if (s->state == HTTP_STREAM_CHUNK_END && s->line_len + over > 0)
+	else if (s->state == HTTP_STREAM_CHUNK_END && (s->line_text || over))
 		stream_set_lost(s, bad_chunk);
 	return n;
 }

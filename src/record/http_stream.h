@@ -74,7 +74,8 @@ struct http_stream {
 	uint64_t ended;  /* behind the last message, or the head behind which all is foreign */
 	bool ends;       /* one does with what is being read */
 	uint64_t left;
-	size_t line_len;              /* of the line that is under way, without its end */
+	size_t line_len;              /* of the line that is under way */
+	bool line_text;               /* there is more in it than one CR */
 	char size[20];                /* of a chunk, its digits */
 	struct buf head;              /* that is under way */
 	const char *why;              /* it is lost: a constant */

@@ -101,8 +101,10 @@ static void read_with_gaps(const uint8_t *data, size_t size, bool responses)
 		http_stream_read(&f.stream, offset, data + at, len);
 		offset += len;
 		at += len + 1;
-		if (data[at - 1 < size ? at - 1 : 0] % 7 == 0)
+		if (data[at - 1 < size ? at - 1 : 0] % 7 == 0) {
 			http_stream_leave(&f.stream);
+			f.message.whole = true; /* nobody tells it any more */
+		}
 	}
 	found_deinit(&f);
 }
