@@ -23,12 +23,14 @@
 #include "net/addr.h"
 #include "net/host.h"
 #include "net/listener.h"
+#include "net/local_ports.h"
 #include "net/pump_pool.h"
 #include "proto/handshake.h"
 #include "relay/conn_log.h"
 #include "relay/relay.h"
 
-#define LIMIT_MAX 1000000 /* of every count: more than a process has descriptors */
+#define RESERVED_TEXT_MAX 4096 /* of ip_local_reserved_ports: what is longer is cut */
+#define LIMIT_MAX 1000000      /* of every count: more than a process has descriptors */
 
 struct server_values {
 	struct common_values common;
@@ -36,7 +38,7 @@ struct server_values {
 	uint64_t control_port, min_port, max_port;
 	uint64_t max_conns, max_conns_total, max_handshakes, max_pending, max_pending_total;
 	uint64_t max_tunnels_per_addr;
-	bool no_line_dialect;
+	bool no_line_dialect, public;
 };
 
 static_assert(offsetof(struct server_values, common) == 0, "the shared entries' offsets");
@@ -117,6 +119,11 @@ static const struct option_def server_options[] = {
 		.help = "Refuse the older line dialect, and send the challenge without the wait "
 			"that telling the two apart takes",
 		.offset = offsetof(struct server_values, no_line_dialect) },
+	{ .name = "public",
+		.type = OPTION_FLAG,
+		.env = "BORE_PUBLIC",
+		.help = "Without a secret, or with an empty one, and beyond loopback: it is meant",
+		.offset = offsetof(struct server_values, public) },
 	COMMON_QUIET,
 	COMMON_SECRET,
 	COMMON_SECRET_FILE,
@@ -277,30 +284,80 @@ static int server_make_config(
 	return EXIT_CODE_OK;
 }
 
-/* Whoever runs a relay without a secret may mean it; who has an empty one hardly does. */
-static void server_warn_open(const struct server_values *v, const struct option_set *set)
+static const char *server_secret_place(const struct server_values *v, const struct option_set *set)
+{
+	if (v->common.secret_file)
+		return "the file of --secret-file";
+	switch (option_set_source(set, "secret")) {
+	case OPTION_FROM_ENV:
+		return "BORE_SECRET";
+	case OPTION_FROM_ARG:
+		return "--secret";
+	default:
+		return "the credential 'bore-secret'";
+	}
+}
+
+/*
+ * A relay without a secret is what stock bore's users start by `bore server`, and what the scripts
+ * of a drop-in must go on to start: it is warned about, unless --public says that it is meant. An
+ * empty secret is nearly always an accident, an unset variable or a file that came out empty, and
+ * keeps nobody out: beyond loopback it is refused. An enum exit_code.
+ */
+static int server_check_open(
+	const struct server_values *v, const struct option_set *set, const struct addr *bind)
 {
 	const struct secret *secret = &v->common.secret;
-	const char *from = "the credential 'bore-secret'";
+	bool local = addr_is_loopback(bind);
 
 	if (secret->set && secret->len)
-		return;
-	if (v->common.secret_file)
-		from = "the file of --secret-file";
-	else if (option_set_source(set, "secret") == OPTION_FROM_ENV)
-		from = "BORE_SECRET";
-	else if (option_set_source(set, "secret") == OPTION_FROM_ARG)
-		from = "--secret";
+		return EXIT_CODE_OK;
+	if (secret->set && !local && !v->public) {
+		log_error("server",
+			"the secret is empty, which keeps nobody out: put one into %s, such as "
+			"'openssl rand -hex 32' makes, or say with --public that everybody may "
+			"open tunnels",
+			server_secret_place(v, set));
+		return EXIT_CODE_SECRET;
+	}
 	if (secret->set)
 		log_warn("server",
 			"the secret is empty: anyone who reaches the control port and gives an "
 			"empty one can open tunnels; put one into %s, such as 'openssl rand -hex "
 			"32' makes",
-			from);
+			server_secret_place(v, set));
+	else if (v->public)
+		log_info("server", "open to everybody, as --public has it: no secret is set");
 	else
 		log_warn("server",
-			"no secret is set: anyone who reaches the control port can open tunnels; "
-			"give one with --secret-file or BORE_SECRET");
+			"no secret is set: anyone who reaches the control port can open "
+			"tunnels%s; give one with --secret-file or BORE_SECRET%s",
+			local ? "" : ", and whatever he serves there has your address",
+			local ? "" : ", or say with --public that it is meant");
+	return EXIT_CODE_OK;
+}
+
+/* A port that an outgoing connection of this machine has just then can't be a tunnel's. */
+static void server_warn_ports(const struct relay_config *config)
+{
+	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_reserved_ports", "re");
+	char reserved[RESERVED_TEXT_MAX] = "";
+	uint16_t low, high, from, to;
+
+	if (file && !fgets(reserved, sizeof(reserved), file))
+		reserved[0] = '\0';
+	if (file)
+		(void)fclose(file);
+	local_ports_range(&low, &high);
+	from = config->min_port > low ? config->min_port : low;
+	to = config->max_port < high ? config->max_port : high;
+	if (addr_is_loopback(&config->bind_tunnels) || !local_ports_unreserved(from, to, reserved))
+		return;
+	log_warn("server",
+		"the kernel gives ports %u to %u to this machine's own connections, and a tunnel "
+		"that wants one of them may find it taken: choose a range outside with --min-port "
+		"and --max-port, or set net.ipv4.ip_local_reserved_ports=%u-%u with sysctl",
+		low, high, from, to);
 }
 
 static void server_show_address(struct server *s, const struct addr *addr)
@@ -347,6 +404,8 @@ static int server_serve(struct server *s, struct option_set *set)
 	if (code == EXIT_CODE_OK)
 		code = server_make_config(&s->values, set, &config);
 	if (code == EXIT_CODE_OK)
+		code = server_check_open(&s->values, set, &config.bind_addr);
+	if (code == EXIT_CODE_OK)
 		code = server_open_log(s);
 	config.conn_log = s->conn_log;
 	if (code == EXIT_CODE_OK && s->values.bind_tunnels)
@@ -355,7 +414,7 @@ static int server_serve(struct server *s, struct option_set *set)
 		code = runtime_open(&s->runtime, &s->values.common, &handlers);
 	if (code != EXIT_CODE_OK)
 		return code;
-	server_warn_open(&s->values, set);
+	server_warn_ports(&config);
 	s->code = server_open_relay(s, &config);
 	if (!s->relay)
 		runtime_close(&s->runtime);

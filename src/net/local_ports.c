@@ -5,8 +5,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-/* ip(7): the ports that the kernel picks from. */
-static void local_ports_read_range(struct local_ports *p)
+void local_ports_range(uint16_t *ret_low, uint16_t *ret_high)
 {
 	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
 	unsigned low = 0, high = 0;
@@ -18,8 +17,32 @@ static void local_ports_read_range(struct local_ports *p)
 	}
 	if (file)
 		(void)fclose(file);
-	p->low = (uint16_t)low;
-	p->high = (uint16_t)high;
+	*ret_low = (uint16_t)low;
+	*ret_high = (uint16_t)high;
+}
+
+/* The kernel writes the list in order, and no port twice. */
+unsigned local_ports_unreserved(uint16_t low, uint16_t high, const char *reserved)
+{
+	unsigned left = high >= low ? high - low + 1u : 0, from, to;
+	int used;
+
+	while (left && sscanf(reserved, "%u%n", &from, &used) == 1) {
+		reserved += used;
+		to = from;
+		if (sscanf(reserved, "-%u%n", &to, &used) == 1)
+			reserved += used;
+		from = from > low ? from : low;
+		to = to < high ? to : high;
+		left -= to >= from ? to - from + 1 : 0;
+		reserved += *reserved == ',';
+	}
+	return left;
+}
+
+static void local_ports_read_range(struct local_ports *p)
+{
+	local_ports_range(&p->low, &p->high);
 	if (p->next < p->low || p->next > p->high)
 		p->next = p->low;
 }

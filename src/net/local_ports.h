@@ -20,6 +20,13 @@ struct local_ports {
 	uint64_t crowded_ms;      /* monotonic; ports are bound explicitly until then */
 };
 
+/* The ports that the kernel picks from: net.ipv4.ip_local_port_range (ip(7)), or its default. */
+void local_ports_range(uint16_t *ret_low, uint16_t *ret_high);
+
+/* How many of low..high there are that `reserved`, the text of ip_local_reserved_ports ("8080,
+ * 9000-9100" without the blank), leaves to the kernel. What can't be read reserves nothing. */
+unsigned local_ports_unreserved(uint16_t low, uint16_t high, const char *reserved);
+
 /* Whether ports are bound explicitly now. */
 bool local_ports_crowded(const struct local_ports *p, uint64_t now_ms);
 

@@ -66,11 +66,35 @@ static void test_range_is_read_once_an_episode_and_gone_through(void **state)
 	assert_true(p.next >= p.low && p.next <= p.high);
 }
 
+static void test_reserved_ports_are_left_out(void **state)
+{
+	static const struct {
+		uint16_t low, high;
+		const char *reserved;
+		unsigned left;
+	} cases[] = {
+		{ 32768, 60999, "", 28232 },
+		{ 32768, 60999, "\n", 28232 },
+		{ 40000, 40009, "40000\n", 9 },
+		{ 40000, 40009, "8080,40003-40005,40009,50000\n", 6 },
+		{ 40000, 40009, "1-65535\n", 0 },
+		{ 40000, 40009, "39990-40001,40008-40020\n", 6 },
+		{ 40000, 40009, "none", 10 },
+		{ 40009, 40000, "", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(
+			local_ports_unreserved(cases[i].low, cases[i].high, cases[i].reserved),
+			cases[i].left);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_evidence),
 		cmocka_unit_test(test_none_left_is_evidence_enough),
+		cmocka_unit_test(test_reserved_ports_are_left_out),
 		cmocka_unit_test(test_range_is_read_once_an_episode_and_gone_through),
 	};
 

@@ -290,6 +290,59 @@ def test_open_relay_says_so(lab, tmp_path, way, env, warning):
     assert not warning or re.search(warning, said[0])
 
 
+BEYOND = {
+    # (options, variables, exit code or None, level and words)
+    "none": ((), {}, None, "warn server: no secret is set: .* has your address; .* say with --public that it is meant"),
+    "none-meant": (("--public",), {}, None, "info server: open to everybody, as --public has it"),
+    "none-meant-by-variable": ((), {"BORE_PUBLIC": "true"}, None, "info server: open to everybody"),
+    "empty": (("--secret", ""), {}, 5, "error server: the secret is empty, .*into --secret, .*--public"),
+    "empty-variable": ((), {"BORE_SECRET": ""}, 5, "error server: the secret is empty, .*into BORE_SECRET, .*--public"),
+    "empty-file": (("--secret-file", "FILE"), {}, 5, "error server: the secret is empty, .*the file of --secret-file, .*--public"),
+    "empty-meant": (("--secret", "", "--public"), {}, None, "warn server: the secret is empty: anyone"),
+    "given": (("--secret", "given"), {}, None, None),
+}
+
+
+@pytest.mark.parametrize("args,env,code,said", BEYOND.values(), ids=BEYOND.keys())
+def test_open_relay_beyond_loopback(lab, tmp_path, args, env, code, said):
+    """Stock's `bore server` goes on to start, and says so. An empty secret, which nobody means, keeps it from starting."""
+    file = tmp_path / "empty"
+    file.write_bytes(b"\n")
+    file.chmod(0o600)
+    args = [file if arg == "FILE" else arg for arg in args]
+    relay = lab.ours("server", "--control-port", 0, "--max-port", 20_000, *args, env=env)
+    if code:
+        assert relay.wait_exit() == code
+        assert not relay.find("listening at")
+    else:
+        relay.wait_line("loopback peers are exempt")
+    open_ = relay.find("secret is|open to everybody")
+    assert len(open_) == (1 if said else 0)
+    assert not said or re.search(said, open_[0][0].text)
+
+
+def test_public_ports_of_the_kernel(lab, net):
+    """A tunnel's port that the kernel gives to an outgoing connection can't be had: the start says so until that is mended."""
+    where, words = net.spoke(), "the kernel gives ports 40000 to 50000 .*ip_local_reserved_ports="
+    sysctl = lambda name, value: subprocess.run([*where.wrap, "sysctl", "-qw", f"net.ipv4.{name}={value}"], check=True)  # noqa: E731
+
+    def warned(*args):
+        relay = lab.ours("server", "--public", *args, where=where)
+        relay.wait_line("loopback peers are exempt")
+        relay.stop()
+        return [match[0] for _, match in relay.find(words + r"\S+")]
+
+    sysctl("ip_local_port_range", "40000 50000")
+    assert [text.rpartition("=")[2] for text in warned()] == ["40000-50000"]
+    assert [text.rpartition("=")[2] for text in warned("--min-port", 49_990)] == ["49990-50000"]
+    assert not warned("--max-port", 39_999) and not warned("--min-port", 50_001)
+    assert not warned("--bind-tunnels", "127.0.0.1")
+    sysctl("ip_local_reserved_ports", "40000-49999")
+    assert warned()
+    sysctl("ip_local_reserved_ports", "40000-50000")
+    assert not warned()
+
+
 def test_secret_in_a_variable_does_not_reach_a_file_option(lab, tmp_path):
     """The file on the command line wins over the variable."""
     file = tmp_path / "secret"
