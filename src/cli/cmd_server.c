@@ -37,7 +37,7 @@ struct server_values {
 	const char *bind_addr, *bind_tunnels, *connection_log;
 	uint64_t control_port, min_port, max_port;
 	uint64_t max_conns, max_conns_total, max_handshakes, max_pending, max_pending_total;
-	uint64_t max_tunnels_per_addr;
+	uint64_t max_tunnel_age_ms, max_tunnels_per_addr;
 	bool no_line_dialect, public;
 };
 
@@ -103,6 +103,13 @@ static const struct option_def server_options[] = {
 		.fallback = "65535",
 		.help = "Maximum accepted TCP port number",
 		.offset = offsetof(struct server_values, max_port) },
+	{ .name = "max-tunnel-age",
+		.type = OPTION_DURATION,
+		.value_name = "DURATION",
+		.fallback = "none",
+		.max = COMMON_DURATION_MAX,
+		.help = "End a tunnel after so long; its client is told why, and may open another",
+		.offset = offsetof(struct server_values, max_tunnel_age_ms) },
 	LIMIT("max-tunnels-per-addr", max_tunnels_per_addr, "64",
 		"Tunnels of one client address (IPv6: of one /64)"),
 	COMMON_METRICS,
@@ -266,6 +273,7 @@ static int server_make_config(
 		.max_conns_per_tunnel = (uint32_t)v->max_conns,
 		.max_conns = (uint32_t)v->max_conns_total,
 		.max_handshakes = (uint32_t)v->max_handshakes,
+		.max_tunnel_age_ms = v->max_tunnel_age_ms,
 		.grace_ms = v->common.grace_ms,
 		.half_close_timeout_ms = v->common.half_close_timeout_ms,
 		.idle_timeout_ms = v->common.idle_timeout_ms,

@@ -26,6 +26,7 @@
 #define ERROR_TOO_LONG "frame error, invalid byte length"
 /* Ours. */
 #define ERROR_TOO_MANY_TUNNELS "too many tunnels"
+#define ERROR_TUNNEL_AGE "tunnel has reached its maximum age"
 #define ERROR_UNEXPECTED "unexpected message"
 #define ERROR_VERSION "unsupported protocol version"
 

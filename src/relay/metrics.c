@@ -19,6 +19,7 @@ static void metrics_write_limits(const struct relay_config *config, const struct
 		{ "max_conns", config->max_conns_per_tunnel },
 		{ "max_conns_total", config->max_conns },
 		{ "max_handshakes", config->max_handshakes },
+		{ "max_tunnel_age_ms", config->max_tunnel_age_ms },
 		{ "half_close_timeout_ms", config->half_close_timeout_ms },
 		{ "idle_timeout_ms", config->idle_timeout_ms },
 		{ "penalty_addrs", LIMITS_PENALTY_ADDRS },

@@ -52,6 +52,7 @@ enum relay_phase {
 	X(tunnels_resumed, "tunnels taken over by a client that reconnected")               \
 	X(tunnels_refused, "tunnels refused for their port")                                \
 	X(tunnels_over_limit, "tunnels refused because of max-tunnels-per-addr")            \
+	X(tunnels_aged, "tunnels ended because of max-tunnel-age")                          \
 	X(tunnels_paused, "times that a tunnel left its visitors in the kernel's queue")    \
 	X(visitors, "visitors announced to a client")                                       \
 	X(visitors_over_conns, "visitors closed because of max-conns")                      \

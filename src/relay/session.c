@@ -128,20 +128,26 @@ static void session_say(struct session *s, const struct msg *msg)
 		chan_flush(&s->chan);
 }
 
-static void session_refuse(struct session *s, const char *text)
+/* Tells the client why, and ends. */
+static void session_say_error(struct session *s, const char *text)
 {
 	struct msg error = { .type = MSG_ERROR, .text_len = strlen(text) };
 
 	memcpy(error.text, text, error.text_len);
+	s->hs.told = true;
+	session_say(s, &error);
+	session_end(s, text);
+}
+
+static void session_refuse(struct session *s, const char *text)
+{
 	relay_tell(s->relay, &(struct relay_event){
 				     .type = RELAY_TUNNEL_REFUSED,
 				     .port = s->hs.port,
 				     .addr = &s->from,
 				     .why = text,
 			     });
-	s->hs.told = true;
-	session_say(s, &error);
-	session_end(s, text);
+	session_say_error(s, text);
 }
 
 /* --- a tunnel --- */
@@ -188,13 +194,19 @@ void session_flush_all(struct relay *relay)
 void session_on_heartbeat(struct timeouts *q, struct timeout *t)
 {
 	struct session *s = container_of(t, struct session, timeout);
-	uint64_t silent_ms = uv_now(s->relay->loop) - s->heard_ms;
+	uint64_t now_ms = uv_now(s->relay->loop), silent_ms = now_ms - s->heard_ms,
+		 max_age_ms = s->relay->config.max_tunnel_age_ms;
 
 	/* One step of ours is subtracted: so the third beat that is missing is noticed when it is
 	 * due, and not a step later. */
 	if (s->offered && s->offer.beat_ms &&
 		silent_ms > (uint64_t)RELAY_MISSED_BEATS * s->offer.beat_ms - RELAY_HEARTBEAT_MS) {
 		session_end(s, "the client is silent");
+		return;
+	}
+	if (max_age_ms && now_ms - s->endpoint->opened_ms >= max_age_ms) {
+		s->relay->counts.tunnels_aged++;
+		session_say_error(s, ERROR_TUNNEL_AGE);
 		return;
 	}
 	timeouts_arm(q, t);

@@ -12,7 +12,7 @@ from harness.lab import OURS, Relay, read_metrics
 from harness.netns import unusable
 from harness.streams import connect, ended, ping, recv_exact, threads
 from harness.wait import DEADLINE, SANITIZER, SCALE, wait_for
-from harness.wire import Conn, RawClient, tag
+from harness.wire import STOCK_PORT, Conn, RawClient, tag
 
 needs_net = pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
 
@@ -251,6 +251,42 @@ def test_max_tunnels_per_addr(lab, net):
         wait_for(again, "a tunnel that has gone makes room")
 
 
+@pytest.mark.parametrize("dialect", ["bore", "line"])
+def test_max_tunnel_age(lab, dialect):
+    """The client is told why, opens another one, and a connection that is open goes on. Without the limit nothing of this happens."""
+    relay = lab.relay(metrics=True, args=("--max-tunnel-age", "1500ms"))
+    client = lab.client(relay, lab.app(), args=("--protocol", dialect))
+    old = lab.client(lab.relay(), lab.app(), args=("--protocol", dialect))
+    with connect(client.public) as visitor:
+        visitor.sendall(b"a")
+        assert recv_exact(visitor, 1) == b"a"
+        mark = client.process.mark()
+        client.process.wait_line("the relay says: 'tunnel has reached its maximum age'")
+        client.wait_state("Reconnecting")
+        client.wait_state("Connected", after=mark)
+        visitor.sendall(b"b")
+        assert recv_exact(visitor, 1) == b"b"
+    ping(client.public)
+    assert relay.metrics()["bore_tunnels_aged_total"] >= 1
+    assert not old.process.find("maximum age") and old.process.alive()
+    ping(old.public)
+
+
+def test_max_tunnel_age_of_stock(lab):
+    """It ends, as with any end of its tunnel. A tunnel that is resumed stays as old as it is."""
+    relay = lab.relay(control_port=STOCK_PORT, args=("--max-tunnel-age", "3s"))
+    client = lab.start_client(relay, lab.app(), kind="stock")
+    client.wait_line("tunnel has reached its maximum age")
+    assert client.wait_exit() == 0
+    with RawClient(relay) as conn:
+        began = time.monotonic()
+        token = conn.hello(options={"resume": True})["token"]
+        with RawClient(relay) as again:
+            again.hello(conn.port, {"resume": True, "token": token})
+            assert again.recv_but() == {"Error": "tunnel has reached its maximum age"}
+            assert again.at_end() and time.monotonic() - began >= 3
+
+
 def test_loopback_is_exempt_from_limits_per_address(lab):
     relay = lab.relay(args=("--max-tunnels-per-addr", 2))
     with contextlib.ExitStack() as stack:
@@ -326,11 +362,11 @@ def test_metrics_name_every_limit(lab):
         metrics=True,
         args=(
             "--max-tunnels-per-addr", 11, "--max-pending", 12, "--max-pending-total", 13, "--max-conns", 14,
-            "--max-conns-total", 15, "--max-handshakes", 16,
+            "--max-conns-total", 15, "--max-handshakes", 16, "--max-tunnel-age", "17ms",
         ),
     )  # fmt: skip
     values = relay.metrics()
-    options = ("max_tunnels_per_addr", "max_pending", "max_pending_total", "max_conns", "max_conns_total", "max_handshakes")
+    options = ("max_tunnels_per_addr", "max_pending", "max_pending_total", "max_conns", "max_conns_total", "max_handshakes", "max_tunnel_age_ms")
     limits = {name: value for name, value in values.items() if "max_" in name}
     assert limits == {f'bore_limit{{name="{option}"}}': 11 + at for at, option in enumerate(options)}
 
