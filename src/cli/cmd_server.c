@@ -3,6 +3,7 @@
  * `bore server`: one relay, from the options to the exit code.
  */
 #include <assert.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "cli/usage.h"
 #include "conf/option.h"
 #include "conf/option_value.h"
+#include "front/trusted.h"
 #include "net/addr.h"
 #include "net/host.h"
 #include "net/listener.h"
@@ -38,6 +40,7 @@ struct server_values {
 	uint64_t control_port, min_port, max_port;
 	uint64_t max_conns, max_conns_total, max_handshakes, max_pending, max_pending_total;
 	uint64_t max_tunnel_age_ms, max_tunnels_per_addr;
+	struct option_list trusted_proxies;
 	bool no_line_dialect, public;
 };
 
@@ -134,6 +137,15 @@ static const struct option_def server_options[] = {
 	COMMON_QUIET,
 	COMMON_SECRET,
 	COMMON_SECRET_FILE,
+	{ .name = "trusted-proxy",
+		.type = OPTION_LIST,
+		.value_name = "CIDR",
+		.check = trusted_check,
+		.help = "Believe what the HTTP fronts and PROXY protocol senders of this address "
+			"or "
+			"network say of their clients, and take nothing else from there; may be "
+			"repeated",
+		.offset = offsetof(struct server_values, trusted_proxies) },
 	COMMON_VERBOSE,
 	COMMON_WORKERS,
 };
@@ -254,6 +266,23 @@ static void server_parse_bind(
 	*ret_dual = ret_addr->sa.sa_family == AF_INET6 && addr_is_any(ret_addr);
 }
 
+static int server_trust(
+	const struct server_values *v, struct option_set *set, struct trusted *trusted)
+{
+	const struct option_list *proxies = &v->trusted_proxies;
+	char why[TRUSTED_WHY_MAX];
+
+	if (proxies->count > TRUSTED_MAX) {
+		option_set_fail(
+			set, "there are more than " TEXT_OF(
+				     TRUSTED_MAX) " '--trusted-proxy': name larger networks");
+		return -E2BIG;
+	}
+	for (size_t i = 0; i < proxies->count; i++)
+		(void)trusted_parse(proxies->items[i], &trusted->nets[trusted->count++], why);
+	return 0;
+}
+
 static int server_make_config(
 	const struct server_values *v, struct option_set *set, struct relay_config *config)
 {
@@ -287,6 +316,8 @@ static int server_make_config(
 			"'--json' and '--connection-log -' both want standard output: name a file");
 		return usage_error(set);
 	}
+	if (server_trust(v, set, &config->trusted) < 0)
+		return usage_error(set);
 	server_parse_bind(bind_addr, port, &config->bind_addr, &config->bind_dual);
 	server_parse_bind(bind_tunnels, 0, &config->bind_tunnels, &config->bind_tunnels_dual);
 	return EXIT_CODE_OK;

@@ -11,7 +11,8 @@
  *   greeting_on_late()       the deadline is over
  *
  * All of them end in greeting_step(), which hands the session on when the handshake is done. The
- * conversation itself is proto/server_handshake.c.
+ * conversation itself is proto/server_handshake.c. What may stand before it, a proxy's word for its
+ * client and a request for an upgrade, is front/preamble.c's: behind it `from` is the client.
  *
  * Any newcomer may be a data connection, whose client takes what comes for its visitor's bytes, an
  * ordinary end included. Until it is known to be none, it is closed with a reset, and hears no word
@@ -23,13 +24,15 @@
 #include <string.h>
 #include "base/lang.h"
 #include "base/fd.h"
+#include "base/log.h"
+#include "front/preamble.h"
 #include "net/sockopt.h"
 #include "relay/relay_internal.h"
 #include "relay/session.h"
 #include "relay/stream.h"
 
-#define GREETING_FIRST_OUT \
-	1024 /* what a handshake says before there is a chan: a challenge, an error */
+/* What is said before there is a chan: the answer to an upgrade, a challenge, an error. */
+#define GREETING_FIRST_OUT (UPGRADE_OUT_MAX + 1024)
 
 static void greeting_failed(struct session *s)
 {
@@ -45,7 +48,7 @@ static void greeting_failed(struct session *s)
 					  .why = ERROR_WRONG_SECRET,
 				  });
 	}
-	session_end(s, handshake_failure_text(s->hs.failure));
+	session_end(s, s->preamble.why ? s->preamble.why : handshake_failure_text(s->hs.failure));
 }
 
 /* The handshake has said `r`, and its words are in the chan's queue. */
@@ -67,8 +70,10 @@ static void greeting_step(struct session *s, int r)
 	}
 	if (relay->auth) {
 		limits_good_secret(&relay->limits, &s->from);
-		limits_learn_dialect(&relay->limits, &s->from, s->hs.dialect == DIALECT_BORE,
-			uv_now(relay->loop));
+		/* Behind an upgrade nobody has to be told apart. */
+		if (!s->preamble.upgraded)
+			limits_learn_dialect(&relay->limits, &s->from,
+				s->hs.dialect == DIALECT_BORE, uv_now(relay->loop));
 	}
 	if (s->hs.request == SERVER_STREAM)
 		session_become_stream(s);
@@ -85,10 +90,123 @@ static bool greeting_penalised(struct relay *relay, const struct addr *from)
 	return true;
 }
 
+/* --- what stands before the handshake --- */
+
+/* A front that passes its clients' addresses on to somebody who doesn't believe it. */
+static void greeting_hint_trust(struct relay *relay, const struct preamble *p)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (relay->trust_hinted || trusted_has(p->trusted, &p->peer) ||
+		!trusted_is_told(&p->request.head))
+		return;
+	relay->trust_hinted = true;
+	(void)addr_format_ip(&p->peer, text);
+	log_info("relay",
+		"an HTTP front at %s names its clients, but is not trusted: the limits count them "
+		"all "
+		"as %s; if it is yours, --trusted-proxy %s lets them be told apart",
+		text, text, text);
+}
+
+/*
+ * Answers an upgrade; behind it the relay may speak first. Where it has done so already, since this
+ * address was known for clients that await it, the front has taken the challenge for an answer: the
+ * next of its requests is waited for.
+ */
+static int greeting_upgrade(
+	struct relay *relay, struct preamble *p, struct server_handshake *hs, struct buf *out)
+{
+	bool wait;
+	int r;
+
+	greeting_hint_trust(relay, p);
+	if (relay->auth)
+		limits_learn_front(&relay->limits, &p->peer, uv_now(relay->loop));
+	if (hs->challenged) {
+		p->why = "an HTTP front has spoken behind the challenge";
+		return HANDSHAKE_FAILED;
+	}
+	if (greeting_penalised(relay, &p->from)) {
+		p->request.refusal = UPGRADE_PENALISED;
+		hs->told = true;
+		r = upgrade_write_refusal(&p->request, out);
+		return r < 0 ? r : HANDSHAKE_FAILED;
+	}
+	relay->counts.upgrades++;
+	r = upgrade_write_accept(&p->request, out);
+	return r < 0 ? r : server_handshake_start(hs, true, out, &wait);
+}
+
+/* Whether the challenge waits for the client's first byte, or is said at once. */
+static int greeting_begin(struct relay *relay, const struct preamble *p,
+	struct server_handshake *hs, struct buf *out, bool *ret_wait)
+{
+	uint64_t now = uv_now(relay->loop);
+
+	*ret_wait = relay->auth && limits_is_front(&relay->limits, &p->from, now);
+	if (preamble_is_awaited(p) || *ret_wait)
+		return HANDSHAKE_MORE;
+	return server_handshake_start(hs,
+		relay->auth && limits_speaks_json(&relay->limits, &p->from, now), out, ret_wait);
+}
+
+/* What stands before the handshake; MORE: it may go on, if p->done. */
+static int greeting_enter(struct relay *relay, struct preamble *p, struct server_handshake *hs,
+	const uint8_t *data, size_t len, size_t *ret_used, struct buf *out, bool *ret_wait)
+{
+	bool awaited = preamble_is_awaited(p);
+	enum preamble_result result = preamble_feed(p, data, len, ret_used);
+	/* The client is known now, who may be one that awaits the challenge. */
+	bool begins = awaited && p->proxied && (p->done || *ret_used == len);
+	int r = HANDSHAKE_MORE;
+
+	switch (result) {
+	case PREAMBLE_MORE:
+	case PREAMBLE_PLAIN:
+		if (begins && !greeting_penalised(relay, &p->from))
+			return greeting_begin(relay, p, hs, out, ret_wait);
+		r = begins ? HANDSHAKE_FAILED : HANDSHAKE_MORE;
+		break;
+	case PREAMBLE_UPGRADE:
+		r = greeting_upgrade(relay, p, hs, out);
+		break;
+	case PREAMBLE_REFUSED:
+		relay->counts.upgrades_refused++;
+		hs->told = true;
+		r = upgrade_write_refusal(&p->request, out);
+		r = r < 0 ? r : HANDSHAKE_FAILED;
+		break;
+	case PREAMBLE_BAD:
+		r = HANDSHAKE_FAILED;
+		break;
+	}
+	if (r == HANDSHAKE_FAILED)
+		hs->failure = HANDSHAKE_NOT_BORE;
+	return r;
+}
+
+/* What has come, whatever it is of. As server_handshake_feed(). */
+static int greeting_feed(struct relay *relay, struct preamble *p, struct server_handshake *hs,
+	const uint8_t *data, size_t len, size_t *ret_used, struct buf *out, bool *ret_wait)
+{
+	size_t before = 0, used = 0;
+	int r = HANDSHAKE_MORE;
+
+	if (!p->done)
+		r = greeting_enter(relay, p, hs, data, len, &before, out, ret_wait);
+	if (r == HANDSHAKE_MORE && p->done)
+		r = server_handshake_feed(hs, data + before, len - before, &used, out);
+	if (r >= 0)
+		*ret_used = before + used;
+	return r;
+}
+
 /* False: the handshake waits for more, or the session has ended. */
 bool greeting_read(struct session *s)
 {
 	struct buf *in = &s->chan.in;
+	bool wait = false;
 	size_t used = 0;
 	int r;
 
@@ -97,9 +215,13 @@ bool greeting_read(struct session *s)
 		session_end(s, "penalised for a bad secret");
 		return false;
 	}
-	r = server_handshake_feed(&s->hs, buf_head(in), buf_len(in), &used, &s->chan.out);
+	r = greeting_feed(s->relay, &s->preamble, &s->hs, buf_head(in), buf_len(in), &used,
+		&s->chan.out, &wait);
 	if (r >= 0)
 		buf_consume(in, used);
+	s->from = s->preamble.from;
+	if (wait)
+		timeouts_arm(&s->relay->challenges, &s->challenge);
 	greeting_step(s, r);
 	return r == HANDSHAKE_DONE && s->state != SESSION_ENDED;
 }
@@ -151,6 +273,7 @@ static bool greeting_admit(struct relay *relay, const struct addr *from)
 
 /* A handshake in its first step, before it is known whether it needs a session at all. */
 struct first_step {
+	struct preamble preamble;
 	struct server_handshake hs;
 	struct buf out;
 	bool wait_challenge;
@@ -160,7 +283,7 @@ struct first_step {
 };
 
 /* Without a secret the client speaks first, and mostly it has done so already. */
-static int first_step_read(struct first_step *step, int fd)
+static int first_step_read(struct relay *relay, struct first_step *step, int fd)
 {
 	ssize_t n = recv(fd, step->data, sizeof(step->data), 0);
 
@@ -169,8 +292,8 @@ static int first_step_read(struct first_step *step, int fd)
 	if (n == 0)
 		return -ECONNRESET;
 	step->len = (size_t)n;
-	step->result =
-		server_handshake_feed(&step->hs, step->data, step->len, &step->used, &step->out);
+	step->result = greeting_feed(relay, &step->preamble, &step->hs, step->data, step->len,
+		&step->used, &step->out, &step->wait_challenge);
 	return 0;
 }
 
@@ -179,31 +302,32 @@ static int first_step_take(
 {
 	int r;
 
+	preamble_init(&step->preamble, &relay->config.trusted, from);
 	step->hs = (struct server_handshake){
 		.auth = relay->auth,
 		.line_dialect = relay->config.line_dialect,
 	};
-	r = server_handshake_start(&step->hs,
-		relay->auth && limits_speaks_json(&relay->limits, from, uv_now(relay->loop)),
-		&step->out, &step->wait_challenge);
+	r = greeting_begin(relay, &step->preamble, &step->hs, &step->out, &step->wait_challenge);
 	if (r < 0)
 		return r;
 	step->result = r;
-	return relay->auth ? 0 : first_step_read(step, fd);
+	return relay->auth && !preamble_is_awaited(&step->preamble)
+		       ? 0
+		       : first_step_read(relay, step, fd);
 }
 
 /* Goes on in a session. One that is done or has failed in its first step goes through it as well,
  * so that there is one way for what follows. */
-static void first_step_continue(
-	struct relay *relay, struct first_step *step, int fd, const struct addr *from)
+static void first_step_continue(struct relay *relay, struct first_step *step, int fd)
 {
+	const struct addr *from = &step->preamble.from;
 	struct session *s;
 
 	if (step->result == HANDSHAKE_MORE && !greeting_admit(relay, from)) {
 		greeting_hang_up(relay, fd);
 		return;
 	}
-	if (session_new(relay, fd, from, &step->hs, &s) < 0) {
+	if (session_new(relay, fd, &step->preamble, &step->hs, &s) < 0) {
 		relay->counts.handshakes_failed++;
 		greeting_hang_up(relay, fd);
 		return;
@@ -241,7 +365,7 @@ void greeting_accept(struct relay *relay, int fd, const struct addr *from)
 		   !buf_len(&step.out)) {
 		stream_join(relay, &step.hs.id, fd, step.data + step.used, step.len - step.used);
 	} else {
-		first_step_continue(relay, &step, fd, from);
+		first_step_continue(relay, &step, fd);
 	}
 	buf_deinit(&step.out);
 }
@@ -252,6 +376,12 @@ void greeting_on_late(struct timeouts *q, struct timeout *t)
 {
 	struct session *s = container_of(t, struct session, timeout);
 
+	/* Half a preamble is nobody's, and a proxy's silence none of bore. */
+	if (preamble_is_awaited(&s->preamble) || (!s->preamble.done && buf_len(&s->chan.in))) {
+		s->hs.failure = HANDSHAKE_SILENT;
+		greeting_failed(s);
+		return;
+	}
 	/* Without a tunnel there is no visitor, and so this is no data connection. */
 	(void)server_handshake_expire(&s->hs, s->relay->serving_count > 0, &s->chan.out);
 	chan_flush(&s->chan);
@@ -261,7 +391,12 @@ void greeting_on_late(struct timeouts *q, struct timeout *t)
 void greeting_on_challenge(struct timeouts *q, struct timeout *t)
 {
 	struct session *s = container_of(t, struct session, challenge);
-	int r = server_handshake_challenge(&s->hs, &s->chan.out);
+	int r;
+
+	/* A request has begun to come: its answer is awaited first. */
+	if (!s->preamble.done && buf_len(&s->chan.in))
+		return;
+	r = server_handshake_challenge(&s->hs, &s->chan.out);
 
 	if (r < 0)
 		session_end(s, strerror(-r));

@@ -117,22 +117,50 @@ void limits_good_secret(struct limits *l, const struct addr *from)
 		addr_table_remove(&l->penalties, addr_table_find(&l->penalties, from));
 }
 
-bool limits_speaks_json(const struct limits *l, const struct addr *from, uint64_t now_ms)
+/* What is known of how an address speaks; NULL: nothing, or no longer. */
+static const struct addr_entry *limits_known(
+	const struct limits *l, const struct addr *from, uint64_t now_ms)
 {
 	const struct addr_entry *entry = addr_table_find(&l->json, from);
 
-	return entry && now_ms < entry->until_ms;
+	return entry && now_ms < entry->until_ms ? entry : NULL;
+}
+
+static void limits_know(struct limits *l, const struct addr *from, bool front, uint64_t now_ms)
+{
+	struct addr_entry *entry = addr_table_touch(&l->json, from);
+
+	if (!entry)
+		return;
+	entry->count = front;
+	entry->until_ms = now_ms + LIMITS_JSON_MS;
+}
+
+bool limits_speaks_json(const struct limits *l, const struct addr *from, uint64_t now_ms)
+{
+	const struct addr_entry *entry = limits_known(l, from, now_ms);
+
+	return entry && !entry->count;
+}
+
+bool limits_is_front(const struct limits *l, const struct addr *from, uint64_t now_ms)
+{
+	const struct addr_entry *entry = limits_known(l, from, now_ms);
+
+	return entry && entry->count;
+}
+
+void limits_learn_front(struct limits *l, const struct addr *from, uint64_t now_ms)
+{
+	limits_know(l, from, true, now_ms);
 }
 
 void limits_learn_dialect(struct limits *l, const struct addr *from, bool json, uint64_t now_ms)
 {
-	struct addr_entry *entry;
-
-	if (!json) {
-		addr_table_remove(&l->json, addr_table_find(&l->json, from));
+	if (limits_is_front(l, from, now_ms))
 		return;
-	}
-	entry = addr_table_touch(&l->json, from);
-	if (entry)
-		entry->until_ms = now_ms + LIMITS_JSON_MS;
+	if (json)
+		limits_know(l, from, false, now_ms);
+	else
+		addr_table_remove(&l->json, addr_table_find(&l->json, from));
 }

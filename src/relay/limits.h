@@ -30,7 +30,7 @@ struct limits {
 	uint32_t max_tunnels_per_addr, max_handshakes;
 	struct addr_table tunnels;   /* count: tunnels open; entries only while there are some */
 	struct addr_table penalties; /* count: bad secrets; until_ms: closed before a word */
-	struct addr_table json;      /* until_ms */
+	struct addr_table json;      /* count: 1, an HTTP front; 0, speaks JSON only; until_ms */
 	uint64_t random;             /* state of the early drop's dice */
 };
 
@@ -50,6 +50,9 @@ void limits_bad_secret(struct limits *l, const struct addr *from, uint64_t now_m
 void limits_good_secret(struct limits *l, const struct addr *from);
 
 bool limits_speaks_json(const struct limits *l, const struct addr *from, uint64_t now_ms);
+/* An HTTP front's address is known as one for LIMITS_JSON_MS, and meanwhile learns no dialect. */
+bool limits_is_front(const struct limits *l, const struct addr *from, uint64_t now_ms);
+void limits_learn_front(struct limits *l, const struct addr *from, uint64_t now_ms);
 void limits_learn_dialect(struct limits *l, const struct addr *from, bool json, uint64_t now_ms);
 
 #endif

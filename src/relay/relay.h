@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/secret.h"
+#include "front/trusted.h"
 #include "net/addr.h"
 #include "net/pump_pool.h"
 
@@ -35,6 +36,7 @@ struct relay_config {
 	uint64_t max_tunnel_age_ms;                      /* 0: none */
 	uint64_t grace_ms;                               /* drain at SIGTERM */
 	uint64_t half_close_timeout_ms, idle_timeout_ms; /* the pool's, to be told in the metrics */
+	struct trusted trusted;    /* proxies that are believed about their clients */
 	struct conn_log *conn_log; /* not owned, outlives the relay; NULL: none but the log */
 };
 

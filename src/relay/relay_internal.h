@@ -48,6 +48,8 @@ enum relay_phase {
 	X(handshakes_failed, "handshakes that failed or came to no end")                    \
 	X(penalised, "connections closed before a word because of earlier bad secrets")     \
 	X(bad_secrets, "handshakes with a wrong secret")                                    \
+	X(upgrades, "connections that came through an HTTP front")                          \
+	X(upgrades_refused, "requests of HTTP that were no upgrade to bore")                \
 	X(tunnels_opened, "tunnels opened")                                                 \
 	X(tunnels_resumed, "tunnels taken over by a client that reconnected")               \
 	X(tunnels_refused, "tunnels refused for their port")                                \
@@ -82,6 +84,7 @@ struct relay {
 	uint64_t max_fds;         /* RLIMIT_NOFILE when the relay was made */
 	struct listener listener; /* the control port */
 	bool listener_open;       /* until its `closed` */
+	bool trust_hinted;        /* a front that isn't trusted was pointed out */
 	struct ports ports;
 	struct endpoint **endpoints; /* by port number, 65,536 of them */
 	struct limits limits;

@@ -431,7 +431,7 @@ static void session_on_end(struct chan *c, int error)
 /* --- a new connection --- */
 
 /* Takes over what was begun without a chan. Negative errno: nothing was taken. */
-int session_new(struct relay *relay, int fd, const struct addr *from,
+int session_new(struct relay *relay, int fd, const struct preamble *preamble,
 	const struct server_handshake *hs, struct session **ret_session)
 {
 	struct session *s = calloc(1, sizeof(*s));
@@ -441,7 +441,8 @@ int session_new(struct relay *relay, int fd, const struct addr *from,
 		return -ENOMEM;
 	s->relay = relay;
 	s->hs = *hs;
-	s->from = *from;
+	s->preamble = *preamble;
+	s->from = preamble->from;
 	s->heard_ms = uv_now(relay->loop);
 	s->chan.owner = s;
 	s->chan.data = session_on_data;

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "front/preamble.h"
 #include "net/addr.h"
 #include "net/chan.h"
 #include "net/timeouts.h"
@@ -33,6 +34,7 @@ enum session_state {
 struct session {
 	struct relay *relay;
 	struct chan chan;
+	struct preamble preamble; /* GREETING */
 	struct server_handshake hs;
 	enum session_state state;
 	struct addr from;
@@ -51,7 +53,7 @@ struct session {
  * A session for a connection whose handshake has begun; owns `fd`. Negative errno: nothing was
  * taken. It times out after HANDSHAKE_TIMEOUT_MS.
  */
-int session_new(struct relay *relay, int fd, const struct addr *from,
+int session_new(struct relay *relay, int fd, const struct preamble *preamble,
 	const struct server_handshake *hs, struct session **ret_session);
 
 /* Handles what stands in the chan's `in`, in any state. */
