@@ -38,8 +38,9 @@ void file_job_deinit(struct file_job *j);
 
 /* `path`, into `out`. */
 int file_read(struct file_job *j);
-/* The old file stays until the new one is whole: nobody ever reads half of it. It keeps its mode,
- * and is no link. */
+/* The old file stays until the new one is whole: nobody ever reads half of it. Its owner, group and
+ * mode stay, too, else -EPERM; so it is for one that may not be written. A link is none of these.
+ */
 int file_replace(int dir, const char *name, const void *data, size_t len);
 
 /* --- on the loop --- */

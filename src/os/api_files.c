@@ -101,11 +101,25 @@ int file_read(struct file_job *j)
 	return 0;
 }
 
+/* The owner may be another one than whose rights are ours. Setting what is there already is not
+ * tried: some file systems refuse that, too. */
+static int file_keep_owner(int fd, const struct stat *old)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if ((st.st_uid != old->st_uid || st.st_gid != old->st_gid) &&
+		fchown(fd, old->st_uid, old->st_gid) < 0)
+		return -errno;
+	/* The umask is for new files. */
+	return fchmod(fd, old->st_mode & 0777) < 0 ? -errno : 0;
+}
+
 int file_replace(int dir, const char *name, const void *data, size_t len)
 {
 	char temporary[sizeof(".wasmrun-") + UUID_TEXT_LEN] = ".wasmrun-";
 	_cleanup_(fd_closep) int fd = -1;
-	mode_t mode = FILE_MODE;
 	bool replaces = false;
 	struct uuid uuid;
 	struct stat st;
@@ -117,15 +131,17 @@ int file_replace(int dir, const char *name, const void *data, size_t len)
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (!S_ISREG(st.st_mode))
 			return S_ISDIR(st.st_mode) ? -EISDIR : -ENXIO;
-		mode = st.st_mode & 0777;
+		if (faccessat(dir, name, W_OK, AT_EACCESS) < 0)
+			return errno == EACCES ? -EPERM : -errno;
 		replaces = true;
 	}
-	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	/* Nobody else reads it before it is known who may. */
+	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+		replaces ? 0600 : FILE_MODE);
 	if (fd < 0)
 		return -errno;
-	/* The umask is for new files. */
-	if (replaces && fchmod(fd, mode) < 0)
-		r = -errno;
+	if (replaces)
+		r = file_keep_owner(fd, &st);
 	if (r == 0)
 		r = fd_write_full(fd, data, len);
 	if (r == 0 && renameat(dir, temporary, dir, name) < 0)

@@ -147,3 +147,20 @@ def test_nothing_starts(lab, tmp_path, name):
     assert ran.returncode == 1 and MISSING[name] in ran.stderr
     said, _ = ask(lab, place, ["read=/etc/passwd"], "-P", 0, "--no-isolation", wrap=under(name))
     assert said == {"read=/etc/passwd": "0"}
+
+
+@pytest.mark.parametrize("environment", ["nobody"], indirect=True)
+def test_files_of_others(lab, folder, environment, hello):
+    """Who may not write to a file doesn't replace it by the API either, though the folder is his."""
+    instance = serve(lab, folder, environment, hello)
+    project, nobody = folder / "project", pwd.getpwnam("nobody")
+    for name, mode, owner in (("mine", 0o644, nobody.pw_uid), ("read-only", 0o444, nobody.pw_uid), ("root's", 0o666, 0)):
+        (project / name).write_text("old")
+        os.chown(project / name, owner, nobody.pw_gid)
+        (project / name).chmod(mode)
+    for name in ("read-only", "root's"):
+        answer = instance.ask("PUT", f"/api/fs/write?path={name}", b"new")
+        assert answer.status == 403 and "is not allowed to be changed" in answer.body["error"]
+        assert (project / name).read_text() == "old"
+    assert instance.ask("PUT", "/api/fs/write?path=mine", b"new").status == 200
+    assert (project / "mine").read_text() == "new" and not list(project.glob(".wasmrun-*"))

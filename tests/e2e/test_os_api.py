@@ -350,6 +350,21 @@ def test_files(instance, project):
     assert instance.get("/api/fs/read?path=sub/new.bin") == b""
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
+def test_files_keep_their_owner(instance, project):
+    """`wasmrun os` may be root's, in a container, and the project somebody's."""
+    for name in ("theirs", "wasmrun.toml"):
+        (project / name).touch(0o640)
+        os.chown(project / name, 1234, 2345)
+    assert instance.ask("PUT", "/api/fs/write?path=theirs", b"new").status == 200
+    version = instance.get("/api/network/allow?rule=example.com:443")["version"]
+    assert instance.ask("POST", "/api/network/allow", {"rule": "example.com:443", "version": version}).body["written"]
+    for name, part in (("theirs", "new"), ("wasmrun.toml", "example.com:443")):
+        made = (project / name).stat()
+        assert part in (project / name).read_text()
+        assert (made.st_uid, made.st_gid, made.st_mode & 0o7777) == (1234, 2345, 0o640)
+
+
 def test_files_outside(instance, project):
     """Neither by the path nor by a link."""
     outside = project.parent / "outside"
