@@ -38,6 +38,10 @@ static bool text_is(struct again_text text, const char *word)
 	return text.len == strlen(word) && strncasecmp(text.data, word, text.len) == 0;
 }
 
+/* Of what Connection names. Each of 10,000 other fields is looked up in it: one of 60 KiB would
+ * hold up the loop for seconds. */
+#define CONNECTION_MAX 512
+
 /* Whether a comma-separated list has that word. */
 static bool list_has(const char *list, size_t len, struct again_text word)
 {
@@ -86,6 +90,7 @@ static int put_recorded(struct buf *out, const struct buf *head)
 	bool left_out = true; /* the start line */
 	int r = 0;
 
+	connection_len = (size_t)min_u64(connection_len, CONNECTION_MAX);
 	for (const char *line = text; line < end && r == 0; line = newline + 1) {
 		const char *colon;
 

@@ -88,6 +88,24 @@ static void test_as_it_was(void **state)
 	exchange_deinit(&e);
 }
 
+/* Of a list that would take seconds only the beginning is looked at. */
+static void test_long_connection(void **state)
+{
+	struct buf head;
+	struct exchange e;
+
+	buf_init(&head, HTTP_HEAD_MAX);
+	assert_int_equal(buf_append(&head, "GET / HTTP/1.1\r\nConnection: A", 29), 0);
+	for (size_t i = 0; i < 15000; i++)
+		assert_int_equal(buf_append(&head, ",q", 2), 0);
+	assert_int_equal(buf_append(&head, ",B\r\nA: 1\r\nB: 2\r\n\r\n", 20), 0);
+	exchange_init(&e, "", "");
+	assert_int_equal(buf_append(&e.request.head, buf_head(&head), buf_len(&head)), 0);
+	assert_again(&e, &(struct again_edit){ 0 }, "GET / HTTP/1.1\r\nB: 2\r\n" MARK);
+	buf_deinit(&head);
+	exchange_deinit(&e);
+}
+
 static void test_edited(void **state)
 {
 	const struct again_header headers[] = { { TEXT("A"), TEXT("b c") },
@@ -204,6 +222,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_as_it_was),
+		cmocka_unit_test(test_long_connection),
 		cmocka_unit_test(test_edited),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_sizes),
