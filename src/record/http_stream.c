@@ -85,8 +85,9 @@ const char *http_head_field(const struct buf *head, const char *name, size_t *re
 	return head_next_field(head, &pos, name, ret_len);
 }
 
-/* The last coding is what frames the body (RFC 9112, 6.1). */
-static bool head_is_chunked(const struct buf *head)
+/* 0: none. 1: chunked. Negative: others alone, so that nobody knows where the body ends. The last
+ * coding is what frames it (RFC 9112, 6.1). */
+static int head_coding(const struct buf *head)
 {
 	static const char chunked[] = "chunked";
 	size_t pos = 0, len, last_len = 0;
@@ -96,11 +97,16 @@ static bool head_is_chunked(const struct buf *head)
 		last = value;
 		last_len = len;
 	}
-	if (!last || last_len < strlen(chunked))
-		return false;
+	if (!last)
+		return 0;
+	if (last_len < strlen(chunked))
+		return -1;
 	last += last_len - strlen(chunked);
 	return strncasecmp(last, chunked, strlen(chunked)) == 0 &&
-	       (last_len == strlen(chunked) || last[-1] == ',' || is_blank(last[-1]));
+			       (last_len == strlen(chunked) || last[-1] == ',' ||
+				       is_blank(last[-1]))
+		       ? 1
+		       : -1;
 }
 
 /* 0: none. 1: *ret_length. Negative: several that differ, or none that is a number. */
@@ -177,16 +183,22 @@ static void stream_message_end(struct http_stream *s)
 	s->events->ended(s->events->owner);
 }
 
-/* What the body is framed by; of a response without a length, the connection's end. */
+/* What the body is framed by (RFC 9112, 6.3); of a response without any of that, the connection's
+ * end. Who reads a request's length in spite of another coding sees other requests than we would.
+ */
 static void stream_frame(struct http_stream *s)
 {
-	int length = head_length(&s->head, &s->left);
+	int coding = head_coding(&s->head), length = head_length(&s->head, &s->left);
 
-	if (head_is_chunked(&s->head)) {
+	if (coding > 0) {
 		s->state = HTTP_STREAM_CHUNK_SIZE;
 		s->line_len = 0;
 		if (s->message)
 			s->message->chunked = true;
+	} else if (coding < 0 && !s->responses) {
+		stream_set_lost(s, "its Transfer-Encoding doesn't tell where it ends");
+	} else if (coding < 0) {
+		s->state = HTTP_STREAM_UNTIL_END;
 	} else if (length < 0) {
 		stream_set_lost(s, "its Content-Length is none");
 	} else if (length > 0 && s->left > 0) {
