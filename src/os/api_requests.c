@@ -2,10 +2,15 @@
 /*
  * What visitors have asked and the application has answered, as recorded: the calls.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lang.h"
+#include "base/owner.h"
 #include "http/http_request.h"
+#include "http/pieces.h"
 #include "os/api_internal.h"
 #include "os/exchange_json.h"
 #include "os/har.h"
@@ -91,34 +96,85 @@ static bool ids_have(const char *ids, uint64_t id)
 	return false;
 }
 
+/* An archive on its way. Entries are made one by one; of what is forgotten meanwhile there is none.
+ */
 struct requests_har {
-	json_t *entries;
-	const char *ids; /* NULL: all */
-	bool secrets;
+	const struct recorder *recorder;
+	char *ids; /* owned; NULL: all */
+	bool secrets, begun, some, ended;
+	uint64_t last_id;            /* of the last entry */
+	const struct exchange *next; /* of the search for the one behind it */
 };
 
-static void requests_append_har(void *owner, const struct exchange *e)
+static void har_search(void *owner, const struct exchange *e)
 {
 	struct requests_har *har = owner;
 
-	if (!har->ids || ids_have(har->ids, e->id))
-		har_append(har->entries, e, har->secrets);
+	if (!har->next && e->id > har->last_id && har_has(e) &&
+		(!har->ids || ids_have(har->ids, e->id)))
+		har->next = e;
+}
+
+static char *har_next_entry(struct requests_har *har)
+{
+	_cleanup_(freep) char *entry = har_entry(har->next, har->secrets);
+	char *text;
+
+	har->last_id = har->next->id;
+	if (!entry || asprintf(&text, "%s%s", har->some ? HAR_COMMA : "", entry) < 0)
+		return NULL;
+	har->some = true;
+	return text;
+}
+
+static int har_next(void *owner, char **ret_text, size_t *ret_len)
+{
+	struct requests_har *har = owner;
+
+	if (har->ended)
+		return 0;
+	har->next = NULL;
+	if (har->begun)
+		recorder_each(har->recorder, har_search, har);
+	har->ended = har->begun && !har->next;
+	*ret_text = !har->begun ? har_begin() : har->next ? har_next_entry(har) : strdup(HAR_END);
+	if (!*ret_text)
+		return -ENOMEM;
+	har->begun = true;
+	*ret_len = strlen(*ret_text);
+	return 1;
+}
+
+static void har_done(void *owner)
+{
+	struct requests_har *har = owner;
+
+	free(har->ids);
+	free(har);
 }
 
 void api_get_requests_har(void *owner, struct http_request *request)
 {
 	struct api *api = owner;
-	struct requests_har har = { .entries = json_array(),
-		.ids = http_request_text(request, "ids"),
-		.secrets = http_request_number(request, "secrets") };
+	const char *ids = http_request_text(request, "ids");
+	struct requests_har *har;
 
-	if (har.ids && har.ids[strspn(har.ids, "0123456789,")]) {
-		json_decref(har.entries);
+	if (ids && ids[strspn(ids, "0123456789,")]) {
 		http_reply_error(request, 400, "'ids' must be numbers with commas between them");
 		return;
 	}
-	recorder_each(api->config.recorder, requests_append_har, &har);
-	http_reply_json(request, 200, har_json(har.entries));
+	har = calloc(1, sizeof(*har));
+	if (har)
+		har->ids = ids ? strdup(ids) : NULL;
+	if (!har || (ids && !har->ids)) {
+		free(har);
+		http_reply_error(request, 500, "out of memory");
+		return;
+	}
+	har->recorder = api->config.recorder;
+	har->secrets = http_request_number(request, "secrets");
+	http_reply_pieces(request, "application/json",
+		&(struct http_pieces){ .next = har_next, .done = har_done, .owner = har });
 }
 
 void api_record_requests(void *owner, struct http_request *request)

@@ -21,6 +21,9 @@ json_t *exchange_json(const struct exchange *e);
 /* A RecordedMessage; null as long as its head is not there. */
 json_t *exchange_message_json(const struct http_message *m);
 
+/* The body that is kept, as text or in base64. */
+json_t *exchange_body_json(const struct http_message *m, bool *ret_is_text);
+
 /* A head's fields, in order: [{"name": "value"}]. */
 json_t *exchange_headers_json(const struct buf *head);
 

@@ -72,16 +72,14 @@ static json_t *har_query(const char *target)
 }
 
 /* A body of text, or one in base64 with its encoding named. */
-static void har_put_body(json_t *into, const json_t *message)
+static void har_put_body(json_t *into, const struct http_message *m)
 {
-	json_t *text = json_object_get(message, "text"),
-	       *base64 = json_object_get(message, "base64");
+	bool text;
 
-	if (json_is_string(base64))
+	(void)json_object_set_new(into, "text", exchange_body_json(m, &text));
+	if (!text)
 		(void)json_object_set_new(into, "encoding", json_string("base64"));
-	(void)json_object_set(into, "text", json_is_string(base64) ? base64 : text);
-	if (json_integer_value(json_object_get(message, "kept")) <
-		json_integer_value(json_object_get(message, "size")))
+	if (buf_len(&m->body) < m->body_len)
 		(void)json_object_set_new(
 			into, "comment", json_string("only the beginning was recorded"));
 }
@@ -110,7 +108,6 @@ static json_t *har_request(const struct exchange *e, bool secrets)
 	size_t len;
 	const struct buf *head = &e->request.head;
 	const char *line = http_head_line(head, &len);
-	json_auto_t *message = exchange_message_json(&e->request);
 	json_t *method = exchange_line_word(&line, &len, false);
 	json_auto_t *target = exchange_line_word(&line, &len, false);
 	json_t *version = exchange_line_word(&line, &len, true);
@@ -124,7 +121,7 @@ static json_t *har_request(const struct exchange *e, bool secrets)
 	if (!e->request.body_len)
 		return request;
 	body = json_pack("{s:o}", "mimeType", har_field(head, "Content-Type"));
-	har_put_body(body, message);
+	har_put_body(body, &e->request);
 	(void)json_object_set_new(request, "postData", body);
 	return request;
 }
@@ -134,7 +131,6 @@ static json_t *har_response(const struct exchange *e, bool secrets)
 	size_t len;
 	const struct buf *head = &e->response.head;
 	const char *line = http_head_line(head, &len);
-	json_auto_t *message = exchange_message_json(&e->response);
 	json_t *version, *content;
 
 	if (!line) {
@@ -146,7 +142,7 @@ static json_t *har_response(const struct exchange *e, bool secrets)
 	content = json_pack("{s:I, s:o}", "size", (json_int_t)e->response.body_len, "mimeType",
 		har_field(head, "Content-Type"));
 	if (e->response.body_len)
-		har_put_body(content, message);
+		har_put_body(content, &e->response);
 	return json_pack("{s:I, s:o, s:o, s:[], s:o, s:o, s:o, s:I, s:I}", "status",
 		(json_int_t)e->status, "statusText", exchange_line_word(&line, &len, true),
 		"httpVersion", version, "cookies", "headers", har_headers(head, secrets), "content",
@@ -159,26 +155,34 @@ static uint64_t us_between(uint64_t from, uint64_t to)
 	return to > from ? to - from : 0;
 }
 
-void har_append(json_t *entries, const struct exchange *e, bool secrets)
+char *har_begin(void)
 {
-	uint64_t answered_us = e->status ? e->first_byte_us : e->duration_us;
-	json_t *entry;
+	char *text;
 
-	if (!buf_len(&e->request.head))
-		return;
-	entry = json_pack("{s:o, s:o, s:o, s:o, s:{}, s:{s:o, s:o, s:o}}", "startedDateTime",
-		har_time(e->since_ms), "time", exchange_ms_json(e->duration_us), "request",
-		har_request(e, secrets), "response", har_response(e, secrets), "cache", "timings",
-		"send", exchange_ms_json(e->sent_us), "wait",
-		exchange_ms_json(us_between(e->sent_us, answered_us)), "receive",
-		exchange_ms_json(us_between(answered_us, e->duration_us)));
-	if (e->why)
-		(void)json_object_set_new(entry, "comment", json_string(e->why));
-	(void)json_array_append_new(entries, entry);
+	return asprintf(&text,
+		       "{\"log\":{\"version\":\"1.2\",\"creator\":{\"name\":\"wasmrun\","
+		       "\"version\":\"%s\"},\"entries\":[",
+		       WASMRUN_VERSION) < 0
+		       ? NULL
+		       : text;
 }
 
-json_t *har_json(json_t *entries)
+bool har_has(const struct exchange *e)
 {
-	return json_pack("{s:{s:s, s:{s:s, s:s}, s:o}}", "log", "version", "1.2", "creator", "name",
-		"wasmrun", "version", WASMRUN_VERSION, "entries", entries);
+	return buf_len(&e->request.head) > 0;
+}
+
+char *har_entry(const struct exchange *e, bool secrets)
+{
+	uint64_t answered_us = e->status ? e->first_byte_us : e->duration_us;
+	json_auto_t *entry = json_pack("{s:o, s:o, s:o, s:o, s:{}, s:{s:o, s:o, s:o}}",
+		"startedDateTime", har_time(e->since_ms), "time", exchange_ms_json(e->duration_us),
+		"request", har_request(e, secrets), "response", har_response(e, secrets), "cache",
+		"timings", "send", exchange_ms_json(e->sent_us), "wait",
+		exchange_ms_json(us_between(e->sent_us, answered_us)), "receive",
+		exchange_ms_json(us_between(answered_us, e->duration_us)));
+
+	if (entry && e->why)
+		(void)json_object_set_new(entry, "comment", json_string(e->why));
+	return entry ? json_dumps(entry, JSON_COMPACT) : NULL;
 }

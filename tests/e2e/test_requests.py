@@ -138,8 +138,8 @@ def test_lies(says, case):
         sock.sendall(request)
         sock.shutdown(socket.SHUT_WR)
         recv_all(sock)
-    (one,) = over(says, states=("cut", "foreign"))
-    assert one["state"] == state and one["why"] and one["duration_ms"] is not None
+    (one,) = wait_for(lambda: (all_ := listed(says)) and all_[0]["duration_ms"] is not None and all_, "it is over")
+    assert one["state"] == state and one["why"]
     if state == "foreign":
         assert one["bytes_in"] == len(request)
     if body is not None:
@@ -229,9 +229,9 @@ def test_under_load(lab, says):
         assert one["kind"] == ("tunnel" if int(one["target"].split("/")[1]) % 2 else "forward")
 
 
-def rss(pid):
+def rss(pid, name="RSS"):
     with open(f"/proc/{pid}/status") as status:
-        return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1]) << 10
+        return int(re.search(rf"Vm{name}:\s+(\d+)", status.read())[1]) << 10
 
 
 @pytest.mark.skipif(bool(SANITIZER), reason="a sanitizer keeps what was freed")
@@ -398,6 +398,22 @@ def test_har(says):
     only = says.get(f"/api/requests/har?ids={moved['id']},999")["log"]["entries"]
     assert [entry["response"]["status"] for entry in only] == [302]
     assert says.ask("GET", "/api/requests/har?ids=1;2").status == 400
+
+
+@pytest.mark.skipif(bool(SANITIZER), reason="a sanitizer takes memory of its own")
+def test_har_in_pieces(says):
+    """Heads of 20,000 fields, as JSON a hundred times as long: the archive was made in one go, of gigabytes."""
+    request = b"GET /%d HTTP/1.1\r\n" + b"a:\n" * 20_000 + b"b:\r\n\r\n"
+    with connect(says.address, 10 * DEADLINE) as sock:
+        for number in range(20):
+            sock.sendall(request % number)
+            recv_exact(sock, 38)
+    over(says, 20)
+    before = rss(says.process.pid)
+    entries = says.ask("GET", "/api/requests/har", deadline=20 * DEADLINE).body["log"]["entries"]
+    assert [entry["request"]["url"] for entry in entries] == [f"http://localhost/{number}" for number in range(20)]
+    assert all(len(entry["request"]["headers"]) == 20_001 for entry in entries)
+    assert rss(says.process.pid, "HWM") - before < 48 << 20
 
 
 def test_command(lab, says):
