@@ -10,7 +10,10 @@ export function bytesOf(message: RecordedMessage): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(message.base64), (char) => char.charCodeAt(0));
 }
 
-/** Without its content coding, as far as it is there: what was cut is shown to where it goes. */
+/** Of what is decoded: a gzip of 64 KiB may hold 64 MiB. */
+export const DECODED_MAX = 1 << 20;
+
+/** Without its content coding, as far as it is there: what was cut is shown to where it goes, DECODED_MAX at most. */
 export async function decoded(message: RecordedMessage): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = bytesOf(message);
   const coding = field(message, "content-encoding")?.trim().toLowerCase();
@@ -18,7 +21,13 @@ export async function decoded(message: RecordedMessage): Promise<Uint8Array<Arra
   const parts: Uint8Array[] = [];
   const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream(coding)).getReader();
   try {
-    for (let read = await reader.read(); !read.done; read = await reader.read()) parts.push(read.value);
+    for (let left = DECODED_MAX; left > 0; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value.subarray(0, left));
+      left -= value.length;
+    }
+    void reader.cancel().catch(() => {});
   } catch {
     // It was cut, or is no gzip: what came out of it stands.
   }
@@ -35,39 +44,89 @@ export function textOf(bytes: Uint8Array): string | null {
   }
 }
 
+const HEX_MAX = 1 << 16; // as many bytes as are recorded
+
 export function hexOf(bytes: Uint8Array): string {
   const rows: string[] = [];
-  for (let at = 0; at < bytes.length; at += 16) {
+  for (let at = 0; at < bytes.length && at < HEX_MAX; at += 16) {
     const row = [...bytes.subarray(at, at + 16)];
     const hex = row.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
     const text = row.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "·")).join("");
     rows.push(`${at.toString(16).padStart(6, "0")}  ${hex.padEnd(47)}  ${text}`);
   }
+  if (bytes.length > HEX_MAX) rows.push("…");
   return rows.join("\n");
 }
 
-/** JSON laid out; as it is where it is none. */
+const INDENT_MAX = 20; // levels: what is nested deeper would be nothing but blanks
+
+/** JSON laid out, with its numbers and keys as they were sent; as it is where it is none. */
 export function laidOut(text: string): string {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    JSON.parse(text);
   } catch {
     return text;
   }
+  const tokens = text.match(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s"{}[\],:]+/g) ?? [];
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(Math.min(depth, INDENT_MAX))}`;
+  const opens = (token?: string) => token === "{" || token === "[";
+  const closes = (token?: string) => token === "}" || token === "]";
+  const made = tokens.map((token, i) => {
+    if (token === ",") return `,${line()}`;
+    if (token === ":") return ": ";
+    if (opens(token) && !closes(tokens[i + 1])) {
+      depth++;
+      return token + line();
+    }
+    if (closes(token) && !opens(tokens[i - 1])) {
+      depth--;
+      return line() + token;
+    }
+    return token;
+  });
+  return made.join("");
 }
 
-const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
-const hopByHop = new Set(["host", "content-length", "connection", "transfer-encoding"]);
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const controls = /[\x00-\x1f\x7f-\x9f]/g;
 
-/** A command for a shell that asks `origin` the same. */
+/** A byte of UTF-8 each, as bash and zsh spell them. No argument of a program can have a zero byte. */
+function spelled(char: string): string {
+  if (char === "\0") return "";
+  return [...new TextEncoder().encode(char)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+}
+
+/** A word for a shell. It will be pasted, and a terminal takes a control character for a key: Ctrl-C would end the quotes. */
+function quoted(text: string): string {
+  if (text.search(controls) < 0) return `'${text.replaceAll("'", "'\\''")}'`;
+  return `$'${text.replace(/[\\']/g, "\\$&").replace(controls, spelled)}'`;
+}
+
+// What belongs to the connection, or curl makes itself.
+const curlsOwn = new Set(["host", "content-length", "connection", "transfer-encoding", "expect"]);
+const fieldName = /^[\w!#$%&'*+.^`|~-]+$/; // curl reads a file whose name stands behind an @
+
+/** A target that curl and no shell would change: no "..", no "//host", no blanks. */
+const isPlain = (target: string) =>
+  /^\/(?!\/)[\w\-.~%!$&'()*+,;=:@/?]*$/.test(target) && !/\/\.\.?([/?]|$)/.test(target);
+
+/** A command for a shell that asks `origin`, and nobody else, the same. */
 export function curlOf({ request }: RecordedExchange, origin: string): string {
   if (!request) return "";
-  const [method = "GET", target = "/"] = request.line.split(" ");
+  const [, method = "GET", target = "/"] = /^(\S+) (.*) HTTP\/\S*$/s.exec(request.line) ?? [];
+  const hasBody = request.kept > 0;
   const words = ["curl", "-i"];
-  if (method !== "GET") words.push("-X", quoted(method));
+  if (method === "HEAD") words.push("--head");
+  else if (method !== (hasBody ? "POST" : "GET")) words.push("-X", quoted(method));
   for (const { name, value } of request.headers)
-    if (!hopByHop.has(name.toLowerCase())) words.push("-H", quoted(`${name}: ${value}`));
-  if (request.text) words.push("--data-binary", quoted(request.text));
-  words.push(quoted(new URL(target, origin).href));
+    if (fieldName.test(name) && !curlsOwn.has(name.toLowerCase()))
+      words.push("-H", quoted(value ? `${name}: ${value}` : `${name};`));
+  if (hasBody && field(request, "content-type") === undefined) words.push("-H", "'Content-Type:'");
+  if (request.text) words.push("--data-raw", quoted(request.text));
+  const base = origin.replace(/\/$/, "");
+  if (isPlain(target)) words.push(quoted(base + target));
+  else words.push("--request-target", quoted(target), quoted(`${base}/`));
   const command = words.join(" ");
   return request.base64 ? `printf %s ${request.base64} | base64 -d | ${command} --data-binary @-` : command;
 }

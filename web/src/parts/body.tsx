@@ -3,15 +3,23 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { size } from "../format";
-import { bytesOf, decoded, field, hexOf, laidOut, textOf } from "../message";
+import { bytesOf, DECODED_MAX, decoded, field, hexOf, laidOut, textOf } from "../message";
 import type { RecordedMessage } from "../schema";
 import { save } from "./save";
 
+const ROWS_MAX = 1000;
+
 function Form({ text }: { text: string }) {
+  const rows = [...new URLSearchParams(text)];
   return (
     <table class="headers">
+      {rows.length > ROWS_MAX && (
+        <caption class="hint">
+          The first {ROWS_MAX} of {rows.length} fields
+        </caption>
+      )}
       <tbody>
-        {[...new URLSearchParams(text)].map(([name, value], i) => (
+        {rows.slice(0, ROWS_MAX).map(([name, value], i) => (
           <tr key={i}>
             <th scope="row">{name}</th>
             <td>{value}</td>
@@ -48,6 +56,9 @@ export function Body({ message, name }: { message: RecordedMessage; name: string
         {cut && `; cut at ${size(message.kept)}`}
         {message.missing > 0 && `; ${size(message.missing)} went by too fast to be seen`}
         {!message.whole && "; its end has not come"}
+        {bytes.value &&
+          bytes.value.length >= DECODED_MAX &&
+          `; the first ${size(DECODED_MAX)} of what it holds are shown`}
       </p>
       <p class="buttons">
         <button
