@@ -28,7 +28,8 @@ async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<[stri
     const events = (rest + value).split("\n\n");
     rest = events.pop() ?? "";
     for (const event of events) {
-      const found = /^event: (\w+)\ndata: (.*)$/.exec(event);
+      // Not (.*): a dot is no U+2028, which JSON may have.
+      const found = /^event: (\w+)\ndata: ([^\n]*)$/.exec(event);
       if (found) yield [found[1] as string, found[2] as string];
     }
   }

@@ -35,6 +35,8 @@ class Log {
         if (answer.lost && this.last && first) this.lost.value += first.seq - this.last - 1;
         for (const line of answer.lines) this.take(line);
         this.last = Math.max(this.last, answer.last);
+        // Who prints without a pause is never caught up with: what is there already waits no more.
+        this.waiting = this.waiting.filter((line) => line.seq > this.last);
         more = answer.more;
       }
     } catch {

@@ -36,13 +36,17 @@ export function keep(one: RecordedRequest): void {
   if (at >= 0) next[at] = one;
   else next.unshift(one);
   requests.value = next.slice(0, REQUESTS_MAX);
-  if (one.id === chosen.value) void look(one.id);
+  if (one.id === chosen.value) void lookAgain();
 }
 
 export async function readRequests(): Promise<void> {
+  const before = new Set(requests.value);
   const answer = await call("GET /api/requests");
+  // What events have told meanwhile is newer.
+  const newer = requests.value.filter((one) => !before.has(one));
   recording.value = answer.recording;
   requests.value = answer.requests.reverse();
+  for (const one of newer.reverse()) keep(one);
 }
 
 export async function search(): Promise<void> {
@@ -63,6 +67,21 @@ export async function look(id: number): Promise<void> {
   const answer = await call("GET /api/requests/{id}", { path: { id } }).catch(() => null);
   if (mine !== looking) return;
   exchange.value = answer;
+}
+
+let again: "" | "asked" | "stale" = "";
+
+/** The one that is looked at has got further: of all that it gets while it is fetched, one more time is enough. */
+async function lookAgain(): Promise<void> {
+  if (again) {
+    again = "stale";
+    return;
+  }
+  do {
+    again = "asked";
+    if (chosen.value !== null) await look(chosen.value);
+  } while ((again as string) === "stale");
+  again = "";
 }
 
 export const record = (on: boolean) => call("POST /api/requests/record", { body: { recording: on } });

@@ -10,6 +10,7 @@ import type { App, Connection, Decision, Forward, PolicyAnswer, Tunnel } from ".
 const CONNECTIONS_MAX = 500;
 const DECISIONS_MAX = 200;
 const SAMPLES_MAX = 600; // seconds of the charts
+const REREAD_MS = 1000; // at most so often, while events are lost
 
 export const link = signal<Link>({ state: "connecting" });
 export const app = signal<App | null>(null);
@@ -101,6 +102,22 @@ async function readAll(): Promise<void> {
   for (const one of decided.decisions) keepDecision(one);
 }
 
+let rereading = false;
+
+/** Events are gone, of whatever kind: all that they tell is asked for. */
+async function reread(): Promise<void> {
+  if (rereading) return;
+  rereading = true;
+  await new Promise((resolve) => setTimeout(resolve, REREAD_MS));
+  rereading = false;
+  [tunnel.value, app.value, { forwards: forwards.value }] = await Promise.all([
+    call("GET /api/tunnel/status"),
+    call("GET /api/app"),
+    call("GET /api/forwards"),
+  ]);
+  await readAll();
+}
+
 export function start(): void {
   void follow({
     handlers: {
@@ -120,10 +137,14 @@ export function start(): void {
       decision: keepDecision,
       recording: (one) => {
         recording.value = one.recording;
+        void readRequests().catch(() => {});
       },
       request: keep,
       log: (line) => log.add(line),
-      lost: () => void log.catchUp(),
+      lost: () => {
+        void log.catchUp();
+        void reread().catch(() => {});
+      },
     },
     opened: () => {
       void log.catchUp();
