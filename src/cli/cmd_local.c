@@ -28,7 +28,7 @@
 
 struct local_values {
 	struct common_values common;
-	const char *local_host, *to;
+	const char *local_host, *tls_ca, *to;
 	uint64_t local_port, port, control_port;
 	uint64_t protocol; /* enum tunnel_protocol */
 	uint64_t reconnect_timeout_ms;
@@ -107,6 +107,13 @@ static const struct option_def local_options[] = {
 		.offset = offsetof(struct local_values, retry) },
 	COMMON_SECRET,
 	COMMON_SECRET_FILE,
+	{ .name = "tls-ca",
+		.type = OPTION_FILE,
+		.value_name = "FILE",
+		.help = "For --to https://: trust the CA certificates in this file (PEM), in place "
+			"of "
+			"the system's",
+		.offset = offsetof(struct local_values, tls_ca) },
 	{ .name = "to",
 		.letter = 't',
 		.type = OPTION_TEXT,
@@ -114,9 +121,10 @@ static const struct option_def local_options[] = {
 		.required = true,
 		.env = "BORE_SERVER",
 		.check = host_check,
-		.form = HOST_ENDPOINT,
+		.form = HOST_RELAY,
 		.help = "Address of the remote server to expose local ports to; an IPv6 address "
-			"with a port stands in brackets",
+			"with a port stands in brackets; or the URL of an HTTP front before it, "
+			"http://HOST[:PORT][/PATH] or https://",
 		.offset = offsetof(struct local_values, to) },
 	COMMON_VERBOSE,
 	COMMON_WORKERS,
@@ -286,7 +294,7 @@ static int local_find_hosts(struct local *l, struct option_set *set)
 	uint16_t named;
 
 	l->target = host_of(HOST_ALONE, v->local_host);
-	l->relay = host_of(HOST_ENDPOINT, v->to);
+	l->relay = host_of(HOST_RELAY, v->to);
 	named = l->relay.port;
 	if (named && option_set_source(set, "control-port") == OPTION_FROM_ARG &&
 		named != v->control_port) {
@@ -304,8 +312,8 @@ static int local_open_tunnel(struct local *l)
 {
 	const struct local_values *v = &l->values;
 	const struct tunnel_config config = {
-		.relay_host = l->relay.name,
-		.relay_port = l->relay.port,
+		.relay = l->relay,
+		.tls_ca = v->tls_ca,
 		.local_host = l->target.name,
 		.local_port = (uint16_t)v->local_port,
 		.port = (uint16_t)v->port,
@@ -321,6 +329,8 @@ static int local_open_tunnel(struct local *l)
 	};
 	int r = tunnel_new(&l->runtime.loop, l->runtime.pool, &config, &events, &l->tunnel);
 
+	if (r == -ENOTSUP)
+		return EXIT_CODE_FILE;
 	if (r < 0) {
 		log_error("local", "can't start the tunnel: %s", strerror(-r));
 		return EXIT_CODE_FAILED;

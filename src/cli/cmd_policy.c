@@ -112,7 +112,7 @@ static int cmd_policy_words(const struct policy_values *v, char ***ret_words)
 
 static void cmd_policy_protect(struct network *n, const struct os_run_config *config)
 {
-	struct host server = host_of(HOST_ENDPOINT, config->tunnel_server);
+	struct host server = host_of(HOST_RELAY, config->tunnel_server);
 
 	network_protect(n, NETWORK_PAGE, config->listen, (uint16_t)config->http_port);
 	network_protect(n, NETWORK_GATE, OS_APP_HOST, (uint16_t)config->app.port);

@@ -82,7 +82,7 @@ static const struct option_def tunnel_options[] = {
 		.value_name = "HOST[:PORT]",
 		.env = "WASMRUN_TUNNEL_SERVER",
 		.check = host_check,
-		.form = HOST_ENDPOINT,
+		.form = HOST_RELAY,
 		.goes_with = OPTION_WITH(ACTION_START),
 		.help = "the bore server; default is what 'wasmrun os' was told, as "
 			"for the other settings",

@@ -8,9 +8,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "base/parse.h"
@@ -27,8 +27,18 @@ static const struct {
 } forms[] = {
 	[HOST_ALONE] = { "localhost", .names = true },
 	[HOST_ENDPOINT] = { "bore.pub or bore.pub:7835", .takes_port = true, .names = true },
+	[HOST_RELAY] = { "bore.pub, bore.pub:7835 or https://bore.example", .takes_port = true,
+		.names = true },
 	[HOST_ADDRESS] = { "127.0.0.1 or ::1" },
 	[HOST_ADDRESS_PORT] = { "127.0.0.1:9100 or [::1]:9100", true, .needs_port = true },
+};
+
+static const struct {
+	const char *prefix;
+	uint16_t port;
+} schemes[] = {
+	[HOST_HTTP] = { "http://", 80 },
+	[HOST_HTTPS] = { "https://", 443 },
 };
 
 #define host_fail(ret_why, ...) ((void)snprintf(ret_why, HOST_WHY_MAX, __VA_ARGS__), -EINVAL)
@@ -209,13 +219,55 @@ static int host_check_host(
 	return host_fail(ret_why, "it is no IP address: write %s", forms[form].example);
 }
 
+/* A URL's scheme and path go to `host`, and what is between them to `core`. 0: it is no URL. */
+static int host_take_url(
+	const char *text, struct host *host, char core[HOST_TEXT_MAX], char *ret_why)
+{
+	const char *at, *path;
+	size_t len;
+
+	for (enum host_scheme scheme = HOST_HTTP; scheme <= HOST_HTTPS; scheme++) {
+		len = strlen(schemes[scheme].prefix);
+		if (strncasecmp(text, schemes[scheme].prefix, len) == 0)
+			host->scheme = scheme;
+		if (host->scheme)
+			break;
+	}
+	if (!host->scheme)
+		return 0;
+	at = text + len;
+	path = at + strcspn(at, "/?");
+	if (strchr(path, '#'))
+		return host_fail_part(ret_why, strchr(path, '#'), strlen(strchr(path, '#')),
+			"is for browsers: leave it away");
+	if (strlen(path) + (*path != '/') >= HOST_PATH_MAX)
+		return host_fail(ret_why, "its path has more than %d bytes", HOST_PATH_MAX - 1);
+	if (path == at)
+		return host_fail_part(ret_why, text, strlen(text), "names no host");
+	len = (size_t)(path - at);
+	if (len >= HOST_TEXT_MAX)
+		return host_fail(ret_why, "it has more than %d bytes", NAME_MAX_LEN);
+	memcpy(core, at, len);
+	core[len] = '\0';
+	host->path[0] = '/';
+	memcpy(host->path + (*path != '/'), path, strlen(path) + 1);
+	return 1;
+}
+
 int host_parse(
 	enum host_form form, const char *text, struct host *ret_host, char ret_why[HOST_WHY_MAX])
 {
+	char core[HOST_TEXT_MAX];
 	struct host host = { 0 };
 	struct parts parts = { 0 };
 	int r = host_check_bytes(text, ret_why);
 
+	if (r == 0 && form == HOST_RELAY)
+		r = host_take_url(text, &host, core, ret_why);
+	if (r > 0) {
+		text = core;
+		r = 0;
+	}
 	if (r == 0)
 		r = host_check_surroundings(text, ret_why);
 	if (r == 0)
@@ -224,6 +276,8 @@ int host_parse(
 		r = host_check_port(form, &parts, &host.port, ret_why);
 	if (r == 0)
 		r = host_check_host(form, &parts, &host, ret_why);
+	if (r == 0 && host.scheme && !host.port)
+		host.port = schemes[host.scheme].port;
 	if (r == 0)
 		*ret_host = host;
 	return r;
@@ -246,6 +300,28 @@ const char *host_format(const char *name, uint16_t port, char text[HOST_TEXT_MAX
 
 	(void)snprintf(text, HOST_TEXT_MAX, "%s%s%s:%u", v6 ? "[" : "", name, v6 ? "]" : "", port);
 	return text;
+}
+
+const char *host_format_relay(const struct host *host, char text[HOST_RELAY_MAX])
+{
+	const char *path = strcmp(host->path, "/") == 0 ? "" : host->path;
+	bool v6 = strchr(host->name, ':') != NULL;
+
+	if (!host->scheme)
+		return host_format(host->name, host->port, text);
+	if (host->port == schemes[host->scheme].port)
+		(void)snprintf(text, HOST_RELAY_MAX, "%s%s%s%s%s", schemes[host->scheme].prefix,
+			v6 ? "[" : "", host->name, v6 ? "]" : "", path);
+	else
+		(void)snprintf(text, HOST_RELAY_MAX, "%s%s%s%s:%u%s", schemes[host->scheme].prefix,
+			v6 ? "[" : "", host->name, v6 ? "]" : "", host->port, path);
+	return text;
+}
+
+bool host_equal(const struct host *a, const struct host *b)
+{
+	return strcasecmp(a->name, b->name) == 0 && a->port == b->port && a->scheme == b->scheme &&
+	       strcmp(a->path, b->path) == 0;
 }
 
 int host_check(int form, const char *text, char *ret_why)

@@ -207,11 +207,66 @@ static void test_format(void **state)
 	}
 }
 
+/* A relay's text, and how it is written again. */
+static void test_relays(void **state)
+{
+	static const struct {
+		const char *text, *written, *path;
+		enum host_scheme scheme;
+		uint16_t port;
+	} table[] = {
+		{ "bore.pub:7", "bore.pub:7", "", HOST_RAW, 7 },
+		{ "http://bore.pub", "http://bore.pub", "/", HOST_HTTP, 80 },
+		{ "HTTPS://Bore.pub/", "https://Bore.pub", "/", HOST_HTTPS, 443 },
+		{ "https://bore.pub:443/a/b?c=d", "https://bore.pub/a/b?c=d", "/a/b?c=d",
+			HOST_HTTPS, 443 },
+		{ "http://[::1]:8080", "http://[::1]:8080", "/", HOST_HTTP, 8080 },
+		{ "http://[::1]?a", "http://[::1]/?a", "/?a", HOST_HTTP, 80 },
+		{ "https://::1/x", "https://[::1]/x", "/x", HOST_HTTPS, 443 },
+	};
+	static const struct {
+		const char *text, *why;
+	} refused[] = {
+		{ "http://", "'http://' names no host" },
+		{ "https:///a", "'https:///a' names no host" },
+		{ "ftp://bore.pub", "'ftp://' is no part of it: write 'bore.pub'" },
+		{ "bore.pub/a", "'/a' is no part of it: write 'bore.pub'" },
+		{ "https://u:p@bore.pub/", "is no part of it: write 'bore.pub'" },
+		{ "https://bore.pub/#a", "'#a' is for browsers" },
+		{ "https://bore.pub/ a", "there is a blank in it" },
+		{ "https://bore.pub:0/", "'0' is no port from 1 to 65535" },
+		{ "https://bore.pub:x/", "'x' is no port from 1 to 65535" },
+		{ "https://https://bore.pub", "no port follows its ':'" },
+	};
+	char text[HOST_RELAY_MAX], why[HOST_WHY_MAX], path[HOST_PATH_MAX + 16] = "http://a/";
+	struct host host, again;
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		assert_int_equal(host_parse(HOST_RELAY, table[i].text, &host, why), 0);
+		assert_string_equal(host_format_relay(&host, text), table[i].written);
+		assert_string_equal(host.path, table[i].path);
+		assert_int_equal(host.scheme, table[i].scheme);
+		assert_int_equal(host.port, table[i].port);
+		assert_int_equal(host_parse(HOST_RELAY, text, &again, why), 0);
+		assert_true(host_equal(&host, &again));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		assert_int_equal(host_parse(HOST_RELAY, refused[i].text, &host, why), -EINVAL);
+		if (!strstr(why, refused[i].why))
+			fail_msg("'%s': %s", refused[i].text, why);
+	}
+	memset(path + 9, 'a', HOST_PATH_MAX - 2);
+	assert_int_equal(host_parse(HOST_RELAY, path, &host, why), 0);
+	path[9 + HOST_PATH_MAX - 2] = 'a';
+	assert_int_equal(host_parse(HOST_RELAY, path, &host, why), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_no_hosts),
+		cmocka_unit_test(test_relays),
 		cmocka_unit_test(test_longest_name),
 		cmocka_unit_test(test_from_a_peer),
 		cmocka_unit_test(test_format),

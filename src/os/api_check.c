@@ -97,7 +97,7 @@ void api_tunnel_check(void *owner, struct http_request *request)
 	}
 	waiter->request = request;
 	list_push_back(&api->check_waiters, &waiter->link);
-	server = host_of(HOST_ENDPOINT, status.server);
+	server = host_of(HOST_RELAY, status.server);
 	if (!reach_runs(&api->reach))
 		r = reach_start(&api->reach, server.name, status.tunnel.public_port);
 	if (r < 0)

@@ -17,7 +17,7 @@
 #include "os/api_internal.h"
 #include "os/exposure.h"
 
-#define MISTAKE_MAX (HOST_WHY_MAX + 32)
+#define MISTAKE_MAX (HOST_WHY_MAX + 64)
 
 struct start_waiter {
 	struct timeout timeout; /* in api->waiters */
@@ -141,9 +141,10 @@ static const char *settings_read_server(
 	settings->server = json_string_value(value);
 	if (!settings->server)
 		return "is no text";
-	if (host_check(HOST_ENDPOINT, settings->server, why) == 0)
+	if (host_check(HOST_RELAY, settings->server, why) == 0)
 		return NULL;
-	(void)snprintf(mistake, MISTAKE_MAX, "is no HOST or HOST:PORT: %s", why);
+	(void)snprintf(
+		mistake, MISTAKE_MAX, "is no HOST, HOST:PORT or URL of an HTTP front: %s", why);
 	return mistake;
 }
 

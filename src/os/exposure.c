@@ -55,7 +55,7 @@ struct exposure {
 	struct tunnel *tunnel; /* NULL before the first start */
 	struct exposure_wish wanted;
 	unsigned refs; /* tunnels that are not yet gone, and the timer */
-	char server[HOST_TEXT_MAX], public_url[sizeof("http://") - 1 + HOST_TEXT_MAX];
+	char server[HOST_RELAY_MAX], public_url[sizeof("http://") - 1 + HOST_TEXT_MAX];
 	bool closing;
 	uv_timer_t timer;    /* of --expire */
 	uint64_t expires_ms; /* wall clock; 0: the timer doesn't run */
@@ -97,16 +97,11 @@ static bool exposure_same_secret(const struct secret *a, const struct secret *b)
 
 static struct host exposure_server(const char *text)
 {
-	struct host server = host_of(HOST_ENDPOINT, text);
+	struct host server = host_of(HOST_RELAY, text);
 
 	if (!server.port)
 		server.port = CONTROL_PORT;
 	return server;
-}
-
-static bool exposure_same_server(const struct host *a, const struct host *b)
-{
-	return strcasecmp(a->name, b->name) == 0 && a->port == b->port;
 }
 
 /*
@@ -126,7 +121,7 @@ static int exposure_complete(const struct exposure *e, const struct exposure_set
 	ret_wish->port = settings->port_set ? settings->port : (uint16_t)config->tunnel_port;
 	ret_wish->protocol = settings->protocol_set ? settings->protocol
 						    : (enum tunnel_protocol)config->tunnel_protocol;
-	if (!secret && exposure_same_server(&ret_wish->server, &own))
+	if (!secret && host_equal(&ret_wish->server, &own))
 		secret = &config->tunnel_secret;
 	if (!secret || !secret->set)
 		return 0;
@@ -141,7 +136,7 @@ static bool exposure_fits(const struct exposure *e, const struct exposure_settin
 	struct tunnel_status status;
 
 	tunnel_status(e->tunnel, &status);
-	if (settings->server && !exposure_same_server(&wish->server, &now->server))
+	if (settings->server && !host_equal(&wish->server, &now->server))
 		return false;
 	if (settings->port_set && wish->port != now->port &&
 		(!wish->port || wish->port != status.public_port))
@@ -233,8 +228,8 @@ static int exposure_replace(struct exposure *e, struct exposure_wish *wish)
 	supervisor_status(e->supervisor, &app);
 	r = tunnel_new(e->loop, e->pool,
 		&(struct tunnel_config){
-			.relay_host = wish->server.name,
-			.relay_port = wish->server.port,
+			.relay = wish->server,
+			.tls_ca = e->config->tunnel_tls_ca,
 			.local_host = OS_APP_HOST,
 			.local_port = app.port,
 			.port = wish->port,
@@ -330,7 +325,7 @@ void exposure_status(struct exposure *e, struct exposure_status *ret_status)
 		return;
 	}
 	tunnel_status(e->tunnel, &ret_status->tunnel);
-	ret_status->server = host_format(e->wanted.server.name, e->wanted.server.port, e->server);
+	ret_status->server = host_format_relay(&e->wanted.server, e->server);
 	ret_status->expires_ms = e->expires_ms;
 	ret_status->protocol = e->wanted.protocol;
 	ret_status->has_secret = e->wanted.secret.set;

@@ -21,7 +21,7 @@ struct supervisor;
 
 /* Settings of one start; what is NULL, 0 or not `..._set` is that of the configuration. */
 struct exposure_settings {
-	const char *server; /* HOST[:PORT], of HOST_ENDPOINT */
+	const char *server; /* of HOST_RELAY */
 	const struct secret *secret;
 	uint16_t port;
 	enum tunnel_protocol protocol;
@@ -30,7 +30,7 @@ struct exposure_settings {
 
 struct exposure_status {
 	struct tunnel_status tunnel;
-	const char *server;     /* HOST:PORT, of the current or the last start */
+	const char *server;     /* HOST:PORT or URL, of the current or the last start */
 	const char *public_url; /* "http://HOST:PORT"; NULL unless Connected or Reconnecting */
 	uint16_t local_port;    /* the application's */
 	uint64_t expires_ms;    /* wall clock of the end that --expire sets; 0: none */

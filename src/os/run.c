@@ -162,7 +162,7 @@ static void os_run_protect_relay(struct os_run *run)
 	struct host server;
 
 	exposure_status(run->exposure, &status);
-	server = host_of(HOST_ENDPOINT, status.server);
+	server = host_of(HOST_RELAY, status.server);
 	network_protect(
 		run->network, NETWORK_RELAY, server.name, server.port ? server.port : CONTROL_PORT);
 	network_protect_relay(

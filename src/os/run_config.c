@@ -271,11 +271,21 @@ static const struct option_def os_options[] = {
 		.value_name = "HOST[:PORT]",
 		.env = "WASMRUN_TUNNEL_SERVER",
 		.check = host_check,
-		.form = HOST_ENDPOINT,
+		.form = HOST_RELAY,
 		.key = "os.tunnel_server",
 		.fallback = "bore.pub:" TEXT_OF(CONTROL_PORT),
-		.help = "The bore server that gives the public address",
+		.help = "The bore server that gives the public address, or the URL of an HTTP "
+			"front "
+			"before it, see bore-local(1)",
 		.offset = offsetof(struct os_run_config, tunnel_server) },
+	{ .name = "tunnel-tls-ca",
+		.type = OPTION_FILE,
+		.value_name = "FILE",
+		.key = "os.tunnel_tls_ca",
+		.help = "For a tunnel's server at https://: trust the CA certificates in this file "
+			"(PEM), "
+			"in place of the system's",
+		.offset = offsetof(struct os_run_config, tunnel_tls_ca) },
 	{ .name = "verbose",
 		.letter = 'v',
 		.type = OPTION_FLAG,

@@ -54,7 +54,7 @@ enum os_log_format {
 
 struct os_run_config {
 	const char *project_path; /* folder or file */
-	const char *tunnel_server, *tunnel_secret_file;
+	const char *tunnel_server, *tunnel_tls_ca, *tunnel_secret_file;
 	struct secret tunnel_secret;
 	uint64_t tunnel_port;     /* wanted public port, 0: any */
 	uint64_t tunnel_protocol; /* enum tunnel_protocol */

@@ -4,7 +4,8 @@
  * another way of saying it (enum attempt_try). Its events are:
  *
  *   the first turn of the loop  dials, so that no outcome comes from within attempt_start()
- *   the dial is done            attempt_talk(), or the failure is told
+ *   the dial is done            attempt_pass(), or the failure is told
+ *   the HTTP front, if there is one, lets it through    attempt_talk(), likewise
  *   the relay has said          the handshake eats it (attempt_step())
  *   the relay has hung up, or   attempt_next() decides whether another way is worth a try
  *   says nothing more in time
@@ -24,6 +25,7 @@
 #include "base/owner.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "front/front.h"
 #include "net/chan.h"
 #include "net/dial.h"
 #include "proto/client_handshake.h"
@@ -49,9 +51,10 @@ struct attempt {
 	enum attempt_try step;
 	struct dial dial;
 	bool dialing;
-	struct chan *chan;   /* owned, while talking */
-	uv_timer_t timer;    /* the relay's next message is late */
-	uint64_t waiting_ms; /* since when */
+	struct passage *passage; /* through the front, between dial and chan */
+	struct chan *chan;       /* owned, while talking */
+	uv_timer_t timer;        /* the relay's next message is late */
+	uint64_t waiting_ms;     /* since when */
 	struct client_handshake hs;
 	struct addr peer;
 	struct failure failure; /* of the JSON dialect, while the line dialect is tried */
@@ -91,6 +94,8 @@ static void attempt_on_chan_closed(struct chan *chan)
 static void attempt_hang_up(struct attempt *a)
 {
 	(void)uv_timer_stop(&a->timer);
+	if (a->passage)
+		passage_cancel(take_ptr(a->passage));
 	if (a->chan)
 		chan_close(take_ptr(a->chan), false);
 }
@@ -265,8 +270,39 @@ static void attempt_dial_failed(struct attempt *a, int error, bool resolving)
 {
 	/* An answer that the relay has given to another way of saying it says more than this. */
 	if (a->step == TRY_OPTIONS || a->failure.text[0] == '\0')
-		failure_of_dial(&a->failure, a->config.relay, error, resolving);
+		failure_of_dial(
+			&a->failure, a->config.relay, a->config.dialer->host, error, resolving);
 	attempt_fail(a, &a->failure);
+}
+
+static void attempt_on_passed(void *owner, int fd, const char *why)
+{
+	struct attempt *a = owner;
+	struct failure failure;
+
+	a->passage = NULL;
+	if (fd >= 0) {
+		attempt_talk(a, fd);
+		return;
+	}
+	failure_of_front(&failure, a->config.relay, a->config.option_prefix, why);
+	attempt_fail(a, &failure);
+}
+
+/* It is connected, to the relay or the front before it. */
+static void attempt_pass(struct attempt *a, int fd)
+{
+	int r;
+
+	if (!a->config.front) {
+		attempt_talk(a, fd);
+		return;
+	}
+	r = passage_start(a->config.front, fd, attempt_on_passed, a, &a->passage);
+	if (r == 0)
+		return;
+	(void)fd_close(fd);
+	attempt_fail_system(a, r);
 }
 
 static void attempt_on_dialed(
@@ -281,7 +317,7 @@ static void attempt_on_dialed(
 		return;
 	}
 	a->peer = *peer;
-	attempt_talk(a, fd);
+	attempt_pass(a, fd);
 }
 
 static void attempt_on_cancelled(struct dial *dial)
@@ -303,7 +339,7 @@ static void attempt_dial(struct attempt *a)
 		a->handles++;
 	} else {
 		a->peer = dialer->addrs[dialer->preferred];
-		attempt_talk(a, fd);
+		attempt_pass(a, fd);
 	}
 }
 

@@ -19,11 +19,13 @@
 struct attempt;
 struct chan;
 struct dialer;
+struct front;
 
 struct attempt_config {
 	uv_loop_t *loop;
 	struct dialer *dialer;     /* outlives the attempt */
-	const char *relay;         /* HOST:PORT for texts; outlives the attempt */
+	struct front *front;       /* that stands before the relay, likewise; NULL: none */
+	const char *relay;         /* HOST:PORT or URL, for texts; outlives the attempt */
 	const char *option_prefix; /* see struct tunnel_config */
 	const struct auth *auth;   /* NULL: no secret; outlives the attempt */
 	enum tunnel_protocol protocol;

@@ -18,9 +18,11 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/lang.h"
 #include "base/log.h"
 #include "base/owner.h"
+#include "front/front.h"
 #include "net/chan.h"
 #include "net/flow.h"
 #include "net/sockopt.h"
@@ -162,9 +164,9 @@ static int data_conn_open(struct visitors *vs, struct flow *f, const struct clie
 	return 0;
 }
 
-int data_conn_greet(struct dial_target *t, struct flow *f, enum pump_side side, int *fd)
+/* On a connection to the relay. As dial_target->greet(). */
+static int data_conn_accept(struct visitors *vs, struct flow *f, int *fd)
 {
-	struct visitors *vs = container_of(t, struct visitors, relay);
 	struct client_handshake hs = {
 		.dialect = vs->dialect,
 		.goal = CLIENT_STREAM,
@@ -186,4 +188,72 @@ int data_conn_greet(struct dial_target *t, struct flow *f, enum pump_side side, 
 	if (n < 0)
 		return -errno;
 	return (size_t)n < buf_len(&out) ? -EAGAIN : 1;
+}
+
+/* --- through a front --- */
+
+/* A flow's passage through the front; its holder. */
+struct data_passage {
+	struct passage *passage;
+	struct flow *flow;
+};
+
+static void data_passage_cancel(void *holder)
+{
+	struct data_passage *p = holder;
+
+	passage_cancel(p->passage);
+	free(p);
+}
+
+static void data_passage_on_done(void *owner, int fd, const char *why)
+{
+	struct data_passage *p = owner;
+	struct flow *f = p->flow;
+	struct visitors *vs = container_of(f->set, struct visitors, flows);
+	int end = fd, r;
+
+	free(p);
+	if (fd < 0) {
+		flow_hold(f, PUMP_OUTER, NULL, NULL);
+		if (episode_tells(&vs->failures[PUMP_OUTER], why, clock_now_ms()))
+			log_warn("tunnel",
+				"no way through the front for a data connection: %s; visitors are "
+				"turned away",
+				why);
+		(void)vs->events.refuse(
+			vs->events.owner, visitors_id(f), "no way through the front");
+		flow_close(f, "the front did not let the data connection through");
+		return;
+	}
+	r = data_conn_accept(vs, f, &end);
+	if (r == 1) {
+		flow_opened(f, PUMP_OUTER, end, NULL, 0);
+	} else if (r < 0) {
+		(void)fd_close(end);
+		flow_failed(f, PUMP_OUTER, r);
+	}
+}
+
+int data_conn_greet(struct dial_target *t, struct flow *f, enum pump_side side, int *fd)
+{
+	static const struct holder_ops ops = { .cancel = data_passage_cancel };
+	struct visitors *vs = container_of(t, struct visitors, relay);
+	struct data_passage *p;
+	int r;
+
+	if (!vs->front)
+		return data_conn_accept(vs, f, fd);
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->flow = f;
+	r = passage_start(vs->front, *fd, data_passage_on_done, p, &p->passage);
+	if (r < 0) {
+		free(p);
+		return r;
+	}
+	(void)take_fd(fd);
+	flow_hold(f, side, &ops, p);
+	return 0;
 }

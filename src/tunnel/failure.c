@@ -87,7 +87,8 @@ void failure_of_system(struct failure *f, int error)
 		files ? "raise the limit of open files (ulimit -n)" : "free some memory");
 }
 
-void failure_of_dial(struct failure *f, const char *relay, int error, bool resolving)
+void failure_of_dial(
+	struct failure *f, const char *relay, const char *host, int error, bool resolving)
 {
 	if (failure_is_own_lack(error)) {
 		failure_of_system(f, error);
@@ -97,24 +98,36 @@ void failure_of_dial(struct failure *f, const char *relay, int error, bool resol
 	f->verdict = MACHINE_PASSING;
 	if (resolving)
 		(void)snprintf(f->text, sizeof(f->text),
-			"could not resolve %.*s: %s; check its spelling and this machine's DNS",
-			(int)(strrchr(relay, ':') - relay), relay, uv_strerror(error));
+			"could not resolve %s: %s; check its spelling and this machine's DNS", host,
+			uv_strerror(error));
 	else
 		(void)snprintf(f->text, sizeof(f->text), "could not connect to %s: %s; %s?", relay,
 			uv_strerror(error), failure_connect_remedy(error));
 }
 
-/* Appends the remedy, with `prefix` in place of '%'. */
+/* Appends the remedy; `prefix` takes the place of the '%' in "--%". */
 static void failure_add_remedy(struct failure *f, const char *remedy, const char *prefix)
 {
-	while (*remedy) {
-		const char *text = *remedy == '%' ? prefix : remedy;
-		size_t len = strlen(f->text),
-		       piece = *remedy == '%' ? strlen(prefix) : strcspn(remedy, "%");
+	const char *option;
 
-		(void)snprintf(f->text + len, sizeof(f->text) - len, "%.*s", (int)piece, text);
-		remedy += *remedy == '%' ? 1 : piece;
-	}
+	do {
+		size_t len = strlen(f->text);
+
+		option = strstr(remedy, "--%");
+		(void)snprintf(f->text + len, sizeof(f->text) - len, "%.*s%s%s",
+			option ? (int)(option - remedy) : (int)strlen(remedy), remedy,
+			option ? "--" : "", option ? prefix : "");
+		remedy = option + 3;
+	} while (option);
+}
+
+void failure_of_front(
+	struct failure *f, const char *relay, const char *option_prefix, const char *why)
+{
+	f->kind = TUNNEL_NOT_BORE;
+	f->verdict = MACHINE_PASSING;
+	(void)snprintf(f->text, sizeof(f->text), "no way through %s: ", relay);
+	failure_add_remedy(f, why, option_prefix);
 }
 
 void failure_of_handshake(struct failure *f, const char *relay, const char *option_prefix,

@@ -417,7 +417,7 @@ static void test_name_that_does_not_resolve(void **state)
 	assert_int_equal(dialer_init(&t.dialer, &t.loop, "relay.invalid", 7835), 0);
 	trial_run(&t);
 	assert_int_equal(t.failure.kind, TUNNEL_UNRESOLVED);
-	assert_begins(t.failure.text, "could not resolve relay: ");
+	assert_begins(t.failure.text, "could not resolve relay.invalid: ");
 	trial_close(&t);
 }
 

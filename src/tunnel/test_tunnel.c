@@ -116,7 +116,7 @@ static void trial_open(struct trial *t, const char *secret, const char *hello, c
 {
 	const struct pump_pool_config pool = { .workers = 1 };
 	const struct tunnel_events events = { .state = on_state, .visit = on_visit, .owner = t };
-	struct tunnel_config config = { .relay_host = "127.0.0.1",
+	struct tunnel_config config = { .relay = { .name = "127.0.0.1" },
 		.local_host = "127.0.0.1",
 		.reconnect = true,
 		.reconnect_timeout_ms = 60000,
@@ -137,7 +137,7 @@ static void trial_open(struct trial *t, const char *secret, const char *hello, c
 		assert_int_equal(secret_set(&t->secret, secret, strlen(secret)), 0);
 		config.secret = &t->secret;
 	}
-	config.relay_port = t->relay.port;
+	config.relay.port = t->relay.port;
 	config.local_port = t->app.port;
 	assert_int_equal(tunnel_new(&t->loop, t->pool, &config, &events, &t->tunnel), 0);
 	secret_clear(&t->secret);

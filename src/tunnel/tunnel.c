@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/lang.h"
 #include "base/log.h"
+#include "front/front.h"
 #include "net/addr_monitor.h"
 #include "net/dial.h"
 #include "net/host.h"
@@ -48,7 +49,8 @@ const char *const tunnel_protocol_names[] = {
 
 struct tunnel {
 	uv_loop_t *loop;
-	char relay[HOST_TEXT_MAX]; /* for messages */
+	char relay[HOST_RELAY_MAX]; /* for messages */
+	struct front *front;        /* owned; NULL: none stands before the relay */
 	const char *option_prefix;
 	enum tunnel_protocol protocol;
 	struct auth *auth; /* owned; NULL: no secret */
@@ -296,6 +298,7 @@ static void tunnel_attempt(struct tunnel *t)
 	struct attempt_config config = {
 		.loop = t->loop,
 		.dialer = &t->dialer,
+		.front = t->front,
 		.relay = t->relay,
 		.option_prefix = t->option_prefix,
 		.auth = t->auth,
@@ -402,16 +405,34 @@ static struct tap *tunnel_on_tap(void *owner, const struct tunnel_visit *visit)
 	return t->events.tap ? t->events.tap(t->events.owner, visit) : NULL;
 }
 
+static int tunnel_open_front(struct tunnel *t, const struct tunnel_config *config)
+{
+	char why[TLS_WHY_MAX], shown[256];
+	int r = front_new(t->loop, &config->relay, config->tls_ca, &t->front, why);
+
+	if (r != -EINVAL)
+		return r;
+	log_error(LOG, "can't take the CA certificates of '%s': %s; name a readable file in PEM",
+		config->tls_ca
+			? log_escape(shown, sizeof(shown), config->tls_ca, strlen(config->tls_ca))
+			: "the system",
+		why);
+	return -ENOTSUP;
+}
+
 static int tunnel_init_ends(struct tunnel *t, const struct tunnel_config *config)
 {
-	int r = dialer_init(&t->dialer, t->loop, config->relay_host, config->relay_port);
+	const struct host *relay = &config->relay;
+	int r = dialer_init(&t->dialer, t->loop, relay->name, relay->port);
 
 	if (r == 0)
 		r = dial_target_init(
 			&t->visitors.local, t->loop, config->local_host, config->local_port);
 	if (r == 0 && config->secret)
 		r = auth_new(config->secret, config->protocol == TUNNEL_LINE, &t->auth);
-	(void)host_format(t->dialer.host, config->relay_port, t->relay);
+	if (r == 0 && relay->scheme)
+		r = tunnel_open_front(t, config);
+	(void)host_format_relay(relay, t->relay);
 	return r;
 }
 
@@ -493,9 +514,10 @@ int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_conf
 		return r;
 	}
 	t->visitors.auth = t->auth;
+	t->visitors.front = t->front;
 	tunnel_init_parts(t, pool, config);
 	(void)uv_timer_init(loop, &t->timer);
-	t->pending = 2;
+	t->pending = t->front ? 3 : 2;
 	tunnel_monitor_network(t);
 	if (t->auth && config->protocol == TUNNEL_LINE)
 		log_warn(LOG, "the line dialect sends the secret to %s in clear", t->relay);
@@ -581,4 +603,6 @@ void tunnel_close(struct tunnel *t, void (*closed)(void *owner), void *owner)
 		machine_stop(&t->machine, "closed");
 	visitors_end(&t->visitors);
 	flow_set_close(&t->visitors.flows, tunnel_on_visitors_closed);
+	if (t->front)
+		front_close(t->front, tunnel_on_part_gone, t);
 }

@@ -12,6 +12,7 @@
 
 #include "base/secret.h"
 #include "net/addr.h"
+#include "net/host.h"
 #include "net/pump_pool.h"
 #include "proto/handshake.h"
 #include "tunnel/machine.h"
@@ -30,8 +31,9 @@ extern const char *const tunnel_protocol_names[];
 
 /* Copied by tunnel_new(), texts and secret included. */
 struct tunnel_config {
-	const char *relay_host;
-	uint16_t relay_port;
+	struct host relay;  /* of HOST_RELAY, with its port */
+	const char *tls_ca; /* for https://: who signs its certificate, a file; NULL: as the system
+			       has it */
 	const char *local_host;
 	uint16_t local_port;
 	uint16_t port; /* wanted public port, 0: any */
@@ -102,6 +104,7 @@ struct tunnel_events {
 	void *owner;
 };
 
+/* Negative errno. -ENOTSUP: the file of tls_ca is of no use, which was logged. */
 int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_config *config,
 	const struct tunnel_events *events, struct tunnel **ret_tunnel);
 

@@ -22,6 +22,7 @@
 #define VISITORS_SETUP_MAX 4096
 
 struct auth;
+struct front;
 
 struct visitors_events {
 	/* Tells the relay that a visitor isn't wanted; false if it doesn't know such a message.
@@ -39,6 +40,7 @@ struct visitors {
 	const struct auth *auth; /* NULL: no secret */
 	struct visitors_events events;
 	struct dial_target local; /* the application */
+	struct front *front;      /* that stands before the relay; NULL: none */
 	struct dial_target relay; /* the address of the live control connection, */
 	enum dialect dialect;     /* and what is spoken there */
 
