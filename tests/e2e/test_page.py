@@ -13,7 +13,7 @@ import pytest
 
 from harness.apps import free_port
 from harness.browser import Windows, browser, mistakes_of
-from harness.streams import recv_all
+from harness.streams import connect, recv_all
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch, need_wasmrun, run_os
 
@@ -245,21 +245,65 @@ def test_keys_alone(talker, windows):
     page.locator(".word", has_text="stopped").wait_for()
 
 
+# A page can't be hidden here; it is told that it is.
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_title_and_icon(talker, windows):
+    """Of a hidden tab as well, which has no events: it asks now and then."""
+    page = windows.open("about:blank")
+    page.clock.install()
+    page.goto(at(talker))
+    page.locator(".word", has_text="running").wait_for()
+    icon = "document.querySelector('link[rel=icon]').href"
+    plain = page.evaluate(icon)
+    assert page.title() == "talker – wasmrun"
+    page.evaluate(HIDE, True)
+    page.clock.run_for(4000)
+    assert talker.ask("POST", "/api/app/stop").status == 200
+    talker.wait_app("stopped")
+    page.clock.run_for(11000)
+    page.wait_for_function("document.title === 'stopped: talker – wasmrun'")
+    assert page.evaluate(icon) != plain
+    assert talker.ask("POST", "/api/app/start").status == 200
+    talker.wait_app("running")
+    page.evaluate(HIDE, False)
+    page.wait_for_function("document.title === 'talker – wasmrun'")
+    assert page.evaluate(icon) == plain
+
+
+def test_multipart(talker, windows):
+    """Its parts stand apart, each by its own type; a picture among them doesn't turn the text to hex."""
+    recording(talker)
+    body = (b'--b1\r\nContent-Disposition: form-data; name="note"\r\n\r\n--b1 is no end\r\n'
+            b'--b1\r\nContent-Type: application/json\r\n\r\n{"a":1}\r\n--b1\r\n\r\n\x89PNG\0\r\n--b1--\r\nbehind')
+    with connect(("127.0.0.1", forwarded(talker))) as visitor:
+        visitor.sendall(b"POST /up HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; charset=x; boundary=\"b1\"\r\n"
+                        b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        recv_all(visitor)
+    page = windows.open(at(talker))
+    page.get_by_role("button", name="/up").click()
+    parts = page.locator(".part")
+    parts.nth(2).wait_for()
+    assert [one.locator("pre").inner_text().strip() for one in parts.all()] == ["--b1 is no end", '{\n  "a": 1\n}', "000000  89 50 4e 47 00" + 35 * " " + "·PNG·"]
+    assert "form-data; name=\"note\"" in parts.first.inner_text() and "behind" not in parts.last.inner_text()
+    assert mistakes_of(page) == []
+
+
 def test_seven_tabs(talker, windows):
-    """A browser opens six connections to a server, for all tabs. Hidden ones let theirs go; here they are only told that they are hidden."""
-    tell = """hidden => {
-        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-        document.dispatchEvent(new Event("visibilitychange"));
-    }"""
+    """A browser opens six connections to a server, for all tabs. Hidden ones let theirs go."""
     tabs = [windows.open(at(talker))]
     for _ in range(6):
         wait_line(tabs[-1], "it begins")
-        tabs[-1].evaluate(tell, True)
+        tabs[-1].evaluate(HIDE, True)
         tabs.append(windows.open(at(talker), context=tabs[0].context))
     ask(talker, "/print/1")
     wait_line(tabs[6], "line 1 of")
     assert len(lines(tabs[0])) == 1  # it has let go
-    tabs[0].evaluate(tell, False)
+    tabs[0].evaluate(HIDE, False)
     wait_line(tabs[0], "line 1 of")
 
 
@@ -330,5 +374,6 @@ def test_token(lab, project, windows):
     page.locator(".word", has_text="running").wait_for()
     stranger = windows.open(at(instance))
     stranger.get_by_text("send the token of the address that was printed at the start").wait_for()
+    stranger.close()  # it tries again and again
     assert all("401" in one for one in windows.said) and windows.said
     windows.said.clear()

@@ -9,7 +9,7 @@ export function size(bytes: number): string {
     value /= 1024;
     unit++;
   }
-  return `${unit && value < 100 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+  return `${unit && value < 100 ? value.toFixed(1).replace(".0", "") : Math.round(value)} ${units[unit]}`;
 }
 
 export function rate(bytesPerSecond: number): string {
@@ -18,6 +18,7 @@ export function rate(bytesPerSecond: number): string {
 
 /** "850 ms", "3.2 s", "4 min 10 s", "2 h 5 min", "3 d 4 h" */
 export function duration(ms: number): string {
+  if (ms < 10) return `${ms.toFixed(1).replace(".0", "")} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   const seconds = ms / 1000;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
@@ -35,7 +36,12 @@ export function duration(ms: number): string {
   return `${whole} ${name}${rest ? ` ${rest} ${belowName}` : ""}`;
 }
 
-const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clockFormat = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 let clockSecond = -1;

@@ -5,6 +5,7 @@ import "./style/panels.css";
 import { render } from "preact";
 import { Page } from "./page";
 import { start } from "./state";
+import "./title";
 
 const root = document.getElementById("page");
 if (root) {

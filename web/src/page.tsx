@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The frame: what stands at the top, and the panels.
-import { effect, signal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { ApplicationPanel } from "./panels/application";
 import { FilesPanel } from "./panels/files";
@@ -9,12 +9,7 @@ import { NetworkPanel } from "./panels/network";
 import { RequestsPanel } from "./panels/requests";
 import { SharePanel } from "./panels/share";
 import { Tabs } from "./parts/tabs";
-import { app, link, now, project, refusals } from "./state";
-
-effect(() => {
-  const state = app.value?.state;
-  document.title = project.value ? `${state === "running" ? "" : `${state}: `}${project.value} – wasmrun` : "wasmrun";
-});
+import { link, now, project, refusals } from "./state";
 
 const tab = signal("requests");
 

@@ -89,6 +89,12 @@ export const record = (on: boolean) => call("POST /api/requests/record", { body:
 export async function clear(): Promise<void> {
   await call("DELETE /api/requests");
   requests.value = [];
+  close();
+}
+
+/** Nothing is looked at. */
+export function close(): void {
+  looking++;
   chosen.value = null;
   exchange.value = null;
 }

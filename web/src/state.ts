@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the page knows, as signals. Only the events and the answers of calls write here.
 import { computed, signal } from "@preact/signals";
-import { call } from "./api";
+import { call, messageOf } from "./api";
 import { follow, type Link } from "./events";
 import { log } from "./log";
 import { keep, readRequests, recording } from "./requests";
@@ -71,6 +71,20 @@ async function sample(): Promise<void> {
   app.value = one;
 }
 setInterval(() => void sample(), 1000);
+
+const GLANCE_MS = 10000; // browsers let a hidden tab's timers run once a minute at least
+
+/** A hidden tab has no events: for its title and icon it asks, now and then. */
+async function glance(): Promise<void> {
+  if (!document.hidden || link.value.state === "open") return;
+  try {
+    [app.value, tunnel.value] = await Promise.all([call("GET /api/app"), call("GET /api/tunnel/status")]);
+    link.value = { state: "resting" };
+  } catch (error) {
+    link.value = { state: "lost", why: messageOf(error), retryAt: Date.now() };
+  }
+}
+setInterval(() => void glance(), GLANCE_MS);
 
 function keepConnection(one: Connection): void {
   const rest = connections.value.filter((other) => other.id !== one.id);

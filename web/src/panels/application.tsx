@@ -6,6 +6,7 @@ import { call } from "../api";
 import { clock, duration, size } from "../format";
 import { Action, Failure } from "../parts/action";
 import { Chart } from "../parts/chart";
+import { Copy } from "../parts/copy";
 import { Facts, Word } from "../parts/facts";
 import type { App, AppState, Build } from "../schema";
 import { app, memory, now, processor } from "../state";
@@ -29,24 +30,24 @@ function buildWords({ time, duration_ms, ok }: Build): string {
   return `${end} at ${clock(time + duration_ms)}, after ${duration(duration_ms)}`;
 }
 
+function LocalUrl({ url }: { url: string }) {
+  return (
+    <p class="url">
+      <a href={url} target="_blank" rel="noopener noreferrer">
+        {url}
+      </a>
+      <Copy text={url} what="the local address" />
+    </p>
+  );
+}
+
 function facts(one: App): [string, unknown][] {
   return [
-    [
-      "Here",
-      one.state === "running" && one.url && (
-        <a href={one.url} target="_blank" rel="noopener noreferrer">
-          {one.url}
-        </a>
-      ),
-    ],
     ["Kind", one.kind],
-    ["Port", one.port && `${one.port}`],
-    ["Last build", one.build && buildWords(one.build)],
-    ["Process", one.pid && `${one.pid}`],
     ["Up", one.state === "running" && one.since && duration(Math.max(0, now.value - one.since))],
+    ["Last build", one.build && buildWords(one.build)],
     ["Restarts", one.restarts ? String(one.restarts) : null],
-    ["Memory", one.pid && size(one.memory_bytes)],
-    ["Processor", one.pid && `${Math.round(processor.values.value.at(-1) ?? 0)} %`],
+    ["Process", one.pid && `${one.pid}`],
   ].map(([name, value]) => [name as string, value || null]);
 }
 
@@ -100,19 +101,12 @@ export function ApplicationPanel() {
       {one?.exit_reason && <p class={state === "running" ? "hint" : "failure"}>{prefix + one.exit_reason}</p>}
       {one && <Said title="The first error of the build" lines={one.build?.error ?? []} open />}
       {one && <Said title="What it said last on stderr" lines={one.exit_output} open={state !== "running"} />}
+      {one?.state === "running" && one.url && <LocalUrl url={one.url} />}
       {one && <Facts rows={facts(one) as [string, string | null][]} />}
       {one?.pid && (
         <div class="charts">
-          <Chart
-            series={memory}
-            least={1 << 20}
-            label={`Memory, at most ${size(Math.max(0, ...memory.values.value))}`}
-          />
-          <Chart
-            series={processor}
-            least={10}
-            label={`Processor, at most ${Math.round(Math.max(0, ...processor.values.value))} %`}
-          />
+          <Chart series={memory} least={1 << 20} label="Memory" format={size} />
+          <Chart series={processor} least={10} label="Processor" format={(value) => `${Math.round(value)} %`} />
         </div>
       )}
     </section>

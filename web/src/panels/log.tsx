@@ -27,6 +27,8 @@ const following = signal(true);
 const paused = signal(false);
 const filter = computed(() => ({ shown: shown.value, wanted: wanted.value.toLowerCase() }));
 
+const filtered = computed(() => wanted.value !== "" || Object.values(shown.value).includes(false));
+
 /** What is looked for in the lines that are shown, how many have it, and which of them is looked at (from 1 on). */
 const search = signal("");
 const found = signal({ count: 0, at: 0 });
@@ -267,7 +269,7 @@ function Bar({ seen, step }: { seen: number; step: (by: number) => void }) {
         />
       </span>
       <span class="actions">
-        <span class="hint">{count(seen, "line")}</span>
+        {filtered.value && <span class="hint">{count(seen, "line")}</span>}
         <button
           type="button"
           class="small"
@@ -336,6 +338,11 @@ export function LogPanel() {
         aria-live="off"
         onScroll={onScroll}
       />
+      {seen.value === 0 && (
+        <p class="empty none">
+          {log.lines.length ? "None of the lines is like that." : "What the application prints will stand here."}
+        </p>
+      )}
       {!following.value && (
         <button type="button" class="to-end small" onClick={() => view.current?.toEnd()}>
           To the last line

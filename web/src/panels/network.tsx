@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // What the application may reach, what it has asked for, and the ports that lead to it.
 import { signal, useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { call, messageOf } from "../api";
 import { clock, count, duration, size } from "../format";
 import { Action, Failure } from "../parts/action";
 import type { AllowPreview, Connection, Decision, Explanation, Forward, Policy, RuleSource } from "../schema";
-import { connections, forwards, policy, readConnections, readPolicy, refusals } from "../state";
+import { connections, forwards, now, policy, readConnections, readPolicy, refusals } from "../state";
 import "../style/share.css";
 
 const failure = signal<string | null>(null);
@@ -32,10 +32,11 @@ async function look(rule: string): Promise<void> {
   } catch (error) {
     wish.value = { rule, preview: null, why: messageOf(error) };
   }
-  document.getElementById("wish")?.scrollIntoView({ block: "nearest" });
 }
 
 function Wish() {
+  const place = useRef<HTMLElement>(null);
+  useEffect(() => place.current?.focus(), [wish.value]);
   if (!wish.value) return null;
   const { rule, preview, why } = wish.value;
   const write = async ({ version }: AllowPreview) => {
@@ -50,7 +51,7 @@ function Wish() {
   };
   const outranked = policy.value?.sources.some((source) => source.where === "--allow-net");
   return (
-    <section class="wish" id="wish" aria-labelledby="wish-title">
+    <section class="wish" ref={place} tabIndex={-1} aria-labelledby="wish-title">
       <h3 id="wish-title">
         Allow <span class="mono">{rule}</span>
       </h3>
@@ -155,7 +156,7 @@ function Refusal({ one }: { one: Decision }) {
         <time>{clock(one.time)}</time>
       </td>
       <td class="mono">{one.asked}</td>
-      <td>
+      <td class="whole">
         {one.why}
         {one.count > 1 && <span class="hint"> ({count(one.count, "time")})</span>}
       </td>
@@ -174,7 +175,7 @@ function Refusals() {
   const rows = refusals.value;
   if (!rows.length) return <p class="hint">Nothing was refused.</p>;
   return (
-    <table>
+    <table class="stack">
       <thead>
         <tr>
           <th>When</th>
@@ -347,16 +348,16 @@ function Connections() {
   if (!rows.length)
     return <p class="hint">No connection yet. Those of visitors and of the application itself will stand here.</p>;
   return (
-    <table>
+    <table class="stack">
       <thead>
         <tr>
           <th>Since</th>
           <th>Kind</th>
           <th>From</th>
           <th>To</th>
-          <th>In</th>
-          <th>Out</th>
-          <th>Time</th>
+          <th class="number">In</th>
+          <th class="number">Out</th>
+          <th class="number">Lasts</th>
           <th>End</th>
         </tr>
       </thead>
@@ -367,11 +368,21 @@ function Connections() {
               <time>{clock(one.since)}</time>
             </td>
             <td>{kinds[one.kind]}</td>
-            <td class="mono">{one.from ?? "–"}</td>
-            <td class="mono">{one.to ?? "–"}</td>
-            <td>{size(one.bytes.in)}</td>
-            <td>{size(one.bytes.out)}</td>
-            <td>{one.open ? "open" : duration(one.duration_ms)}</td>
+            <td class={one.from ? "mono" : ""} data-name="from">
+              {one.from ?? (one.kind === "outward" ? "the application" : "–")}
+            </td>
+            <td class={one.to ? "mono" : ""} data-name="to">
+              {one.to ?? "the application"}
+            </td>
+            <td class="number" data-name="in">
+              {size(one.bytes.in)}
+            </td>
+            <td class="number" data-name="out">
+              {size(one.bytes.out)}
+            </td>
+            <td class="number">
+              {one.open ? duration(Math.max(0, now.value - one.since)) : duration(one.duration_ms)}
+            </td>
             <td>
               {one.open ? (
                 <Action
@@ -401,15 +412,15 @@ export function NetworkPanel() {
         <h3 id="refused-title">Refused connections</h3>
         <Refusals />
       </section>
-      <section aria-labelledby="policy-title">
+      <section class="half rules" aria-labelledby="policy-title">
         <h3 id="policy-title">What the application may reach</h3>
         <Rules />
       </section>
-      <section aria-labelledby="explain-title">
+      <section class="half" aria-labelledby="explain-title">
         <h3 id="explain-title">May it connect there?</h3>
         <Explain />
       </section>
-      <section aria-labelledby="forwards-title">
+      <section class="half" aria-labelledby="forwards-title">
         <h3 id="forwards-title">Forwards</h3>
         <Forwards />
       </section>

@@ -20,10 +20,14 @@ const failed = (why: string | null) => {
 
 const secrets = new Set(["authorization", "cookie", "set-cookie", "proxy-authorization"]);
 
-function tone(one: RecordedRequest): string {
-  if (one.state === "cut" || (one.status ?? 0) >= 500) return "bad";
-  return (one.status ?? 0) >= 400 ? "busy" : "";
+function tone({ state, status }: RecordedRequest): string {
+  if (state === "cut" || (status ?? 0) >= 500) return "bad";
+  if ((status ?? 0) >= 400) return "busy";
+  return status && status >= 200 && status < 300 ? "good" : "quiet";
 }
+
+/** "192.0.2.1" of "192.0.2.1:50312": ports tell nobody apart. */
+const addressOf = (from: string | null) => from?.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
 
 function outcome(one: RecordedRequest): string {
   if (one.status) return String(one.status);
@@ -38,19 +42,20 @@ function Row({ one }: { one: RecordedRequest }) {
   }, [chosen]);
   return (
     <tr ref={row} aria-selected={chosen} class={chosen ? "chosen" : ""} onClick={() => void state.look(one.id)}>
-      <td>
-        <time>{clock(one.time)}</time>
-      </td>
       <td class="mono">{one.method ?? "–"}</td>
-      <td class="mono target">
+      <td class="mono target" title={one.target ?? ""}>
         <button type="button" class="plain-button" onClick={() => void state.look(one.id)}>
+          {one.replay_of && <span class="hint">again </span>}
           {one.target ?? (one.state === "foreign" ? "a connection without HTTP" : "")}
         </button>
-        {one.replay_of && <span class="hint"> again</span>}
       </td>
-      <td class={tone(one)}>{outcome(one)}</td>
-      <td>{size(one.bytes_out)}</td>
-      <td>{one.duration_ms === null ? "" : duration(one.duration_ms)}</td>
+      <td class={`status ${tone(one)}`}>{outcome(one)}</td>
+      <td class="number">{one.duration_ms === null ? "" : duration(one.duration_ms)}</td>
+      <td class="number size">{size(one.bytes_out)}</td>
+      <td class="from mono">{one.kind === "replay" ? "replay" : (addressOf(one.from) ?? "–")}</td>
+      <td class="when">
+        <time>{clock(one.time)}</time>
+      </td>
     </tr>
   );
 }
@@ -209,15 +214,25 @@ function Message({ message, title, name }: { message: RecordedMessage; title: st
 
 function Exchange({ one }: { one: RecordedExchange }) {
   const { summary, request, response } = one;
+  const place = useRef<HTMLDivElement>(null);
+  // Where there is no room for the list beside it, what had the focus is gone.
+  useEffect(() => {
+    if (document.activeElement === document.body) place.current?.focus();
+  }, []);
   return (
-    <div class="exchange">
-      <p class="hint">
-        {summary.from ? `From ${summary.from}` : "From an address that the relay doesn't tell"}, by{" "}
-        {summary.kind === "tunnel" ? "the tunnel" : summary.kind === "forward" ? "a forward" : "a replay"},{" "}
-        {clock(summary.time)}
-        {summary.first_byte_ms !== null && `; first byte after ${duration(summary.first_byte_ms)}`}
-        {summary.why && `; ${summary.why}`}
-      </p>
+    <div class="exchange" ref={place} tabIndex={-1}>
+      <div class="exchange-head">
+        <p class="hint">
+          {summary.from ? `From ${summary.from}` : "From an address that the relay doesn't tell"}, by{" "}
+          {summary.kind === "tunnel" ? "the tunnel" : summary.kind === "forward" ? "a forward" : "a replay"},{" "}
+          {clock(summary.time)}
+          {summary.first_byte_ms !== null && `; first byte after ${duration(summary.first_byte_ms)}`}
+          {summary.why && `; ${summary.why}`}
+        </p>
+        <button type="button" class="small" onClick={state.close}>
+          Close
+        </button>
+      </div>
       {request && <Again key={summary.id} one={one} request={request} />}
       {request && <Message message={request} title="Request" name={`request-${summary.id}`} />}
       {response && <Message message={response} title="Response" name={`response-${summary.id}`} />}
@@ -227,52 +242,62 @@ function Exchange({ one }: { one: RecordedExchange }) {
 }
 
 function Empty() {
-  if (state.requests.value.length) return <p class="hint">None of the recorded requests is like that.</p>;
-  return (
-    <p class="hint">
-      {state.recording.value
-        ? "Recording: what visitors ask on new connections will stand here."
-        : "Nothing is recorded. Press Record to see what visitors ask, head and body, from the next connection on; it stays in memory here."}
+  if (state.requests.value.length) return <p class="empty">None of the recorded requests is like that.</p>;
+  return state.recording.value ? (
+    <p class="empty">
+      <strong>Recording</strong>
+      What visitors ask on new connections will stand here
+      {tunnel.value?.public_url ? ": open the public URL to see the first." : "."}
+    </p>
+  ) : (
+    <p class="empty">
+      <strong>Nothing is recorded</strong>
+      Press Record to see what visitors ask and what the application answers, head and body, from the next connection
+      on. It stays in memory here.
     </p>
   );
 }
 
 export function RequestsPanel() {
   const onKey = (event: KeyboardEvent) => {
+    if (event.key === "Escape") state.close();
     const by = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1 }[event.key];
-    if (!by || event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
+    if (!by || /^(INPUT|SELECT|TEXTAREA)$/.test((event.target as Element).tagName)) return;
     event.preventDefault();
     state.step(by);
   };
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: keys that walk the list, which has its own buttons
-    <div class="requests" onKeyDown={onKey}>
+    <div class={`requests ${state.exchange.value ? "looking" : ""}`} onKeyDown={onKey}>
       <Bar />
       <Failure why={failure.value} />
-      {state.shown.value.length ? (
-        <div class="list">
-          <table>
-            <thead>
-              <tr>
-                <th>When</th>
-                <th>Method</th>
-                <th>Path</th>
-                <th>Status</th>
-                <th>Size</th>
-                <th>Time</th>
-              </tr>
-            </thead>
-            <tbody>
-              {state.shown.value.map((one) => (
-                <Row key={one.id} one={one} />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      ) : (
-        <Empty />
-      )}
-      {state.exchange.value && <Exchange one={state.exchange.value} />}
+      <div class="panes">
+        {state.shown.value.length ? (
+          <div class="list">
+            <table>
+              <thead>
+                <tr>
+                  <th>Method</th>
+                  <th>Path</th>
+                  <th>Status</th>
+                  <th class="number">Took</th>
+                  <th class="number size">Size</th>
+                  <th class="from">From</th>
+                  <th class="when">When</th>
+                </tr>
+              </thead>
+              <tbody>
+                {state.shown.value.map((one) => (
+                  <Row key={one.id} one={one} />
+                ))}
+              </tbody>
+            </table>
+          </div>
+        ) : (
+          <Empty />
+        )}
+        {state.exchange.value && <Exchange one={state.exchange.value} />}
+      </div>
     </div>
   );
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The public URL: its state, starting and stopping it, and where it leads.
 import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { call, messageOf, request } from "../api";
-import { clock, count, duration, rate, size } from "../format";
+import { clock, duration, rate, size } from "../format";
 import { Action, Failure } from "../parts/action";
 import { Chart } from "../parts/chart";
 import { Copy } from "../parts/copy";
@@ -40,30 +41,33 @@ function QrCode({ url }: { url: string }) {
   return <div class="qr" ref={place} />;
 }
 
-function PublicUrl({ url }: { url: string }) {
+function PublicUrl({ url, children }: { url: string; children: ComponentChildren }) {
   const qr = useSignal(false);
   return (
-    <>
-      <p class="url">
-        <a href={url} target="_blank" rel="noopener noreferrer">
-          {url}
-        </a>
-      </p>
-      <p class="buttons">
-        <Copy text={url} what="the public URL" />
-        <button
-          type="button"
-          class="small"
-          aria-expanded={qr.value}
-          onClick={() => {
-            qr.value = !qr.value;
-          }}
-        >
-          QR code
-        </button>
-      </p>
+    <div class="public">
+      <div>
+        <p class="url">
+          <a href={url} target="_blank" rel="noopener noreferrer">
+            {url}
+          </a>
+          <span class="buttons">
+            <Copy primary text={url} what="the public URL" />
+            <button
+              type="button"
+              class="small"
+              aria-expanded={qr.value}
+              onClick={() => {
+                qr.value = !qr.value;
+              }}
+            >
+              QR code
+            </button>
+          </span>
+        </p>
+        {children}
+      </div>
       {qr.value && <QrCode url={url} />}
-    </>
+    </div>
   );
 }
 
@@ -117,12 +121,12 @@ function Reachability({ one }: { one: Tunnel }) {
         {seen ? (
           <>
             <Word word={outcomes[seen.outcome]} tone={seen.outcome === "works" ? "good" : "bad"} />{" "}
-            <span class="hint">{clock(seen.time)}</span>
+            <span class="hint">looked at {clock(seen.time)}</span>
           </>
         ) : (
           <span class="hint">Whether it works from outside is being looked at…</span>
         )}
-        <Action run={ask} failed={(why) => (failure.value = why)} label="Check the public URL">
+        <Action small run={ask} failed={(why) => (failure.value = why)} label="Check the public URL">
           {seen ? "Check again" : "Check"}
         </Action>
       </p>
@@ -183,15 +187,19 @@ function Settings({ of }: { of: TunnelStart }) {
 
 function facts(one: Tunnel): [string, string | null][] {
   const connected = one.status === "Connected";
-  const last = traffic.values.value.at(-1) ?? 0;
   return [
     ["Relay", one.server],
     ["Protocol", `${one.protocol}, ${one.has_secret ? "with a secret" : "no secret"}`],
     ["Up", connected && one.since ? duration(Math.max(0, now.value - one.since)) : null],
     ["Ends in", one.expires && active(one.status) ? duration(Math.max(0, one.expires - now.value)) : null],
     ["Reconnects", one.reconnects ? String(one.reconnects) : null],
-    ["Visitors", `${one.connections.open} now, ${one.connections.total.toLocaleString()} in all`],
-    ["Traffic", `${size(one.bytes.in)} in, ${size(one.bytes.out)} out${connected ? `, ${rate(last)}` : ""}`],
+    [
+      "Visitors",
+      one.connections.total || connected
+        ? `${one.connections.open} now, ${one.connections.total.toLocaleString()} in all`
+        : null,
+    ],
+    ["Traffic", one.connections.total || connected ? `${size(one.bytes.in)} in, ${size(one.bytes.out)} out` : null],
   ];
 }
 
@@ -225,28 +233,24 @@ export function SharePanel() {
         </span>
       </div>
       {word === "Connected" && one?.public_url && (
-        <>
-          <PublicUrl url={one.public_url} />
+        <PublicUrl url={one.public_url}>
           <Reachability one={one} />
-        </>
+        </PublicUrl>
       )}
       {one && (word === "Reconnecting" || (word === "Connecting" && one.next_attempt)) && <LastUrl one={one} />}
       <Failure why={failure.value ?? one?.error} />
       {!active(word) && (
         <>
           <p class="hint">
-            Share gives the application an address that anyone can open. There is no TLS on the way to the relay.
+            Share gives the application an address that anyone can open, at the relay{" "}
+            <span class="mono">{one?.server}</span>. There is no TLS on the way.
           </p>
           <Settings of={settings.current} />
         </>
       )}
       {one && word !== "Not started" && <Facts rows={facts(one)} />}
       {(word === "Connected" || word === "Reconnecting") && (
-        <Chart
-          series={traffic}
-          least={1024}
-          label={`Traffic of the last ten minutes, at most ${rate(Math.max(0, ...traffic.values.value))}; ${count(one?.connections.open ?? 0, "visitor")} now`}
-        />
+        <Chart series={traffic} least={1024} label="Traffic" format={rate} />
       )}
     </section>
   );

@@ -10,12 +10,13 @@ export interface ActionProps {
   /** null: it went well, or is being tried. */
   failed: (why: string | null) => void;
   primary?: boolean;
+  small?: boolean;
   disabled?: boolean;
   label?: string;
 }
 
 /** Can't be pressed again while it is at work. */
-export function Action({ children, run, failed, primary, disabled, label }: ActionProps) {
+export function Action({ children, run, failed, primary, small, disabled, label }: ActionProps) {
   const busy = useSignal(false);
   const press = async () => {
     busy.value = true;
@@ -30,7 +31,7 @@ export function Action({ children, run, failed, primary, disabled, label }: Acti
   return (
     <button
       type="button"
-      class={primary ? "primary" : ""}
+      class={`${primary ? "primary" : ""} ${small ? "small" : ""}`}
       disabled={disabled || busy.value}
       aria-busy={busy.value}
       aria-label={label}

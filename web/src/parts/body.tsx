@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The body of a recorded message: JSON and forms laid out, other text as it is, the rest in hex.
+// The body of a recorded message: JSON and forms laid out, multipart's parts apart, other text as it is, the rest in hex.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { size } from "../format";
 import { bytesOf, DECODED_MAX, decoded, field, hexOf, laidOut, textOf } from "../message";
+import { boundaryOf, partsOf } from "../multipart";
 import type { RecordedMessage } from "../schema";
 import { save } from "./save";
 
@@ -30,11 +31,36 @@ function Form({ text }: { text: string }) {
   );
 }
 
-function Shown({ bytes, type }: { bytes: Uint8Array; type: string }) {
+function Hex({ bytes }: { bytes: Uint8Array }) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys
+    <pre class="contents hex" tabIndex={0}>
+      {hexOf(bytes)}
+    </pre>
+  );
+}
+
+function Plain({ bytes, type }: { bytes: Uint8Array; type: string }) {
   const text = textOf(bytes);
-  if (text === null) return <pre class="contents">{hexOf(bytes)}</pre>;
+  if (text === null) return <Hex bytes={bytes} />;
   if (type.startsWith("application/x-www-form-urlencoded")) return <Form text={text} />;
   return <pre class="contents">{/[/+]json/.test(type) ? laidOut(text) : text}</pre>;
+}
+
+/** What is a multipart among its parts stays a text: nothing ends how deep they may be nested. */
+function Shown({ bytes, type }: { bytes: Uint8Array; type: string }) {
+  const boundary = boundaryOf(type);
+  if (!boundary) return <Plain bytes={bytes} type={type} />;
+  return (
+    <>
+      {partsOf(bytes, boundary).map(({ head, type, body }, i) => (
+        <div class="part" key={i}>
+          <p class="hint mono">{head}</p>
+          <Plain bytes={body} type={type} />
+        </div>
+      ))}
+    </>
+  );
 }
 
 export function Body({ message, name }: { message: RecordedMessage; name: string }) {
@@ -76,7 +102,7 @@ export function Body({ message, name }: { message: RecordedMessage; name: string
         </button>
       </p>
       {raw.value ? (
-        <pre class="contents">{hexOf(bytesOf(message))}</pre>
+        <Hex bytes={bytesOf(message)} />
       ) : (
         bytes.value && <Shown bytes={bytes.value} type={field(message, "content-type") ?? ""} />
       )}

@@ -14,7 +14,14 @@ async function copy(text: string): Promise<boolean> {
   }
 }
 
-export function Copy({ text, what, children }: { text: string; what: string; children?: ComponentChildren }) {
+interface CopyProps {
+  text: string;
+  what: string;
+  primary?: boolean;
+  children?: ComponentChildren;
+}
+
+export function Copy({ text, what, primary, children }: CopyProps) {
   const done = useSignal<"" | "Copied" | "Can't copy here">("");
   const press = async () => {
     done.value = (await copy(text)) ? "Copied" : "Can't copy here";
@@ -23,7 +30,7 @@ export function Copy({ text, what, children }: { text: string; what: string; chi
     }, SHOWN_MS);
   };
   return (
-    <button type="button" class="small" onClick={() => void press()}>
+    <button type="button" class={primary ? "small primary" : "small"} onClick={() => void press()}>
       {done.value || (children ?? "Copy")}
       {!children && <span class="unseen"> {what}</span>}
       <span class="unseen" role="status">

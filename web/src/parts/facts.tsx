@@ -22,7 +22,7 @@ export function Facts({ rows }: { rows: [string, ComponentChildren][] }) {
 export function Word({ word, tone }: { word: string; tone: "good" | "bad" | "busy" | "quiet" }) {
   return (
     <span class={`word ${tone}`} role="status">
-      {word}
+      {word.charAt(0).toUpperCase() + word.slice(1)}
     </span>
   );
 }
