@@ -69,6 +69,7 @@ static void os_on_event(void *owner, enum os_run_event event, const char *what)
 		os_screen_again(&os->screen);
 		break;
 	case OS_RUN_DOWN:
+	case OS_RUN_UNSHARED:
 		os_screen_down(&os->screen);
 		break;
 	case OS_RUN_WAITS:

@@ -28,7 +28,8 @@
 #include "os/run_config.h"
 #include "os/supervisor.h"
 
-/* How long an application's first lines wait for the block: most are said right before it. */
+/* How long an application's first lines wait for the block, since most are said right before it;
+ * and how long the block waits for the public address. */
 #define HOLD_MS 500
 #define QR_BESIDE 3 /* lines that are seen with it: the address, a note, the cursor's */
 #define ROW_HEAD 15 /* columns before a row's value */
@@ -55,6 +56,7 @@ void os_screen_open(struct os_screen *s, const struct os_run_config *config)
 }
 
 static void screen_on_hold_end(uv_timer_t *timer);
+static void screen_show_block(const struct os_screen *s);
 
 /* --- writing --- */
 
@@ -215,6 +217,10 @@ static void screen_begin(struct os_screen *s)
 {
 	struct log_line line;
 
+	if (s->block_waits) {
+		s->block_waits = false;
+		screen_show_block(s);
+	}
 	if (s->begun)
 		return;
 	s->begun = true;
@@ -319,33 +325,48 @@ static void screen_show_headline(
 	fprintf(sheet->out, "\n  %s", sheet_sgr(sheet, BOLD));
 	(void)printable_write(sheet->out, name, strlen(name));
 	fprintf(sheet->out, "%s is running (%s), ready in %.1f s\n\n", sheet_sgr(sheet, OFF),
-		app->kind, (double)(clock_now_ms() - s->opened_ms) / 1000);
+		app->kind, (double)(s->ready_ms - s->opened_ms) / 1000);
 }
 
-static void screen_show_block(struct os_screen *s, const struct supervisor_status *app)
+/* The code for a camera is drawn where there is room for it beside the address. */
+static void screen_show_public(struct sheet *sheet, const char *url)
+{
+	struct tty_size size = tty_size_of(STDOUT_FILENO);
+
+	sheet_row(sheet, "Public", url, SHARED);
+	if (sheet->out && sheet->colours && size.rows > QR_BESIDE)
+		(void)qr_write_terminal(sheet->out, url, size.columns, size.rows - QR_BESIDE);
+}
+
+static void screen_show_block(const struct os_screen *s)
 {
 	const struct os_run *run = s->run;
+	struct supervisor_status app;
 	struct exposure_status exposure;
 	struct sheet sheet;
 	char connecting[300];
 
+	supervisor_status(run->supervisor, &app);
 	exposure_status(run->exposure, &exposure);
 	sheet_open(&sheet);
-	screen_show_headline(s, &sheet, app);
-	sheet_row(&sheet, "Application", app->url, NULL);
+	screen_show_headline(s, &sheet, &app);
+	if (app.url)
+		sheet_row(&sheet, "Application", app.url, NULL);
 	forwards_each(run->forwards, screen_show_forward, &sheet);
 	sheet_row(&sheet, "Page", api_url(run->api), NULL);
-	(void)snprintf(connecting, sizeof connecting, "connecting to %s", s->config->tunnel_server);
-	if (exposure.public_url)
-		sheet_row(&sheet, "Public", exposure.public_url, SHARED);
-	else if (s->config->expose)
-		sheet_row(&sheet, "Public", connecting, NULL);
-	else
-		sheet_row(&sheet, "Public", "not shared", "'wasmrun tunnel start' shares it");
 	if (s->config->no_isolation)
 		sheet_row(&sheet, "Isolation", "none", "it has your rights (--no-isolation)");
 	else if (s->namespaces < 0)
 		sheet_row(&sheet, "Isolation", "without namespaces", strerror(-s->namespaces));
+	(void)snprintf(connecting, sizeof connecting, "connecting to %s", s->config->tunnel_server);
+	if (exposure.public_url)
+		screen_show_public(&sheet, exposure.public_url);
+	else if (exposure.tunnel.state == TUNNEL_FAILED)
+		sheet_row(&sheet, "Public", "not shared", "the reason stands below");
+	else if (s->config->expose)
+		sheet_row(&sheet, "Public", connecting, NULL);
+	else
+		sheet_row(&sheet, "Public", "not shared", "'wasmrun tunnel start' shares it");
 	if (sheet.out)
 		fputc('\n', sheet.out);
 	sheet_close(&sheet);
@@ -358,8 +379,13 @@ void os_screen_ready(struct os_screen *s)
 	struct json_line object;
 
 	supervisor_status(run->supervisor, &app);
+	s->ready_ms = clock_now_ms();
 	if (s->look == OS_SCREEN_TERMINAL) {
-		screen_show_block(s, &app);
+		s->block_waits = true;
+		if (s->config->expose && !s->begun) {
+			(void)uv_timer_start(&s->hold_timer, screen_on_hold_end, HOLD_MS, 0);
+			return;
+		}
 	} else if (s->look == OS_SCREEN_JSON) {
 		screen_begin_object(&object, "the application is ready");
 		json_line_add_text(&object, "application", app.url);
@@ -375,28 +401,23 @@ void os_screen_ready(struct os_screen *s)
 	screen_begin(s);
 }
 
-static void screen_show_public(const char *url)
-{
-	struct tty_size size = tty_size_of(STDOUT_FILENO);
-	struct sheet sheet;
-
-	sheet_open(&sheet);
-	sheet_row(&sheet, "Public", url, SHARED);
-	if (sheet.out && sheet.colours && size.rows > QR_BESIDE)
-		(void)qr_write_terminal(sheet.out, url, size.columns, size.rows - QR_BESIDE);
-	if (sheet.out)
-		fputc('\n', sheet.out);
-	sheet_close(&sheet);
-}
-
 void os_screen_public(struct os_screen *s)
 {
 	struct exposure_status status;
 	struct json_line object;
+	struct sheet sheet;
 
+	if (s->block_waits) {
+		screen_begin(s);
+		return;
+	}
 	exposure_status(s->run->exposure, &status);
 	if (s->look == OS_SCREEN_TERMINAL) {
-		screen_show_public(status.public_url);
+		sheet_open(&sheet);
+		screen_show_public(&sheet, status.public_url);
+		if (sheet.out)
+			fputc('\n', sheet.out);
+		sheet_close(&sheet);
 		return;
 	}
 	if (s->look == OS_SCREEN_JSON) {

@@ -30,10 +30,12 @@ struct os_screen {
 	uint64_t held;      /* number of the first line that waits for the block; 0: none */
 	int namespaces;     /* 0, or the negative errno of making them */
 	uint64_t opened_ms; /* monotonic */
+	uint64_t ready_ms;  /* the same, of the application */
 	uint64_t unshown;   /* lines that standard error had no room for */
 	enum os_screen_look look;
-	bool begun;      /* no line waits for the block any more */
-	bool page_shown; /* before the application has been running */
+	bool begun;       /* no line waits for the block any more */
+	bool block_waits; /* for the public address */
+	bool page_shown;  /* before the application has been running */
 };
 
 /* Sets what the log looks like, so nothing is logged before. Its level is set already. */

@@ -184,6 +184,7 @@ static void os_run_on_exposure_state(
 		os_run_tell(run, OS_RUN_PUBLIC);
 	if (new_state != TUNNEL_FAILED)
 		return;
+	os_run_tell(run, OS_RUN_UNSHARED);
 	exposure_status(run->exposure, &status);
 	log_error("tunnel", "%s", status.tunnel.error ? status.tunnel.error : cause);
 }

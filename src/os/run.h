@@ -45,6 +45,7 @@ enum os_run_event {
 	OS_RUN_WAITS, /* it has never been running, and --watch waits for a change */
 	OS_RUN_HOPELESS, /* it has never been running, and will not */
 	OS_RUN_PUBLIC,   /* it has got a public address */
+	OS_RUN_UNSHARED, /* it has none, or none any more, for good; the log says why, after this */
 	OS_RUN_CLOSED,   /* the last one: os_run_close() is done */
 };
 
