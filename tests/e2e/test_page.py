@@ -113,7 +113,11 @@ def test_ten_thousand_lines_at_once(talker, windows):
     assert numbers[1:] == list(range(1, 10001))
     assert page.get_by_text("came too fast").count() == 0
     # The end is what is seen of it.
-    page.wait_for_function("(log => log.scrollTop + log.clientHeight >= log.scrollHeight - 8)(document.querySelector('.log'))")
+    end = "(log => log.scrollTop + log.clientHeight >= log.scrollHeight - 8)(document.querySelector('.log'))"
+    wait_for(lambda: page.evaluate(end), "the end is seen")
+    page.locator(".log").evaluate("log => log.scrollBy(0, -300)")
+    page.get_by_role("button", name="To the last line").click()
+    wait_for(lambda: page.evaluate(end), "the end is seen again")
 
 
 def test_log_tools(talker, windows, tmp_path):
@@ -266,12 +270,12 @@ def test_title_and_icon(talker, windows):
     assert talker.ask("POST", "/api/app/stop").status == 200
     talker.wait_app("stopped")
     page.clock.run_for(11000)
-    page.wait_for_function("document.title === 'stopped: talker – wasmrun'")
+    wait_for(lambda: page.title() == "stopped: talker – wasmrun", "the title tells it")
     assert page.evaluate(icon) != plain
     assert talker.ask("POST", "/api/app/start").status == 200
     talker.wait_app("running")
     page.evaluate(HIDE, False)
-    page.wait_for_function("document.title === 'talker – wasmrun'")
+    wait_for(lambda: page.title() == "talker – wasmrun", "the title tells it again")
     assert page.evaluate(icon) == plain
 
 

@@ -83,12 +83,15 @@ function elementOf(line: LogLine): HTMLElement {
   return row;
 }
 
+const isAtEnd = (pane: HTMLElement) => pane.scrollTop + pane.clientHeight >= pane.scrollHeight - 8;
+
 /** The lines in their element: appended as they come, made anew when the filter changes. */
 class View {
   private last = 0;
   private block: HTMLElement | null = null;
   private count = 0;
   private frame = 0;
+  private settling = 0;
   private hits: HTMLElement[] = [];
 
   constructor(
@@ -98,6 +101,7 @@ class View {
 
   close(): void {
     cancelAnimationFrame(this.frame);
+    cancelAnimationFrame(this.settling);
   }
 
   renew(): void {
@@ -128,8 +132,14 @@ class View {
       });
   }
 
+  /** A block gets its real height when it is seen, which moves the end on. */
   toEnd(): void {
+    following.value = true;
     this.place.scrollTop = this.place.scrollHeight;
+    this.settling ||= requestAnimationFrame(() => {
+      this.settling = 0;
+      if (following.peek() && !isAtEnd(this.place)) this.toEnd();
+    });
   }
 
   find(): void {
@@ -296,6 +306,7 @@ const seen = signal(0);
 export function LogPanel() {
   const place = useRef<HTMLDivElement>(null);
   const view = useRef<View | null>(null);
+  const top = useRef(0);
   useEffect(() => {
     const mine = new View(place.current as HTMLElement, (n) => {
       seen.value = n;
@@ -321,8 +332,11 @@ export function LogPanel() {
     };
   }, []);
   const onScroll = (event: Event) => {
+    // Who scrolls up stops following; what only grows doesn't.
     const pane = event.currentTarget as HTMLElement;
-    following.value = pane.scrollTop + pane.clientHeight >= pane.scrollHeight - 8;
+    if (isAtEnd(pane)) following.value = true;
+    else if (pane.scrollTop < top.current) following.value = false;
+    top.current = pane.scrollTop;
   };
   return (
     <div class="log-panel">
