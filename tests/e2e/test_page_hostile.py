@@ -9,7 +9,8 @@ import pytest
 
 from harness.browser import Windows, browser
 from harness.wait import DEADLINE, wait_for
-from test_page import at, show
+from harness.wasmrun import fetch
+from test_page import at, show, talker  # noqa: F401: a fixture
 from test_requests import ask, over, says  # noqa: F401: a fixture
 
 pytestmark = pytest.mark.together
@@ -137,3 +138,16 @@ def test_lost_events(says, windows):
     over(says, 2)
     rows = page.locator(".list tbody tr")
     wait_for(lambda: rows.count() == 2 and "…" not in rows.nth(1).locator("td").nth(3).inner_text(), "both stand there, and are over")
+
+
+def test_downloaded_log(talker, windows, tmp_path):
+    """The file is looked at on a terminal, which it must not steer."""
+    page = windows.open(at(talker))
+    fetch(talker.app()["url"], "/odd")
+    page.locator(".log .line", has_text="this is standard error").wait_for(state="attached")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    download.value.save_as(tmp_path / "log")
+    text = (tmp_path / "log").read_text()
+    assert "red bold" in text and "end of the colours" in text and "end of the long line" in text
+    assert all(line.isprintable() or "\u202e" in line for line in text.replace("\ufffd", "").splitlines())

@@ -203,8 +203,18 @@ class View {
   }
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const controls = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/g;
+
+/** Without colours, and without what would steer the terminal on which the file is looked at. */
+function plain(text: string): string {
+  return Anser.ansiToText(text).replace(controls, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
 function download(): void {
-  const text = log.lines.map((line) => `${new Date(line.time).toISOString()} ${line.stream} ${line.text}\n`).join("");
+  const text = log.lines
+    .map((line) => `${new Date(line.time).toISOString()} ${line.stream} ${plain(line.text)}\n`)
+    .join("");
   save("wasmrun.log", text, "text/plain");
 }
 
