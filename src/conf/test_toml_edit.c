@@ -39,6 +39,10 @@ static const struct {
 	{ "[os]\nnetwork.allow = ['\xc3\xa4', 'b']\n",
 		"[os]\nnetwork.allow = ['\xc3\xa4', 'b', \"a:1\"]\n", 2 },
 	{ "[os.network]\r\nallow = ['b']\r\n", "[os.network]\r\nallow = ['b', \"a:1\"]\r\n", 2 },
+	{ "[os.network]\r\nallow = [\r\n  'b'\r\n]\r\n",
+		"[os.network]\r\nallow = [\r\n  'b',\r\n  \"a:1\"\r\n]\r\n", 4 },
+	{ "[os.network] # why\r\n", "[os.network] # why\r\nallow = [\"a:1\"]\r\n", 2 },
+	{ "[app]\r\n", "[app]\r\n\r\n[os.network]\r\nallow = [\"a:1\"]\r\n", 4 },
 	/* It is written as we don't read it: by hand, then. */
 	{ "[os.network]\nallow = ['''b''']\n", NULL, 0 },
 	{ "[os.network]\nallow = 'b'\n", NULL, 0 },

@@ -61,6 +61,14 @@ static size_t toml_line_end(const char *text, size_t len, size_t at)
 	return newline ? (size_t)(newline - text) + 1 : len;
 }
 
+/* As the file's first line ends, so do new ones. */
+static const char *toml_newline(const char *text, size_t len)
+{
+	const char *newline = memchr(text, '\n', len);
+
+	return newline && newline > text && newline[-1] == '\r' ? "\r\n" : "\n";
+}
+
 static size_t toml_skip_blanks(const char *text, size_t len, size_t at)
 {
 	while (at < len && (text[at] == ' ' || text[at] == '\t'))
@@ -108,8 +116,8 @@ static int toml_behind(const char *text, size_t len, const struct toml_entry *la
 	ret->at = toml_line_end(text, len, at);
 	if (!comma)
 		ret->comma = end;
-	return asprintf(&ret->text, "%.*s\"%s\"%s\n", (int)indent, text + begin, value,
-		       comma ? "," : "") < 0
+	return asprintf(&ret->text, "%.*s\"%s\"%s%s", (int)indent, text + begin, value,
+		       comma ? "," : "", toml_newline(text, len)) < 0
 		       ? -ENOMEM
 		       : 0;
 }
@@ -151,6 +159,7 @@ static size_t toml_empty_array(const char *text, size_t len, size_t at, const ch
 static int toml_begin(const char *text, size_t len, const char *table, const char *key,
 	const char *value, struct toml_insertion *ret)
 {
+	const char *newline = toml_newline(text, len);
 	size_t header = 0, empty = 0, first;
 
 	for (size_t at = 0; at < len && !empty; at = toml_line_end(text, len, at)) {
@@ -169,13 +178,13 @@ static int toml_begin(const char *text, size_t len, const char *table, const cha
 	}
 	ret->at = header ? header : len;
 	if (header)
-		return asprintf(&ret->text, "%s%s = [\"%s\"]\n",
-			       text[header - 1] == '\n' ? "" : "\n", key, value) < 0
+		return asprintf(&ret->text, "%s%s = [\"%s\"]%s",
+			       text[header - 1] == '\n' ? "" : newline, key, value, newline) < 0
 			       ? -ENOMEM
 			       : 0;
-	return asprintf(&ret->text, "%s%s[%s]\n%s = [\"%s\"]\n",
-		       len && text[len - 1] != '\n' ? "\n" : "", len ? "\n" : "", table, key,
-		       value) < 0
+	return asprintf(&ret->text, "%s%s[%s]%s%s = [\"%s\"]%s",
+		       len && text[len - 1] != '\n' ? newline : "", len ? newline : "", table,
+		       newline, key, value, newline) < 0
 		       ? -ENOMEM
 		       : 0;
 }
