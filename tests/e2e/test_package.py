@@ -5,17 +5,10 @@ import re
 
 import pytest
 
-from harness.chroot import Chroot
+from harness.chroot import SHELL, Chroot
 from harness.lab import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.together]
-
-# As a shell's functions: waits until a file has a line, and fetches through a tunnel what an application serves.
-SHELL = r"""
-await() { timeout 60 sh -c 'until grep -qE "$1" "$2"; do sleep 0.1; done' sh "$1" "$2" || { cat "$2"; exit 1; }; }
-serve() { mkdir -p /www; echo "hello through the tunnel" >/www/hello; (cd /www && exec python3 -m http.server 8000 --bind 127.0.0.1) >/dev/null 2>&1 & }
-fetch() { python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=30).read().decode())' "$1"; }
-"""
 
 
 def test_host_a_relay(tmp_path):
@@ -31,7 +24,7 @@ def test_host_a_relay(tmp_path):
         echo 127.0.0.1 relay.example >>/etc/hosts
         (umask 077; openssl rand -hex 32 >/etc/bore.secret)
         cp /etc/bore.secret ~/.bore.secret
-        serve
+        serve 8000
         {server} >/server.log 2>&1 &
         await 'server listening at' /server.log
         {client} >/client.log 2>&1 &

@@ -23,7 +23,44 @@ mount -t proc proc proc
 mount --rbind /dev dev
 mount -t tmpfs tmpfs run
 shift 4
+mkdir -p .old
+pivot_root . .old
+umount -l .old
+rmdir .old
 exec "$@"
+"""
+
+# For scripts inside: waits until a file has a line, serves /www, and fetches.
+SHELL = r"""
+await() { timeout 60 sh -c 'until grep -qE "$1" "$2"; do sleep 0.1; done' sh "$1" "$2" || { cat "$2"; exit 1; }; }
+serve() { mkdir -p /www; echo "hello through the tunnel" >/www/hello; (cd /www && exec python3 -m http.server "$1" --bind 127.0.0.1) >/dev/null 2>&1 & }
+fetch() { python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=30).read().decode())' "$1"; }
+"""
+# Devices of its own, and mounts that spread, as systemd makes them outside of containers: credentials need that.
+BOOT = """
+mount -t tmpfs tmpfs /tmp
+mount -t sysfs sysfs /sys
+umount -l /dev
+mount -t tmpfs tmpfs /dev
+mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/zero c 1 5; mknod -m 666 /dev/full c 1 7
+mknod -m 666 /dev/random c 1 8; mknod -m 666 /dev/urandom c 1 9; mknod -m 666 /dev/tty c 5 0
+mkdir /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts -o newinstance,ptmxmode=0666
+ln -s pts/ptmx /dev/ptmx
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mkdir /sys/fs/cgroup/NAME
+echo 0 >/sys/fs/cgroup/NAME/cgroup.procs
+mount --make-rshared /
+exec unshare -C sh -euc 'umount /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec env container=e2e /lib/systemd/systemd --unit=e2e.service'
+"""
+UNIT = """[Unit]
+After=basic.target systemd-journald.service
+Requires=basic.target
+[Service]
+Type=oneshot
+Environment=LC_ALL=C.UTF-8 HOME=/root
+ExecStart=/bin/sh -c 'timeout 200 bash -euo pipefail /e2e.sh >/e2e.out 2>&1; echo $? >/e2e.status'
+ExecStopPost=systemctl poweroff --force --force
 """
 
 
@@ -49,7 +86,7 @@ class Chroot:
     def argv(self, command):
         """A shell's command inside; the shell is the first process of a pid namespace, so that nothing outlives it."""
         mounts = [self.folder / "mount", ":".join(self.lower), self.upper, self.folder / "work"]
-        return ["unshare", "-mnpuif", "--kill-child", "sh", "-euc", MOUNTS, "sh", *map(str, mounts), "chroot", ".", "/bin/bash", "-euo", "pipefail", "-c", command]
+        return ["unshare", "-mnpuif", "--kill-child", "sh", "-euc", MOUNTS, "sh", *map(str, mounts), "/bin/bash", "-euo", "pipefail", "-c", command]
 
     def run(self, command, check=True, timeout=300):
         """What the command prints."""
@@ -76,3 +113,17 @@ class Chroot:
         target = self.upper / path.lstrip("/")
         target.mkdir(parents=True)
         subprocess.run(f'git ls-files -z | tar --null --files-from=- --create | tar -x -C "{target}"', shell=True, cwd=ROOT, check=True)
+
+    def boot(self, script):
+        """What the script prints as a service of a systemd that runs in there as the first process, with a cgroup of its own."""
+        self.write("/e2e.sh", SHELL + script)
+        self.write("/etc/systemd/system/e2e.service", UNIT)
+        name = f"e2e-{os.getpid()}"
+        try:
+            said = self.run(BOOT.replace("NAME", name), check=False)
+        finally:
+            self.run(f"mount -t cgroup2 cgroup2 /mnt; if [ -d /mnt/{name} ]; then find /mnt/{name} -depth -type d -exec rmdir {{}} +; fi")
+        status = self.upper / "e2e.status"
+        output = (self.upper / "e2e.out").read_text() if status.exists() else said
+        assert status.exists() and status.read_text() == "0\n", output[-8000:]
+        return output
