@@ -121,9 +121,17 @@ def test_requests(says):
     assert body_of(whole(says, third)["request"]) == b"hello" and whole(says, third)["request"]["chunked"]
 
 
+CHUNKS = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 LIES = {
     "a request's length": (b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf", "half", "cut"),
     "two lengths": (b"POST / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nhalf", None, "cut"),
+    "a length below zero": (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\nhalf", None, "cut"),
+    "a length beyond all": (b"POST / HTTP/1.1\r\nContent-Length: 18446744073709551617\r\n\r\nhalf", None, "cut"),
+    "half a chunk": (CHUNKS + b"a\r\nhalf", "half", "cut"),
+    "a chunk of more than it says": (CHUNKS + b"4\r\nhalf and more\r\n0\r\n\r\n", "half", "cut"),
+    "a chunk without a size": (CHUNKS + b"4\r\nhalf\r\nzz\r\n", "half", "cut"),
+    "a chunk beyond all": (CHUNKS + b"4\r\nhalf\r\n10000000000000001\r\nmore\r\n", "half", "cut"),
+    "chunks without an end": (CHUNKS + b"4\r\nhalf\r\n", "half", "cut"),
     "half a head": (b"GET / HTTP/1.1\r\nHost", None, "foreign"),
     "a longer head than is read": (b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: v\r\n" % i for i in range(10_000)) + b"\r\n", None, "foreign"),
     "no HTTP": (b"\x16\x03\x01\x00\xa5\x01\x00", None, "foreign"),
@@ -158,13 +166,35 @@ def test_many_headers(says):
     assert len(headers) == 10_000 and all(one == {"name": "A", "value": ""} for one in headers)
 
 
-def test_answer_lies(says):
-    """Fewer bytes than its length says."""
-    lie = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"
+ANSWER_LIES = {
+    "fewer bytes than its length": (b"Content-Length: 10\r\n\r\nhalf", "ended before"),
+    "no length": (b"Content-Length: x\r\n\r\nhalf", "Content-Length is none"),
+    "half a chunk": (b"Transfer-Encoding: chunked\r\n\r\na\r\nhalf", "ended before"),
+    "chunks without an end": (b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", "ended before"),
+    "a chunk without a size": (b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n\xff\r\n", "chunks are none"),
+    "a chunk of more than it says": (b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf and more\r\n0\r\n\r\n", "chunks are none"),
+}
+
+
+@pytest.mark.parametrize("case", ANSWER_LIES)
+def test_answer_lies(says, case):
+    """It comes as it is, and is told to be cut."""
+    answer, why = ANSWER_LIES[case]
+    lie = b"HTTP/1.1 200 OK\r\n" + answer
     assert ask(says, saying(lie, "close")) == lie
     (one,) = over(says, states=("cut",))
-    assert one["status"] == 200 and "ended before" in one["why"]
-    assert body_of(whole(says, one)["response"]) == b"half" and not whole(says, one)["response"]["whole"]
+    assert one["status"] == 200 and why in one["why"]
+    response = whole(says, one)["response"]
+    assert body_of(response) == (b"" if case == "no length" else b"half") and not response["whole"]
+
+
+def test_more_than_was_asked_for(says):
+    """More bytes than its length: the answer is whole, and the rest is nobody's."""
+    lie = OK + b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain"
+    assert ask(says, saying(lie, "close")) == lie
+    one, rest = wait_for(lambda: len(all_ := listed(says)) == 2 and all_[1]["duration_ms"] is not None and all_, "the rest is there")
+    assert (one["state"], one["status"], rest["state"], rest["why"]) == ("done", 200, "foreign", "an answer came that nobody had asked for")
+    assert body_of(whole(says, one)["response"]) == b"ok"
 
 
 def test_websocket(says):
@@ -225,7 +255,11 @@ def test_under_load(lab, says):
     for one in listed(says):
         exchange = whole(says, one)
         assert body_of(exchange["request"]) == body_of(exchange["response"]) == sent[one["target"]]
-        assert exchange["request"]["headers"][0] == {"name": "X-Sum", "value": str(sum(sent[one["target"]]))}
+        name, body = one["target"], sent[one["target"]]
+        said = {"X-Sum": str(sum(body)), "Content-Length": str(len(body))}
+        assert exchange["request"]["line"] == f"POST {name} HTTP/1.1" and exchange["response"]["line"] == "HTTP/1.1 200 OK"
+        assert [tuple(header.values()) for header in exchange["request"]["headers"]] == list(said.items())
+        assert exchange["response"]["headers"] == [{"name": "Content-Length", "value": str(len(body))}]
         assert one["kind"] == ("tunnel" if int(one["target"].split("/")[1]) % 2 else "forward")
 
 
