@@ -510,6 +510,18 @@ def test_answers_are_as_described(lab, instance):
     assert description.answer(instance, "GET", "/api/network/allow?rule=/").status == 400
     assert description.answer(instance, "POST", "/api/tunnel/check").status == 200
     description.answer(instance, "GET", "/api/tunnel/status")
+    assert description.answer(instance, "POST", "/api/requests/record", {}).status == 400
+    assert description.answer(instance, "POST", "/api/requests/record", {"recording": True}).status == 200
+    fetch(instance.tunnel()["public_url"], "/recorded")
+    wait_for(lambda: [one["state"] for one in instance.get("/api/requests")["requests"]] == ["done"], "it is recorded")
+    for path in ("/api/requests", "/api/requests?search=recorded", "/api/requests/har"):
+        assert description.answer(instance, "GET", path).status == 200
+    one, again = "/api/requests/{id}", "/api/requests/{id}/replay"
+    for name, status in ((1, 200), (999, 404)):
+        assert description.answer(instance, "GET", f"/api/requests/{name}", form=one).status == status
+        assert description.answer(instance, "POST", f"/api/requests/{name}/replay", form=again).status == status
+    assert description.answer(instance, "POST", "/api/requests/1/replay", {"method": " "}, form=again).status in (400, 409)
+    assert description.answer(instance, "DELETE", "/api/requests").status == 200
     for path in ("/api/network/policy", "/api/network/decisions", "/api/network/decisions?since=-1"):
         description.answer(instance, "GET", path)
     for path in ("/api/app/restart", "/api/app/stop", "/api/tunnel/stop", "/api/app/start"):
@@ -521,14 +533,16 @@ def test_answers_are_as_described(lab, instance):
 def test_events_are_as_described(lab, instance):
     """All kinds of them but `lost`, which the unit tests of http/sse.c have, and `decision`: test_os_network.py."""
     relay, description = lab.relay(), Description(instance)
-    assert list(description.events) == ["app", "tunnel", "log", "connection", "forwards", "decision", "traffic", "lost"]
-    missing = {"app", "tunnel", "log", "forwards", "connection opened", "connection closed", "traffic"}
+    kinds = ["app", "tunnel", "log", "connection", "forwards", "decision", "recording", "request", "traffic", "lost"]
+    assert list(description.events) == kinds
+    missing = {*kinds, "connection opened", "connection closed", "request done"} - {"decision", "lost"}
+    assert instance.ask("POST", "/api/requests/record", {"recording": True}).status == 200
     with instance.events() as events:
         fetch(instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"], "/seen")
         while missing:
             name, data = events.next()
             description.need(description.events[name], data)
-            missing.discard(f"{name} {'opened' if data['open'] else 'closed'}" if name == "connection" else name)
+            missing -= {name, f"{name} {'opened' if data.get('open') else 'closed'}", f"{name} {data.get('state')}"}
 
 
 def test_a_wrong_answer_is_noticed(instance):

@@ -8,8 +8,8 @@ KNOWN |= {"maximum", "minLength", "maxItems"}
 
 
 def is_of_kind(value, kind):
-    if kind == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
+    if kind in ("integer", "number"):
+        return isinstance(value, int if kind == "integer" else (int, float)) and not isinstance(value, bool)
     return isinstance(value, KINDS[kind])
 
 
