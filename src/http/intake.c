@@ -33,11 +33,15 @@
 #include "net/lingering.h"
 
 #define GUARDED "/api/" /* from requests that other sites' pages make */
-/* The reason, and twice the server's own address. */
+/* The reason, and twice the server's own address. No icon, or a browser asks for one, in vain. */
 #define REFUSAL_HTML                                                                              \
 	"<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>wasmrun</title>\n" \
-	"<h1>Not here</h1>\n<p>%s.</p>\n<p>On the machine where it runs, the page is at "         \
-	"<a href=\"http://%s/\">http://%s/</a>.</p>\n"
+	"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"              \
+	"<meta name=\"color-scheme\" content=\"light dark\">\n"                                   \
+	"<link rel=\"icon\" href=\"data:,\">\n"                                                   \
+	"<main>\n<h1>Not here</h1>\n<p>%s.</p>\n"                                                 \
+	"<p>On the machine where it runs, the page is at "                                        \
+	"<a href=\"http://%s/\">http://%s/</a>.</p>\n</main>\n"
 
 static const struct {
 	unsigned status;
