@@ -59,6 +59,7 @@ export function hexOf(bytes: Uint8Array): string {
 }
 
 const INDENT_MAX = 20; // levels: what is nested deeper would be nothing but blanks
+const LAID_OUT_MAX = 4 << 20; // characters: a line for each "1," of a long list is many times as long
 
 /** JSON laid out, with its numbers and keys as they were sent; as it is where it is none. */
 export function laidOut(text: string): string {
@@ -85,7 +86,8 @@ export function laidOut(text: string): string {
     }
     return token;
   });
-  return made.join("");
+  const all = made.join("");
+  return all.length > LAID_OUT_MAX ? text : all;
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for

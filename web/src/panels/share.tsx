@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The public URL: its state, starting and stopping it, and where it leads.
-import { useSignal } from "@preact/signals";
+import { effect, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { call, messageOf, request } from "../api";
+import { call, request } from "../api";
 import { clock, duration, rate, size } from "../format";
 import { Action, Failure } from "../parts/action";
 import { Chart } from "../parts/chart";
@@ -208,12 +208,21 @@ export function SharePanel() {
   const settings = useRef<TunnelStart>({});
   const one = tunnel.value;
   const word = one?.status ?? "Not started";
-  const start = () => {
+  // Once it is under way, the events tell how it goes on: an answer that is still waited for would call a stop a failure.
+  const start = async () => {
     const body = Object.fromEntries(Object.entries(settings.current).filter(([, value]) => value !== null));
-    return call("POST /api/tunnel/start", Object.keys(body).length ? { body } : {}).catch((error) => {
-      // The state says the same, with its reason.
-      if (tunnel.value?.status !== "Failed") throw new Error(messageOf(error));
+    const aborter = new AbortController();
+    const dispose = effect(() => {
+      if (active(tunnel.value?.status ?? "Not started")) aborter.abort();
     });
+    try {
+      await call("POST /api/tunnel/start", { ...(Object.keys(body).length && { body }), signal: aborter.signal });
+    } catch (error) {
+      // The state says the same, with its reason.
+      if (!aborter.signal.aborted && tunnel.value?.status !== "Failed") throw error;
+    } finally {
+      dispose();
+    }
   };
   return (
     <section class="card share" aria-labelledby="share-title">

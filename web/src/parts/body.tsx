@@ -67,9 +67,13 @@ export function Body({ message, name }: { message: RecordedMessage; name: string
   const bytes = useSignal<Uint8Array | null>(null);
   const raw = useSignal(false);
   useEffect(() => {
+    let shown = true; // another one may be decoded sooner
     void decoded(message).then((made) => {
-      bytes.value = made;
+      if (shown) bytes.value = made;
     });
+    return () => {
+      shown = false;
+    };
   }, [message]);
   if (!message.size) return <p class="hint">No body.</p>;
   const cut = message.size > message.kept + message.missing;
