@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The page in a browser: every panel, the log under load, hostile text, keys, small windows, many tabs, other addresses."""
 
+import base64
 import contextlib
+import gzip
 import http.client
 import http.server
 import json
@@ -12,8 +14,8 @@ import threading
 import pytest
 
 from harness.apps import free_port
-from harness.browser import Windows, browser, mistakes_of
-from harness.streams import connect, recv_all
+from harness.browser import FOREIGN_HOST, Windows, browser, mistakes_of, tab_to
+from harness.streams import connect, pattern, recv_all, recv_exact
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch, need_wasmrun, run_os
 
@@ -217,6 +219,79 @@ def test_replay(talker, windows, tmp_path):
     assert mistakes_of(page) == []
 
 
+@pytest.fixture
+def says(lab, guests):
+    """`wasmrun os` with the application that answers a request with its own body, a forward, and the recorder on."""
+    need_wasmrun()
+    instance = run_os(lab, guests.c("says.c"), "--forward", "0")
+    recording(instance)
+    instance.address = ("127.0.0.1", instance.get("/api/forwards")["forwards"][0]["host_port"])
+    return instance
+
+
+def post(instance, path, body, *headers):
+    lines = [f"POST {path} HTTP/1.1".encode(), b"Host: h", b"Content-Length: %d" % len(body), *headers]
+    with connect(instance.address) as sock:
+        sock.sendall(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        assert recv_exact(sock, len(answer)) == answer
+
+
+def test_replay_of_a_binary_body(says, windows):
+    """As it was, and with another target: the application gets each byte, and so says each."""
+    body = bytes(range(256)) + pattern("binary", 5000)
+    post(says, "/first", body)
+    page = windows.open(at(says))
+    page.get_by_role("button", name="/first").click()
+    page.get_by_role("button", name="Replay", exact=True).click()
+    page.get_by_text("by a replay").wait_for()
+    page.locator("pre", has_text="000000  00 01 02 03").first.wait_for()
+    page.get_by_role("button", name="Edit and replay").click()
+    page.get_by_text("Its body is no text, and is sent as it was").wait_for()
+    page.get_by_label("The request to send").fill("PUT /second\nHost: h\n\n")
+    page.get_by_role("button", name="Send").click()
+    page.locator(".start-line", has_text="PUT /second").wait_for()
+    for target in ("/first", "/second"):
+        [one] = [one for one in says.get("/api/requests")["requests"] if one["kind"] == "replay" and one["target"] == target]
+        exchange = says.get(f"/api/requests/{one['id']}")
+        for message in (exchange["request"], exchange["response"]):
+            assert message["whole"] and base64.b64decode(message["base64"]) == body
+
+
+DEEP = 15000
+HOSTILE = {
+    "markup": (b"<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>", (b"Content-Type: text/html",)),
+    "control": (b"\x1b[31m\x07\x08\r \xe2\x80\xae reversed \x7f", ()),
+    "invalid": (b"\xff\xfe\xc3( <script>document.title='owned'</script>", (b"Content-Type: text/plain; charset=utf-8",)),
+    "long-line": (60_000 * b"x", ()),
+    "bomb": (gzip.compress(bytes(40 << 20)), (b"Content-Encoding: gzip",)),
+    "text-bomb": (gzip.compress((40 << 20) * b"x"), (b"Content-Encoding: gzip",)),
+    "no-gzip": (b"<b>not at all</b>", (b"Content-Encoding: gzip",)),
+    "half-gzip": (gzip.compress(pattern("half", 3000).hex().encode())[:1000], (b"Content-Encoding: gzip",)),
+    "deep": (DEEP * b"[" + DEEP * b"]", (b"Content-Type: application/json",)),
+    "many-fields": (b"&".join(b"<b>=%d" % i for i in range(6000)), (b"Content-Type: application/x-www-form-urlencoded",)),
+    "many-headers": (b"", 10_000 * (b"A:",)),
+}
+
+
+def test_hostile_bodies(says, windows):
+    """Text stays text, and little doesn't become much."""
+    for name, (body, headers) in HOSTILE.items():
+        post(says, f"/{name}", body, *headers)
+    page = windows.open(at(says), 360, 800)
+    for name, (body, headers) in HOSTILE.items():
+        page.get_by_role("button", name=f"/{name}", exact=True).click()
+        page.locator(".start-line", has_text=f"POST /{name} ").wait_for()
+        if body:
+            page.locator(".exchange section :is(pre, table + table, .hint ~ table)").last.wait_for()
+        assert page.locator("#panel :is(img, script, b)").count() == 0 and "owned" not in page.title()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        shown = page.evaluate("document.querySelector('.exchange').textContent.length")
+        assert shown < 4_000_000, (name, shown)
+        if name.endswith("bomb"):
+            page.get_by_text("the first 1.0 MiB of what it holds are shown").first.wait_for()
+
+
 def test_files(talker, windows, tmp_path):
     folder = tmp_path / "talker"
     (folder / "sub").mkdir()
@@ -242,9 +317,7 @@ def test_keys_alone(talker, windows):
         page.keyboard.press(key)
         assert page.evaluate("document.activeElement.id") == f"tab-{panel}"
         assert page.locator("[role=tabpanel]").get_attribute("aria-labelledby") == f"tab-{panel}"
-    stop = page.get_by_role("button", name="Stop", exact=True)
-    while not stop.evaluate("e => e === document.activeElement"):
-        page.keyboard.press("Shift+Tab")
+    tab_to(page, page.get_by_role("button", name="Stop", exact=True), "Shift+Tab")
     page.keyboard.press("Enter")
     page.locator(".word", has_text="stopped").wait_for()
 
@@ -295,6 +368,44 @@ def test_multipart(talker, windows):
     assert [one.locator("pre").inner_text().strip() for one in parts.all()] == ["--b1 is no end", '{\n  "a": 1\n}', "000000  89 50 4e 47 00" + 35 * " " + "·PNG·"]
     assert "form-data; name=\"note\"" in parts.first.inner_text() and "behind" not in parts.last.inner_text()
     assert mistakes_of(page) == []
+
+
+def test_a_walk_by_keys(lab, talker, windows):
+    """To share, to look for a request, to send it again and to stop: no step needs a pointer."""
+    relay = lab.relay()
+    page = windows.open(at(talker), 800, 900)
+    page.locator(".word", has_text="running").wait_for()
+
+    def press(name, key="Tab", using="Enter"):
+        tab_to(page, page.get_by_role("button", name=name, exact=True), key)
+        page.keyboard.press(using)
+
+    tab_to(page, page.get_by_text("Relay settings"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_label("Relay", exact=True))
+    page.keyboard.type(f"{relay.host}:{relay.control_port}")
+    press("Share", "Shift+Tab", "Space")
+    page.locator(".word", has_text="Connected").wait_for()
+    press("Record")
+    page.get_by_role("button", name="Stop recording").wait_for()
+    url = talker.tunnel()["public_url"]
+    for path in ("/one", "/two", "/other"):
+        fetch(url, path)
+    page.get_by_role("button", name="/other").wait_for()
+    tab_to(page, page.get_by_label("Text in head or body"))
+    page.keyboard.type("GET /two")
+    rows = page.locator(".requests tbody tr .target button")
+    wait_for(lambda: rows.all_inner_texts() == ["/two"], "the others are left out")
+    press("/two")
+    page.get_by_role("heading", name="Response").wait_for()
+    press("Replay")
+    page.get_by_text("by a replay").wait_for()
+    [sent] = [one for one in talker.get("/api/requests")["requests"] if one["kind"] == "replay"]
+    assert sent["target"] == "/two"
+    press("Stop sharing", "Shift+Tab")
+    page.locator(".word", has_text="Disconnected").wait_for()
+    press("Stop")
+    page.locator(".word", has_text="stopped").wait_for()
 
 
 def test_seven_tabs(talker, windows):
@@ -381,3 +492,14 @@ def test_token(lab, project, windows):
     stranger.close()  # it tries again and again
     assert all("401" in one for one in windows.said) and windows.said
     windows.said.clear()
+
+
+def test_refused_host(talker, windows):
+    """It says where to go, and one can."""
+    page = windows.open(f"http://{FOREIGN_HOST}:{talker.port}/")
+    assert "--listen" in page.locator("body").inner_text() and mistakes_of(page) == []
+    assert len(windows.said) == 1 and "403" in windows.said[0]  # the browser's own words
+    windows.said.clear()
+    page.get_by_role("link").first.click()
+    page.locator(".word", has_text="running").wait_for()
+    assert page.url == at(talker)

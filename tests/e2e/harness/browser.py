@@ -15,6 +15,9 @@ from .wait import DEADLINE
 
 # It runs as root, and is to ask nobody on the internet for anything.
 FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+# A name of this machine that `wasmrun os` doesn't know.
+FOREIGN_HOST = "box.example"
+FLAGS += [f"--host-resolver-rules=MAP {FOREIGN_HOST} 127.0.0.1"]
 
 
 def need_browser():
@@ -57,7 +60,7 @@ class Windows:
             context.set_default_timeout(1000 * DEADLINE)
             self.contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: self.said.append(message.text))
+        page.on("console", lambda message: self.said.append(f"{message.text} {message.location['url']}"))
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.goto(url)
         return page
@@ -65,6 +68,15 @@ class Windows:
     def close(self):
         for context in self.contexts:
             context.close()
+
+
+def tab_to(page, target, key="Tab"):
+    """By keys alone."""
+    for _ in range(200):
+        if target.evaluate("e => e === document.activeElement"):
+            return
+        page.keyboard.press(key)
+    raise AssertionError(f"no key leads to {target}")
 
 
 def mistakes_of(page):
