@@ -477,7 +477,6 @@ def test_behind_a_path(talker, windows):
     page.locator(".word", has_text="stopped").wait_for()
     talker.wait_app("stopped")
     windows.close()
-    windows.contexts.clear()
     front.shutdown()
     front.server_close()
 

@@ -9,7 +9,8 @@ from harness.browser import Windows, browser, mistakes_of
 from harness.streams import connect
 from harness.wait import wait_for
 from harness.wasmrun import run_os
-from test_page_states import card, opened
+from harness.wire import FakeRelay
+from test_page_states import card, fill, opened, presses
 
 pytestmark = pytest.mark.together
 
@@ -51,6 +52,30 @@ def test_public_url(lab, project, windows):
         url.get_by_text(re.compile(r"tried again in \d+ s")).wait_for()
         assert was in url.inner_text() and url.get_by_role("link").count() == 0
         assert mistakes_of(page) == [] and "s3cr3t" not in page.content()
+
+
+def test_public_url_that_leads_elsewhere(lab, instance, windows):
+    """The relay has given out a port where another program answers, and then nobody: it is said what that may be."""
+
+    def somebody_else(sock):
+        sock.recv(65536)
+        sock.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    other = lab.app(somebody_else)
+    page = opened(windows, instance)
+    with FakeRelay() as fake:
+        fill(page, f"{fake.host}:{fake.control_port}")
+        presses(page, "Public URL", "Share")
+        with fake.accept() as relay:
+            relay.recv()
+            relay.send({"Hello": other.port})
+            url = card(page, "Public URL")
+            url.get_by_text("Another application answers").wait_for()
+            url.get_by_text("something else has answered with status 404").wait_for()
+            other.close()
+            page.get_by_role("button", name="Check the public URL").click()
+            url.get_by_text("does the relay run in a container that doesn't publish port").wait_for()
+            assert instance.tunnel()["check"]["outcome"] == "refused" and mistakes_of(page) == []
 
 
 def test_allow(lab, project, windows):

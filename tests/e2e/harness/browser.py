@@ -66,8 +66,8 @@ class Windows:
         return page
 
     def close(self):
-        for context in self.contexts:
-            context.close()
+        while self.contexts:
+            self.contexts.pop().close()
 
 
 def tab_to(page, target, key="Tab"):
