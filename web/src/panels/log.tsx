@@ -91,7 +91,10 @@ class View {
   private block: HTMLElement | null = null;
   private count = 0;
   private frame = 0;
-  private settling = 0;
+  /** A block gets its real height when it is seen, which moves the end on, and so does another width. */
+  private readonly sizes = new ResizeObserver(() => {
+    if (following.peek()) this.toEnd();
+  });
   private hits: HTMLElement[] = [];
 
   constructor(
@@ -101,7 +104,7 @@ class View {
 
   close(): void {
     cancelAnimationFrame(this.frame);
-    cancelAnimationFrame(this.settling);
+    this.sizes.disconnect();
   }
 
   renew(): void {
@@ -132,14 +135,9 @@ class View {
       });
   }
 
-  /** A block gets its real height when it is seen, which moves the end on. */
   toEnd(): void {
     following.value = true;
     this.place.scrollTop = this.place.scrollHeight;
-    this.settling ||= requestAnimationFrame(() => {
-      this.settling = 0;
-      if (following.peek() && !isAtEnd(this.place)) this.toEnd();
-    });
   }
 
   find(): void {
@@ -179,6 +177,8 @@ class View {
 
   private empty(): void {
     this.place.replaceChildren();
+    this.sizes.disconnect();
+    this.sizes.observe(this.place);
     this.block = null;
     this.count = 0;
     this.hits = [];
@@ -196,6 +196,7 @@ class View {
       this.block = document.createElement("div");
       this.block.className = "block";
       this.place.append(this.block);
+      this.sizes.observe(this.block);
     }
     this.block.append(element);
     this.count++;
