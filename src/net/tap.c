@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The copies of all taps wait in one queue of the hub, under its lock, which is held for a few
- * instructions. A tap is referenced by its owner, by its pump and by each copy that waits; whoever
- * is the last one frees it, on whatever thread.
+ * instructions. To wake the loop costs more than to copy a request, so it isn't done for each: the
+ * first copy wakes it, and then it looks again every TAP_REST_MS by itself until there was nothing.
+ * Only where much waits already it is woken before that. A tap is referenced by its owner, by its
+ * pump and by each copy that waits; whoever is the last one frees it, on whatever thread.
  */
 #include "net/tap.h"
 
@@ -16,11 +18,19 @@
 #include "base/lang.h"
 #include "base/owner.h"
 
+/* Under load the loop looks so often. */
+#define TAP_REST_MS 10
+/* It is woken at once where this part of the room is taken, so that bulk doesn't run out of it. */
+#define TAP_FULL_PART 4
+
 struct tap_hub {
 	struct tap_hub_config config;
 	uv_async_t async;
-	pthread_mutex_t lock; /* of the queue */
+	uv_timer_t rest;      /* between two looks */
+	unsigned handles;     /* to be closed: both */
+	pthread_mutex_t lock; /* of the queue, and of `looks` */
 	struct tap_chunk *first, **last;
+	bool looks;             /* the loop will look without being woken: it has been, or rests */
 	_Atomic size_t waiting; /* bytes */
 	_Atomic uint64_t lost;
 	void (*closed)(void *owner);
@@ -84,17 +94,23 @@ static void tap_unreserve(struct tap *tap, size_t len)
 	atomic_fetch_sub_explicit(&tap->hub->waiting, len, memory_order_relaxed);
 }
 
+static bool is_filling(const _Atomic size_t *waiting, size_t max)
+{
+	return atomic_load_explicit(waiting, memory_order_relaxed) > max / TAP_FULL_PART;
+}
+
 static void hub_append(struct tap_hub *hub, struct tap_chunk *chunk)
 {
-	bool was_empty;
+	bool wakes = is_filling(&chunk->tap->waiting, hub->config.max_each) ||
+		     is_filling(&hub->waiting, hub->config.max_bytes);
 
 	pthread_mutex_lock(&hub->lock);
-	was_empty = !hub->first;
+	wakes |= !hub->looks;
+	hub->looks = true;
 	*hub->last = chunk;
 	hub->last = &chunk->next;
 	pthread_mutex_unlock(&hub->lock);
-	/* Who has been woken takes all that is there. */
-	if (was_empty)
+	if (wakes)
 		(void)uv_async_send(&hub->async);
 }
 
@@ -154,13 +170,17 @@ void tap_put_end(struct tap *tap, enum pump_side side)
 
 /* --- taking --- */
 
-void tap_hub_drain(struct tap_hub *hub)
+/* Whether there was something. `goes` says that the loop looks no more where there was nothing. */
+static bool hub_take(struct tap_hub *hub, bool goes)
 {
 	struct tap_chunk *chunk, *next;
+	bool any;
 
 	pthread_mutex_lock(&hub->lock);
 	chunk = take_ptr(hub->first);
 	hub->last = &hub->first;
+	any = chunk != NULL;
+	hub->looks &= any || !goes;
 	pthread_mutex_unlock(&hub->lock);
 	for (; chunk; chunk = next) {
 		next = chunk->next;
@@ -170,11 +190,27 @@ void tap_hub_drain(struct tap_hub *hub)
 		(void)tap_drop(chunk->tap);
 		free(chunk);
 	}
+	return any;
+}
+
+void tap_hub_drain(struct tap_hub *hub)
+{
+	(void)hub_take(hub, false);
+}
+
+static void hub_on_rested(uv_timer_t *rest)
+{
+	if (hub_take(rest->data, true))
+		(void)uv_timer_start(rest, hub_on_rested, TAP_REST_MS, 0);
 }
 
 static void hub_on_woken(uv_async_t *async)
 {
-	tap_hub_drain(async->data);
+	struct tap_hub *hub = async->data;
+
+	tap_hub_drain(hub);
+	if (!uv_is_active((uv_handle_t *)&hub->rest))
+		(void)uv_timer_start(&hub->rest, hub_on_rested, TAP_REST_MS, 0);
 }
 
 uint64_t tap_hub_lost(const struct tap_hub *hub)
@@ -224,6 +260,9 @@ int tap_hub_new(const struct tap_hub_config *config, struct tap_hub **ret_hub)
 	}
 	hub->config = *config;
 	hub->async.data = hub;
+	(void)uv_timer_init(config->loop, &hub->rest);
+	hub->rest.data = hub;
+	hub->handles = 2;
 	hub->last = &hub->first;
 	(void)pthread_mutex_init(&hub->lock, NULL);
 	*ret_hub = hub;
@@ -234,6 +273,8 @@ static void hub_on_closed(uv_handle_t *handle)
 {
 	struct tap_hub *hub = handle->data;
 
+	if (--hub->handles)
+		return;
 	(void)pthread_mutex_destroy(&hub->lock);
 	hub->closed(hub->owner);
 	free(hub);
@@ -245,4 +286,5 @@ void tap_hub_close(struct tap_hub *hub, void (*closed)(void *owner), void *owner
 	hub->owner = owner;
 	tap_hub_drain(hub);
 	uv_close((uv_handle_t *)&hub->async, hub_on_closed);
+	uv_close((uv_handle_t *)&hub->rest, hub_on_closed);
 }

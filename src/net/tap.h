@@ -2,8 +2,9 @@
 /*
  * A tap: a copy of what a connection's pump reads, for somebody who looks on. The pump's worker
  * puts each read into it; the control loop takes the copies out, in the order in which they were
- * put. The pump never waits for it, and nothing that it moves depends on it: what finds no room is
- * left out, which the offsets tell.
+ * put: within some milliseconds, so that under load it isn't woken for each. The pump never waits
+ * for it, and nothing that it moves depends on it: what finds no room is left out, which the
+ * offsets tell.
  *
  * A pump with a tap copies and doesn't splice, until the tap wants no more.
  */

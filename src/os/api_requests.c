@@ -51,7 +51,7 @@ static void requests_append(void *owner, const struct exchange *e)
 void api_get_requests(void *owner, struct http_request *request)
 {
 	struct api *api = owner;
-	const struct recorder *recorder = api->config.recorder;
+	struct recorder *recorder = api->config.recorder;
 	struct requests_list list = { .list = json_array(),
 		.search = http_request_text(request, "search") };
 

@@ -513,14 +513,16 @@ bool recorder_is_on(const struct recorder *r)
 }
 
 void recorder_each(
-	const struct recorder *r, void (*fn)(void *owner, const struct exchange *e), void *owner)
+	struct recorder *r, void (*fn)(void *owner, const struct exchange *e), void *owner)
 {
+	tap_hub_drain(r->hub);
 	list_for_each(link, &r->exchanges)
 		fn(owner, list_entry(link, struct exchange, link));
 }
 
-const struct exchange *recorder_find(const struct recorder *r, uint64_t id)
+const struct exchange *recorder_find(struct recorder *r, uint64_t id)
 {
+	tap_hub_drain(r->hub);
 	list_for_each(link, &r->exchanges) {
 		const struct exchange *e = list_entry(link, struct exchange, link);
 
@@ -534,6 +536,7 @@ void recorder_clear(struct recorder *r)
 {
 	struct list *first;
 
+	tap_hub_drain(r->hub);
 	while ((first = list_first(&r->exchanges)))
 		recorder_forget(r, list_entry(first, struct exchange, link));
 }

@@ -107,10 +107,11 @@ uint64_t record_conn_exchange(const struct record_conn *c);
 struct record_conn *record_conn_end(
 	struct record_conn *c, const uint64_t bytes[PUMP_SIDES], const char *why);
 
-/* Oldest first; borrowed until the next turn of the loop. */
+/* All three know of each byte that has passed until now; not from within `changed`. Oldest first;
+ * borrowed until the next turn of the loop. */
 void recorder_each(
-	const struct recorder *r, void (*fn)(void *owner, const struct exchange *e), void *owner);
-const struct exchange *recorder_find(const struct recorder *r, uint64_t id);
+	struct recorder *r, void (*fn)(void *owner, const struct exchange *e), void *owner);
+const struct exchange *recorder_find(struct recorder *r, uint64_t id);
 void recorder_clear(struct recorder *r);
 
 /* Bytes that were left out for want of room, since the start. */
