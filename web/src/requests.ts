@@ -5,6 +5,7 @@ import { call } from "./api";
 import type { RecordedExchange, RecordedRequest } from "./schema";
 
 const REQUESTS_MAX = 200; // as many as the server keeps
+const KEEP_MS = 100; // what has changed is shown so often
 
 export const recording = signal(false);
 /** The last first. */
@@ -30,16 +31,24 @@ export const methods = computed(() => [...new Set(requests.value.map((one) => on
 
 const underWay = (one: RecordedRequest) => ["request", "waiting", "response"].includes(one.state);
 
+const changed = new Map<number, RecordedRequest>();
+
+/** Under load there are thousands a second, and all of the list is drawn anew each time: ten times will do. */
 export function keep(one: RecordedRequest): void {
-  const at = requests.value.findIndex((other) => other.id === one.id);
-  const next = [...requests.value];
-  if (at >= 0) next[at] = one;
-  else next.unshift(one);
-  requests.value = next.slice(0, REQUESTS_MAX);
-  if (one.id === chosen.value) void lookAgain();
+  if (!changed.size) setTimeout(keepChanged, KEEP_MS);
+  changed.set(one.id, one);
+}
+
+function keepChanged(): void {
+  const known = new Map([...requests.value.map((one) => [one.id, one] as const), ...changed]);
+  const touched = chosen.value !== null && changed.has(chosen.value);
+  changed.clear();
+  requests.value = [...known.values()].sort((a, b) => b.id - a.id).slice(0, REQUESTS_MAX);
+  if (touched) void lookAgain();
 }
 
 export async function readRequests(): Promise<void> {
+  changed.clear(); // The answer will have them.
   const before = new Set(requests.value);
   const answer = await call("GET /api/requests");
   // What events have told meanwhile is newer.
@@ -88,6 +97,7 @@ export const record = (on: boolean) => call("POST /api/requests/record", { body:
 
 export async function clear(): Promise<void> {
   await call("DELETE /api/requests");
+  changed.clear();
   requests.value = [];
   close();
 }
