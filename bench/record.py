@@ -9,7 +9,13 @@ from os_mode import Group
 from processes import Failed, Process
 from tools import Bore
 
-COPY_LESS = 0.1  # recorded connections are to do what the copy path does, but for so much
+# Recorded connections are to do what the copy path does; reading what passes costs some CPU of its own.
+GOALS = {
+    "kept": (">=", 0.95, "x"),
+    "each": (">=", 0.95, "x"),
+    "cpu_request": ("<=", 1.2, "x"),
+    "cpu_connection": ("<=", 1.2, "x"),
+}
 
 
 class Client(Bore):
@@ -25,11 +31,8 @@ class Client(Bore):
 
 
 def figures():
-    goals = {">=": (">=", 1 - COPY_LESS, "x"), "<=": ("<=", 1 / (1 - COPY_LESS), "x")}
     return [
-        dataclasses.replace(f, goal=goals[f.goal[0]] if f.measure != "bulk" else None)
-        for f in FIGURES
-        if f.measure in ("bulk", "kept", "each")
+        dataclasses.replace(f, goal=GOALS.get(f.key)) for f in FIGURES if f.measure in ("bulk", "kept", "each")
     ]
 
 
