@@ -75,16 +75,25 @@ static bool tree_is_noise(const char *name)
 	return len == 0 || *name == '.' || *name == '#' || name[len - 1] == '~';
 }
 
-/* Folders that tools make. Cargo marks its own, the others are known by name. */
-static bool tree_is_made(const char *path, const char *name)
+/* Folders that tools make, as far as their names tell. */
+static bool tree_is_made_name(const char *name)
 {
 	static const char *const names[] = { "__pycache__", "dist", "node_modules", "target" };
-	char mark[PATH_MAX];
-	int n;
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (strcmp(name, names[i]) == 0)
 			return true;
+	return false;
+}
+
+/* Cargo marks its own, the others are known by name. */
+static bool tree_is_made(const char *path, const char *name)
+{
+	char mark[PATH_MAX];
+	int n;
+
+	if (tree_is_made_name(name))
+		return true;
 	n = snprintf(mark, sizeof mark, "%s/" TREE_CACHE_MARK, path);
 	return n < 0 || (size_t)n >= sizeof mark || access(mark, F_OK) == 0;
 }
@@ -108,7 +117,7 @@ static bool tree_is_given(const struct tree *tree, const char *path)
 	return false;
 }
 
-bool tree_cares(const struct tree *tree, uint64_t folder, const char *name)
+bool tree_cares(const struct tree *tree, uint64_t folder, const char *name, bool is_folder)
 {
 	const char *slash = tree->made ? strrchr(tree->made, '/') : NULL;
 
@@ -119,13 +128,13 @@ bool tree_cares(const struct tree *tree, uint64_t folder, const char *name)
 		return false;
 	if (strcmp(name, TREE_CONFIG_FILE) == 0 && folder == tree_folder_hash(tree->project))
 		return false;
-	return !tree_is_noise(name);
+	return !tree_is_noise(name) && !(is_folder && tree_is_made_name(name));
 }
 
 static void tree_visit_file(const struct tree *tree, const struct tree_visitor *visitor,
 	uint64_t folder, const char *name, const struct stat *st)
 {
-	if (visitor->file && tree_cares(tree, folder, name))
+	if (visitor->file && tree_cares(tree, folder, name, false))
 		visitor->file(visitor->arg, tree_file_hash(folder, name), st);
 }
 

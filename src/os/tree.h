@@ -36,8 +36,8 @@ bool tree_same(const struct tree *a, const struct tree *b);
 uint64_t tree_folder_hash(const char *path);
 uint64_t tree_file_hash(uint64_t folder, const char *name);
 
-/* Of a name in one of its folders, whose hash is `folder`. */
-bool tree_cares(const struct tree *tree, uint64_t folder, const char *name);
+/* Of a file's or a folder's name in one of its folders, whose hash is `folder`. */
+bool tree_cares(const struct tree *tree, uint64_t folder, const char *name, bool is_folder);
 
 /* Either may be NULL. The first folder is the tree's own. `folder` says whether the walk goes on.
  */

@@ -149,7 +149,7 @@ static void watch_take_event(struct watch *w, const struct inotify_event *event)
 		if (own)
 			watch_note(w, 0, "...", CHANGE_WRITTEN);
 	} else if (event->len > 0 && !w->looks) {
-		if (!tree_cares(&w->tree, folder->hash, event->name))
+		if (!tree_cares(&w->tree, folder->hash, event->name, event->mask & IN_ISDIR))
 			return;
 		if (event->mask & IN_ISDIR) {
 			w->walk = w->walk || (event->mask & (IN_CREATE | IN_MOVED_TO));

@@ -410,6 +410,12 @@ def test_toml_and_unrelated_files(lab, sources):
         (sources.folder / name).write_text("int x;\n")
     (sources.folder / "wasmrun.toml").write_text("[os]\n")
     instance.process.wait_line(r"info watch: 'wasmrun.toml' has changed")
+    # What started a build would have started it by the time that the file's next change is told.
+    seen = len(instance.process.lines)
+    (sources.folder / "wasmrun.toml").write_text("[os]\n[os.network]\n")
+    instance.process.wait_line(r"info watch: 'wasmrun.toml' has changed", after=seen)
+    lines = [line["text"] for line in instance.get("/api/logs?stream=supervisor")["lines"]]
+    assert not any(line.startswith("next: ") for line in lines), lines
     sources.write(2)
     wait_for(lambda: version_at(url) == 2, "version 2 serves")
     lines = [line["text"] for line in instance.get("/api/logs?stream=supervisor")["lines"]]
