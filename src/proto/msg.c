@@ -36,6 +36,7 @@ static const struct tag {
 	[MSG_HEARTBEAT] = { "Heartbeat", CLIENT | SERVER, NOTHING },
 	[MSG_CONNECTION] = { "Connection", SERVER, ID },
 	[MSG_VISITOR] = { "Visitor", SERVER, VISITOR },
+	[MSG_MOVE] = { "Move", SERVER, NOTHING },
 	[MSG_ERROR] = { "Error", SERVER, TEXT },
 	[MSG_OPTIONS] = { "Options", CLIENT | SERVER, OPTIONS },
 	[MSG_REFUSE] = { "Refuse", CLIENT, REFUSE },

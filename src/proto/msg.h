@@ -40,6 +40,8 @@ enum msg_type {
 	MSG_CONNECTION,   /* server: the visitor `id` waits */
 	MSG_VISITOR,      /* server, with the ability `visitor`: as MSG_CONNECTION, `text` is
 			     where from: "ip:port", not checked here; JSON dialect only */
+	MSG_MOVE,         /* server, with the ability `move`: another relay has taken over here, and
+			     has the port: come back; JSON dialect only */
 	MSG_ERROR,        /* server: `text`, then it closes */
 	MSG_OPTIONS,      /* both ways: `options`; JSON dialect only */
 	MSG_REFUSE,   /* client, with the ability `refuse`: visitor `id` is not wanted, `text` is

@@ -47,7 +47,8 @@ int options_decode(const struct json_t *object, struct options *ret_options)
 
 	if (!json_is_object(object))
 		return -EBADMSG;
-	if (options_decode_bool(json_object_get(object, "resume"), &o.resume) < 0 ||
+	if (options_decode_bool(json_object_get(object, "move"), &o.move) < 0 ||
+		options_decode_bool(json_object_get(object, "resume"), &o.resume) < 0 ||
 		options_decode_bool(json_object_get(object, "refuse"), &o.refuse) < 0 ||
 		options_decode_bool(json_object_get(object, "visitor"), &o.visitor) < 0 ||
 		options_decode_token(json_object_get(object, "token"), &o) < 0 ||
@@ -61,7 +62,7 @@ size_t options_format(const struct options *options, char *buf, size_t size)
 {
 	char token[sizeof ",\"token\":\"\"" + 2 * OPTIONS_TOKEN_LEN] = "";
 	char beat[sizeof ",\"beat\":4294967295"] = "";
-	char hex[2 * OPTIONS_TOKEN_LEN + 1], members[128];
+	char hex[2 * OPTIONS_TOKEN_LEN + 1], members[160];
 
 	if (options->has_token) {
 		format_hex(options->token, sizeof options->token, hex);
@@ -69,9 +70,9 @@ size_t options_format(const struct options *options, char *buf, size_t size)
 	}
 	if (options->beat_ms)
 		snprintf(beat, sizeof beat, ",\"beat\":%u", options->beat_ms);
-	snprintf(members, sizeof members, "%s%s%s%s%s", options->resume ? ",\"resume\":true" : "",
+	snprintf(members, sizeof members, "%s%s%s%s%s%s", options->resume ? ",\"resume\":true" : "",
 		token, beat, options->refuse ? ",\"refuse\":true" : "",
-		options->visitor ? ",\"visitor\":true" : "");
+		options->visitor ? ",\"visitor\":true" : "", options->move ? ",\"move\":true" : "");
 	/* Each member brings a comma before it; the first one's is left out. */
 	return (size_t)snprintf(buf, size, "{%s}", members + (members[0] == ','));
 }

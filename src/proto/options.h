@@ -5,7 +5,8 @@
  * Unknown members are ignored on both sides, so that a later version can add some (`ready` is
  * reserved).
  *
- * On the wire: {"Options":{"resume":true,"token":"<hex>","beat":5000,"refuse":true,"visitor":true}}
+ * On the wire: {"Options":{"resume":true,"token":"<hex>","beat":5000,"refuse":true,"visitor":true,
+ * "move":true}}
  */
 #ifndef PROTO_OPTIONS_H
 #define PROTO_OPTIONS_H
@@ -34,6 +35,7 @@ struct options {
 	uint32_t beat_ms;
 	bool refuse;  /* Refuse messages are sent and understood */
 	bool visitor; /* visitors are announced with their address, by Visitor messages */
+	bool move;    /* Move is sent when the next relay takes over, and understood */
 };
 
 #define OPTIONS_BEAT_MS 5000 /* what our client offers */

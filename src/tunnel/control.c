@@ -86,6 +86,10 @@ static void control_take(struct control *c, const struct msg *msg)
 	case MSG_OPTIONS:
 		control_take_options(c, &msg->options);
 		break;
+	case MSG_MOVE:
+		if (c->granted.move)
+			c->events.moved(c->events.owner);
+		break;
 	case MSG_ERROR:
 		/* As stock: its end decides, and follows. */
 		log_escape(text, sizeof(text), msg->text, msg->text_len);

@@ -23,6 +23,8 @@ struct control_events {
 	/* `from` NULL: the relay doesn't say, or not in a way that is an address. */
 	void (*visitor)(void *owner, const struct uuid *id, const struct addr *from);
 	void (*options)(void *owner, const struct options *granted);
+	/* Another relay has taken over where this one is: control_close() is to follow. */
+	void (*moved)(void *owner);
 	/* The end, once; control_close() is to follow. */
 	void (*lost)(void *owner, const char *why);
 	/* The memory of a connection that was closed is gone. */

@@ -6,6 +6,7 @@
  *   machine_up()                       an attempt has come through its handshake
  *   machine_attempt_failed()           it has not
  *   machine_heard(), machine_lost()    the relay has spoken; its connection is over
+ *   machine_moved()                    so it is, and the next relay is there already
  *   machine_give_up()                  for good
  *   machine_tick()                     time has passed: says what is due, which the owner does
  *
@@ -142,7 +143,7 @@ void machine_heard(struct machine *m, uint64_t now_ms)
 	m->silent_ms = now_ms + machine_silence_ms(m);
 }
 
-void machine_lost(struct machine *m, uint64_t now_ms, const char *cause)
+static void machine_down(struct machine *m, uint64_t now_ms, bool at_once, const char *cause)
 {
 	assert(m->state == TUNNEL_CONNECTED);
 	if (!m->config.reconnect) {
@@ -152,8 +153,18 @@ void machine_lost(struct machine *m, uint64_t now_ms, const char *cause)
 	if (now_ms - m->connected_ms >= MACHINE_STEADY_MS)
 		backoff_reset(&m->backoff);
 	machine_forget_deadlines(m);
-	machine_begin_attempts(m, now_ms, backoff_next_ms(&m->backoff));
+	machine_begin_attempts(m, now_ms, at_once ? 0 : backoff_next_ms(&m->backoff));
 	machine_set_state(m, MACHINE_DOWN, cause);
+}
+
+void machine_lost(struct machine *m, uint64_t now_ms, const char *cause)
+{
+	machine_down(m, now_ms, false, cause);
+}
+
+void machine_moved(struct machine *m, uint64_t now_ms, const char *cause)
+{
+	machine_down(m, now_ms, now_ms - m->connected_ms >= MACHINE_HURRY_MS, cause);
 }
 
 void machine_give_up(struct machine *m, const char *cause)

@@ -82,6 +82,9 @@ void machine_attempt_failed(
 	struct machine *m, uint64_t now_ms, enum machine_verdict verdict, const char *cause);
 void machine_heard(struct machine *m, uint64_t now_ms);
 void machine_lost(struct machine *m, uint64_t now_ms, const char *cause);
+/* Lost, and known to be had again: the next attempt is made at once, but for a relay that says so
+ * within MACHINE_HURRY_MS of the connection. */
+void machine_moved(struct machine *m, uint64_t now_ms, const char *cause);
 void machine_give_up(struct machine *m, const char *cause);
 
 /* An attempt that waits is due now, or MACHINE_HURRY_MS after the last one. */

@@ -307,6 +307,29 @@ static void test_backoff_is_kept_over_short_connections(void **state)
 	assert_int_equal(machine_deadline(&m), now + BACKOFF_FIRST_MS);
 }
 
+/* The next relay is there already. Who says so all the time is a relay like one that is lost. */
+static void test_moved_is_at_once(void **state)
+{
+	struct machine_config config = usual;
+	struct machine m;
+
+	(void)state;
+	setup(&m, &usual);
+	reach(&m, TUNNEL_CONNECTED);
+	machine_moved(&m, T0 + MACHINE_HURRY_MS - 1, "moved");
+	assert_int_equal(machine_deadline(&m), T0 + MACHINE_HURRY_MS - 1 + BACKOFF_FIRST_MS);
+	machine_up(&m, T0 + 5000, PORT);
+	machine_moved(&m, T0 + 5000 + MACHINE_HURRY_MS, "moved");
+	assert_int_equal(m.state, TUNNEL_RECONNECTING);
+	assert_int_equal(machine_tick(&m, T0 + 5000 + MACHINE_HURRY_MS), MACHINE_ATTEMPT);
+	assert_int_equal(machine_port(&m, T0 + 5000 + MACHINE_HURRY_MS), PORT);
+	config.reconnect = false;
+	setup(&m, &config);
+	reach(&m, TUNNEL_CONNECTED);
+	machine_moved(&m, T0 + 5000, "moved");
+	assert_int_equal(m.state, TUNNEL_FAILED);
+}
+
 static void test_hurry_skips_the_wait(void **state)
 {
 	struct machine m;
@@ -483,6 +506,7 @@ int main(void)
 		cmocka_unit_test(test_reconnect_timeout_0_is_none),
 		cmocka_unit_test(test_success_renews_the_timeout),
 		cmocka_unit_test(test_backoff_is_kept_over_short_connections),
+		cmocka_unit_test(test_moved_is_at_once),
 		cmocka_unit_test(test_hurry_skips_the_wait),
 		cmocka_unit_test(test_hurry_is_bounded),
 		cmocka_unit_test(test_same_port_for_30_s_then_any),

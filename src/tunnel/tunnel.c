@@ -226,6 +226,17 @@ static void tunnel_on_options(void *owner, const struct options *granted)
 	tunnel_arm(t);
 }
 
+static void tunnel_on_moved(void *owner)
+{
+	struct tunnel *t = owner;
+
+	if (t->draining)
+		machine_stop(&t->machine, "the relay hands over to the next");
+	else
+		machine_moved(&t->machine, clock_now_ms(), "the relay hands over to the next");
+	tunnel_arm(t);
+}
+
 static void tunnel_on_lost(void *owner, const char *why)
 {
 	tunnel_lost(owner, why);
@@ -308,7 +319,9 @@ static void tunnel_attempt(struct tunnel *t)
 		.offer = { .resume = true,
 			.beat_ms = OPTIONS_BEAT_MS,
 			.refuse = true,
-			.visitor = true },
+			.visitor = true,
+			/* Without reconnecting it would only be an end. */
+			.move = t->machine.config.reconnect },
 	};
 	struct failure failure;
 	int r;
@@ -450,6 +463,7 @@ static void tunnel_init_parts(
 		.heard = tunnel_on_heard,
 		.visitor = tunnel_on_visitor,
 		.options = tunnel_on_options,
+		.moved = tunnel_on_moved,
 		.lost = tunnel_on_lost,
 		.gone = tunnel_on_part_gone,
 		.owner = t,
