@@ -30,13 +30,14 @@
 #include "proto/handshake.h"
 #include "relay/conn_log.h"
 #include "relay/relay.h"
+#include "relay/takeover.h"
 
 #define RESERVED_TEXT_MAX 4096 /* of ip_local_reserved_ports: what is longer is cut */
 #define LIMIT_MAX 1000000      /* of every count: more than a process has descriptors */
 
 struct server_values {
 	struct common_values common;
-	const char *bind_addr, *bind_tunnels, *connection_log;
+	const char *bind_addr, *bind_tunnels, *connection_log, *handover;
 	uint64_t control_port, min_port, max_port;
 	uint64_t max_conns, max_conns_total, max_handshakes, max_pending, max_pending_total;
 	uint64_t max_tunnel_age_ms, max_tunnels_per_addr;
@@ -85,6 +86,12 @@ static const struct option_def server_options[] = {
 	COMMON_DATA_PATH,
 	COMMON_GRACE("30s"),
 	COMMON_HALF_CLOSE_TIMEOUT,
+	{ .name = "handover",
+		.type = OPTION_FILE,
+		.value_name = "PATH",
+		.help = "Take over the ports and clients of the relay that serves at this Unix "
+			"socket, if there is one, and let the next one do so",
+		.offset = offsetof(struct server_values, handover) },
 	COMMON_HELP,
 	COMMON_IDLE_TIMEOUT,
 	COMMON_JSON,
@@ -163,7 +170,7 @@ struct server {
 	struct server_values values;
 	struct conn_log *conn_log; /* owned; NULL: none */
 	struct relay *relay;
-	bool closing;
+	bool closing, handed_over;
 	int code; /* enum exit_code */
 };
 
@@ -193,6 +200,9 @@ static void server_on_end(void *owner, enum runtime_signal signal)
 	if (s->closing)
 		return;
 	(void)notify_send(NOTIFY_STOPPING);
+	/* It drains already. */
+	if (s->handed_over)
+		return;
 	log_info("server", "waiting up to %s for open connections, a second signal ends at once",
 		option_format_duration(s->values.common.grace_ms, grace));
 	relay_drain(s->relay, server_close, s);
@@ -216,12 +226,29 @@ static void server_on_write_metrics(void *owner, FILE *out)
 		relay_write_metrics(s->relay, out);
 }
 
+/* The service manager isn't told: it would give this process no more time than for a stop. */
+static void server_on_handed_over(struct server *s)
+{
+	char grace[OPTION_DURATION_TEXT_MAX];
+
+	s->handed_over = true;
+	runtime_close_metrics(&s->runtime);
+	log_info("server",
+		"the next relay has taken over, open connections may go on here for up to %s",
+		option_format_duration(s->values.common.grace_ms, grace));
+	relay_drain(s->relay, server_close, s);
+}
+
 static void server_on_event(void *owner, const struct relay_event *event)
 {
 	struct server *s = owner;
-	bool closed = event->type == RELAY_TUNNEL_CLOSED || event->type == RELAY_VISITOR_CLOSED;
+	bool closed = event->type == RELAY_TUNNEL_CLOSED ||
+		      event->type == RELAY_TUNNEL_HANDED_OVER ||
+		      event->type == RELAY_VISITOR_CLOSED;
 	char addr[ADDR_TEXT_MAX];
 
+	if (event->type == RELAY_HANDED_OVER)
+		server_on_handed_over(s);
 	if (!s->values.common.json || event->type == RELAY_LISTENING)
 		return;
 	if (closed)
@@ -412,20 +439,70 @@ static void server_show_address(struct server *s, const struct addr *addr)
 	(void)notify_send(NOTIFY_READY);
 }
 
+/* The relay before, where there is one. An enum exit_code. */
+static int server_find_before(const char *path, struct takeover *before)
+{
+	int r = path ? takeover_begin(before, path) : 0;
+	char shown[256];
+
+	if (r == 0)
+		return EXIT_CODE_OK;
+	log_error("server",
+		"can't take over from the relay at '%s': %s; it goes on: end it first, or name "
+		"another path with --handover",
+		log_escape(shown, sizeof(shown), path, strlen(path)), strerror(-r));
+	return EXIT_CODE_FILE;
+}
+
+/*
+ * The relay listens. What it has from the relay before is its own when that one has let go, which
+ * is also when the addresses of --metrics and --handover are free. An enum exit_code.
+ */
+static int server_succeed(struct server *s, struct takeover *before)
+{
+	const char *path = s->values.handover;
+	bool follows = before->fd >= 0;
+	int r = follows ? takeover_finish(before) : 0, code;
+	char shown[256];
+
+	if (r < 0) {
+		log_error("server", "the relay before hasn't let go of its ports: %s; it goes on",
+			strerror(-r));
+		return EXIT_CODE_FAILED;
+	}
+	code = runtime_open_metrics(&s->runtime, &s->values.common);
+	/* Nobody else serves now: better without metrics than not at all. */
+	if (code != EXIT_CODE_OK && !follows)
+		return code;
+	r = relay_offer(s->relay, path);
+	if (r == 0)
+		return EXIT_CODE_OK;
+	log_error("server", "no relay can follow this one: can't listen at '%s': %s (--handover)",
+		log_escape(shown, sizeof(shown), path, strlen(path)), strerror(-r));
+	return follows ? EXIT_CODE_OK : EXIT_CODE_FILE;
+}
+
 static int server_open_relay(struct server *s, const struct relay_config *config)
 {
+	_cleanup_(takeover_end) struct takeover before = TAKEOVER_INIT;
 	struct addr addr;
-	int r = relay_new(&s->runtime.loop, s->runtime.pool, config, server_on_event, s, &s->relay);
+	int code = server_find_before(s->values.handover, &before), r;
 
+	if (code != EXIT_CODE_OK)
+		return code;
+	r = relay_new(&s->runtime.loop, s->runtime.pool, config, server_on_event, s, &s->relay);
 	if (r < 0) {
 		log_error("server", "can't start the relay: %s", strerror(-r));
 		return EXIT_CODE_FAILED;
 	}
-	r = relay_start(s->relay, &addr);
+	r = relay_start(s->relay, &before, &addr);
 	if (r < 0)
 		return runtime_listen_error(r, &addr, "--bind-addr, --control-port");
-	server_show_address(s, &addr);
-	return EXIT_CODE_OK;
+	if (s->values.handover)
+		code = server_succeed(s, &before);
+	if (code == EXIT_CODE_OK)
+		server_show_address(s, &addr);
+	return code;
 }
 
 static int server_serve(struct server *s, struct option_set *set)
@@ -437,6 +514,7 @@ static int server_serve(struct server *s, struct option_set *set)
 		.write_metrics = server_on_write_metrics,
 		.owner = s,
 	};
+	const char *metrics = s->values.common.metrics;
 	struct relay_config config;
 	int code = common_options_apply(set, &s->values.common);
 
@@ -449,8 +527,12 @@ static int server_serve(struct server *s, struct option_set *set)
 	config.conn_log = s->conn_log;
 	if (code == EXIT_CODE_OK && s->values.bind_tunnels)
 		code = server_check_tunnels(&config.bind_tunnels);
+	/* The relay before still has it. */
+	if (s->values.handover)
+		s->values.common.metrics = NULL;
 	if (code == EXIT_CODE_OK)
 		code = runtime_open(&s->runtime, &s->values.common, &handlers);
+	s->values.common.metrics = metrics;
 	if (code != EXIT_CODE_OK)
 		return code;
 	server_warn_ports(&config);

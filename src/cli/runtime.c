@@ -101,7 +101,7 @@ static void runtime_on_metrics_closed(void *owner)
 {
 }
 
-static int runtime_open_metrics(struct runtime *rt, const struct common_values *values)
+int runtime_open_metrics(struct runtime *rt, const struct common_values *values)
 {
 	char text[ADDR_TEXT_MAX];
 	struct host host;
@@ -122,6 +122,13 @@ static int runtime_open_metrics(struct runtime *rt, const struct common_values *
 	if (values->json)
 		event_write("metrics", "{s:s}", "address", text);
 	return EXIT_CODE_OK;
+}
+
+void runtime_close_metrics(struct runtime *rt)
+{
+	if (rt->serves_metrics)
+		metrics_server_close(&rt->metrics);
+	rt->serves_metrics = false;
 }
 
 static int runtime_fail(const char *what, int error)
@@ -198,8 +205,7 @@ static void runtime_on_pool_closed(void *owner)
 	struct runtime *rt = owner;
 
 	rt->pool = NULL;
-	if (rt->serves_metrics)
-		metrics_server_close(&rt->metrics);
+	runtime_close_metrics(rt);
 	for (size_t i = 0; i < RUNTIME_SIGNALS; i++)
 		if (rt->signals[i].data)
 			uv_close((uv_handle_t *)&rt->signals[i], NULL);

@@ -47,6 +47,12 @@ struct runtime {
 int runtime_open(struct runtime *rt, const struct common_values *values,
 	const struct runtime_handlers *handlers);
 
+/* runtime_open() does it for a command whose --metrics it was given; an enum exit_code, not OK: why
+ * has been said. */
+int runtime_open_metrics(struct runtime *rt, const struct common_values *values);
+/* Another process is to have the address. Idempotent. */
+void runtime_close_metrics(struct runtime *rt);
+
 /*
  * Runs until runtime_close() has been called and everything is gone; returns *code then, as it is
  * at the end. While a name is still being looked up, which can't be cut short, the process ends

@@ -210,18 +210,12 @@ static int listener_bind(const struct addr *addr, bool dual, bool defer, int *re
 	return 0;
 }
 
-int listener_open(
-	struct listener *l, uv_loop_t *loop, const struct addr *addr, bool dual, bool defer)
+static int listener_watch(struct listener *l, uv_loop_t *loop, int owned)
 {
-	_cleanup_(fd_closep) int fd = -1;
+	_cleanup_(fd_closep) int fd = owned;
 	struct addr bound;
-	int r;
+	int r = addr_of_socket(fd, &bound);
 
-	l->fd = -1;
-	r = listener_bind(addr, dual, defer, &fd);
-	if (r < 0)
-		return r;
-	r = addr_of_socket(fd, &bound);
 	if (r < 0)
 		return r;
 	r = uv_poll_init(loop, &l->poll, fd);
@@ -241,6 +235,23 @@ int listener_open(
 	return 0;
 }
 
+int listener_open(
+	struct listener *l, uv_loop_t *loop, const struct addr *addr, bool dual, bool defer)
+{
+	int fd = -1, r;
+
+	l->fd = -1;
+	r = listener_bind(addr, dual, defer, &fd);
+	return r < 0 ? r : listener_watch(l, loop, fd);
+}
+
+int listener_adopt(struct listener *l, uv_loop_t *loop, int fd, bool defer)
+{
+	l->fd = -1;
+	(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defer ? LISTENER_DEFER_S : 0);
+	return listener_watch(l, loop, fd);
+}
+
 int listener_open_any(struct listener *l, uv_loop_t *loop, uint16_t port, bool defer)
 {
 	struct addr any6 = { .in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT } };
@@ -254,6 +265,15 @@ int listener_open_any(struct listener *l, uv_loop_t *loop, uint16_t port, bool d
 	if (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL)
 		r = listener_open(l, loop, &any4, false, defer);
 	return r;
+}
+
+void listener_pause(struct listener *l)
+{
+	if (l->fd < 0)
+		return;
+	(void)uv_poll_stop(&l->poll);
+	(void)uv_timer_stop(&l->retry);
+	l->paused = true;
 }
 
 void listener_resume(struct listener *l)

@@ -62,6 +62,15 @@ int listener_open(
  * as listener_open(). */
 int listener_open_any(struct listener *l, uv_loop_t *loop, uint16_t port, bool defer);
 
+/*
+ * The same with a socket that listens already, of another process that has given it away; owns `fd`
+ * whatever it returns. What was set on the socket stays, but for `defer`.
+ */
+int listener_adopt(struct listener *l, uv_loop_t *loop, int fd, bool defer);
+
+/* Leaves what comes in the kernel's queue until listener_resume(). Nothing on a closed one. */
+void listener_pause(struct listener *l);
+
 /* There is room again: goes on accepting if it was paused. Nothing on a closed one. */
 void listener_resume(struct listener *l);
 

@@ -29,10 +29,13 @@ const char *relay_event_name(enum relay_event_type type)
 		[RELAY_LISTENING] = "listening",
 		[RELAY_TUNNEL_OPENED] = "tunnel_opened",
 		[RELAY_TUNNEL_RESUMED] = "tunnel_resumed",
+		[RELAY_TUNNEL_ADOPTED] = "tunnel_adopted",
+		[RELAY_TUNNEL_HANDED_OVER] = "tunnel_handed_over",
 		[RELAY_TUNNEL_CLOSED] = "tunnel_closed",
 		[RELAY_TUNNEL_REFUSED] = "tunnel_refused",
 		[RELAY_VISITOR_OPENED] = "visitor_opened",
 		[RELAY_VISITOR_CLOSED] = "visitor_closed",
+		[RELAY_HANDED_OVER] = "handed_over",
 		[RELAY_DRAINING] = "draining",
 	};
 
@@ -103,7 +106,8 @@ void conn_log_write(struct conn_log *log, const struct relay_event *event)
 	if (event->type == RELAY_VISITOR_CLOSED)
 		(void)fprintf(
 			out, " in=%" PRIu64 " out=%" PRIu64, event->bytes_in, event->bytes_out);
-	if (event->type == RELAY_VISITOR_CLOSED || event->type == RELAY_TUNNEL_CLOSED)
+	if (event->type == RELAY_VISITOR_CLOSED || event->type == RELAY_TUNNEL_CLOSED ||
+		event->type == RELAY_TUNNEL_HANDED_OVER)
 		(void)fprintf(out, " ms=%" PRIu64, event->duration_ms);
 	if (event->why)
 		(void)fprintf(out, " why='%s'", event->why);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A public port. relay->endpoints[port] is the one endpoint that has it, from endpoint_open() to
- * endpoint_close(). Its listener is paused, or closed, exactly while its gate is FULL or QUEUED;
- * endpoint_set_gate() alone changes that:
+ * endpoint_close(). Its listener is paused, or closed, exactly while its gate is FULL, QUEUED or
+ * HELD; endpoint_set_gate() alone changes that:
  *
  *   endpoint_on_admits()       A visitor is there. OPEN, or FULL at the tunnel's own limit, or
- *                              QUEUED at the limit of all.
+ *                              QUEUED at the limit of all, or HELD.
+ *   endpoint_release()         The client is back, or nothing is handed over: HELD -> OPEN.
  *   endpoint_relieve()         One who waits here has gone: FULL -> OPEN.
  *   endpoint_resume_queued()   The end of a turn, and there is room: QUEUED -> TURN, the longest
  *                              queued first.
@@ -14,7 +15,8 @@
  * the tunnel whose visitor comes first would get every place that becomes free.
  *
  * An endpoint owns its listener. It is freed with its last reference: those of the listener, of the
- * session and of each stream, for streams go on when the tunnel is closed.
+ * session (an orphan has it until its client comes) and of each stream, for streams go on when the
+ * tunnel is closed.
  */
 #include "relay/endpoint.h"
 
@@ -23,6 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include "base/fd.h"
+#include "base/lang.h"
+#include "relay/handover_wire.h"
 #include "relay/relay_internal.h"
 #include "relay/session.h"
 #include "relay/stream.h"
@@ -53,7 +58,9 @@ static bool endpoint_on_admits(struct listener *l)
 	struct relay *relay = e->relay;
 	bool turn = e->gate == ENDPOINT_TURN;
 
-	if (e->waiting >= relay->config.max_pending_per_tunnel)
+	if (!e->session || relay->holding)
+		endpoint_set_gate(e, ENDPOINT_HELD);
+	else if (e->waiting >= relay->config.max_pending_per_tunnel)
 		endpoint_set_gate(e, ENDPOINT_FULL);
 	else if (relay->pending.count >= relay->pending.max ||
 		 (!turn && !list_empty(&relay->queued)))
@@ -73,35 +80,127 @@ static void endpoint_on_closed(struct listener *l)
 	endpoint_unref(l->owner);
 }
 
-enum ports_refusal endpoint_open(struct relay *relay, uint16_t wanted, const struct addr *from,
-	struct endpoint **ret_endpoint)
+static struct endpoint *endpoint_new(struct relay *relay, const struct addr *client)
 {
 	struct endpoint *e = calloc(1, sizeof(*e));
-	enum ports_refusal refusal;
 
 	if (!e)
-		return PORTS_FAILED;
+		return NULL;
 	e->relay = relay;
-	e->client = *from;
+	e->client = *client;
 	e->listener.fd = -1;
 	e->listener.owner = e;
 	e->listener.reserve = &relay->reserve;
 	e->listener.admits = endpoint_on_admits;
 	e->listener.accepted = endpoint_on_accepted;
 	e->listener.closed = endpoint_on_closed;
+	timeout_init(&e->orphan);
+	return e;
+}
+
+/* It listens. */
+static void endpoint_enter(struct endpoint *e, uint64_t age_ms)
+{
+	struct relay *relay = e->relay;
+	uint64_t now_ms = uv_now(relay->loop);
+
+	e->refs = 2;
+	e->port = addr_port(&e->listener.addr);
+	e->opened_ms = now_ms - min_u64(age_ms, now_ms);
+	relay->objects++;
+	assert(!relay->endpoints[e->port]);
+	relay->endpoints[e->port] = e;
+}
+
+enum ports_refusal endpoint_open(struct relay *relay, uint16_t wanted, const struct addr *from,
+	struct endpoint **ret_endpoint)
+{
+	struct endpoint *e = endpoint_new(relay, from);
+	enum ports_refusal refusal;
+
+	if (!e)
+		return PORTS_FAILED;
 	refusal = ports_listen(&relay->ports, &e->listener, wanted);
 	if (refusal != PORTS_OK) {
 		free(e);
 		return refusal;
 	}
-	e->refs = 2;
-	e->port = addr_port(&e->listener.addr);
-	e->opened_ms = uv_now(relay->loop);
-	relay->objects++;
-	assert(!relay->endpoints[e->port]);
-	relay->endpoints[e->port] = e;
+	endpoint_enter(e, 0);
 	*ret_endpoint = e;
 	return PORTS_OK;
+}
+
+/* --- orphans --- */
+
+void endpoint_adopt(struct relay *relay, const struct handover_item *item, int fd)
+{
+	struct endpoint *e;
+	struct addr addr;
+
+	if (addr_of_socket(fd, &addr) < 0 || !listener_listens(fd) ||
+		!ports_fit(&relay->ports, &addr) || relay->endpoints[addr_port(&addr)] ||
+		!limits_take_tunnel(&relay->limits, &item->client)) {
+		(void)fd_close(fd);
+		return;
+	}
+	e = endpoint_new(relay, &item->client);
+	if (!e)
+		(void)fd_close(fd);
+	if (!e || listener_adopt(&e->listener, relay->loop, fd, false) < 0) {
+		limits_give_tunnel(&relay->limits, &item->client);
+		free(e);
+		return;
+	}
+	endpoint_enter(e, item->age_ms);
+	memcpy(e->token, item->token, sizeof(e->token));
+	e->has_token = true;
+	timeouts_arm(&relay->orphans, &e->orphan);
+	relay->orphan_count++;
+	relay->counts.tunnels_adopted++;
+	relay_tell(relay, &(struct relay_event){
+				  .type = RELAY_TUNNEL_ADOPTED,
+				  .port = e->port,
+				  .addr = &e->client,
+			  });
+}
+
+void endpoint_end_orphan(struct endpoint *e)
+{
+	timeout_disarm(&e->orphan);
+	e->relay->orphan_count--;
+}
+
+static void endpoint_close_orphan(struct endpoint *e, const char *why)
+{
+	limits_give_tunnel(&e->relay->limits, &e->client);
+	endpoint_close(e, why);
+}
+
+void endpoint_on_abandoned(struct timeouts *q, struct timeout *t)
+{
+	struct endpoint *e = container_of(t, struct endpoint, orphan);
+
+	e->relay->orphan_count--;
+	e->relay->counts.tunnels_abandoned++;
+	endpoint_close_orphan(e, "its client hasn't come back");
+}
+
+void endpoint_close_orphans(struct relay *relay, const char *why)
+{
+	while (!list_empty(&relay->orphans.queue)) {
+		struct endpoint *e =
+			list_entry(list_first(&relay->orphans.queue), struct endpoint, orphan.link);
+
+		endpoint_end_orphan(e);
+		endpoint_close_orphan(e, why);
+	}
+}
+
+void endpoint_release(struct endpoint *e)
+{
+	e->handed_over = false;
+	if (e->gate == ENDPOINT_HELD)
+		endpoint_set_gate(e, ENDPOINT_OPEN);
 }
 
 void endpoint_stop_listening(struct endpoint *e)
@@ -118,13 +217,14 @@ void endpoint_close(struct endpoint *e, const char *why)
 	relay->endpoints[e->port] = NULL;
 	endpoint_stop_listening(e);
 	stream_drop_waiting(e);
-	relay_tell(relay, &(struct relay_event){
-				  .type = RELAY_TUNNEL_CLOSED,
-				  .port = e->port,
-				  .addr = &e->client,
-				  .duration_ms = uv_now(relay->loop) - e->opened_ms,
-				  .why = why,
-			  });
+	relay_tell(relay,
+		&(struct relay_event){
+			.type = e->handed_over ? RELAY_TUNNEL_HANDED_OVER : RELAY_TUNNEL_CLOSED,
+			.port = e->port,
+			.addr = &e->client,
+			.duration_ms = uv_now(relay->loop) - e->opened_ms,
+			.why = why,
+		});
 	endpoint_unref(e);
 }
 

@@ -39,6 +39,9 @@ static void metrics_write_gauges(const struct relay *relay, const struct prometh
 	prometheus_metric(p, "tunnels_paused", PROMETHEUS_GAUGE,
 		"Tunnels that leave their visitors in the kernel's queue because of max-pending.",
 		relay->paused_count);
+	prometheus_metric(p, "tunnels_orphaned", PROMETHEUS_GAUGE,
+		"Tunnels of the relay before whose client has not come back yet.",
+		relay->orphan_count);
 	prometheus_metric(p, "tunnel_addrs", PROMETHEUS_GAUGE, "Client addresses with a tunnel.",
 		limits->tunnels.count);
 	prometheus_metric(p, "handshakes_open", PROMETHEUS_GAUGE, "Handshakes under way.",

@@ -38,6 +38,16 @@ static enum ports_refusal ports_try(struct ports *p, struct listener *l, uint16_
 	}
 }
 
+bool ports_fit(const struct ports *p, const struct addr *addr)
+{
+	uint16_t port = addr_port(addr);
+	struct addr wanted = p->bind;
+
+	addr_set_port(&wanted, port);
+	return port >= p->min && port <= p->max && port != p->own &&
+	       (p->any ? addr_is_any(addr) : addr_equal(addr, &wanted));
+}
+
 static uint16_t ports_random(struct ports *p)
 {
 	uint64_t random;

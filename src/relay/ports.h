@@ -38,6 +38,9 @@ struct ports {
 int ports_init(struct ports *p, uv_loop_t *loop, const struct addr *bind, bool any, uint16_t min,
 	uint16_t max);
 
+/* Whether a listening socket with this address is one that ports_listen() could have opened. */
+bool ports_fit(const struct ports *p, const struct addr *addr);
+
 /* Opens `l` on the wanted port, 0 for any. */
 enum ports_refusal ports_listen(struct ports *p, struct listener *l, uint16_t wanted);
 

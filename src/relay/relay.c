@@ -28,9 +28,11 @@
 #include "base/log.h"
 #include "relay/endpoint.h"
 #include "relay/greeting.h"
+#include "relay/handover.h"
 #include "relay/relay_internal.h"
 #include "relay/session.h"
 #include "relay/stream.h"
+#include "relay/takeover.h"
 
 #define RELAY_PORTS 65536
 
@@ -92,6 +94,7 @@ static void relay_on_flush(uv_check_t *check)
 
 	endpoint_resume_queued(relay);
 	session_flush_all(relay);
+	handover_turn(relay->handover);
 	conn_log_flush(relay->config.conn_log);
 }
 
@@ -105,13 +108,14 @@ static void relay_open_handles(struct relay *relay)
 	timeouts_init(&relay->claims, relay->loop, RELAY_CLAIM_MS, session_on_claim_over, relay);
 	timeouts_init(
 		&relay->heartbeats, relay->loop, RELAY_HEARTBEAT_MS, session_on_heartbeat, relay);
+	timeouts_init(&relay->orphans, relay->loop, RELAY_ORPHAN_MS, endpoint_on_abandoned, relay);
 	flow_set_init(&relay->streams, relay->loop, relay->pool, &stream_kind);
 	(void)uv_timer_init(relay->loop, &relay->grace);
 	(void)uv_check_init(relay->loop, &relay->flush);
 	(void)uv_check_start(&relay->flush, relay_on_flush);
 	uv_unref((uv_handle_t *)&relay->flush);
 	relay->grace.data = relay->flush.data = relay;
-	relay->handles = 7;
+	relay->handles = 8;
 }
 
 static int relay_build(struct relay *relay)
@@ -184,13 +188,39 @@ static void relay_on_listener_closed(struct listener *l)
 	relay_settle(relay);
 }
 
-int relay_start(struct relay *relay, struct addr *ret_addr)
+/* Whether the control port's socket that the relay before has is the one that is wanted. */
+static bool relay_wants_control(const struct relay *relay, int fd)
+{
+	const struct relay_config *config = &relay->config;
+	struct addr wanted = config->bind_addr, has;
+
+	if (addr_of_socket(fd, &has) < 0)
+		return false;
+	if (!addr_port(&wanted))
+		addr_set_port(&wanted, addr_port(&has));
+	return config->bind_dual ? addr_is_any(&has) && addr_port(&has) == addr_port(&wanted)
+				 : addr_equal(&has, &wanted);
+}
+
+static int relay_open_control(struct relay *relay, struct takeover *before)
 {
 	const struct relay_config *config = &relay->config;
 	struct listener *l = &relay->listener;
 	/* With a secret the relay may have to speak first. Without one the client does, and the
 	 * kernel keeps the connection until it has. */
 	bool defer = !relay->auth;
+
+	for (size_t i = 0; before && i < before->count; i++)
+		if (before->items[i].control && relay_wants_control(relay, before->fds[i]))
+			return listener_adopt(l, relay->loop, take_fd(&before->fds[i]), defer);
+	return config->bind_dual
+		       ? listener_open_any(l, relay->loop, addr_port(&config->bind_addr), defer)
+		       : listener_open(l, relay->loop, &config->bind_addr, false, defer);
+}
+
+int relay_start(struct relay *relay, struct takeover *before, struct addr *ret_addr)
+{
+	struct listener *l = &relay->listener;
 	int r;
 
 	assert(relay->phase == RELAY_PHASE_NEW);
@@ -198,10 +228,10 @@ int relay_start(struct relay *relay, struct addr *ret_addr)
 	l->accepted = relay_on_accepted;
 	l->closed = relay_on_listener_closed;
 	l->owner = relay;
-	*ret_addr = config->bind_addr;
-	r = config->bind_dual
-		    ? listener_open_any(l, relay->loop, addr_port(&config->bind_addr), defer)
-		    : listener_open(l, relay->loop, &config->bind_addr, false, defer);
+	/* What the relay before had to finish has taken time. */
+	uv_update_time(relay->loop);
+	*ret_addr = relay->config.bind_addr;
+	r = relay_open_control(relay, before);
 	if (r < 0)
 		return r;
 	*ret_addr = l->addr;
@@ -211,10 +241,47 @@ int relay_start(struct relay *relay, struct addr *ret_addr)
 	relay_tell(relay,
 		&(struct relay_event){
 			.type = RELAY_LISTENING, .addr = &l->addr, .port = addr_port(&l->addr) });
+	for (size_t i = 0; before && i < before->count; i++)
+		if (!before->items[i].control)
+			endpoint_adopt(relay, &before->items[i], take_fd(&before->fds[i]));
 	/* Not left to the end of the turn: the first turn comes with the first peer. */
 	conn_log_flush(relay->config.conn_log);
 	log_info("relay", "loopback peers are exempt from the limits per address");
 	return 0;
+}
+
+/* --- a hand-over --- */
+
+int relay_offer(struct relay *relay, const char *path)
+{
+	return handover_open(relay, path, &relay->handover);
+}
+
+void relay_hold(struct relay *relay)
+{
+	relay->holding = true;
+}
+
+void relay_hold_control(struct relay *relay)
+{
+	listener_pause(&relay->listener);
+}
+
+void relay_release(struct relay *relay)
+{
+	relay->holding = false;
+	listener_resume(&relay->listener);
+	list_for_each(pos, &relay->serving)
+		endpoint_release(list_entry(pos, struct session, link)->endpoint);
+	list_for_each(pos, &relay->orphans.queue)
+		endpoint_release(list_entry(pos, struct endpoint, orphan.link));
+}
+
+void relay_handed_over(struct relay *relay)
+{
+	relay->handed_over = true;
+	relay_tell(relay, &(struct relay_event){ .type = RELAY_HANDED_OVER });
+	assert(relay->phase >= RELAY_PHASE_DRAINING);
 }
 
 /* --- ending --- */
@@ -225,6 +292,7 @@ static void relay_end_sessions(struct relay *relay, const char *why)
 		session_end(list_entry(list_first(&relay->greeting), struct session, link), why);
 	while (!list_empty(&relay->serving))
 		session_end(list_entry(list_first(&relay->serving), struct session, link), why);
+	endpoint_close_orphans(relay, why);
 }
 
 static void relay_let_go(struct relay *relay)
@@ -251,7 +319,7 @@ static void relay_on_streams_closed(struct flow_set *streams)
 static void relay_close_handles(struct relay *relay)
 {
 	struct timeouts *queues[] = { &relay->handshakes, &relay->challenges, &relay->claims,
-		&relay->heartbeats };
+		&relay->heartbeats, &relay->orphans };
 
 	if (uv_is_closing((uv_handle_t *)&relay->flush))
 		return;
@@ -285,6 +353,15 @@ static void relay_on_grace_over(uv_timer_t *timer)
 	stream_end_all(container_of(timer, struct relay, grace));
 }
 
+/* Whoever is still announced can't be claimed any more: the control port is the next relay's. */
+static void relay_send_away(struct relay *relay)
+{
+	listener_close(&relay->listener);
+	stream_drop_all_waiting(relay, "the relay has handed over to the next");
+	list_for_each_safe(pos, &relay->serving)
+		session_send_away(list_entry(pos, struct session, link));
+}
+
 void relay_drain(struct relay *relay, void (*drained)(void *owner), void *owner)
 {
 	if (relay->phase == RELAY_PHASE_DRAINING) {
@@ -303,6 +380,11 @@ void relay_drain(struct relay *relay, void (*drained)(void *owner), void *owner)
 	 */
 	list_for_each(pos, &relay->serving)
 		endpoint_stop_listening(list_entry(pos, struct session, link)->endpoint);
+	endpoint_close_orphans(relay, "the relay is closing");
+	if (relay->handed_over)
+		relay_send_away(relay);
+	else
+		relay->handover = handover_close(relay->handover);
 	(void)uv_timer_start(&relay->grace, relay_on_grace_over, relay->config.grace_ms, 0);
 	relay_settle(relay);
 }
@@ -314,6 +396,7 @@ void relay_close(struct relay *relay, void (*closed)(void *owner), void *owner)
 	relay->closed = closed;
 	relay->closed_owner = owner;
 	listener_close(&relay->listener);
+	relay->handover = handover_close(relay->handover);
 	stream_end_all(relay);
 	relay_end_sessions(relay, "the relay is closing");
 	relay_settle(relay);

@@ -18,6 +18,7 @@
 
 struct conn_log;
 struct relay;
+struct takeover;
 
 struct relay_config {
 	struct addr bind_addr; /* control address with its port (0: the kernel's choice) */
@@ -46,10 +47,14 @@ enum relay_event_type {
 	RELAY_LISTENING,     /* addr */
 	RELAY_TUNNEL_OPENED, /* port, addr of the client */
 	RELAY_TUNNEL_RESUMED,
-	RELAY_TUNNEL_CLOSED,  /* + duration, why */
-	RELAY_TUNNEL_REFUSED, /* addr, why */
-	RELAY_VISITOR_OPENED, /* port, addr of the visitor, id */
-	RELAY_VISITOR_CLOSED, /* + bytes, duration, why */
+	RELAY_TUNNEL_ADOPTED, /* its socket is there, of the relay before; its client is to come */
+	RELAY_TUNNEL_HANDED_OVER, /* as CLOSED: the next relay has the port */
+	RELAY_TUNNEL_CLOSED,      /* + duration, why */
+	RELAY_TUNNEL_REFUSED,     /* addr, why */
+	RELAY_VISITOR_OPENED,     /* port, addr of the visitor, id */
+	RELAY_VISITOR_CLOSED,     /* + bytes, duration, why */
+	RELAY_HANDED_OVER, /* the next relay has the ports: relay_drain() is to follow, from within
+			    */
 	RELAY_DRAINING,
 	RELAY_EVENT_TYPES,
 };
@@ -73,12 +78,21 @@ typedef void (*relay_event_fn)(void *owner, const struct relay_event *event);
 int relay_new(uv_loop_t *loop, struct pump_pool *pool, const struct relay_config *config,
 	relay_event_fn event, void *owner, struct relay **ret_relay);
 
-/* Starts to listen. Negative errno, *ret_addr is the address that was tried or is listened on. */
-int relay_start(struct relay *relay, struct addr *ret_addr);
+/*
+ * Starts to listen, with what the relay before has given where that fits the configuration.
+ * `before` may be NULL. Negative errno, *ret_addr is the address that was tried or is
+ * listened on.
+ */
+int relay_start(struct relay *relay, struct takeover *before, struct addr *ret_addr);
+
+/* From now on the next relay may take over by the socket at `path`. Negative errno, -EEXIST: what
+ * is there is no socket. */
+int relay_offer(struct relay *relay, const char *path);
 
 /*
  * Drains: no new tunnels or visitors; open streams finish within the grace period, then are ended;
- * `drained` runs when nothing is open. A second call ends everything at once.
+ * `drained` runs when nothing is open. A second call ends everything at once. After a hand-over the
+ * clients are sent to the next relay: all but those that can't resume and have visitors.
  */
 void relay_drain(struct relay *relay, void (*drained)(void *owner), void *owner);
 

@@ -81,7 +81,7 @@ void start(struct fixture *f, const char *secret)
 	}
 	assert_int_equal(pump_pool_new(&f->loop, &f->pool_config, &f->pool), 0);
 	assert_int_equal(relay_new(&f->loop, f->pool, &f->config, on_event, f, &f->relay), 0);
-	assert_int_equal(relay_start(f->relay, &f->addr), 0);
+	assert_int_equal(relay_start(f->relay, NULL, &f->addr), 0);
 	assert_int_equal(f->events[0], RELAY_LISTENING);
 }
 

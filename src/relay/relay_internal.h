@@ -19,6 +19,7 @@
 #include "net/timeouts.h"
 #include "proto/auth.h"
 #include "relay/conn_log.h"
+#include "relay/counts.h"
 #include "relay/limits.h"
 #include "relay/pending.h"
 #include "relay/ports.h"
@@ -29,8 +30,10 @@
 #define RELAY_USER_TIMEOUT_MS \
 	15000 /* heartbeats not acknowledged for so long: the client is gone */
 #define RELAY_MISSED_BEATS 3
+#define RELAY_ORPHAN_MS 30000 /* clients want no other port for so long (MACHINE_SAME_PORT_MS) */
 
 struct endpoint;
+struct handover;
 
 enum relay_phase {
 	RELAY_PHASE_NEW,      /* nothing listens */
@@ -39,36 +42,6 @@ enum relay_phase {
 			       */
 	RELAY_PHASE_DRAINED,  /* nothing is open any more */
 	RELAY_PHASE_CLOSING,  /* all ends; the memory goes with the last handle */
-};
-
-/* name, help: each is a counter in struct relay_counts and a metric. */
-#define RELAY_COUNTERS(X)                                                                   \
-	X(handshakes, "connections on the control port")                                    \
-	X(handshakes_dropped, "connections closed before a word because of max-handshakes") \
-	X(handshakes_failed, "handshakes that failed or came to no end")                    \
-	X(penalised, "connections closed before a word because of earlier bad secrets")     \
-	X(bad_secrets, "handshakes with a wrong secret")                                    \
-	X(upgrades, "connections that came through an HTTP front")                          \
-	X(upgrades_refused, "requests of HTTP that were no upgrade to bore")                \
-	X(tunnels_opened, "tunnels opened")                                                 \
-	X(tunnels_resumed, "tunnels taken over by a client that reconnected")               \
-	X(tunnels_refused, "tunnels refused for their port")                                \
-	X(tunnels_over_limit, "tunnels refused because of max-tunnels-per-addr")            \
-	X(tunnels_aged, "tunnels ended because of max-tunnel-age")                          \
-	X(tunnels_paused, "times that a tunnel left its visitors in the kernel's queue")    \
-	X(visitors, "visitors announced to a client")                                       \
-	X(visitors_over_conns, "visitors closed because of max-conns")                      \
-	X(visitors_no_memory, "visitors closed for want of memory or descriptors")          \
-	X(visitors_unclaimed, "visitors closed because no client came for them in time")    \
-	X(visitors_refused, "visitors refused by their client")                             \
-	X(visitors_half_closed, "visitors ended by half-close-timeout")                     \
-	X(visitors_idle, "visitors ended by idle-timeout")                                  \
-	X(accepts_unknown, "data connections for a visitor that is not waiting")
-
-struct relay_counts {
-#define RELAY_COUNTER_FIELD(name, help) uint64_t name;
-	RELAY_COUNTERS(RELAY_COUNTER_FIELD)
-#undef RELAY_COUNTER_FIELD
 };
 
 struct relay {
@@ -95,21 +68,31 @@ struct relay {
 	struct list serving;  /* sessions with an endpoint */
 	struct list unsent;   /* sessions whose chan is to be flushed at the end of this turn */
 	struct list queued;   /* endpoints that are paused because of max_pending */
-	uint32_t greeting_count, serving_count;
+	uint32_t greeting_count, serving_count, orphan_count;
 	uint32_t paused_count;   /* endpoints that are paused, for whatever limit */
 	struct flow_set streams; /* who waits for a data connection, and who is joined with one */
 	uint64_t objects;        /* sessions, endpoints, streams: not yet freed */
 
-	struct timeouts handshakes, challenges, claims, heartbeats;
+	struct timeouts handshakes, challenges, claims, heartbeats, orphans;
+	struct handover *handover; /* owned; NULL: no relay can follow this one */
+	bool holding;     /* visitors stay in the kernel's queues: a hand-over is under way */
+	bool handed_over; /* the next relay has the ports */
 	uv_check_t flush; /* the end of each turn: sends and writes what the turn has gathered */
 	uv_timer_t grace;
-	unsigned handles; /* of those four and two, and of `streams`: not yet closed */
+	unsigned handles; /* of those five and two, and of `streams`: not yet closed */
 
 	void (*drained)(void *owner);
 	void *drained_owner;
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
+
+/* For a hand-over: no visitors, then nothing on the control port, for now; and both again. */
+void relay_hold(struct relay *relay);
+void relay_hold_control(struct relay *relay);
+void relay_release(struct relay *relay);
+/* The next relay has it all. */
+void relay_handed_over(struct relay *relay);
 
 /* Tells the world: log, connection log, the owner. */
 void relay_tell(struct relay *relay, const struct relay_event *event);

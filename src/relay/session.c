@@ -221,6 +221,7 @@ static void session_grant(struct session *s)
 	msg.options.beat_ms = s->offer.beat_ms;
 	msg.options.refuse = s->offer.refuse;
 	msg.options.visitor = s->offer.visitor;
+	msg.options.move = s->offer.move;
 	if (s->offer.resume && endpoint_renew_token(s->endpoint) == 0) {
 		msg.options.resume = true;
 		msg.options.has_token = true;
@@ -267,7 +268,7 @@ static void session_open_tunnel(struct session *s)
 		session_refuse(s, "the server is shutting down");
 		return;
 	}
-	if (e && session_is_over(e->session))
+	if (e && e->session && session_is_over(e->session))
 		session_end(e->session, "closed by the client");
 	if (!limits_take_tunnel(&relay->limits, &s->from)) {
 		relay->counts.tunnels_over_limit++;
@@ -312,12 +313,29 @@ static void session_take_over(struct session *s, struct endpoint *e)
 	}
 	/* A token is good once, also where the client asks for no new one. */
 	endpoint_void_token(e);
-	old->endpoint = NULL;
-	session_end(old, "taken over by a new connection of the client");
+	if (old) {
+		old->endpoint = NULL;
+		session_end(old, "taken over by a new connection of the client");
+	} else {
+		endpoint_end_orphan(e);
+	}
 	s->relay->counts.tunnels_resumed++;
 	session_serve(s, e, RELAY_TUNNEL_RESUMED);
-	if (s->state == SESSION_SERVING)
-		stream_announce_waiting(e);
+	if (s->state != SESSION_SERVING)
+		return;
+	stream_announce_waiting(e);
+	endpoint_release(e);
+}
+
+void session_send_away(struct session *s)
+{
+	const struct endpoint *e = s->endpoint;
+	bool goes = e->handed_over || !e->joined;
+
+	if (e->handed_over && s->offered && s->offer.move)
+		session_say(s, &(struct msg){ .type = MSG_MOVE });
+	if (goes)
+		session_end(s, "the relay has handed over to the next");
 }
 
 /* A Hello has come. */

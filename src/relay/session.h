@@ -68,6 +68,13 @@ void session_want_port(struct session *s);
  */
 void session_announce(struct session *s, const struct uuid *id, const struct addr *from);
 
+/*
+ * The next relay has this one's ports. A client that can resume is told to go there, and keeps its
+ * open streams here. One that can't is left with its visitors, whom a stock client would cut, and
+ * ended when the last of them is gone.
+ */
+void session_send_away(struct session *s);
+
 /* Ends it with its tunnel; nothing is freed before the loop's next turn. Idempotent. */
 void session_end(struct session *s, const char *why);
 

@@ -107,6 +107,8 @@ static void stream_on_closed(struct flow *f, const struct flow_result *result)
 	counts->visitors_idle += result->end == FLOW_END_IDLE;
 	stream_tell(s, RELAY_VISITOR_CLOSED, result);
 	free(s);
+	if (result->joined && e->relay->handed_over && e->session)
+		session_send_away(e->session);
 	e->relay->objects--;
 	endpoint_unref(e);
 }
@@ -254,10 +256,15 @@ void stream_drop_waiting(struct endpoint *e)
 	}
 }
 
-void stream_end_all(struct relay *relay)
+void stream_drop_all_waiting(struct relay *relay, const char *why)
 {
 	list_for_each_safe(pos, &relay->streams.setup)
-		flow_close(list_entry(pos, struct flow, link), "the relay is closing");
+		flow_close(list_entry(pos, struct flow, link), why);
+}
+
+void stream_end_all(struct relay *relay)
+{
+	stream_drop_all_waiting(relay, "the relay is closing");
 	list_for_each(pos, &relay->streams.open)
 		flow_close(list_entry(pos, struct flow, link), "ended by the relay");
 }

@@ -36,6 +36,9 @@ void stream_announce_waiting(struct endpoint *e);
 /* Closes who waits at `e`. */
 void stream_drop_waiting(struct endpoint *e);
 
+/* Closes who waits anywhere. */
+void stream_drop_all_waiting(struct relay *relay, const char *why);
+
 /* Closes who waits, and ends the joined ones, whose completions follow. */
 void stream_end_all(struct relay *relay);
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include "relay/handover_wire.h"
 #include "relay/relay_internal.h"
 #include "relay/relay_fixture.h"
 
@@ -159,6 +160,72 @@ static void test_queued_tunnel_ends(void **state)
 	disconnect(&busy);
 }
 
+/* A listening socket as another relay would give it, with its port. */
+static int make_given(uint16_t *ret_port)
+{
+	struct addr addr = { .in4 = { .sin_family = AF_INET,
+				     .sin_addr = { htonl(INADDR_LOOPBACK) } } };
+	int fd;
+
+	assert_int_equal(listener_socket(&addr, 16, &fd), 0);
+	*ret_port = addr_port(&addr);
+	return fd;
+}
+
+/* Whose client doesn't come back. Its visitors have waited in the kernel's queue. */
+static void test_orphan_is_abandoned(void **state)
+{
+	struct fixture *f = *state;
+	struct handover_item item = {
+		.client = { .in4 = { .sin_family = AF_INET, .sin_addr = { htonl(0xc0000201) } } },
+		.age_ms = 5000
+	};
+	struct peer visitor;
+	uint16_t port;
+	int fd = make_given(&port);
+
+	start(f, NULL);
+	endpoint_adopt(f->relay, &item, fd);
+	assert_int_equal(f->relay->orphan_count, 1);
+	assert_int_equal(f->relay->limits.tunnels.count, 1);
+	assert_int_equal(f->relay->endpoints[port]->opened_ms, uv_now(&f->loop) - 5000);
+	visitor = connect_port(f, port);
+	await_paused(f, 1);
+	assert_int_equal(f->relay->counts.visitors, 0);
+	timeouts_set_delay(&f->relay->orphans, 1);
+	await_end(f, &visitor);
+	disconnect(&visitor);
+	assert_string_equal(f->why, "its client hasn't come back");
+	assert_int_equal(count_events(f, RELAY_TUNNEL_CLOSED), 1);
+	assert_int_equal(f->relay->counts.tunnels_abandoned, 1);
+	assert_int_equal(f->relay->orphan_count, 0);
+	assert_int_equal(f->relay->paused_count, 0);
+	assert_int_equal(f->relay->limits.tunnels.count, 0);
+	assert_null(f->relay->endpoints[port]);
+}
+
+/* What another process gives is looked at: a socket that doesn't listen, or a port out of range. */
+static void test_what_is_no_tunnel_is_not_adopted(void **state)
+{
+	struct fixture *f = *state;
+	struct handover_item item = { .client = { .in4 = { .sin_family = AF_INET } } };
+	uint16_t port;
+	int fd;
+
+	start(f, NULL);
+	endpoint_adopt(f->relay, &item, socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	endpoint_adopt(f->relay, &item, socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	fd = make_given(&port);
+	f->relay->ports.max = port - 1;
+	endpoint_adopt(f->relay, &item, fd);
+	assert_int_equal(f->relay->orphan_count, 0);
+	fd = make_given(&port);
+	f->relay->ports.max = UINT16_MAX;
+	endpoint_adopt(f->relay, &item, fd);
+	assert_int_equal(f->relay->orphan_count, 1);
+	/* One that is open when the relay ends. */
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -169,6 +236,8 @@ int main(void)
 		CASE(test_end_of_a_paused_tunnel_resets_who_is_queued),
 		CASE(test_tunnels_take_turns_at_the_total_limit),
 		CASE(test_queued_tunnel_ends),
+		CASE(test_orphan_is_abandoned),
+		CASE(test_what_is_no_tunnel_is_not_adopted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -457,7 +457,7 @@ static void test_control_port_taken(void **state)
 	start(f, NULL);
 	f->config.bind_addr = f->addr;
 	assert_int_equal(relay_new(&f->loop, f->pool, &f->config, NULL, NULL, &other), 0);
-	assert_int_equal(relay_start(other, &addr), -EADDRINUSE);
+	assert_int_equal(relay_start(other, NULL, &addr), -EADDRINUSE);
 	assert_true(addr_equal(&addr, &f->addr));
 	relay_close(other, on_closed, f);
 	while (!f->closed)
