@@ -289,7 +289,8 @@ def test_hostile_bodies(says, windows):
         shown = page.evaluate("document.querySelector('.exchange').textContent.length")
         assert shown < 4_000_000, (name, shown)
         if name.endswith("bomb"):
-            page.get_by_text("the first 1.0 MiB of what it holds are shown").first.wait_for()
+            page.get_by_text("the first 1 MiB of what it holds are shown").first.wait_for()
+        page.get_by_role("button", name="Close", exact=True).click()  # on a phone it stands in the list's place
 
 
 def test_files(talker, windows, tmp_path):
