@@ -195,6 +195,8 @@ function Header({ one }: { one: RecordedHeader }) {
   );
 }
 
+const HEADERS_MAX = 1000; // that are shown: there may be 20,000, over which a browser sits for seconds
+
 function Message({ message, title, name }: { message: RecordedMessage; title: string; name: string }) {
   return (
     <section aria-label={title}>
@@ -202,11 +204,16 @@ function Message({ message, title, name }: { message: RecordedMessage; title: st
       <p class="mono start-line">{message.line}</p>
       <table class="headers">
         <tbody>
-          {message.headers.map((one, i) => (
+          {message.headers.slice(0, HEADERS_MAX).map((one, i) => (
             <Header key={`${message.line} ${i}`} one={one} />
           ))}
         </tbody>
       </table>
+      {message.headers.length > HEADERS_MAX && (
+        <p class="hint">
+          The first {HEADERS_MAX} of {message.headers.length} headers
+        </p>
+      )}
       <Body message={message} name={name} />
     </section>
   );
