@@ -312,23 +312,25 @@ int module_inspect(const char *path, struct module_info *ret_info, char ret_why[
 	return wrong ? module_fail(path, -EINVAL, wrong, ret_why) : 0;
 }
 
-const char *module_hint(const struct module_info *info, unsigned fd, char ret_hint[MODULE_HINT_MAX])
+const char *module_hint(const struct module_info *info, enum app_interface run_as, unsigned fd,
+	char ret_hint[MODULE_HINT_MAX])
 {
+	const char *call = "", *end = "";
 	char hint[LANGUAGE_HINT_MAX];
 
-	(void)language_hint(info->language, fd, hint);
-	if (info->interface == APP_LISTENER)
-		(void)snprintf(ret_hint, MODULE_HINT_MAX,
-			"%s; a program that answers one request on standard output is run with "
-			"wasmrun os --kind cgi",
-			hint);
-	else if (info->interface == APP_CGI)
-		(void)snprintf(ret_hint, MODULE_HINT_MAX,
-			"it has no call to take connections with, so it is run for each request "
-			"(CGI); %s",
-			hint);
-	else
+	if (info->interface != APP_LISTENER && info->interface != APP_CGI) {
 		(void)snprintf(ret_hint, MODULE_HINT_MAX,
 			"a server takes its connections from the first port that it binds");
+		return ret_hint;
+	}
+	if (info->interface == APP_CGI)
+		call = run_as == APP_CGI ? "it has no call to take connections with, so it is run "
+					   "for each request (CGI); "
+					 : "it has no call to take connections with; ";
+	if (run_as != APP_CGI)
+		end = "; a program that answers one request on standard output is run with "
+		      "wasmrun os --kind cgi";
+	(void)snprintf(ret_hint, MODULE_HINT_MAX, "%s%s%s", call,
+		language_hint(info->language, fd, hint), end);
 	return ret_hint;
 }

@@ -51,10 +51,10 @@ int module_inspect(const char *path, struct module_info *ret_info, char ret_why[
 /*
  * What is to be said of a module that doesn't take connections: where a server of its kind finds
  * them. Compilers know that Rust's bind() fails, so that one that listens by itself may be left
- * without any call for sockets, and is APP_CGI. `fd` is the listener's number in the module.
- * Returns ret_hint, one line.
+ * without any call for sockets, and is APP_CGI. `run_as` is how it is run, which the user may have
+ * said (--kind); `fd` is the listener's number in the module. Returns ret_hint, one line.
  */
-const char *module_hint(
-	const struct module_info *info, unsigned fd, char ret_hint[MODULE_HINT_MAX]);
+const char *module_hint(const struct module_info *info, enum app_interface run_as, unsigned fd,
+	char ret_hint[MODULE_HINT_MAX]);
 
 #endif

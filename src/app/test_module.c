@@ -149,32 +149,39 @@ static void test_files(void **state)
 
 #define PRODUCERS(len, values) "\0" len "\x09producers\1\x08language" values
 #define INSTEAD "a server doesn't listen by itself, but takes its connections from descriptor 5, "
-#define CALL "it has no call to take connections with, so it is run for each request (CGI); "
+#define NO_CALL "it has no call to take connections with"
+#define EACH NO_CALL ", so it is run for each request (CGI); "
 #define CGI                                                                                      \
 	"; a program that answers one request on standard output is run with wasmrun os --kind " \
 	"cgi"
 
-/* A server that listened by itself was told an exit code, and nothing that leads on. */
+/* A server that listened by itself was told an exit code, and nothing that leads on; one that was
+ * run as a server because the user wants it so (--kind preview1), that it was run for each request.
+ */
 static void test_hints(void **state)
 {
 	static const struct {
 		const char *bytes;
 		size_t len;
+		enum app_interface run_as;
 		const char *hint;
 	} hints[] = {
-		{ BYTES(CORE), CALL INSTEAD "by sock_accept(5, ...)" },
-		{ BYTES(ACCEPT), INSTEAD "by sock_accept(5, ...)" CGI },
-		{ BYTES(ACCEPT "\0\x0d\x0ago:buildidxx"),
+		{ BYTES(CORE), APP_CGI, EACH INSTEAD "by sock_accept(5, ...)" },
+		{ BYTES(CORE), APP_LISTENER, NO_CALL "; " INSTEAD "by sock_accept(5, ...)" CGI },
+		{ BYTES(ACCEPT), APP_CGI, INSTEAD "by sock_accept(5, ...)" },
+		{ BYTES(ACCEPT), APP_LISTENER, INSTEAD "by sock_accept(5, ...)" CGI },
+		{ BYTES(ACCEPT "\0\x0d\x0ago:buildidxx"), APP_LISTENER,
 			INSTEAD "in Go by net.FileListener(os.NewFile(5, \"\"))" CGI },
-		{ BYTES(ACCEPT PRODUCERS("\x1a", "\1\3C11\0")),
+		{ BYTES(ACCEPT PRODUCERS("\x1a", "\1\3C11\0")), APP_LISTENER,
 			INSTEAD "in C by accept(5, NULL, NULL)" CGI },
 		/* Rust's library is partly C. */
-		{ BYTES(CORE PRODUCERS("\x20", "\2\3C11\0\4Rust\0")),
-			CALL INSTEAD "in Rust by unsafe { TcpListener::from_raw_fd(5) }" },
-		{ BYTES(BOTH), "a server takes its connections from the first port that it binds" },
-		{ BYTES(COMPONENT RUN),
+		{ BYTES(CORE PRODUCERS("\x20", "\2\3C11\0\4Rust\0")), APP_CGI,
+			EACH INSTEAD "in Rust by unsafe { TcpListener::from_raw_fd(5) }" },
+		{ BYTES(BOTH), APP_SOCKETS,
 			"a server takes its connections from the first port that it binds" },
-		{ BYTES("junk"), INSTEAD "by sock_accept(5, ...)" CGI },
+		{ BYTES(COMPONENT RUN), APP_COMMAND,
+			"a server takes its connections from the first port that it binds" },
+		{ BYTES("junk"), APP_LISTENER, INSTEAD "by sock_accept(5, ...)" CGI },
 	};
 	char hint[MODULE_HINT_MAX], why[APP_WHY_MAX];
 	struct module_info info;
@@ -182,7 +189,7 @@ static void test_hints(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(hints); i++) {
 		write_file(*state, hints[i].bytes, hints[i].len);
 		(void)module_inspect(*state, &info, why);
-		assert_string_equal(module_hint(&info, 5, hint), hints[i].hint);
+		assert_string_equal(module_hint(&info, hints[i].run_as, 5, hint), hints[i].hint);
 	}
 }
 

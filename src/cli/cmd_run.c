@@ -222,6 +222,7 @@ int cmd_run(const struct program *program, int argc, char **argv)
 		addr_format(&host.addr, text);
 	if (config.interface == APP_CGI && config.listen_fd >= 0)
 		log_info("run", "%s",
-			module_hint(&info, LANGUAGE_FIRST_FD + (unsigned)config.dirs->count, why));
+			module_hint(&info, config.interface,
+				LANGUAGE_FIRST_FD + (unsigned)config.dirs->count, why));
 	return run_exec(&values, &config, sound, &host.addr);
 }

@@ -248,7 +248,7 @@ static void wasm_instance_end_unheard(struct wasm_instance *i)
 	else
 		(void)snprintf(what, sizeof(what), "%s", i->end->why);
 	guest_fail(i->end, i->end->reason, "it ended before it took a connection: %s; %s", what,
-		module_hint(&info, wasi_listener_fd(i->config), hint));
+		module_hint(&info, APP_LISTENER, wasi_listener_fd(i->config), hint));
 }
 
 void wasm_instance_run(

@@ -530,8 +530,8 @@ int builder_check(struct builder *b, const struct app_plan *plan, enum app_inter
 	/* Once: what a change makes of it is of the same kind. */
 	if (interface == APP_CGI && !app->has_kind && !b->told_cgi) {
 		log_info("app", "%s",
-			module_hint(
-				&plan->info, LANGUAGE_FIRST_FD + (unsigned)app->dirs.count, hint));
+			module_hint(&plan->info, interface,
+				LANGUAGE_FIRST_FD + (unsigned)app->dirs.count, hint));
 		b->told_cgi = true;
 	}
 	if (interface != APP_FILES && (app->fallback || app->headers.count)) {

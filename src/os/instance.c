@@ -391,7 +391,7 @@ static void instance_explain_lateness(const struct instance *i, char ret_text[IN
 	option_format_duration(instance_start_timeout_ms(i), text);
 	snprintf(ret_text, INSTANCE_REASON_MAX,
 		"it has not turned to its listening socket in %s: %s", text,
-		module_hint(&i->plan.info, fd, hint));
+		module_hint(&i->plan.info, i->interface, fd, hint));
 }
 
 void instance_explain_end(const struct instance *i, bool ran, char ret_text[INSTANCE_REASON_MAX])

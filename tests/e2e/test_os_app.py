@@ -81,6 +81,8 @@ def test_a_trap_has_its_backtrace(lab, guests, tmp_path):
     app = instance.wait_app("failed")
     said = "\n".join(app["exit_output"])
     assert "unreachable" in said and "main" in said, said
+    # It was run as a server: the user has said so.
+    assert "no call to take connections with; " in app["exit_reason"] and "(CGI)" not in app["exit_reason"]
     # A stop takes neither the reason nor that away.
     assert instance.ask("POST", "/api/app/stop").body["state"] == "stopped"
     after = instance.app()
