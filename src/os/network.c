@@ -9,7 +9,8 @@
  *   addresses have changed they are given to the policy, the followers are called
  *   a judgement            a decision; if it is a refusal, a line, as far as the episode has one
  *
- * Where netlink is not to be had, the addresses are read anew for each judgement.
+ * The files of other runs are read anew for each judgement, and where netlink is not to be had the
+ * addresses, too; while the followers are called, once for all of them.
  */
 #include "os/network.h"
 
@@ -54,6 +55,10 @@ struct network {
 	bool monitored; /* `monitor` is open */
 	struct addr_monitor monitor;
 	struct list followers;
+	bool telling;                 /* the followers are called */
+	bool pages_read;              /* since that has begun */
+	uint16_t pages[RUN_LIST_MAX]; /* ports of what other runs of this user's have listen */
+	size_t page_count;
 	struct network_decisions decisions;
 	struct network_counts counts;
 	struct episode refusals;
@@ -101,13 +106,19 @@ static void network_read_addrs(struct network *n)
 		log_warn(LOG, "the addresses of this machine can't be renewed: out of memory");
 }
 
+/* They judge all that is open, by one reading of what a judgement alone would read for itself. */
 static void network_tell_changed(struct network *n)
 {
+	if (!n->monitored)
+		network_read_addrs(n);
+	n->telling = true;
+	n->pages_read = false;
 	list_for_each_safe(pos, &n->followers) {
 		struct network_follower *f = list_entry(pos, struct network_follower, link);
 
 		f->changed(f);
 	}
+	n->telling = false;
 }
 
 static void on_addrs_changed(void *owner)
@@ -276,26 +287,35 @@ static const char *network_find_own(
 	return NULL;
 }
 
+static void network_read_pages(struct network *n)
+{
+	struct run_list list;
+
+	n->page_count = 0;
+	if (run_list_read(&list) < 0)
+		return;
+	for (size_t i = 0; i < list.count; i++) {
+		const char *colon = strrchr(list.entries[i].url, ':');
+
+		if (colon && parse_u16(colon + 1, strlen(colon + 1), &n->pages[n->page_count]) == 0)
+			n->page_count++;
+	}
+	run_list_deinit(&list);
+}
+
 /*
  * Another `wasmrun os` of this user's has its page there. That asks nobody on this machine for a
  * token, and who writes to a project by it has written what is built with the user's rights.
  */
-static bool network_is_other_page(uint16_t port)
+static bool network_is_other_page(struct network *n, uint16_t port)
 {
-	struct run_list list;
-	bool found = false;
-
-	if (run_list_read(&list) < 0)
-		return false;
-	for (size_t i = 0; i < list.count; i++) {
-		const char *colon = strrchr(list.entries[i].url, ':');
-		uint16_t other;
-
-		found |= colon && parse_u16(colon + 1, strlen(colon + 1), &other) == 0 &&
-			 other == port;
-	}
-	run_list_deinit(&list);
-	return found;
+	if (!n->telling || !n->pages_read)
+		network_read_pages(n);
+	n->pages_read = true;
+	for (size_t i = 0; i < n->page_count; i++)
+		if (n->pages[i] == port)
+			return true;
+	return false;
 }
 
 /* --- judging --- */
@@ -326,7 +346,7 @@ bool network_allows(struct network *n, const struct destination *d, const struct
 	const char *own;
 	struct verdict v;
 
-	if (!n->monitored)
+	if (!n->monitored && !n->telling)
 		network_read_addrs(n);
 	own = network_find_own(n, d, known);
 	if (own)
@@ -338,7 +358,7 @@ bool network_allows(struct network *n, const struct destination *d, const struct
 	network_fill(&v, ret_verdict);
 	/* Last, for it reads files; and what leads elsewhere never waits for them. */
 	if (ret_verdict->allowed && known && network_is_here(n, known) &&
-		network_is_other_page(d->port))
+		network_is_other_page(n, d->port))
 		return network_refuse_own("the page of another 'wasmrun os'", ret_verdict);
 	return ret_verdict->allowed;
 }

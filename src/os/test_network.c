@@ -27,12 +27,19 @@ struct fixture {
 	struct log_ring *ring;
 	struct network_follower follower;
 	unsigned changes, told, closed;
+	void (*judges)(struct fixture *f); /* at a change; may be NULL */
+	bool judged[2];
+	struct run_file *file;
 	struct network_decision last;
 };
 
 static void on_changed(struct network_follower *f)
 {
-	container_of(f, struct fixture, follower)->changes++;
+	struct fixture *fixture = container_of(f, struct fixture, follower);
+
+	fixture->changes++;
+	if (fixture->judges)
+		fixture->judges(fixture);
 }
 
 static void on_decided(void *owner, const struct network_decision *decision)
@@ -323,6 +330,41 @@ static void test_another_page(void **state)
 	assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
 }
 
+/* Of two judgements at a change, with another run's start between them. */
+static void judge_twice(struct fixture *f)
+{
+	const struct run_entry entry = {
+		.project = "/p", .url = "http://127.0.0.1:8421", .token = "", .pid = getpid()
+	};
+
+	f->judged[0] = allows(f, "127.0.0.1", 8421, NULL);
+	if (!f->file)
+		assert_int_equal(run_file_new(&entry, &f->file), 0);
+	f->judged[1] = allows(f, "127.0.0.1", 8421, NULL);
+}
+
+/* Each connection that was open had the folder of runs read, and all of their files. */
+static void test_pages_read_once(void **state)
+{
+	char folder[] = "/tmp/wasmrun-test-XXXXXX", runs[64];
+	struct fixture *f = *state;
+
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(setenv("XDG_RUNTIME_DIR", folder, 1), 0);
+	f->judges = judge_twice;
+	set_rules(f, "localhost", NULL);
+	assert_true(f->judged[0] && f->judged[1]);
+	assert_false(allows(f, "127.0.0.1", 8421, NULL));
+	set_rules(f, "localhost", NULL);
+	assert_false(f->judged[0] || f->judged[1]);
+	f->file = run_file_free(f->file);
+	assert_true(allows(f, "127.0.0.1", 8421, NULL));
+	(void)snprintf(runs, sizeof(runs), "%s/wasmrun", folder);
+	assert_int_equal(rmdir(runs), 0);
+	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
+}
+
 /* --- decisions --- */
 
 static void count_decision(void *owner, const struct network_decision *decision)
@@ -472,6 +514,7 @@ int main(void)
 		NETWORK_TEST(test_relay),
 		NETWORK_TEST(test_relay_on_this_machine),
 		NETWORK_TEST(test_another_page),
+		NETWORK_TEST(test_pages_read_once),
 		NETWORK_TEST(test_decisions),
 		NETWORK_TEST(test_ring),
 		NETWORK_TEST(test_log),
