@@ -32,7 +32,6 @@ struct tap_hub {
 	struct tap_chunk *first, **last;
 	bool looks;             /* the loop will look without being woken: it has been, or rests */
 	_Atomic size_t waiting; /* bytes */
-	_Atomic uint64_t lost;
 	void (*closed)(void *owner);
 	void *owner;
 };
@@ -124,7 +123,6 @@ static void tap_append(
 	if (!chunk) {
 		if (room)
 			tap_unreserve(tap, chunk_cost(len));
-		atomic_fetch_add_explicit(&hub->lost, len, memory_order_relaxed);
 		return;
 	}
 	*chunk = (struct tap_chunk){
@@ -211,11 +209,6 @@ static void hub_on_woken(uv_async_t *async)
 	tap_hub_drain(hub);
 	if (!uv_is_active((uv_handle_t *)&hub->rest))
 		(void)uv_timer_start(&hub->rest, hub_on_rested, TAP_REST_MS, 0);
-}
-
-uint64_t tap_hub_lost(const struct tap_hub *hub)
-{
-	return atomic_load_explicit(&hub->lost, memory_order_relaxed);
 }
 
 /* --- the loop's side --- */

@@ -54,9 +54,6 @@ void tap_hub_close(struct tap_hub *hub, void (*closed)(void *owner), void *owner
  * has put. Not from within took(). */
 void tap_hub_drain(struct tap_hub *hub);
 
-/* How many bytes were left out for want of room, since the start. */
-uint64_t tap_hub_lost(const struct tap_hub *hub);
-
 /* For one connection, of its owner; NULL: out of memory. */
 struct tap *tap_new(struct tap_hub *hub, void *owner);
 /* The owner hears no more of it. NULL is fine. Returns NULL. */

@@ -278,6 +278,13 @@ static size_t stream_read_head(struct http_stream *s, const uint8_t *data, size_
 	return n;
 }
 
+/* So many bytes of the body that is under way are shown nowhere, and would be. */
+static void stream_lack(struct http_stream *s, uint64_t n)
+{
+	s->message->body_missing += n;
+	s->lacking += n;
+}
+
 static void stream_keep(struct http_stream *s, const uint8_t *data, size_t n)
 {
 	struct http_message *m = s->message;
@@ -289,7 +296,7 @@ static void stream_keep(struct http_stream *s, const uint8_t *data, size_t n)
 	kept = (size_t)min_u64(n, room);
 	m->body_len += n;
 	if (kept > 0 && (m->body_missing || buf_append(&m->body, data, kept) < 0))
-		m->body_missing += kept;
+		stream_lack(s, kept);
 }
 
 /* So many bytes of a body, or of one of its chunks, have come. */
@@ -410,12 +417,13 @@ static void stream_miss(struct http_stream *s, uint64_t n)
 	if (stream_reads_no_more(s) || n == 0)
 		return;
 	if (!framed && s->state != HTTP_STREAM_UNTIL_END) {
+		s->lacking += n;
 		stream_set_lost(s, "it came faster than it could be looked at");
 		return;
 	}
 	if (m) {
 		if (m->body_len < HTTP_BODY_KEPT)
-			m->body_missing += min_u64(n, HTTP_BODY_KEPT - m->body_len);
+			stream_lack(s, min_u64(n, HTTP_BODY_KEPT - m->body_len));
 		m->body_len += n;
 	}
 	if (framed)

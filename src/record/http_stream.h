@@ -74,6 +74,9 @@ struct http_stream {
 	uint64_t ended;  /* behind the last message, or the head behind which all is foreign */
 	bool ends;       /* one does with what is being read */
 	uint64_t left;
+	/* Bytes that are shown nowhere, and would be: `body_missing` of all messages, and the gap
+	 * in which a message's end or head was. Of a body behind what is kept there are none. */
+	uint64_t lacking;
 	size_t line_len;              /* of the line that is under way */
 	bool line_text;               /* there is more in it than one CR */
 	char size[20];                /* of a chunk, its digits */

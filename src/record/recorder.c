@@ -33,7 +33,8 @@ struct recorder {
 	bool on;
 	struct list exchanges; /* oldest first */
 	size_t count, held;
-	size_t heads; /* bytes of those that are under way, of all connections */
+	size_t heads;  /* bytes of those that are under way, of all connections */
+	uint64_t lost; /* bytes, of the connections that have ended or were weighed */
 	uint64_t last_id;
 	uv_timer_t teller; /* runs while something is untold */
 	unsigned handles;  /* to be closed: the hub's, and that */
@@ -365,6 +366,15 @@ static const char *conn_lost(const struct record_conn *c)
 								   : NULL;
 }
 
+/* What its streams lack counts from now on. */
+static void conn_count_lost(struct record_conn *c)
+{
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		c->recorder->lost += c->stream[side].lacking;
+		c->stream[side].lacking = 0;
+	}
+}
+
 /* Bytes of bodies and heads come without an event. */
 static void conn_weigh(struct record_conn *c)
 {
@@ -375,6 +385,7 @@ static void conn_weigh(struct record_conn *c)
 	r->heads -= c->heads;
 	c->heads = buf_len(&c->stream[PUMP_OUTER].head) + buf_len(&c->stream[PUMP_INNER].head);
 	r->heads += c->heads;
+	conn_count_lost(c);
 	if (first)
 		exchange_weigh(r, first);
 	if (newest)
@@ -486,6 +497,15 @@ static void conn_end_rest(struct record_conn *c, const uint64_t bytes[PUMP_SIDES
 		exchange_end(e, e->state, e->why);
 }
 
+/* Bytes behind which nothing has come any more, as before a reset, show in no offset. */
+static void conn_see_last_gap(struct record_conn *c, const uint64_t bytes[PUMP_SIDES])
+{
+	for (int side = 0; side < PUMP_SIDES; side++)
+		if (!c->given_up && bytes[side] > c->stream[side].offset)
+			http_stream_read(&c->stream[side], bytes[side], NULL, 0);
+	conn_count_lost(c);
+}
+
 struct record_conn *record_conn_end(
 	struct record_conn *c, const uint64_t bytes[PUMP_SIDES], const char *why)
 {
@@ -493,6 +513,7 @@ struct record_conn *record_conn_end(
 		return NULL;
 	tap_hub_drain(c->recorder->hub);
 	c->now_us = clock_now_us();
+	conn_see_last_gap(c, bytes);
 	if (!c->last_id && bytes[PUMP_OUTER] + bytes[PUMP_INNER] > 0)
 		conn_is_foreign(c, "it has ended before its first request was whole");
 	conn_give_up(c, why ? why : "the connection has ended before");
@@ -543,7 +564,7 @@ void recorder_clear(struct recorder *r)
 
 uint64_t recorder_lost(const struct recorder *r)
 {
-	return tap_hub_lost(r->hub);
+	return r->lost;
 }
 
 int recorder_new(const struct recorder_config *config, struct recorder **ret_recorder)

@@ -228,9 +228,11 @@ static void test_gaps(void **state)
 	assert_text(&r.messages[0].body, "abc");
 	assert_int_equal(r.messages[0].body_len, 100);
 	assert_int_equal(r.messages[0].body_missing, 97);
+	assert_int_equal(r.stream.lacking, 97);
 	/* Elsewhere nobody knows. */
 	http_stream_read(&r.stream, r.stream.offset + 1, "GET / HTTP/1.1\r\n\r\n", 18);
 	assert_int_equal(r.stream.state, HTTP_STREAM_LOST);
+	assert_int_equal(r.stream.lacking, 98);
 	assert_int_equal(r.begun, 2);
 	reader_deinit(&r);
 	/* Beyond a body likewise. */
@@ -238,6 +240,16 @@ static void test_gaps(void **state)
 	http_stream_read(&r.stream, 0, head, start);
 	http_stream_read(&r.stream, start + 101, "x", 1);
 	assert_int_equal(r.stream.state, HTTP_STREAM_LOST);
+	assert_int_equal(r.stream.lacking, 101);
+	reader_deinit(&r);
+	/* Of a body behind what is kept nothing is lacking. */
+	reader_init(&r, false);
+	http_stream_read(&r.stream, 0, "POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n", 44);
+	http_stream_read(&r.stream, 44 + HTTP_BODY_KEPT - 10, "x", 1);
+	assert_int_equal(r.stream.lacking, HTTP_BODY_KEPT - 9);
+	http_stream_read(&r.stream, 44 + 1000000, NULL, 0);
+	assert_int_equal(r.stream.lacking, HTTP_BODY_KEPT);
+	assert_int_equal(r.ended, 1);
 	reader_deinit(&r);
 }
 

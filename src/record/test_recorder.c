@@ -254,6 +254,43 @@ static void test_lost(void **state)
 	s.conn = record_conn_end(s.conn, s.bytes, NULL);
 }
 
+/* Bulk that nobody wanted was counted as if something were amiss. */
+static void test_what_is_lost(void **state)
+{
+	static char bulk[RECORDER_WAITING_EACH];
+	struct fixture *f = *state;
+	struct said s = begin(f);
+
+	memset(bulk, 'x', sizeof(bulk) - 1);
+	say(f, &s, PUMP_OUTER, "GET / HTTP/1.1\r\n\r\n");
+	say(f, &s, PUMP_INNER, "HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n");
+	tap_put(s.tap, PUMP_INNER, bulk, HTTP_BODY_KEPT);
+	/* There is no room for that any more, nor is it wanted. */
+	tap_put(s.tap, PUMP_INNER, bulk, sizeof(bulk));
+	settle(f);
+	s.bytes[PUMP_INNER] += HTTP_BODY_KEPT + sizeof(bulk);
+	assert_int_equal(exchange(f, 1)->response.body_len, HTTP_BODY_KEPT);
+	s.conn = record_conn_end(s.conn, s.bytes, NULL);
+	assert_int_equal(exchange(f, 1)->response.body_len, HTTP_BODY_KEPT + sizeof(bulk));
+	assert_int_equal(recorder_lost(f->recorder), 0);
+	/* The same of what is to be kept. */
+	s = begin(f);
+	say(f, &s, PUMP_OUTER, "POST / HTTP/1.1\r\nContent-Length: 10000000\r\n\r\n");
+	tap_put(s.tap, PUMP_OUTER, bulk, 100);
+	tap_put(s.tap, PUMP_OUTER, bulk, sizeof(bulk));
+	settle(f);
+	s.bytes[PUMP_OUTER] += 100 + sizeof(bulk);
+	s.conn = record_conn_end(s.conn, s.bytes, NULL);
+	assert_int_equal(exchange(f, 2)->request.body_missing, HTTP_BODY_KEPT - 100);
+	assert_int_equal(recorder_lost(f->recorder), HTTP_BODY_KEPT - 100);
+	/* And of where a head may have been. */
+	s = begin(f);
+	tap_put(s.tap, PUMP_OUTER, bulk, sizeof(bulk));
+	s.bytes[PUMP_OUTER] += sizeof(bulk);
+	s.conn = record_conn_end(s.conn, s.bytes, NULL);
+	assert_int_equal(recorder_lost(f->recorder), HTTP_BODY_KEPT - 100 + sizeof(bulk));
+}
+
 /* They count before they are whole, and only who has one under way is given up for them. */
 static void test_heads_are_bounded(void **state)
 {
@@ -425,6 +462,7 @@ int main(void)
 		test(test_foreign),
 		test(test_bytes_of_the_rest),
 		test(test_lost),
+		test(test_what_is_lost),
 		test(test_heads_are_bounded),
 		test(test_replay),
 		test(test_response_until_end),
