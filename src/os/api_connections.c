@@ -6,9 +6,20 @@
 #include "os/api_internal.h"
 #include "os/conn_log.h"
 
+struct connections_answer {
+	json_t *list;
+	size_t limit;
+	bool more;
+};
+
 static void connections_append(void *owner, const struct conn *conn)
 {
-	(void)json_array_append_new(owner, conn_json(conn));
+	struct connections_answer *answer = owner;
+
+	if (json_array_size(answer->list) < answer->limit)
+		(void)json_array_append_new(answer->list, conn_json(conn));
+	else
+		answer->more = true;
 }
 
 struct connection_search {
@@ -66,10 +77,13 @@ void api_end_connection(void *owner, struct http_request *request)
 void api_get_connections(void *owner, struct http_request *request)
 {
 	struct api *api = owner;
-	json_t *list = json_array();
+	struct connections_answer answer = { .list = json_array(),
+		.limit = http_request_number(request, "limit") };
 
-	conn_log_each(api->config.conns, connections_append, list);
-	http_reply_json(request, 200, json_pack("{s:b, s:o}", "success", 1, "connections", list));
+	conn_log_each(api->config.conns, connections_append, &answer);
+	http_reply_json(request, 200,
+		json_pack("{s:b, s:o, s:b}", "success", 1, "connections", answer.list, "more",
+			answer.more));
 }
 
 void api_connection_changed(struct api *api, const struct conn *conn)

@@ -27,7 +27,8 @@
 #define API_FILE_MAX (4U << 20)     /* bytes of a file that is read or written */
 #define API_REPLAY_MAX (1U << 20)   /* of an edited request in JSON: room for its head and body */
 #define API_LIST_MAX 10000          /* entries of a folder in one answer */
-#define API_LOG_LINES 1000          /* in one answer, unless fewer are asked for */
+#define API_CONNECTIONS_MAX 2000 /* in one answer: those that have ended, and as many open ones */
+#define API_LOG_LINES 1000       /* in one answer, unless fewer are asked for */
 
 struct exchange;
 struct http_server;

@@ -87,7 +87,7 @@ void conn_log_opened(struct conn_log *log, struct conn *c, struct flow *flow)
 	conn_identify(c);
 	c->open = true;
 	c->flow = flow;
-	list_push_back(&log->open, &c->link);
+	list_push_front(&log->open, &c->link);
 	conn_set_duration(c, clock_now_ms() - flow->since_ms);
 	log->changed(log->owner, c);
 }

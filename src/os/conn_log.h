@@ -58,7 +58,7 @@ typedef void (*conn_fn)(void *owner, const struct conn *conn);
 struct conn_log {
 	struct conn *ended; /* owned; a ring of CONN_LOG_MAX, its newest entry before `count` */
 	uint64_t count;     /* that have ended */
-	struct list open;
+	struct list open;   /* the latest first */
 	struct recorder *recorder; /* set by the owner; NULL: none. Outlives the log */
 	conn_fn changed;           /* one was opened, or has ended */
 	void *owner;
@@ -92,7 +92,7 @@ enum conn_end_condition {
 };
 int conn_log_end(struct conn_log *log, const char *id);
 
-/* Calls fn for the open ones, oldest first, then for the ended ones, latest first. */
+/* Calls fn for the open ones, then for the ended ones, each the latest first. */
 void conn_log_each(struct conn_log *log, conn_fn fn, void *owner);
 
 /* The "Connection" of the API. NULL: out of memory. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The API of `wasmrun os` beside the tunnel: who may ask, what it refuses, files, logs, events, the process."""
 
+import contextlib
 import gzip
 import hashlib
 import http.client
@@ -26,6 +27,7 @@ BODY_MAX = 65536
 FILE_MAX = 4 << 20
 LIST_MAX = 10_000
 CONNS_MAX = 128
+CONNECTIONS_MAX = 2000
 
 
 def says_why(answer, status):
@@ -291,6 +293,23 @@ def test_idle_readers_cost_nothing(instance):
 )  # fmt: skip
 def test_connections_that_are_none(instance, path, status):
     says_why(instance.ask("GET", f"/api/connections/{path.replace(' ', '%20')}"), status)
+
+
+def test_connections_in_part(instance):
+    """The latest first, and no more than were asked for."""
+    port = instance.ask("POST", "/api/forwards", {"host_port": 0}).body["forward"]["host_port"]
+    with instance.events() as events, contextlib.ExitStack() as stack:
+        ids = []
+        for _ in range(3):
+            stack.enter_context(connect(("127.0.0.1", port)))
+            ids.append(events.wait("connection", lambda c: c["open"])["id"])
+        some = instance.get("/api/connections?limit=2")
+        assert [one["id"] for one in some["connections"]] == [ids[2], ids[1]] and some["more"] is True
+        every = instance.get("/api/connections?limit=3")
+        assert len(every["connections"]) == 3 and every["more"] is False
+        assert len(instance.get("/api/connections")["connections"]) == 3
+    for limit in (0, CONNECTIONS_MAX + 1):
+        says_why(instance.ask("GET", f"/api/connections?limit={limit}"), 400)
 
 
 def test_too_many_readers(instance):

@@ -7,7 +7,7 @@ import { log } from "./log";
 import { keep, readRequests, recording } from "./requests";
 import type { App, Connection, Decision, Forward, PolicyAnswer, Tunnel } from "./schema";
 
-const CONNECTIONS_MAX = 500;
+const CONNECTIONS_MAX = 100;
 const DECISIONS_MAX = 200;
 const SAMPLES_MAX = 600; // seconds of the charts
 const REREAD_MS = 1000; // at most so often, while events are lost
@@ -20,6 +20,8 @@ export const policy = signal<PolicyAnswer | null>(null);
 /** The last first. */
 export const decisions = signal<Decision[]>([]);
 export const connections = signal<Connection[]>([]);
+/** There are others, which are not among them. */
+export const moreConnections = signal(false);
 
 export const refusals = computed(() => decisions.value.filter((one) => !one.allowed));
 export const project = computed(() => app.value?.project?.split("/").at(-1) ?? "");
@@ -89,6 +91,7 @@ setInterval(() => void glance(), GLANCE_MS);
 function keepConnection(one: Connection): void {
   const rest = connections.value.filter((other) => other.id !== one.id);
   connections.value = [one, ...rest].slice(0, CONNECTIONS_MAX);
+  moreConnections.value ||= rest.length >= CONNECTIONS_MAX;
 }
 
 // A repeat takes the place of the one before.
@@ -102,8 +105,9 @@ export async function readPolicy(): Promise<void> {
 }
 
 export async function readConnections(): Promise<void> {
-  const answer = await call("GET /api/connections");
-  connections.value = answer.connections.slice(0, CONNECTIONS_MAX);
+  const answer = await call("GET /api/connections", { query: { limit: CONNECTIONS_MAX } });
+  connections.value = answer.connections;
+  moreConnections.value = answer.more;
 }
 
 async function readAll(): Promise<void> {

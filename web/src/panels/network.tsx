@@ -6,7 +6,7 @@ import { call, messageOf } from "../api";
 import { clock, count, duration, size } from "../format";
 import { Action, Failure } from "../parts/action";
 import type { AllowPreview, Connection, Decision, Explanation, Forward, Policy, RuleSource } from "../schema";
-import { connections, forwards, now, policy, readConnections, readPolicy, refusals } from "../state";
+import { connections, forwards, moreConnections, now, policy, readConnections, readPolicy, refusals } from "../state";
 import "../style/share.css";
 
 const failure = signal<string | null>(null);
@@ -338,7 +338,7 @@ const kinds: Record<Connection["kind"], string> = { tunnel: "visitor", forward: 
 const REFRESH_MS = 2000; // of the open connections' bytes
 
 function Connections() {
-  const rows = connections.value.slice(0, 100);
+  const rows = connections.value;
   useEffect(() => {
     const timer = setInterval(() => {
       if (!document.hidden && connections.peek().some((one) => one.open)) void readConnections().catch(() => {});
@@ -348,58 +348,61 @@ function Connections() {
   if (!rows.length)
     return <p class="hint">No connection yet. Those of visitors and of the application itself will stand here.</p>;
   return (
-    <table class="stack">
-      <thead>
-        <tr>
-          <th>Since</th>
-          <th>Kind</th>
-          <th>From</th>
-          <th>To</th>
-          <th class="number">In</th>
-          <th class="number">Out</th>
-          <th class="number">Lasts</th>
-          <th>End</th>
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map((one) => (
-          <tr key={one.id}>
-            <td>
-              <time>{clock(one.since)}</time>
-            </td>
-            <td>{kinds[one.kind]}</td>
-            <td class={one.from ? "mono" : ""} data-name="from">
-              {one.from ?? (one.kind === "outward" ? "the application" : "–")}
-            </td>
-            <td class={one.to ? "mono" : ""} data-name="to">
-              {one.to ?? "the application"}
-            </td>
-            <td class="number" data-name="in">
-              {size(one.bytes.in)}
-            </td>
-            <td class="number" data-name="out">
-              {size(one.bytes.out)}
-            </td>
-            <td class="number">
-              {one.open ? duration(Math.max(0, now.value - one.since)) : duration(one.duration_ms)}
-            </td>
-            <td>
-              {one.open ? (
-                <Action
-                  run={() => call("DELETE /api/connections/{id}", { path: { id: one.id } })}
-                  failed={failed}
-                  label={`End the connection ${one.from ? `from ${one.from}` : `to ${one.to}`}`}
-                >
-                  End
-                </Action>
-              ) : (
-                one.end
-              )}
-            </td>
+    <>
+      <table class="stack">
+        <thead>
+          <tr>
+            <th>Since</th>
+            <th>Kind</th>
+            <th>From</th>
+            <th>To</th>
+            <th class="number">In</th>
+            <th class="number">Out</th>
+            <th class="number">Lasts</th>
+            <th>End</th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {rows.map((one) => (
+            <tr key={one.id}>
+              <td>
+                <time>{clock(one.since)}</time>
+              </td>
+              <td>{kinds[one.kind]}</td>
+              <td class={one.from ? "mono" : ""} data-name="from">
+                {one.from ?? (one.kind === "outward" ? "the application" : "–")}
+              </td>
+              <td class={one.to ? "mono" : ""} data-name="to">
+                {one.to ?? "the application"}
+              </td>
+              <td class="number" data-name="in">
+                {size(one.bytes.in)}
+              </td>
+              <td class="number" data-name="out">
+                {size(one.bytes.out)}
+              </td>
+              <td class="number">
+                {one.open ? duration(Math.max(0, now.value - one.since)) : duration(one.duration_ms)}
+              </td>
+              <td>
+                {one.open ? (
+                  <Action
+                    run={() => call("DELETE /api/connections/{id}", { path: { id: one.id } })}
+                    failed={failed}
+                    label={`End the connection ${one.from ? `from ${one.from}` : `to ${one.to}`}`}
+                  >
+                    End
+                  </Action>
+                ) : (
+                  one.end
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {moreConnections.value && <p class="hint">The last {rows.length} are shown; there are older ones.</p>}
+    </>
   );
 }
 
