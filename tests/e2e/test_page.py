@@ -198,7 +198,8 @@ def test_replay(talker, windows, tmp_path):
     page = windows.open(at(talker))
     page.get_by_role("button", name="/first").click()
     page.get_by_role("button", name="Replay", exact=True).click()
-    page.get_by_text("by a replay").wait_for()
+    page.get_by_text("Replayed from here").wait_for()
+    assert "the relay doesn't tell" not in page.locator(".exchange").inner_text()
     wait_for(lambda: page.get_by_role("button", name="/first").count() == 2, "the list has it")
     page.get_by_role("button", name="Edit and replay").click()
     draft = page.get_by_label("The request to send")
@@ -244,7 +245,7 @@ def test_replay_of_a_binary_body(says, windows):
     page = windows.open(at(says))
     page.get_by_role("button", name="/first").click()
     page.get_by_role("button", name="Replay", exact=True).click()
-    page.get_by_text("by a replay").wait_for()
+    page.get_by_text("Replayed from here").wait_for()
     page.locator("pre", has_text="000000  00 01 02 03").first.wait_for()
     page.get_by_role("button", name="Edit and replay").click()
     page.get_by_text("Its body is no text, and is sent as it was").wait_for()
@@ -400,7 +401,7 @@ def test_a_walk_by_keys(lab, talker, windows):
     press("/two")
     page.get_by_role("heading", name="Response").wait_for()
     press("Replay")
-    page.get_by_text("by a replay").wait_for()
+    page.get_by_text("Replayed from here").wait_for()
     [sent] = [one for one in talker.get("/api/requests")["requests"] if one["kind"] == "replay"]
     assert sent["target"] == "/two"
     press("Stop sharing", "Shift+Tab")

@@ -219,6 +219,12 @@ function Message({ message, title, name }: { message: RecordedMessage; title: st
   );
 }
 
+/** Where it came from. A replay has no visitor. */
+function origin({ kind, from }: RecordedRequest): string {
+  if (kind === "replay") return "Replayed from here";
+  return `From ${from ?? "an address that the relay doesn't tell"}, by ${kind === "tunnel" ? "the tunnel" : "a forward"}`;
+}
+
 function Exchange({ one }: { one: RecordedExchange }) {
   const { summary, request, response } = one;
   const place = useRef<HTMLDivElement>(null);
@@ -230,9 +236,7 @@ function Exchange({ one }: { one: RecordedExchange }) {
     <div class="exchange" ref={place} tabIndex={-1}>
       <div class="exchange-head">
         <p class="hint">
-          {summary.from ? `From ${summary.from}` : "From an address that the relay doesn't tell"}, by{" "}
-          {summary.kind === "tunnel" ? "the tunnel" : summary.kind === "forward" ? "a forward" : "a replay"},{" "}
-          {clock(summary.time)}
+          {origin(summary)}, {clock(summary.time)}
           {summary.first_byte_ms !== null && `; first byte after ${duration(summary.first_byte_ms)}`}
           {summary.why && `; ${summary.why}`}
         </p>
