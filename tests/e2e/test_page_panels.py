@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from harness.apps import free_port
 from harness.browser import Windows, browser, mistakes_of
 from harness.streams import connect
 from harness.wait import wait_for
@@ -27,6 +28,11 @@ def windows(chromium):
     yield windows
     windows.close()
     assert windows.said == []
+
+
+def forgive(windows, status):
+    """What the browser itself says of an answer like that."""
+    windows.said[:] = [said for said in windows.said if f"with a status of {status} " not in said]
 
 
 def test_public_url(lab, project, windows):
@@ -101,6 +107,40 @@ def test_allow(lab, project, windows):
     page.get_by_text("until wasmrun ends", exact=True).wait_for()
     assert "c.example" not in file.read_text() and "c.example" in instance.get("/api/network/policy")["policy"]["allow"]
     page.get_by_text("wasmrun.toml:2").first.wait_for()
+
+
+def settings(page):
+    return [card(page, "Public URL").get_by_label(name, exact=name != "Protocol") for name in ("Relay", "Secret", "Public port", "Protocol")]
+
+
+def test_relay_settings_stay(lab, instance, windows):
+    """A failed start left the form empty, while what had been typed counted still."""
+    relay = lab.relay(secret="s3cr3t")
+    port = free_port()
+    page = opened(windows, instance)
+    card(page, "Public URL").get_by_text("Relay settings").click()
+    server, secret, public, protocol = settings(page)
+    server.fill(f"127.0.0.1:{free_port()}")
+    secret.fill("s3cr3t")
+    public.fill(str(port))
+    protocol.select_option("bore")
+    page.get_by_role("button", name="Share").click()
+    card(page, "Public URL").get_by_text("Failed", exact=True).wait_for()
+    server, secret, public, protocol = settings(page)
+    assert (public.input_value(), protocol.input_value()) == (str(port), "bore")
+    # It counts, and is not in the page any more.
+    assert secret.input_value() == "" and secret.get_attribute("placeholder") == "as typed before"
+    assert "s3cr3t" not in page.content() and mistakes_of(page) == []
+    server.fill(f"{relay.host}:{relay.control_port}")
+    page.get_by_role("button", name="Share").click()
+    card(page, "Public URL").get_by_text("Connected", exact=True).wait_for()
+    assert (instance.tunnel()["public_port"], instance.tunnel()["has_secret"]) == (port, True)
+    page.get_by_role("button", name="Stop sharing").click()
+    page.get_by_role("button", name="Forget the secret").click()
+    page.get_by_role("button", name="Share").click()
+    card(page, "Public URL").get_by_text("Failed", exact=True).wait_for()
+    assert instance.tunnel()["has_secret"] is False
+    forgive(windows, 502)
 
 
 def test_connections_and_forwards(instance, windows):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The public URL: its state, starting and stopping it, and where it leads.
-import { effect, useSignal } from "@preact/signals";
+import { effect, signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { call, request } from "../api";
@@ -136,11 +136,35 @@ function Reachability({ one }: { one: Tunnel }) {
   );
 }
 
-/** What a start may be given; what is left empty comes from the configuration. */
-function Settings({ of }: { of: TunnelStart }) {
-  const set = (change: Partial<TunnelStart>) => Object.assign(of, change);
+/** What was typed for a start; what is left empty comes from the configuration. */
+const typed = signal({ server: "", secret: "", port: "", protocol: "" });
+const settingsOpen = signal(false);
+
+function wanted(): TunnelStart {
+  const { server, secret, port, protocol } = typed.value;
+  return {
+    ...(server && { server }),
+    ...(secret && { secret }),
+    ...(port && { port: Number(port) }),
+    ...(protocol && { protocol: protocol as TunnelProtocol }),
+  };
+}
+
+/** A start takes the form away, and a failed one brings it back as it was; but a secret isn't put into the page again. */
+function Settings() {
+  const set = (change: Partial<typeof typed.value>) => {
+    typed.value = { ...typed.value, ...change };
+  };
+  const { server, secret, port, protocol } = typed.value;
+  const kept = useSignal(secret !== "");
   return (
-    <details class="settings">
+    <details
+      class="settings"
+      open={settingsOpen.value}
+      onToggle={(event) => {
+        settingsOpen.value = event.currentTarget.open;
+      }}
+    >
       <summary>Relay settings</summary>
       <form class="fields" onSubmit={(event) => event.preventDefault()}>
         <label>
@@ -149,7 +173,8 @@ function Settings({ of }: { of: TunnelStart }) {
             type="text"
             spellcheck={false}
             placeholder={tunnel.value?.server ?? "bore.pub:7835"}
-            onInput={(event) => set({ server: event.currentTarget.value || null })}
+            value={server}
+            onInput={(event) => set({ server: event.currentTarget.value })}
           />
         </label>
         <label>
@@ -157,8 +182,12 @@ function Settings({ of }: { of: TunnelStart }) {
           <input
             type="password"
             autocomplete="off"
-            placeholder="as configured"
-            onInput={(event) => set({ secret: event.currentTarget.value || null })}
+            placeholder={kept.value ? "as typed before" : "as configured"}
+            value={kept.value ? "" : secret}
+            onInput={(event) => {
+              kept.value = false;
+              set({ secret: event.currentTarget.value });
+            }}
           />
         </label>
         <label>
@@ -168,12 +197,13 @@ function Settings({ of }: { of: TunnelStart }) {
             min={1}
             max={65535}
             placeholder="any"
-            onInput={(event) => set({ port: event.currentTarget.valueAsNumber || null })}
+            value={port}
+            onInput={(event) => set({ port: event.currentTarget.value })}
           />
         </label>
         <label>
           Protocol
-          <select onChange={(event) => set({ protocol: (event.currentTarget.value || null) as TunnelProtocol | null })}>
+          <select value={protocol} onChange={(event) => set({ protocol: event.currentTarget.value })}>
             <option value="">as configured</option>
             <option value="auto">auto</option>
             <option value="bore">bore</option>
@@ -181,6 +211,20 @@ function Settings({ of }: { of: TunnelStart }) {
           </select>
         </label>
       </form>
+      {kept.value && (
+        <p class="buttons">
+          <button
+            type="button"
+            class="small"
+            onClick={() => {
+              kept.value = false;
+              set({ secret: "" });
+            }}
+          >
+            Forget the secret
+          </button>
+        </p>
+      )}
     </details>
   );
 }
@@ -205,12 +249,11 @@ function facts(one: Tunnel): [string, string | null][] {
 
 export function SharePanel() {
   const failure = useSignal<string | null>(null);
-  const settings = useRef<TunnelStart>({});
   const one = tunnel.value;
   const word = one?.status ?? "Not started";
   // Once it is under way, the events tell how it goes on: an answer that is still waited for would call a stop a failure.
   const start = async () => {
-    const body = Object.fromEntries(Object.entries(settings.current).filter(([, value]) => value !== null));
+    const body = wanted();
     const aborter = new AbortController();
     const dispose = effect(() => {
       if (active(tunnel.value?.status ?? "Not started")) aborter.abort();
@@ -254,7 +297,7 @@ export function SharePanel() {
             Share gives the application an address that anyone can open, at the relay{" "}
             <span class="mono">{one?.server}</span>. There is no TLS on the way.
           </p>
-          <Settings of={settings.current} />
+          <Settings />
         </>
       )}
       {one && word !== "Not started" && <Facts rows={facts(one)} />}
