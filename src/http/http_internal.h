@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "http/http_request.h"
 #include "http/intake.h"
 #include "http/route.h"
 
@@ -28,6 +29,7 @@ struct http_request {
 	bool replied;
 	bool kept;                     /* suspended: the handler has returned without a reply */
 	unsigned status;               /* of the reply */
+	char etag[HTTP_ETAG_MAX];      /* of the reply; "": it has none */
 	struct MHD_Response *response; /* owned; NULL though replied: out of memory */
 };
 

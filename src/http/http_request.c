@@ -46,6 +46,8 @@ void http_request_reply(
 	request->replied = true;
 	request->status = status;
 	request->response = response;
+	if (response && request->etag[0])
+		http_response_add(response, MHD_HTTP_HEADER_ETAG, request->etag);
 	if (response)
 		for (size_t i = 0; i < ARRAY_LEN(headers); i++)
 			if (!MHD_get_response_header(response, headers[i].name))
@@ -148,6 +150,19 @@ void http_request_body(const struct http_request *request, const void **ret_data
 {
 	*ret_data = buf_head(&request->body);
 	*ret_len = buf_len(&request->body);
+}
+
+const char *http_request_if_match(const struct http_request *request)
+{
+	assert(request->match.route->versioned);
+	return MHD_lookup_connection_value(
+		request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_IF_MATCH);
+}
+
+void http_request_set_etag(struct http_request *request, const char *etag)
+{
+	assert(strlen(etag) < sizeof(request->etag));
+	memcpy(request->etag, etag, strlen(etag) + 1);
 }
 
 json_t *http_request_json(struct http_request *request)

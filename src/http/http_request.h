@@ -14,6 +14,7 @@
 #include "base/lang.h"
 
 #define HTTP_ERROR_TEXT_MAX 1024
+#define HTTP_ETAG_MAX 64 /* with its quotes and a NUL */
 
 struct http_request;
 
@@ -27,6 +28,12 @@ uint64_t http_request_number(const struct http_request *request, const char *nam
 int http_request_word(const struct http_request *request, const char *name);
 
 void http_request_body(const struct http_request *request, const void **ret_data, size_t *ret_len);
+
+/* Of a route that is `versioned`: If-Match as it was sent (RFC 9110, 13.1.1). NULL: there is none,
+ * and whatever is there may be replaced. */
+const char *http_request_if_match(const struct http_request *request);
+/* The reply that follows has this as its entity tag, which the request's owner may free. */
+void http_request_set_etag(struct http_request *request, const char *etag);
 
 /* The body as a JSON object, which the caller owns; empty where there is no body. NULL: it is
  * none, and 400 has been sent. */

@@ -50,6 +50,7 @@ struct http_route {
 	const char *body_type;   /* media type; NULL: application/json */
 	const char *body_schema; /* name; NULL: none, or bytes */
 	bool body_required;
+	bool versioned; /* it has an ETag, and where it changes something heeds If-Match */
 	struct http_param params[HTTP_PARAMS_MAX];    /* up to the one without a name */
 	struct http_answer answers[HTTP_ANSWERS_MAX]; /* up to the one without a status */
 };

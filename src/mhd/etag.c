@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-bool etag_matches(const char *header, const char *etag)
+static bool etag_is_among(const char *header, const char *etag, bool weak)
 {
 	size_t len = strlen(etag);
 
@@ -14,10 +14,20 @@ bool etag_matches(const char *header, const char *etag)
 		header = at + strcspn(at, ",");
 		if (*at == '*')
 			return true;
-		if (strncmp(at, "W/", 2) == 0)
+		if (weak && strncmp(at, "W/", 2) == 0)
 			at += 2;
 		if (strncmp(at, etag, len) == 0 && at + len + strspn(at + len, " \t") == header)
 			return true;
 	}
 	return false;
+}
+
+bool etag_matches(const char *header, const char *etag)
+{
+	return etag_is_among(header, etag, true);
+}
+
+bool etag_matches_strongly(const char *header, const char *etag)
+{
+	return etag_is_among(header, etag, false);
 }

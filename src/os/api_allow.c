@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,15 +28,12 @@
 #include "os/run_config.h"
 #include "os/tree.h"
 
-#define VERSION_BYTES 16 /* of a SHA-256 */
-#define VERSION_MAX (2 * VERSION_BYTES + 1)
-
 struct allow_job {
 	struct file_job file;
 	struct api *api; /* the loop's */
 	bool writes;
 	char rule[NET_RULE_TEXT_MAX];
-	char version[VERSION_MAX]; /* as told, if it `writes`; else as found */
+	char version[VERSION_MAX]; /* that was looked at, if it `writes` */
 	char *made;                /* the new text; owned */
 	size_t made_len;
 	uint32_t line;           /* of the rule */
@@ -46,17 +42,6 @@ struct allow_job {
 };
 
 /* --- in the thread --- */
-
-static int allow_version(const char *text, size_t len, char ret_version[VERSION_MAX])
-{
-	unsigned char hash[EVP_MAX_MD_SIZE];
-
-	if (EVP_Digest(text, len, hash, NULL, EVP_sha256(), NULL) != 1)
-		return -ENOMEM;
-	for (size_t i = 0; i < VERSION_BYTES; i++)
-		(void)snprintf(ret_version + 2 * i, 3, "%02x", hash[i]);
-	return 0;
-}
 
 /* What both texts have at their beginning and at their end, in whole lines, isn't shown. */
 static void allow_compare(struct allow_job *j)
@@ -84,28 +69,27 @@ static void allow_compare(struct allow_job *j)
 static int allow_write(struct allow_job *j)
 {
 	_cleanup_(fd_closep) int dir = -1;
+	char etag[VERSION_ETAG_MAX];
 	int r = beneath_open(j->file.root, ".", O_RDONLY | O_DIRECTORY, &dir);
 
-	return r < 0 ? r : file_replace(dir, j->file.path, j->made, j->made_len);
+	/* Where there was no file, what it says can't have been another text. */
+	return r < 0 ? r
+		     : file_replace(dir, j->file.path, j->made, j->made_len,
+			       j->file.out_len ? version_etag(j->version, etag) : NULL);
 }
 
 static int allow_serve(struct file_job *file)
 {
 	struct allow_job *j = container_of(file, struct allow_job, file);
-	char version[VERSION_MAX];
 	int r = file_read(file);
 
 	if (r == -ENOENT) {
 		file->out = calloc(1, 1);
-		r = file->out ? 0 : -ENOMEM;
+		r = file->out ? version_of("", 0, file->version) : -ENOMEM;
 	}
-	if (r == 0)
-		r = allow_version(file->out, file->out_len, version);
 	if (r < 0)
 		return r;
-	if (!j->writes)
-		memcpy(j->version, version, sizeof(version));
-	else if (strcmp(version, j->version) != 0)
+	if (j->writes && strcmp(file->version, j->version) != 0)
 		return -ESTALE;
 	r = toml_append(file->out, file->out_len, "os.network", "allow", j->rule, &j->made,
 		&j->made_len, &j->line);
@@ -233,7 +217,7 @@ static void allow_done(struct job *job)
 	} else {
 		http_reply_json(j->file.request, 200,
 			json_pack("{s:b, s:s, s:s, s:s, s:I, s:o}", "success", 1, "rule", j->rule,
-				"file", TREE_CONFIG_FILE, "version", j->version, "line",
+				"file", TREE_CONFIG_FILE, "version", j->file.version, "line",
 				(json_int_t)j->shown_line, "text",
 				json_text(j->made + j->shown, j->shown_len)));
 	}

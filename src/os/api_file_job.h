@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "os/job.h"
+#include "os/version.h"
 
 struct api;
 struct http_request;
@@ -23,10 +24,13 @@ struct file_job {
 	size_t in_len;
 	int (*serve)(struct file_job *j); /* in the thread */
 	int result;                       /* negative errno */
+	bool writable;                    /* the project is, from here */
 	json_t *list;
 	bool more; /* the folder holds more than the list */
 	char *out; /* what was read, and a NUL */
 	size_t out_len;
+	char *if_match;            /* what may be replaced, see os/version.h */
+	char version[VERSION_MAX]; /* of what was read or written */
 };
 
 /* Starts it, unless too many wait: then that is answered, and the job freed. */
@@ -38,10 +42,13 @@ void file_job_deinit(struct file_job *j);
 
 /* `path`, into `out`. */
 int file_read(struct file_job *j);
-/* The old file stays until the new one is whole: nobody ever reads half of it. Its owner, group and
- * mode stay, too, else -EPERM; so it is for one that may not be written. A link is none of these.
+/*
+ * The old file stays until the new one is whole: nobody ever reads half of it. Its owner, group and
+ * mode stay, too, else -EPERM; so it is for one that may not be written. What is no file, a link
+ * among it, is -ENXIO. -ESTALE: `if_match` doesn't let it be replaced. It is looked at right
+ * before; who writes between the two, past us, is not seen.
  */
-int file_replace(int dir, const char *name, const void *data, size_t len);
+int file_replace(int dir, const char *name, const void *data, size_t len, const char *if_match);
 
 /* --- on the loop --- */
 

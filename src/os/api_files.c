@@ -75,30 +75,56 @@ static int file_list(struct file_job *j)
 	return 0;
 }
 
-int file_read(struct file_job *j)
+/* What an ordinary file holds, and a NUL; the caller owns it. */
+static int file_load(int fd, char **ret_text, size_t *ret_len)
 {
-	_cleanup_(fd_closep) int fd = -1;
+	_cleanup_(freep) char *text = NULL;
 	struct stat st;
 	ssize_t n;
-	int r = beneath_open(j->root, j->path, O_RDONLY, &fd);
 
-	if (r < 0)
-		return r;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return S_ISDIR(st.st_mode) ? -EISDIR : -ENXIO;
 	if (st.st_size > API_FILE_MAX)
 		return -EFBIG;
-	j->out = malloc((size_t)st.st_size + 1);
-	if (!j->out)
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
 		return -ENOMEM;
-	n = fd_read_full(fd, j->out, (size_t)st.st_size);
+	n = fd_read_full(fd, text, (size_t)st.st_size);
 	if (n < 0)
 		return (int)n;
-	j->out_len = (size_t)n;
-	j->out[n] = '\0';
+	text[n] = '\0';
+	*ret_len = (size_t)n;
+	*ret_text = take_ptr(text);
 	return 0;
+}
+
+int file_read(struct file_job *j)
+{
+	_cleanup_(fd_closep) int fd = -1;
+	int r = beneath_open(j->root, j->path, O_RDONLY, &fd);
+
+	if (r == 0)
+		r = file_load(fd, &j->out, &j->out_len);
+	return r < 0 ? r : version_of(j->out, j->out_len, j->version);
+}
+
+/* 0, or -ESTALE: it is another one by now, which may be gone, or too long to be read. */
+static int file_check_version(int dir, const char *name, const char *if_match)
+{
+	_cleanup_(fd_closep) int fd =
+		openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char version[VERSION_MAX], *text = NULL;
+	size_t len;
+	int r = fd < 0 ? -errno : file_load(fd, &text, &len);
+
+	if (r == 0)
+		r = version_of(text, len, version);
+	secret_free(text);
+	if (r == -ENOMEM)
+		return r;
+	return version_may_go(r == 0 ? version : NULL, if_match) ? 0 : -ESTALE;
 }
 
 /* The owner may be another one than whose rights are ours. Setting what is there already is not
@@ -116,7 +142,7 @@ static int file_keep_owner(int fd, const struct stat *old)
 	return fchmod(fd, old->st_mode & 0777) < 0 ? -errno : 0;
 }
 
-int file_replace(int dir, const char *name, const void *data, size_t len)
+int file_replace(int dir, const char *name, const void *data, size_t len, const char *if_match)
 {
 	char temporary[sizeof(".wasmrun-") + UUID_TEXT_LEN] = ".wasmrun-";
 	_cleanup_(fd_closep) int fd = -1;
@@ -144,6 +170,11 @@ int file_replace(int dir, const char *name, const void *data, size_t len)
 		r = file_keep_owner(fd, &st);
 	if (r == 0)
 		r = fd_write_full(fd, data, len);
+	/* Else a loss of power could leave the new name, and nothing in it. */
+	if (r == 0 && fdatasync(fd) < 0)
+		r = -errno;
+	if (r == 0 && if_match)
+		r = file_check_version(dir, name, if_match);
 	if (r == 0 && renameat(dir, temporary, dir, name) < 0)
 		r = -errno;
 	if (r < 0)
@@ -165,7 +196,9 @@ static int file_write(struct file_job *j)
 		return -ENOMEM;
 	r = beneath_open(j->root, folder, O_RDONLY | O_DIRECTORY, &dir);
 	free(folder);
-	return r < 0 ? r : file_replace(dir, name, j->in, j->in_len);
+	if (r == 0)
+		r = version_of(j->in, j->in_len, j->version);
+	return r < 0 ? r : file_replace(dir, name, j->in, j->in_len, j->if_match);
 }
 
 static void file_on_job(struct job *job)
@@ -184,7 +217,7 @@ static const struct {
 } file_mistakes[] = {
 	{ EACCES, 403, "is not allowed to be opened" },
 	{ EEXIST, 409, "was made meanwhile" },
-	{ EFBIG, 413, "is longer than can be read here" },
+	{ EFBIG, 413, "is longer than the 4 MiB that can be read here" },
 	{ EISDIR, 409, "is a folder" },
 	{ ELOOP, 403, "is not in the project's folder" },
 	{ ENAMETOOLONG, 400, "is too long a path" },
@@ -193,6 +226,7 @@ static const struct {
 	{ ENXIO, 409, "is no ordinary file" },
 	{ EPERM, 403, "is not allowed to be changed" },
 	{ EROFS, 403, "is on a read-only disk" },
+	{ ESTALE, 412, "has changed since it was read: read it again before you replace it" },
 	{ EXDEV, 403, "is not in the project's folder" },
 };
 
@@ -211,13 +245,16 @@ void file_reply_mistake(struct http_request *request, const char *path, int erro
 static void file_on_done(struct job *job)
 {
 	struct file_job *j = container_of(job, struct file_job, job);
+	char etag[VERSION_ETAG_MAX];
 
+	if (j->result == 0 && j->version[0])
+		http_request_set_etag(j->request, version_etag(j->version, etag));
 	if (j->result < 0)
 		file_reply_mistake(j->request, j->path, -j->result);
 	else if (j->serve == file_list)
 		http_reply_json(j->request, 200,
-			json_pack("{s:b, s:O, s:b}", "success", 1, "entries", j->list, "more",
-				j->more));
+			json_pack("{s:b, s:O, s:b, s:b}", "success", 1, "entries", j->list, "more",
+				j->more, "writable", j->writable));
 	else if (j->serve == file_read)
 		http_reply_bytes(j->request, 200, TYPE_BYTES, j->out, j->out_len);
 	else
@@ -231,6 +268,7 @@ void file_job_deinit(struct file_job *j)
 	secret_free(j->out);
 	secret_free(j->in);
 	free(j->path);
+	free(j->if_match);
 }
 
 static void file_job_free(struct job *job)
@@ -243,7 +281,7 @@ static void file_job_free(struct job *job)
 
 /* NULL: out of memory. */
 static struct file_job *file_job_new(
-	struct api *api, struct http_request *request, const char *path)
+	struct api *api, struct http_request *request, const char *path, const char *if_match)
 {
 	struct file_job *j = calloc(1, sizeof(*j));
 	const void *body;
@@ -257,10 +295,12 @@ static struct file_job *file_job_new(
 		.request = request,
 		.root = api->config.run->project_path,
 		.path = strdup(path),
+		.if_match = if_match ? strdup(if_match) : NULL,
 		.in = malloc(max_u64(len, 1)),
 		.in_len = len,
+		.writable = api->config.run->app.writable,
 	};
-	if (!j->path || !j->in) {
+	if (!j->path || !j->in || (if_match && !j->if_match)) {
 		file_job_free(&j->job);
 		return NULL;
 	}
@@ -288,7 +328,8 @@ static void file_start(
 	struct api *api, struct http_request *request, int (*serve)(struct file_job *j))
 {
 	const char *path = http_request_text(request, "path");
-	struct file_job *j = file_job_new(api, request, path ? path : ".");
+	const char *if_match = serve == file_write ? http_request_if_match(request) : NULL;
+	struct file_job *j = file_job_new(api, request, path ? path : ".", if_match);
 
 	if (!j) {
 		http_reply_error(request, 500, "out of memory");
@@ -321,5 +362,14 @@ void api_fs_read(void *owner, struct http_request *request)
 
 void api_fs_write(void *owner, struct http_request *request)
 {
-	file_start(owner, request, file_write);
+	const struct api *api = owner;
+
+	if (api->config.run->app.writable)
+		file_start(owner, request, file_write);
+	else
+		http_reply_error(request, 403,
+			"'%s' is not written: files of the project are changed from here only if "
+			"wasmrun is started with --writable, which lets the application change "
+			"them, too",
+			http_request_text(request, "path"));
 }

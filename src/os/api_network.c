@@ -15,6 +15,7 @@
 #include "net/host.h"
 #include "os/api_internal.h"
 #include "os/network.h"
+#include "os/version.h"
 
 #define SOURCE "PUT /api/network/policy"
 #define SHOWN_MAX 128 /* of the user's text in an error */
@@ -68,11 +69,30 @@ static json_t *policy_json(const struct network *n)
 		(json_int_t)limits->connection_timeout_secs, "sources", policy_sources_json(p));
 }
 
+/* 0 or -ENOMEM. */
+static int policy_version(const struct network *n, char ret_version[VERSION_MAX])
+{
+	json_t *json = policy_json(n);
+	_cleanup_(freep) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	json_decref(json);
+	return text ? version_of(text, strlen(text), ret_version) : -ENOMEM;
+}
+
+static void policy_reply(const struct network *n, struct http_request *request)
+{
+	char version[VERSION_MAX], etag[VERSION_ETAG_MAX];
+
+	if (policy_version(n, version) == 0)
+		http_request_set_etag(request, version_etag(version, etag));
+	http_reply_json(request, 200, policy_json(n));
+}
+
 void api_get_policy(void *owner, struct http_request *request)
 {
 	struct api *api = owner;
 
-	http_reply_json(request, 200, policy_json(api->config.network));
+	policy_reply(api->config.network, request);
 }
 
 /* --- another one --- */
@@ -203,7 +223,9 @@ void api_put_policy(void *owner, struct http_request *request)
 			.max_bandwidth_mbps = NETWORK_BANDWIDTH,
 			.connection_timeout_secs = NETWORK_TIMEOUT },
 	};
+	const char *if_match = http_request_if_match(request);
 	json_t *body = http_request_json(request);
+	char version[VERSION_MAX];
 	bool good;
 
 	if (!body)
@@ -211,15 +233,19 @@ void api_put_policy(void *owner, struct http_request *request)
 	draft.policy = policy_new();
 	good = draft.policy && draft_read(&draft, body);
 	json_decref(body);
-	if (!draft.policy)
+	if (!draft.policy || policy_version(api->config.network, version) < 0)
 		http_reply_error(request, 500, "out of memory");
 	else if (!good)
 		http_reply_error(request, 400, "%s", draft.mistake);
+	else if (!version_may_go(version, if_match))
+		http_reply_error(request, 412,
+			"another policy holds by now than the one that this was made of: look at "
+			"it again");
 	else if (network_set(api->config.network, take_ptr(draft.policy), &draft.limits) < 0)
 		http_reply_error(request, 500, "out of memory");
 	else {
 		log_info("network", "another policy holds from now on (" SOURCE ")");
-		http_reply_json(request, 200, policy_json(api->config.network));
+		policy_reply(api->config.network, request);
 	}
 }
 

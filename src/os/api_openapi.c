@@ -35,7 +35,8 @@ static json_t *openapi_content(const char *type, const char *schema)
 	return json_pack("{s:{s:{s:s+}}}", type, "schema", "$ref", SCHEMAS, schema);
 }
 
-static void openapi_add_answer(json_t *answers, const struct http_answer *answer)
+static void openapi_add_answer(
+	json_t *answers, const struct http_answer *answer, const struct http_route *route)
 {
 	char status[12];
 	json_t *json;
@@ -47,6 +48,10 @@ static void openapi_add_answer(json_t *answers, const struct http_answer *answer
 	if (json && (!answer->type || answer->type[0]))
 		(void)json_object_set_new(
 			json, "content", openapi_content(answer->type, answer->schema));
+	if (json && route->versioned && answer->status == 200)
+		(void)json_object_set_new(json, "headers",
+			json_pack("{s:{s:s, s:{s:s}}}", "ETag", "description",
+				"Names it as it is now", "schema", "type", "string"));
 	(void)json_object_set_new(answers, status, json);
 }
 
@@ -55,9 +60,9 @@ static json_t *openapi_answers(const struct http_route *route)
 	json_t *answers = json_object();
 
 	for (size_t i = 0; i < HTTP_ANSWERS_MAX && route->answers[i].status; i++)
-		openapi_add_answer(answers, &route->answers[i]);
+		openapi_add_answer(answers, &route->answers[i], route);
 	for (size_t i = 0; i < ARRAY_LEN(common_answers); i++)
-		openapi_add_answer(answers, &common_answers[i]);
+		openapi_add_answer(answers, &common_answers[i], route);
 	return answers;
 }
 
@@ -107,6 +112,13 @@ static json_t *openapi_params(const struct http_route *route)
 				in_path ? "path" : "query", "required", required, "description",
 				param->help, "schema", openapi_param_schema(param, required)));
 	}
+	if (route->versioned && route->body_max)
+		(void)json_array_append_new(params,
+			json_pack("{s:s, s:s, s:b, s:s, s:{s:s}}", "name", "If-Match", "in",
+				"header", "required", 0, "description",
+				"The ETag of what is to be replaced: 412 if it is another one by "
+				"now. Without it, whatever is there is",
+				"schema", "type", "string"));
 	return params;
 }
 

@@ -305,7 +305,8 @@ static const struct option_def os_options[] = {
 	{ .name = "writable",
 		.type = OPTION_FLAG,
 		.key = "app.writable",
-		.help = "The application may change the project's folder, where --dir gives it",
+		.help = "Files of the project can be changed from the page, and by the application "
+			"where --dir gives them",
 		.offset = offsetof(struct os_run_config, app.writable) },
 };
 

@@ -80,12 +80,12 @@ def test_native_program(lab, folder, environment):
     options = ("-P", port, "--dir", f"{place}/data::/data")
     said, process = ask(lab, place, allowed + refused, *options, wrap=wrap)
     assert said == {**dict.fromkeys(refused, "EACCES"), **dict.fromkeys(allowed, "0")}, process.text()
-    assert (place / "a project" / "package.json").read_text() == "{}"
+    assert (place / "a project" / "package.json").read_text() == "{}" and not (place / "a project" / "wasmrun.toml").exists()
     said, process = ask(lab, place, allowed + refused, *options, "--no-isolation", wrap=wrap)
     assert said == dict.fromkeys(refused + allowed, "0"), process.text()
 
 
-def serve(lab, folder, environment, module):
+def serve(lab, folder, environment, module, *args):
     program, wrap, _ = ENVIRONMENTS[environment]
     bin, project = folder / "bin", folder / "project"
     for one in (bin, project, folder / "cache", folder / "run"):
@@ -96,7 +96,7 @@ def serve(lab, folder, environment, module):
     shutil.copy(module, project / "app.wasm")
     own(environment, folder)
     return run_os(
-        lab, project, program=bin / "wasmrun", wrap=wrap,
+        lab, project, *args, program=bin / "wasmrun", wrap=wrap,
         env={"PATH": f"{bin}:/usr/bin:/bin", "XDG_CACHE_HOME": str(folder / "cache"), "XDG_RUNTIME_DIR": str(folder / "run"), "HOME": str(folder)})
 
 
@@ -152,7 +152,7 @@ def test_nothing_starts(lab, tmp_path, name):
 @pytest.mark.parametrize("environment", ["nobody"], indirect=True)
 def test_files_of_others(lab, folder, environment, hello):
     """Who may not write to a file doesn't replace it by the API either, though the folder is his."""
-    instance = serve(lab, folder, environment, hello)
+    instance = serve(lab, folder, environment, hello, "--writable")
     project, nobody = folder / "project", pwd.getpwnam("nobody")
     for name, mode, owner in (("mine", 0o644, nobody.pw_uid), ("read-only", 0o444, nobody.pw_uid), ("root's", 0o666, 0)):
         (project / name).write_text("old")

@@ -41,7 +41,7 @@ SOCKETS = {
     "tcp 127.0.0.1 {other}": (refused("connect"), OK),
     "tcp ::ffff:127.0.0.1 {other}": (refused("connect"), OK),
     "tcp 169.254.169.254 80": (refused("connect"), by_kernel("connect", errno.ENETUNREACH)),
-    "put 127.0.0.1 {page}": (refused("connect"), OK),
+    "api 127.0.0.1 {page}": (refused("connect"), OK),
     "fast_open sendto 127.0.0.1 {other}": (refused("sendto"), OK),
     "fast_open sendmsg 127.0.0.1 {other}": (refused("sendmsg"), OK),
     "fast_open sendmmsg 127.0.0.1 {other}": (refused("sendmmsg"), OK),
@@ -85,7 +85,7 @@ LISTENER = {
     "listener connect 127.0.0.1 {other}": (refused("connect"), OK),
 }
 # Where the filter lets it make no socket of its own, that is the end of these.
-OWN_SOCKET = ("tcp", "put", "fast_open", "fast_open_option", "bind", "listen")
+OWN_SOCKET = ("tcp", "api", "fast_open", "fast_open_option", "bind", "listen")
 
 CREATE, WRITE = os.O_CREAT | os.O_WRONLY, os.O_WRONLY
 FILES = {
@@ -319,7 +319,7 @@ def test_ways_out(lab, public_folder, outlaw, place, user, ways):
     walled = outlaw(place=place, user=user)
     expected = refusals(ways, walled)
     assert attempt_all(lab, public_folder, walled, ways) == expected
-    assert not (public_folder / "project" / "package.json").exists()
+    assert not (public_folder / "project" / "wasmrun.toml").exists()
     walled.process.stop()
     said = {}
     for some in [[way] for way in ways] if ways is LISTENER else [ways]:

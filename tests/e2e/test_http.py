@@ -11,6 +11,7 @@ import pytest
 
 from harness.guests import GUEST
 from harness.wait import DEADLINE, SCALE, wait_for
+from harness.wasmrun import run_os
 from harness.web import Web
 
 pytestmark = pytest.mark.skipif(not os.access(GUEST, os.X_OK), reason="wasmrun-guest is not built (script/setup-engine)")
@@ -121,8 +122,9 @@ def test_the_log_tells_once_of_those_given_up(page):
     assert page.process.text("stderr").count("given up") == 1
 
 
-def test_a_body_in_chunks(instance, project):
+def test_a_body_in_chunks(lab, project):
     """The positive control: chunks, extensions and trailers are read where a body is wanted, and said not to be where none is."""
+    instance = run_os(lab, project, "--writable")
     body = HEAD % b"PUT /api/fs/write?path=new" + CHUNKED + b"3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: 1\r\n\r\n"
     server = Server(("127.0.0.1", instance.port), instance.process, None)
     assert server.raw(body).startswith(b"HTTP/1.1 200 ")

@@ -11,6 +11,7 @@ import pathlib
 import re
 import signal
 import socket
+import stat
 import subprocess
 import threading
 import urllib.parse
@@ -351,31 +352,102 @@ def test_front_with_tls(lab, project):
     says_why(instance.ask("POST", "/api/tunnel/stop", headers=headers), 401)
 
 
-def test_files(instance, project):
+@pytest.fixture
+def writable(lab, project):
+    return run_os(lab, project, "--writable")
+
+
+def write(instance, path, body, **headers):
+    return instance.ask("PUT", f"/api/fs/write?path={path}", body, headers)
+
+
+def test_files_are_read_only(instance, writable, project):
+    """Who reaches the API changed what the next build runs, though the application itself might not."""
+    (project / "notes.txt").write_text("old")
+    why = says_why(write(instance, "notes.txt", b"new"), 403)
+    assert "'notes.txt'" in why and "--writable" in why
+    assert "--writable" in says_why(write(instance, "new", b"x"), 403)
+    assert (project / "notes.txt").read_text() == "old" and not (project / "new").exists()
+    assert instance.get("/api/fs/list")["writable"] is False
+    # The same of one that may.
+    assert write(writable, "notes.txt", b"new").status == 200 and (project / "notes.txt").read_text() == "new"
+    assert writable.get("/api/fs/list")["writable"] is True
+
+
+def test_a_file_that_changes_meanwhile(writable, project):
+    """What somebody else has saved was undone by who had read the file before."""
+    file = project / "notes.txt"
+    file.write_text("one")
+    read = writable.ask("GET", "/api/fs/read?path=notes.txt").headers["ETag"]
+    written = write(writable, "notes.txt", b"two", **{"If-Match": read})
+    assert (written.status, file.read_text()) == (200, "two")
+    assert "has changed since" in says_why(write(writable, "notes.txt", b"three", **{"If-Match": read}), 412)
+    assert file.read_text() == "two"
+    # As many bytes, at the same time to the nanosecond: the contents count.
+    was = file.stat()
+    file.write_text("TWO")
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+    says_why(write(writable, "notes.txt", b"three", **{"If-Match": written.headers["ETag"]}), 412)
+    now = writable.ask("GET", "/api/fs/read?path=notes.txt").headers["ETag"]
+    says_why(write(writable, "notes.txt", b"three", **{"If-Match": f"W/{now}"}), 412)
+    assert write(writable, "notes.txt", b"three", **{"If-Match": f'"other", {now}'}).status == 200
+    file.unlink()
+    for condition in (now, "*"):
+        says_why(write(writable, "notes.txt", b"four", **{"If-Match": condition}), 412)
+    assert not file.exists()
+    # Without a condition it is written, as ever.
+    assert write(writable, "notes.txt", b"four").status == 200 and file.read_text() == "four"
+    assert write(writable, "notes.txt", b"five", **{"If-Match": "*"}).status == 200 and file.read_text() == "five"
+    assert sorted(os.listdir(project)) == ["hello.wasm", "notes.txt"]  # nothing temporary is left
+
+
+def test_only_files_are_written(writable, project):
+    """A pipe held the call up for ever, or what was written went elsewhere."""
+    os.mkfifo(project / "pipe")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(project / "socket"))
+        (project / "link").symlink_to("hello.wasm")
+        (project / "nowhere").symlink_to("none")
+        (project / "folder").mkdir()
+        special = ["pipe", "socket", "link", "nowhere", "folder"]
+        if os.geteuid() == 0:
+            os.mknod(project / "device", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+            special.append("device")
+        kinds = {name: os.lstat(project / name).st_mode for name in special}
+        for name in special:
+            says_why(write(writable, name, b"x"), 409)
+            says_why(write(writable, name, b"x", **{"If-Match": "*"}), 409)
+        for path in ("folder/.", "folder/..", "folder/", "."):
+            says_why(write(writable, path, b"x"), 409)
+        assert {name: os.lstat(project / name).st_mode for name in special} == kinds and not (project / "none").exists()
+    assert write(writable, "folder/new", b"x").status == 200
+
+
+def test_files(writable, project):
     text = b"any bytes \xff\0\n" * 1000
     (project / "sub").mkdir()
-    answer = instance.ask("PUT", "/api/fs/write?path=sub/new.bin", text)
+    answer = writable.ask("PUT", "/api/fs/write?path=sub/new.bin", text)
     assert (answer.status, answer.body) == (200, {"success": True, "size": len(text)})
     assert (project / "sub" / "new.bin").read_bytes() == text
-    assert instance.get("/api/fs/read?path=sub/new.bin") == text
-    names = {entry["name"]: entry for entry in instance.get("/api/fs/list")["entries"]}
+    assert writable.get("/api/fs/read?path=sub/new.bin") == text
+    names = {entry["name"]: entry for entry in writable.get("/api/fs/list")["entries"]}
     assert names["sub"]["type"] == "folder" and names["hello.wasm"]["type"] == "file"
     assert names["hello.wasm"]["size"] == (project / "hello.wasm").stat().st_size
-    assert [entry["name"] for entry in instance.get("/api/fs/list?path=sub")["entries"]] == ["new.bin"]
+    assert [entry["name"] for entry in writable.get("/api/fs/list?path=sub")["entries"]] == ["new.bin"]
     # Replaced as a whole, with its permissions.
     (project / "sub" / "new.bin").chmod(0o777)
-    assert instance.ask("PUT", "/api/fs/write?path=sub/new.bin", b"").status == 200
+    assert writable.ask("PUT", "/api/fs/write?path=sub/new.bin", b"").status == 200
     assert (project / "sub" / "new.bin").stat().st_mode & 0o777 == 0o777
-    assert instance.get("/api/fs/read?path=sub/new.bin") == b""
+    assert writable.get("/api/fs/read?path=sub/new.bin") == b""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
-def test_files_keep_their_owner(instance, project):
+def test_files_keep_their_owner(instance, writable, project):
     """`wasmrun os` may be root's, in a container, and the project somebody's."""
     for name in ("theirs", "wasmrun.toml"):
         (project / name).touch(0o640)
         os.chown(project / name, 1234, 2345)
-    assert instance.ask("PUT", "/api/fs/write?path=theirs", b"new").status == 200
+    assert write(writable, "theirs", b"new").status == 200
     version = instance.get("/api/network/allow?rule=example.com:443")["version"]
     assert instance.ask("POST", "/api/network/allow", {"rule": "example.com:443", "version": version}).body["written"]
     for name, part in (("theirs", "new"), ("wasmrun.toml", "example.com:443")):
@@ -384,7 +456,7 @@ def test_files_keep_their_owner(instance, project):
         assert (made.st_uid, made.st_gid, made.st_mode & 0o7777) == (1234, 2345, 0o640)
 
 
-def test_files_outside(instance, project):
+def test_files_outside(writable, project):
     """Neither by the path nor by a link."""
     outside = project.parent / "outside"
     outside.mkdir()
@@ -394,12 +466,12 @@ def test_files_outside(instance, project):
     (project / "inside").symlink_to("hello.wasm")
     for path in ("../outside/secret", "/etc/passwd", "link/secret", "file", "./link/../../outside/secret", "/proc/self/environ"):
         for call in ("read", "list"):
-            says_why(instance.ask("GET", f"/api/fs/{call}?path={path}"), 403)
+            says_why(writable.ask("GET", f"/api/fs/{call}?path={path}"), 403)
     for path in ("../new", "link/new", "/tmp/new", "link/secret"):
-        says_why(instance.ask("PUT", f"/api/fs/write?path={path}", b"x"), 403)
-    says_why(instance.ask("PUT", "/api/fs/write?path=file", b"x"), 409)
+        says_why(writable.ask("PUT", f"/api/fs/write?path={path}", b"x"), 403)
+    says_why(writable.ask("PUT", "/api/fs/write?path=file", b"x"), 409)
     assert sorted(os.listdir(outside)) == ["secret"] and (outside / "secret").read_text() == "secret"
-    assert instance.get("/api/fs/read?path=inside")[:4] == b"\0asm"
+    assert writable.get("/api/fs/read?path=inside")[:4] == b"\0asm"
 
 
 def test_long_folder(instance, project):
@@ -413,7 +485,7 @@ def test_long_folder(instance, project):
     assert len(answer["entries"]) == LIST_MAX and answer["more"] is False
 
 
-def test_files_of_wrong_kinds(instance, project):
+def test_files_of_wrong_kinds(writable, project):
     (project / "folder").mkdir()
     os.mkfifo(project / "pipe")
     with open(project / "large", "wb") as file:
@@ -442,7 +514,7 @@ def test_files_of_wrong_kinds(instance, project):
         (409, "PUT", "write?path=pipe", b"x"),
         (413, "PUT", "write?path=more", bytes(FILE_MAX + 1)),
     ):
-        says_why(instance.ask(method, f"/api/fs/{path}", body), status)
+        says_why(writable.ask(method, f"/api/fs/{path}", body), status)
     assert sorted(os.listdir(project)) == ["folder", "hello.wasm", "large", "pipe"]
     assert os.listdir(project / "folder") == []
 
@@ -491,7 +563,7 @@ class Description:
         return answer
 
 
-def test_answers_are_as_described(lab, instance):
+def test_answers_are_as_described(lab, project, instance):
     """Each member is in its schema, and none is there that isn't."""
     relay, description = lab.relay(), Description(instance)
     start = {"server": f"{relay.host}:{relay.control_port}"}
@@ -512,7 +584,9 @@ def test_answers_are_as_described(lab, instance):
     assert description.answer(instance, "GET", "/api/connections/x", form="/api/connections/{id}").status == 404
     for path in ("/api/app", "/api/connections", "/api/fs/list", "/api/fs/list?path=none", "/api/logs", "/api/logs?limit=0", "/api/tunnel/status"):
         description.answer(instance, "GET", path)
-    description.answer(instance, "PUT", "/api/fs/write?path=new", b"x")
+    assert description.answer(instance, "PUT", "/api/fs/write?path=new", b"x").status == 403
+    own = run_os(lab, project, "--writable")
+    assert description.answer(own, "PUT", "/api/fs/write?path=new", b"x").status == 200
     forwards, one = "/api/forwards", "/api/forwards/{port}"
     for app_port in (None, 80):
         port = description.answer(instance, "POST", forwards, {"host_port": 0, "app_port": app_port}).body["forward"]["host_port"]

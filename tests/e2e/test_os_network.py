@@ -64,6 +64,20 @@ def test_settings(lab, project):
     ]
 
 
+def test_a_policy_that_changes_meanwhile(instance):
+    """Who took a rule away on the page took away with it what another page had just added."""
+    put(instance, {"allow": ["a.example", "b.example"]})
+    read = instance.ask("GET", "/api/network/policy").headers["ETag"]
+    put(instance, {"allow": ["a.example", "b.example", "c.example"]})
+    late = instance.ask("PUT", "/api/network/policy", {"allow": ["a.example"]}, {"If-Match": read})
+    assert late.status == 412 and "look at it again" in late.body["error"]
+    assert policy(instance)["allow"] == ["a.example", "b.example", "c.example"]
+    now = instance.ask("GET", "/api/network/policy").headers["ETag"]
+    done = instance.ask("PUT", "/api/network/policy", {"allow": ["a.example", "c.example"]}, {"If-Match": now})
+    assert done.status == 200 and policy(instance)["allow"] == ["a.example", "c.example"]
+    assert done.headers["ETag"] == instance.ask("GET", "/api/network/policy").headers["ETag"] != now
+
+
 def test_put(instance):
     answer = put(instance, FULL)
     assert answer.status == 200 and answer.body["policy"] == FULL

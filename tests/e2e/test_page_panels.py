@@ -109,6 +109,30 @@ def test_allow(lab, project, windows):
     page.get_by_text("wasmrun.toml:2").first.wait_for()
 
 
+def test_a_rule_is_removed(lab, project, windows):
+    """The policy is replaced as a whole: what another page had just allowed was gone with the rule."""
+    instance = run_os(lab, project, "--allow-net", "a.example", "--allow-net", "b.example")
+    page = opened(windows, instance)
+    page.get_by_role("tab", name="Network").click()
+    remove = page.get_by_role("button", name="Remove allow a.example")
+    remove.wait_for()
+    puts = []
+
+    def other(route):
+        if not puts:
+            assert instance.ask("POST", "/api/network/allow", {"rule": "c.example"}).status == 200
+        puts.append(route.request.headers["if-match"])
+        route.continue_()
+
+    page.route("**/api/network/policy", lambda route: other(route) if route.request.method == "PUT" else route.continue_())
+    remove.click()
+    remove.wait_for(state="detached")
+    assert instance.get("/api/network/policy")["policy"]["allow"] == ["b.example", "c.example"]
+    assert len(puts) == 2 and puts[0] != puts[1]
+    page.get_by_role("button", name="Remove allow c.example").wait_for()
+    forgive(windows, 412)
+
+
 def settings(page):
     return [card(page, "Public URL").get_by_label(name, exact=name != "Protocol") for name in ("Relay", "Secret", "Public port", "Protocol")]
 

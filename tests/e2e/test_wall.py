@@ -81,7 +81,7 @@ def test_native_program(lab, place):
     said, process = ask(lab, place, allowed + refused, "-P", port, "--dir", f"{place}/data::/data")
     assert said == {**dict.fromkeys(refused, "EACCES"), **dict.fromkeys(allowed, "0")}, process.text()
     assert "isolation" not in process.text("stderr")
-    assert (place / "a project" / "package.json").read_text() == "{}" and not (place / "a project" / "by-api").exists()
+    assert (place / "a project" / "package.json").read_text() == "{}" and not (place / "a project" / "wasmrun.toml").exists()
 
 
 def test_native_program_without_the_wall(lab, place):
@@ -91,7 +91,7 @@ def test_native_program_without_the_wall(lab, place):
     said, process = ask(lab, place, allowed + refused, "-P", port, "--dir", f"{place}/data::/data", "--no-isolation")
     assert said == dict.fromkeys(refused + allowed, "0"), process.text()
     process.wait_line(r" warn app: --no-isolation: nothing but the engine keeps the application from your files")
-    assert (place / "a project" / "by-api").read_text() == "x"
+    assert '"by.api"' in (place / "a project" / "wasmrun.toml").read_text()
 
 
 def test_only_the_engine_can_be_executed(lab, place):

@@ -15,8 +15,13 @@ export interface CallOptions<Call extends keyof Calls> {
   path?: Record<string, string | number>;
   query?: Record<string, string | number | undefined>;
   body?: Body<Call>;
+  /** What is replaced must be this version still; else a CallError with the status CHANGED. */
+  ifMatch?: string | null;
   signal?: AbortSignal;
 }
+
+/** The status of a CallError: what was to be replaced is another version by now. */
+export const CHANGED = 412;
 
 /** What the server has said no with, in words for people. */
 export class CallError extends Error {
@@ -52,23 +57,26 @@ async function ask(method: string, to: string, init: RequestInit): Promise<Respo
   throw new CallError(failure?.error ?? `wasmrun has answered ${answer.status}`, answer.status);
 }
 
-/** `call("GET /api/app")`; throws a CallError with what to tell the user. */
-export async function call<Call extends keyof Calls>(name: Call, options: CallOptions<Call> = {}): Promise<Good<Call>> {
+/** The version of what was answered, for `ifMatch`. A front that packs answers calls it weak, which is not for that. */
+const versionOf = (answer: Response) => answer.headers.get("ETag")?.replace(/^W\//, "") ?? null;
+
+/** `callVersioned("GET /api/network/policy")`; throws a CallError with what to tell the user. */
+export async function callVersioned<Call extends keyof Calls>(
+  name: Call,
+  options: CallOptions<Call> = {},
+): Promise<{ answer: Good<Call>; version: string | null }> {
   const [method, template] = name.split(" ") as [string, string];
   const init: RequestInit = options.signal ? { signal: options.signal } : {};
-  if (options.body !== undefined) init.body = JSON.stringify(options.body);
+  if (options.body instanceof Blob) init.body = options.body;
+  else if (options.body !== undefined) init.body = JSON.stringify(options.body);
+  if (options.ifMatch) init.headers = { "If-Match": options.ifMatch };
   const answer = await ask(method, address(template, options.path ?? {}, options.query ?? {}), init);
-  return (await answer.json()) as Good<Call>;
+  const json = answer.headers.get("Content-Type") === "application/json";
+  return { answer: (json ? await answer.json() : await answer.blob()) as Good<Call>, version: versionOf(answer) };
 }
 
-/** The same for what isn't JSON. */
-export async function callBytes(
-  method: "GET" | "PUT",
-  path: string,
-  query: Record<string, string>,
-  body?: Blob,
-): Promise<Response> {
-  return ask(method, address(path, {}, query), body ? { body } : {});
+export async function call<Call extends keyof Calls>(name: Call, options: CallOptions<Call> = {}): Promise<Good<Call>> {
+  return (await callVersioned(name, options)).answer;
 }
 
 /** The message of whatever was thrown. */

@@ -24,6 +24,9 @@ static int try_open(const char *path, int flags)
 	return fd < 0 ? errno : close(fd);
 }
 
+/* What the page's API writes without --writable: wasmrun.toml. The version is that of no file. */
+#define WRITES_A_RULE "{\"rule\":\"by.api\",\"version\":\"e3b0c44298fc1c149afbf4c8996fb924\"}"
+
 static int try_connect(const char *port, const char *words)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
@@ -131,7 +134,7 @@ static int compile(int status_fd)
 
 static int try(const char *op, const char *subject)
 {
-	char words[256];
+	char words[512];
 
 	if (strcmp(op, "read") == 0)
 		return try_open(subject, O_RDONLY);
@@ -151,9 +154,9 @@ static int try(const char *op, const char *subject)
 		return try_connect(subject, "");
 	if (strcmp(op, "api") == 0) {
 		(void)snprintf(words, sizeof words,
-			"PUT /api/fs/write?path=by-api HTTP/1.1\r\nHost: 127.0.0.1:%s\r\n"
-			"Content-Length: 1\r\n\r\nx",
-			subject);
+			"POST /api/network/allow HTTP/1.1\r\nHost: 127.0.0.1:%s\r\n"
+			"Content-Length: %zu\r\n\r\n" WRITES_A_RULE,
+			subject, strlen(WRITES_A_RULE));
 		return try_connect(subject, words);
 	}
 	if (strcmp(op, "descriptor") == 0)

@@ -1,56 +1,20 @@
 // SPDX-License-Identifier: MIT
-// The project's files, to look at.
-import { signal } from "@preact/signals";
+// The project's files, to look at; with --writable to edit, too.
 import { useEffect } from "preact/hooks";
-import { call, callBytes, messageOf } from "../api";
-import { date, size } from "../format";
-import { Failure } from "../parts/action";
+import * as state from "../files";
+import { clock, date, size } from "../format";
+import { Action, Failure } from "../parts/action";
+import { Copy } from "../parts/copy";
 import type { Entry } from "../schema";
 
-const SHOWN_MAX = 512 * 1024; // of a file's text
-
-const path = signal<string[]>([]);
-const entries = signal<Entry[]>([]);
-const more = signal(false);
-const file = signal<{ name: string; text: string; cut: boolean } | null>(null);
-const failure = signal<string | null>(null);
-
-const joined = (parts: string[]) => parts.join("/");
-
-async function attempt(run: () => Promise<void>): Promise<void> {
-  failure.value = null;
-  await run().catch((error) => {
-    failure.value = messageOf(error);
-  });
-}
-
-function order(one: Entry, other: Entry): number {
-  const folders = Number(other.type === "folder") - Number(one.type === "folder");
-  return folders || one.name.localeCompare(other.name);
-}
-
-const open = (to: string[]) =>
-  attempt(async () => {
-    const answer = await call("GET /api/fs/list", to.length ? { query: { path: joined(to) } } : {});
-    file.value = null;
-    path.value = to;
-    entries.value = answer.entries.sort(order);
-    more.value = answer.more;
-  });
-
-const view = (name: string) =>
-  attempt(async () => {
-    const answer = await callBytes("GET", "/api/fs/read", { path: joined([...path.value, name]) });
-    const bytes = new Uint8Array(await answer.arrayBuffer());
-    if (bytes.subarray(0, 8000).includes(0)) throw new Error(`'${name}' isn't a text`);
-    const text = new TextDecoder().decode(bytes.subarray(0, SHOWN_MAX));
-    file.value = { name, text, cut: bytes.length > SHOWN_MAX };
-  });
+const failed = (why: string | null) => {
+  state.failure.value = why;
+};
 
 function Row({ one }: { one: Entry }) {
   const press = () => {
-    if (one.type === "folder") void open([...path.value, one.name]);
-    else void view(one.name);
+    if (one.type === "folder") void state.open([...state.folder.value, one.name]);
+    else void state.view(one.name);
   };
   const opens = one.type === "folder" || one.type === "file";
   return (
@@ -64,6 +28,7 @@ function Row({ one }: { one: Entry }) {
         ) : (
           one.name
         )}
+        {state.hasDraft(state.pathOf(one.name)) && <span class="hint"> not saved</span>}
       </td>
       <td>{one.type === "file" ? size(one.size) : one.type}</td>
       <td>{date(one.modified)}</td>
@@ -71,20 +36,36 @@ function Row({ one }: { one: Entry }) {
   );
 }
 
+/** What was typed for a file that is gone. */
+function Orphan({ name }: { name: string }) {
+  return (
+    <tr>
+      <td>
+        <button type="button" class="plain-button" onClick={() => void state.view(name)}>
+          {name}
+        </button>
+        <span class="hint"> not saved</span>
+      </td>
+      <td>gone</td>
+      <td />
+    </tr>
+  );
+}
+
 function Path() {
-  const parts = file.value ? [...path.value, file.value.name] : path.value;
+  const parts = state.file.value ? [...state.folder.value, state.file.value.name] : state.folder.value;
   return (
     <nav class="path" aria-label="Folder">
-      <button type="button" class="plain-button" onClick={() => void open([])}>
+      <button type="button" class="plain-button" onClick={() => void state.open([])}>
         project
       </button>
       {parts.map((part, i) => (
-        <span key={joined(parts.slice(0, i + 1))}>
+        <span key={parts.slice(0, i + 1).join("/")}>
           /{" "}
-          {file.value && i === parts.length - 1 ? (
+          {state.file.value && i === parts.length - 1 ? (
             part
           ) : (
-            <button type="button" class="plain-button" onClick={() => void open(parts.slice(0, i + 1))}>
+            <button type="button" class="plain-button" onClick={() => void state.open(parts.slice(0, i + 1))}>
               {part}
             </button>
           )}
@@ -94,17 +75,103 @@ function Path() {
   );
 }
 
+function Conflict() {
+  if (!state.conflict.value) return null;
+  const { theirs } = state.conflict.value;
+  return (
+    <section class="wish" aria-labelledby="conflict-title" role="alert">
+      <h3 id="conflict-title">{theirs ? "The file has changed meanwhile" : "The file is gone"}</h3>
+      <p>What you have typed stands above, and is not saved.{theirs && " In the file stands now:"}</p>
+
+      {theirs && <pre class="contents theirs">{theirs.text}</pre>}
+      <p class="buttons">
+        <Action run={state.overwrite} failed={failed}>
+          {theirs ? "Overwrite it with mine" : "Write it anew"}
+        </Action>
+        <button type="button" onClick={state.putAside}>
+          {theirs ? "Take what is there" : "Let it be gone"}
+        </button>
+      </p>
+    </section>
+  );
+}
+
+function Aside() {
+  const one = state.aside.value;
+  return (
+    one && (
+      <details>
+        <summary>
+          What you had typed for <span class="mono">{one.path}</span>
+        </summary>
+        <p class="buttons">
+          <Copy text={one.text} what="what you had typed" />
+        </p>
+        <pre class="contents">{one.text}</pre>
+      </details>
+    )
+  );
+}
+
+function Editor({ one }: { one: state.OpenFile }) {
+  const draft = state.draft.value;
+  const onKey = (event: KeyboardEvent) => {
+    if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    void state.attempt(state.save);
+  };
+  return (
+    <>
+      <textarea
+        class="contents editor"
+        spellcheck={false}
+        aria-label={`Text of ${one.name}`}
+        value={draft?.text ?? one.text}
+        onInput={(event) => state.edit(event.currentTarget.value)}
+        onKeyDown={onKey}
+      />
+      {!state.conflict.value && (
+        <p class="buttons">
+          <Action primary run={state.save} failed={failed} disabled={!draft}>
+            Save
+          </Action>
+          <button type="button" disabled={!draft} onClick={state.putAside}>
+            Discard
+          </button>
+          <span class="hint" role="status">
+            {draft ? "Not saved" : state.savedAt.value ? `Saved ${clock(state.savedAt.value)}` : ""}
+          </span>
+        </p>
+      )}
+      <Conflict />
+    </>
+  );
+}
+
+const READ_ONLY =
+  "To edit files here, start wasmrun with --writable. The application may change the project then, too, and so what the next build runs.";
+
+function File({ one }: { one: state.OpenFile }) {
+  // A draft stays to be seen, whatever has become of the file.
+  if (state.writable.value && (!one.fixed || state.draft.value)) return <Editor one={one} />;
+  return (
+    <>
+      <p class="hint">{one.fixed ?? READ_ONLY}</p>
+      <pre class="contents">{one.text}</pre>
+    </>
+  );
+}
+
 export function FilesPanel() {
-  useEffect(() => void open(path.peek()), []);
+  useEffect(() => {
+    if (!state.file.peek()) void state.open(state.folder.peek());
+  }, []);
   return (
     <div class="files">
       <Path />
-      <Failure why={failure.value} />
-      {file.value ? (
-        <>
-          {file.value.cut && <p class="hint">Only the first {size(SHOWN_MAX)} are shown.</p>}
-          <pre class="contents">{file.value.text}</pre>
-        </>
+      <Failure why={state.failure.value} />
+      {state.file.value ? (
+        <File one={state.file.value} />
       ) : (
         <table>
           <thead>
@@ -115,13 +182,17 @@ export function FilesPanel() {
             </tr>
           </thead>
           <tbody>
-            {entries.value.map((one) => (
+            {state.entries.value.map((one) => (
               <Row key={one.name} one={one} />
+            ))}
+            {state.orphans.value.map((path) => (
+              <Orphan key={path} name={path.split("/").at(-1) ?? path} />
             ))}
           </tbody>
         </table>
       )}
-      {more.value && <p class="hint">The folder holds more than is shown.</p>}
+      {!state.file.value && state.more.value && <p class="hint">The folder holds more than is shown.</p>}
+      <Aside />
     </div>
   );
 }

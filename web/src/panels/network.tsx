@@ -2,10 +2,10 @@
 // What the application may reach, what it has asked for, and the ports that lead to it.
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { call, messageOf } from "../api";
+import { CallError, CHANGED, call, callVersioned, messageOf } from "../api";
 import { clock, count, duration, size } from "../format";
 import { Action, Failure } from "../parts/action";
-import type { AllowPreview, Connection, Decision, Explanation, Forward, Policy, RuleSource } from "../schema";
+import type { AllowPreview, Connection, Decision, Explanation, Forward, RuleSource } from "../schema";
 import { connections, forwards, moreConnections, now, policy, readConnections, readPolicy, refusals } from "../state";
 import "../style/share.css";
 
@@ -14,14 +14,21 @@ const failed = (why: string | null) => {
   failure.value = why;
 };
 
-async function change(edit: (one: Policy) => Policy): Promise<void> {
-  await readPolicy();
-  if (!policy.value) return;
-  policy.value = await call("PUT /api/network/policy", { body: edit(policy.value.policy) });
-}
+const TRIES = 5;
 
-const without = (source: RuleSource) =>
-  change((one) => ({ ...one, [source.list]: one[source.list]?.filter((rule) => rule !== source.rule) ?? [] }));
+/** The whole policy is replaced, but only as it was read: another page, or wasmrun.toml, may change it meanwhile. */
+async function without({ list, rule }: RuleSource): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const { answer, version } = await callVersioned("GET /api/network/policy");
+    const body = { ...answer.policy, [list]: answer.policy[list]?.filter((one) => one !== rule) ?? [] };
+    try {
+      policy.value = await call("PUT /api/network/policy", { body, ifMatch: version });
+      return;
+    } catch (error) {
+      if (tries === TRIES || !(error instanceof CallError) || error.status !== CHANGED) throw error;
+    }
+  }
+}
 
 /** The rule that is to be allowed, and what that would write; or why it can't be written. */
 const wish = signal<{ rule: string; preview: AllowPreview | null; why: string | null } | null>(null);
