@@ -19,6 +19,7 @@ static const struct command commands[] = {
 	{ meta_help, &help_table },
 	{ cmd_logs, &logs_table },
 	{ meta_man_options, &man_options_table, .hidden = true },
+	{ cmd_new, &new_table },
 	{ cmd_os, &os_run_table },
 	{ cmd_policy, &policy_table },
 	{ cmd_ps, &ps_table },

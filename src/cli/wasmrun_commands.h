@@ -8,12 +8,13 @@
 struct option_table;
 
 extern const struct program wasmrun_program;
-extern const struct option_table doctor_table, forward_table, logs_table, policy_table, ps_table,
-	replay_table, requests_table, run_table, stop_table, tunnel_table;
+extern const struct option_table doctor_table, forward_table, logs_table, new_table, policy_table,
+	ps_table, replay_table, requests_table, run_table, stop_table, tunnel_table;
 
 int cmd_doctor(const struct program *program, int argc, char **argv);
 int cmd_forward(const struct program *program, int argc, char **argv);
 int cmd_logs(const struct program *program, int argc, char **argv);
+int cmd_new(const struct program *program, int argc, char **argv);
 int cmd_os(const struct program *program, int argc, char **argv);
 int cmd_policy(const struct program *program, int argc, char **argv);
 int cmd_ps(const struct program *program, int argc, char **argv);

@@ -34,7 +34,50 @@ EXAMPLES = {
 }
 
 
+# What `wasmrun new` calls them; probe-c is for trying policies, and nothing to begin with.
+KINDS = {
+    "c": "hello-c", "cgi": "counter-cgi", "go": "hello-go", "js": "hello-js", "python": "hello-python", "rust": "hello-rust",
+    "static": "static-site"}
+
+
+def new(*words, expect=0):
+    done = subprocess.run([WASMRUN, "new", *words], capture_output=True, text=True)
+    assert done.returncode == expect, done
+    return done.stdout or done.stderr
+
+
+def contents(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_new(tmp_path, kind):
+    """The example is made as it comes with the project, in a folder that is missing or empty; and what is there stays."""
+    need_wasmrun()
+    folder = tmp_path / "my app"
+    assert f"wasmrun os -p {folder}\n" in new(kind, folder)
+    made = contents(folder)
+    assert made == contents(copy_example(KINDS[kind], tmp_path / "example"))
+    (folder / "README.md").write_text("mine")
+    says = new(kind, folder, expect=11)
+    assert says == f"error: '{folder}' isn't empty, and nothing in it is written over: name a folder that isn't there yet\n"
+    assert contents(folder) == {**made, "README.md": b"mine"}
+    (tmp_path / "empty").mkdir()
+    new(kind, tmp_path / "empty")
+    assert contents(tmp_path / "empty") == made
+
+
+def test_new_where_it_cannot_be(tmp_path):
+    need_wasmrun()
+    (tmp_path / "file").write_text("mine")
+    assert "'c'" not in new("perl", tmp_path / "x", expect=2) and not (tmp_path / "x").exists()
+    assert "can't be made: " in new("c", tmp_path / "file", expect=11)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert "can't be made: " in new("c", tmp_path / "missing" / "x", expect=11)
+
+
 def test_all_examples_are_tested():
+    assert {*KINDS.values(), "probe-c"} == set(EXAMPLES)
     assert sorted(os.listdir(ROOT / "examples")) == sorted(EXAMPLES)
 
 
