@@ -2,9 +2,11 @@
 """The examples of the documents: each command runs as it stands, in its order, and says what stands below it.
 
 In what a command is to say, "…" stands for anything in its line, and a line of it alone for any lines. A command that ends with
-"&" is `wasmrun os`, and goes on. What `wasmrun.toml` holds is written into the folder of the application.
+"&" goes on, and has said that it serves. What `wasmrun.toml` holds is written into the folder of the application, and a program
+in Python into the file that its first line names.
 """
 
+import gzip
 import os
 import pathlib
 import re
@@ -29,7 +31,7 @@ PAGES = {
     "security.md": "examples/probe-c",
 }
 # Commands that are shown and not run, with the reason.
-NOT_RUN = {}
+NOT_RUN = {"wasmrun os --expose --expire 2h": "it goes to the public relay; test_os_tunnel.py has the option"}
 
 API, DATABASE = "93.184.216.10", "10.1.2.3"
 NAMES = {"api.example.com": API, "relay.example.com": API, "db.example.com": DATABASE}
@@ -78,7 +80,7 @@ class Setting:
         """What is said may still come after the page is there."""
         argv = ["sh", "-c", f"cd {self.folder} && exec {command.removesuffix(' &')}"]
         process = self.lab.process(argv, "example", env=self.env, where=self.space, wrap=self.wrap)
-        process.wait_line("^page: ", deadline=COMPILE_DEADLINE)
+        process.wait_line("^page: |listening at ", deadline=COMPILE_DEADLINE)
         for line in said.splitlines():
             process.wait_line(f"^{pattern(line)[:-2]}$")
 
@@ -118,10 +120,58 @@ def test_examples(setting, page):
         if language == "toml":
             (setting.folder / PAGES[page] / "wasmrun.toml").write_text(block)
             setting.run(f"wasmrun policy check -p {PAGES[page]} >/dev/null && echo good", "good\n")
+        elif language == "python":
+            (setting.folder / re.match("# (\\S+)", block)[1]).write_text(block)
         elif language == "console":
             for command, said in commands(block):
                 if command not in NOT_RUN:
                     (setting.begin if command.endswith(" &") else setting.run)(command, said)
+
+
+LOG = {
+    "connections.log.2.gz": """\
+2026-11-01T10:00:00.000Z listening port=7835 addr=[::]:7835
+2026-11-01T10:01:00.000Z tunnel_opened port=9000 addr=192.0.2.1:1000
+2026-11-01T10:01:30.000Z tunnel_opened port=9001 addr=192.0.2.9:1000
+""",
+    "connections.log.1": """\
+2026-11-02T10:00:00.000Z tunnel_resumed port=9000 addr=192.0.2.1:1001
+2026-11-02T11:00:00.000Z tunnel_closed port=9000 addr=192.0.2.1:1001 ms=1 why='closed by the client'
+2026-11-02T12:00:00.000Z tunnel_opened port=9000 addr=192.0.2.2:1000
+2026-11-02T12:00:01.000Z visitor_opened port=9000 addr=192.0.2.77:1 id=x
+2026-11-03T10:00:00.000Z listening port=7835 addr=[::]:7835
+2026-11-03T10:30:00.000Z tunnel_opened port=9000 addr=192.0.2.3:1000
+2026-11-03T11:00:00.000Z listening port=7835 addr=[::]:7835
+2026-11-03T11:00:00.001Z tunnel_adopted port=9000 addr=192.0.2.3:1000
+""",
+    "connections.log": """\
+2026-11-03T11:00:00.002Z handed_over
+2026-11-03T11:00:00.003Z tunnel_handed_over port=9000 addr=192.0.2.3:1000 ms=1 why='the relay has handed over to the next'
+2026-11-03T11:00:00.004Z tunnel_resumed port=9000 addr=192.0.2.3:1001
+2026-11-03T12:00:00.000Z tunnel_closed port=9000 addr=192.0.2.2:1000 ms=1 why='of the old relay, late'
+""",
+}
+WHO = {
+    "2026-11-01T10:00:30": "nobody",
+    "2026-11-01T10:01:00.500Z": "2026-11-01T10:01:00.000Z tunnel_opened port=9000 addr=192.0.2.1:1000",
+    "2026-11-02T10:30": "2026-11-02T10:00:00.000Z tunnel_resumed port=9000 addr=192.0.2.1:1001",
+    "2026-11-02T11:30:00": "nobody",
+    "2026-11-02T22:15:00": "2026-11-02T12:00:00.000Z tunnel_opened port=9000 addr=192.0.2.2:1000",
+    "2026-11-03T10:15:00": "nobody",
+    "2026-11-03T11:00:00.002": "2026-11-03T11:00:00.001Z tunnel_adopted port=9000 addr=192.0.2.3:1000",
+    "2026-11-04": "2026-11-03T11:00:00.004Z tunnel_resumed port=9000 addr=192.0.2.3:1001",
+}
+
+
+def test_who_had_a_port(tmp_path):
+    """Over rotated and compressed logs, a crash (no ends in the log), a reconnection, and an upgrade."""
+    for name, text in LOG.items():
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    (command,) = [block for language, block in blocks("operations.md") if language == "sh" and "connections.log*" in block]
+    command = command.replace("/var/log/bore", str(tmp_path))
+    for time, who in WHO.items():
+        done = subprocess.run(["sh", "-c", command.replace("2026-11-27T22:15:00", time)], capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == (who + "\n", ""), time
 
 
 def test_all_examples_are_run():

@@ -14,8 +14,7 @@ import pytest
 
 from harness.apps import echo, free_port
 from harness.lab import STOCK_PORT, new_host
-from harness.netns import unusable
-from harness.streams import connect, ended, pattern, ping, recv_all, recv_exact, threads
+from harness.streams import connect, pattern, ping, recv_all, recv_exact, threads
 from harness.wait import DEADLINE, SCALE, wait_for
 from harness.wire import FakeRelay, RawClient, frame
 
