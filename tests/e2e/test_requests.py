@@ -64,7 +64,13 @@ def ask(instance, request, size=None):
     """What comes for these bytes: `size` bytes, or all until the end."""
     with connect(instance.address) as sock:
         sock.sendall(request)
-        return recv_all(sock) if size is None else recv_exact(sock, size)
+        if size is None:
+            return recv_all(sock)
+        answer = recv_exact(sock, size)
+        # Who leaves while the rest is on its way cuts it.
+        sock.shutdown(socket.SHUT_WR)
+        recv_all(sock)
+        return answer
 
 
 def replay(instance, id_, **edit):
