@@ -107,8 +107,7 @@ uint64_t record_conn_exchange(const struct record_conn *c);
 struct record_conn *record_conn_end(
 	struct record_conn *c, const uint64_t bytes[PUMP_SIDES], const char *why);
 
-/* All three know of each byte that has passed until now; not from within `changed`. Oldest first;
- * borrowed until the next turn of the loop. */
+/* Oldest first, borrowed for the turn. All three know what has passed; not within `changed`. */
 void recorder_each(
 	struct recorder *r, void (*fn)(void *owner, const struct exchange *e), void *owner);
 const struct exchange *recorder_find(struct recorder *r, uint64_t id);
