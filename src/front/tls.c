@@ -79,12 +79,16 @@ static void tls_context_freep(struct tls_context **context)
 
 static int tls_load_cas(SSL_CTX *ctx, const char *ca_file, char *ret_why)
 {
+	unsigned long error;
+
 	ERR_clear_error();
 	if (ca_file ? SSL_CTX_load_verify_file(ctx, ca_file) == 1
 		    : SSL_CTX_set_default_verify_paths(ctx) == 1)
 		return 0;
-	(void)snprintf(ret_why, TLS_WHY_MAX, "it can't be read, or has no certificate in PEM: %s",
-		ERR_reason_error_string(ERR_peek_error()));
+	error = ERR_peek_error();
+	(void)snprintf(ret_why, TLS_WHY_MAX, "%s",
+		ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error))
+					: ERR_reason_error_string(error));
 	ERR_clear_error();
 	return -EINVAL;
 }
@@ -176,13 +180,14 @@ static const struct {
 
 static void tls_explain_cert(const struct tls_link *l, long error, char why[TLS_WHY_MAX])
 {
-	X509 *cert = SSL_get0_peer_certificate(l->ssl);
+	/* That of a peer who was refused is in no session, but in the chain. */
+	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(l->ssl);
 	char names[160];
 
 	if (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH) {
 		names[0] = '\0';
-		if (cert)
-			tls_cert_names(cert, names, sizeof(names));
+		if (chain && sk_X509_num(chain) > 0)
+			tls_cert_names(sk_X509_value(chain, 0), names, sizeof(names));
 		(void)snprintf(why, TLS_WHY_MAX,
 			"its certificate is for another name (%s); write one that it is for, or "
 			"have one made for this",

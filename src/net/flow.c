@@ -217,7 +217,12 @@ void flow_close(struct flow *f, const char *why)
 static void flow_on_pumped(void *owner, const struct pump_result *pumped)
 {
 	struct flow *f = owner;
-	struct flow_result result = { .end = flow_end_of(pumped), .joined = true };
+	struct flow_result result = {
+		.end = flow_end_of(pumped),
+		.joined = true,
+		.first = pumped->first,
+		.quiet_ms = pumped->quiet_ms,
+	};
 	char text[FLOW_WHY_MAX];
 
 	memcpy(result.bytes, pumped->bytes, sizeof(result.bytes));

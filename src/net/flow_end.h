@@ -28,6 +28,8 @@ struct flow_result {
 	bool joined;                /* it had both ends */
 	uint64_t bytes[PUMP_SIDES]; /* see struct pump_result */
 	uint64_t duration_ms;       /* since it was started */
+	enum pump_side first;       /* joined: as of struct pump_result, */
+	uint64_t quiet_ms;          /* and so is this */
 };
 
 /* What the owner of a kind of flows calls those who take part. */

@@ -36,6 +36,7 @@
 #include <sys/socket.h>
 
 #include "base/fd.h"
+#include "base/lang.h"
 #include "net/sockopt.h"
 #include "net/tap.h"
 
@@ -55,12 +56,30 @@ bool pump_side_dead(const struct pump *p, enum pump_side side)
 	return sockopt_tcp_info(p->fd[side], &info) && info.tcpi_state == TCP_CLOSE;
 }
 
+/* The kernel knows when the last byte came; a FIN is none. */
+void pump_note_end(struct pump *p, enum pump_side side)
+{
+	uint64_t quiet_ms = UINT64_MAX;
+	struct tcp_info info;
+
+	if (p->end_noted)
+		return;
+	p->end_noted = true;
+	p->result.first = side;
+	for (int i = 0; i < PUMP_SIDES && quiet_ms >= 1000; i++)
+		quiet_ms = sockopt_tcp_info(p->fd[i], &info)
+				   ? min_u64(quiet_ms, info.tcpi_last_data_recv)
+				   : 0;
+	p->result.quiet_ms = quiet_ms;
+}
+
 void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *io)
 {
 	enum pump_side other = pump_other_side(side);
 
 	if (p->failed[side])
 		return;
+	pump_note_end(p, side);
 	if (error == 0)
 		error = -sockopt_take_error(p->fd[side]);
 	if (error == 0)

@@ -40,6 +40,7 @@ struct pump {
 	struct bucket *bucket[PUMP_SIDES]; /* see struct pump_job */
 	struct tap *tap;                   /* likewise */
 	bool failed[PUMP_SIDES];           /* reset or in error: nothing reaches it any more */
+	bool end_noted;                    /* pump_note_end() */
 	bool ended;    /* result.end is decided; the sockets may still be open */
 	bool finished; /* the worker has handed it back; under the worker's lock */
 	struct pump_result result;
@@ -64,6 +65,9 @@ struct pump {
 /* Copies the early bytes; takes the descriptors on success. NULL: out of memory. */
 struct pump *pump_new(const struct pump_job *job);
 struct pump *pump_free(struct pump *p);
+
+/* The side has ended, in whatever way: if it is the first, result.first and quiet_ms are set. */
+void pump_note_end(struct pump *p, enum pump_side side);
 
 /* The bytes that are on the heap now. */
 uint32_t pump_held(const struct pump *p);

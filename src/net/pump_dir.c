@@ -88,6 +88,7 @@ static void dir_read_end(struct pump *p, enum pump_side side, int error, struct 
 		return;
 	/* The kernel reports an error only once the receive queue is empty. */
 	d->eof = true;
+	pump_note_end(p, side);
 	if (error) {
 		pump_fail(p, side, error, io);
 		return;

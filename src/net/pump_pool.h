@@ -2,10 +2,9 @@
 /*
  * The data path: worker threads that join two connected sockets until both directions are done.
  *
- * The control loop owns the pool. It hands over two sockets with the bytes that it has already read
- * from them; from then on a worker owns the descriptors, and the control loop hears of the
- * connection once more, in the completion. Everything here is called on the control loop's thread,
- * and completions run there.
+ * The control loop owns the pool. It hands over two sockets with the bytes that it has read from
+ * them; from then on a worker owns the descriptors, and the control loop hears once more, in the
+ * completion. All here is called on its thread, completions as well.
  */
 #ifndef NET_PUMP_POOL_H
 #define NET_PUMP_POOL_H
@@ -63,7 +62,9 @@ struct pump_result {
 	uint64_t bytes[PUMP_SIDES]; /* read from that side and delivered to the other */
 	enum pump_end end;
 	enum pump_side side; /* of the side that was reset, for PUMP_END_RESET */
-	int error; /* positive errno of that side, ETIMEDOUT if it has vanished; 0: there is none */
+	int error; /* positive errno of that side, ETIMEDOUT if it has vanished; 0: none */
+	enum pump_side first; /* that ended, and for how long neither had said a word by then */
+	uint64_t quiet_ms;
 };
 
 /* Runs once per pump_pool_add() that returned 0, on the control loop; `result` lives as long as the
@@ -97,10 +98,8 @@ struct pump_stats {
 int pump_pool_new(
 	uv_loop_t *loop, const struct pump_pool_config *config, struct pump_pool **ret_pool);
 
-/*
- * Hands a connection over. 0: the pool owns both descriptors, *ret_pump (may be NULL) is valid
- * until `done` has returned. Negative errno: nothing was taken.
- */
+/* Hands a connection over. 0: the pool owns both descriptors, *ret_pump (may be NULL) is valid
+ * until `done` has returned. Negative errno: nothing was taken. */
 int pump_pool_add(struct pump_pool *pool, const struct pump_job *job, struct pump **ret_pump);
 
 /* Bytes moved so far from each side, readable while the pump runs. */

@@ -92,6 +92,22 @@ static bool greeting_penalised(struct relay *relay, const struct addr *from)
 
 /* --- what stands before the handshake --- */
 
+/* The operator trusts a proxy that doesn't say who its clients are; told once. */
+static void greeting_hint_silent(struct relay *relay, const struct preamble *p)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (relay->silence_hinted)
+		return;
+	relay->silence_hinted = true;
+	log_warn("relay",
+		"nothing is taken from %s, since it is a --trusted-proxy and says neither an "
+		"upgrade "
+		"nor a PROXY header: turn that on there (nginx: proxy_protocol on), or don't trust "
+		"it",
+		addr_format_ip(&p->peer, text));
+}
+
 /* A front that passes its clients' addresses on to somebody who doesn't believe it. */
 static void greeting_hint_trust(struct relay *relay, const struct preamble *p)
 {
@@ -178,6 +194,7 @@ static int greeting_enter(struct relay *relay, struct preamble *p, struct server
 		r = r < 0 ? r : HANDSHAKE_FAILED;
 		break;
 	case PREAMBLE_BAD:
+		greeting_hint_silent(relay, p);
 		r = HANDSHAKE_FAILED;
 		break;
 	}
@@ -378,6 +395,8 @@ void greeting_on_late(struct timeouts *q, struct timeout *t)
 
 	/* Half a preamble is nobody's, and a proxy's silence none of bore. */
 	if (preamble_is_awaited(&s->preamble) || (!s->preamble.done && buf_len(&s->chan.in))) {
+		if (!buf_len(&s->chan.in))
+			greeting_hint_silent(s->relay, &s->preamble);
 		s->hs.failure = HANDSHAKE_SILENT;
 		greeting_failed(s);
 		return;

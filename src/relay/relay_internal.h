@@ -25,10 +25,9 @@
 #include "relay/ports.h"
 #include "relay/relay.h"
 
-#define RELAY_HEARTBEAT_MS 400 /* "at least every 500 ms", and timers are late now and then */
-#define RELAY_CLAIM_MS 500     /* for the Options of a client that wants its port back */
-#define RELAY_USER_TIMEOUT_MS \
-	15000 /* heartbeats not acknowledged for so long: the client is gone */
+#define RELAY_HEARTBEAT_MS 400      /* "at least every 500 ms", and timers are late now and then */
+#define RELAY_CLAIM_MS 500          /* for the Options of a client that wants its port back */
+#define RELAY_USER_TIMEOUT_MS 15000 /* heartbeats not acknowledged: the client is gone */
 #define RELAY_MISSED_BEATS 3
 #define RELAY_ORPHAN_MS 30000 /* clients want no other port for so long (MACHINE_SAME_PORT_MS) */
 
@@ -54,10 +53,10 @@ struct relay {
 
 	struct auth *auth; /* NULL: no secret */
 	struct reserve reserve;
-	uint64_t max_fds;         /* RLIMIT_NOFILE when the relay was made */
-	struct listener listener; /* the control port */
-	bool listener_open;       /* until its `closed` */
-	bool trust_hinted;        /* a front that isn't trusted was pointed out */
+	uint64_t max_fds;                  /* RLIMIT_NOFILE when the relay was made */
+	struct listener listener;          /* the control port */
+	bool listener_open;                /* until its `closed` */
+	bool trust_hinted, silence_hinted; /* by greeting.c, about a proxy */
 	struct ports ports;
 	struct endpoint **endpoints; /* by port number, 65,536 of them */
 	struct limits limits;

@@ -382,6 +382,7 @@ static void test_trusted_proxy_must_say_something(void **state)
 	await_end(f, &p);
 	assert_int_equal(p.len, 0);
 	disconnect(&p);
+	assert_true(f->relay->silence_hinted);
 	/* Nor is it challenged, however long it waits. */
 	f->relay->handshakes.delay_ms = 300;
 	p = connect_control(f);

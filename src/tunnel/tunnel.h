@@ -11,7 +11,6 @@
 #include <uv.h>
 
 #include "base/secret.h"
-#include "net/addr.h"
 #include "net/host.h"
 #include "net/pump_pool.h"
 #include "proto/handshake.h"
@@ -32,8 +31,7 @@ extern const char *const tunnel_protocol_names[];
 /* Copied by tunnel_new(), texts and secret included. */
 struct tunnel_config {
 	struct host relay;  /* of HOST_RELAY, with its port */
-	const char *tls_ca; /* for https://: who signs its certificate, a file; NULL: as the system
-			       has it */
+	const char *tls_ca; /* for https://: a file of CAs; NULL: the system's */
 	const char *local_host;
 	uint16_t local_port;
 	uint16_t port; /* wanted public port, 0: any */
@@ -110,8 +108,7 @@ int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_conf
 
 /* Any state; joins what is under way. */
 void tunnel_start(struct tunnel *t);
-/* Any state; open visitors are ended. */
-void tunnel_stop(struct tunnel *t);
+void tunnel_stop(struct tunnel *t); /* any state; open visitors are ended */
 /* The network has changed or the user asks for it (SIGHUP): a waiting attempt is made now. */
 void tunnel_hurry(struct tunnel *t);
 void tunnel_status(const struct tunnel *t, struct tunnel_status *ret_status);

@@ -80,6 +80,29 @@ static void visitor_on_opened(struct flow *f)
 	vs->events.visit(vs->events.owner, &visit);
 }
 
+/*
+ * A front closes what is quiet for longer than it likes, and to whoever is cut that looks like any
+ * other end. Two that come from its side after the same silence are no chance.
+ */
+static void visitors_look_for_idle_limit(struct visitors *vs, const struct flow_result *result)
+{
+	uint64_t quiet = result->quiet_ms, last = vs->quiet_ms;
+
+	if (!vs->front || !result->joined || result->first != PUMP_OUTER ||
+		quiet < VISITORS_QUIET_MIN_MS)
+		return;
+	vs->quiet_ms = quiet;
+	if (quiet > last + VISITORS_QUIET_SAME_MS || last > quiet + VISITORS_QUIET_SAME_MS ||
+		vs->quiet_told)
+		return;
+	vs->quiet_told = true;
+	log_warn(LOG,
+		"the front seems to close what is quiet for %llu s: visitors' connections end "
+		"then; "
+		"raise its time-out (nginx: proxy_read_timeout)",
+		(unsigned long long)(quiet + 500) / 1000);
+}
+
 static void visitor_on_closed(struct flow *f, const struct flow_result *result)
 {
 	struct visitors *vs = visitors_of(f);
@@ -91,6 +114,7 @@ static void visitor_on_closed(struct flow *f, const struct flow_result *result)
 	vs->bytes_in += visit.bytes_in = result->bytes[PUMP_OUTER];
 	vs->bytes_out += visit.bytes_out = result->bytes[PUMP_INNER];
 	visit.duration_ms = result->duration_ms;
+	visitors_look_for_idle_limit(vs, result);
 	visit.why = result->why;
 	log_debug(LOG, "visitor %s from %s closed: %s", id,
 		visit.from ? visit.from : "an address that the relay doesn't tell", visit.why);

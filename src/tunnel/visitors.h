@@ -21,6 +21,10 @@
  * tunnels. */
 #define VISITORS_SETUP_MAX 4096
 
+/* Of a front's idle time-out: the least that is looked for, and how exactly it is kept. */
+#define VISITORS_QUIET_MIN_MS 5000
+#define VISITORS_QUIET_SAME_MS 1500
+
 struct auth;
 struct front;
 
@@ -48,6 +52,8 @@ struct visitors {
 	uv_loop_t *loop;
 	struct flow_set flows;
 	struct episode failures[PUMP_SIDES]; /* of connections to that side */
+	uint64_t quiet_ms;                   /* before the last end from the front's side */
+	bool quiet_told;                     /* that it has an idle time-out */
 	struct episode crowds;               /* of more than VISITORS_SETUP_MAX */
 	uint64_t conns_total;
 	uint64_t turned_away;         /* were announced, and never joined with the application */
