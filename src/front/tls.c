@@ -458,9 +458,12 @@ static void link_run(struct tls_link *l)
 		net |= UV_WRITABLE;
 		own |= UV_WRITABLE;
 	}
-	/* The owner's reset is heard of even where nothing is to be read from it; a stranger's
-	 * urgent byte would keep us awake. */
-	if (!l->down.done || !l->up.eof)
+	/*
+	 * The owner's reset is heard of even where nothing is to be read from it. Not so the
+	 * network's, whose urgent bytes could keep us awake; nor once both have said their FIN,
+	 * which poll(2) tells of as long as it is asked (EPOLLHUP).
+	 */
+	if (!l->down.done)
 		own |= UV_PRIORITIZED;
 	link_poll(&l->net, &l->net_events, net);
 	link_poll(&l->own, &l->own_events, own);
