@@ -113,8 +113,7 @@ void recorder_each(
 const struct exchange *recorder_find(struct recorder *r, uint64_t id);
 void recorder_clear(struct recorder *r);
 
-/* Bytes that would be shown, and came faster than they could be looked at, since the start: see
- * `lacking` of struct http_stream. */
+/* What all streams were `lacking` since the start, in bytes: see struct http_stream. */
 uint64_t recorder_lost(const struct recorder *r);
 
 #endif
