@@ -99,7 +99,7 @@ static bool ids_have(const char *ids, uint64_t id)
 /* An archive on its way. Entries are made one by one; of what is forgotten meanwhile there is none.
  */
 struct requests_har {
-	const struct recorder *recorder;
+	struct recorder *recorder;
 	char *ids; /* owned; NULL: all */
 	bool secrets, begun, some, ended;
 	uint64_t last_id;            /* of the last entry */

@@ -116,7 +116,7 @@ def test_unknown_path(instance, path):
         ("POST", "/api/fs/write", "PUT"),
         ("OPTIONS", "/api/tunnel/stop", "POST"),
         ("BREW", "/", "GET, HEAD"),
-        ("DELETE", "/api/connections/x", "GET, HEAD"),
+        ("PUT", "/api/connections/x", "GET, HEAD, DELETE"),
     ],
 )
 def test_wrong_method(instance, method, path, allow):
