@@ -36,10 +36,13 @@ await() { timeout 60 sh -c 'until grep -qE "$1" "$2"; do sleep 0.1; done' sh "$1
 serve() { mkdir -p /www; echo "hello through the tunnel" >/www/hello; (cd /www && exec python3 -m http.server "$1" --bind 127.0.0.1) >/dev/null 2>&1 & }
 fetch() { python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=30).read().decode())' "$1"; }
 """
-# Devices of its own, and mounts that spread, as systemd makes them outside of containers: credentials need that.
+# Devices of its own; the settings of the machine's kernel are for reading; and mounts spread, as systemd has it outside of
+# containers: credentials need that.
 BOOT = """
 mount -t tmpfs tmpfs /tmp
-mount -t sysfs sysfs /sys
+mount --bind /proc/sys /proc/sys
+mount -o remount,bind,ro /proc/sys
+mount -t sysfs -o ro sysfs /sys
 umount -l /dev
 mount -t tmpfs tmpfs /dev
 mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/zero c 1 5; mknod -m 666 /dev/full c 1 7
@@ -68,8 +71,8 @@ def layers(name):
     """The folders of a layer and those below it, the highest first."""
     said = subprocess.run([ROOT / "script" / "setup-chroot", "--print"], capture_output=True, text=True, check=True).stdout.split()
     wanted = said[: NAMES.index(name) + 1]
-    if os.geteuid():
-        pytest.skip("needs root to change into another system")
+    if os.geteuid() or subprocess.run(["unshare", "-mnpuif", "true"], capture_output=True).returncode:
+        pytest.skip("needs root, and namespaces, to change into another system")
     for folder in wanted:
         if not os.path.isdir(folder):
             pytest.skip(f"needs the system '{pathlib.Path(folder).name}' in the cache folder (script/setup --tests, with root and debootstrap)")
