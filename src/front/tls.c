@@ -93,17 +93,13 @@ static int tls_load_cas(SSL_CTX *ctx, const char *ca_file, char *ret_why)
 	return -EINVAL;
 }
 
-int tls_context_new(const char *name, const char *ca_file, struct tls_context **ret_context,
-	char ret_why[TLS_WHY_MAX])
+static int tls_context_build(
+	struct tls_context *c, const char *name, const char *ca_file, char *ret_why)
 {
 	static const unsigned char alpn[] = "\x08http/1.1";
-	_cleanup_(tls_context_freep) struct tls_context *c = calloc(1, sizeof(*c));
 	struct addr addr;
 	size_t len;
-	int r;
 
-	if (!c)
-		return -ENOMEM;
 	c->is_ip = addr_parse_ip(name, 0, &addr) == 0;
 	(void)snprintf(c->name, sizeof(c->name), "%s", name);
 	len = strlen(c->name);
@@ -118,7 +114,18 @@ int tls_context_new(const char *name, const char *ca_file, struct tls_context **
 					       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 					       SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
-	r = tls_load_cas(c->ctx, ca_file, ret_why);
+	return tls_load_cas(c->ctx, ca_file, ret_why);
+}
+
+int tls_context_new(const char *name, const char *ca_file, struct tls_context **ret_context,
+	char ret_why[TLS_WHY_MAX])
+{
+	_cleanup_(tls_context_freep) struct tls_context *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	r = tls_context_build(c, name, ca_file, ret_why);
 	if (r == 0)
 		*ret_context = take_ptr(c);
 	return r;
