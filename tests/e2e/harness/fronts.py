@@ -138,7 +138,7 @@ def apache(lab, where, text, ports):
     lines += [f"ServerRoot {folder}", f"DefaultRuntimeDir {folder}", f"PidFile {folder}/pid", f"ErrorLog {folder}/error.log", "ServerName front"]
     lines += ["User www-data", "Group www-data", *(f"Listen {port}" for port in ports)]
     (folder / "apache.conf").write_text("\n".join(lines) + "\n" + text)
-    return Front(lab, where, [program, "-f", folder / "apache.conf", "-DFOREGROUND"], ports)
+    return Front(lab, where, [program, "-f", folder / "apache.conf", "-X"], ports)
 
 
 # Each one's documented way to the relay, with and without TLS.
