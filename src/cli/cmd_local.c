@@ -148,17 +148,6 @@ struct local {
 	int code; /* enum exit_code */
 };
 
-static const enum exit_code failure_codes[] = {
-	[TUNNEL_OK] = EXIT_CODE_FAILED,
-	[TUNNEL_UNRESOLVED] = EXIT_CODE_UNRESOLVED,
-	[TUNNEL_UNREACHABLE] = EXIT_CODE_UNREACHABLE,
-	[TUNNEL_NOT_BORE] = EXIT_CODE_NOT_BORE,
-	[TUNNEL_SECRET] = EXIT_CODE_SECRET,
-	[TUNNEL_PORT] = EXIT_CODE_PORT,
-	[TUNNEL_REFUSED] = EXIT_CODE_REFUSED,
-	[TUNNEL_LOST] = EXIT_CODE_LOST,
-};
-
 static void local_on_tunnel_closed(void *owner)
 {
 	struct local *l = owner;
@@ -260,7 +249,7 @@ static void local_on_state(
 		local_show_address(l, status.public_port);
 	if (new_state != TUNNEL_FAILED || l->closing)
 		return;
-	l->code = failure_codes[status.failure];
+	l->code = common_exit_code(status.failure);
 	log_error("local", "%s", status.error ? status.error : cause);
 	if (l->values.common.json)
 		event_write("failed", "{s:i, s:s?}", "code", l->code, "error", status.error);

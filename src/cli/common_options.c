@@ -87,6 +87,23 @@ int common_options_apply(struct option_set *set, struct common_values *values)
 		set, "secret", values->secret_file, CREDENTIAL, &values->secret);
 }
 
+static const enum exit_code failure_codes[] = {
+	[TUNNEL_OK] = EXIT_CODE_FAILED,
+	[TUNNEL_UNRESOLVED] = EXIT_CODE_UNRESOLVED,
+	[TUNNEL_UNREACHABLE] = EXIT_CODE_UNREACHABLE,
+	[TUNNEL_FRONT] = EXIT_CODE_NOT_BORE,
+	[TUNNEL_NOT_BORE] = EXIT_CODE_NOT_BORE,
+	[TUNNEL_SECRET] = EXIT_CODE_SECRET,
+	[TUNNEL_PORT] = EXIT_CODE_PORT,
+	[TUNNEL_REFUSED] = EXIT_CODE_REFUSED,
+	[TUNNEL_LOST] = EXIT_CODE_LOST,
+};
+
+enum exit_code common_exit_code(enum tunnel_failure failure)
+{
+	return failure_codes[failure];
+}
+
 void common_options_pool(const struct common_values *values, struct pump_pool_config *ret_config)
 {
 	*ret_config = (struct pump_pool_config){

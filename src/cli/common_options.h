@@ -11,7 +11,9 @@
 #include <stdint.h>
 
 #include "base/secret.h"
+#include "cli/exit_code.h"
 #include "net/host.h"
+#include "tunnel/tunnel.h"
 
 struct option_set;
 struct pump_pool_config;
@@ -96,6 +98,9 @@ int common_options_log_level(struct option_set *set, bool quiet, bool verbose);
  * is not NULL. `credential` NULL: none is looked for. One that isn't there is no secret. */
 int common_options_load_secret(struct option_set *set, const char *option, const char *file,
 	const char *credential, struct secret *secret);
+
+/* What it means that a tunnel has failed. */
+enum exit_code common_exit_code(enum tunnel_failure failure);
 
 void common_options_pool(const struct common_values *values, struct pump_pool_config *ret_config);
 

@@ -5,8 +5,8 @@
  * those who read /api/events. A change of the tunnel may also answer the starts that wait for it.
  *
  * Closing goes from the outside in. The requests that wait are answered and the streams of events
- * are ended; the server closes when no request is kept any more; then the two timers and the reach
- * are closed, and the callback of the last one frees everything.
+ * are ended; the server closes when no request is kept any more; then the two timers are closed,
+ * and the callback of the last one frees everything.
  */
 #include "os/api.h"
 
@@ -154,16 +154,10 @@ static void api_on_waiters_closed(uv_handle_t *handle)
 	api_on_handle_closed(container_of((uv_timer_t *)handle, struct api, waiters.timer));
 }
 
-static void api_on_reach_closed(struct reach *reach)
-{
-	api_on_handle_closed(container_of(reach, struct api, reach));
-}
-
 static void api_on_server_closed(void *owner)
 {
 	struct api *api = owner;
 
-	reach_close(&api->reach, api_on_reach_closed);
 	timeouts_close(&api->waiters, api_on_waiters_closed);
 	uv_close((uv_handle_t *)&api->tick_timer, api_on_tick_closed);
 }

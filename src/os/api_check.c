@@ -10,6 +10,7 @@
 #include "http/json_text.h"
 #include "net/host.h"
 #include "os/api_internal.h"
+#include "os/conn_log.h"
 #include "os/exposure.h"
 
 struct check_waiter {
@@ -58,14 +59,21 @@ static void check_on_done(void *owner, const struct reach_result *result)
 	api_events_publish(api, API_EVENT_TUNNEL, api_tunnel_json(api));
 }
 
+static bool check_has_arrived(void *owner, const struct reach_mark *mark)
+{
+	struct api *api = owner;
+
+	return conn_log_has_visitor(
+		api->config.conns, mark->from, mark->bytes, mark->since_wall_ms);
+}
+
 void api_check_init(struct api *api)
 {
 	list_init(&api->check_waiters);
 	reach_init(&api->reach, &(struct reach_config){ .loop = api->config.loop,
-					.conns = api->config.conns,
+					.arrived = check_has_arrived,
 					.done = check_on_done,
 					.owner = api });
-	api->handles++;
 }
 
 void api_check_forget(struct api *api, const char *end)

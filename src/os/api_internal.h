@@ -17,7 +17,7 @@
 #include "os/api_events.h"
 #include "os/api_handlers.h"
 #include "os/job.h"
-#include "os/reach.h"
+#include "tunnel/reach.h"
 
 #define API_START_WAIT_MS 8000      /* POST /api/tunnel/start answers 202 after that */
 #define API_TRAFFIC_MS 1000         /* between two events `traffic` */

@@ -14,6 +14,9 @@
 #include "record/recorder.h"
 #include "tunnel/tunnel.h"
 
+/* The beginning of a connection is counted back from its end, and rounded to milliseconds. */
+#define CONN_ROUNDING_MS 10
+
 static const char *const conn_kind_names[] = {
 	[CONN_TUNNEL] = "tunnel",
 	[CONN_FORWARD] = "forward",
@@ -196,6 +199,30 @@ void conn_log_each(struct conn_log *log, conn_fn fn, void *owner)
 	}
 	for (uint64_t i = 0; i < log->count && i < CONN_LOG_MAX; i++)
 		fn(owner, &log->ended[(log->count - 1 - i) % CONN_LOG_MAX]);
+}
+
+struct conn_search {
+	const char *from;
+	uint64_t bytes_in, since_ms;
+	bool found;
+};
+
+static void conn_search(void *owner, const struct conn *c)
+{
+	struct conn_search *search = owner;
+
+	if (c->kind == CONN_TUNNEL && c->since_ms + CONN_ROUNDING_MS >= search->since_ms &&
+		(strcmp(c->from, search->from) == 0 || c->bytes_in == search->bytes_in))
+		search->found = true;
+}
+
+bool conn_log_has_visitor(
+	struct conn_log *log, const char *from, uint64_t bytes_in, uint64_t since_ms)
+{
+	struct conn_search search = { .from = from, .bytes_in = bytes_in, .since_ms = since_ms };
+
+	conn_log_each(log, conn_search, &search);
+	return search.found;
 }
 
 /* What a peer or the application has said may be any bytes. */

@@ -95,6 +95,13 @@ int conn_log_end(struct conn_log *log, const char *id);
 /* Calls fn for the open ones, then for the ended ones, each the latest first. */
 void conn_log_each(struct conn_log *log, conn_fn fn, void *owner);
 
+/*
+ * Whether a visitor of the tunnel has come from there since then, by the wall's clock, or one who
+ * has sent so many bytes: the relay may not tell its visitors' addresses, or tell that of a NAT.
+ */
+bool conn_log_has_visitor(
+	struct conn_log *log, const char *from, uint64_t bytes_in, uint64_t since_ms);
+
 /* The "Connection" of the API. NULL: out of memory. */
 json_t *conn_json(const struct conn *conn);
 

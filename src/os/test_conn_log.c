@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "net/flow.h"
 #include "tunnel/tunnel.h"
 
@@ -107,6 +108,19 @@ static void test_only_the_last(void **state)
 	assert_int_equal(listed->conns[CONN_LOG_MAX - 1].bytes_in, 11);
 }
 
+/* One who came before isn't it, however many bytes he has sent. */
+static void test_visitor_is_known_again(void **state)
+{
+	struct conn_log *log = *state;
+	uint64_t now_ms = clock_wall_ms();
+
+	assert_false(conn_log_has_visitor(log, "192.0.2.1:1", 5, now_ms));
+	visit_turned_away(log, "1", 5, "closed");
+	assert_true(conn_log_has_visitor(log, "192.0.2.1:1", 5, now_ms));
+	assert_false(conn_log_has_visitor(log, "192.0.2.1:1", 6, now_ms));
+	assert_false(conn_log_has_visitor(log, "192.0.2.1:1", 5, now_ms + 60000));
+}
+
 /* What reads as ours is cut, and what isn't text is text in the end. */
 static void test_texts(void **state)
 {
@@ -180,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_newest_first, log_open, log_close),
+		cmocka_unit_test_setup_teardown(test_visitor_is_known_again, log_open, log_close),
 		cmocka_unit_test_setup_teardown(test_only_the_last, log_open, log_close),
 		cmocka_unit_test_setup_teardown(test_texts, log_open, log_close),
 		cmocka_unit_test_setup_teardown(test_refused, log_open, log_close),

@@ -124,7 +124,7 @@ static void failure_add_remedy(struct failure *f, const char *remedy, const char
 void failure_of_front(
 	struct failure *f, const char *relay, const char *option_prefix, const char *why)
 {
-	f->kind = TUNNEL_NOT_BORE;
+	f->kind = TUNNEL_FRONT;
 	f->verdict = MACHINE_PASSING;
 	(void)snprintf(f->text, sizeof(f->text), "no way through %s: ", relay);
 	failure_add_remedy(f, why, option_prefix);

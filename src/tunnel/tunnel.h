@@ -40,8 +40,7 @@ struct tunnel_config {
 	bool reconnect;                /* false: --no-reconnect, a lost connection is Failed */
 	bool retry;                    /* the first attempt is repeated as a reconnection is */
 	uint64_t reconnect_timeout_ms; /* 1 h; 0: none */
-	/* A constant, what the program's options of the tunnel begin with ("", "tunnel-"), for
-	 * remedies that name one. */
+	/* A constant, for remedies: what options of the tunnel begin with ("", "tunnel-"). */
 	const char *option_prefix;
 };
 
@@ -50,6 +49,7 @@ enum tunnel_failure {
 	TUNNEL_OK,
 	TUNNEL_UNRESOLVED,  /* the relay's name does not resolve */
 	TUNNEL_UNREACHABLE, /* no address of the relay could be connected */
+	TUNNEL_FRONT,       /* the HTTP front before it lets nothing through */
 	TUNNEL_NOT_BORE,    /* something else answers there, or nothing in time */
 	TUNNEL_SECRET,      /* wrong, missing, not asked for, or not to be sent */
 	TUNNEL_PORT,        /* the wanted port is taken or not allowed */
@@ -61,15 +61,13 @@ struct tunnel_status {
 	enum tunnel_state state;
 	uint16_t public_port; /* 0 unless Connected or Reconnecting */
 	enum tunnel_failure failure;
-	/* One line naming cause and remedy, NULL if none; until the next call into the tunnel. */
-	const char *error;
+	const char *error;        /* "cause; remedy" or NULL; until the next call into the tunnel */
 	uint64_t since_ms;        /* wall clock of the last change of state */
 	uint64_t next_attempt_ms; /* wall clock of the attempt that waits; 0: none does */
 	uint64_t reconnects, conns_open, conns_total;
 	uint64_t turned_away;         /* visitors that never reached the application */
 	uint64_t bytes_in, bytes_out; /* from the visitors; to them */
-	/* What the relay's name stands for, as far as that is known now: from the first connection
-	 * on while Connected. It lives as long as the tunnel. */
+	/* Of the relay's name, as far as they are known now. They live as long as the tunnel. */
 	const struct addr *relay_addrs;
 	size_t relay_addr_count;
 	bool resumes, secure_wire; /* the relay granted `resume`; the dialect in use is JSON */

@@ -3,22 +3,23 @@
  * Whether the public URL works: it is asked once, from here, as a visitor would ask it, and what
  * was seen is said in words.
  *
- * The request is known again among the visitors that arrive (os/conn_log.h): by the address that it
- * comes from, where the relay tells that, or by its length, which is random. So nobody has to look
- * into a connection, and it works with any relay.
+ * The owner knows the request again among the visitors that arrive: by the address that it comes
+ * from, where the relay tells that, or by its length, which is random. So nobody has to look into a
+ * connection, and it works with any relay.
  */
-#ifndef OS_REACH_H
-#define OS_REACH_H
+#ifndef TUNNEL_REACH_H
+#define TUNNEL_REACH_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
+#include "net/addr.h"
+
 #define REACH_TIMEOUT_MS 5000 /* from the name's question to the first line of the answer */
 #define REACH_TEXT_MAX 512
 
-struct conn_log;
-struct probe;
+struct ask;
 
 enum reach_outcome {
 	REACH_WORKS,       /* the application has answered */
@@ -40,12 +41,20 @@ struct reach_result {
 	unsigned status;           /* of HTTP; 0: no answer, or none of HTTP */
 	uint64_t duration_ms;      /* to the outcome */
 	uint64_t time_ms;          /* wall clock of that */
-	char text[REACH_TEXT_MAX]; /* a sentence with cause and remedy */
+	char text[REACH_TEXT_MAX]; /* a sentence or two with cause and remedy */
+};
+
+/* By what the request is known again. */
+struct reach_mark {
+	const char *from;       /* our own end, "ip:port" */
+	uint64_t bytes;         /* that it has */
+	uint64_t since_wall_ms; /* it hasn't come before */
 };
 
 struct reach_config {
 	uv_loop_t *loop;
-	struct conn_log *conns; /* outlives it */
+	/* Whether that visitor has come. */
+	bool (*arrived)(void *owner, const struct reach_mark *mark);
 	/* The outcome of reach_start(), never from within that. */
 	void (*done)(void *owner, const struct reach_result *result);
 	void *owner;
@@ -54,10 +63,10 @@ struct reach_config {
 /* Embedded in its owner; its members are private. */
 struct reach {
 	struct reach_config config;
-	struct probe *probe; /* under way; NULL: none */
-	unsigned refs;
-	uv_timer_t timer;
-	void (*closed)(struct reach *r);
+	struct ask *ask; /* under way; NULL: none */
+	char host[ADDR_HOST_MAX];
+	uint16_t port;
+	uint64_t since_wall_ms, bytes;
 };
 
 void reach_init(struct reach *r, const struct reach_config *config);
@@ -67,10 +76,7 @@ void reach_init(struct reach *r, const struct reach_config *config);
 int reach_start(struct reach *r, const char *host, uint16_t port);
 bool reach_runs(const struct reach *r);
 
-/* Nothing follows of what is under way. */
+/* Nothing follows of what is under way, and the memory may go. */
 void reach_cancel(struct reach *r);
-
-/* Cancels; `closed` is the last call, never from within. */
-void reach_close(struct reach *r, void (*closed)(struct reach *r));
 
 #endif
