@@ -13,6 +13,7 @@ static const struct option_table man_options_table = META_MAN_OPTIONS_TABLE("bor
 
 static const struct command commands[] = {
 	{ meta_completion, &completion_table },
+	{ cmd_bore_doctor, &bore_doctor_table },
 	{ meta_help, &help_table },
 	{ cmd_local, &local_table },
 	{ meta_man_options, &man_options_table, .hidden = true },
