@@ -365,27 +365,34 @@ static const char *server_secret_place(const struct server_values *v, const stru
 }
 
 /*
- * A relay without a secret is what stock bore's users start by `bore server`, and what the scripts
- * of a drop-in must go on to start: it is warned about, unless --public says that it is meant. An
- * empty secret is nearly always an accident, an unset variable or a file that came out empty, and
- * keeps nobody out: beyond loopback it is refused. An enum exit_code.
+ * An empty secret is nearly always an accident, an unset variable or a file that came out empty,
+ * and keeps nobody out: beyond loopback it is refused. An enum exit_code.
  */
-static int server_check_open(
+static int server_check_secret(
+	const struct server_values *v, const struct option_set *set, const struct addr *bind)
+{
+	if (!v->common.secret.set || v->common.secret.len || v->public || addr_is_loopback(bind))
+		return EXIT_CODE_OK;
+	log_error("server",
+		"the secret is empty, which keeps nobody out: put one into %s, such as "
+		"'openssl rand -hex 32' makes, or say with --public that everybody may "
+		"open tunnels",
+		server_secret_place(v, set));
+	return EXIT_CODE_SECRET;
+}
+
+/*
+ * A relay without a secret is what stock bore's users start by `bore server`, and what the scripts
+ * of a drop-in must go on to start: it is warned about, unless --public says that it is meant.
+ */
+static void server_warn_open(
 	const struct server_values *v, const struct option_set *set, const struct addr *bind)
 {
 	const struct secret *secret = &v->common.secret;
 	bool local = addr_is_loopback(bind);
 
 	if (secret->set && secret->len)
-		return EXIT_CODE_OK;
-	if (secret->set && !local && !v->public) {
-		log_error("server",
-			"the secret is empty, which keeps nobody out: put one into %s, such as "
-			"'openssl rand -hex 32' makes, or say with --public that everybody may "
-			"open tunnels",
-			server_secret_place(v, set));
-		return EXIT_CODE_SECRET;
-	}
+		return;
 	if (secret->set)
 		log_warn("server",
 			"the secret is empty: anyone who reaches the control port and gives an "
@@ -400,7 +407,6 @@ static int server_check_open(
 			"tunnels%s; give one with --secret-file or BORE_SECRET%s",
 			local ? "" : ", and whatever he serves there has your address",
 			local ? "" : ", or say with --public that it is meant");
-	return EXIT_CODE_OK;
 }
 
 /* A port that an outgoing connection of this machine has just then can't be a tunnel's. */
@@ -521,7 +527,7 @@ static int server_serve(struct server *s, struct option_set *set)
 	if (code == EXIT_CODE_OK)
 		code = server_make_config(&s->values, set, &config);
 	if (code == EXIT_CODE_OK)
-		code = server_check_open(&s->values, set, &config.bind_addr);
+		code = server_check_secret(&s->values, set, &config.bind_addr);
 	if (code == EXIT_CODE_OK)
 		code = server_open_log(s);
 	config.conn_log = s->conn_log;
@@ -535,6 +541,7 @@ static int server_serve(struct server *s, struct option_set *set)
 	s->values.common.metrics = metrics;
 	if (code != EXIT_CODE_OK)
 		return code;
+	server_warn_open(&s->values, set, &config.bind_addr);
 	server_warn_ports(&config);
 	s->code = server_open_relay(s, &config);
 	if (!s->relay)

@@ -108,17 +108,14 @@ void failure_of_dial(
 /* Appends the remedy; `prefix` takes the place of the '%' in "--%". */
 static void failure_add_remedy(struct failure *f, const char *remedy, const char *prefix)
 {
-	const char *option;
-
-	do {
+	for (const char *option; remedy; remedy = option ? option + strlen("--%") : NULL) {
 		size_t len = strlen(f->text);
 
 		option = strstr(remedy, "--%");
 		(void)snprintf(f->text + len, sizeof(f->text) - len, "%.*s%s%s",
 			option ? (int)(option - remedy) : (int)strlen(remedy), remedy,
 			option ? "--" : "", option ? prefix : "");
-		remedy = option + 3;
-	} while (option);
+	}
 }
 
 void failure_of_front(
