@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/lang.h"
@@ -51,12 +52,9 @@ static void test_cases(void **state)
 		for (size_t n = 0; n < used; n++)
 			assert_int_equal(head_read(data, n, &head, &used), HEAD_PARTIAL);
 		assert_int_equal(head_read(data, len, &head, &used), HEAD_WHOLE);
-		while (head_next(&head.fields, &name, &value)) {
-			strncat(fields, name.at, name.len);
-			strcat(fields, "=");
-			strncat(fields, value.at, value.len);
-			strcat(fields, ";");
-		}
+		for (size_t at = 0; head_next(&head.fields, &name, &value);)
+			at += (size_t)snprintf(fields + at, sizeof(fields) - at, "%.*s=%.*s;",
+				(int)name.len, name.at, (int)value.len, value.at);
 		assert_string_equal(fields, cases[i].fields);
 	}
 }

@@ -10,9 +10,12 @@ import pytest
 from harness.browser import Windows, browser
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch
-from test_page import at, show, talker  # noqa: F401: a fixture
-from test_requests import ask, over, says  # noqa: F401: a fixture
+import test_page
+import test_requests
+from test_page import at, show
+from test_requests import ask, over
 
+says, talker = test_requests.says, test_page.talker  # fixtures
 pytestmark = pytest.mark.together
 
 
