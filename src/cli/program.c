@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/guide.h"
 #include "base/log.h"
 #include "cli/exit_code.h"
 #include "cli/terminal.h"
@@ -21,12 +22,18 @@ const struct command *program_find(const struct program *program, const char *na
 
 void program_write_help(const struct program *program, FILE *out)
 {
+	char guide[PATH_MAX];
+
 	fprintf(out, "%s\n\nUsage: %s <COMMAND>\n\nCommands:\n", program->summary, program->name);
 	for (size_t i = 0; i < program->count; i++)
 		if (!program->commands[i].hidden)
 			fprintf(out, "  %-10s  %s\n", program->commands[i].table->command,
 				program->commands[i].table->summary);
 	fputs("\nOptions:\n  -h, --help     Print help\n  -V, --version  Print version\n", out);
+	if (guide_find(program->name, guide) == 0)
+		fprintf(out, "\nGuide: %s\n", guide);
+	else
+		fprintf(out, "\nGuide: man %s\n", program->name);
 }
 
 int program_fail_unknown(const struct program *program, const char *name)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/guide.h"
 #include "base/lang.h"
 #include "http/http_request.h"
 #include "http/json_text.h"
@@ -106,11 +107,12 @@ json_t *api_app_json(struct api *api)
 {
 	const struct log_ring *ring = api->config.ring;
 	struct supervisor_status status;
+	char guide[PATH_MAX];
 
 	supervisor_status(api->config.supervisor, &status);
 	return json_pack(
 		"{s:b, s:s, s:s?, s:s?, s:o, s:o, s:s?, s:I, s:I, s:I, s:o, s:o, s:o, s:o, "
-		"s:o}",
+		"s:o, s:s?}",
 		"success", 1, "state", supervisor_state_name(status.state), "next",
 		supervisor_next_name(status.next), "kind", status.kind, "pid",
 		app_number_or_null((uint64_t)status.pid), "port", app_number_or_null(status.port),
@@ -119,7 +121,8 @@ json_t *api_app_json(struct api *api)
 		json_text_or_null(status.exit_reason), "exit_output",
 		app_said_json(ring, status.said_first, status.said_next), "build",
 		app_build_json(ring, status.build), "since", app_number_or_null(status.since_ms),
-		"project", json_text_or_null(api->config.run->project_path));
+		"project", json_text_or_null(api->config.run->project_path), "guide",
+		guide_find("wasmrun", guide) == 0 ? guide : NULL);
 }
 
 void api_get_app(void *owner, struct http_request *request)

@@ -9,7 +9,7 @@ import { NetworkPanel } from "./panels/network";
 import { RequestsPanel } from "./panels/requests";
 import { SharePanel } from "./panels/share";
 import { Tabs } from "./parts/tabs";
-import { link, now, project, refusals } from "./state";
+import { app, link, now, project, refusals } from "./state";
 
 const tab = signal("requests");
 
@@ -72,6 +72,9 @@ export function Page() {
           )}
         </div>
       </main>
+      <footer class="hint">
+        Guide: <code>{app.value?.guide ?? "man wasmrun"}</code>
+      </footer>
     </>
   );
 }
