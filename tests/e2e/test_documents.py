@@ -1,131 +1,77 @@
 # SPDX-License-Identifier: MIT
-"""The examples of the documents: each command runs as it stands, in its order, and says what stands below it.
+"""The documents are true: each command in them runs as it stands, in its order, and says what stands below it, or the page says why not.
 
-In what a command is to say, "…" stands for anything in its line, and a line of it alone for any lines. A command that ends with
-"&" goes on, and has said that it serves. What `wasmrun.toml` holds is written into the folder of the application, and a program
-in Python into the file that its first line names.
+What a page's `toml` block holds is `wasmrun.toml` of its application.
 """
 
+import collections
 import gzip
+import json
 import os
 import pathlib
 import re
-import socket
 import subprocess
 
 import pytest
 
 from harness import toolchains
+from harness.documents import Setting, blocks, commands, document, named_file
 from harness.examples import copy_example
-from harness.guests import COMPILE_DEADLINE, needs_wall
-from harness.lab import ROOT
-from harness.wait import DEADLINE, TimeLimit
+from harness.guests import needs_wall
+from harness.lab import OURS, ROOT
 from harness.wasmrun import WASMRUN, need_wasmrun
 
-# The application of each document.
+# The application that a page's settings are for, and what its commands need.
+Page = collections.namedtuple("Page", "project needs", defaults=(None, ()))
 PAGES = {
-    "api.md": "examples/hello-c",
-    "network-isolation.md": "examples/probe-c",
-    "os.md": "examples/static-site",
-    "port-forwarding.md": "examples/hello-c",
-    "security.md": "examples/probe-c",
+    "../README.md": Page(),
+    "api.md": Page("examples/hello-c"),
+    "configuration.md": Page("examples/hello-c"),
+    "network-isolation.md": Page("examples/probe-c"),
+    "os.md": Page("examples/static-site"),
+    "port-forwarding.md": Page("examples/hello-c"),
+    "quick-start.md": Page("my-app"),
+    "security.md": Page("examples/probe-c"),
+    "tunnelling.md": Page(),
 }
-# Commands that are shown and not run, with the reason.
-NOT_RUN = {"wasmrun os --expose --expire 2h": "it goes to the public relay; test_os_tunnel.py has the option"}
+DOCUMENTS = ["../README.md", *sorted(path.name for path in (ROOT / "docs").glob("*.md"))]
+# In a block that is no block of commands, a line that looks like one.
+COMMAND = re.compile(r"^ *(\$ |(sudo |build/|script/)?(bore|wasmrun|curl|apt-get|npm|npx|pip|systemctl|docker|kubectl|meson|ninja|sudo) [\w-]|script/\w+)")
 
-API, DATABASE = "93.184.216.10", "10.1.2.3"
-NAMES = {"api.example.com": API, "relay.example.com": API, "db.example.com": DATABASE}
-
-
-def blocks(page):
-    """(language, text) of each block in a document that is set apart."""
-    return re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.M | re.S)
-
-
-def commands(block):
-    """(command, what it is to say) of a block."""
-    return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.M)
-
-
-def pattern(said):
-    """A regular expression for what is to be said."""
-    lines = [r"(?:.*\n)*?" if line == "…" else re.escape(line).replace("…", ".*") + r"\n" for line in said.splitlines()]
-    return "".join(lines)
-
-
-class Setting:
-    """A machine of its own, with a database on it, and an API and a relay on the internet next to it."""
-
-    def __init__(self, lab, net, folder):
-        self.lab, self.space, self.folder = lab, net.spoke(), folder
-        for address in (API, DATABASE):
-            net.middle.ip("addr", "add", f"{address}/32", "dev", "lo")
-        self.sockets = [self.listen(net.middle, API, 443), self.listen(net.middle, DATABASE, 5432)]
-        self.sockets += [self.listen(self.space, "127.0.0.1", 5432)]
-        lab.relay(host=API, control_port=7835, where=net.middle)
-        hosts = lab.folder / "hosts"
-        hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in NAMES.items()))
-        self.wrap = ["unshare", "-m", "sh", "-c", f'mount --bind "{hosts}" /etc/hosts && exec "$@"', "sh"]
-        self.env = {
-            "PATH": f"{WASMRUN.parent}:{os.environ['PATH']}",
-            "XDG_CACHE_HOME": str(lab.folder / "cache"),
-            "XDG_RUNTIME_DIR": str(lab.folder),
-        }
-
-    def listen(self, where, host, port):
-        with where.entered():
-            return socket.create_server((host, port))
-
-    def begin(self, command, said):
-        """What is said may still come after the page is there."""
-        argv = ["sh", "-c", f"cd {self.folder} && exec {command.removesuffix(' &')}"]
-        process = self.lab.process(argv, "example", env=self.env, where=self.space, wrap=self.wrap)
-        process.wait_line("^page: |listening at ", deadline=COMPILE_DEADLINE)
-        for line in said.splitlines():
-            process.wait_line(f"^{pattern(line)[:-2]}$")
-
-    def run(self, command, said):
-        """It is run again until it says what it is to say: a change may take a moment."""
-        limit, wanted = TimeLimit(DEADLINE), re.compile(pattern(said))
-        while True:
-            argv = [*self.space.wrap, *self.wrap, "sh", "-c", command]
-            done = subprocess.run(
-                argv, cwd=self.folder, env={**os.environ, **self.env}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                timeout=2 * DEADLINE)
-            output = done.stdout.rstrip("\n") + "\n" if done.stdout else ""
-            if wanted.fullmatch(output) or limit.over():
-                break
-        assert wanted.fullmatch(output), f"$ {command}\n{output}instead of\n{said}"
+FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
 
 
 @pytest.fixture
-def setting(lab, net, tmp_path):
+def setting(lab, net, tmp_path, page):
     need_wasmrun()
-    toolchains.c()
+    env = toolchains.c()
+    for need in PAGES[page].needs:
+        env |= need()
     folder = tmp_path / "clone"
-    for example in {pathlib.Path(path).name for path in PAGES.values()}:
+    for example in ("hello-c", "probe-c", "static-site"):
         copy_example(example, folder / "examples" / example)
-    made = Setting(lab, net, folder)
+    (folder / "build").symlink_to(WASMRUN.parent)
+    made = Setting(lab, net, folder, env)
     yield made
-    for one in made.sockets:
-        one.close()
+    made.close()
 
 
 @needs_wall
 @pytest.mark.parametrize("page", PAGES)
 def test_examples(setting, page):
-    found = blocks(page)
+    found = [block for block in blocks(page) if not block.mark]
     assert found
-    for language, block in found:
-        if language == "toml":
-            (setting.folder / PAGES[page] / "wasmrun.toml").write_text(block)
-            setting.run(f"wasmrun policy check -p {PAGES[page]} >/dev/null && echo good", "good\n")
-        elif language == "python":
-            (setting.folder / re.match("# (\\S+)", block)[1]).write_text(block)
+    for _, language, block in found:
+        if name := named_file(block):
+            path = setting.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block)
+        elif language == "toml":
+            (setting.folder / PAGES[page].project / "wasmrun.toml").write_text(block)
+            setting.run(f"wasmrun policy check -p {PAGES[page].project} >/dev/null && echo good", "good\n")
         elif language == "console":
             for command, said in commands(block):
-                if command not in NOT_RUN:
-                    (setting.begin if command.endswith(" &") else setting.run)(command, said)
+                (setting.begin if command.endswith(" &") else setting.run)(command, said)
 
 
 LOG = {
@@ -167,33 +113,126 @@ def test_who_had_a_port(tmp_path):
     """Over rotated and compressed logs, a crash (no ends in the log), a reconnection, and an upgrade."""
     for name, text in LOG.items():
         (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
-    (command,) = [block for language, block in blocks("operations.md") if language == "sh" and "connections.log*" in block]
+    (command,) = [block for _, language, block in blocks("operations.md") if language == "sh" and "connections.log*" in block]
     command = command.replace("/var/log/bore", str(tmp_path))
     for time, who in WHO.items():
         done = subprocess.run(["sh", "-c", command.replace("2026-11-27T22:15:00", time)], capture_output=True, text=True, check=True)
         assert (done.stdout, done.stderr) == (who + "\n", ""), time
 
 
-def test_all_examples_are_run():
-    """None hides in a block of another kind, or behind a reason for what is gone."""
-    shown = {page: [command for language, block in blocks(page) if language == "console" for command, _ in commands(block)] for page in PAGES}
-    for page in PAGES:
-        for language, block in blocks(page):
-            assert language in ("console", "toml") or "$ " not in block, (page, block)
-            assert language != "console" or block.startswith("$ "), (page, block)
-    assert set(NOT_RUN) <= {command for found in shown.values() for command in found}
+@pytest.mark.parametrize("page", DOCUMENTS)
+def test_each_command_is_run_or_says_why_not(page):
+    """None hides in a block of another kind, or behind a mark that names nothing."""
+    text = document(page)
+    assert text.count("\n```") == 2 * len(blocks(page)), "a block that can't be read"
+    assert not any(map(COMMAND.match, re.findall(r"^ {4}.*", FENCED.sub("", text), re.M))), "commands in a block that is only indented"
+    for mark, language, block in blocks(page):
+        assert language, f"without a language:\n{block}"
+        if language not in ("console", "sh"):
+            assert not mark and not any(map(COMMAND.match, block.splitlines())), f"commands in a block that isn't one of commands:\n{block}"
+        elif not mark:
+            assert page in PAGES and language == "console", f"nobody runs it, and nothing says why not:\n{block}"
+            assert "".join(f"$ {command}\n{said}" for command, said in commands(block)) == block, block
+        elif test := re.fullmatch(r"run by (tests/e2e/test_\w+\.py)", mark):
+            assert pathlib.Path(page).name in (ROOT / test[1]).read_text(), f"{mark}, which doesn't know this page"
+        else:
+            assert re.fullmatch(r"not run: \w.{9,}", mark), mark
+
+
+def test_all_pages_are_in_the_guide():
+    """The first page leads to each other one, and to nothing that isn't there; and so does each link among them."""
+    listed = re.findall(r"\]\(([\w-]+\.md)\)", document("README.md"))
+    assert sorted({*listed, "README.md"}) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    for page in DOCUMENTS:
+        for target, anchor in re.findall(r"\]\(([^\s()#:]*)(?:#([^\s()]*))?\)", document(page)):
+            path = (ROOT / "docs" / page).parent.joinpath(target) if target else ROOT / "docs" / page
+            assert path.exists(), (page, target)
+            if anchor:
+                heads = re.findall(r"^#+ (.*)$", FENCED.sub("", path.read_text()), re.M)
+                assert anchor in [re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads], (page, target, anchor)
+
+
+def helped(program, command):
+    """What --help says, in one line."""
+    return " ".join(subprocess.run([program, command, "--help"], capture_output=True, text=True, check=True).stdout.split())
 
 
 def test_all_settings_are_told():
-    """Each option of `wasmrun os` stands in its table, with its variable and its key of wasmrun.toml."""
+    """Each option of `wasmrun os` stands in its table, with its variable and its key of wasmrun.toml; and no other key."""
     need_wasmrun()
-    said = " ".join(subprocess.run([WASMRUN, "os", "--help"], capture_output=True, text=True, check=True).stdout.split())
-    rows = [line for line in (ROOT / "docs" / "os.md").read_text().splitlines() if re.fullmatch(r"\| `--(?:[^|]|\\\|)*(?:\|[^|]*){3}\|", line)]
-    entries = re.split(r" (?=(?:-\w, )?--[a-z-]+ (?:<|[A-Z]))", said.partition("Options:")[2])
+    text = document("configuration.md")
+    rows = [line for line in text.splitlines() if re.fullmatch(r"\| `--(?:[^|]|\\\|)*(?:\|[^|]*){3}\|", line)]
+    entries = re.split(r" (?=(?:-\w, )?--[a-z-]+ (?:<|[A-Z]))", helped(WASMRUN, "os").partition("Options:")[2])
     options = {re.search(r"--([a-z-]+)", entry)[1]: entry for entry in entries if "--" in entry}
     del options["help"], options["path"], options["quiet"], options["verbose"]
+    keys, told = set(), set()
     for name, entry in options.items():
         (row,) = [row for row in rows if re.match(rf"\| `--{name}[` ]", row)]
-        for told in re.findall(r"\[(?:env|key): (\S+)\]", entry):
-            assert f"`{told}`" in row, (name, told)
-    assert len(options) > 30
+        told |= {row}
+        keys |= set(re.findall(r"\[key: (\S+)\]", entry))
+        for word in re.findall(r"\[(?:env|key): (\S+)\]", entry):
+            assert f"`{word}`" in row, (name, word)
+        if default := re.search(r"\[default: (\S+)\]", entry):
+            assert default[1] in row or default[1] in ("0", "none"), (name, default[1])
+    assert len(options) > 30 and set(rows) == told
+    assert set(re.findall(r"`((?:os|app|static)\.[a-z_.]+)`", text)) == keys
+
+
+def test_all_variables_are_told():
+    """Each variable that a program of ours reads is told, and no other one."""
+    need_wasmrun()
+    read = {"BROWSER"}  # by a name that its caller has given
+    for source in (ROOT / "src").rglob("*.c"):
+        if not source.name.startswith("test_") and source.parent.name not in ("guest", "preload"):
+            read |= set(re.findall(r'getenv\("([A-Z_]+)"\)', source.read_text()))
+    for program, names in ((OURS, ("local", "server")), (WASMRUN, ("os", "run", "tunnel"))):
+        for name in names:
+            read |= set(re.findall(r"\[env: ([A-Z_]+)\]", helped(program, name)))
+    read -= {"WASMRUN_BROKER_FD", "WASMRUN_COMPILE", "WASMRUN_LISTEN_FD", "WASMRUN_SANITIZER"}  # between our own processes, and of the tests
+    assert set(re.findall(r"^\| `([A-Z_]+)`", document("configuration.md"), re.M)) == read
+
+
+def test_precedence(tmp_path):
+    """The command line, else the variable, else the file, else the default."""
+    need_wasmrun()
+    (tmp_path / "wasmrun.toml").write_text('[os]\nforwards = ["x-file"]\n')
+
+    def why(*words, **env):
+        done = subprocess.run([WASMRUN, "os", "-p", tmp_path, *words], env={**os.environ, **env}, capture_output=True, text=True)
+        assert done.returncode == 2, done
+        return done.stderr
+
+    assert "x-arg" in why("--forward", "x-arg", WASMRUN_FORWARD="1")
+    assert "x-env" in why(WASMRUN_FORWARD="x-env")
+    assert "x-file" in why() and "wasmrun.toml:2" in why()
+
+
+def test_all_calls_are_told():
+    """api.md names each call of the API, and the reference, made by the build, each member."""
+    api = OURS.parent / "src" / "os" / "openapi.json"
+    reference = OURS.parent / "src" / "os" / "api-reference.md"
+    if not reference.exists():
+        pytest.skip("the reference is not built")
+    described, text, prose = json.loads(api.read_text()), reference.read_text(), document("api.md")
+    words = set(re.findall(r"[\w./]+|…/\w+", prose))
+    for path, operations in described["paths"].items():
+        shown = re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), path)
+        assert shown in words or f"…/{shown.rpartition('/')[2]}" in words, path
+        assert not path.startswith("/api/") or all(f"### {method.upper()} {path}\n" in text for method in operations)
+    for name, schema in described["components"]["schemas"].items():
+        section = re.search(rf"^### {name}\n(.*?)(?=^### |\Z)", text, re.M | re.S)[1]
+        assert all(f"| `{member}`" in section for member in schema.get("properties", ()))
+
+
+def test_help_leads_to_the_guide(tmp_path):
+    """From the build folder, from where it is installed, and by name where the program is alone."""
+    assert f"\nGuide: {ROOT}/docs/README.md\n" in subprocess.run([OURS, "--help"], capture_output=True, text=True).stdout
+    alone = tmp_path / "bin" / "bore"
+    alone.parent.mkdir()
+    alone.write_bytes(OURS.read_bytes())
+    alone.chmod(0o755)
+    assert subprocess.run([alone, "--help"], capture_output=True, text=True).stdout.endswith("\nGuide: man bore\n")
+    installed = tmp_path / "share" / "doc" / "bore" / "README.md"
+    installed.parent.mkdir(parents=True)
+    installed.write_text("")
+    assert subprocess.run([alone, "--help"], capture_output=True, text=True).stdout.endswith(f"\nGuide: {installed}\n")

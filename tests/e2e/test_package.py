@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.together]
 
 def test_host_a_relay(tmp_path):
     """What the README says, word by word, where only what it installs is there."""
-    install, build, server, client = re.search(r"^## Host a relay\n+```\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)[1].splitlines()
+    install, build, server, client = re.search(r"^## Host a relay\n+<!-- .* -->\n```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)[1].splitlines()
     chroot = Chroot("build", tmp_path)
     chroot.put_tree("/src")
     said = chroot.run(f"""{SHELL}
