@@ -99,7 +99,8 @@ void api_get_policy(void *owner, struct http_request *request)
 
 /* What is made of a body, and what is wrong with it. */
 struct policy_draft {
-	struct policy *policy; /* owned */
+	const struct policy *old; /* that holds */
+	struct policy *policy;    /* owned */
 	struct network_limits limits;
 	char mistake[MISTAKE_MAX];
 };
@@ -107,6 +108,18 @@ struct policy_draft {
 /* Sets the mistake, and yields false. */
 #define draft_refuse(draft, ...) \
 	((void)snprintf((draft)->mistake, sizeof((draft)->mistake), __VA_ARGS__), false)
+
+/* Whoever takes one rule away puts all the others again: they stand where they stood. */
+static const char *draft_where(
+	const struct policy_draft *draft, enum policy_list list, const char *text)
+{
+	const struct policy_rule *rule;
+
+	for (size_t i = 0; (rule = policy_rule_at(draft->old, list, i)); i++)
+		if (strcmp(rule->text, text) == 0)
+			return rule->where;
+	return SOURCE;
+}
 
 static bool draft_read_rules(
 	struct policy_draft *draft, const char *key, enum policy_list list, const json_t *value)
@@ -123,7 +136,7 @@ static bool draft_read_rules(
 		text = json_string_value(item);
 		if (!text)
 			return draft_refuse(draft, "'%s' has something that is no text", key);
-		if (policy_add(draft->policy, list, text, SOURCE, why) < 0)
+		if (policy_add(draft->policy, list, text, draft_where(draft, list, text), why) < 0)
 			return draft_refuse(draft, "invalid rule '%s' in '%s': %s",
 				log_escape(shown, sizeof(shown), text, strlen(text)), key, why);
 	}
@@ -219,6 +232,7 @@ void api_put_policy(void *owner, struct http_request *request)
 {
 	struct api *api = owner;
 	_cleanup_(draft_clear) struct policy_draft draft = {
+		.old = network_policy(api->config.network),
 		.limits = { .max_connections = NETWORK_CONNECTIONS,
 			.max_bandwidth_mbps = NETWORK_BANDWIDTH,
 			.connection_timeout_secs = NETWORK_TIMEOUT },

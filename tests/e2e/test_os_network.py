@@ -78,6 +78,21 @@ def test_a_policy_that_changes_meanwhile(instance):
     assert done.headers["ETag"] == instance.ask("GET", "/api/network/policy").headers["ETag"] != now
 
 
+def test_rules_that_stay_keep_their_origin(lab, project):
+    """Who removed one rule on the page was told of all others that they came from there."""
+    (project / "wasmrun.toml").write_text('[os.network]\nallow = ["a.example"]\ndeny = [\n"a.example",\n"b.example",\n]\n')
+    instance = run_os(lab, project)
+    answer = put(instance, {"allow": ["c.example", "a.example"], "deny": ["b.example"]})
+    assert answer.body["sources"] == [
+        {"list": "allow", "rule": "c.example", "where": "PUT /api/network/policy"},
+        {"list": "allow", "rule": "a.example", "where": "wasmrun.toml:2"},
+        {"list": "deny", "rule": "b.example", "where": "wasmrun.toml:5"},
+    ]
+    # What was taken away and comes again stands in the file no more.
+    put(instance, {"allow": ["c.example"]})
+    assert put(instance, {"allow": ["a.example"]}).body["sources"][0]["where"] == "PUT /api/network/policy"
+
+
 def test_put(instance):
     answer = put(instance, FULL)
     assert answer.status == 200 and answer.body["policy"] == FULL
@@ -349,6 +364,35 @@ def test_allow_where_there_is_no_file(lab, project):
     assert seen["text"] == '[os.network]\nallow = ["*.example"]\n' and not file.exists()
     assert write(instance, "*.example", seen["version"]).status == 200
     assert file.read_text() == seen["text"] and policy(instance)["allow"] == ["*.example"]
+
+
+@pytest.mark.parametrize(
+    "text,line,shown",
+    [
+        ('tunnel_secret = "s3"\nnetwork.allow = ["a.example"] # s3', 2, 'network.allow = ["a.example", "b.example:443"]'),
+        ('tunnel_secret = "s3"', 3, '[os.network]\nallow = ["b.example:443"]\n'),
+        ('network = { allow = ["a.example"] }\ntunnel_secret = "s3"\n', 1, ', "b.example:443"]'),
+        ('tunnel_secret = "s3"\nnetwork.allow = [\n  "a.example",\n  "c.example" # s3\n]\n', 4, None),
+    ],
+)
+def test_a_look_shows_what_is_new_alone(lab, project, text, line, shown):
+    """A line may have more than the rule: one with a secret in it was shown whole."""
+    header = "[os]\n"
+    (project / "wasmrun.toml").write_text(header + text)
+    seen = look(run_os(lab, project), "b.example:443").body
+    shown = shown or '  "c.example", # s3\n  "b.example:443"\n'
+    assert (seen["line"], seen["text"]) == (line + 1, shown)
+
+
+def test_a_secret_in_the_same_line_is_not_shown(lab, project):
+    for text in (
+        'os = { tunnel_secret = "s3cr3t", network = { allow = ["a.example"] } }\n',
+        'os = { network = { allow = ["a.example"] }, tunnel_secret = "s3cr3t" }\n',
+        "os = { network = { allow = [\n'a.example' ] }, tunnel_secret = 's3cr3t' }\n",
+    ):
+        (project / "wasmrun.toml").write_text(text)
+        seen = look(run_os(lab, project), "b.example:443").body
+        assert "s3cr3t" not in seen["text"] and '"b.example:443"' in seen["text"], seen
 
 
 def test_a_file_that_has_changed_is_not_written(lab, project):
