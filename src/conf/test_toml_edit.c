@@ -54,36 +54,35 @@ static const struct {
 static void test_rows(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		char *text = NULL;
-		size_t len = 0;
-		uint32_t line = 0;
+		struct toml_appended made = { 0 };
 		int r = toml_append(rows[i].before, strlen(rows[i].before), "os.network", "allow",
-			"a:1", &text, &len, &line);
+			"a:1", &made);
 
 		if (!rows[i].after) {
 			if (r != -EINVAL)
-				fail_msg("row %zu is made '%s'", i, text);
+				fail_msg("row %zu is made '%s'", i, made.text);
 			continue;
 		}
 		if (r != 0)
 			fail_msg("row %zu: %d", i, r);
-		assert_string_equal(text, rows[i].after);
-		assert_int_equal(len, strlen(text));
-		assert_int_equal(line, rows[i].line);
-		secret_free(text);
+		assert_string_equal(made.text, rows[i].after);
+		assert_int_equal(made.len, strlen(made.text));
+		assert_int_equal(made.line, rows[i].line);
+		/* Before and behind what is new all is as it was. */
+		assert_memory_equal(made.text, rows[i].before, made.begin);
+		assert_string_equal(made.text + made.end,
+			rows[i].before + strlen(rows[i].before) - (made.len - made.end));
+		secret_free(made.text);
 	}
 }
 
 static void test_what_is_there(void **state)
 {
 	static const char text[] = "[os.network]\nallow = ['b', 'a:1']\n";
-	char *made;
-	size_t len;
-	uint32_t line;
+	struct toml_appended made;
 
 	assert_int_equal(
-		toml_append(text, strlen(text), "os.network", "allow", "a:1", &made, &len, &line),
-		-EEXIST);
+		toml_append(text, strlen(text), "os.network", "allow", "a:1", &made), -EEXIST);
 }
 
 int main(void)

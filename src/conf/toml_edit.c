@@ -28,6 +28,11 @@ static void toml_file_freep(struct toml_file **file)
 	toml_file_free(*file);
 }
 
+static void toml_appended_clear(struct toml_appended *appended)
+{
+	secret_free(appended->text);
+}
+
 static void toml_insertion_clear(struct toml_insertion *insertion)
 {
 	free(insertion->text);
@@ -189,28 +194,27 @@ static int toml_begin(const char *text, size_t len, const char *table, const cha
 		       : 0;
 }
 
-static char *toml_insert(
-	const char *text, size_t len, const struct toml_insertion *in, size_t *ret_len)
+static int toml_insert(
+	const char *text, size_t len, const struct toml_insertion *in, struct toml_appended *ret)
 {
-	size_t comma = in->comma == SIZE_MAX ? in->at : in->comma;
-	size_t in_len = strlen(in->text), n = 0;
-	char *made = malloc(len + in_len + 2);
+	bool comma = in->comma != SIZE_MAX;
+	size_t begin = comma ? in->comma : in->at, in_len = strlen(in->text);
+	char *made = malloc(len + in_len + 2), *to = made;
 
 	if (!made)
-		return NULL;
-	memcpy(made, text, comma);
-	n = comma;
-	if (in->comma != SIZE_MAX)
-		made[n++] = ',';
-	memcpy(made + n, text + comma, in->at - comma);
-	n += in->at - comma;
-	memcpy(made + n, in->text, in_len);
-	n += in_len;
-	memcpy(made + n, text + in->at, len - in->at);
-	n += len - in->at;
-	made[n] = '\0';
-	*ret_len = n;
-	return made;
+		return -ENOMEM;
+	to = mempcpy(to, text, begin);
+	if (comma)
+		*to++ = ',';
+	to = mempcpy(to, text + begin, in->at - begin);
+	to = mempcpy(to, in->text, in_len);
+	ret->begin = begin;
+	ret->end = (size_t)(to - made);
+	to = mempcpy(to, text + in->at, len - in->at);
+	*to = '\0';
+	ret->text = made;
+	ret->len = (size_t)(to - made);
+	return 0;
 }
 
 static const struct toml_entry *toml_last(const struct toml_file *file, const char *key)
@@ -261,12 +265,12 @@ static int toml_compare(const struct toml_file *old, const struct toml_file *mad
 }
 
 int toml_append(const char *text, size_t len, const char *table, const char *key, const char *value,
-	char **ret_text, size_t *ret_len, uint32_t *ret_line)
+	struct toml_appended *ret)
 {
 	_cleanup_(toml_insertion_clear) struct toml_insertion insertion = { 0 };
 	_cleanup_(toml_file_freep) struct toml_file *old = NULL;
 	_cleanup_(toml_file_freep) struct toml_file *made = NULL;
-	_cleanup_(secret_freep) char *made_text = NULL;
+	_cleanup_(toml_appended_clear) struct toml_appended appended = { 0 };
 	char path[KEY_MAX], why[TOML_WHY_MAX];
 	const struct toml_entry *last;
 	uint32_t line;
@@ -280,15 +284,15 @@ int toml_append(const char *text, size_t len, const char *table, const char *key
 	last = toml_last(old, path);
 	r = last ? toml_behind(text, len, last, value, &insertion)
 		 : toml_begin(text, len, table, key, value, &insertion);
+	if (r == 0)
+		r = toml_insert(text, len, &insertion, &appended);
+	if (r == 0)
+		r = toml_file_parse(appended.text, appended.len, &made, &line, why);
+	if (r == 0)
+		r = toml_compare(old, made, path, value, &appended.line);
 	if (r < 0)
 		return r;
-	made_text = toml_insert(text, len, &insertion, ret_len);
-	if (!made_text)
-		return -ENOMEM;
-	r = toml_file_parse(made_text, *ret_len, &made, &line, why);
-	if (r == 0)
-		r = toml_compare(old, made, path, value, ret_line);
-	if (r == 0)
-		*ret_text = take_ptr(made_text);
-	return r;
+	*ret = appended;
+	appended.text = NULL;
+	return 0;
 }

@@ -7,6 +7,7 @@
  * It is never written where the application may write there, too: it could put rules of its own
  * into what the user agrees to.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,36 +35,65 @@ struct allow_job {
 	bool writes;
 	char rule[NET_RULE_TEXT_MAX];
 	char version[VERSION_MAX]; /* that was looked at, if it `writes` */
-	char *made;                /* the new text; owned */
-	size_t made_len;
-	uint32_t line;           /* of the rule */
-	size_t shown, shown_len; /* of `made`: the lines that are new or others */
+	struct toml_appended made;
+	size_t shown, shown_end; /* of its text: what is new, and the rules beside it */
 	uint32_t shown_line;
 };
 
 /* --- in the thread --- */
 
-/* What both texts have at their beginning and at their end, in whole lines, isn't shown. */
-static void allow_compare(struct allow_job *j)
+/* Behind the rules, commas and blanks from `at` on, and the bracket that ends them. */
+static size_t allow_skip_rules(const char *text, size_t len, size_t at)
 {
-	const char *old = j->file.out, *made = j->made;
-	size_t first = 0, end = j->made_len, old_end = j->file.out_len;
+	while (at < len && text[at] && strchr(" \t,\"'", text[at])) {
+		char quote = text[at++];
+		const char *end;
 
-	while (first < old_end && first < end && old[first] == made[first])
-		first++;
-	while (first > 0 && made[first - 1] != '\n')
-		first--;
-	while (end > first && old_end > first && old[old_end - 1] == made[end - 1]) {
-		old_end--;
-		end--;
+		if (quote != '"' && quote != '\'')
+			continue;
+		end = memchr(text + at, quote, len - at);
+		if (!end || memchr(text + at, '\n', (size_t)(end - (text + at))))
+			return at - 1;
+		at = (size_t)(end - text) + 1;
 	}
-	while (end < j->made_len && (end == first || made[end - 1] != '\n'))
+	return at + (at < len && text[at] == ']');
+}
+
+/* Behind "allow = [", which a table or a dot may stand before; `at` itself where there is none. */
+static size_t allow_skip_key(const char *text, size_t len, size_t at)
+{
+	size_t end = at;
+
+	while (end < len && text[end] &&
+		(isalnum((unsigned char)text[end]) || strchr("_-. \t", text[end])))
 		end++;
-	j->shown = first;
-	j->shown_len = end - first;
+	if (end == len || text[end++] != '=')
+		return at;
+	while (end < len && (text[end] == ' ' || text[end] == '\t'))
+		end++;
+	return end < len && text[end] == '[' ? end + 1 : at;
+}
+
+/* What is new is shown, and of its lines what is nothing but rules: there may be anything else in
+ * them, a secret as well. */
+static void allow_show(struct allow_job *j)
+{
+	const char *text = j->made.text;
+	size_t begin = j->made.begin, end = j->made.end, line = begin, len = j->made.len;
+
+	while (line > 0 && text[line - 1] != '\n')
+		line--;
+	j->shown = allow_skip_rules(text, begin, allow_skip_key(text, begin, line)) == begin
+			   ? line
+			   : begin;
+	while (text[j->shown] == '\n' || text[j->shown] == '\r')
+		j->shown++;
+	if (text[end - 1] != '\n')
+		end = allow_skip_rules(text, len, end);
+	j->shown_end = end < len && text[end] == '\n' ? end + 1 : end;
 	j->shown_line = 1;
-	for (size_t i = 0; i < first; i++)
-		j->shown_line += made[i] == '\n';
+	for (size_t i = 0; i < j->shown; i++)
+		j->shown_line += text[i] == '\n';
 }
 
 static int allow_write(struct allow_job *j)
@@ -74,7 +104,7 @@ static int allow_write(struct allow_job *j)
 
 	/* Where there was no file, what it says can't have been another text. */
 	return r < 0 ? r
-		     : file_replace(dir, j->file.path, j->made, j->made_len,
+		     : file_replace(dir, j->file.path, j->made.text, j->made.len,
 			       j->file.out_len ? version_etag(j->version, etag) : NULL);
 }
 
@@ -91,12 +121,11 @@ static int allow_serve(struct file_job *file)
 		return r;
 	if (j->writes && strcmp(file->version, j->version) != 0)
 		return -ESTALE;
-	r = toml_append(file->out, file->out_len, "os.network", "allow", j->rule, &j->made,
-		&j->made_len, &j->line);
+	r = toml_append(file->out, file->out_len, "os.network", "allow", j->rule, &j->made);
 	secret_wipe_stack();
 	if (r < 0)
 		return r;
-	allow_compare(j);
+	allow_show(j);
 	return j->writes ? allow_write(j) : 0;
 }
 
@@ -111,7 +140,7 @@ static void allow_free(struct job *job)
 {
 	struct allow_job *j = container_of(job, struct allow_job, file.job);
 
-	secret_free(j->made);
+	secret_free(j->made.text);
 	file_job_deinit(&j->file);
 	free(j);
 }
@@ -212,14 +241,15 @@ static void allow_done(struct job *job)
 	if (j->file.result < 0) {
 		allow_reply_mistake(j);
 	} else if (j->writes) {
-		(void)snprintf(where, sizeof(where), TREE_CONFIG_FILE ":%u", (unsigned)j->line);
+		(void)snprintf(
+			where, sizeof(where), TREE_CONFIG_FILE ":%u", (unsigned)j->made.line);
 		allow_reply(j->api, j->file.request, j->rule, where, true);
 	} else {
 		http_reply_json(j->file.request, 200,
 			json_pack("{s:b, s:s, s:s, s:s, s:I, s:o}", "success", 1, "rule", j->rule,
 				"file", TREE_CONFIG_FILE, "version", j->file.version, "line",
 				(json_int_t)j->shown_line, "text",
-				json_text(j->made + j->shown, j->shown_len)));
+				json_text(j->made.text + j->shown, j->shown_end - j->shown)));
 	}
 }
 
