@@ -35,18 +35,47 @@ static json_t *field_json(const struct buf *head, const char *name)
 	return value ? json_text(value, len) : json_null();
 }
 
+/* Behind the line, and those that begin with a blank: they belong to it (RFC 9112, 5.2). NULL: none
+ * ends here. */
+static const char *field_end(const char *line, const char *end)
+{
+	do {
+		line = memchr(line, '\n', (size_t)(end - line));
+		line = line ? line + 1 : NULL;
+	} while (line && line < end && (*line == ' ' || *line == '\t'));
+	return line;
+}
+
+/* A value of several lines, as one. */
+static json_t *folded_json(const char *value, size_t len)
+{
+	_cleanup_(freep) char *text = malloc(len);
+	size_t n = 0;
+
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < len; i++)
+		if (value[i] == '\n')
+			text[n++] = ' ';
+		else if (value[i] != '\r' || i + 1 == len || value[i + 1] != '\n')
+			text[n++] = value[i];
+	return json_text(text, n);
+}
+
 /* "Name: value"; a line without a colon is a name alone. There may be 20,000 of them, for which
  * json_pack(3) would take three times as long. */
 static json_t *header_json(const char *line, size_t len)
 {
 	const char *colon = memchr(line, ':', len);
+	bool folded = memchr(line, '\n', len);
 	size_t name_len = colon ? (size_t)(colon - line) : len, at = name_len + (colon != NULL);
 	json_t *header = json_object();
 
 	while (at < len && (line[at] == ' ' || line[at] == '\t'))
 		at++;
 	(void)json_object_set_new_nocheck(header, "name", json_text(line, name_len));
-	(void)json_object_set_new_nocheck(header, "value", json_text(line + at, len - at));
+	(void)json_object_set_new_nocheck(header, "value",
+		folded ? folded_json(line + at, len - at) : json_text(line + at, len - at));
 	return header;
 }
 
@@ -54,16 +83,16 @@ static json_t *header_json(const char *line, size_t len)
 json_t *exchange_headers_json(const struct buf *head)
 {
 	const char *text = (const char *)buf_head(head);
-	const char *end = text ? text + buf_len(head) : NULL, *newline;
+	const char *end = text ? text + buf_len(head) : NULL, *next;
 	json_t *headers = json_array();
 
-	for (const char *line = text; line < end; line = newline + 1) {
+	for (const char *line = text; line < end; line = next) {
 		size_t len;
 
-		newline = memchr(line, '\n', (size_t)(end - line));
-		if (!newline)
+		next = field_end(line, end);
+		if (!next)
 			break;
-		len = (size_t)(newline - line);
+		len = (size_t)(next - line) - 1;
 		if (len > 0 && line[len - 1] == '\r')
 			len--;
 		if (line != text && len > 0)

@@ -38,9 +38,26 @@ static bool text_is(struct again_text text, const char *word)
 	return text.len == strlen(word) && strncasecmp(text.data, word, text.len) == 0;
 }
 
-/* Of what Connection names. Each of 10,000 other fields is looked up in it: one of 60 KiB would
- * hold up the loop for seconds. */
+/* Of what all fields Connection name. Each of 10,000 others is looked up in it: 60 KiB would hold
+ * up the loop for seconds. */
 #define CONNECTION_MAX 512
+
+/* What the connection's fields are, as one list (RFC 9110, 5.3). Returns its length. */
+static size_t connection_list(const struct buf *head, char ret_list[CONNECTION_MAX])
+{
+	size_t pos = 0, len, n, at = 0;
+	const char *value;
+
+	while (at < CONNECTION_MAX &&
+		(value = http_head_next_field(head, &pos, "Connection", &len))) {
+		n = (size_t)min_u64(len, CONNECTION_MAX - at);
+		memcpy(ret_list + at, value, n);
+		at += n;
+		if (at < CONNECTION_MAX)
+			ret_list[at++] = ',';
+	}
+	return at;
+}
 
 /* Whether a comma-separated list has that word. */
 static bool list_has(const char *list, size_t len, struct again_text word)
@@ -73,7 +90,7 @@ static bool is_left_out(struct again_text name, const char *connection, size_t c
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (text_is(name, names[i]))
 			return true;
-	return connection && list_has(connection, connection_len, name);
+	return list_has(connection, connection_len, name);
 }
 
 static int put(struct buf *out, const char *text, size_t len)
@@ -85,12 +102,11 @@ static int put(struct buf *out, const char *text, size_t len)
 static int put_recorded(struct buf *out, const struct buf *head)
 {
 	const char *text = (const char *)buf_head(head), *end = text + buf_len(head), *newline;
-	size_t connection_len = 0;
-	const char *connection = http_head_field(head, "Connection", &connection_len);
+	char connection[CONNECTION_MAX];
+	size_t connection_len = connection_list(head, connection);
 	bool left_out = true; /* the start line */
 	int r = 0;
 
-	connection_len = (size_t)min_u64(connection_len, CONNECTION_MAX);
 	for (const char *line = text; line < end && r == 0; line = newline + 1) {
 		const char *colon;
 

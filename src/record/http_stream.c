@@ -60,8 +60,7 @@ static const char *line_value(const char *line, size_t len, const char *name, si
 	return line;
 }
 
-/* The next field of that name behind `*pos`, which moves on. */
-static const char *head_next_field(
+const char *http_head_next_field(
 	const struct buf *head, size_t *pos, const char *name, size_t *ret_len)
 {
 	const char *text = (const char *)buf_head(head), *value, *end;
@@ -82,7 +81,7 @@ const char *http_head_field(const struct buf *head, const char *name, size_t *re
 {
 	size_t pos = 0;
 
-	return head_next_field(head, &pos, name, ret_len);
+	return http_head_next_field(head, &pos, name, ret_len);
 }
 
 /* 0: none. 1: chunked. Negative: others alone, so that nobody knows where the body ends. The last
@@ -93,7 +92,7 @@ static int head_coding(const struct buf *head)
 	size_t pos = 0, len, last_len = 0;
 	const char *value, *last = NULL;
 
-	while ((value = head_next_field(head, &pos, "Transfer-Encoding", &len))) {
+	while ((value = http_head_next_field(head, &pos, "Transfer-Encoding", &len))) {
 		last = value;
 		last_len = len;
 	}
@@ -117,7 +116,7 @@ static int head_length(const struct buf *head, uint64_t *ret_length)
 	uint64_t length;
 	int found = 0;
 
-	while ((value = head_next_field(head, &pos, "Content-Length", &len))) {
+	while ((value = http_head_next_field(head, &pos, "Content-Length", &len))) {
 		if (parse_u64(value, len, 0, INT64_MAX, &length) < 0 ||
 			(found && length != *ret_length))
 			return -1;

@@ -31,6 +31,10 @@ void http_message_deinit(struct http_message *m);
 /* Of a head: the value of its first field of that name, without the blanks round it. NULL: none. */
 const char *http_head_field(const struct buf *head, const char *name, size_t *ret_len);
 
+/* The next one of that name behind `*pos`, which is 0 at first and moves on. */
+const char *http_head_next_field(
+	const struct buf *head, size_t *pos, const char *name, size_t *ret_len);
+
 /* The start line, without its end. */
 const char *http_head_line(const struct buf *head, size_t *ret_len);
 

@@ -88,6 +88,20 @@ static void test_as_it_was(void **state)
 	exchange_deinit(&e);
 }
 
+/* Each of several counts: they are one list. */
+static void test_connection_twice(void **state)
+{
+	struct exchange e;
+
+	exchange_init(&e,
+		"GET / HTTP/1.1\r\nA: 1\r\nConnection: B\r\nC: 3\r\nB: 2\r\nconnection: "
+		"keep-alive, "
+		"A\r\nD: 4\r\n\r\n",
+		"");
+	assert_again(&e, &(struct again_edit){ 0 }, "GET / HTTP/1.1\r\nC: 3\r\nD: 4\r\n" MARK);
+	exchange_deinit(&e);
+}
+
 /* Of a list that would take seconds only the beginning is looked at. */
 static void test_long_connection(void **state)
 {
@@ -222,6 +236,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_as_it_was),
+		cmocka_unit_test(test_connection_twice),
 		cmocka_unit_test(test_long_connection),
 		cmocka_unit_test(test_edited),
 		cmocka_unit_test(test_faults),

@@ -128,6 +128,21 @@ def test_requests(says):
 
 
 CHUNKS = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+def test_folded_headers(lab, says):
+    """A line that begins with a blank belongs to the one before (RFC 9112, 5.2): what went on behind Cookie was shown."""
+    ask(says, b"GET / HTTP/1.1\r\nCookie: a=1;\r\n\tb=s3cr3t\r\n  c\r\nX: 1\r\nHost: h\r\n\r\n", 38)
+    [one] = over(says)
+    assert whole(says, one)["request"]["headers"] == [
+        {"name": "Cookie", "value": "a=1; \tb=s3cr3t   c"},
+        {"name": "X", "value": "1"},
+        {"name": "Host", "value": "h"},
+    ]
+    code, out = wasmrun(lab, "requests", str(one["id"]))[:2]
+    assert code == 0 and "s3cr3t" not in out and "> X: 1" in out
+    assert "s3cr3t" in wasmrun(lab, "requests", str(one["id"]), "--secrets")[1]
+    assert "s3cr3t" not in json.dumps(says.get("/api/requests/har")) and "s3cr3t" in json.dumps(says.get("/api/requests/har?secrets=1"))
+
+
 LIES = {
     "a request's length": (b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf", "half", "cut"),
     "two lengths": (b"POST / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nhalf", None, "cut"),
