@@ -162,6 +162,11 @@ static void intake_begin(struct http_request *request, const char *method, const
 	buf_init(&request->body, route && route->body_max ? route->body_max : HTTP_BODY_IGNORED);
 	request->is_short = framing == MHD_BODY_NONE ||
 			    (framing == MHD_BODY_LENGTH && request->body_len <= HTTP_BODY_IGNORED);
+	/* Which of them is meant nobody knows (RFC 9112, 3.2): it isn't asked who may. */
+	if (mhd_header_count(request->connection, MHD_HTTP_HEADER_HOST) > 1) {
+		http_reply_error(request, MHD_HTTP_BAD_REQUEST, "more than one header Host");
+		return;
+	}
 	if (!intake_is_allowed(request, route, path))
 		return;
 	if (conn && conn->fault != TARGET_FINE)

@@ -12,15 +12,26 @@
 #include "base/log.h"
 #include "base/parse.h"
 
-static enum MHD_Result mhd_count_framing(
+struct mhd_name_count {
+	const char *name;
+	unsigned count;
+};
+
+static enum MHD_Result mhd_count_name(
 	void *owner, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-	unsigned *count = owner;
+	struct mhd_name_count *c = owner;
 
-	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
-		strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
-		(*count)++;
+	c->count += strcasecmp(name, c->name) == 0;
 	return MHD_YES;
+}
+
+unsigned mhd_header_count(struct MHD_Connection *connection, const char *name)
+{
+	struct mhd_name_count c = { .name = name };
+
+	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, mhd_count_name, &c);
+	return c.count;
 }
 
 static const char *mhd_header(struct MHD_Connection *connection, const char *name)
@@ -32,10 +43,10 @@ enum mhd_body mhd_body_of(struct MHD_Connection *connection, uint64_t *ret_len)
 {
 	const char *length = mhd_header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
 	const char *coding = mhd_header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
-	unsigned framing = 0;
+	unsigned framing = mhd_header_count(connection, MHD_HTTP_HEADER_CONTENT_LENGTH) +
+			   mhd_header_count(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
 
 	*ret_len = 0;
-	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, mhd_count_framing, &framing);
 	if (framing > 1)
 		return MHD_BODY_TWICE;
 	if (framing == 0)

@@ -35,6 +35,9 @@ enum mhd_body {
 	MHD_BODY_TWICE,   /* framed in two ways: who reads two headers can see two ends */
 };
 
+/* How often the head has it. */
+unsigned mhd_header_count(struct MHD_Connection *connection, const char *name);
+
 /* Of a request whose head is through. *ret_len: of MHD_BODY_LENGTH, UINT64_MAX where it is no
  * number. */
 enum mhd_body mhd_body_of(struct MHD_Connection *connection, uint64_t *ret_len);
