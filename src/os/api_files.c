@@ -115,7 +115,7 @@ static int file_check_version(int dir, const char *name, const char *if_match)
 {
 	_cleanup_(fd_closep) int fd =
 		openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	char version[VERSION_MAX], *text = NULL;
+	char version[VERSION_MAX] = "", *text = NULL;
 	size_t len;
 	int r = fd < 0 ? -errno : file_load(fd, &text, &len);
 
@@ -124,7 +124,7 @@ static int file_check_version(int dir, const char *name, const char *if_match)
 	secret_free(text);
 	if (r == -ENOMEM)
 		return r;
-	return version_may_go(r == 0 ? version : NULL, if_match) ? 0 : -ESTALE;
+	return version_may_go(fd < 0 ? NULL : version, if_match) ? 0 : -ESTALE;
 }
 
 /* The owner may be another one than whose rights are ours. Setting what is there already is not

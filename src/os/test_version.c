@@ -29,6 +29,11 @@ static void test_may_go(void **state)
 	assert_false(version_may_go(version, "\"ba7816bf8f01cfea414140de5dae2224\""));
 	assert_false(version_may_go(version, "W/\"ba7816bf8f01cfea414140de5dae2223\""));
 	assert_false(version_may_go(version, ""));
+	/* What is there and was not read may be anything. */
+	assert_true(version_may_go("", "*"));
+	assert_true(version_may_go("", NULL));
+	assert_false(version_may_go("", "\"\""));
+	assert_false(version_may_go("", "\"ba7816bf8f01cfea414140de5dae2223\""));
 	/* What is gone is no version that anybody has seen. */
 	assert_true(version_may_go(NULL, NULL));
 	assert_false(version_may_go(NULL, "*"));

@@ -28,6 +28,6 @@ bool version_may_go(const char *version, const char *if_match)
 {
 	char etag[VERSION_ETAG_MAX];
 
-	return !if_match ||
-	       (version && etag_matches_strongly(if_match, version_etag(version, etag)));
+	return !if_match || (version && etag_matches_strongly(if_match,
+						*version ? version_etag(version, etag) : "*"));
 }

@@ -20,8 +20,9 @@ int version_of(const void *data, size_t len, char ret_version[VERSION_MAX]);
 /* Returns ret_etag: the version in quotes. */
 const char *version_etag(const char *version, char ret_etag[VERSION_ETAG_MAX]);
 
-/* Whether If-Match, as it was sent, lets this version be replaced. `if_match` NULL: any one;
- * `version` NULL: there is nothing. */
+/* Whether If-Match, as it was sent, lets this version be replaced. `if_match` NULL: any one.
+ * `version` NULL: there is nothing; "": something that was not read, and which "*" alone lets go.
+ */
 bool version_may_go(const char *version, const char *if_match);
 
 #endif
