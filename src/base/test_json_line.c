@@ -26,7 +26,7 @@ static const struct {
 	{ "plain", 5, "plain" },
 	{ "a \"b\" \\c/", 9, "a \\\"b\\\" \\\\c/" },
 	{ "\n\t\0\x1b\x7f", 5, "\\u000a\\u0009\\u0000\\u001b\\u007f" },
-	{ "\xc3\xa4\xe2\x80\xae", 5, "\\u00e4\\u202e" },
+	{ "\xc3\xa4\xe2\x80\xae\xe2\x80\xac", 8, "\\u00e4\\u202e\\u202c" },
 	{ "\xf0\x9f\x98\x80", 4, "\\ud83d\\ude00" },
 	{ "\xf4\x8f\xbf\xbf", 4, "\\udbff\\udfff" },
 	/* A stray byte, an overlong form, a surrogate, a character that is cut. */

@@ -2,26 +2,23 @@
 """The tunnel's own tests, while all visitors are recorded: not a byte, an end or a pause is another one for it."""
 
 import os
+import types
 
 import pytest
 
+import test_data
 from harness.lab import OURS, pairs
 from harness.streams import connect, recv_exact
-from test_data import (  # noqa: F401
-    test_application_closes_with_unread_input,
-    test_bulk_with_secret,
-    test_half_close_timeout_spares_a_reader_who_pauses,
-    test_idle_connection_stays,
-    test_ordinary_ends_stay_ordinary,
-    test_reset_before_the_first_byte,
-    test_reset_is_passed_on_to_the_application,
-    test_reset_is_passed_on_to_the_visitor,
-    test_slow_reader_holds_back_its_own_sender_only,
-    test_small_messages_cross_the_change_of_path,
-    test_urgent_data_stays_in_the_stream,
-)
 
 RECORDED = OURS.parent / "tests" / "e2e" / "e2e-bore-recorded"
+# The client is what records.
+RECORDING = pytest.mark.parametrize("pair", pairs("ours/ours", "ours/stock"))
+NOT_HERE = {
+    "test_localhost_is_where_the_application_is": "which address is dialled",
+    "test_death_of_the_relay_resets_a_visitor_who_waits": "no client takes part",
+    "test_idle_timeout": "the relay alone measures it",
+    "test_idle_timeout_ends_a_reader_who_never_reads": "the relay alone measures it",
+}
 
 
 @pytest.fixture
@@ -35,6 +32,19 @@ def lab(lab, monkeypatch):
 
     monkeypatch.setattr(lab, "ours", client_records)
     return lab
+
+
+def recorded(test):
+    """The same test, between those pairs that record."""
+    copy = types.FunctionType(test.__code__, test.__globals__, test.__name__, test.__defaults__, test.__closure__)
+    copy.pytestmark = [RECORDING.mark if mark == test_data.ALL.mark else mark for mark in test.pytestmark]
+    copy.__doc__ = test.__doc__
+    return copy
+
+
+for _name, _test in list(vars(test_data).items()):
+    if _name.startswith("test_") and _name not in NOT_HERE:
+        globals()[_name] = recorded(_test)
 
 
 @pytest.mark.parametrize("pair", pairs("ours/ours"))
