@@ -18,7 +18,7 @@ const { metafile } = await build({
   entryPoints: { page: join(here, "src/main.tsx") },
   bundle: true,
   format: "esm",
-  target: ["es2022", "chrome109", "firefox115", "safari16.4"],
+  target: ["es2022", "chrome123", "firefox120", "safari17.5"], // the first with light-dark()
   jsx: "automatic",
   jsxImportSource: "preact",
   minify: true,

@@ -93,6 +93,9 @@ def test_a_conflict(writable, project, windows):
     page.get_by_role("button", name="Overwrite it with mine").click()
     page.locator(".theirs", has_text="another").wait_for()
     assert file.read_text() == "another"
+    # Both texts and both ways out are seen at once.
+    for way_out in ("Overwrite it with mine", "Take what is there"):
+        assert page.get_by_role("button", name=way_out).evaluate("b => b.getBoundingClientRect().bottom <= innerHeight")
     page.get_by_role("button", name="Overwrite it with mine").click()
     saved(page)
     assert file.read_text() == "mine" and page.locator(".theirs").count() == 0

@@ -96,6 +96,18 @@ def test_copy_as_curl(says, windows, tmp_path):
         assert "X-Secret" not in sent and ("Content-Type" in sent) == ("Content-Type" in wanted), command
 
 
+def test_no_command_for_a_part(says, windows):
+    """The command for a body that was cut sent another one, and said nothing of it."""
+    page = opened(windows, says)
+    for number, size in enumerate((65536, 65537)):
+        body = b"x" * size
+        ask(says, b"POST / HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % size + body, 38)
+        over(says)
+        look_at(page, number + 1)
+        page.get_by_text("No command for curl: of the body only the first 64 KiB").wait_for(state="visible" if number else "detached")
+        assert page.get_by_role("button", name="Copy as curl").count() == 1 - number
+
+
 def test_bodies(says, windows):
     """A gzip of 64 MiB, numbers that no JavaScript has, brackets 60,000 deep, and 30,000 fields of a form."""
     bodies = {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a recorded message holds, made readable; and the same as a command, or as a text to edit.
+import { size } from "./format";
 import type { RecordedExchange, RecordedMessage, Replay } from "./schema";
 
 export const field = (message: RecordedMessage, name: string): string | undefined =>
@@ -112,6 +113,13 @@ const fieldName = /^[\w!#$%&'*+.^`|~-]+$/; // curl reads a file whose name stand
 /** A target that curl and no shell would change: no "..", no "//host", no blanks. */
 const isPlain = (target: string) =>
   /^\/(?!\/)[\w\-.~%!$&'()*+,;=:@/?]*$/.test(target) && !/\/\.\.?([/?]|$)/.test(target);
+
+/** Why the body isn't there as it was sent; "": it is. */
+export function lackOf({ size: sent, kept, missing, whole }: RecordedMessage): string {
+  if (missing) return "a part of the body was not recorded";
+  if (kept < sent) return `of the body only the first ${size(kept)} of ${size(sent)} are kept`;
+  return whole ? "" : "the end of the body was not recorded";
+}
 
 /** A command for a shell that asks `origin`, and nobody else, the same. */
 export function curlOf({ request }: RecordedExchange, origin: string): string {

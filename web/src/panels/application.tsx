@@ -22,6 +22,16 @@ const tones: Record<AppState, "good" | "bad" | "busy" | "quiet"> = {
   failed: "bad",
 };
 
+/** Of the API's words. */
+const kinds: Record<string, string> = {
+  preview1: "WASI preview 1",
+  "preview1-sockets": "WASI preview 1, with its own socket",
+  cgi: "CGI",
+  "component-http": "component, HTTP",
+  component: "component, with its own socket",
+  static: "static files",
+};
+
 const startable = (state: AppState) => state === "stopped" || state === "failed";
 
 function buildWords({ time, duration_ms, ok }: Build): string {
@@ -43,7 +53,7 @@ function LocalUrl({ url }: { url: string }) {
 
 function facts(one: App): [string, unknown][] {
   return [
-    ["Kind", one.kind],
+    ["Kind", one.kind && (kinds[one.kind] ?? one.kind)],
     ["Up", one.state === "running" && one.since && duration(Math.max(0, now.value - one.since))],
     ["Last build", one.build && buildWords(one.build)],
     ["Restarts", one.restarts ? String(one.restarts) : null],

@@ -123,7 +123,7 @@ function Editor({ one }: { one: state.OpenFile }) {
   return (
     <>
       <textarea
-        class="contents editor"
+        class={`contents editor ${state.conflict.value ? "disputed" : ""}`}
         spellcheck={false}
         aria-label={`Text of ${one.name}`}
         value={draft?.text ?? one.text}

@@ -4,7 +4,7 @@ import { signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { call } from "../api";
 import { clock, duration, size } from "../format";
-import { curlOf, draftOf, replayOf } from "../message";
+import { curlOf, draftOf, lackOf, replayOf } from "../message";
 import { Action, Failure } from "../parts/action";
 import { Body } from "../parts/body";
 import { Copy } from "../parts/copy";
@@ -128,6 +128,7 @@ function Again({ one, request }: { one: RecordedExchange; request: RecordedMessa
   const isText = request.base64 === null;
   const origin = app.value?.url ?? tunnel.value?.public_url ?? "http://localhost";
   const { id } = one.summary;
+  const lacks = lackOf(request);
   return (
     <>
       <p class="buttons">
@@ -143,9 +144,13 @@ function Again({ one, request }: { one: RecordedExchange; request: RecordedMessa
         >
           Edit and replay
         </button>
-        <Copy text={curlOf(one, origin)} what="as curl">
-          Copy as curl
-        </Copy>
+        {lacks ? (
+          <span class="hint">{`No command for curl: ${lacks}.`}</span>
+        ) : (
+          <Copy text={curlOf(one, origin)} what="as curl">
+            Copy as curl
+          </Copy>
+        )}
       </p>
       {draft.value !== null && (
         <>
