@@ -4,14 +4,16 @@
 import gzip
 import shutil
 import subprocess
+import threading
 
 import pytest
 
-from harness.browser import Windows, browser
-from harness.wait import DEADLINE, wait_for
-from harness.wasmrun import fetch
 import test_page
 import test_requests
+from harness.browser import Windows, browser
+from harness.streams import connect, recv_exact, threads
+from harness.wait import DEADLINE, wait_for
+from harness.wasmrun import fetch
 from test_page import at, show
 from test_requests import ask, over
 
@@ -142,6 +144,42 @@ def test_line_separators(says, windows):
     target = "/a\u2028b"
     ask(says, f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode(), 38)
     page.get_by_role("button", name=target).wait_for()
+
+
+BATCH = 32  # what is pipelined further is not recorded
+
+
+def test_flood(says, windows):
+    """Thousands of requests a second, each drawn as it was told, held the page up for minutes; and nothing piles up in it."""
+    page = opened(windows, says)
+    page.locator(".word", has_text="running").first.wait_for()
+    request, over_ = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", threading.Event()
+
+    def flood():
+        with connect(says.address) as sock:
+            while not over_.is_set():
+                sock.sendall(BATCH * request)
+                recv_exact(sock, BATCH * 38)
+
+    def all_shown():
+        return page.locator(".list tbody tr").count() == 200
+
+    with threads(4 * DEADLINE) as group:
+        group.start(flood)
+        try:
+            wait_for(all_shown, "the list is full")
+            for number in range(3):
+                first = says.get("/api/requests")["requests"][-1]["id"]
+                wait_for(lambda: says.get("/api/requests")["requests"][-1]["id"] > first + 1000, "a thousand more have come")
+                page.get_by_label("Text in head or body").fill(str(number), timeout=1000 * DEADLINE)
+                page.get_by_label("Text in head or body").fill("")
+        finally:
+            over_.set()
+    wait_for(all_shown, "the last ones are shown")
+    browser_ = page.context.new_cdp_session(page)
+    browser_.send("HeapProfiler.collectGarbage")
+    assert browser_.send("Memory.getDOMCounters")["nodes"] < 10_000
+    wait_for(lambda: page.locator(".list tbody tr").first.inner_text().split()[2] == "200", "the last one is over")
 
 
 def test_lost_events(says, windows):
