@@ -324,7 +324,7 @@ COMPLETIONS = [
     (["tunnel", "st"], {"start", "status", "stop"}),
     (["tunnel", "start", "--secret-file", "se"], {"secret"}),
     (["help", "o"], {"os"}),
-    (["help", ""], {"completion", "doctor", "forward", "help", "logs", "os", "policy", "ps", "replay", "requests", "run", "stop", "tunnel"}),
+    (["help", ""], {"completion", "doctor", "forward", "help", "logs", "new", "os", "policy", "ps", "replay", "requests", "run", "stop", "tunnel"}),
     (["completion", "z"], {"zsh"}),
 ]
 BASH = """
