@@ -26,6 +26,7 @@ Page = collections.namedtuple("Page", "project needs", defaults=(None, ()))
 PAGES = {
     "../README.md": Page(),
     "api.md": Page("examples/hello-c"),
+    "cgi.md": Page(),
     "configuration.md": Page("examples/hello-c"),
     "network-isolation.md": Page("examples/probe-c"),
     "os.md": Page("examples/static-site"),
@@ -33,6 +34,7 @@ PAGES = {
     "quick-start.md": Page("my-app"),
     "security.md": Page("examples/probe-c"),
     "tunnelling.md": Page(),
+    "webhooks.md": Page(needs=(toolchains.go,)),
 }
 DOCUMENTS = ["../README.md", *sorted(path.name for path in (ROOT / "docs").glob("*.md"))]
 # In a block that is no block of commands, a line that looks like one.
