@@ -3,6 +3,8 @@
 
 import json
 import re
+import subprocess
+from fnmatch import fnmatch
 
 import pytest
 
@@ -219,6 +221,23 @@ def test_dockerfile(tmp_path):
         """)
     said = system.run("bash -euo pipefail /run.sh")
     assert "refused with 5" in said and re.search(rf"^Uid:\s{user}\s{user}\s", said, re.M)
+
+
+def test_secret_stays_out_of_the_image():
+    """What the guide has one write beside the Compose file is sent to no builder, and committed by no `git add`; all that is copied is sent."""
+    secret = next(line.split(": ./")[1] for line in (DEPLOY / "compose.yaml").read_text().splitlines() if "file: ./" in line)
+    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+
+    def sent(path):
+        """The last rule that names the path, or a folder that it is in, counts."""
+        named = [rule for rule in rules if fnmatch(path, rule.lstrip("!")) or path.startswith(rule.lstrip("!") + "/")]
+        return named[-1].startswith("!")
+
+    copied = [argument.split()[:-1] for _, _, steps in dockerfile() for how, argument in steps if how == "COPY" and "--from" not in argument]
+    assert copied and all(sent(path) for paths in copied for path in paths) and sent("deploy/meson.build")
+    assert not sent(f"deploy/{secret}") and not sent(".git/config")
+    ignored = [subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT).returncode for path in (f"deploy/{secret}", "deploy/compose.yaml")]
+    assert ignored == [0, 1]
 
 
 def test_compose_and_kubernetes(system):
