@@ -84,61 +84,32 @@ static int trusted_parse_client(const struct span *text, struct addr *ret_addr)
 	return -EBADMSG;
 }
 
-/* The last element of a list, which becomes shorter by it. False: there is none. */
-static bool trusted_last_element(struct span *list, struct span *ret_element)
-{
-	while (list->len) {
-		size_t from = list->len;
-		struct span tail;
-
-		while (from && list->at[from - 1] != ',')
-			from--;
-		tail = (struct span){ list->at + from, list->len - from };
-		list->len = from ? from - 1 : 0;
-		if (head_next_element(&tail, ret_element))
-			return true;
-	}
-	return false;
-}
-
-/* The field of that name behind which `skip` others follow, counted from the last one. */
-static bool trusted_field_from_end(
-	const struct head *head, const char *name, size_t skip, struct span *ret_value)
-{
-	struct span fields = head->fields, field, value;
-	size_t count = head_field(head, name, &value);
-
-	if (skip >= count)
-		return false;
-	while (head_next(&fields, &field, &value)) {
-		if (span_is(&field, name) && --count == skip) {
-			*ret_value = value;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* 1: *ret_client is who X-Forwarded-For says it is; 0: there is no such field; -EBADMSG. */
+/*
+ * 1: *ret_client is who X-Forwarded-For says it is; 0: there is no such field; -EBADMSG. Each proxy
+ * adds its client at the end, some in a field of their own. So the last address that isn't trusted
+ * counts, and what stands before that one is made up. All is looked at once, whatever a client has
+ * heaped up.
+ */
 static int trusted_forwarded_for(
 	const struct trusted *t, const struct head *head, struct addr *ret_client)
 {
-	struct span list, element;
-	struct addr addr;
+	struct span fields = head->fields, field, list, element;
+	bool bad = false;
 	int found = 0;
 
-	/* Each proxy adds its client at the end, some in a field of their own. */
-	for (size_t i = 0; trusted_field_from_end(head, FORWARDED_FOR, i, &list); i++) {
-		while (trusted_last_element(&list, &element)) {
-			if (trusted_parse_client(&element, &addr) < 0)
-				return -EBADMSG;
-			*ret_client = addr;
-			found = 1;
-			if (!trusted_has(t, &addr))
-				return 1;
+	while (head_next(&fields, &field, &list)) {
+		while (span_is(&field, FORWARDED_FOR) && head_next_element(&list, &element)) {
+			struct addr addr;
+			bool is_addr = trusted_parse_client(&element, &addr) == 0;
+			bool is_client = is_addr && !trusted_has(t, &addr);
+
+			if (is_client || (is_addr && !found))
+				*ret_client = addr;
+			found |= is_addr;
+			bad = !is_client && (bad || !is_addr);
 		}
 	}
-	return found;
+	return bad ? -EBADMSG : found;
 }
 
 int trusted_client(const struct trusted *t, const struct head *head, const struct addr *proxy,
