@@ -113,6 +113,9 @@ static int tls_context_build(
 	(void)SSL_CTX_set_mode(c->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 					       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 					       SSL_MODE_RELEASE_BUFFERS);
+	/* What is no data (new tickets, new keys) is read one by one, so that a peer who sends
+	 * nothing else gets no more of a turn than others. */
+	(void)SSL_CTX_clear_mode(c->ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
 	return tls_load_cas(c->ctx, ca_file, ret_why);
 }
@@ -151,9 +154,11 @@ static void tls_cert_names(X509 *cert, char *text, size_t size)
 			continue;
 		data = ASN1_STRING_get0_data(name->d.ia5);
 		n = ASN1_STRING_length(name->d.ia5);
+		/* Nothing but 4 and 16 bytes is an address, and OpenSSL hands out what there is. */
 		if (name->type == GEN_DNS)
 			log_escape(shown, sizeof(shown), (const char *)data, (size_t)n);
-		else if (!inet_ntop(n == 4 ? AF_INET : AF_INET6, data, shown, sizeof(shown)))
+		else if ((n != 4 && n != 16) ||
+			 !inet_ntop(n == 4 ? AF_INET : AF_INET6, data, shown, sizeof(shown)))
 			continue;
 		len += (size_t)snprintf(text + len, size - len, "%s%s", before, shown);
 	}
