@@ -108,9 +108,13 @@ static void greeting_hint_silent(struct relay *relay, const struct preamble *p)
 		addr_format_ip(&p->peer, text));
 }
 
-/* A front that passes its clients' addresses on to somebody who doesn't believe it. */
+/*
+ * A front that passes its clients' addresses on to somebody who doesn't believe it. On loopback its
+ * clients are exempt from the limits, all strangers among them, which nobody means.
+ */
 static void greeting_hint_trust(struct relay *relay, const struct preamble *p)
 {
+	bool exempt = addr_is_loopback(&p->peer);
 	char text[ADDR_TEXT_MAX];
 
 	if (relay->trust_hinted || trusted_has(p->trusted, &p->peer) ||
@@ -118,11 +122,12 @@ static void greeting_hint_trust(struct relay *relay, const struct preamble *p)
 		return;
 	relay->trust_hinted = true;
 	(void)addr_format_ip(&p->peer, text);
-	log_info("relay",
+	log_write(exempt ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "relay",
 		"an HTTP front at %s names its clients, but is not trusted: the limits count them "
-		"all "
-		"as %s; if it is yours, --trusted-proxy %s lets them be told apart",
-		text, text, text);
+		"%s%s; if it is yours, --trusted-proxy %s lets them be told apart",
+		text,
+		exempt ? "not at all, nor their wrong secrets, as whatever comes from " : "all as ",
+		exempt ? "loopback" : text, text);
 }
 
 /*
@@ -228,7 +233,7 @@ bool greeting_read(struct session *s)
 	int r;
 
 	/* Recheck, or N handshakes opened in parallel get N guesses at the secret. */
-	if (greeting_penalised(s->relay, &s->from)) {
+	if (!preamble_is_awaited(&s->preamble) && greeting_penalised(s->relay, &s->from)) {
 		session_end(s, "penalised for a bad secret");
 		return false;
 	}
@@ -368,7 +373,9 @@ void greeting_accept(struct relay *relay, int fd, const struct addr *from)
 	struct first_step step;
 
 	relay->counts.handshakes++;
-	if (greeting_penalised(relay, from)) {
+	/* What a client did whom a trusted proxy has not named is on that one's account, and must
+	 * not shut out those whom it will name. */
+	if (!trusted_has(&relay->config.trusted, from) && greeting_penalised(relay, from)) {
 		greeting_hang_up(relay, fd);
 		return;
 	}

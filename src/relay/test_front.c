@@ -314,6 +314,37 @@ static void test_penalty_behind_a_front(void **state)
 	disconnect(&p);
 }
 
+/* What came from a client whom the front hasn't named shuts out those like him, and no others. */
+static void test_penalty_of_the_front_itself(void **state)
+{
+	struct fixture *f = *state;
+	struct addr front;
+	struct peer p;
+
+	trust_loopback(f);
+	start(f, "secret");
+	/* Of another address than loopback, which is exempt, it would come by a wrong secret. */
+	assert_int_equal(addr_parse_ip("127.0.0.1", 0, &front), 0);
+	addr_table_touch(&f->relay->limits.penalties, &front)->until_ms = UINT64_MAX;
+	p = connect_control(f);
+	say_text(&p, GET "\r\n");
+	expect_status(f, &p, "429 ");
+	p = connect_control(f);
+	say_text(&p, "PROXY UNKNOWN\r\n");
+	await_end(f, &p);
+	assert_int_equal(p.len, 0);
+	disconnect(&p);
+	p = connect_control(f);
+	say_text(&p, GET);
+	/* The rest of it is read by a session. */
+	say_text(&p, "X-Real-IP: 192.0.2.8\r\n\r\n");
+	expect_accepted(f, &p);
+	answer_challenge(f, &p, "secret");
+	say_hello(&p, 0);
+	expect_client(f, await_hello(f, &p), "192.0.2.8");
+	disconnect(&p);
+}
+
 /* A stock client with a secret says nothing before it is challenged: the header alone begins it. */
 static void test_proxy_header_and_a_silent_client(void **state)
 {
@@ -406,6 +437,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_strange_front_is_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_words_for_one_client, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_penalty_behind_a_front, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_penalty_of_the_front_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_proxy_header_and_a_silent_client, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_proxy_header_and_data, setup, teardown),
