@@ -364,6 +364,12 @@ static const char *server_secret_place(const struct server_values *v, const stru
 	}
 }
 
+/* White space alone is what an accident leaves, too: a blank variable, a file of CR LF. */
+static bool server_keeps_out(const struct secret *secret)
+{
+	return secret->set && secret->text[strspn(secret->text, " \t\r\n")];
+}
+
 /*
  * An empty secret is nearly always an accident, an unset variable or a file that came out empty,
  * and keeps nobody out: beyond loopback it is refused. An enum exit_code.
@@ -371,7 +377,9 @@ static const char *server_secret_place(const struct server_values *v, const stru
 static int server_check_secret(
 	const struct server_values *v, const struct option_set *set, const struct addr *bind)
 {
-	if (!v->common.secret.set || v->common.secret.len || v->public || addr_is_loopback(bind))
+	const struct secret *secret = &v->common.secret;
+
+	if (!secret->set || server_keeps_out(secret) || v->public || addr_is_loopback(bind))
 		return EXIT_CODE_OK;
 	log_error("server",
 		"the secret is empty, which keeps nobody out: put one into %s, such as "
@@ -391,7 +399,7 @@ static void server_warn_open(
 	const struct secret *secret = &v->common.secret;
 	bool local = addr_is_loopback(bind);
 
-	if (secret->set && secret->len)
+	if (server_keeps_out(secret))
 		return;
 	if (secret->set)
 		log_warn("server",

@@ -269,7 +269,9 @@ OPEN = {
     "newline": (b"\n", None, "the secret is empty: .*--secret-file"),
     "file-before-variable": (b"", {"BORE_SECRET": "given"}, "the secret is empty: .*--secret-file"),
     "given": (("--secret", "given"), None, None),
-    "given-blank": (("--secret", " "), None, None),
+    "blank": (("--secret", " \t"), None, "the secret is empty: .*--secret"),
+    "carriage-return": (b"\r\n", None, "the secret is empty: .*--secret-file"),
+    "given-blank-and-more": (("--secret", " s"), None, None),
     "given-in-a-file": (b"given\n", {"BORE_SECRET": ""}, None),
 }
 
@@ -298,6 +300,8 @@ BEYOND = {
     "empty": (("--secret", ""), {}, 5, "error server: the secret is empty, .*into --secret, .*--public"),
     "empty-variable": ((), {"BORE_SECRET": ""}, 5, "error server: the secret is empty, .*into BORE_SECRET, .*--public"),
     "empty-file": (("--secret-file", "FILE"), {}, 5, "error server: the secret is empty, .*the file of --secret-file, .*--public"),
+    "blank": (("--secret", " \t"), {}, 5, "error server: the secret is empty, .*into --secret, .*--public"),
+    "blank-and-more": (("--secret", " s"), {}, None, None),
     "empty-meant": (("--secret", "", "--public"), {}, None, "warn server: the secret is empty: anyone"),
     "given": (("--secret", "given"), {}, None, None),
 }
