@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from harness.apps import App, free_port
+from harness.apps import free_port
 from harness.lab import OURS
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import WASMRUN, need_wasmrun

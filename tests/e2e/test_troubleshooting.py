@@ -192,6 +192,11 @@ def strict(place):
     place.page(8003, names=("localhost",))
 
 
+def no_tunnel(place):
+    works(place)
+    fronts.nginx(place.lab, place.middle, "server { listen 80; location / { proxy_pass http://127.0.0.1:20000; } }", (80,))
+
+
 SYMPTOMS = {
     "When it doesn't work": works,
     "The relay's name isn't found": nothing,
@@ -213,6 +218,7 @@ SYMPTOMS = {
     "The application isn't there": no_secret,
     "The application listens at another address": elsewhere,
     "The application refuses the public name": strict,
+    "The front shows 502 Bad Gateway": no_tunnel,
     "https:// doesn't work": works,
 }
 
