@@ -213,6 +213,8 @@ def test_replay(talker, windows, tmp_path):
     [sent] = [one for one in talker.get("/api/requests")["requests"] if one["target"] == "/changed?x=1"]
     request = talker.get(f"/api/requests/{sent['id']}")["request"]
     assert request["text"] == "a body\n\nof two parts" and {"name": "X-Mine", "value": "<b>"} in request["headers"]
+    # What the list shows is exported, and it is drawn now and then.
+    wait_for(lambda: page.locator(".list tbody tr").count() == 3, "all three are shown")
     with page.expect_download() as download:
         page.get_by_role("button", name="Export HAR").click()
     download.value.save_as(tmp_path / "har")
