@@ -43,7 +43,7 @@ def says_why(answer, status):
         "{", "[]", "null", "1", '"x"', "server=x", "{}x", '{"port":1,"port":2}', b"\xff", b"{\"server\":\"\xff\"}",
         b"\0", '{"port":-1}', '{"port":65536}', '{"port":"1"}', '{"port":1.5}', '{"port":true}', '{"server":1}',
         '{"server":""}', '{"server":"a:b:c"}', '{"server":"x:0"}', '{"server":"x:65536"}',
-        '{"server":"http://x"}', '{"server":"x\\u0000y"}', '{"secret":1}', '{"protocol":"JSON"}', '{"protocol":1}',
+        '{"server":"ftp://x"}', '{"server":"x\\u0000y"}', '{"secret":1}', '{"protocol":"JSON"}', '{"protocol":1}',
         '{"unknown":1}', "[" * 10000,
         pytest.param(json.dumps({"secret": "x" * 5000}), id="long secret"),
         pytest.param(json.dumps({"server": "x" * 5000}), id="long server"),
@@ -57,7 +57,7 @@ def test_wrong_json(instance, body):
 @pytest.mark.parametrize(
     "server,part",
     [
-        ("http://x", "'http://' is no part of it: write 'x'"),
+        ("ftp://x", "'ftp://' is no part of it: write 'x'"),
         ("x/", "'/' is no part of it: write 'x'"),
         ("x y", "a blank"),
         ("\x1b[2Jx", "'\\x1b' is a control character"),
