@@ -33,7 +33,7 @@ static void app_end(struct doctor_app *app, bool good, const char *text)
 static bool app_read_addr(const char *text, struct addr *ret_addr)
 {
 	size_t digits = strcspn(text, ":"), words = digits / 8;
-	uint32_t address[4];
+	uint32_t address[4] = { 0 };
 	uint8_t bytes[4], port[2];
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
 	struct sockaddr_in in4 = { .sin_family = AF_INET };
@@ -99,17 +99,6 @@ static void app_unconnected(struct doctor_app *app, int error)
 
 /* --- what it says --- */
 
-/* 0: no HTTP/1. */
-static unsigned app_status(const struct ask_result *asked)
-{
-	uint64_t status = 0;
-
-	if (asked->len > strlen("HTTP/1.1 200") &&
-		strncmp(asked->answer, "HTTP/1.", strlen("HTTP/1.")) == 0)
-		(void)parse_u64(asked->answer + strlen("HTTP/1.1 "), 3, 100, 999, &status);
-	return (unsigned)status;
-}
-
 static void app_on_other_protocol(struct doctor_app *app, const struct ask_result *asked)
 {
 	char text[DOCTOR_TEXT_MAX], said[128];
@@ -135,7 +124,7 @@ static void app_on_other_protocol(struct doctor_app *app, const struct ask_resul
 static void app_on_public_asked(void *owner, const struct ask_result *asked)
 {
 	struct doctor_app *app = owner;
-	unsigned status = app_status(asked);
+	unsigned status = ask_http_status(asked);
 	char text[DOCTOR_TEXT_MAX];
 	bool refused = app->status < 400 && (status >= 400 || !status);
 
@@ -179,7 +168,7 @@ static void app_on_asked(void *owner, const struct ask_result *asked)
 	app->ask = NULL;
 	if (asked->connected)
 		(void)addr_format(&asked->peer, app->peer);
-	app->status = app_status(asked);
+	app->status = ask_http_status(asked);
 	if (asked->end == ASK_UNRESOLVED) {
 		(void)snprintf(text, sizeof(text), "%s: %s; check --local-host", app->config.host,
 			uv_strerror(asked->error));

@@ -203,3 +203,20 @@ int ask_start(const struct ask_config *config, struct ask **ret_ask)
 	*ret_ask = a;
 	return 0;
 }
+
+/* "HTTP/1.1 200 OK": RFC 9112, 4. 0: it is none of these. */
+unsigned ask_http_status(const struct ask_result *asked)
+{
+	const char *code = asked->answer + strlen("HTTP/1.1 ");
+	unsigned status = 0;
+
+	if (asked->len < strlen("HTTP/1.1 200") ||
+		strncmp(asked->answer, "HTTP/1.", strlen("HTTP/1.")) != 0)
+		return 0;
+	for (int i = 0; i < 3; i++) {
+		if (code[i] < '0' || code[i] > '9')
+			return 0;
+		status = status * 10 + (unsigned)(code[i] - '0');
+	}
+	return status;
+}

@@ -57,4 +57,7 @@ int ask_start(const struct ask_config *config, struct ask **ret_ask);
 /* Before `done`: nothing follows. The loop knows its handles for some turns more. */
 void ask_cancel(struct ask *a);
 
+/* The status of an answer in HTTP/1, 0: it is none. */
+unsigned ask_http_status(const struct ask_result *asked);
+
 #endif

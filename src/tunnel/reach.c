@@ -30,23 +30,6 @@ const char *const reach_outcome_names[] = {
 };
 static_assert(ARRAY_LEN(reach_outcome_names) == REACH_OUTCOMES + 1, "a word for each");
 
-/* "HTTP/1.1 200 OK": RFC 9112, 4. 0: it is none of these. */
-static unsigned reach_status(const struct ask_result *asked)
-{
-	const char *code = asked->answer + strlen("HTTP/1.1 ");
-	unsigned status = 0;
-
-	if (asked->len < strlen("HTTP/1.1 200") ||
-		strncmp(asked->answer, "HTTP/1.", strlen("HTTP/1.")) != 0)
-		return 0;
-	for (int i = 0; i < 3; i++) {
-		if (code[i] < '0' || code[i] > '9')
-			return 0;
-		status = status * 10 + (unsigned)(code[i] - '0');
-	}
-	return status;
-}
-
 static void reach_explain(
 	const struct reach *r, const struct ask_result *asked, struct reach_result *result)
 {
@@ -145,7 +128,7 @@ static void reach_on_asked(void *owner, const struct ask_result *asked)
 	};
 	struct reach_result result = {
 		.arrived = asked->connected && r->config.arrived(r->config.owner, &mark),
-		.status = reach_status(asked),
+		.status = ask_http_status(asked),
 		.duration_ms = asked->duration_ms,
 		.time_ms = clock_wall_ms(),
 	};
