@@ -159,6 +159,20 @@ static void test_address_that_is_none(void **state)
 	assert_non_null(strstr(f->why, "is for another name (a);"));
 }
 
+/* Such a server refuses our versions by an alert. */
+static void test_server_without_tls_1_2(void **state)
+{
+	struct fixture *f = *state;
+
+	connect_to(f, "DNS:localhost");
+	assert_int_equal(SSL_set_max_proto_version(f->server, TLS1_1_VERSION), 1);
+	while (!f->closed) {
+		(void)SSL_accept(f->server);
+		(void)uv_run(&f->loop, UV_RUN_NOWAIT);
+	}
+	assert_non_null(strstr(f->why, "none from 1.2 on;"));
+}
+
 static void test_addresses(void **state)
 {
 	struct fixture *f = *state;
@@ -176,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_key_updates_hold_nobody_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_address_that_is_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_server_without_tls_1_2, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
 	};
 

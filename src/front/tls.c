@@ -230,8 +230,8 @@ static void tls_explain(const struct tls_link *l, int ssl_error, char why[TLS_WH
 			"it closed the connection during the TLS handshake; is that a port of "
 			"HTTPS?");
 	else if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_UNSUPPORTED_PROTOCOL ||
-		 reason == SSL_R_HTTP_REQUEST || reason == SSL_R_PACKET_LENGTH_TOO_LONG ||
-		 reason == SSL_R_UNEXPECTED_MESSAGE)
+		 reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION || reason == SSL_R_HTTP_REQUEST ||
+		 reason == SSL_R_PACKET_LENGTH_TOO_LONG || reason == SSL_R_UNEXPECTED_MESSAGE)
 		(void)snprintf(why, TLS_WHY_MAX,
 			"it does not speak TLS, or none from 1.2 on; write http:// if it has none, "
 			"or the port that has");
