@@ -142,6 +142,21 @@ static enum exit_code new_fail(const char *folder, const char *file, int error)
 	return EXIT_CODE_FILE;
 }
 
+/* As a shell reads it. */
+static void new_write_word(const char *word)
+{
+	bool plain = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				  "._-/") == strlen(word);
+
+	fputs(plain ? "" : "'", stdout);
+	for (const char *end; (end = strchr(word, '\'')); word = end + 1) {
+		(void)printable_write(stdout, word, (size_t)(end - word));
+		fputs("'\\''", stdout);
+	}
+	(void)printable_write(stdout, word, strlen(word));
+	fputs(plain ? "" : "'", stdout);
+}
+
 static void new_tell(const struct kind *kind, const char *folder)
 {
 	(void)printable_write(stdout, folder, strlen(folder));
@@ -149,9 +164,9 @@ static void new_tell(const struct kind *kind, const char *folder)
 	if (kind->needs)
 		printf("It needs %s.\n", kind->needs);
 	fputs("Run it:  wasmrun os -p ", stdout);
-	(void)printable_write(stdout, folder, strlen(folder));
+	new_write_word(folder);
 	fputs("\nShow it: wasmrun os --expose -p ", stdout);
-	(void)printable_write(stdout, folder, strlen(folder));
+	new_write_word(folder);
 	putchar('\n');
 }
 

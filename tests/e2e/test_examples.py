@@ -3,6 +3,7 @@
 
 import collections
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -54,8 +55,8 @@ def contents(folder):
 def test_new(tmp_path, kind):
     """The example is made as it comes with the project, in a folder that is missing or empty; and what is there stays."""
     need_wasmrun()
-    folder = tmp_path / "my app"
-    assert f"wasmrun os -p {folder}\n" in new(kind, folder)
+    folder = tmp_path / "my 'own' app"
+    assert f"wasmrun os -p {shlex.quote(str(folder))}\n".replace("'\"'\"'", "'\\''") in new(kind, folder)
     made = contents(folder)
     assert made == contents(copy_example(KINDS[kind], tmp_path / "example"))
     (folder / "README.md").write_text("mine")
