@@ -112,7 +112,9 @@ def test_the_port_of_the_application(instance):
             assert ended(visitor)
     assert last_end(instance)["end"] == f"the application has not opened port {nowhere['app_port']}"
     assert last_end(instance)["bytes"] == {"in": 0, "out": 0}
-    assert instance.process.text("stderr").count(f"are turned away: the application has not opened port {nowhere['app_port']}") == 1
+    told = f"are turned away: the application has not opened port {nowhere['app_port']}"
+    instance.process.wait_line(told)
+    assert instance.process.text("stderr").count(told) == 1
 
 
 @needs_wall

@@ -3,6 +3,7 @@
 
 import http.client
 import re
+import select
 import socket
 import ssl
 import threading
@@ -279,22 +280,32 @@ class Crossing:
                 outer = self.context.wrap_socket(sock, server_side=True)
             except OSError:
                 return
-            self.connections.append((outer, relay))
-            for pair in ((outer, relay), (relay, outer)):
-                threading.Thread(target=self.move, args=pair, daemon=True).start()
+            wake, woken = socket.socketpair()
+            self.connections.append((outer, wake))
+            threading.Thread(target=self.move, args=(outer, relay, woken), daemon=True).start()
 
-    def move(self, source, to):
+    def move(self, outer, relay, woken):
+        """All that TLS does for a connection is done in this thread: OpenSSL's connections are for one at a time."""
         try:
-            while data := source.recv(65536):
-                to.sendall(data)
+            while True:
+                ready = [outer] if outer.pending() else select.select([outer, relay, woken], [], [])[0]
+                if woken in ready:
+                    # An alert of warning level, close_notify, and then the FIN.
+                    outer.unwrap()
+                    return
+                for source, to in ((outer, relay), (relay, outer)):
+                    if source in ready:
+                        data = source.recv(65536)
+                        if not data:
+                            return
+                        to.sendall(data)
         except (OSError, ValueError):
             pass
 
     def end(self, connection, how):
-        outer, _ = connection
+        outer, wake = connection
         if how == "notify":
-            # An alert of warning level, close_notify, and then the FIN.
-            threading.Thread(target=outer.unwrap, daemon=True).start()
+            wake.sendall(b"!")
         else:
             socket.socket.shutdown(outer, socket.SHUT_WR)
 
