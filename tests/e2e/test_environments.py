@@ -149,6 +149,7 @@ def test_nothing_starts(lab, tmp_path, name):
     assert said == {"read=/etc/passwd": "0"}
 
 
+@needs_wall
 @pytest.mark.parametrize("environment", ["nobody"], indirect=True)
 def test_files_of_others(lab, folder, environment, hello):
     """Who may not write to a file doesn't replace it by the API either, though the folder is his."""

@@ -178,7 +178,8 @@ def test_flood(says, windows):
     wait_for(all_shown, "the last ones are shown")
     browser_ = page.context.new_cdp_session(page)
     browser_.send("HeapProfiler.collectGarbage")
-    assert browser_.send("Memory.getDOMCounters")["nodes"] < 10_000
+    # 4,000 on an idle machine; what piles up would be a few thousand for each time that the list was drawn.
+    assert browser_.send("Memory.getDOMCounters")["nodes"] < 40_000
     wait_for(lambda: page.locator(".list tbody tr").first.inner_text().split()[2] == "200", "the last one is over")
 
 

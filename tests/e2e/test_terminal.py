@@ -17,6 +17,7 @@ import urllib.parse
 
 import pytest
 
+from harness.guests import needs_wall
 from harness.wait import DEADLINE, TimeLimit, wait_for
 from harness.wasmrun import WASMRUN, Instance, build_hello, fetch, gone, need_wasmrun, run_os
 from harness.wire import FakeRelay
@@ -159,6 +160,7 @@ def server(relay):
     return f"{relay.host}:{relay.control_port}"
 
 
+@needs_wall  # or it says that there is none
 def test_block(terminal, site):
     """One block, then the application's lines, then one about the end; none of it in UTC or with the log's noise."""
     it = terminal(site, "--forward", "0")
@@ -307,6 +309,7 @@ def test_quiet_and_verbose(terminal, site):
     assert re.search(CLOCK + "debug app: ", it.plain)
 
 
+@needs_wall  # or it says that there is none
 def test_failure_is_told_with_what_it_said(terminal, tmp_path):
     """Its own lines wait for the block a moment; where there is none they come before the reason."""
     build_hello(tmp_path)  # or skips
