@@ -59,6 +59,7 @@ def test_reconnections(lab, secret):
     """A client that loses its relay again and again keeps nothing of the lost connections."""
     relay = lab.relay(secret=secret)
     client = lab.client(relay, lab.app(), secret=secret)
+    client.wait_state("Connected")  # not the one of the first reconnection
     ping(client.public)
     before = client.process.fds()
     for _ in range(5):
