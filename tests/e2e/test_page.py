@@ -15,6 +15,7 @@ import pytest
 
 from harness.apps import free_port
 from harness.browser import FOREIGN_HOST, Windows, browser, mistakes_of, tab_to
+from harness.guests import needs_wall
 from harness.streams import connect, pattern, recv_all, recv_exact
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch, need_wasmrun, run_os
@@ -82,6 +83,7 @@ def forwarded(instance):
     return port
 
 
+@needs_wall
 @pytest.mark.parametrize("scheme, width", [("light", 1600), ("dark", 800), ("dark", 360)])
 def test_panels(talker, windows, scheme, width):
     """Each has what it is for, fits the window, and keeps nobody out."""

@@ -164,13 +164,13 @@ def test_flood(says, windows):
     def all_shown():
         return page.locator(".list tbody tr").count() == 200
 
-    with threads(4 * DEADLINE) as group:
+    with threads(16 * DEADLINE) as group:
         group.start(flood)
         try:
             wait_for(all_shown, "the list is full")
             for number in range(3):
                 first = says.get("/api/requests")["requests"][-1]["id"]
-                wait_for(lambda: says.get("/api/requests")["requests"][-1]["id"] > first + 1000, "a thousand more have come")
+                wait_for(lambda: says.get("/api/requests")["requests"][-1]["id"] > first + 1000, "a thousand more have come", 4 * DEADLINE)
                 page.get_by_label("Text in head or body").fill(str(number), timeout=1000 * DEADLINE)
                 page.get_by_label("Text in head or body").fill("")
         finally:

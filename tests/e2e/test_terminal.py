@@ -254,6 +254,7 @@ def test_shared_later_in_another_window(lab, terminal, site):
     assert re.fullmatch(r"\^C\r\x1b\[K[\d:]+ os: ending; [^\n]*\n", it.plain[at:]), it.plain[at:]
 
 
+@needs_wall  # as above
 def test_what_happens(lab, terminal, site):
     """A build has a line until its result is there; what replaces it, a crash, and what is refused have one."""
     go = site.parent / "go"
