@@ -257,7 +257,7 @@ static int host_take_url(
 int host_parse(
 	enum host_form form, const char *text, struct host *ret_host, char ret_why[HOST_WHY_MAX])
 {
-	char core[HOST_TEXT_MAX];
+	char core[HOST_TEXT_MAX] = "";
 	struct host host = { 0 };
 	struct parts parts = { 0 };
 	int r = host_check_bytes(text, ret_why);

@@ -116,7 +116,7 @@ static int file_check_version(int dir, const char *name, const char *if_match)
 	_cleanup_(fd_closep) int fd =
 		openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char version[VERSION_MAX] = "", *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r = fd < 0 ? -errno : file_load(fd, &text, &len);
 
 	if (r == 0)

@@ -299,7 +299,7 @@ void api_explain(void *owner, struct http_request *request)
 	}
 	if (r == 0)
 		r = destination_parse(host.name, host.port, &d, why);
-	if (r < 0) {
+	if (r != 0) {
 		http_reply_error(request, 400, "'to' is no HOST:PORT: %s", why);
 		return;
 	}

@@ -49,7 +49,7 @@ static const char *field_end(const char *line, const char *end)
 /* A value of several lines, as one. */
 static json_t *folded_json(const char *value, size_t len)
 {
-	_cleanup_(freep) char *text = malloc(len);
+	_cleanup_(freep) char *text = malloc(len + 1);
 	size_t n = 0;
 
 	if (!text)

@@ -34,7 +34,7 @@ const char *http_head_line(const struct buf *head, size_t *ret_len)
 	const char *end = text ? memchr(text, '\n', buf_len(head)) : NULL;
 	size_t len = end ? (size_t)(end - text) : buf_len(head);
 
-	*ret_len = len > 0 && text[len - 1] == '\r' ? len - 1 : len;
+	*ret_len = text && len > 0 && text[len - 1] == '\r' ? len - 1 : len;
 	return text;
 }
 

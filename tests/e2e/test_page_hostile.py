@@ -175,7 +175,7 @@ def test_flood(says, windows):
                 page.get_by_label("Text in head or body").fill("")
         finally:
             over_.set()
-    wait_for(all_shown, "the last ones are shown")
+    wait_for(all_shown, "the last ones are shown", 4 * DEADLINE)
     browser_ = page.context.new_cdp_session(page)
     browser_.send("HeapProfiler.collectGarbage")
     # 4,000 on an idle machine; what piles up would be a few thousand for each time that the list was drawn.
