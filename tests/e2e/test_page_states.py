@@ -146,7 +146,7 @@ def test_application_that_crashes_again_and_again(lab, guests, tmp_path, windows
     page = opened(windows, instance)
     # The more often it has crashed, the longer that is its state.
     wait_for(lambda: instance.app()["restarts"] >= 2, "it has crashed again", 4 * DEADLINE)
-    says(page, "Application", "restarting")
+    card(page, "Application").locator(".word", has_text="restarting").wait_for(timeout=4000 * DEADLINE)
     card(page, "Application").get_by_text("unreachable").first.wait_for()
     card(page, "Application").locator(".said", has_text="backtrace").wait_for()
 
