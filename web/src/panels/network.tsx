@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the application may reach, what it has asked for, and the ports that lead to it.
-import { signal, useSignal } from "@preact/signals";
+import { type Signal, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { CallError, CHANGED, call, callVersioned, messageOf } from "../api";
 import { clock, count, duration, size } from "../format";
@@ -13,6 +13,44 @@ const failure = signal<string | null>(null);
 const failed = (why: string | null) => {
   failure.value = why;
 };
+
+/** A form for one HOST:PORT or rule. */
+function OneLine({
+  label,
+  text,
+  button,
+  send,
+}: {
+  label: string;
+  text: Signal<string>;
+  button: string;
+  send: () => Promise<void>;
+}) {
+  return (
+    <form
+      class="add"
+      onSubmit={(event) => {
+        event.preventDefault();
+        failed(null);
+        void send().catch((error) => failed(messageOf(error)));
+      }}
+    >
+      <input
+        type="text"
+        aria-label={label}
+        placeholder="api.example.com:443"
+        spellcheck={false}
+        value={text.value}
+        onInput={(event) => {
+          text.value = event.currentTarget.value;
+        }}
+      />
+      <button type="submit" disabled={!text.value.trim()}>
+        {button}
+      </button>
+    </form>
+  );
+}
 
 const TRIES = 5;
 
@@ -103,6 +141,10 @@ function Explain() {
   const ask = async () => {
     answer.value = await call("GET /api/network/explain", { query: { to: to.value.trim() } });
   };
+  const askAnew = () => {
+    answer.value = null;
+    return ask();
+  };
   // What was said is of the policy that held then.
   useEffect(() => {
     if (answer.peek()) void ask().catch(() => {});
@@ -110,29 +152,7 @@ function Explain() {
   const remedy = answer.value?.remedy;
   return (
     <>
-      <form
-        class="add"
-        onSubmit={(event) => {
-          event.preventDefault();
-          failed(null);
-          answer.value = null;
-          void ask().catch((error) => failed(messageOf(error)));
-        }}
-      >
-        <input
-          type="text"
-          aria-label="Host and port"
-          placeholder="api.example.com:443"
-          spellcheck={false}
-          value={to.value}
-          onInput={(event) => {
-            to.value = event.currentTarget.value;
-          }}
-        />
-        <button type="submit" disabled={!to.value.trim()}>
-          Explain
-        </button>
-      </form>
+      <OneLine label="Host and port" text={to} button="Explain" send={askAnew} />
       <p role="status">
         {answer.value && (
           <>
@@ -233,28 +253,7 @@ function Rules() {
           </li>
         ))}
       </ul>
-      <form
-        class="add"
-        onSubmit={(event) => {
-          event.preventDefault();
-          failed(null);
-          void add().catch((error) => failed(messageOf(error)));
-        }}
-      >
-        <input
-          type="text"
-          aria-label="Rule to allow"
-          placeholder="api.example.com:443"
-          spellcheck={false}
-          value={rule.value}
-          onInput={(event) => {
-            rule.value = event.currentTarget.value;
-          }}
-        />
-        <button type="submit" disabled={!rule.value.trim()}>
-          Allow…
-        </button>
-      </form>
+      <OneLine label="Rule to allow" text={rule} button="Allow…" send={add} />
     </>
   );
 }
