@@ -141,7 +141,7 @@ def test_application_that_never_begins(lab, guests, tmp_path, windows):
 
 def test_application_that_crashes_again_and_again(lab, guests, tmp_path, windows):
     need_wasmrun()
-    (tmp_path / "ends.wasm").write_bytes(guests.c("talks.c", "ends", "-DENDS").read_bytes())
+    (tmp_path / "ends.wasm").write_bytes(guests.c("talks.c", "talks-ends", "-DENDS").read_bytes())
     instance = run_os(lab, tmp_path, api_port=free_port(), wait=False)
     page = opened(windows, instance)
     # The more often it has crashed, the longer that is its state.

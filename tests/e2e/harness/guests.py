@@ -37,12 +37,16 @@ def need_go():
 
 
 class Guests:
-    """The builder. What a toolchain can't do is skipped with the reason; a failing build is a failure."""
+    """
+    The builder. What a toolchain can't do is skipped with the reason; a failing build is a failure. A name stands for one module:
+    with two of one name, which one a test gets would depend on which tests ran before it.
+    """
 
     def __init__(self, folder):
-        self.folder, self.built = pathlib.Path(folder), {}
+        self.folder, self.built, self.made_by = pathlib.Path(folder), {}, {}
 
     def _build(self, name, command, cwd=None, env=None):
+        assert self.made_by.setdefault(name, command) == command, f"{name}.wasm has been made by another command"
         if name not in self.built:
             target = self.folder / f"{name}.wasm"
             done = subprocess.run(
