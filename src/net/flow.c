@@ -171,7 +171,7 @@ static void flow_end(struct flow *f, struct flow_result *result)
 static void flow_end_setup(struct flow *f, enum flow_end end, const char *why)
 {
 	struct flow_setup *setup = take_ptr(f->setup);
-	struct flow_result result = { .end = end, .why = why };
+	struct flow_result result = { .end = end, .why = why, .fd = { -1, -1 } };
 	char text[FLOW_WHY_MAX];
 
 	timeout_disarm(&setup->deadline);
@@ -222,6 +222,9 @@ static void flow_on_pumped(void *owner, const struct pump_result *pumped)
 		.joined = true,
 		.first = pumped->first,
 		.quiet_ms = pumped->quiet_ms,
+		.fd = { pumped->fd[PUMP_OUTER], pumped->fd[PUMP_INNER] },
+		.rest = pumped->rest,
+		.rest_len = pumped->rest_len,
 	};
 	char text[FLOW_WHY_MAX];
 

@@ -89,6 +89,11 @@ struct flow_wish {
 	const struct target *target[PUMP_SIDES]; /* outlive the flow */
 	int fd[PUMP_SIDES];                      /* connected, non-blocking */
 	const char *turn_away;                   /* NULL, or why it is turned away from the start */
+	/* As of struct pump_job. The preface outlives the call where a target is to be opened. */
+	enum pump_wire wire[PUMP_SIDES];
+	bool awaits_taken;
+	const void *preface;
+	size_t preface_len;
 };
 
 /* `kind` and `pool` outlive the set. */

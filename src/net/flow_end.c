@@ -17,6 +17,7 @@ static const struct {
 	[FLOW_END_HALF_CLOSED] = { "half closed for too long", "" },
 	[FLOW_END_IDLE] = { "idle for too long", "" },
 	[FLOW_END_NO_MEMORY] = { "out of memory", "" },
+	[FLOW_END_UNTAKEN] = { "not taken", "" },
 	[FLOW_END_LATE] = { "", "" },
 	[FLOW_END_STOPPED] = { "the process is ending", "" },
 };
@@ -30,6 +31,7 @@ enum flow_end flow_end_of(const struct pump_result *result)
 		[PUMP_END_HALF_CLOSED] = FLOW_END_HALF_CLOSED,
 		[PUMP_END_IDLE] = FLOW_END_IDLE,
 		[PUMP_END_ABORTED] = FLOW_END_STOPPED,
+		[PUMP_END_UNTAKEN] = FLOW_END_UNTAKEN,
 		[PUMP_END_NO_MEMORY] = FLOW_END_NO_MEMORY,
 	};
 

@@ -17,6 +17,7 @@ enum flow_end {
 	FLOW_END_HALF_CLOSED, /* the pool's half-close timeout */
 	FLOW_END_IDLE,        /* the pool's idle timeout */
 	FLOW_END_NO_MEMORY,   /* it could not be set up */
+	FLOW_END_UNTAKEN,     /* as of PUMP_END_UNTAKEN */
 	FLOW_END_LATE,        /* an end was awaited for too long */
 	FLOW_END_STOPPED, /* its owner has closed it, and has the words, or the pool was closed */
 	FLOW_ENDS,
@@ -29,7 +30,10 @@ struct flow_result {
 	uint64_t bytes[PUMP_SIDES]; /* see struct pump_result */
 	uint64_t duration_ms;       /* since it was started */
 	enum pump_side first;       /* joined: as of struct pump_result, */
-	uint64_t quiet_ms;          /* and so is this */
+	uint64_t quiet_ms;          /* and so are all of these */
+	int fd[PUMP_SIDES];         /* not joined: -1 */
+	const uint8_t *rest;
+	size_t rest_len;
 };
 
 /* What the owner of a kind of flows calls those who take part. */

@@ -140,7 +140,7 @@ struct pump *pump_new(const struct pump_job *job)
 	list_init(&p->delivering_link);
 	list_init(&p->throttled_link);
 	for (int side = 0; side < PUMP_SIDES; side++) {
-		p->fd[side] = -1;
+		p->fd[side] = p->result.fd[side] = -1;
 		p->dir[side].pipe = PIPE_NONE;
 	}
 	p->done = job->done;

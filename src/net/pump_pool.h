@@ -34,6 +34,14 @@ enum pump_end {
 	PUMP_END_IDLE,        /* without traffic for the idle timeout */
 	PUMP_END_ABORTED,     /* pump_abort() or the pool's end */
 	PUMP_END_NO_MEMORY,   /* it could not be set up */
+	PUMP_END_UNTAKEN,     /* the peer of `awaits_taken` was dead or silent, and nothing had been
+			       * read     from the other side, whose socket is in the result */
+};
+
+/* What is spoken on a socket. */
+enum pump_wire {
+	PUMP_WIRE_RAW,    /* the bytes of the stream, and TCP's own end */
+	PUMP_WIRE_BLOCKS, /* proto/block.h: the socket can outlive the stream */
 };
 
 enum pump_mode {
@@ -48,6 +56,7 @@ enum pump_mode {
  */
 #define PUMP_VANISHED_MS 120000U
 #define PUMP_HALF_CLOSE_MS 600000U
+#define PUMP_TAKEN_MS 3000U /* from the start to the TAKEN that is awaited */
 
 struct pump_pool_config {
 	unsigned workers; /* threads; 0: one per online core */
@@ -65,6 +74,14 @@ struct pump_result {
 	int error; /* positive errno of that side, ETIMEDOUT if it has vanished; 0: none */
 	enum pump_side first; /* that ended, and for how long neither had said a word by then */
 	uint64_t quiet_ms;
+	/*
+	 * -1, or a socket that is the caller's from here on. PUMP_END_CLOSED: the one that speaks
+	 * blocks, both directions of which have said END; `rest` is what has come from it behind
+	 * that, and lives as long as the call. PUMP_END_UNTAKEN: the other one, as it came.
+	 */
+	int fd[PUMP_SIDES];
+	const uint8_t *rest;
+	size_t rest_len;
 };
 
 /* Runs once per pump_pool_add() that returned 0, on the control loop; `result` lives as long as the
@@ -75,6 +92,14 @@ struct pump_job {
 	int fd[PUMP_SIDES];            /* see pump.h; non-blocking; the pool owns them on success */
 	const void *early[PUMP_SIDES]; /* bytes already read from that side, copied by the call */
 	size_t early_len[PUMP_SIDES];
+	enum pump_wire
+		wire[PUMP_SIDES]; /* blocks on one side at most; its early bytes are blocks */
+	/* Said on the side that speaks blocks before all else, in one segment with the first bytes
+	 * where these have come; copied by the call, and counted nowhere. */
+	const void *preface;
+	size_t preface_len;
+	/* The side that speaks blocks says TAKEN first, within PUMP_TAKEN_MS. */
+	bool awaits_taken;
 	/* A first word or end that comes while what was sent before isn't acknowledged: reset. */
 	bool answers[PUMP_SIDES];
 	/* What is read from that side takes from it; outlives the pump. NULL: no limit. */

@@ -32,6 +32,7 @@ static const struct tag {
 	[MSG_HELLO] = { "Hello", CLIENT | SERVER, PORT },
 	[MSG_AUTHENTICATE] = { "Authenticate", CLIENT, TEXT },
 	[MSG_ACCEPT] = { "Accept", CLIENT, ID },
+	[MSG_READY] = { "Ready", CLIENT, ID },
 	[MSG_CHALLENGE] = { "Challenge", SERVER, ID },
 	[MSG_HEARTBEAT] = { "Heartbeat", CLIENT | SERVER, NOTHING },
 	[MSG_CONNECTION] = { "Connection", SERVER, ID },

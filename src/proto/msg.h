@@ -35,6 +35,8 @@ enum msg_type {
 			     public port */
 	MSG_AUTHENTICATE, /* client: `text` is the hex tag; in the line dialect the secret itself */
 	MSG_ACCEPT,       /* client: takes the visitor `id` over this connection */
+	MSG_READY,        /* client, with the ability `ready`: this connection waits for visitors of
+			     the session whose key `id` is; JSON dialect only */
 	MSG_CHALLENGE,    /* server: `id` is to be signed; JSON dialect only */
 	MSG_HEARTBEAT,    /* server; a client sends it only with the ability `beat` */
 	MSG_CONNECTION,   /* server: the visitor `id` waits */

@@ -2,11 +2,10 @@
 /*
  * Our extension of the bore wire: what the two ends agree on beside the stock messages. A client
  * offers, the server answers with what it grants; an ability counts when both have named it.
- * Unknown members are ignored on both sides, so that a later version can add some (`ready` is
- * reserved).
+ * Unknown members are ignored on both sides, so that a later version can add some.
  *
  * On the wire: {"Options":{"resume":true,"token":"<hex>","beat":5000,"refuse":true,"visitor":true,
- * "move":true}}
+ * "move":true,"ready":64,"key":"<uuid>"}}
  */
 #ifndef PROTO_OPTIONS_H
 #define PROTO_OPTIONS_H
@@ -15,7 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/uuid.h"
+
 #define OPTIONS_TOKEN_LEN 16 /* bytes of a resume token: not to be guessed */
+#define OPTIONS_READY_MAX 4096
 
 struct json_t;
 
@@ -35,7 +37,13 @@ struct options {
 	uint32_t beat_ms;
 	bool refuse;  /* Refuse messages are sent and understood */
 	bool visitor; /* visitors are announced with their address, by Visitor messages */
-	bool move;    /* Move is sent when the next relay takes over, and understood */
+	/* Warm connections: client: as many as it would keep; server: as many as it parks. 0: none.
+	 * On the wire, more than OPTIONS_READY_MAX counts as that. */
+	uint32_t ready;
+	bool has_key; /* from the server, with `ready`: what its warm connections name (MSG_READY)
+		       */
+	struct uuid key;
+	bool move; /* Move is sent when the next relay takes over, and understood */
 };
 
 #define OPTIONS_BEAT_MS 5000 /* what our client offers */

@@ -106,7 +106,7 @@ static const struct {
 	{ BORE, CLIENT, FRAME("{\"Options\":{\"beat\":-5000}}"), { MSG_OPTIONS },
 		"{\"Options\":{}}" },
 	{ BORE, CLIENT,
-		FRAME("{\"Options\":{\"visitor\":false,\"ready\":{\"a\":[1.5]},\"refuse\":true,"
+		FRAME("{\"Options\":{\"visitor\":false,\"later\":{\"a\":[1.5]},\"refuse\":true,"
 		      "\"resume\":false}}"),
 		{ MSG_OPTIONS, .options = { .refuse = true } }, "{\"Options\":{\"refuse\":true}}" },
 	{ BORE, CLIENT, FRAME("{\"Refuse\":{\"id\":\"" ID "\",\"why\":\"stopped\"}}"),
