@@ -2,14 +2,14 @@
 /*
  * The client's end. What it says, and when:
  *
- *   JSON, no secret   Hello and Options, or Accept, at once
+ *   JSON, no secret   Hello and Options, or Accept, or Ready, at once
  *   JSON, a secret    nothing before the challenge; then Authenticate and the same in one go
  *   lines             everything at once, the secret included. The relay may have sent a challenge
  *                     before it knew the dialect: it is JSON, known by its first byte, and passed
  *                     over.
  *
- * Then a tunnel waits for Hello or Error. A data connection is done when its Accept is said and, if
- * there is a secret, the challenge has come; what follows is the visitor's.
+ * Then a tunnel waits for Hello or Error. A data connection is done when its Accept or Ready is
+ * said and, if there is a secret, the challenge has come; what follows is the visitor's.
  */
 #include "proto/client_handshake.h"
 
@@ -48,12 +48,14 @@ static int client_say_request(const struct client_handshake *hs, struct buf *out
 	bool line = hs->dialect == DIALECT_LINE;
 	struct msg want = { .type = MSG_WANT, .port = hs->port };
 	struct msg hello = { .type = MSG_HELLO, .port = line ? hs->local_port : hs->port };
-	struct msg accept = { .type = MSG_ACCEPT, .id = hs->id };
+	struct msg data = { .type = MSG_ACCEPT, .id = hs->id };
 	struct msg options = { .type = MSG_OPTIONS };
 	int r = 0;
 
-	if (hs->goal == CLIENT_STREAM)
-		return client_say(hs, &accept, out);
+	if (hs->goal == CLIENT_READY)
+		data.type = MSG_READY;
+	if (hs->goal != CLIENT_TUNNEL)
+		return client_say(hs, &data, out);
 	if (line && hs->port)
 		r = client_say(hs, &want, out);
 	if (r == 0)
@@ -105,7 +107,7 @@ int client_handshake_start(struct client_handshake *hs, struct buf *out)
 		r = client_say_request(hs, out);
 	if (r != 0)
 		return r;
-	if (hs->goal == CLIENT_STREAM && !hs->auth)
+	if (hs->goal != CLIENT_TUNNEL && !hs->auth)
 		return client_done(hs);
 	hs->step = hs->auth ? STEP_CHALLENGE : STEP_ANSWER;
 	return HANDSHAKE_MORE;
@@ -131,7 +133,7 @@ static int client_take_challenge(
 	if (r < 0)
 		return r;
 	hs->step = STEP_ANSWER;
-	return hs->goal == CLIENT_STREAM ? client_done(hs) : HANDSHAKE_MORE;
+	return hs->goal == CLIENT_TUNNEL ? HANDSHAKE_MORE : client_done(hs);
 }
 
 static int client_take_hello(

@@ -15,6 +15,7 @@
 enum client_goal {
 	CLIENT_TUNNEL, /* Hello: this becomes a control connection */
 	CLIENT_STREAM, /* Accept: this becomes a visitor's raw stream */
+	CLIENT_READY,  /* Ready, in JSON: this waits for visitors; see docs/protocol.md */
 };
 
 struct client_handshake {
@@ -23,7 +24,7 @@ struct client_handshake {
 	enum client_goal goal;
 	uint16_t port;               /* CLIENT_TUNNEL: wanted public port, 0 for any */
 	uint16_t local_port;         /* CLIENT_TUNNEL, line dialect: the server ignores it */
-	struct uuid id;              /* CLIENT_STREAM */
+	struct uuid id;              /* CLIENT_STREAM; CLIENT_READY: the session's key */
 	const struct auth *auth;     /* NULL: no secret; keeps its text for the line dialect */
 	const struct options *offer; /* CLIENT_TUNNEL in JSON: sent with Hello; NULL: none */
 
@@ -40,7 +41,7 @@ struct client_handshake {
 
 /*
  * Begins: appends to `out` what the client says before the server has spoken. Returns
- * HANDSHAKE_MORE, HANDSHAKE_DONE where nothing is awaited (an Accept without a secret),
+ * HANDSHAKE_MORE, HANDSHAKE_DONE where nothing is awaited (an Accept or Ready without a secret),
  * HANDSHAKE_FAILED (a secret that does not fit into a line), or negative errno.
  */
 int client_handshake_start(struct client_handshake *hs, struct buf *out);

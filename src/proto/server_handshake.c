@@ -6,8 +6,8 @@
  * handshake.
  *
  * A client says its Accept without waiting for an answer, and takes whatever comes behind it (in
- * answer to a challenge: behind that) for its visitor's bytes. So an Error is said only to a client
- * that can't have said an Accept yet (`is_stream`).
+ * answer to a challenge: behind that) for its visitor's bytes; behind a Ready, for a visitor's
+ * beginning. So an Error is said only to a client that can't have said either yet (`is_stream`).
  */
 #include "proto/server_handshake.h"
 
@@ -131,6 +131,12 @@ static int server_take_accept(struct server_handshake *hs, const struct msg *msg
 	return server_done(hs, SERVER_STREAM);
 }
 
+static int server_take_ready(struct server_handshake *hs, const struct msg *msg, struct buf *out)
+{
+	hs->id = msg->id;
+	return server_done(hs, SERVER_READY);
+}
+
 static const struct server_rule {
 	enum dialect dialect;
 	enum server_step step;
@@ -140,6 +146,7 @@ static const struct server_rule {
 	{ DIALECT_BORE, STEP_AUTH, MSG_AUTHENTICATE, server_take_tag },
 	{ DIALECT_BORE, STEP_REQUEST, MSG_HELLO, server_take_hello },
 	{ DIALECT_BORE, STEP_REQUEST, MSG_ACCEPT, server_take_accept },
+	{ DIALECT_BORE, STEP_REQUEST, MSG_READY, server_take_ready },
 	{ DIALECT_LINE, STEP_GREETING, MSG_GREETING, server_take_greeting },
 	{ DIALECT_LINE, STEP_AUTH, MSG_AUTHENTICATE, server_take_secret },
 	{ DIALECT_LINE, STEP_REQUEST, MSG_WANT, server_take_want },
@@ -190,31 +197,37 @@ static int server_take_first_byte(struct server_handshake *hs, uint8_t byte, str
 	return HANDSHAKE_MORE;
 }
 
-/* Whether `msg`, or the message at `rest` behind it, is an Accept. */
-static bool server_ends_in_accept(
+/* Whether the client is a data connection's. */
+static bool server_is_data(const struct msg *msg)
+{
+	return msg->type == MSG_ACCEPT || msg->type == MSG_READY;
+}
+
+/* Whether `msg`, or the message at `rest` behind it, is an Accept or Ready. */
+static bool server_ends_in_data(
 	const struct server_handshake *hs, const struct msg *msg, const uint8_t *rest, size_t len)
 {
 	struct msg next;
 	size_t used;
 
-	if (msg->type == MSG_ACCEPT)
+	if (server_is_data(msg))
 		return true;
 	return msg_decode(hs->dialect, ROLE_CLIENT, rest, len, &next, &used) == MSG_COMPLETE &&
-	       next.type == MSG_ACCEPT;
+	       server_is_data(&next);
 }
 
 /*
  * Takes a whole message, or bytes that are none (a negative `error`). A client that speaks JSON is
- * challenged now, if it has not been; but not one that begins with an Accept: it is a data
+ * challenged now, if it has not been; but not one that begins with an Accept or Ready: it is a data
  * connection without the secret.
  */
 static int server_take_whole(
 	struct server_handshake *hs, int error, const struct msg *msg, struct buf *out)
 {
-	bool is_accept = error == MSG_COMPLETE && msg->type == MSG_ACCEPT;
+	bool is_data = error == MSG_COMPLETE && server_is_data(msg);
 	int r = 0;
 
-	if (hs->auth && hs->dialect == DIALECT_BORE && !hs->challenged && !is_accept)
+	if (hs->auth && hs->dialect == DIALECT_BORE && !hs->challenged && !is_data)
 		r = server_say_challenge(hs, out);
 	if (r < 0)
 		return r;
@@ -262,7 +275,7 @@ int server_handshake_feed(struct server_handshake *hs, const uint8_t *data, size
 		}
 		if (r == MSG_COMPLETE) {
 			at += used;
-			hs->is_stream = server_ends_in_accept(hs, &msg, data + at, len - at);
+			hs->is_stream = server_ends_in_data(hs, &msg, data + at, len - at);
 		}
 		r = server_take_whole(hs, r, &msg, out);
 	}

@@ -15,6 +15,7 @@
 enum server_request {
 	SERVER_TUNNEL, /* Hello: wants `port` */
 	SERVER_STREAM, /* Accept: wants the visitor `id` */
+	SERVER_READY,  /* Ready: waits for visitors of the session whose key `id` is */
 };
 
 struct server_handshake {
@@ -34,7 +35,7 @@ struct server_handshake {
 	int step;
 	bool challenged;
 	bool auth_line; /* the client has sent one */
-	bool is_stream; /* an Accept was seen: what the client hears is its visitor's */
+	bool is_stream; /* an Accept or Ready was seen: what the client hears is a visitor's */
 	struct uuid challenge;
 };
 

@@ -35,6 +35,7 @@
 #define HELLO_0 "{\"Hello\":0}|"
 #define HELLO_9000 "{\"Hello\":9000}|"
 #define ACCEPT "{\"Accept\":\"" ID "\"}|"
+#define READY "{\"Ready\":\"" ID "\"}|"
 #define ERROR(text) "{\"Error\":\"" text "\"}|"
 #define LONG_64 "................................................................"
 #define LONG_256 LONG_64 LONG_64 LONG_64 LONG_64
@@ -92,6 +93,11 @@ static const struct client_case {
 		{ BORE, CLIENT_STREAM, .id = ID_BYTES },
 		{ { SAYS, "" }, { HEARS, CHALLENGE }, { SAYS, TAG ACCEPT }, { HEARS, "raw|" } },
 		HANDSHAKE_DONE, .rest = "raw|" },
+	{ "a warm connection waits for nothing", NULL, { BORE, CLIENT_READY, .id = ID_BYTES },
+		{ { SAYS, READY }, { HEARS, "visitor|" } }, HANDSHAKE_DONE, .rest = "visitor|" },
+	{ "a warm connection with a secret", "secret", { BORE, CLIENT_READY, .id = ID_BYTES },
+		{ { SAYS, "" }, { HEARS, CHALLENGE }, { SAYS, TAG READY }, { HEARS, "visitor|" } },
+		HANDSHAKE_DONE, .rest = "visitor|" },
 
 	{ "wrong secret", "secret", { BORE, CLIENT_TUNNEL },
 		{ { HEARS, CHALLENGE }, { SAYS, TAG HELLO_0 }, { HEARS, ERROR("invalid secret") } },
@@ -211,6 +217,17 @@ static const struct server_case {
 		.result = HANDSHAKE_DONE, .port = 9000, .rest = OFFER },
 	{ "a stream; raw bytes behind it", NULL, .turns = { { HEARS, ACCEPT "raw|" } },
 		.result = HANDSHAKE_DONE, .request = SERVER_STREAM, .rest = "raw|" },
+	{ "a warm connection; what is behind it", NULL, .turns = { { HEARS, READY "x" } },
+		.result = HANDSHAKE_DONE, .request = SERVER_READY, .rest = "x" },
+	{ "a warm connection with the secret", "secret",
+		.turns = { { WAITS }, { SAYS, CHALLENGE }, { HEARS, TAG READY }, { SAYS, "" } },
+		.result = HANDSHAKE_DONE, .request = SERVER_READY },
+	{ "a warm connection without the secret hears no word", "secret", .no_lines = true,
+		.turns = { { SAYS, CHALLENGE }, { HEARS, READY }, { SAYS, "" } },
+		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_SECRET_REQUIRED, .mute = true },
+	{ "nor one that speaks before the challenge", "secret",
+		.turns = { { SAYS, "" }, { HEARS, READY }, { SAYS, "" } },
+		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_SECRET_REQUIRED, .mute = true },
 	{ "no secret: a tag is unexpected, and not answered", NULL,
 		.turns = { { HEARS, WRONG_TAG HELLO_0 } }, .result = HANDSHAKE_FAILED,
 		.failure = HANDSHAKE_UNEXPECTED, .rest = HELLO_0 },
@@ -357,6 +374,11 @@ static const struct server_case {
 		.turns = { { HEARS, "HELLO 1\nACC" }, { EXPIRES_MUTE }, { SAYS, "" } },
 		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_SILENT, .dialect = LINE,
 		.rest = "ACC", .mute = true },
+	{ "line: has no Ready", NULL,
+		.turns = { { HEARS, "HELLO 1\nREADY " ID "\n" },
+			{ SAYS, "ERR unable to parse message\n" } },
+		.result = HANDSHAKE_FAILED, .failure = HANDSHAKE_NOT_BORE, .dialect = LINE,
+		.rest = "READY " ID "\n" },
 	{ "line: no end", NULL,
 		.turns = { { HEARS, "HELLO 1\nAUTH " LONG_256 },
 			{ SAYS, "ERR frame error, invalid byte length\n" } },
@@ -528,7 +550,7 @@ static void server_converse(const struct server_case *c, size_t chunk)
 		assert_false(hs.told);
 	if (end.r == HANDSHAKE_DONE) {
 		assert_int_equal(hs.request, c->request);
-		assert_int_equal(uuid_equal(&hs.id, &id), c->request == SERVER_STREAM);
+		assert_int_equal(uuid_equal(&hs.id, &id), c->request != SERVER_TUNNEL);
 	}
 	end_finish(&end, c->name, c->rest);
 	auth_free(auth);
@@ -609,6 +631,7 @@ static void test_wrong_answer_of_a_data_connection(void **state)
 		{ true, true, WRONG_TAG },
 		{ true, true, WRONG_TAG HELLO_0 },
 		{ true, false, WRONG_TAG ACCEPT "raw" },
+		{ true, false, WRONG_TAG READY },
 		{ false, false, TAG ACCEPT }, /* to no challenge: a relay can make anyone sign 0 */
 		{ false, true, "HELLO 1\nAUTH other\n80\n" },
 		{ false, false, "HELLO 1\nAUTH other\nACCEPT " ID "\n" },
@@ -637,16 +660,21 @@ static void test_wrong_answer_of_a_data_connection(void **state)
 /* Our two ends with each other: every dialect, goal, secret and moment of the challenge. */
 static void test_pairs(void **state)
 {
+	static const struct {
+		enum dialect dialect;
+		enum client_goal goal;
+	} ways[] = { { BORE, CLIENT_TUNNEL }, { BORE, CLIENT_STREAM }, { BORE, CLIENT_READY },
+		{ LINE, CLIENT_TUNNEL }, { LINE, CLIENT_STREAM } };
 	struct auth *auths[] = { NULL, auth_make(""), auth_make("secret"), auth_make("other") };
 
-	for (unsigned int i = 0; i < 2 * 2 * 4 * 4 * 2; i++) {
-		struct auth *client_auth = auths[i / 4 % 4], *server_auth = auths[i / 16 % 4];
-		struct client_handshake client = { i % 2 ? LINE : BORE,
-			i / 2 % 2 ? CLIENT_STREAM : CLIENT_TUNNEL, .port = 9000, .local_port = 80,
-			.id = ID_BYTES, .auth = client_auth };
+	for (unsigned int i = 0; i < ARRAY_LEN(ways) * 4 * 4 * 2; i++) {
+		struct auth *client_auth = auths[i / 2 % 4], *server_auth = auths[i / 8 % 4];
+		struct client_handshake client = { ways[i / 32].dialect, ways[i / 32].goal,
+			.port = 9000, .local_port = 80, .id = ID_BYTES, .auth = client_auth };
 		struct server_handshake server = { .auth = server_auth, .line_dialect = true };
 		struct end c, s;
-		bool wait, early = i / 64, open = !server_auth && (!client_auth || i % 2);
+		bool line = client.dialect == LINE, wait, early = i % 2;
+		bool open = !server_auth && (!client_auth || line);
 
 		end_init(&c, &client, NULL);
 		end_init(&s, NULL, &server);
@@ -662,7 +690,7 @@ static void test_pairs(void **state)
 			assert_int_equal(server.dialect, client.dialect);
 			assert_int_equal(server.request, (unsigned int)client.goal);
 			assert_int_equal(c.r,
-				client.goal == CLIENT_STREAM ? HANDSHAKE_DONE : HANDSHAKE_MORE);
+				client.goal == CLIENT_TUNNEL ? HANDSHAKE_MORE : HANDSHAKE_DONE);
 			assert_int_equal(buf_len(&c.in), 0);
 		}
 		buf_deinit(&c.in);

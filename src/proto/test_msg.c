@@ -85,13 +85,36 @@ static const struct {
 	{ BORE, SERVER,
 		FRAME("{\"Options\":{\"resume\":true,\"token\":\"" TOKEN
 		      "\",\"beat\":5000,\"refuse\":true,\"visitor\":true}}"),
-		{ MSG_OPTIONS,
-			.options = { true, true, TOKEN_BYTES, OPTIONS_BEAT_MS, true, true } } },
+		{ MSG_OPTIONS, .options = { .resume = true,
+				       .has_token = true,
+				       .token = TOKEN_BYTES,
+				       .beat_ms = OPTIONS_BEAT_MS,
+				       .refuse = true,
+				       .visitor = true } } },
 	{ BORE, SERVER,
 		FRAME("{\"Options\":{\"resume\":true,\"token\":\"" TOKEN
-		      "\",\"beat\":60000,\"refuse\":true,\"visitor\":true,\"move\":true}}"),
-		{ MSG_OPTIONS, .options = { true, true, TOKEN_BYTES, OPTIONS_BEAT_MAX_MS, true,
-				       true, true } } },
+		      "\",\"beat\":60000,\"refuse\":true,\"visitor\":true,\"move\":true,"
+		      "\"ready\":4096,\"key\":\"" ID "\"}}"),
+		{ MSG_OPTIONS, .options = { .resume = true,
+				       .has_token = true,
+				       .token = TOKEN_BYTES,
+				       .beat_ms = OPTIONS_BEAT_MAX_MS,
+				       .refuse = true,
+				       .visitor = true,
+				       .ready = OPTIONS_READY_MAX,
+				       .has_key = true,
+				       .key = ID_BYTES,
+				       .move = true } } },
+	{ BORE, CLIENT, FRAME("{\"Options\":{\"ready\":64}}"),
+		{ MSG_OPTIONS, .options = { .ready = 64 } } },
+	/* More than anybody keeps is as many as anybody keeps; less than one is none. */
+	{ BORE, CLIENT, FRAME("{\"Options\":{\"ready\":9223372036854775807}}"),
+		{ MSG_OPTIONS, .options = { .ready = OPTIONS_READY_MAX } },
+		"{\"Options\":{\"ready\":4096}}" },
+	{ BORE, CLIENT, FRAME("{\"Options\":{\"ready\":0}}"), { MSG_OPTIONS }, "{\"Options\":{}}" },
+	{ BORE, CLIENT, FRAME("{\"Options\":{\"ready\":-1}}"), { MSG_OPTIONS },
+		"{\"Options\":{}}" },
+	{ BORE, CLIENT, FRAME("{\"Ready\":\"" ID "\"}"), { MSG_READY, .id = ID_BYTES } },
 	{ BORE, SERVER, FRAME("\"Move\""), { MSG_MOVE } },
 	{ BORE, SERVER, FRAME("{\"Move\":null}"), { MSG_MOVE }, "\"Move\"" },
 	{ BORE, CLIENT, FRAME("{\"Options\":{\"beat\":1000}}"),
@@ -240,6 +263,16 @@ static const struct {
 	{ BORE, CLIENT, FRAME("{\"Refuse\":{\"id\":\"" ID "\",\"why\":0}}") },
 	{ BORE, CLIENT, FRAME("{\"Options\":{\"visitor\":1}}") },
 	{ BORE, CLIENT, FRAME("{\"Options\":{\"move\":null}}") },
+	{ BORE, CLIENT, FRAME("{\"Options\":{\"ready\":true}}") },
+	{ BORE, CLIENT, FRAME("{\"Options\":{\"ready\":64.0}}") },
+	{ BORE, CLIENT, FRAME("{\"Options\":{\"ready\":\"64\"}}") },
+	{ BORE, CLIENT, FRAME("{\"Options\":{\"ready\":9223372036854775808}}") },
+	{ BORE, SERVER, FRAME("{\"Options\":{\"key\":1}}") },
+	{ BORE, SERVER, FRAME("{\"Options\":{\"key\":\"" TOKEN "00\"}}") },
+	{ BORE, CLIENT, FRAME("{\"Ready\":\"\"}") },
+	{ BORE, CLIENT, FRAME("{\"Ready\":1}") },
+	{ BORE, CLIENT, FRAME("\"Ready\"") },
+	{ BORE, SERVER, FRAME("{\"Ready\":\"" ID "\"}") },
 	{ BORE, CLIENT, FRAME("\"Move\"") },
 	{ BORE, SERVER, FRAME("{\"Move\":9000}") },
 	{ BORE, SERVER, FRAME("{\"Visitor\":\"" ID "\"}") },
@@ -276,6 +309,7 @@ static const struct {
 	{ LINE, CLIENT, LINE_("8\0") },
 	{ LINE, CLIENT, LINE_("8.0") },
 	{ LINE, CLIENT, LINE_("ACCEPT") },
+	{ LINE, CLIENT, LINE_("READY " ID) },
 	{ LINE, CLIENT, LINE_("ACCEPT {" ID "}") },
 	{ LINE, CLIENT, LINE_("OK 1") },
 	{ LINE, CLIENT, LINE_("PING") },
@@ -302,6 +336,10 @@ static void assert_same(const struct msg *a, const struct msg *b)
 	assert_int_equal(a->options.beat_ms, b->options.beat_ms);
 	assert_int_equal(a->options.refuse, b->options.refuse);
 	assert_int_equal(a->options.visitor, b->options.visitor);
+	assert_int_equal(a->options.move, b->options.move);
+	assert_int_equal(a->options.ready, b->options.ready);
+	assert_int_equal(a->options.has_key, b->options.has_key);
+	assert_true(uuid_equal(&a->options.key, &b->options.key));
 }
 
 static void test_good_are_read(void **state)
@@ -432,6 +470,8 @@ static void test_unwritable(void **state)
 		{ LINE, CLIENT, { MSG_HEARTBEAT }, -EINVAL },
 		{ LINE, CLIENT, { MSG_OPTIONS }, -EINVAL },
 		{ LINE, CLIENT, { MSG_REFUSE }, -EINVAL },
+		{ LINE, CLIENT, { MSG_READY }, -EINVAL },
+		{ BORE, SERVER, { MSG_READY }, -EINVAL },
 		{ LINE, SERVER, { MSG_CHALLENGE }, -EINVAL },
 		{ LINE, SERVER, { MSG_OPTIONS }, -EINVAL },
 		{ LINE, SERVER, { MSG_VISITOR, TEXT("192.0.2.1:80") }, -EINVAL },

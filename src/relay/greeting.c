@@ -75,10 +75,17 @@ static void greeting_step(struct session *s, int r)
 			limits_learn_dialect(&relay->limits, &s->from,
 				s->hs.dialect == DIALECT_BORE, uv_now(relay->loop));
 	}
-	if (s->hs.request == SERVER_STREAM)
-		session_become_stream(s);
-	else
+	switch (s->hs.request) {
+	case SERVER_TUNNEL:
 		session_want_port(s);
+		break;
+	case SERVER_STREAM:
+		session_become_stream(s);
+		break;
+	case SERVER_READY:
+		session_end(s, "none is parked here");
+		break;
+	}
 }
 
 /* Closed before a word, or before another word. */
