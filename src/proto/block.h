@@ -9,6 +9,7 @@
 #ifndef PROTO_BLOCK_H
 #define PROTO_BLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,5 +33,28 @@ void block_encode(enum block_type type, uint32_t len, uint8_t ret_head[BLOCK_HEA
 
 /* 0, or -EBADMSG: an unknown type, a DATA without bytes, another one with some. */
 int block_decode(const uint8_t head[BLOCK_HEAD_LEN], struct block *ret_block);
+
+/* What has come of one direction so far; zeroed, with `awaits_taken` set, it is at its start. */
+struct block_reader {
+	uint8_t head[BLOCK_HEAD_LEN];
+	uint32_t head_len; /* bytes of the next head that are there */
+	uint32_t left;     /* bytes of the block in hand that are still to come */
+	bool awaits_taken; /* its first block is a TAKEN, and none came yet */
+	bool ended;        /* END: what comes behind it is none of this stream's */
+	bool raw;          /* RAW: there are no more blocks */
+};
+
+/* What one piece was. */
+struct block_piece {
+	uint32_t at, len; /* the stream's bytes, in one piece */
+	uint32_t used;    /* up to the end of END, or of the block that is wrong, else all */
+};
+
+/*
+ * Takes the next `len` bytes, whose heads it overwrites with what comes behind them. 0, or -EBADMSG
+ * as of block_decode(), and for a TAKEN that isn't awaited or one that is missing: the stream's
+ * bytes before it are good all the same. Not to be called once that or `ended` was said.
+ */
+int block_read(struct block_reader *r, uint8_t *data, uint32_t len, struct block_piece *ret_piece);
 
 #endif
