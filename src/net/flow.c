@@ -53,6 +53,11 @@ struct flow_setup {
 	struct flow *flow;
 	struct timeout deadline;
 	struct flow_side side[PUMP_SIDES];
+	/* As of the wish. */
+	enum pump_wire wire[PUMP_SIDES];
+	bool awaits_taken;
+	const void *preface;
+	size_t preface_len;
 };
 
 static const char *const flow_state_names[] = {
@@ -253,7 +258,11 @@ static int flow_take(struct flow_side *s)
 static void flow_join(struct flow *f)
 {
 	const struct flow_kind *kind = f->set->kind;
-	struct pump_job job = { .done = flow_on_pumped, .owner = f };
+	struct pump_job job = { .done = flow_on_pumped,
+		.owner = f,
+		.awaits_taken = f->setup->awaits_taken,
+		.preface = f->setup->preface,
+		.preface_len = f->setup->preface_len };
 	struct pump *pump = NULL;
 	int r = 0;
 
@@ -264,6 +273,7 @@ static void flow_join(struct flow *f)
 		job.fd[side] = s->fd;
 		job.early[side] = s->early;
 		job.early_len[side] = s->early_len;
+		job.wire[side] = f->setup->wire[side];
 		job.answers[side] = kind->answers[side];
 		job.bucket[side] = f->set->bucket[side];
 	}
@@ -386,6 +396,10 @@ int flow_start(struct flow *f, struct flow_set *set, const struct flow_wish *wis
 	if (!setup)
 		return -ENOMEM;
 	setup->flow = f;
+	memcpy(setup->wire, wish->wire, sizeof(setup->wire));
+	setup->awaits_taken = wish->awaits_taken;
+	setup->preface = wish->preface;
+	setup->preface_len = wish->preface_len;
 	/* Both are ours from here on, also where the flow ends with the outer end alone. */
 	for (int side = 0; side < PUMP_SIDES; side++)
 		setup->side[side].fd = wish->target[side] ? -1 : wish->fd[side];

@@ -37,6 +37,7 @@
 
 #include "base/fd.h"
 #include "base/lang.h"
+#include "base/owner.h"
 #include "net/sockopt.h"
 #include "net/tap.h"
 
@@ -73,6 +74,11 @@ void pump_note_end(struct pump *p, enum pump_side side)
 	p->result.quiet_ms = quiet_ms;
 }
 
+static bool pump_side_awaits_taken(const struct pump *p, enum pump_side side)
+{
+	return p->dir[side].blocks.reader.awaits_taken;
+}
+
 void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *io)
 {
 	enum pump_side other = pump_other_side(side);
@@ -92,12 +98,16 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 	p->result.side = side;
 	p->result.error = error;
 	/* The kernel's word for a reset that came behind a FIN (tcp_reset()). */
-	p->dir[side].fin |= error == EPIPE;
+	if (error == EPIPE)
+		pump_dir_note_fin(&p->dir[side]);
 	/* What came from it is still read, to its end; what was on its way to it is dropped. */
 	p->dir[side].hup = true;
 	p->dir[side].readable = !p->dir[side].eof;
 	p->dir[other].done = true;
 	pump_dir_drop(&p->dir[other], io);
+	/* Nobody has had a byte of the stream: the other side can be served in another way. */
+	if (pump_side_awaits_taken(p, side) && !p->dir[other].said)
+		pump_set_end(p, PUMP_END_UNTAKEN);
 }
 
 static bool pump_failed(const struct pump *p)
@@ -109,6 +119,21 @@ static bool pump_failed(const struct pump *p)
 static bool pump_is_closing(const struct pump *p)
 {
 	return p->dir[PUMP_OUTER].done && p->dir[PUMP_INNER].done && !pump_failed(p);
+}
+
+/* Its stream is over, and the socket is good for another one. */
+static bool pump_outlived_by(const struct pump *p, enum pump_side side)
+{
+	const struct pump_dir *from = &p->dir[side], *to = &p->dir[pump_other_side(side)];
+
+	return pump_is_closing(p) && from->blocks.codec == PUMP_DECODES &&
+	       to->blocks.codec == PUMP_ENCODES && !from->tcp_fin;
+}
+
+/* Whether the kernel has passed on all that was for that side. */
+static bool pump_side_is_sent(const struct pump *p, enum pump_side side)
+{
+	return pump_outlived_by(p, side) || !sockopt_unsent(p->fd[side]);
 }
 
 /*
@@ -124,7 +149,7 @@ static bool pump_over(const struct pump *p)
 	if (!p->dir[PUMP_OUTER].done || !p->dir[PUMP_INNER].done)
 		return false;
 	if (pump_is_closing(p))
-		return !sockopt_unsent(p->fd[PUMP_OUTER]) && !sockopt_unsent(p->fd[PUMP_INNER]);
+		return pump_side_is_sent(p, PUMP_OUTER) && pump_side_is_sent(p, PUMP_INNER);
 	return sockopt_queued(p->fd[alive]) == 0;
 }
 
@@ -137,23 +162,23 @@ struct pump *pump_new(const struct pump_job *job)
 	list_init(&p->link);
 	list_init(&p->abort_link);
 	list_init(&p->run_link);
-	list_init(&p->delivering_link);
+	list_init(&p->deadline_link);
 	list_init(&p->throttled_link);
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		p->fd[side] = p->result.fd[side] = -1;
-		p->dir[side].pipe = PIPE_NONE;
 	}
 	p->done = job->done;
 	p->owner = job->owner;
+	for (int side = 0; side < PUMP_SIDES; side++)
+		p->dir[side].pipe = PIPE_NONE;
 	for (int side = 0; side < PUMP_SIDES; side++) {
-		if (pump_dir_init(&p->dir[side], job->early[side], job->early_len[side]) < 0)
+		if (pump_dir_init(&p->dir[side], job, (enum pump_side)side) < 0)
 			return pump_free(p);
-		p->dir[side].awaits_ack = job->answers[side] && !job->early_len[side];
 	}
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		p->fd[side] = job->fd[side];
 		p->bucket[side] = job->bucket[side];
-		if (job->tap)
+		if (job->tap && job->wire[side] == PUMP_WIRE_RAW)
 			tap_put(job->tap, (enum pump_side)side, job->early[side],
 				job->early_len[side]);
 	}
@@ -169,7 +194,9 @@ struct pump *pump_free(struct pump *p)
 		assert(p->dir[side].pipe.rd < 0);
 		assert(p->fd[side] < 0);
 		free(p->dir[side].held);
+		free(p->dir[side].blocks.wire);
 	}
+	free(p->rest);
 	(void)tap_drop(p->tap);
 	free(p);
 	return NULL;
@@ -180,7 +207,8 @@ uint32_t pump_held(const struct pump *p)
 	uint32_t bytes = 0;
 
 	for (int side = 0; side < PUMP_SIDES; side++)
-		bytes += p->dir[side].held ? p->dir[side].held_end : 0;
+		bytes += (p->dir[side].held ? p->dir[side].held_end : 0) +
+			 p->dir[side].blocks.wire_len;
 	return bytes;
 }
 
@@ -192,6 +220,7 @@ void pump_start(struct pump *p)
 void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pump_io *io)
 {
 	enum pump_side other = pump_other_side(side);
+	bool shut = p->dir[other].done && p->dir[other].blocks.codec != PUMP_ENCODES;
 
 	if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		p->dir[side].readable = !p->dir[side].eof;
@@ -202,10 +231,10 @@ void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pum
 	if (events & EPOLLOUT)
 		p->dir[other].blocked = false;
 	/* HUP is both directions shut. If ours to that side isn't, the side was reset. */
-	if ((events & EPOLLERR) || ((events & EPOLLHUP) && !p->dir[other].done))
+	if ((events & EPOLLERR) || ((events & EPOLLHUP) && !shut))
 		pump_fail(p, side, 0, io);
 	else if ((events & EPOLLRDHUP) && !p->failed[side])
-		p->dir[side].fin = true;
+		pump_dir_note_fin(&p->dir[side]);
 }
 
 bool pump_can_run(const struct pump *p)
@@ -226,8 +255,10 @@ enum pump_next pump_run(struct pump *p, struct pump_io *io)
 	over = pump_over(p);
 	if (!over && !p->ended && pump_is_closing(p)) {
 		/* The last FIN, and what was left to share its segment, can't wait for close(2). */
-		for (int side = 0; side < PUMP_SIDES; side++)
-			(void)shutdown(p->fd[side], SHUT_WR);
+		for (int side = 0; side < PUMP_SIDES; side++) {
+			if (!pump_outlived_by(p, (enum pump_side)side))
+				(void)shutdown(p->fd[side], SHUT_WR);
+		}
 		over = pump_over(p);
 	}
 	if (over)
@@ -257,11 +288,27 @@ void pump_set_end(struct pump *p, enum pump_end end)
 	p->result.end = end;
 }
 
+/* Gives the result what it takes over of the side. */
+static void pump_hand_out(struct pump *p, enum pump_side side, struct pump_io *io)
+{
+	if (p->result.end == PUMP_END_CLOSED && pump_outlived_by(p, side)) {
+		p->result.rest_len = p->dir[side].blocks.wire_len;
+		p->result.rest = p->rest = pump_dir_take_wire(&p->dir[side], io);
+	} else if (p->result.end != PUMP_END_UNTAKEN || p->failed[side]) {
+		return;
+	} else if (side == PUMP_INNER) {
+		sockopt_lift_reset(p->fd[side]); /* as it came */
+	}
+	p->result.fd[side] = take_fd(&p->fd[side]);
+}
+
 void pump_close(struct pump *p, struct pump_io *io)
 {
 	for (int side = 0; side < PUMP_SIDES; side++) {
+		pump_hand_out(p, (enum pump_side)side, io);
 		pump_dir_drop(&p->dir[side], io);
-		if (p->result.end == PUMP_END_CLOSED)
+		free(pump_dir_take_wire(&p->dir[side], io));
+		if (p->result.end == PUMP_END_CLOSED && p->fd[side] >= 0)
 			sockopt_lift_reset(p->fd[side]);
 		p->fd[side] = fd_close(p->fd[side]);
 	}
@@ -273,6 +320,8 @@ enum pump_deadline pump_current_deadline(const struct pump *p, const struct pump
 		if (p->failed[side] && !p->dir[side].fin)
 			return PUMP_DEADLINE_DELIVERY;
 	}
+	if (pump_side_awaits_taken(p, PUMP_OUTER) || pump_side_awaits_taken(p, PUMP_INNER))
+		return PUMP_DEADLINE_TAKEN;
 	if (io->half_close_timeout_ms && (p->dir[PUMP_OUTER].done || p->dir[PUMP_INNER].done))
 		return PUMP_DEADLINE_HALF_CLOSED;
 	return io->idle_timeout_ms ? PUMP_DEADLINE_IDLE : PUMP_DEADLINE_NONE;
@@ -341,10 +390,24 @@ static void pump_end_if_late(struct pump *p, const uint64_t queued[PUMP_SIDES],
 	}
 }
 
+/* Whether TAKEN has come in time; from one that is late nothing is read any more. */
+static enum pump_next pump_check_taken(struct pump *p, struct pump_io *io, uint64_t now_ms)
+{
+	enum pump_side side = pump_side_awaits_taken(p, PUMP_OUTER) ? PUMP_OUTER : PUMP_INNER;
+
+	if (now_ms - p->progress_ms < PUMP_TAKEN_MS)
+		return PUMP_WAIT;
+	p->dir[side].eof = true;
+	pump_fail(p, side, ETIMEDOUT, io);
+	return PUMP_MORE;
+}
+
 enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms)
 {
 	uint64_t queued[PUMP_SIDES];
 
+	if (p->deadline == PUMP_DEADLINE_TAKEN)
+		return pump_check_taken(p, io, now_ms);
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		queued[side] = sockopt_queued(p->fd[side]);
 		if (!pump_side_vanished(p, (enum pump_side)side, queued[side], io, now_ms))

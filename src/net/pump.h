@@ -32,6 +32,7 @@ enum pump_deadline {
 	PUMP_DEADLINE_IDLE,
 	PUMP_DEADLINE_HALF_CLOSED, /* and the idle one, if there is one */
 	PUMP_DEADLINE_DELIVERY,    /* a side was reset; what had come from it is being delivered */
+	PUMP_DEADLINE_TAKEN,       /* TAKEN is awaited; from the start, whatever moves */
 };
 
 struct pump {
@@ -44,13 +45,14 @@ struct pump {
 	bool ended;    /* result.end is decided; the sockets may still be open */
 	bool finished; /* the worker has handed it back; under the worker's lock */
 	struct pump_result result;
+	uint8_t *rest; /* of the result; owned */
 
 	struct pump_worker *worker;
-	struct list link;            /* of the worker: incoming, open, finished or done */
-	struct list abort_link;      /* of the worker's aborts, under its lock */
-	struct list run_link;        /* of its run queue */
-	struct list delivering_link; /* of the worker's delivering list */
-	struct list throttled_link;  /* of its throttled list */
+	struct list link;           /* of the worker: incoming, open, finished or done */
+	struct list abort_link;     /* of the worker's aborts, under its lock */
+	struct list run_link;       /* of its run queue */
+	struct list deadline_link;  /* of the worker's delivering or untaken list */
+	struct list throttled_link; /* of its throttled list */
 	enum pump_deadline deadline;
 	uint64_t progress_mark; /* what pump_progress() said last: as long as it changes, bytes move
 				 */
@@ -92,7 +94,8 @@ enum pump_next pump_run(struct pump *p, struct pump_io *io);
 /* Records how it ends, if that isn't known yet. */
 void pump_set_end(struct pump *p, enum pump_end end);
 
-/* Closes both sockets, with a reset unless it was closed in order, and frees all but the pump. */
+/* Closes the sockets, but for one that the result takes over, with a reset unless it was closed in
+ * order, and frees all but the pump and the result's rest. */
 void pump_close(struct pump *p, struct pump_io *io);
 
 /* A direction waits for its bucket; and may ask it again. */

@@ -15,6 +15,10 @@
  * of the stream: its edge may already have been told together with the data (IN, RDHUP and HUP in
  * one event), so with `hup` the source is read until 0 or an error. So is one with urgent data. A
  * write that takes less than was offered has marked the socket as full, and EPOLLOUT follows.
+ *
+ * Where one of the sockets speaks blocks, the direction towards it encodes what it reads, and the
+ * one from it decodes: what is held or counted is the stream's bytes there as well, but for the
+ * heads that are on their way out (struct pump_blocks). END takes the place of the FIN.
  */
 #include "net/pump_dir.h"
 
@@ -27,6 +31,7 @@
 
 #include "base/clock.h"
 #include "base/lang.h"
+#include "base/owner.h"
 #include "net/bucket.h"
 #include "net/pump.h"
 #include "net/sockopt.h"
@@ -42,6 +47,12 @@
  */
 #define PUMP_SPLICE_AFTER (64U * 1024U)
 #define PUMP_LARGE_READ (16U * 1024U)
+
+/*
+ * RAW lets a direction towards blocks be spliced, and costs the connection, which isn't used again:
+ * to open another one is worth more than the copies that so many bytes take.
+ */
+#define PUMP_RAW_AFTER (1024U * 1024U)
 
 /* The counters have one writer, so an addition needs no locked instruction. */
 static void dir_count(_Atomic uint64_t *counter, uint64_t n)
@@ -59,7 +70,13 @@ static bool dir_pending(const struct pump_dir *d)
 bool pump_dir_can_run(const struct pump_dir *d)
 {
 	return !d->done && !d->blocked &&
-	       (dir_pending(d) || (d->readable && !d->throttled) || d->eof);
+	       (dir_pending(d) || (d->readable && !d->throttled) || d->eof || d->blocks.begins);
+}
+
+void pump_dir_note_fin(struct pump_dir *d)
+{
+	d->tcp_fin = true;
+	d->fin |= d->blocks.codec != PUMP_DECODES;
 }
 
 static void dir_release_held(struct pump_dir *d, struct pump_io *io)
@@ -69,6 +86,13 @@ static void dir_release_held(struct pump_dir *d, struct pump_io *io)
 	dir_count(&io->held_bytes, -(uint64_t)d->held_end);
 	free(d->held);
 	d->held = NULL;
+}
+
+uint8_t *pump_dir_take_wire(struct pump_dir *d, struct pump_io *io)
+{
+	dir_count(&io->held_bytes, -(uint64_t)d->blocks.wire_len);
+	d->blocks.wire_len = 0;
+	return take_ptr(d->blocks.wire);
 }
 
 void pump_dir_drop(struct pump_dir *d, struct pump_io *io)
@@ -89,6 +113,8 @@ static void dir_read_end(struct pump *p, enum pump_side side, int error, struct 
 	/* The kernel reports an error only once the receive queue is empty. */
 	d->eof = true;
 	pump_note_end(p, side);
+	if (error == 0 && d->blocks.codec == PUMP_DECODES && !d->blocks.reader.ended)
+		error = ECONNRESET;
 	if (error) {
 		pump_fail(p, side, error, io);
 		return;
@@ -104,6 +130,7 @@ static uint32_t dir_wrote(
 	struct pump *p, enum pump_side side, ssize_t n, uint32_t len, struct pump_io *io)
 {
 	struct pump_dir *d = &p->dir[side];
+	uint32_t counted;
 
 	if (n < 0 && errno != EAGAIN) {
 		pump_fail(p, pump_other_side(side), errno, io);
@@ -113,8 +140,9 @@ static uint32_t dir_wrote(
 		d->blocked = true;
 	if (n <= 0)
 		return 0;
-	dir_count(&d->bytes, (uint64_t)n);
-	dir_count(&io->bytes[side], (uint64_t)n);
+	counted = pump_blocks_count(&d->blocks, (uint32_t)n, len);
+	dir_count(&d->bytes, counted);
+	dir_count(&io->bytes[side], counted);
 	return (uint32_t)n;
 }
 
@@ -125,7 +153,7 @@ static uint32_t dir_wrote(
 static uint32_t dir_send(
 	struct pump *p, enum pump_side side, const uint8_t *data, uint32_t len, struct pump_io *io)
 {
-	int more = p->dir[side].fin ? MSG_MORE : 0;
+	int more = p->dir[side].fin && !p->dir[side].blocks.end_said ? MSG_MORE : 0;
 	ssize_t n =
 		send(p->fd[pump_other_side(side)], data, len, MSG_DONTWAIT | MSG_NOSIGNAL | more);
 
@@ -196,14 +224,108 @@ static bool dir_is_answer(const struct pump *p, enum pump_side side)
 	return sockopt_queued(p->fd[side]) <= own;
 }
 
+/* Sends what is there now, or holds it. */
+static void dir_send_or_hold(
+	struct pump *p, enum pump_side side, const uint8_t *data, uint32_t len, struct pump_io *io)
+{
+	uint32_t sent = dir_send(p, side, data, len, io);
+
+	if (sent < len && !p->dir[side].done)
+		dir_hold(p, side, data + sent, len - sent, io);
+}
+
+/* A block that is nothing but its head. */
+static void dir_say(struct pump *p, enum pump_side side, enum block_type type, struct pump_io *io)
+{
+	uint8_t head[BLOCK_HEAD_LEN];
+
+	block_encode(type, 0, head);
+	p->dir[side].blocks.front = BLOCK_HEAD_LEN;
+	dir_send_or_hold(p, side, head, BLOCK_HEAD_LEN, io);
+}
+
+/* Leaves the stream's bytes of what was read at *data. Returns 0 or a positive errno. */
+static int dir_decode(
+	struct pump *p, enum pump_side side, uint8_t **data, uint32_t *len, struct pump_io *io)
+{
+	struct pump_dir *d = &p->dir[side];
+	struct pump_blocks *b = &d->blocks;
+	struct block_piece piece;
+	int r = block_read(&b->reader, *data, *len, &piece);
+
+	if (b->reader.raw) {
+		b->codec = PUMP_PLAIN;
+		d->fin = d->tcp_fin;
+	}
+	if (b->reader.ended) {
+		d->fin = true;
+		if (pump_blocks_keep(b, *data + piece.used, *len - piece.used) < 0)
+			pump_set_end(p, PUMP_END_NO_MEMORY);
+		dir_count(&io->held_bytes, b->wire_len);
+	}
+	*data += piece.at;
+	*len = piece.len;
+	return -r;
+}
+
+/* Makes a block of what was read, behind a preface that still waits. */
+static void dir_encode(
+	struct pump *p, enum pump_side side, uint8_t **data, uint32_t *len, struct pump_io *io)
+{
+	struct pump_dir *d = &p->dir[side];
+	uint32_t before = d->held ? d->held_end : 0;
+
+	*len = pump_blocks_wrap(&d->blocks, *data, *len, d->eof) + before;
+	*data -= BLOCK_HEAD_LEN + before;
+	if (before)
+		memcpy(*data, d->held, before);
+	dir_release_held(d, io);
+}
+
+/*
+ * Passes on what was read; `drained`: there was no more, so that the source has ended if its FIN is
+ * there. Returns the bytes of the stream.
+ */
+static uint32_t dir_pass(struct pump *p, enum pump_side side, uint8_t *data, uint32_t len,
+	bool drained, struct pump_io *io)
+{
+	struct pump_dir *d = &p->dir[side];
+	uint32_t stream;
+	int error = 0;
+
+	if (d->blocks.codec == PUMP_DECODES)
+		error = dir_decode(p, side, &data, &len, io);
+	stream = len;
+	d->said |= stream > 0;
+	d->streak = stream >= PUMP_LARGE_READ ? d->streak + stream : 0;
+	if (p->tap && stream)
+		tap_put(p->tap, side, data, stream);
+	if (error || d->blocks.reader.ended || (drained && d->fin && !d->urgent))
+		dir_read_end(p, side, error, io);
+	if (d->blocks.codec == PUMP_ENCODES)
+		dir_encode(p, side, &data, &len, io);
+	if (len && !d->done)
+		dir_send_or_hold(p, side, data, len, io);
+	return stream;
+}
+
 /* One read of at most `room` bytes, and one write. Returns the bytes read. */
 static uint32_t dir_copy(struct pump *p, enum pump_side side, uint32_t room, struct pump_io *io)
 {
 	struct pump_dir *d = &p->dir[side];
-	ssize_t n = recv(p->fd[side], io->buffer, room, MSG_DONTWAIT);
-	int error = n < 0 ? errno : 0;
-	uint32_t len, sent;
+	uint8_t *data = io->buffer;
+	bool drained;
+	ssize_t n;
+	int error;
 
+	if (d->blocks.codec == PUMP_ENCODES) {
+		uint32_t before = BLOCK_HEAD_LEN + (d->held ? d->held_end : 0);
+
+		data += before;
+		room = (uint32_t)min_u64(room, PUMP_BUFFER_BYTES - before - BLOCK_HEAD_LEN);
+	}
+	n = recv(p->fd[side], data, room, MSG_DONTWAIT);
+	error = n < 0 ? errno : 0;
 	if (d->awaits_ack && n >= 0) {
 		d->awaits_ack = false;
 		if (!dir_is_answer(p, side)) {
@@ -217,16 +339,10 @@ static uint32_t dir_copy(struct pump *p, enum pump_side side, uint32_t room, str
 		dir_read_end(p, side, error, io);
 		return 0;
 	}
-	len = (uint32_t)n;
-	if (len < room && !d->hup && !d->urgent)
+	drained = (uint32_t)n < room;
+	if (drained && !d->hup && !d->urgent)
 		d->readable = false;
-	d->streak = len >= PUMP_LARGE_READ ? d->streak + len : 0;
-	if (p->tap)
-		tap_put(p->tap, side, io->buffer, len);
-	sent = dir_send(p, side, io->buffer, len, io);
-	if (sent < len && !d->done)
-		dir_hold(p, side, io->buffer + sent, len - sent, io);
-	return len;
+	return dir_pass(p, side, data, (uint32_t)n, drained, io);
 }
 
 /*
@@ -257,10 +373,15 @@ static uint32_t dir_splice(struct pump *p, enum pump_side side, uint32_t room, s
 static bool dir_wants_pipe(const struct pump *p, enum pump_side side, enum pump_mode mode)
 {
 	const struct pump_dir *d = &p->dir[side];
+	enum pump_codec codec = d->blocks.codec;
+	uint32_t after = codec == PUMP_ENCODES ? PUMP_RAW_AFTER : PUMP_SPLICE_AFTER;
 
 	if (d->urgent || d->awaits_ack || (p->tap && tap_wants(p->tap, side)))
 		return false;
-	return mode == PUMP_SPLICE || (mode == PUMP_AUTO && d->streak >= PUMP_SPLICE_AFTER);
+	/* There is no way to splice what has to be decoded, nor behind a preface that waits. */
+	if (codec == PUMP_DECODES || d->held)
+		return false;
+	return mode == PUMP_SPLICE || (mode == PUMP_AUTO && d->streak >= after);
 }
 
 /* At most `room` bytes. */
@@ -275,6 +396,12 @@ static uint32_t dir_fetch_some(
 	if (d->pipe.rd < 0 && !pipe_take(&io->pipes, &d->pipe)) {
 		d->streak = 0;
 		return dir_copy(p, side, copied, io);
+	}
+	if (d->blocks.codec == PUMP_ENCODES) {
+		d->blocks.codec = PUMP_PLAIN;
+		dir_say(p, side, BLOCK_RAW, io);
+		if (dir_pending(d) || d->done)
+			return 0;
 	}
 	return dir_splice(p, side, room, io);
 }
@@ -299,15 +426,43 @@ static uint32_t dir_fetch(struct pump *p, enum pump_side side, struct pump_io *i
 /* Everything was delivered and the source has ended: pass the end on. */
 static void dir_finish(struct pump *p, enum pump_side side, struct pump_io *io)
 {
+	struct pump_dir *d = &p->dir[side];
 	enum pump_side other = pump_other_side(side);
+	/* A side that has failed without a FIN passes none on: the other side is to be reset. */
+	bool passes = !p->failed[side] || d->fin;
 
-	p->dir[side].done = true;
-	/* A side that has failed without a FIN passes none on: the other side is to be reset. When
-	 * both directions are done, close(2) sends it. */
-	if (p->failed[side] ? !p->dir[side].fin : p->dir[other].done)
+	if (d->blocks.codec == PUMP_ENCODES && passes && !d->blocks.end_said) {
+		d->blocks.end_said = true;
+		dir_say(p, side, BLOCK_END, io);
+		if (dir_pending(d) || d->done)
+			return;
+	}
+	d->done = true;
+	if (d->blocks.codec == PUMP_ENCODES || !passes)
+		return;
+	/* When both directions are done, close(2) sends it. */
+	if (!p->failed[side] && p->dir[other].done)
 		return;
 	if (shutdown(p->fd[other], SHUT_WR) < 0)
 		pump_fail(p, other, 0, io);
+}
+
+/* The first turn: decodes the early bytes, or looks for some to go with the preface. */
+static void dir_begin(struct pump *p, enum pump_side side, struct pump_io *io)
+{
+	struct pump_blocks *b = &p->dir[side].blocks;
+	uint32_t len = b->wire_len;
+	uint8_t *wire;
+
+	b->begins = false;
+	if (b->codec == PUMP_ENCODES) {
+		(void)dir_fetch(p, side, io);
+		return;
+	}
+	wire = pump_dir_take_wire(&p->dir[side], io);
+	memcpy(io->buffer, wire, len);
+	free(wire);
+	(void)dir_pass(p, side, io->buffer, len, false, io);
 }
 
 void pump_dir_run(struct pump *p, enum pump_side side, struct pump_io *io)
@@ -316,6 +471,8 @@ void pump_dir_run(struct pump *p, enum pump_side side, struct pump_io *io)
 	bool spliced = d->pipe.rd >= 0;
 	uint32_t fetched = 0;
 
+	if (d->blocks.begins)
+		dir_begin(p, side, io);
 	for (int calls = 0; calls < PUMP_TURN_CALLS && fetched < PUMP_TURN_BYTES; calls++) {
 		dir_flush(p, side, io);
 		if (dir_pending(d) || d->done || !d->readable || d->throttled || p->ended)
@@ -331,14 +488,48 @@ void pump_dir_run(struct pump *p, enum pump_side side, struct pump_io *io)
 		dir_finish(p, side, io);
 }
 
-int pump_dir_init(struct pump_dir *d, const void *early, size_t len)
+/* What goes out before all that is read: preface and early bytes, of which a block is made. */
+static int dir_init_held(struct pump_dir *d, const struct pump_job *job, enum pump_side side)
 {
-	if (len == 0)
+	bool encodes = d->blocks.codec == PUMP_ENCODES;
+	uint32_t len = (uint32_t)job->early_len[side];
+	uint32_t front = encodes ? (uint32_t)job->preface_len : 0;
+
+	if (encodes && len)
+		front += BLOCK_HEAD_LEN;
+	if (front + len == 0)
 		return 0;
-	d->held = malloc(len);
+	d->held = malloc(front + len);
 	if (!d->held)
 		return -ENOMEM;
-	memcpy(d->held, early, len);
-	d->held_end = (uint32_t)len;
+	d->held_end = front + len;
+	d->said = len > 0;
+	if (encodes && job->preface_len)
+		memcpy(d->held, job->preface, job->preface_len);
+	if (len)
+		memcpy(d->held + front, job->early[side], len);
+	if (encodes && len)
+		block_encode(BLOCK_DATA, len, d->held + front - BLOCK_HEAD_LEN);
+	d->blocks.front = front;
+	d->blocks.begins = len == 0;
 	return 0;
+}
+
+int pump_dir_init(struct pump_dir *d, const struct pump_job *job, enum pump_side side)
+{
+	size_t len = job->early_len[side];
+
+	d->pipe = PIPE_NONE;
+	d->awaits_ack = job->answers[side] && !len && job->wire[side] == PUMP_WIRE_RAW;
+	if (job->wire[pump_other_side(side)] == PUMP_WIRE_BLOCKS) {
+		d->blocks.codec = PUMP_ENCODES;
+		assert(job->preface_len <= PUMP_BUFFER_BYTES / 2 && len <= BLOCK_LEN_MAX);
+	}
+	if (job->wire[side] != PUMP_WIRE_BLOCKS)
+		return dir_init_held(d, job, side);
+	assert(d->blocks.codec == PUMP_PLAIN && len <= PUMP_BUFFER_BYTES);
+	d->blocks.codec = PUMP_DECODES;
+	d->blocks.reader.awaits_taken = job->awaits_taken;
+	d->blocks.begins = len > 0;
+	return pump_blocks_keep(&d->blocks, job->early[side], (uint32_t)len);
 }

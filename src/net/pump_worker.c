@@ -39,6 +39,7 @@
 /* A connection whose last bytes are being delivered is looked at so often; other deadlines are met
  * within a sixteenth. */
 #define WORKER_DELIVERY_TICK_MS 20U
+#define WORKER_TAKEN_TICK_MS (PUMP_TAKEN_MS / WORKER_TICK_PARTS)
 #define WORKER_THROTTLED_TICK_MS 10U /* until a bucket is asked again */
 #define WORKER_TICK_PARTS 16U
 #define WORKER_TICK_MIN_MS 10U
@@ -107,6 +108,7 @@ int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *confi
 	list_init(&w->run_queue);
 	list_init(&w->finished);
 	list_init(&w->delivering);
+	list_init(&w->untaken);
 	list_init(&w->throttled);
 	pipe_cache_init(&w->io.pipes, pipes);
 	w->io.mode = config->mode;
@@ -142,7 +144,7 @@ static void worker_finish(struct pump_worker *w, struct pump *p)
 	}
 	pump_close(p, &w->io);
 	list_remove(&p->run_link);
-	list_remove(&p->delivering_link);
+	list_remove(&p->deadline_link);
 	list_remove(&p->throttled_link);
 	list_remove(&p->link);
 	list_push_back(&w->finished, &p->link);
@@ -157,6 +159,8 @@ static void worker_arm(struct pump_worker *w)
 		ms = WORKER_THROTTLED_TICK_MS;
 	else if (!list_empty(&w->delivering))
 		ms = WORKER_DELIVERY_TICK_MS;
+	else if (!list_empty(&w->untaken))
+		ms = WORKER_TAKEN_TICK_MS;
 	else if (!list_empty(&w->open))
 		ms = w->tick_ms;
 	if (ms == 0 || (w->armed_ms > 0 && w->armed_ms <= ms))
@@ -175,9 +179,11 @@ static void worker_set_deadline(struct pump_worker *w, struct pump *p)
 		return;
 	p->deadline = deadline;
 	p->progress_ms = clock_now_ms();
-	list_remove(&p->delivering_link);
+	list_remove(&p->deadline_link);
 	if (deadline == PUMP_DEADLINE_DELIVERY)
-		list_push_back(&w->delivering, &p->delivering_link);
+		list_push_back(&w->delivering, &p->deadline_link);
+	if (deadline == PUMP_DEADLINE_TAKEN)
+		list_push_back(&w->untaken, &p->deadline_link);
 	worker_arm(w);
 }
 
@@ -219,7 +225,9 @@ static void worker_tick(struct pump_worker *w)
 		worker_queue(w, p);
 	}
 	list_for_each_safe(link, &w->delivering)
-		worker_check(w, list_entry(link, struct pump, delivering_link), now_ms);
+		worker_check(w, list_entry(link, struct pump, deadline_link), now_ms);
+	list_for_each_safe(link, &w->untaken)
+		worker_check(w, list_entry(link, struct pump, deadline_link), now_ms);
 	if (w->tick_ms && now_ms - w->swept_ms >= w->tick_ms) {
 		w->swept_ms = now_ms;
 		list_for_each_safe(link, &w->open)

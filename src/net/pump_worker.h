@@ -35,6 +35,7 @@ struct pump_worker {
 	struct list run_queue;  /* those with something to do now */
 	struct list finished;   /* to be moved to `done` at the end of the round */
 	struct list delivering; /* those with PUMP_DEADLINE_DELIVERY: looked at every 20 ms */
+	struct list untaken;    /* those with PUMP_DEADLINE_TAKEN, oldest first */
 	struct list throttled;  /* those that wait for a bucket: asked again every 10 ms */
 	uint64_t armed_ms;      /* what the timer was set to; 0: not armed */
 	uint64_t swept_ms;      /* when `open` was last looked through */

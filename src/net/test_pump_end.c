@@ -121,7 +121,8 @@ static void test_reset_by_reader(void **state)
 /* A side that has sent its FIN can still be reset, while nothing is read from it any more. */
 static void test_reset_after_half_close(void **state)
 {
-	struct link *l = link_begin(pool_of(.mode = test_mode(state)), 0);
+	struct link *l =
+		link_begin(pool_of(.mode = test_mode(state), .vanished_timeout_ms = 600), 0);
 	char byte;
 
 	assert_int_equal(shutdown(l->visitor, SHUT_WR), 0);

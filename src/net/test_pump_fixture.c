@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "net/sockopt.h"
 #include "net/tap.h"
+#include "proto/block.h"
 
 #define STREAM_CHUNK 16384
 
@@ -103,6 +104,11 @@ static void set_timeout(int fd)
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t)), 0);
 }
 
+unsigned fixture_pumps(void)
+{
+	return getenv("TEST_BLOCKS") ? 2 : 1;
+}
+
 /* ret_fd[0] is the peer's end, blocking; ret_fd[1] the pump's. */
 static void tcp_pair(int buffer_bytes, int *ret_peer, int *ret_pump)
 {
@@ -130,6 +136,7 @@ void link_open(struct fixture *f, struct link *l, int buffer_bytes)
 {
 	memset(l, 0, sizeof(*l));
 	l->fixture = f;
+	l->buffer_bytes = buffer_bytes;
 	tcp_pair(buffer_bytes, &l->visitor, &l->pump_fd[PUMP_OUTER]);
 	tcp_pair(buffer_bytes, &l->app, &l->pump_fd[PUMP_INNER]);
 	sockopt_set_reset(l->pump_fd[PUMP_OUTER]);
@@ -139,14 +146,83 @@ static void on_done(void *owner, const struct pump_result *result)
 {
 	struct link *l = owner;
 
-	assert_false(l->done);
-	l->done = true;
+	assert_true(l->pumps > 0);
+	l->pumps--;
+	l->done = l->pumps == 0;
 	if (l->tap && l->fixture->hub)
 		tap_hub_drain(l->fixture->hub);
-	l->tap = tap_release(l->tap);
-	l->result = *result;
+	if (l->done)
+		l->tap = tap_release(l->tap);
 	l->duration_ms = clock_now_ms() - l->added_ms;
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		(void)fd_close(result->fd[side]);
+	}
+}
+
+static void on_near_done(void *owner, const struct pump_result *result)
+{
+	struct link *l = owner;
+	uint64_t bytes = l->result.bytes[PUMP_OUTER];
+
+	if (l->pumps == fixture_pumps())
+		l->result = *result;
+	if (fixture_pumps() == 2)
+		l->result.bytes[PUMP_OUTER] = bytes;
+	l->result.bytes[PUMP_INNER] = result->bytes[PUMP_INNER];
 	l->pump = NULL;
+	on_done(l, result);
+}
+
+static void on_far_done(void *owner, const struct pump_result *result)
+{
+	struct link *l = owner;
+	uint64_t bytes = l->result.bytes[PUMP_INNER];
+
+	if (l->pumps == fixture_pumps())
+		l->result = *result;
+	l->result.bytes[PUMP_INNER] = bytes;
+	l->result.bytes[PUMP_OUTER] = result->bytes[PUMP_OUTER];
+	l->far_pump = NULL;
+	on_done(l, result);
+}
+
+/* What stands before the blocks, as the relay's frame. */
+static const char preface[] = "this is for a visitor";
+
+/* As the client does: reads what says that a visitor is there, and takes him. */
+static void link_add_far(struct link *l, int fd, const char *early)
+{
+	static const uint8_t taken[BLOCK_HEAD_LEN] = { BLOCK_TAKEN };
+	char text[256];
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	size_t have = 0;
+	ssize_t n = 1;
+
+	while (have < sizeof(preface) && n > 0) {
+		assert_int_equal(poll(&ready, 1, FIXTURE_DEADLINE_MS), 1);
+		n = recv(fd, text + have, sizeof(text) - have, 0);
+		have += n > 0 ? (size_t)n : 0;
+	}
+	if (n <= 0) {
+		/* The visitor is gone already. */
+		(void)fd_close(fd);
+		reset_fd(&l->pump_fd[PUMP_INNER]);
+		l->pumps--;
+		return;
+	}
+	assert_memory_equal(text, preface, sizeof(preface));
+	assert_int_equal(send(fd, taken, sizeof(taken), MSG_NOSIGNAL), sizeof(taken));
+	sockopt_set_reset(fd);
+	const struct pump_job job = {
+		.fd = { fd, l->pump_fd[PUMP_INNER] },
+		.early = { text + sizeof(preface), early },
+		.early_len = { have - sizeof(preface), early ? strlen(early) : 0 },
+		.wire = { [PUMP_OUTER] = PUMP_WIRE_BLOCKS },
+		.done = on_far_done,
+		.owner = l,
+	};
+
+	assert_int_equal(pump_pool_add(l->fixture->pool, &job, &l->far_pump), 0);
 }
 
 void link_add(struct link *l, const char *early_outer, const char *early_inner)
@@ -157,15 +233,28 @@ void link_add(struct link *l, const char *early_outer, const char *early_inner)
 		.early_len = { early_outer ? strlen(early_outer) : 0,
 			early_inner ? strlen(early_inner) : 0 },
 		.answers = { [PUMP_OUTER] = l->answers },
-		.done = on_done,
+		.done = on_near_done,
 		.owner = l,
 	};
+	int far = -1;
 
 	if (l->fixture->hub && !l->tap)
 		l->tap = tap_new(l->fixture->hub, l);
 	job.tap = l->tap;
 	l->added_ms = clock_now_ms();
+	l->pumps = fixture_pumps();
+	if (l->pumps == 2) {
+		tcp_pair(l->buffer_bytes, &far, &job.fd[PUMP_INNER]);
+		assert_int_equal(fcntl(far, F_SETFL, O_NONBLOCK), 0);
+		job.early_len[PUMP_INNER] = 0;
+		job.wire[PUMP_INNER] = PUMP_WIRE_BLOCKS;
+		job.awaits_taken = true;
+		job.preface = preface;
+		job.preface_len = sizeof(preface);
+	}
 	assert_int_equal(pump_pool_add(l->fixture->pool, &job, &l->pump), 0);
+	if (far >= 0)
+		link_add_far(l, far, early_inner);
 }
 
 void link_wait(struct link *l)
@@ -177,11 +266,13 @@ void link_wait(struct link *l)
 void link_wait_bytes(struct link *l, enum pump_side side, uint64_t bytes)
 {
 	uint64_t moved[PUMP_SIDES] = { 0 };
+	const struct pump *pump;
 
 	while (!l->done && moved[side] < bytes) {
 		uv_run(&l->fixture->loop, UV_RUN_NOWAIT);
-		if (!l->done)
-			pump_bytes(l->pump, moved);
+		pump = side == PUMP_OUTER && fixture_pumps() == 2 ? l->far_pump : l->pump;
+		if (pump)
+			pump_bytes(pump, moved);
 		sched_yield();
 	}
 }

@@ -3,7 +3,9 @@
  * For the tests of the pump: a loop with a pool, TCP connections through it, and peers that write
  * and check a pseudo-random stream in threads of their own. Nothing here waits without a deadline.
  *
- * With TEST_TAPPED in the environment each connection has a tap, which nothing may notice.
+ * With TEST_TAPPED in the environment each connection has a tap, which nothing may notice. With
+ * TEST_BLOCKS two pumps stand back to back, as in relay and client, and speak blocks with each
+ * other: what holds for one pump holds for the pair.
  */
 #ifndef NET_TEST_PUMP_FIXTURE_H
 #define NET_TEST_PUMP_FIXTURE_H
@@ -38,10 +40,15 @@ struct link {
 	struct fixture *fixture;
 	int visitor, app;        /* the test's ends, blocking, with a time limit */
 	int pump_fd[PUMP_SIDES]; /* the pump's ends until link_add() */
+	int buffer_bytes;        /* of each socket */
 	bool answers;            /* the visitor's side is to answer what was sent to it before */
 	struct tap *tap;         /* NULL: none */
-	struct pump *pump;
-	bool done;
+	/* With blocks the one that has the visitor, and the one that has the application; without
+	 * the first one alone. */
+	struct pump *pump, *far_pump;
+	unsigned pumps; /* not done */
+	bool done;      /* none is left */
+	/* With blocks: of the pump that ended first, but for the bytes. */
 	struct pump_result result;
 	uint64_t duration_ms; /* from link_add() to the completion */
 	uint64_t added_ms;    /* monotonic */
@@ -57,6 +64,9 @@ struct talker {
 	bool until_eof; /* reader: EOF must follow; writer: shuts down its side */
 	bool ok;
 };
+
+/* How many pumps a connection has: 1, with blocks 2. */
+unsigned fixture_pumps(void);
 
 struct fixture *fixture_new(const struct pump_pool_config *config);
 /* Closes the pool and the loop; what the pool asserts at its end is part of every test. */
