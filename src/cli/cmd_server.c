@@ -28,6 +28,7 @@
 #include "net/local_ports.h"
 #include "net/pump_pool.h"
 #include "proto/handshake.h"
+#include "proto/options.h"
 #include "relay/conn_log.h"
 #include "relay/relay.h"
 #include "relay/takeover.h"
@@ -40,7 +41,7 @@ struct server_values {
 	const char *bind_addr, *bind_tunnels, *connection_log, *handover;
 	uint64_t control_port, min_port, max_port;
 	uint64_t max_conns, max_conns_total, max_handshakes, max_pending, max_pending_total;
-	uint64_t max_tunnel_age_ms, max_tunnels_per_addr;
+	uint64_t max_ready, max_ready_total, max_tunnel_age_ms, max_tunnels_per_addr;
 	struct option_list trusted_proxies;
 	bool no_line_dialect, public;
 };
@@ -113,6 +114,16 @@ static const struct option_def server_options[] = {
 		.fallback = "65535",
 		.help = "Maximum accepted TCP port number",
 		.offset = offsetof(struct server_values, max_port) },
+	{ .name = "max-ready",
+		.type = OPTION_NUMBER,
+		.value_name = "COUNT",
+		.max = OPTIONS_READY_MAX,
+		.fallback = "64",
+		.help = "Warm connections of a tunnel, which its client opens ahead of its "
+			"visitors; 0 for none",
+		.offset = offsetof(struct server_values, max_ready) },
+	LIMIT("max-ready-total", max_ready_total, "8192",
+		"Warm connections in all, and at most a fourth of the open files"),
 	{ .name = "max-tunnel-age",
 		.type = OPTION_DURATION,
 		.value_name = "DURATION",
@@ -329,6 +340,8 @@ static int server_make_config(
 		.max_conns_per_tunnel = (uint32_t)v->max_conns,
 		.max_conns = (uint32_t)v->max_conns_total,
 		.max_handshakes = (uint32_t)v->max_handshakes,
+		.max_ready_per_tunnel = (uint32_t)v->max_ready,
+		.max_ready = (uint32_t)v->max_ready_total,
 		.max_tunnel_age_ms = v->max_tunnel_age_ms,
 		.grace_ms = v->common.grace_ms,
 		.half_close_timeout_ms = v->common.half_close_timeout_ms,

@@ -47,6 +47,8 @@ bool reserve_shed(struct reserve *r, int listen_fd)
 {
 	int fd;
 
+	if (r->relieve && r->relieve(r))
+		return true;
 	r->fd = fd_close(r->fd);
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0)

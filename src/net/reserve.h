@@ -13,6 +13,8 @@
 
 struct reserve {
 	int fd;
+	/* Asked before one is shed; true: it has closed some descriptors. May be NULL. */
+	bool (*relieve)(struct reserve *r);
 	bool shedding;
 	uint64_t shed_total;   /* connections closed for want of descriptors since the start */
 	uint64_t shed_episode; /* of them in the current episode */
@@ -22,8 +24,8 @@ struct reserve {
 int reserve_open(struct reserve *r);
 void reserve_close(struct reserve *r);
 
-/* Accepts and closes one connection from `listen_fd`. false: there was none, or even that failed.
- */
+/* Accepts and closes one connection from `listen_fd`, unless descriptors were closed for it. false:
+ * there was none, or even that failed. */
 bool reserve_shed(struct reserve *r, int listen_fd);
 
 /* One more was closed for want of descriptors, by the caller and before none was left. */

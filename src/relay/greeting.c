@@ -75,17 +75,10 @@ static void greeting_step(struct session *s, int r)
 			limits_learn_dialect(&relay->limits, &s->from,
 				s->hs.dialect == DIALECT_BORE, uv_now(relay->loop));
 	}
-	switch (s->hs.request) {
-	case SERVER_TUNNEL:
+	if (s->hs.request == SERVER_TUNNEL)
 		session_want_port(s);
-		break;
-	case SERVER_STREAM:
-		session_become_stream(s);
-		break;
-	case SERVER_READY:
-		session_end(s, "none is parked here");
-		break;
-	}
+	else
+		session_become_data(s);
 }
 
 /* Closed before a word, or before another word. */
@@ -392,9 +385,10 @@ void greeting_accept(struct relay *relay, int fd, const struct addr *from)
 	if (first_step_take(relay, &step, fd, from) < 0) {
 		relay->counts.handshakes_failed++;
 		greeting_hang_up(relay, fd);
-	} else if (step.result == HANDSHAKE_DONE && step.hs.request == SERVER_STREAM &&
+	} else if (step.result == HANDSHAKE_DONE && step.hs.request != SERVER_TUNNEL &&
 		   !buf_len(&step.out)) {
-		stream_join(relay, &step.hs.id, fd, step.data + step.used, step.len - step.used);
+		stream_take_data(relay, &step.hs, &step.preamble, fd, step.data + step.used,
+			step.len - step.used);
 	} else {
 		first_step_continue(relay, &step, fd);
 	}

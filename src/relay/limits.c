@@ -48,7 +48,7 @@ enum limits_admission limits_admit(struct limits *l, const struct addr *from, ui
 	if (open < half)
 		return LIMITS_ADMIT;
 	/* The data connections of a tunnel come from its client's address, and must get through. */
-	if (addr_table_find(&l->tunnels, from))
+	if (limits_has_tunnel(l, from))
 		return open < l->max_handshakes ? LIMITS_ADMIT : LIMITS_EVICT;
 	if (open >= l->max_handshakes)
 		return LIMITS_DROP;
@@ -80,6 +80,11 @@ void limits_give_tunnel(struct limits *l, const struct addr *from)
 	assert(entry && entry->count > 0);
 	if (!--entry->count)
 		addr_table_remove(&l->tunnels, entry);
+}
+
+bool limits_has_tunnel(const struct limits *l, const struct addr *from)
+{
+	return addr_table_find(&l->tunnels, from);
 }
 
 bool limits_penalised(const struct limits *l, const struct addr *from, uint64_t now_ms)

@@ -45,6 +45,8 @@ enum limits_admission limits_admit(struct limits *l, const struct addr *from, ui
 bool limits_take_tunnel(struct limits *l, const struct addr *from);
 void limits_give_tunnel(struct limits *l, const struct addr *from);
 
+bool limits_has_tunnel(const struct limits *l, const struct addr *from);
+
 bool limits_penalised(const struct limits *l, const struct addr *from, uint64_t now_ms);
 void limits_bad_secret(struct limits *l, const struct addr *from, uint64_t now_ms);
 void limits_good_secret(struct limits *l, const struct addr *from);

@@ -19,6 +19,8 @@ static void metrics_write_limits(const struct relay_config *config, const struct
 		{ "max_conns", config->max_conns_per_tunnel },
 		{ "max_conns_total", config->max_conns },
 		{ "max_handshakes", config->max_handshakes },
+		{ "max_ready", config->max_ready_per_tunnel },
+		{ "max_ready_total", config->max_ready },
 		{ "max_tunnel_age_ms", config->max_tunnel_age_ms },
 		{ "half_close_timeout_ms", config->half_close_timeout_ms },
 		{ "idle_timeout_ms", config->idle_timeout_ms },
@@ -50,6 +52,8 @@ static void metrics_write_gauges(const struct relay *relay, const struct prometh
 		"Visitors that wait to be claimed.", relay->pending.count);
 	prometheus_metric(p, "visitors_open", PROMETHEUS_GAUGE,
 		"Visitors joined with their client.", relay->streams.open_count);
+	prometheus_metric(p, "ready_parked", PROMETHEUS_GAUGE,
+		"Warm connections that wait for a visitor.", relay->ready.count);
 	prometheus_metric(p, "penalties", PROMETHEUS_GAUGE, "Addresses remembered for bad secrets.",
 		limits->penalties.count);
 	prometheus_metric(p, "json_known", PROMETHEUS_GAUGE, "Addresses known to speak JSON.",

@@ -38,13 +38,9 @@ static struct pending_entry **pending_bucket(const struct pending *p, const stru
 int pending_add(struct pending *p, struct pending_entry *entry)
 {
 	struct pending_entry **head;
-	int r;
 
 	if (p->count >= p->max)
 		return -ENOSPC;
-	r = uuid_random(&entry->id);
-	if (r < 0)
-		return r;
 	head = pending_bucket(p, &entry->id);
 	entry->next = *head;
 	*head = entry;

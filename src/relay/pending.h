@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The visitors that wait for their Accept, by id. An id comes from the kernel's random source and
- * is good once: whoever names it takes the visitor.
+ * What waits for a data connection that names it, by id: visitors for their Accept, sessions for
+ * warm connections. An id comes from the kernel's random source (uuid_random()), and nobody guesses
+ * it; a visitor's is good once.
  */
 #ifndef RELAY_PENDING_H
 #define RELAY_PENDING_H
@@ -26,7 +27,7 @@ struct pending {
 int pending_init(struct pending *p, size_t max);
 void pending_deinit(struct pending *p);
 
-/* Gives it a new id. -ENOSPC: full. */
+/* By the id that it has. -ENOSPC: full. */
 int pending_add(struct pending *p, struct pending_entry *entry);
 
 /* NULL: nobody waits by that id. */

@@ -35,11 +35,14 @@
 #include "relay/takeover.h"
 
 #define RELAY_PORTS 65536
+#define RELAY_READY_SHARE 4 /* of the descriptors, warm connections may have one in so many */
+#define RELAY_RELIEF 16     /* so many of them make room at once */
 
 static void relay_free(struct relay *relay)
 {
 	limits_deinit(&relay->limits);
 	pending_deinit(&relay->pending);
+	ready_deinit(&relay->ready);
 	relay->auth = auth_free(relay->auth);
 	reserve_close(&relay->reserve);
 	free(relay->endpoints);
@@ -98,6 +101,22 @@ static void relay_on_flush(uv_check_t *check)
 	conn_log_flush(relay->config.conn_log);
 }
 
+static void relay_on_sweep(struct timeouts *q, struct timeout *t)
+{
+	struct relay *relay = q->owner;
+
+	ready_sweep(&relay->ready, uv_now(relay->loop));
+	if (relay->ready.count)
+		timeouts_arm(q, t);
+}
+
+/* Descriptors are short: warm connections go first. */
+static bool relay_on_shortage(struct reserve *reserve)
+{
+	return ready_relieve(&container_of(reserve, struct relay, reserve)->ready, RELAY_RELIEF) >
+	       0;
+}
+
 /* None of these can fail. */
 static void relay_open_handles(struct relay *relay)
 {
@@ -109,13 +128,15 @@ static void relay_open_handles(struct relay *relay)
 	timeouts_init(
 		&relay->heartbeats, relay->loop, RELAY_HEARTBEAT_MS, session_on_heartbeat, relay);
 	timeouts_init(&relay->orphans, relay->loop, RELAY_ORPHAN_MS, endpoint_on_abandoned, relay);
+	timeouts_init(&relay->sweeps, relay->loop, READY_SWEEP_MS, relay_on_sweep, relay);
+	timeout_init(&relay->sweep);
 	flow_set_init(&relay->streams, relay->loop, relay->pool, &stream_kind);
 	(void)uv_timer_init(relay->loop, &relay->grace);
 	(void)uv_check_init(relay->loop, &relay->flush);
 	(void)uv_check_start(&relay->flush, relay_on_flush);
 	uv_unref((uv_handle_t *)&relay->flush);
 	relay->grace.data = relay->flush.data = relay;
-	relay->handles = 8;
+	relay->handles = 9;
 }
 
 static int relay_build(struct relay *relay)
@@ -133,6 +154,11 @@ static int relay_build(struct relay *relay)
 	r = pending_init(&relay->pending, config->max_pending);
 	if (r < 0)
 		return r;
+	/* Those that visitors need are never parked. */
+	r = ready_init(&relay->ready, RELAY_PORTS,
+		(uint32_t)min_u64(config->max_ready, relay->max_fds / RELAY_READY_SHARE));
+	if (r < 0)
+		return r;
 	r = ports_init(&relay->ports, relay->loop, &config->bind_tunnels, config->bind_tunnels_dual,
 		config->min_port, config->max_port);
 	if (r < 0)
@@ -145,7 +171,11 @@ static int relay_build(struct relay *relay)
 		if (r < 0)
 			return r;
 	}
-	return reserve_open(&relay->reserve);
+	r = reserve_open(&relay->reserve);
+	if (r < 0)
+		return r;
+	relay->reserve.relieve = relay_on_shortage;
+	return 0;
 }
 
 int relay_new(uv_loop_t *loop, struct pump_pool *pool, const struct relay_config *config,
@@ -319,10 +349,11 @@ static void relay_on_streams_closed(struct flow_set *streams)
 static void relay_close_handles(struct relay *relay)
 {
 	struct timeouts *queues[] = { &relay->handshakes, &relay->challenges, &relay->claims,
-		&relay->heartbeats, &relay->orphans };
+		&relay->heartbeats, &relay->orphans, &relay->sweeps };
 
 	if (uv_is_closing((uv_handle_t *)&relay->flush))
 		return;
+	timeout_disarm(&relay->sweep);
 	for (size_t i = 0; i < ARRAY_LEN(queues); i++)
 		timeouts_close(queues[i], relay_on_handle_closed);
 	flow_set_close(&relay->streams, relay_on_streams_closed);
@@ -381,6 +412,7 @@ void relay_drain(struct relay *relay, void (*drained)(void *owner), void *owner)
 	list_for_each(pos, &relay->serving)
 		endpoint_stop_listening(list_entry(pos, struct session, link)->endpoint);
 	endpoint_close_orphans(relay, "the relay is closing");
+	ready_drop_all(&relay->ready);
 	if (relay->handed_over)
 		relay_send_away(relay);
 	else

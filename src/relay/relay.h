@@ -34,6 +34,7 @@ struct relay_config {
 	uint32_t max_pending_per_tunnel, max_pending;    /* 128, 4096 */
 	uint32_t max_conns_per_tunnel, max_conns;        /* 4096, 65536 */
 	uint32_t max_handshakes;                         /* 256 */
+	uint32_t max_ready_per_tunnel, max_ready;        /* 64, 8192; 0: no warm connections */
 	uint64_t max_tunnel_age_ms;                      /* 0: none */
 	uint64_t grace_ms;                               /* drain at SIGTERM */
 	uint64_t half_close_timeout_ms, idle_timeout_ms; /* the pool's, to be told in the metrics */

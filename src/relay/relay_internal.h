@@ -23,6 +23,7 @@
 #include "relay/limits.h"
 #include "relay/pending.h"
 #include "relay/ports.h"
+#include "relay/ready.h"
 #include "relay/relay.h"
 
 #define RELAY_HEARTBEAT_MS 400      /* "at least every 500 ms", and timers are late now and then */
@@ -61,6 +62,7 @@ struct relay {
 	struct endpoint **endpoints; /* by port number, 65,536 of them */
 	struct limits limits;
 	struct pending pending;
+	struct ready ready;
 	struct relay_counts counts;
 
 	struct list greeting; /* sessions that are not yet tunnels, the oldest first */
@@ -72,13 +74,14 @@ struct relay {
 	struct flow_set streams; /* who waits for a data connection, and who is joined with one */
 	uint64_t objects;        /* sessions, endpoints, streams: not yet freed */
 
-	struct timeouts handshakes, challenges, claims, heartbeats, orphans;
+	struct timeouts handshakes, challenges, claims, heartbeats, orphans, sweeps;
+	struct timeout sweep;      /* of `ready`; armed in `sweeps` while something is parked */
 	struct handover *handover; /* owned; NULL: no relay can follow this one */
 	bool holding;     /* visitors stay in the kernel's queues: a hand-over is under way */
 	bool handed_over; /* the next relay has the ports */
 	uv_check_t flush; /* the end of each turn: sends and writes what the turn has gathered */
 	uv_timer_t grace;
-	unsigned handles; /* of those five and two, and of `streams`: not yet closed */
+	unsigned handles; /* of those six and two, and of `streams`: not yet closed */
 
 	void (*drained)(void *owner);
 	void *drained_owner;

@@ -105,6 +105,7 @@ void session_end(struct session *s, const char *why)
 		return;
 	s->endpoint = NULL;
 	list_remove(&s->unsent);
+	ready_close(&s->ready);
 	session_set_state(s, SESSION_ENDED, why);
 	chan_close(&s->chan, reset);
 	if (e) {
@@ -153,24 +154,23 @@ static void session_refuse(struct session *s, const char *text)
 /* --- a tunnel --- */
 
 /* The visitor's address as text. A zone (fe80::1%eth0) names an interface of this machine only. */
-static void session_name_visitor(struct msg *msg, const struct addr *from)
+void session_describe_visitor(const struct uuid *id, const struct addr *from, struct msg *ret_msg)
 {
 	struct addr addr = *from;
 
-	static_assert(ADDR_TEXT_MAX <= sizeof(msg->text), "an address fits");
+	static_assert(ADDR_TEXT_MAX <= sizeof(ret_msg->text), "an address fits");
 	if (addr.sa.sa_family == AF_INET6)
 		addr.in6.sin6_scope_id = 0;
-	msg->text_len = strlen(addr_format(&addr, msg->text));
+	*ret_msg = (struct msg){ .type = MSG_VISITOR, .id = *id };
+	ret_msg->text_len = strlen(addr_format(&addr, ret_msg->text));
 }
 
 void session_announce(struct session *s, const struct uuid *id, const struct addr *from)
 {
 	struct msg msg = { .type = MSG_CONNECTION, .id = *id };
 
-	if (s->offered && s->offer.visitor) {
-		msg.type = MSG_VISITOR;
-		session_name_visitor(&msg, from);
-	}
+	if (s->offered && s->offer.visitor)
+		session_describe_visitor(id, from, &msg);
 	if (list_empty(&s->unsent))
 		list_push_back(&s->relay->unsent, &s->unsent);
 	/* Once a write has failed nobody hears of visitors, and the client's end is on its way. */
@@ -213,6 +213,19 @@ void session_on_heartbeat(struct timeouts *q, struct timeout *t)
 	session_say(s, &(struct msg){ .type = MSG_HEARTBEAT });
 }
 
+/* As many warm connections as both want, and the key to them. */
+static void session_grant_ready(struct session *s, struct options *granted)
+{
+	struct relay *relay = s->relay;
+	uint32_t max = (uint32_t)min_u64(s->offer.ready, relay->config.max_ready_per_tunnel);
+
+	if (!max || !relay->config.max_ready || ready_open(&relay->ready, &s->ready, max) < 0)
+		return;
+	granted->ready = max;
+	granted->has_key = true;
+	granted->key = s->ready.entry.id;
+}
+
 /* Answers the client's Options with what is granted: all that we know. */
 static void session_grant(struct session *s)
 {
@@ -227,6 +240,7 @@ static void session_grant(struct session *s)
 		msg.options.has_token = true;
 		memcpy(msg.options.token, s->endpoint->token, OPTIONS_TOKEN_LEN);
 	}
+	session_grant_ready(s, &msg.options);
 	session_say(s, &msg);
 }
 
@@ -408,15 +422,15 @@ static bool session_take_message(struct session *s)
 
 /* --- what the greeting leads to --- */
 
-/* This is a data connection: its descriptor goes to the visitor's stream. */
-void session_become_stream(struct session *s)
+void session_become_data(struct session *s)
 {
 	struct chan *c = &s->chan;
 	int fd = chan_take_fd(c);
 
-	session_set_state(s, SESSION_ENDED, "accept");
+	session_set_state(s, SESSION_ENDED, "a data connection");
 	if (fd >= 0)
-		stream_join(s->relay, &s->hs.id, fd, buf_head(&c->in), buf_len(&c->in));
+		stream_take_data(
+			s->relay, &s->hs, &s->preamble, fd, buf_head(&c->in), buf_len(&c->in));
 	else
 		chan_close(c, true);
 }

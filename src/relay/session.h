@@ -19,6 +19,7 @@
 #include "net/chan.h"
 #include "net/timeouts.h"
 #include "proto/server_handshake.h"
+#include "relay/ready.h"
 
 struct endpoint;
 struct relay;
@@ -41,6 +42,7 @@ struct session {
 	struct endpoint *endpoint; /* while SERVING */
 	struct options offer;      /* the client's, once `offered` */
 	bool offered;
+	struct ready_stack ready; /* its warm connections, where it was granted some */
 	int unsaid; /* a visitor could not be announced: negative errno, ended with this turn */
 	uint64_t heard_ms;        /* when the last bytes came */
 	struct list link;         /* in relay->greeting or relay->serving */
@@ -59,10 +61,14 @@ int session_new(struct relay *relay, int fd, const struct preamble *preamble,
 /* Handles what stands in the chan's `in`, in any state. */
 void session_read(struct session *s);
 
-/* The handshake is done. This is a data connection: its descriptor goes to the visitor's stream. */
-void session_become_stream(struct session *s);
+/* The handshake is done. This is a data connection: its descriptor goes to a visitor's stream, or
+ * is parked. */
+void session_become_data(struct session *s);
 /* Or a Hello has come. */
 void session_want_port(struct session *s);
+
+/* Who he is, as clients are told that understand it. */
+void session_describe_visitor(const struct uuid *id, const struct addr *from, struct msg *ret_msg);
 
 /* Tells the client of a visitor. Goes out at the end of this turn, with those that come until then.
  */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stream is the flow of a visitor: its outer end is there from the start, and its inner one is
- * the data connection that a client opens for it.
+ * A stream is the flow of a visitor: its outer end is there from the start, and its inner one is a
+ * warm connection of the client, or else the data connection that the client opens for it.
+ *
+ * A warm one that turns out not to be served by anybody gives the visitor back, if nobody has had a
+ * byte of his: then he is announced in the old way. One whose stream is over in order is parked
+ * again, if its session is there still; so a stream keeps no pointer to it, but the key.
  *
  * The invariant: a stream in set-up is in relay->pending, by the id that its client was told, and
  * counted in endpoint->waiting; an open one is counted in endpoint->joined. It holds a reference on
@@ -10,11 +14,13 @@
 #include "relay/stream.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/fd.h"
 #include "base/lang.h"
 #include "base/log.h"
+#include "front/preamble.h"
 #include "net/flow.h"
 #include "net/sockopt.h"
 #include "net/target.h"
@@ -32,6 +38,8 @@ struct stream {
 	struct endpoint *endpoint;
 	struct pending_entry entry;
 	struct addr from;
+	bool warm, front; /* it has a warm connection, of the session with this key */
+	struct uuid key;
 };
 
 static void stream_tell(
@@ -80,6 +88,65 @@ static int stream_await(const struct target *t, struct flow *f, enum pump_side s
 
 static const struct target stream_data_conn = { .open = stream_await };
 
+/* --- a warm connection --- */
+
+static void stream_sweep_later(struct relay *relay)
+{
+	if (list_empty(&relay->sweeps.queue))
+		timeouts_arm(&relay->sweeps, &relay->sweep);
+}
+
+/* False: it has none, or none that is alive. */
+static bool stream_take_warm(struct stream *s, struct ready_conn *ret_conn)
+{
+	struct relay *relay = s->endpoint->relay;
+	struct ready_stack *stack = &s->endpoint->session->ready;
+
+	if (!stack->ready)
+		return false;
+	if (!ready_take(stack, ret_conn)) {
+		relay->counts.ready_missed++;
+		return false;
+	}
+	relay->counts.ready_given++;
+	s->warm = true;
+	s->front = ret_conn->front;
+	s->key = stack->entry.id;
+	return true;
+}
+
+/* A client that was given a visitor and has said nothing at all. */
+static bool stream_is_untaken(const struct flow_result *result)
+{
+	return result->end == FLOW_END_UNTAKEN ||
+	       (result->end == FLOW_END_VANISHED && !result->bytes[PUMP_INNER] &&
+		       result->duration_ms < 2 * PUMP_TAKEN_MS);
+}
+
+/* What becomes of the warm connection: parked again where it can be, and closed else. */
+static void stream_return_warm(const struct stream *s, const struct flow_result *result)
+{
+	struct relay *relay = s->endpoint->relay;
+	struct ready_stack *stack = ready_find(&relay->ready, &s->key);
+	uint64_t now_ms = uv_now(relay->loop);
+	int fd = result->fd[PUMP_INNER];
+
+	if (stream_is_untaken(result)) {
+		relay->counts.ready_untaken++;
+		if (stack)
+			ready_note_untaken(stack, now_ms);
+	} else if (stack) {
+		ready_note_taken(stack);
+	}
+	if (fd < 0)
+		return;
+	if (!stack || result->rest_len || relay->phase != RELAY_PHASE_SERVING ||
+		ready_park(stack, fd, s->front, now_ms) < 0)
+		ready_hang_up(fd);
+	else
+		stream_sweep_later(relay);
+}
+
 /* --- the flow --- */
 
 static const char *stream_name(const struct flow *f, char text[FLOW_NAME_MAX])
@@ -93,6 +160,27 @@ static void stream_on_opened(struct flow *f)
 	container_of(f, struct stream, flow)->endpoint->joined++;
 }
 
+static int stream_wait(struct stream *s, int fd);
+
+/* The visitor that nobody took is announced, if there still is somebody to tell. */
+static bool stream_announce_untaken(struct stream *s, int fd)
+{
+	struct endpoint *e = s->endpoint;
+	int r = -ECANCELED;
+
+	/* `why`: it was to end. */
+	if (!s->flow.why && e->session && !e->relay->handed_over)
+		r = stream_wait(s, fd);
+	if (r < 0) {
+		e->relay->counts.visitors_unclaimed++;
+		sockopt_lift_reset(fd);
+		(void)fd_close(fd);
+		return false;
+	}
+	session_announce(e->session, &s->entry.id, &s->from);
+	return true;
+}
+
 static void stream_on_closed(struct flow *f, const struct flow_result *result)
 {
 	struct stream *s = container_of(f, struct stream, flow);
@@ -101,6 +189,10 @@ static void stream_on_closed(struct flow *f, const struct flow_result *result)
 
 	if (result->joined)
 		e->joined--;
+	if (s->warm)
+		stream_return_warm(s, result);
+	if (result->end == FLOW_END_UNTAKEN && stream_announce_untaken(s, result->fd[PUMP_OUTER]))
+		return;
 	counts->visitors_no_memory += result->end == FLOW_END_NO_MEMORY;
 	counts->visitors_unclaimed += result->end == FLOW_END_LATE;
 	counts->visitors_half_closed += result->end == FLOW_END_HALF_CLOSED;
@@ -135,14 +227,17 @@ const struct flow_kind stream_kind = {
 /*
  * Whether one more fits; counts the refusal. Descriptors are given out lowest number first, so that
  * of the newcomer tells how many are in use; each visitor who waits needs one more for its data
- * connection, or none of them would ever be served.
+ * connection, or none of them would ever be served. Warm connections make room for it.
  */
 static bool stream_fits(struct endpoint *e, int fd)
 {
 	struct relay *relay = e->relay;
 	const struct relay_config *config = &relay->config;
+	uint64_t needed = (uint64_t)fd + relay->pending.count + STREAM_SPARE_FDS + 1;
 
-	if ((uint64_t)fd + relay->pending.count + STREAM_SPARE_FDS >= relay->max_fds) {
+	if (needed > relay->max_fds)
+		needed -= ready_relieve(&relay->ready, (uint32_t)(needed - relay->max_fds));
+	if (needed > relay->max_fds) {
 		reserve_note_shed(&relay->reserve);
 		return false;
 	}
@@ -154,43 +249,84 @@ static bool stream_fits(struct endpoint *e, int fd)
 	return true;
 }
 
-/* NULL: out of memory, and nothing was taken. */
-static struct stream *stream_new(struct endpoint *e, int fd, const struct addr *from)
+/* NULL: out of memory. */
+static struct stream *stream_new(struct endpoint *e, const struct addr *from)
 {
-	const struct flow_wish wish = {
-		.fd = { [PUMP_OUTER] = fd },
-		.target = { [PUMP_INNER] = &stream_data_conn },
-	};
-	struct relay *relay = e->relay;
 	struct stream *s = calloc(1, sizeof(*s));
 
-	if (!s || pending_add(&relay->pending, &s->entry) < 0) {
+	if (!s || uuid_random(&s->entry.id) < 0) {
 		free(s);
 		return NULL;
 	}
 	s->endpoint = e;
 	s->from = *from;
-	if (flow_start(&s->flow, &relay->streams, &wish) < 0) {
-		pending_remove(&relay->pending, &s->entry);
-		free(s);
-		return NULL;
-	}
 	endpoint_ref(e);
-	e->waiting++;
-	relay->objects++;
+	e->relay->objects++;
 	return s;
+}
+
+/* For a data connection. Negative errno: nothing was taken. */
+static int stream_wait(struct stream *s, int fd)
+{
+	const struct flow_wish wish = {
+		.fd = { [PUMP_OUTER] = fd },
+		.target = { [PUMP_INNER] = &stream_data_conn },
+	};
+	struct relay *relay = s->endpoint->relay;
+	int r = pending_add(&relay->pending, &s->entry);
+
+	if (r < 0)
+		return r;
+	s->warm = false;
+	r = flow_start(&s->flow, &relay->streams, &wish);
+	if (r < 0) {
+		pending_remove(&relay->pending, &s->entry);
+		return r;
+	}
+	s->endpoint->waiting++;
+	return 0;
+}
+
+/* Both ends are there. Negative errno: nothing was taken; else it may have ended already. */
+static int stream_give(struct stream *s, int fd, const struct ready_conn *conn)
+{
+	uint8_t preface[MSG_WIRE_MAX];
+	struct flow_wish wish = {
+		.fd = { [PUMP_OUTER] = fd, [PUMP_INNER] = conn->fd },
+		.wire = { [PUMP_INNER] = PUMP_WIRE_BLOCKS },
+		.awaits_taken = true,
+		.preface = preface,
+	};
+	struct msg msg;
+	int r;
+
+	session_describe_visitor(&s->entry.id, &s->from, &msg);
+	r = msg_encode(DIALECT_BORE, ROLE_SERVER, &msg, preface, &wish.preface_len);
+	return r < 0 ? r : flow_start(&s->flow, &s->endpoint->relay->streams, &wish);
+}
+
+static void stream_end_unstarted(struct stream *s)
+{
+	const struct flow_result none = {
+		.end = FLOW_END_NO_MEMORY, .why = "out of memory", .fd = { -1, -1 }
+	};
+
+	stream_on_closed(&s->flow, &none);
 }
 
 void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 {
 	struct relay *relay = e->relay;
+	struct ready_conn conn = { .fd = -1 };
 	struct stream *s;
+	bool warm;
+	int r;
 
 	if (!stream_fits(e, fd)) {
 		(void)fd_close(fd);
 		return;
 	}
-	s = stream_new(e, fd, from);
+	s = stream_new(e, from);
 	if (!s) {
 		relay->counts.visitors_no_memory++;
 		(void)fd_close(fd);
@@ -198,10 +334,26 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 	}
 	relay->counts.visitors++;
 	stream_tell(s, RELAY_VISITOR_OPENED, NULL);
-	session_announce(e->session, &s->entry.id, &s->from);
+	warm = stream_take_warm(s, &conn);
+	r = warm ? stream_give(s, fd, &conn) : stream_wait(s, fd);
+	if (r < 0) {
+		(void)fd_close(fd);
+		(void)fd_close(conn.fd);
+		stream_end_unstarted(s);
+	} else if (!warm) {
+		session_announce(e->session, &s->entry.id, &s->from);
+	}
 }
 
-void stream_join(
+/* --- data connections --- */
+
+static void stream_hang_up(int fd)
+{
+	sockopt_set_reset(fd);
+	(void)fd_close(fd);
+}
+
+static void stream_join(
 	struct relay *relay, const struct uuid *id, int fd, const uint8_t *early, size_t early_len)
 {
 	struct pending_entry *entry = pending_find(&relay->pending, id);
@@ -209,13 +361,55 @@ void stream_join(
 
 	if (!entry) {
 		relay->counts.accepts_unknown++;
-		sockopt_set_reset(fd);
-		(void)fd_close(fd);
+		stream_hang_up(fd);
 		return;
 	}
 	s = container_of(entry, struct stream, entry);
 	stream_unwait(s);
 	flow_opened(&s->flow, PUMP_INNER, fd, early, early_len);
+}
+
+/*
+ * Nobody guesses a key: who names a wrong one means harm, unless it is one of a session that was
+ * there when the connection was begun, here or at the relay before.
+ */
+static void stream_count_bad_key(
+	struct relay *relay, const struct uuid *key, const struct addr *from)
+{
+	if (ready_has_ended(&relay->ready, key) || limits_has_tunnel(&relay->limits, from))
+		return;
+	relay->counts.bad_secrets++;
+	limits_bad_secret(&relay->limits, from, uv_now(relay->loop));
+}
+
+/* `unasked`: it has said more than that it is ready. */
+static void stream_park(struct relay *relay, const struct uuid *key,
+	const struct preamble *preamble, int fd, bool unasked)
+{
+	struct ready_stack *stack = ready_find(&relay->ready, key);
+	bool front = preamble->upgraded || preamble->proxied;
+	int r = -ECANCELED;
+
+	if (stack && !unasked && relay->phase == RELAY_PHASE_SERVING)
+		r = ready_park(stack, fd, front, uv_now(relay->loop));
+	if (r == 0) {
+		(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, READY_KEEP_IDLE_S);
+		stream_sweep_later(relay);
+		return;
+	}
+	relay->counts.ready_refused++;
+	if (!stack)
+		stream_count_bad_key(relay, key, &preamble->from);
+	stream_hang_up(fd);
+}
+
+void stream_take_data(struct relay *relay, const struct server_handshake *hs,
+	const struct preamble *preamble, int fd, const uint8_t *early, size_t early_len)
+{
+	if (hs->request == SERVER_READY)
+		stream_park(relay, &hs->id, preamble, fd, early_len > 0);
+	else
+		stream_join(relay, &hs->id, fd, early, early_len);
 }
 
 void stream_refuse(struct session *session, const struct uuid *id, const char *why, size_t why_len)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A visitor of a tunnel: waits for the client's Accept, then runs in a pump. While it waits it is a
- * bare descriptor: nothing watches it, and a visitor that has gone is found by the pump.
+ * A visitor of a tunnel: is given to a warm connection of the client, or waits for its Accept; then
+ * it runs in a pump. While it waits it is a bare descriptor: nothing watches it, and a visitor that
+ * has gone is found by the pump.
  */
 #ifndef RELAY_STREAM_H
 #define RELAY_STREAM_H
@@ -14,18 +15,20 @@
 
 struct endpoint;
 struct flow_kind;
+struct preamble;
 struct relay;
+struct server_handshake;
 struct session;
 
-/* A visitor has come to `e`; owns `fd`. Within the limits it waits and is announced. */
+/* A visitor has come to `e`; owns `fd`. Within the limits it is given away, or announced. */
 void stream_arrive(struct endpoint *e, int fd, const struct addr *from);
 
 /*
- * A data connection, authenticated, asks for the visitor `id`; `early` is what came behind its
- * Accept. Owns `fd`. A client of any session may take it, once.
+ * A data connection, authenticated, asks for a visitor, or waits for the next ones of a session;
+ * `early` is what came behind that. Owns `fd`. A client of any session may take a visitor, once.
  */
-void stream_join(
-	struct relay *relay, const struct uuid *id, int fd, const uint8_t *early, size_t early_len);
+void stream_take_data(struct relay *relay, const struct server_handshake *hs,
+	const struct preamble *preamble, int fd, const uint8_t *early, size_t early_len);
 
 /* The client of `session` does not want the visitor; `why` is its own text. */
 void stream_refuse(struct session *session, const struct uuid *id, const char *why, size_t why_len);

@@ -20,9 +20,11 @@ static void test_ids_are_good_once(void **state)
 	assert_int_equal(pending_init(&p, MAX), 0);
 	assert_int_equal(uuid_random(&unknown), 0);
 	for (size_t i = 0; i < MAX; i++) {
+		assert_int_equal(uuid_random(&entries[i].id), 0);
 		assert_int_equal(pending_add(&p, &entries[i]), 0);
 		ids[i] = entries[i].id;
 	}
+	assert_int_equal(uuid_random(&more.id), 0);
 	assert_int_equal(pending_add(&p, &more), -ENOSPC);
 	assert_null(pending_find(&p, &unknown));
 	for (size_t i = 0; i < MAX; i++) {

@@ -363,10 +363,12 @@ def test_metrics_name_every_limit(lab):
         args=(
             "--max-tunnels-per-addr", 11, "--max-pending", 12, "--max-pending-total", 13, "--max-conns", 14,
             "--max-conns-total", 15, "--max-handshakes", 16, "--max-tunnel-age", "17ms",
+            "--max-ready", 18, "--max-ready-total", 19,
         ),
     )  # fmt: skip
     values = relay.metrics()
     options = ("max_tunnels_per_addr", "max_pending", "max_pending_total", "max_conns", "max_conns_total", "max_handshakes", "max_tunnel_age_ms")
+    options += ("max_ready", "max_ready_total")
     limits = {name: value for name, value in values.items() if "max_" in name}
     assert limits == {f'bore_limit{{name="{option}"}}': 11 + at for at, option in enumerate(options)}
 

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Invariants: a stack with a `ready` is in its `keys`; it is in `stacks` exactly while it has
+ * connections; `count` is the sum of theirs. In a stack the times of parking never fall, so the
+ * coldest is the first. Owns the descriptors.
+ */
+#include "relay/ready.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/lang.h"
+#include "net/sockopt.h"
+
+#define READY_ROOM_FIRST 4 /* a quiet session has two */
+
+int ready_init(struct ready *r, uint32_t max_stacks, uint32_t max)
+{
+	*r = (struct ready){ .max = max };
+	list_init(&r->stacks);
+	return pending_init(&r->keys, max_stacks);
+}
+
+void ready_deinit(struct ready *r)
+{
+	assert(!r->count);
+	pending_deinit(&r->keys);
+}
+
+/* As long as a pump has a socket its close is a reset, and it comes back like that. */
+void ready_hang_up(int fd)
+{
+	sockopt_lift_reset(fd);
+	(void)fd_close(fd);
+}
+
+/* --- a stack --- */
+
+/* Takes the connection at `at` out. */
+static struct ready_conn ready_pull(struct ready_stack *s, uint32_t at)
+{
+	struct ready_conn conn = s->conns[at];
+
+	s->count--;
+	s->ready->count--;
+	memmove(&s->conns[at], &s->conns[at + 1], (s->count - at) * sizeof(*s->conns));
+	if (!s->count)
+		list_remove(&s->link);
+	return conn;
+}
+
+static void ready_drop(struct ready_stack *s)
+{
+	while (s->count)
+		ready_hang_up(ready_pull(s, s->count - 1).fd);
+}
+
+int ready_open(struct ready *r, struct ready_stack *s, uint32_t max)
+{
+	int error;
+
+	assert(!s->ready);
+	*s = (struct ready_stack){ .max = max };
+	list_init(&s->link);
+	error = uuid_random(&s->entry.id);
+	if (error == 0)
+		error = pending_add(&r->keys, &s->entry);
+	if (error == 0)
+		s->ready = r;
+	return error;
+}
+
+void ready_close(struct ready_stack *s)
+{
+	struct ready *r = s->ready;
+
+	if (!r)
+		return;
+	ready_drop(s);
+	pending_remove(&r->keys, &s->entry);
+	r->ended[r->next_ended++ % READY_ENDED_KEYS] = s->entry.id;
+	free(s->conns);
+	*s = (struct ready_stack){ 0 };
+}
+
+struct ready_stack *ready_find(const struct ready *r, const struct uuid *key)
+{
+	struct pending_entry *entry = pending_find(&r->keys, key);
+
+	return entry ? container_of(entry, struct ready_stack, entry) : NULL;
+}
+
+bool ready_has_ended(const struct ready *r, const struct uuid *key)
+{
+	for (unsigned i = 0; i < min_u64(r->next_ended, READY_ENDED_KEYS); i++)
+		if (uuid_equal(&r->ended[i], key))
+			return true;
+	return false;
+}
+
+static int ready_grow(struct ready_stack *s)
+{
+	uint32_t room = s->room ? s->room * 2 : READY_ROOM_FIRST;
+	struct ready_conn *conns = reallocarray(s->conns, room, sizeof(*conns));
+
+	if (!conns)
+		return -ENOMEM;
+	s->conns = conns;
+	s->room = room;
+	return 0;
+}
+
+int ready_park(struct ready_stack *s, int fd, bool front, uint64_t now_ms)
+{
+	struct ready *r = s->ready;
+	int error = 0;
+
+	if (now_ms < s->paused_until_ms)
+		return -EAGAIN;
+	if (s->count >= s->max || r->count >= r->max)
+		return -ENOSPC;
+	if (s->count == s->room)
+		error = ready_grow(s);
+	if (error < 0)
+		return error;
+	if (!s->count)
+		list_push_back(&r->stacks, &s->link);
+	s->conns[s->count++] = (struct ready_conn){ .fd = fd, .front = front, .parked_ms = now_ms };
+	r->count++;
+	return 0;
+}
+
+/* Nobody has hung up, and nobody has said what wasn't asked for. */
+static bool ready_is_quiet(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+bool ready_take(struct ready_stack *s, struct ready_conn *ret_conn)
+{
+	while (s->count) {
+		*ret_conn = ready_pull(s, s->count - 1);
+		if (ready_is_quiet(ret_conn->fd))
+			return true;
+		ready_hang_up(ret_conn->fd);
+	}
+	return false;
+}
+
+void ready_note_taken(struct ready_stack *s)
+{
+	s->untaken = 0;
+}
+
+void ready_note_untaken(struct ready_stack *s, uint64_t now_ms)
+{
+	if (++s->untaken < READY_UNTAKEN_MAX)
+		return;
+	s->untaken = 0;
+	s->paused_until_ms = now_ms + READY_PAUSE_MS;
+	ready_drop(s);
+}
+
+/* --- all of them --- */
+
+uint32_t ready_relieve(struct ready *r, uint32_t wanted)
+{
+	uint32_t had = 0;
+
+	/* In turns, so that no session loses all of its own first. */
+	for (; had < wanted && r->count; had++) {
+		struct ready_stack *s =
+			list_entry(list_first(&r->stacks), struct ready_stack, link);
+
+		list_remove(&s->link);
+		list_push_back(&r->stacks, &s->link);
+		ready_hang_up(ready_pull(s, 0).fd);
+	}
+	return had;
+}
+
+void ready_drop_all(struct ready *r)
+{
+	(void)ready_relieve(r, r->count);
+}
+
+static bool ready_is_old(const struct ready_stack *s, uint32_t at, uint64_t now_ms)
+{
+	const struct ready_conn *conn = &s->conns[at];
+	uint64_t idle_ms = now_ms - conn->parked_ms;
+
+	if (s->count - at > READY_KEPT && idle_ms >= READY_SPARE_MS)
+		return true;
+	return idle_ms >= (conn->front ? READY_FRONT_MS : READY_IDLE_MS);
+}
+
+/* `polled`: one for each connection, in their order. */
+static void ready_sweep_stack(struct ready_stack *s, const struct pollfd *polled, uint64_t now_ms)
+{
+	/* From the last on: what is behind the one that is taken out has been looked at. */
+	for (uint32_t at = s->count; at-- > 0;)
+		if (polled[at].revents || ready_is_old(s, at, now_ms))
+			ready_hang_up(ready_pull(s, at).fd);
+}
+
+void ready_sweep(struct ready *r, uint64_t now_ms)
+{
+	struct pollfd *polled = calloc(r->count + 1, sizeof(*polled));
+	nfds_t count = 0, at = 0;
+
+	/* Without memory, the next sweep finds them. */
+	if (!polled)
+		return;
+	list_for_each(pos, &r->stacks) {
+		struct ready_stack *s = list_entry(pos, struct ready_stack, link);
+
+		for (uint32_t i = 0; i < s->count; i++)
+			polled[count++] = (struct pollfd){ .fd = s->conns[i].fd, .events = POLLIN };
+	}
+	(void)poll(polled, count, 0);
+	list_for_each_safe(pos, &r->stacks) {
+		struct ready_stack *s = list_entry(pos, struct ready_stack, link);
+		uint32_t had = s->count;
+
+		ready_sweep_stack(s, polled + at, now_ms);
+		at += had;
+	}
+	free(polled);
+}

@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: MIT
+"""Warm connections at the relay, by hand: what is parked, given, taken, parked again, and what becomes of those who do it wrong."""
+
+import contextlib
+import re
+import select
+import signal
+import socket
+
+import pytest
+
+from harness.streams import connect, pattern, recv_all, recv_exact
+from harness.wait import SCALE, wait_for
+from harness.wire import UUID, RawClient, frame
+
+DATA, END, RAW, TAKEN = 1, 2, 3, 4
+UNKNOWN = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
+
+
+def block(kind, data=b""):
+    return bytes([kind]) + len(data).to_bytes(3, "big") + data
+
+
+class Session(RawClient):
+    """A control connection with the ability, and what it parks."""
+
+    def __init__(self, relay, ready=64, **options):
+        super().__init__(relay, getattr(relay, "secret", None))
+        self.granted = self.hello(options={"ready": ready, **options})
+        self.key = self.granted.get("key")
+
+    def park(self, key=None, behind=b""):
+        """One more, that the relay has parked; not awaited where it won't be."""
+        before = parked(self.relay) if key is None and not behind else None
+        conn = Parked(self.relay, self.secret)
+        conn.authenticate()
+        conn.send_raw(frame({"Ready": key or self.key}) + behind)
+        if before is not None:
+            wait_for(lambda: parked(self.relay) == before + 1, "it is parked")
+        return conn
+
+
+class Parked(RawClient):
+    def given(self):
+        """The visitor that it is given to."""
+        told = self.recv()["Visitor"]
+        assert re.fullmatch(UUID, told["id"])
+        return told
+
+    def block(self):
+        head = self.stream(4)
+        return head[0], self.stream(int.from_bytes(head[1:], "big"))
+
+    def take(self):
+        told = self.given()
+        self.send_raw(block(TAKEN))
+        return told
+
+    def reset(self):
+        """Whether it ends, and not in order."""
+        try:
+            while self.sock.recv(65536):
+                pass
+        except ConnectionResetError:
+            return True
+        return False
+
+    def alive(self):
+        self.sock.setblocking(False)
+        try:
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except ConnectionResetError:
+            pass
+        finally:
+            self.sock.setblocking(True)
+        return False
+
+
+def metric(relay, name):
+    return relay.metrics()[f"bore_ready_{name}"]
+
+
+def parked(relay):
+    return metric(relay, "parked")
+
+
+@pytest.fixture(params=[None, "s3cret"], ids=["open", "secret"])
+def relay(lab, request):
+    relay = lab.relay(secret=request.param, metrics=True)
+    relay.secret = request.param
+    return relay
+
+
+@pytest.fixture
+def open_relay(lab):
+    return lab.relay(metrics=True)
+
+
+def serve(conn, visitor, text=b"hello"):
+    """A whole stream on a parked connection, which is parked again."""
+    visitor.sendall(text)
+    told = conn.take()
+    assert conn.block() == (DATA, text)
+    conn.send_raw(block(DATA, text.upper()) + block(END))
+    assert recv_all(visitor) == text.upper()
+    visitor.shutdown(socket.SHUT_WR)
+    assert conn.block() == (END, b"")
+    return told
+
+
+def test_granted_as_many_as_both_want(lab):
+    relay = lab.relay(args=("--max-ready", 3), metrics=True)
+    for wanted, granted in (2, 2), (3, 3), (64, 3), (1 << 40, 3):
+        with Session(relay, wanted) as session:
+            assert session.granted == {"ready": granted, "key": session.key} and re.fullmatch(UUID, session.key)
+    with Session(relay, 0) as session:
+        assert session.granted == {}
+
+
+def test_none_where_the_operator_wants_none(lab):
+    relay = lab.relay(args=("--max-ready", 0), metrics=True)
+    with Session(relay) as session:
+        assert session.granted == {}
+        with session.park(UNKNOWN) as conn:
+            assert conn.reset() and metric(relay, "refused_total") == 1
+
+
+def test_visitors_one_after_the_other_on_one_connection(relay):
+    with Session(relay) as session, session.park() as conn:
+        for n in range(3):
+            with connect(session.public) as visitor:
+                told = serve(conn, visitor, b"visitor %d" % n)
+                assert told["from"] == "{}:{}".format(*visitor.getsockname())
+            wait_for(lambda: parked(relay) == 1, "it is parked again")
+        assert metric(relay, "given_total") == 3 and metric(relay, "missed_total") == 0
+        assert relay.metrics()["bore_visitors_total"] == 3
+
+
+def test_last_parked_is_given_first(open_relay):
+    with Session(open_relay) as session, session.park() as first, session.park() as second:
+        with connect(session.public) as one:
+            serve(second, one)
+        wait_for(lambda: parked(open_relay) == 2, "it is parked again")
+        with connect(session.public) as one, connect(session.public) as other:
+            second.given()
+            first.given()
+            assert one and other
+
+
+def test_none_parked_is_announced_as_ever(relay):
+    """And his data connection isn't one of the parked afterwards."""
+    with Session(relay) as session:
+        with connect(session.public) as visitor, session.accept(session.visitor()) as stream:
+            visitor.sendall(b"x")
+            assert stream.stream(1) == b"x"
+        assert metric(relay, "missed_total") == 1 and metric(relay, "given_total") == 0
+        wait_for(lambda: relay.metrics()["bore_visitors_open"] == 0, "he is gone")
+        assert parked(relay) == 0
+        with session.park() as conn, connect(session.public) as visitor:
+            serve(conn, visitor)
+
+
+def test_half_closes_and_much_data(open_relay):
+    data = pattern(1, 300000)
+    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        visitor.sendall(data)
+        visitor.shutdown(socket.SHUT_WR)
+        conn.take()
+        got = b""
+        while True:
+            kind, part = conn.block()
+            if kind != DATA:
+                break
+            got += part
+        if kind == RAW:
+            got += conn.data
+            while len(got) < len(data):
+                got += conn.sock.recv(65536)
+        assert got == data
+        conn.send_raw(block(DATA, data[:1000]) + block(END))
+        assert recv_all(visitor) == data[:1000]
+        if kind == RAW:
+            wait_for(lambda: open_relay.metrics()["bore_visitors_open"] == 0, "the stream is over")
+            assert parked(open_relay) == 0
+
+
+@pytest.mark.parametrize("how", ["fin", "reset", "bytes"])
+def test_unasked_on_a_parked_connection(open_relay, how):
+    """It isn't given to anybody; the one below it is."""
+    with Session(open_relay) as session, session.park() as good, session.park() as bad:
+        if how == "fin":
+            bad.sock.shutdown(socket.SHUT_WR)
+        elif how == "reset":
+            bad.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            bad.sock.close()
+        else:
+            bad.send_raw(b"x")
+        with connect(session.public) as visitor:
+            serve(good, visitor)
+        assert metric(open_relay, "given_total") == 1 and metric(open_relay, "untaken_total") == 0
+
+
+def test_dead_ones_are_swept(open_relay):
+    """Nobody watches them one by one."""
+    with Session(open_relay) as session, session.park() as good:
+        session.park().close()
+        wait_for(lambda: parked(open_relay) == 1, "it is found dead", 20 * SCALE)
+        assert good.alive()
+
+
+def test_bytes_behind_ready(open_relay):
+    with Session(open_relay) as session, session.park(behind=block(TAKEN)) as conn:
+        assert conn.reset() and metric(open_relay, "refused_total") == 1
+
+
+def test_wrong_key(relay):
+    """Closed without a word, and counted as a wrong secret is, but for one that a session had."""
+    with Session(relay) as session:
+        old = session.key
+        with session.park() as conn:
+            session.close()
+            assert conn.at_end()
+    first = relay.metrics()["bore_bad_secrets_total"]
+    for key, counts in (old, 0), (UNKNOWN, 1):
+        conn = RawClient(relay, relay.secret)
+        conn.authenticate()
+        conn.send({"Ready": key})
+        assert conn.at_end()
+        assert relay.metrics()["bore_bad_secrets_total"] == first + counts
+
+
+def test_without_the_secret(lab):
+    relay = lab.relay(secret="s3cret", metrics=True)
+    relay.secret = "s3cret"
+    with Session(relay) as session, Parked(relay) as conn:
+        assert "Challenge" in conn.recv()
+        conn.send({"Ready": session.key})
+        assert conn.reset() and conn.data == b"" and parked(relay) == 0
+        with session.park() as good, connect(session.public) as visitor:
+            serve(good, visitor)
+
+
+def test_limits(lab):
+    """Further ones are closed; those that are there stay; another tunnel has its own."""
+    relay = lab.relay(args=("--max-ready", 3, "--max-ready-total", 4), metrics=True)
+    with Session(relay) as one, Session(relay) as other:
+        mine = [one.park() for _ in range(3)]
+        with one.park(one.key) as fourth:
+            assert fourth.reset()
+        its = other.park()
+        with other.park(other.key) as fifth:
+            assert fifth.reset()
+        assert metric(relay, "refused_total") == 2 and parked(relay) == 4
+        assert all(conn.alive() for conn in [*mine, its])
+        with connect(other.public) as visitor:
+            serve(its, visitor)
+
+
+def test_one_that_parks_and_parks(lab):
+    """A thousand on its own: it has its 64, and nobody else notices."""
+    relay = lab.relay(metrics=True)
+    with Session(relay) as hoarder, Session(relay) as other, other.park() as its:
+        conns = [hoarder.park(hoarder.key) for _ in range(1000)]
+        wait_for(lambda: parked(relay) == 65, "64 of them are parked")
+        wait_for(lambda: metric(relay, "refused_total") == 1000 - 64, "the rest is closed")
+        with connect(other.public) as visitor:
+            serve(its, visitor)
+        hoarder.close()
+        wait_for(lambda: parked(relay) == 1, "they go with their session")
+        for conn in conns:
+            conn.close()
+
+
+@pytest.mark.parametrize("how", ["silent", "dead"])
+def test_untaken_is_announced_the_old_way(open_relay, how):
+    """By the same id, and none of his bytes is lost."""
+    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        told = conn.given()
+        if how == "dead":
+            conn.close()
+        assert session.visitor() == told["id"]
+        with session.accept(told["id"]) as stream:
+            visitor.sendall(b"x")
+            assert stream.stream(1) == b"x"
+        assert metric(open_relay, "untaken_total") == 1 and open_relay.metrics()["bore_visitors_total"] == 1
+
+
+def test_untaken_behind_his_first_bytes_is_reset(open_relay):
+    """A request is never delivered twice."""
+    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        visitor.sendall(b"POST / HTTP/1.1\r\n\r\n")
+        conn.given()
+        assert conn.block()[0] == DATA
+        conn.close()
+        with pytest.raises(ConnectionResetError):
+            recv_all(visitor)
+        with connect(session.public):
+            session.visitor()
+        assert metric(open_relay, "missed_total") == 1
+
+
+def test_who_never_takes_is_given_no_more(open_relay):
+    with Session(open_relay) as session:
+        conns = [session.park() for _ in range(5)]
+        for _ in range(3):
+            with connect(session.public):
+                given = conns.pop()
+                given.given()
+                given.close()
+                session.visitor()
+        wait_for(lambda: parked(open_relay) == 0, "the others are closed")
+        assert all(conn.at_end() for conn in conns)
+        with session.park(session.key) as conn:
+            assert conn.reset()
+        with connect(session.public) as visitor, session.accept(session.visitor()) as stream:
+            visitor.sendall(b"x")
+            assert stream.stream(1) == b"x"
+
+
+def test_cut_is_a_reset(open_relay):
+    """However it looks at TCP: an ordinary end before END is none."""
+    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        conn.take()
+        conn.send_raw(block(DATA, b"half"))
+        conn.close()
+        assert recv_exact(visitor, 4) == b"half"
+        with pytest.raises(ConnectionResetError):
+            recv_all(visitor)
+
+
+def test_raw_ends_with_tcps_end(open_relay):
+    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        conn.take()
+        conn.send_raw(block(RAW) + b"as it is")
+        conn.sock.shutdown(socket.SHUT_WR)
+        assert recv_all(visitor) == b"as it is"
+        visitor.shutdown(socket.SHUT_WR)
+        assert conn.block() == (END, b"")
+        assert conn.at_end() and parked(open_relay) == 0
+
+
+def test_unasked_behind_the_end(open_relay):
+    """What comes behind END is nobody's: the connection is closed, the visitor has had his answer."""
+    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        conn.take()
+        conn.send_raw(block(DATA, b"all") + block(END) + b"more")
+        assert recv_all(visitor) == b"all"
+        visitor.shutdown(socket.SHUT_WR)
+        wait_for(lambda: open_relay.metrics()["bore_visitors_open"] == 0, "the stream is over")
+        assert parked(open_relay) == 0
+        with connect(session.public):
+            session.visitor()
+
+
+def test_resume_closes_the_parked_and_streams_go_on(relay):
+    """The stream's connection isn't parked with the next session, whose key is another one."""
+    with Session(relay, resume=True) as session, session.park() as idle, session.park() as conn, connect(session.public) as visitor:
+        conn.take()
+        again = RawClient(relay, relay.secret)
+        again.authenticate()
+        again.send({"Hello": session.port}, {"Options": {"resume": True, "ready": 64, "token": session.granted["token"]}})
+        assert again.recv_but() == {"Hello": session.port}
+        granted = again.recv_but()["Options"]
+        assert granted["key"] != session.key and granted["ready"] == 64
+        assert idle.at_end()
+        visitor.sendall(b"on")
+        assert conn.block() == (DATA, b"on")
+        conn.send_raw(block(DATA, b"and on") + block(END))
+        assert recv_all(visitor) == b"and on"
+        visitor.shutdown(socket.SHUT_WR)
+        assert conn.block() == (END, b"")
+        assert conn.at_end() and parked(relay) == 0
+        again.close()
+
+
+def test_tunnel_age_closes_the_parked(lab):
+    relay = lab.relay(args=("--max-tunnel-age", "1s"), metrics=True)
+    with Session(relay) as session, session.park() as conn:
+        assert session.recv_but() == {"Error": "tunnel has reached its maximum age"}
+        assert conn.at_end() and parked(relay) == 0
+
+
+def test_drain(lab):
+    """The parked go at once, a stream on a warm connection is waited for."""
+    relay = lab.relay()
+    with Session(relay) as session:
+        idle, conn = (Parked(relay) for _ in range(2))
+        for one in (idle, conn):
+            one.send({"Ready": session.key})
+        with connect(session.public) as visitor:
+            visitor.sendall(b"x")
+            busy, other = (conn, idle) if readable(conn, idle) is conn else (idle, conn)
+            busy.take()
+            relay.process.signal(signal.SIGTERM)
+            assert other.at_end()
+            busy.block()
+            busy.send_raw(block(DATA, b"whole") + block(END))
+            assert recv_all(visitor) == b"whole"
+        assert relay.process.wait_exit() == 0
+
+
+def readable(*conns):
+    ready, _, _ = select.select([conn.sock for conn in conns], [], [], 10)
+    return next(conn for conn in conns if conn.sock in ready)
+
+
+def test_visitors_go_first_when_descriptors_are_short(lab):
+    """As many as there would be descriptors for without the parked ones: these are closed, and no visitor is."""
+    relay = lab.relay(metrics=True, wrap=("prlimit", "--nofile=160:160"))
+    with Session(relay) as keeper, Session(relay, 0) as busy, contextlib.ExitStack() as stack:
+        room = (160 - relay.process.fds() - 16) // 2
+        conns = [keeper.park() for _ in range(40)]
+        with keeper.park(keeper.key) as more:
+            assert more.reset(), "a fourth of the descriptors is theirs"
+        for _ in range(room):
+            visitor = stack.enter_context(connect(busy.public))
+            stream = stack.enter_context(busy.accept(busy.visitor()))
+            visitor.sendall(b"x")
+            assert stream.stream(1) == b"x"
+        assert relay.metrics()["bore_connections_shed_total"] == 0 and parked(relay) < 40
+        assert sum(not conn.alive() for conn in conns) == 40 - parked(relay)
+
+
+def test_connection_log_is_as_ever(lab):
+    log = lab.folder / "connections.jsonl"
+    relay = lab.relay(metrics=True, args=("--connection-log", log))
+    with Session(relay) as session, session.park() as conn, connect(session.public) as visitor:
+        told = serve(conn, visitor)
+        wait_for(lambda: parked(relay) == 1, "it is parked again")
+    opened, closed = (re.search(rf"visitor_{what} .*", log.read_text())[0] for what in ("opened", "closed"))
+    assert f"id={told['id']}" in opened and f"id={told['id']}" in closed
+    assert "in=5 out=5" in closed and closed.endswith("why='closed'"), closed
