@@ -7,17 +7,19 @@
  *     bench-load down  HOST PORT MS             one connection, bytes from the source
  *     bench-load kept  HOST PORT MS CONNS [END] HTTP requests over connections that stay open
  *     bench-load each  HOST PORT MS CONNS [END] HTTP requests, a new connection for each of them
- *     bench-load first HOST PORT MS             one new connection after the other: time to first
- * byte bench-load hold  HOST PORT COUNT          opens COUNT connections that have echoed 1 KiB,
+ *     bench-load first HOST PORT MS             one new connection after the other: time to the
+ * first byte bench-load fetch HOST PORT MS             the same: time to the first 256 KiB
+ *     bench-load rate  HOST PORT MS COUNT       COUNT new connections a second, whatever comes of
+ * them bench-load hold  HOST PORT COUNT          opens COUNT connections that have echoed 1 KiB,
  * prints the line, and keeps them until standard input ends
  *
  * END is how each answer ends where that is not as the origin's; the last chunk may come behind it.
  *
  * It shares the machine's cores with what it measures, so it does as little as it can: plain
  * blocking calls where there is one connection, one epoll loop where there are more. Connecting is
- * always blocking: the kernel answers for the listener, which on loopback takes no time. Whatever
- * goes wrong ends the run with a line on standard error and exit code 1, so that a wrong answer can
- * never look like a fast one.
+ * blocking, but for 'rate': the kernel answers for the listener, which on loopback takes no time.
+ * Whatever goes wrong ends the run with a line on standard error and exit code 1, so that a wrong
+ * answer can never look like a fast one.
  */
 
 #include <arpa/inet.h>
@@ -44,6 +46,8 @@ enum {
 	ECHO_SIZE = 1024,
 	CONNS_MAX = 256,
 	FD_MAX = CONNS_MAX + 64, /* connections, and what a process is started with */
+	RATE_MAX = 10000,
+	RATE_FD_MAX = 16384,
 	HOLD_MAX = 10000,
 	ANSWER_MAX = 4096,
 	SAMPLES_MAX = 100000,
@@ -54,12 +58,13 @@ enum {
 #define REQUEST_KEEP "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
 #define REQUEST_CLOSE "GET / HTTP/1.0\r\nHost: bench\r\n\r\n"
 #define ORIGIN_END "\r\n\r\nok\n"
+#define FETCH "N262144\n" /* BULK_SIZE */
 #define LAST_CHUNK "\r\n0\r\n\r\n"
 
 struct target {
 	struct sockaddr_in in;
 	uint64_t amount; /* milliseconds, or connections to hold */
-	uint64_t conns;
+	uint64_t conns;  /* or connections a second */
 };
 
 struct verb {
@@ -333,21 +338,30 @@ static int compare_ns(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void run_first(const struct target *target)
+/* One connection after the other, of each the time until `wanted` bytes have come. */
+static void run_samples(const struct target *target, const char *request, size_t wanted, bool http)
 {
 	static uint64_t first_ns[SAMPLES_MAX], connect_ns[SAMPLES_MAX];
 	const uint64_t end_ns = deadline_ns(target);
-	size_t count = 0, len;
+	size_t count = 0;
 
 	while (now_ns() < end_ns && count < SAMPLES_MAX) {
 		const uint64_t start_ns = now_ns();
+		size_t have = 0, n;
 		int fd = target_connect(target);
 
 		connect_ns[count] = now_ns() - start_ns;
-		send_all(fd, REQUEST_CLOSE, sizeof(REQUEST_CLOSE) - 1);
-		len = recv_some(fd, bulk, sizeof(bulk));
+		send_all(fd, request, strlen(request));
+		do {
+			n = recv_some(fd, bulk + have, sizeof(bulk) - have);
+			have += n;
+		} while (n > 0 && have < wanted);
 		first_ns[count++] = now_ns() - start_ns;
-		check_answer(bulk, len + recv_to_end(fd, bulk + len, sizeof(bulk) - len));
+		have += recv_to_end(fd, bulk + have, sizeof(bulk) - have);
+		if (http)
+			check_answer(bulk, have);
+		else if (have != wanted)
+			die("%zu of %zu bytes came", have, wanted);
 		close(fd);
 	}
 	if (count == 0)
@@ -356,6 +370,96 @@ static void run_first(const struct target *target)
 	qsort(connect_ns, count, sizeof(connect_ns[0]), compare_ns);
 	printf("{\"samples\":%zu,\"first_ms\":%.4f,\"connect_ms\":%.4f}\n", count,
 		(double)first_ns[count / 2] / 1e6, (double)connect_ns[count / 2] / 1e6);
+}
+
+static void run_first(const struct target *target)
+{
+	run_samples(target, REQUEST_CLOSE, 1, true);
+}
+
+static void run_fetch(const struct target *target)
+{
+	run_samples(target, FETCH, BULK_SIZE, false);
+}
+
+/* A visitor of 'rate'. */
+struct visit {
+	uint64_t start_ns, first_ns; /* the first byte: since the start */
+	struct answer answer;
+};
+
+static void visit_start(const struct target *target, int epoll_fd, struct visit *visits)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		die("socket: %s", strerror(errno));
+	if (fd >= RATE_FD_MAX)
+		die("more than %d connections at once", RATE_FD_MAX);
+	visits[fd].start_ns = now_ns();
+	visits[fd].answer.len = 0;
+	if (connect(fd, (const struct sockaddr *)&target->in, sizeof(target->in)) < 0 &&
+		errno != EINPROGRESS)
+		die("connect: %s", strerror(errno));
+	poll_add(epoll_fd, fd, EPOLLOUT);
+}
+
+/* True when it is over. */
+static bool visit_event(struct visit *v, int epoll_fd, const struct epoll_event *event)
+{
+	struct epoll_event next = { .events = EPOLLIN, .data.fd = event->data.fd };
+	size_t n;
+
+	if (event->events & EPOLLOUT) {
+		send_all(event->data.fd, REQUEST_CLOSE, sizeof(REQUEST_CLOSE) - 1);
+		if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, event->data.fd, &next) < 0)
+			die("epoll_ctl: %s", strerror(errno));
+		return false;
+	}
+	n = recv_some(event->data.fd, v->answer.data + v->answer.len,
+		sizeof(v->answer.data) - v->answer.len);
+	if (v->answer.len == 0)
+		v->first_ns = now_ns() - v->start_ns;
+	v->answer.len += n;
+	if (n > 0)
+		return false;
+	check_answer(v->answer.data, v->answer.len);
+	close(event->data.fd);
+	return true;
+}
+
+/* Who comes late because this program did comes with the next ones. */
+static void run_rate(const struct target *target)
+{
+	static struct visit visits[RATE_FD_MAX];
+	static uint64_t first_ns[SAMPLES_MAX];
+	struct epoll_event events[EVENTS_MAX];
+	const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	const uint64_t total = target->amount * target->conns / 1000, start_ns = now_ns();
+	uint64_t begun = 0, over = 0;
+
+	if (total < 1 || total > SAMPLES_MAX)
+		die("from 1 to %d connections", SAMPLES_MAX);
+	while (over < total) {
+		uint64_t due = (now_ns() - start_ns) * target->conns / 1000000000 + 1;
+		int n;
+
+		for (; begun < total && begun < due; begun++)
+			visit_start(target, epoll_fd, visits);
+		n = epoll_wait(epoll_fd, events, EVENTS_MAX, begun < total ? 1 : STALL_S * 1000);
+		if (n <= 0 && begun == total)
+			die("no answer within %d s", STALL_S);
+		for (int i = 0; i < n; i++) {
+			struct visit *v = &visits[events[i].data.fd];
+
+			if (visit_event(v, epoll_fd, &events[i]))
+				first_ns[over++] = v->first_ns;
+		}
+	}
+	qsort(first_ns, total, sizeof(first_ns[0]), compare_ns);
+	printf("{\"requests\":%" PRIu64 ",\"seconds\":%.6f,\"first_ms\":%.4f,\"slow_ms\":%.4f}\n",
+		total, (double)(now_ns() - start_ns) / 1e9, (double)first_ns[total / 2] / 1e6,
+		(double)first_ns[total * 99 / 100] / 1e6);
 }
 
 static void run_hold(const struct target *target)
@@ -388,6 +492,8 @@ static const struct verb verbs[] = {
 	{ "kept", run_kept, 4, .http = true },
 	{ "each", run_each, 4, .http = true },
 	{ "first", run_first, 3 },
+	{ "fetch", run_fetch, 3 },
+	{ "rate", run_rate, 4 },
 	{ "hold", run_hold, 3 },
 };
 
@@ -415,11 +521,12 @@ int main(int argc, char **argv)
 		target.in.sin_port = htons((uint16_t)parse_number(argv[3], UINT16_MAX));
 		target.amount = parse_number(argv[4], 3600000);
 		if (argc > 5)
-			target.conns = parse_number(argv[5], CONNS_MAX);
+			target.conns = parse_number(argv[5], verbs[i].http ? CONNS_MAX : RATE_MAX);
 		if (with_end)
 			answer_end = argv[6];
 		verbs[i].run(&target);
 		return 0;
 	}
-	die("usage: bench-load up|down|kept|each|first|hold HOST PORT AMOUNT [CONNS [END]]");
+	die("usage: bench-load up|down|kept|each|first|fetch|rate|hold HOST PORT AMOUNT [CONNS "
+	    "[END]]");
 }

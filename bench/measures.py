@@ -31,14 +31,14 @@ FIGURES = [
     Figure("up", "bulk", "bulk up, Gbit/s", 1, (">=", 2.1, "x")),
     Figure("down", "bulk", "bulk down, Gbit/s", 1, (">=", 2.1, "x")),
     Figure("cpu_gb", "bulk", "CPU-seconds per GB", 2, ("<=", 0.32, "x")),
-    Figure("kept", "kept", f"HTTP requests/s, {CONNS_KEPT} kept connections", 0, (">=", 1.15, "x")),
+    Figure("kept", "kept", f"HTTP requests/s, {CONNS_KEPT} kept connections", 0, (">=", 1.2, "x")),
     Figure("cpu_request", "kept", "CPU µs per request", 1, ("<=", 0.75, "x")),
     Figure(
-        "each", "each", f"requests/s, a connection each, {CONNS_EACH} at once", 0, (">=", 1.5, "x")
+        "each", "each", f"requests/s, a connection each, {CONNS_EACH} at once", 0, (">=", 1.6, "x")
     ),
-    Figure("cpu_connection", "each", "CPU µs per connection", 0, ("<=", 0.65, "x")),
+    Figure("cpu_connection", "each", "CPU µs per connection", 0, ("<=", 0.55, "x")),
     Figure(
-        "first", "first", "time to first byte of a new connection, p50 ms", 3, ("<=", 0.85, "x")
+        "first", "first", "time to first byte of a new connection, p50 ms", 3, ("<=", 0.6, "x")
     ),
     Figure(
         "kb_connection", "memory", "private KB per open connection, both ends", 2, ("<=", 0.08, "x")

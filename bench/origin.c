@@ -12,6 +12,7 @@
  *     E          echo
  *     S          sink: everything is read, and at the end of file the count is answered in decimal
  *     D<ms>\n    source: sends for that many milliseconds, then closes
+ *     N<n>\n     sends that many bytes, then closes
  *
  * The peer is the load generator beside it, so a connection that breaks these rules is just closed.
  * Each connection is owned by its entry in the epoll set and freed by connection_close() alone.
@@ -38,6 +39,7 @@ enum {
 	EVENTS_MAX = 64,
 	REQUEST_MAX = 256, /* the generator's longest request has less than 64 bytes */
 	SOURCE_MS_MAX = 3600000,
+	SOURCE_MAX = 1 << 30,
 	BULK_SIZE = 256 * 1024, /* one read or write of bulk data; stays in the L2 cache */
 };
 
@@ -49,7 +51,8 @@ struct connection {
 	char verb;                /* 0 until the first byte has come */
 	size_t request_len;       /* bytes of an unfinished request in 'request' */
 	uint64_t sunk;            /* bytes that a sink has read */
-	uint64_t source_until_ms; /* when a source stops, monotonic */
+	uint64_t source_until_ms; /* when a source stops, monotonic, */
+	uint64_t source_left;     /* or after how many bytes */
 	char request[REQUEST_MAX];
 };
 
@@ -101,24 +104,33 @@ static bool serve_http(struct connection *c)
 static bool serve_source(struct connection *c, int epoll_fd)
 {
 	struct epoll_event event = { .events = EPOLLOUT, .data.ptr = c };
-	uint64_t duration_ms;
+	const bool timed = c->verb == 'D';
+	uint64_t amount;
 	const char *end;
 
 	end = memchr(c->request, '\n', c->request_len);
 	if (!end)
 		return c->request_len < sizeof(c->request);
-	if (parse_u64(c->request + 1, (size_t)(end - c->request - 1), 1, SOURCE_MS_MAX,
-		    &duration_ms) < 0)
+	if (parse_u64(c->request + 1, (size_t)(end - c->request - 1), 1,
+		    timed ? SOURCE_MS_MAX : SOURCE_MAX, &amount) < 0)
 		return false;
-	c->source_until_ms = now_ms() + duration_ms;
+	c->source_until_ms = timed ? now_ms() + amount : UINT64_MAX;
+	c->source_left = timed ? UINT64_MAX : amount;
 	return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event) == 0;
 }
 
 static bool connection_write(struct connection *c)
 {
-	if (now_ms() >= c->source_until_ms)
+	size_t len = c->source_left < sizeof(bulk) ? (size_t)c->source_left : sizeof(bulk);
+	ssize_t n;
+
+	if (len == 0 || now_ms() >= c->source_until_ms)
 		return false;
-	return send(c->fd, bulk, sizeof(bulk), MSG_NOSIGNAL) >= 0 || errno == EAGAIN;
+	n = send(c->fd, bulk, len, MSG_NOSIGNAL);
+	if (n < 0)
+		return errno == EAGAIN;
+	c->source_left -= (uint64_t)n;
+	return true;
 }
 
 /* MSG_TRUNC counts the bytes without copying them: that copy would be the bench's, not the tool's.
@@ -167,7 +179,7 @@ static bool connection_read(struct connection *c, int epoll_fd)
 	c->request_len += (size_t)n;
 	if (c->verb == 'G')
 		return serve_http(c);
-	return c->verb == 'D' && serve_source(c, epoll_fd);
+	return (c->verb == 'D' || c->verb == 'N') && serve_source(c, epoll_fd);
 }
 
 static void accept_all(int listener, int epoll_fd)

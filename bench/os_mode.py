@@ -14,10 +14,9 @@ import time
 
 from measures import FIGURES, measure_rounds
 from processes import Failed, Process, private_kb
-from tools import Bore, Tool, first_line, free_port
+from tools import Bore, Tool, cache_folder, first_line, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache", "wasmrun")
 WAZERO_VERSION = "1.12.0"  # what script/bench installs
 CLANG = ["clang", "--target=wasm32-wasi", "-O2"]
 STARTS = 11
@@ -157,7 +156,7 @@ class OsBench:
         self.programs = build / "bench"
         self.folder, self.bench, self.rounds = pathlib.Path(folder), bench, rounds
         self.say, self.notes = say, notes
-        self.env = {"XDG_CACHE_HOME": str(CACHE.parent), "XDG_RUNTIME_DIR": str(self.folder)}
+        self.env = {"XDG_CACHE_HOME": str(cache_folder().parent), "XDG_RUNTIME_DIR": str(self.folder)}
 
     def note(self, text):
         self.notes.append(text)
@@ -208,7 +207,7 @@ class OsBench:
 
     def go_engines(self, project):
         module = project / "http_go.wasm"
-        wazero = find_program("wazero", CACHE / f"wazero-{WAZERO_VERSION}" / "wazero")
+        wazero = find_program("wazero", cache_folder() / f"wazero-{WAZERO_VERSION}" / "wazero")
         tools = [
             Command(
                 "wazero", "wazero", 21, GO_END,
@@ -227,7 +226,7 @@ class OsBench:
     def component(self):
         """Built and served by `wasmrun os`; `wasmtime serve` alone gets the very same file."""
         title = "A component of wasi:http"
-        wasmtime = find_program("wasmtime", *sorted(CACHE.glob("wasmtime-cli-*/bin/wasmtime")))
+        wasmtime = find_program("wasmtime", *sorted(cache_folder().glob("wasmtime-cli-*/bin/wasmtime")))
         if not wasmtime:
             self.note(f"{title}: the wasmtime command is not there (script/setup --components)")
             return None

@@ -18,6 +18,7 @@ import time
 
 import delay
 import os_mode
+import ready
 import record
 import report
 import wall
@@ -26,7 +27,7 @@ from processes import Failed, Process
 from tools import all_tools
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ALL = [*MEASURES, "delay", "os", "wall", "record"]
+ALL = [*MEASURES, "delay", "ready", "os", "wall", "record"]
 ROUNDS, SECONDS = 5, 1.0
 QUICK_ROUNDS, QUICK_SECONDS, QUICK_SAMPLES = 2, 0.5, 5
 
@@ -51,7 +52,7 @@ def names_of(allowed):
 
 
 def parse_arguments():
-    tool_names = [t.name for t in all_tools("")]
+    tool_names = [t.name for t in all_tools(ROOT)]
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds of {QUICK_SECONDS} s"
@@ -70,6 +71,7 @@ def parse_arguments():
         default=tool_names,
         help=f"of {', '.join(tool_names)}; ratios need stock",
     )
+    parser.add_argument("--remark", metavar="TEXT", help="a line for the heading: what the reader must know of this run")
     parser.add_argument("--rounds", type=int, help=f"how many (default: {ROUNDS})")
     parser.add_argument(
         "--output",
@@ -144,7 +146,7 @@ def measure_here(stack, args, programs, seconds, rounds, notes):
     origin.wait_for_text("\n")
     port = int(origin.text())
     tools = start_tools(
-        stack, [t for t in all_tools(str(args.build / "bore")) if t.name in args.tools], port, notes
+        stack, [t for t in all_tools(args.build) if t.name in args.tools], port, notes
     )
     bench, rows = Bench(programs, port, seconds), []
     # Memory comes first: it starts every tool afresh.
@@ -188,6 +190,7 @@ def main():
             measure_delay(args, tools, programs, notes) if "delay" in args.only else ({}, 0.0)
         )
         common = (args.build.resolve(), Bench(programs, 0, seconds), rounds, say, notes)
+        shares = ready.measure_all(args.build.resolve(), say, notes) if "ready" in args.only else {}
         os_result = os_mode.measure_all(*common) if "os" in args.only else None
         sections = {
             "The wall round an application": wall.measure_all(*common) if "wall" in args.only else [],
@@ -200,14 +203,15 @@ def main():
             "# Bench",
             f"Medians of {rounds} rounds of {seconds} s; `script/bench` makes this file.",
             report.machine(tools, build, load),
+            *([args.remark] if args.remark else []),
         ]
     )
-    text = report.document(tools, rows, trips, link_ms, os_result, sections, notes, heading)
+    text = report.document(tools, rows, trips, link_ms, shares, os_result, sections, notes, heading)
     print(text, end="")
     complete = (
         not args.quick
         and set(args.only) >= set(ALL)
-        and len(args.tools) == len(all_tools(""))
+        and len(args.tools) == len(all_tools(ROOT))
     )
     output = args.output or (ROOT / "bench" / "results.md" if complete else None)
     if output:

@@ -6,6 +6,7 @@ All of them forward a public port on that address to the same origin on 127.0.0.
 """
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import random
@@ -19,6 +20,7 @@ from processes import Failed, Process
 CONTROL_PORT = 7835
 SECRET = "bench"
 STOCK_VERSION = "0.6.0"
+RATHOLE_VERSION = "0.5.0"  # what script/bench installs
 FREE_PORT_TRIES = 100
 
 
@@ -32,6 +34,19 @@ def free_port(host):
     raise Failed(f"no free port below {above}")
 
 
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the two ends of a tool run: where the relay listens, its address as the client sees it, the client's as the
+    relay sees it, and a process in the network namespace of each; None: this one's.
+    """
+
+    bind: str
+    relay: str
+    client: str
+    relay_net: int = None
+    client_net: int = None
+
+
 class Tool:
     """One column of the tables. 'processes' are those whose CPU time and memory count; 'end' is how
     its answers end, where that is not as the origin's.
@@ -42,6 +57,7 @@ class Tool:
     def __init__(self, name, title, number):
         self.name, self.title, self.host = name, title, f"127.0.1.{number}"
         self.port, self.processes = 0, []
+        self.place = Place(self.host, self.host, self.host)
 
     def missing(self):
         """Why this tool can't be measured here, or None."""
@@ -84,7 +100,8 @@ class Bore(Tool):
     'localhost' by default, and what they log goes to a file.
     """
 
-    client, options = None, ()  # another program for the client, and what it is told beside
+    # another program for the client, and what each end is told beside
+    client, options, relay_options = None, (), ()
 
     def __init__(self, name, title, number, binary, absent, secret=False):
         super().__init__(name, title, number)
@@ -97,17 +114,15 @@ class Bore(Tool):
     def version(self):
         return first_line([self.binary, "--version"])
 
-    def launch(self, origin_port, relay_net=None, client_net=None, to=None):
-        """With namespaces, the relay listens on all addresses of its own and the client reaches it
-        at 'to'.
-        """
-        bind = "0.0.0.0" if relay_net else self.host
-        relay = self.add([self.binary, "server", "--bind-addr", bind], net=relay_net, env=self.env)
-        relay.wait_for_listener(CONTROL_PORT)
-        command = [self.client or self.binary, "local", str(origin_port), "--to", to or self.host, *self.options]
-        client = self.add([*command, "-p", str(self.port)], net=client_net, env=self.env)
+    def launch(self, origin_port):
+        place = self.place
+        server = [self.binary, "server", "--bind-addr", place.bind, *self.relay_options]
+        self.relay = self.add(server, net=place.relay_net, env=self.env)
+        self.relay.wait_for_listener(CONTROL_PORT)
+        command = [self.client or self.binary, "local", str(origin_port), "--to", place.relay, *self.options]
+        client = self.add([*command, "-p", str(self.port)], net=place.client_net, env=self.env)
         client.wait_for_text("listening at")
-        relay.wait_for_listener(self.port)
+        self.relay.wait_for_listener(self.port)
 
 
 class ConfiguredPair(Tool):
@@ -118,11 +133,11 @@ class ConfiguredPair(Tool):
     def missing(self):
         return None if shutil.which(self.program) else f"{self.program} is not installed"
 
-    def configured(self, text, before, after, port):
+    def configured(self, text, options, port, net):
         with tempfile.NamedTemporaryFile("w", suffix=self.suffix) as file:
             file.write(text)
             file.flush()
-            process = self.add([self.program, *before, file.name, *after])
+            process = self.add([self.program, *options, file.name], net=net)
             if port:
                 process.wait_for_listener(port)
             else:
@@ -144,47 +159,75 @@ class HAProxy(ConfiguredPair):
         return " ".join(first_line(["haproxy", "-v"]).split()[:3])
 
     def launch(self, origin_port):
-        middle = free_port(self.host)
-        self.hop(middle, f"127.0.0.1:{origin_port}")
-        self.hop(self.port, f"{self.host}:{middle}")
+        place, middle = self.place, free_port(self.host)
+        self.hop(place.client, middle, f"127.0.0.1:{origin_port}", place.client_net)
+        self.hop(place.bind, self.port, f"{place.client}:{middle}", place.relay_net)
 
-    def hop(self, port, to):
+    def hop(self, host, port, to, net):
         self.configured(
             "global\n nbthread 2\n maxconn 3000\n"
             "defaults\n mode tcp\n"
             " timeout connect 3s\n timeout client 60s\n timeout server 60s\n"
-            f" {self.options}listen hop\n bind {self.host}:{port}\n server next {to}\n",
+            f" {self.options}listen hop\n bind {host}:{port}\n server next {to}\n",
             ["-db", "-f"],
-            [],
             port,
+            net,
         )
 
 
+class Copies(Tool):
+    """Two bare hops in a row, of our own: what a tunnel would be that did nothing but copy."""
+
+    def __init__(self, name, title, number, programs):
+        super().__init__(name, title, number)
+        self.program = str(programs / "bench-copy")
+
+    def launch(self, origin_port):
+        place, middle = self.place, free_port(self.host)
+        self.hop(place.client, middle, "127.0.0.1", origin_port, place.client_net)
+        self.hop(place.bind, self.port, place.client, middle, place.relay_net)
+
+    def hop(self, host, port, to_host, to_port, net):
+        process = self.add([self.program, host, str(port), to_host, str(to_port)], net=net)
+        process.wait_for_listener(port)
+
+
 class Rathole(ConfiguredPair):
-    program, suffix = "rathole", ".toml"
+    """A tunnel that keeps connections open ahead, eight for a service over TCP."""
+
+    suffix = ".toml"
+
+    def __init__(self, name, title, number):
+        super().__init__(name, title, number)
+        built = pathlib.Path(cache_folder(), f"rathole-{RATHOLE_VERSION}", "bin", "rathole")
+        self.program = str(built if built.exists() else "rathole")
 
     def version(self):
         lines = subprocess.run(
-            ["rathole", "--version"], capture_output=True, text=True
+            [self.program, "--version"], capture_output=True, text=True
         ).stdout.splitlines()
         return next((f"rathole {l.split()[-1]}" for l in lines if "Version" in l), "rathole")
 
     def launch(self, origin_port):
-        control, token = free_port(self.host), f'default_token = "{SECRET}"'
+        place, control, token = self.place, free_port(self.host), f'default_token = "{SECRET}"'
         self.configured(
-            f'[server]\nbind_addr = "{self.host}:{control}"\n{token}\n'
-            f'[server.services.bench]\nbind_addr = "{self.host}:{self.port}"\n',
+            f'[server]\nbind_addr = "{place.bind}:{control}"\n{token}\n'
+            f'[server.services.bench]\nbind_addr = "{place.bind}:{self.port}"\n',
             ["--server"],
-            [],
             control,
+            place.relay_net,
         )
         self.configured(
-            f'[client]\nremote_addr = "{self.host}:{control}"\n{token}\n'
+            f'[client]\nremote_addr = "{place.relay}:{control}"\n{token}\n'
             f'[client.services.bench]\nlocal_addr = "127.0.0.1:{origin_port}"\n',
             ["--client"],
-            [],
             None,
+            place.client_net,
         )
+
+
+def cache_folder():
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache", "wasmrun")
 
 
 def first_line(argv):
@@ -197,12 +240,11 @@ def find_stock():
     """Stock bore as this project's tests find it: named, on the usual path of cargo, or in the
     cache.
     """
-    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     cargo = os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo"
     candidates = [
         os.environ.get("STOCK_BORE"),
         pathlib.Path(cargo, "bin", "bore"),
-        pathlib.Path(cache, "wasmrun", f"bore-cli-{STOCK_VERSION}", "bin", "bore"),
+        cache_folder() / f"bore-cli-{STOCK_VERSION}" / "bin" / "bore",
     ]
     for path in filter(None, candidates):
         if (
@@ -213,8 +255,9 @@ def find_stock():
     return None
 
 
-def all_tools(ours):
-    """The columns in their order; 'ours' is the path of our binary, which need not exist."""
+def all_tools(build):
+    """The columns in their order; 'build' is the folder where ours is built, if it is."""
+    ours = str(build / "bore")
     stock, no_stock = find_stock(), f"no bore-cli {STOCK_VERSION} found (STOCK_BORE names one)"
     ours, no_ours = (
         (ours, None)
@@ -227,6 +270,7 @@ def all_tools(ours):
         Bore("stock-secret", "stock bore, secret", 3, stock, no_stock, secret=True),
         HAProxy("haproxy", "2 HAProxies, splice", 4, splice=True),
         HAProxy("haproxy-copy", "2 HAProxies, copy", 5, splice=False),
+        Copies("copies", "2 bare copies", 9, build / "bench"),
         Rathole("rathole", "rathole", 6),
         Bore("ours", "ours", 7, ours, no_ours),
         Bore("ours-secret", "ours, secret", 8, ours, no_ours, secret=True),

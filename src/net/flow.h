@@ -103,20 +103,15 @@ void flow_set_init(
 /* No flow may be in set-up. `closed` follows, never from within. */
 void flow_set_close(struct flow_set *set, void (*closed)(struct flow_set *set));
 
-/* There is no flow, and no reference. */
-bool flow_set_idle(const struct flow_set *set);
+bool flow_set_idle(const struct flow_set *set); /* there is no flow, and no reference */
 
-/*
- * Starts a flow; it may have been opened, and may be closed and gone, when this returns. On success
- * the flow owns the descriptors. -ENOMEM: nothing was taken, and nothing is told.
- */
+/* Starts a flow; it may have been opened, and may be closed and gone, when this returns. On success
+ * the flow owns the descriptors. -ENOMEM: nothing was taken, and nothing is told. */
 int flow_start(struct flow *f, struct flow_set *set, const struct flow_wish *wish);
 
-/*
- * The one way out: ends the flow for the reason `why`, which lives as long as the flow. In set-up
+/* The one way out: ends the flow for the reason `why`, which lives as long as the flow. In set-up
  * it is gone on return. An open one is reset on both sides, and `closed` follows, as it does for
- * one that is ending already.
- */
+ * one that is ending already. */
 void flow_close(struct flow *f, const char *why);
 
 /* In set-up: whether that end is there. */

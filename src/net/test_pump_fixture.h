@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For the tests of the pump: a loop with a pool, TCP connections through it, and peers that write
- * and check a pseudo-random stream in threads of their own. Nothing here waits without a deadline.
+ * For the tests of the pump: a loop with a pool, TCP connections through it, and peers
+ * (net/test_talker.h). Nothing here waits without a deadline.
  *
  * With TEST_TAPPED in the environment each connection has a tap, which nothing may notice. With
  * TEST_BLOCKS two pumps stand back to back, as in relay and client, and speak blocks with each
@@ -10,7 +10,6 @@
 #ifndef NET_TEST_PUMP_FIXTURE_H
 #define NET_TEST_PUMP_FIXTURE_H
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -20,6 +19,7 @@
 #include <uv.h>
 
 #include "net/pump_pool.h"
+#include "net/test_talker.h"
 
 /* Ten times and more of what is expected, even under a sanitizer. */
 #define FIXTURE_DEADLINE_MS 60000
@@ -54,17 +54,6 @@ struct link {
 	uint64_t added_ms;    /* monotonic */
 };
 
-/* A peer: writes or checks `len` bytes of the stream that `seed` names. */
-struct talker {
-	pthread_t thread;
-	int fd;
-	uint64_t seed;
-	size_t len;
-	bool write;
-	bool until_eof; /* reader: EOF must follow; writer: shuts down its side */
-	bool ok;
-};
-
 /* How many pumps a connection has: 1, with blocks 2. */
 unsigned fixture_pumps(void);
 
@@ -91,23 +80,6 @@ void link_await_end(struct link *l, enum pump_end end);
 void link_await_reset(struct link *l, enum pump_side side);
 /* Closes what is open, and the pool. */
 void link_end(struct link *l);
-
-void talker_start(struct talker *talker);
-bool talker_join(struct talker *talker);
-
-/* Like send() and recv() of exactly len bytes, in the calling thread. */
-bool stream_write(int fd, uint64_t seed, size_t len);
-bool stream_read(int fd, uint64_t seed, size_t len);
-
-/* Until the peer's kernel has acknowledged all, a FIN included: what it hasn't is lost in a reset,
- * tunnel or no tunnel. */
-void wait_acknowledged(int fd);
-
-/* Closes with a reset. */
-void reset_fd(int *fd);
-
-/* No packet reaches the socket any more: to its peer it has vanished. */
-void vanish_fd(int fd);
 
 /* Runs the test once in each mode; `state` is a mode that *state points to. */
 extern const enum pump_mode test_modes[3];
