@@ -323,6 +323,36 @@ static void test_refused_are_closed_without_a_word(void **state)
 	assert_int_equal(f->relay->counts.bad_secrets, 1);
 }
 
+/* Fronts cut what is idle, so these are known apart. */
+static void test_known_apart_behind_a_front(void **state)
+{
+	struct fixture *f = *state;
+	char why[TRUSTED_WHY_MAX], key[UUID_TEXT_LEN + 1], frame[512];
+	struct trusted *t = &f->config.trusted;
+	struct ready_stack *stack;
+	struct peer client, data;
+	unsigned granted;
+
+	assert_int_equal(trusted_parse("127.0.0.0/8", &t->nets[t->count++], why), 0);
+	start(f, NULL);
+	client = connect_control(f);
+	say_with(&client, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "{\"Hello\":0}", "", "");
+	(void)await_hello(f, &client);
+	say(&client, "{\"Options\":{\"ready\":64}}");
+	await_frame(f, &client, frame);
+	assert_int_equal(sscanf(frame, "{\"Options\":{\"ready\":%u,\"key\":\"%36[0-9a-f-]\"}}",
+				 &granted, key),
+		2);
+	data = connect_control(f);
+	say_with(&data, "PROXY TCP4 192.0.2.1 192.0.2.2 1 3\r\n{\"Ready\":\"", key, "\"}", "");
+	while (!f->relay->ready.count)
+		run(f);
+	stack = list_entry(list_first(&f->relay->ready.stacks), struct ready_stack, link);
+	assert_true(stack->conns[0].front);
+	disconnect(&data);
+	disconnect(&client);
+}
+
 static void on_drained(void *owner)
 {
 	((struct fixture *)owner)->drained++;
@@ -368,6 +398,7 @@ int main(void)
 		STACKS(test_who_never_takes_is_given_none_for_a_while),
 		RELAY(test_nothing_is_granted_to_who_does_not_ask_or_where_there_is_none),
 		RELAY(test_refused_are_closed_without_a_word),
+		RELAY(test_known_apart_behind_a_front),
 		RELAY(test_drain_closes_the_parked_and_parks_none),
 	};
 

@@ -9,10 +9,14 @@ import socket
 
 import pytest
 
+from harness.apps import free_port
+from harness.lab import Relay, new_host
+from harness.netns import unusable
 from harness.streams import connect, pattern, recv_all, recv_exact
 from harness.wait import SCALE, wait_for
 from harness.wire import UUID, RawClient, frame
 
+needs_net = pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
 DATA, END, RAW, TAKEN = 1, 2, 3, 4
 UNKNOWN = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
 
@@ -24,9 +28,9 @@ def block(kind, data=b""):
 class Session(RawClient):
     """A control connection with the ability, and what it parks."""
 
-    def __init__(self, relay, ready=64, **options):
+    def __init__(self, relay, ready=64, port=0, **options):
         super().__init__(relay, getattr(relay, "secret", None))
-        self.granted = self.hello(options={"ready": ready, **options})
+        self.granted = self.hello(port, {"ready": ready, **options})
         self.key = self.granted.get("key")
 
     def park(self, key=None, behind=b""):
@@ -399,6 +403,81 @@ def test_drain(lab):
             busy.send_raw(block(DATA, b"whole") + block(END))
             assert recv_all(visitor) == b"whole"
         assert relay.process.wait_exit() == 0
+
+
+def test_handover(lab):
+    """The client is sent on, its parked ones are closed; the stream on a warm connection ends where it is."""
+    how = {"host": new_host(), "control_port": free_port(), "args": ("--handover", lab.folder / "next.sock")}
+    first = lab.relay(**how)
+    session = Session(first, resume=True, move=True)
+    idle, conn = Parked(first), Parked(first)
+    for one in (idle, conn):
+        one.send({"Ready": session.key})
+    with session, connect(session.public) as visitor:
+        visitor.sendall(b"x")
+        busy, other = (conn, idle) if readable(conn, idle) is conn else (idle, conn)
+        busy.take()
+        second = lab.relay(**how)
+        assert session.recv_but() == "Move" and session.at_end()
+        assert other.at_end()
+        with Session(second, port=session.port, resume=True, token=session.granted["token"]) as back:
+            assert back.port == session.port and back.key != session.key
+            with Parked(second) as fresh:
+                fresh.send({"Ready": back.key})
+                # What was on its way to the relay before is no offence.
+                with Parked(second) as late:
+                    late.send({"Ready": session.key})
+                    assert late.reset()
+                with connect(back.public) as another:
+                    serve(fresh, another)
+        busy.block()
+        busy.send_raw(block(DATA, b"whole") + block(END))
+        assert recv_all(visitor) == b"whole"
+    assert first.process.wait_exit() == 0
+
+
+def test_stopped_for_a_while(open_relay):
+    """Of a client that doesn't answer, all who were given away are announced after 3 s, and none is lost."""
+    with Session(open_relay) as session, contextlib.ExitStack() as stack:
+        conns = [session.park() for _ in range(4)]
+        visitors = [stack.enter_context(connect(session.public)) for _ in range(4)]
+        ids = {conn.given()["id"] for conn in conns}
+        assert {session.visitor() for _ in range(4)} == ids
+        assert all(conn.reset() for conn in conns), "what it would say now reaches nobody"
+        streams = [stack.enter_context(session.accept(id)) for id in ids]
+        for stream in streams:
+            stream.send_raw(b"x")
+        assert [recv_exact(visitor, 1) for visitor in visitors] == [b"x"] * 4
+        assert metric(open_relay, "untaken_total") == 4
+
+
+@needs_net
+@pytest.mark.root
+def test_wrong_key_is_penalised(lab, net):
+    """As a wrong secret is, but not where the address has a tunnel: its session may just have ended."""
+    home, other = net.spoke(), net.spoke()
+    relay = lab.relay(host=home.middle, where=net.middle, metrics=True)
+    elsewhere = Relay(None, other.middle, relay.control_port)
+
+    def say(to, key):
+        conn = Parked(to)
+        conn.send({"Ready": key})
+        assert conn.at_end()
+
+    def served(to):
+        with RawClient(to) as conn:
+            conn.send({"Hello": 0})
+            return conn.recv()
+
+    with home.entered(), Session(relay):
+        say(relay, UNKNOWN)
+        assert served(relay), "its address has a tunnel"
+    with other.entered():
+        say(elsewhere, UNKNOWN)
+        assert served(elsewhere) is None, "penalised"
+        wait_for(lambda: served(elsewhere), "the penalty ends", 60 * SCALE)
+    with home.entered():
+        assert served(relay)
 
 
 def readable(*conns):
