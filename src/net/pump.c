@@ -74,11 +74,6 @@ void pump_note_end(struct pump *p, enum pump_side side)
 	p->result.quiet_ms = quiet_ms;
 }
 
-static bool pump_side_awaits_taken(const struct pump *p, enum pump_side side)
-{
-	return p->dir[side].blocks.reader.awaits_taken;
-}
-
 void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *io)
 {
 	enum pump_side other = pump_other_side(side);
@@ -105,9 +100,6 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 	p->dir[side].readable = !p->dir[side].eof;
 	p->dir[other].done = true;
 	pump_dir_drop(&p->dir[other], io);
-	/* Nobody has had a byte of the stream: the other side can be served in another way. */
-	if (pump_side_awaits_taken(p, side) && !p->dir[other].said)
-		pump_set_end(p, PUMP_END_UNTAKEN);
 }
 
 static bool pump_failed(const struct pump *p)
@@ -119,6 +111,21 @@ static bool pump_failed(const struct pump *p)
 static bool pump_is_closing(const struct pump *p)
 {
 	return p->dir[PUMP_OUTER].done && p->dir[PUMP_INNER].done && !pump_failed(p);
+}
+
+static bool pump_side_awaits_taken(const struct pump *p, enum pump_side side)
+{
+	return p->dir[side].blocks.reader.awaits_taken;
+}
+
+/*
+ * The side has failed without a TAKEN, also in what had come of it, and nobody has had a byte of
+ * the other one: that can be served in another way.
+ */
+static bool pump_untaken_by(const struct pump *p, enum pump_side side)
+{
+	return p->failed[side] && p->dir[side].done && pump_side_awaits_taken(p, side) &&
+	       !p->dir[pump_other_side(side)].said;
 }
 
 /* Its stream is over, and the socket is good for another one. */
@@ -150,7 +157,16 @@ static bool pump_over(const struct pump *p)
 		return false;
 	if (pump_is_closing(p))
 		return pump_side_is_sent(p, PUMP_OUTER) && pump_side_is_sent(p, PUMP_INNER);
-	return sockopt_queued(p->fd[alive]) == 0;
+	return pump_untaken_by(p, pump_other_side(alive)) || sockopt_queued(p->fd[alive]) == 0;
+}
+
+/* How it ends when it is over. */
+static enum pump_end pump_last_end(const struct pump *p)
+{
+	if (!pump_failed(p))
+		return PUMP_END_CLOSED;
+	return pump_untaken_by(p, PUMP_OUTER) || pump_untaken_by(p, PUMP_INNER) ? PUMP_END_UNTAKEN
+										: PUMP_END_RESET;
 }
 
 struct pump *pump_new(const struct pump_job *job)
@@ -166,11 +182,10 @@ struct pump *pump_new(const struct pump_job *job)
 	list_init(&p->throttled_link);
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		p->fd[side] = p->result.fd[side] = -1;
+		p->dir[side].pipe = PIPE_NONE;
 	}
 	p->done = job->done;
 	p->owner = job->owner;
-	for (int side = 0; side < PUMP_SIDES; side++)
-		p->dir[side].pipe = PIPE_NONE;
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		if (pump_dir_init(&p->dir[side], job, (enum pump_side)side) < 0)
 			return pump_free(p);
@@ -262,7 +277,7 @@ enum pump_next pump_run(struct pump *p, struct pump_io *io)
 		over = pump_over(p);
 	}
 	if (over)
-		pump_set_end(p, pump_failed(p) ? PUMP_END_RESET : PUMP_END_CLOSED);
+		pump_set_end(p, pump_last_end(p));
 	if (p->ended)
 		return PUMP_FINISHED;
 	if (pump_dir_can_run(&p->dir[PUMP_OUTER]) || pump_dir_can_run(&p->dir[PUMP_INNER]))
@@ -416,7 +431,7 @@ enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms)
 		return PUMP_MORE;
 	}
 	if (pump_over(p))
-		pump_set_end(p, pump_failed(p) ? PUMP_END_RESET : PUMP_END_CLOSED);
+		pump_set_end(p, pump_last_end(p));
 	else
 		pump_end_if_late(p, queued, io, now_ms);
 	return p->ended ? PUMP_FINISHED : PUMP_WAIT;

@@ -365,6 +365,7 @@ static uint32_t dir_splice(struct pump *p, enum pump_side side, uint32_t room, s
 		dir_read_end(p, side, errno, io);
 		return 0;
 	}
+	d->said = true;
 	d->pipe.used = (uint32_t)n;
 	dir_send_pipe(p, side, io);
 	return (uint32_t)n;
@@ -380,6 +381,9 @@ static bool dir_wants_pipe(const struct pump *p, enum pump_side side, enum pump_
 		return false;
 	/* There is no way to splice what has to be decoded, nor behind a preface that waits. */
 	if (codec == PUMP_DECODES || d->held)
+		return false;
+	/* Of a source that has ended there is too little left to give the connection up for it. */
+	if (codec == PUMP_ENCODES && d->fin)
 		return false;
 	return mode == PUMP_SPLICE || (mode == PUMP_AUTO && d->streak >= after);
 }
@@ -519,7 +523,6 @@ int pump_dir_init(struct pump_dir *d, const struct pump_job *job, enum pump_side
 {
 	size_t len = job->early_len[side];
 
-	d->pipe = PIPE_NONE;
 	d->awaits_ack = job->answers[side] && !len && job->wire[side] == PUMP_WIRE_RAW;
 	if (job->wire[pump_other_side(side)] == PUMP_WIRE_BLOCKS) {
 		d->blocks.codec = PUMP_ENCODES;

@@ -56,7 +56,8 @@ static inline enum pump_side pump_other_side(enum pump_side side)
 	return side == PUMP_OUTER ? PUMP_INNER : PUMP_OUTER;
 }
 
-/* For the direction from `side`, as of calloc(): copies what the job has for it. 0 or -ENOMEM. */
+/* For the direction from `side`, as of calloc() but for `pipe`, PIPE_NONE: copies what the job has
+ * for it. 0 or -ENOMEM. */
 int pump_dir_init(struct pump_dir *d, const struct pump_job *job, enum pump_side side);
 
 /* TCP's FIN has arrived. */
