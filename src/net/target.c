@@ -18,7 +18,6 @@
 /* A dial for a flow; its holder. */
 struct dialling {
 	struct dial dial;
-	struct dial_target *target;
 	struct flow_set *set;
 	struct flow *flow;
 	enum pump_side side;
@@ -39,22 +38,14 @@ static int dialling_stand_in(void)
 	return pair[0];
 }
 
-/* The dial has come to `r` and, where that is 1, `fd`. Returns as target->open(). */
-static int dialling_finish(
-	struct dial_target *t, struct flow *f, enum pump_side side, int r, int fd, int *ret_fd)
+/* The dial has come to `r` and, where that is 1, *fd. Returns as target->open(). */
+static int dialling_finish(enum pump_side side, int r, int *fd)
 {
-	_cleanup_(fd_closep) int end = fd;
-
 	/* Whoever has accepted and reset was reached, and his reset is the pump's to pass on. */
-	if (r == -ECONNRESET && side == PUMP_INNER) {
-		end = dialling_stand_in();
-		r = end < 0 ? r : 1;
-	}
-	if (r == 1 && t->greet)
-		r = t->greet(t, f, side, &end);
-	if (r == 1)
-		*ret_fd = take_fd(&end);
-	return r;
+	if (r != -ECONNRESET || side != PUMP_INNER)
+		return r;
+	*fd = dialling_stand_in();
+	return *fd < 0 ? r : 1;
 }
 
 static void dialling_on_done(
@@ -64,12 +55,12 @@ static void dialling_on_done(
 	struct flow_set *set = d->set;
 	struct flow *f = d->flow;
 	enum pump_side side = d->side;
-	int r = dialling_finish(d->target, f, side, fd < 0 ? error : 1, fd, &fd);
+	int r = dialling_finish(side, fd < 0 ? error : 1, &fd);
 
 	free(d);
 	if (r < 0)
 		flow_failed(f, side, r);
-	else if (r == 1)
+	else
 		flow_opened(f, side, fd, NULL, 0);
 	flow_set_unref(set);
 }
@@ -102,7 +93,6 @@ static int dial_target_open(
 		return -ENOMEM;
 	d->dial.done = dialling_on_done;
 	d->dial.cancelled = dialling_on_cancelled;
-	d->target = t;
 	d->set = f->set;
 	d->flow = f;
 	d->side = side;
@@ -113,7 +103,10 @@ static int dial_target_open(
 		return 0;
 	}
 	free(d);
-	return dialling_finish(t, f, side, r, fd, ret_fd);
+	r = dialling_finish(side, r, &fd);
+	if (r == 1)
+		*ret_fd = fd;
+	return r;
 }
 
 int dial_target_init(struct dial_target *t, uv_loop_t *loop, const char *host, uint16_t port)

@@ -18,9 +18,10 @@ struct flow_set;
 
 struct target {
 	/*
-	 * Opens `side` of `f`. 1: it is there, and *ret_fd the flow's. 0: flow_hold() was called,
-	 * and flow_opened() or flow_failed() follows, never from within. Negative errno, or an
-	 * error of uv_getaddrinfo(): it failed, and nothing follows.
+	 * Opens `side` of `f`. 1: it is there, and *ret_fd the flow's, or -1 where flow_hold() was
+	 * called and the holder keeps it. 0: flow_hold() was called, and flow_opened() or
+	 * flow_failed() follows, never from within. Negative errno, or an error of
+	 * uv_getaddrinfo(): it failed, and nothing follows.
 	 */
 	int (*open)(const struct target *t, struct flow *f, enum pump_side side, int *ret_fd);
 };
@@ -60,14 +61,9 @@ void flow_failed(struct flow *f, enum pump_side side, int error);
 struct dial_target {
 	struct target target;
 	struct dialer dialer;
-	/*
-	 * What must be said on a new connection before it is an end. 1: said; 0: it goes on as a
-	 * holder's, which took *fd; negative errno: it failed. NULL: there is nothing to say.
-	 */
-	int (*greet)(struct dial_target *t, struct flow *f, enum pump_side side, int *fd);
 };
 
-/* As dialer_init(); `greet` is kept. */
+/* As dialer_init(). */
 int dial_target_init(struct dial_target *t, uv_loop_t *loop, const char *host, uint16_t port);
 
 #endif

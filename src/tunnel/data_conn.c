@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Without a secret all that is to be said is an Accept, which goes out in one write and needs no
- * answer: the descriptor is the flow's end at once.
+ * How a data connection comes to be:
  *
- * With a secret the relay's challenge is awaited first, in a data_conn. That stays the holder of
- * the end behind its Accept as well, until the flow takes it for the pump: while the application is
- * still being connected, it hears whether the relay gives up.
+ *	dialled -> through the front -> the relay's challenge -> said
  *
- * The invariant: from the Accept on, our death is a reset to the relay. It would take what has come
- * for the visitor's whole answer otherwise.
+ * each only where it is needed. Without a secret all that is to be said is one frame, which goes
+ *out in one write and needs no answer: on loopback the descriptor is there at once.
+ *
+ * With a secret the relay's challenge is awaited first, on a chan. Behind what was said to that it
+ * goes on to read, until it is taken: while the application is still being connected, it hears
+ * whether the relay gives up.
+ *
+ * The invariants. From an Accept on, our death is a reset to the relay: it would take what has come
+ * for the visitor's whole answer otherwise. `handles` counts what libuv knows of it, the dial and
+ * the chan; the memory goes when that is 0 and the owner has let go, and the reference on the set
+ * with it.
  */
 #include "tunnel/data_conn.h"
 
@@ -17,74 +23,114 @@
 #include <sys/socket.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/lang.h"
-#include "base/log.h"
 #include "base/owner.h"
 #include "front/front.h"
 #include "net/chan.h"
+#include "net/dial.h"
 #include "net/flow.h"
 #include "net/sockopt.h"
-#include "net/target.h"
-#include "proto/client_handshake.h"
-#include "tunnel/visitors.h"
 
 /* The three lines of the line dialect, at most. */
 #define DATA_CONN_OUT_MAX (3 * MSG_WIRE_MAX)
 
 struct data_conn {
-	struct chan chan;
+	struct data_relay *relay;
+	const struct data_conn_events *events;
+	void *owner; /* NULL: nobody waits for it any more */
 	struct client_handshake hs;
-	struct flow_set *set;
-	struct flow *flow; /* NULL: closed, or taken */
-	bool accepted;     /* the connection is the visitor's stream */
+	struct dial dial;
+	bool dialling;
+	struct passage *passage; /* NULL: none is under way */
+	struct chan chan;
+	bool talking; /* the chan has the descriptor */
+	bool said;    /* all that was to be said is said */
+	int fd;       /* owned; -1: none, or the chan has it */
+	unsigned handles;
 };
 
-static void data_conn_on_closed(struct chan *chan)
-{
-	struct data_conn *c = container_of(chan, struct data_conn, chan);
-	struct flow_set *set = c->set;
+/* --- the end --- */
 
+static void data_conn_settle(struct data_conn *c)
+{
+	struct flow_set *set = c->relay->set;
+
+	if (c->owner || c->handles)
+		return;
 	free(c);
 	flow_set_unref(set);
 }
 
-static void data_conn_cancel(void *holder)
+static void data_conn_release(struct data_conn *c)
 {
-	struct data_conn *c = holder;
-
-	c->flow = NULL;
-	/* A reset would drop an Accept that is still on its way, and leave the visitor waiting. */
-	if (c->accepted)
-		sockopt_lift_reset(c->chan.fd);
-	chan_close(&c->chan, false);
+	c->handles--;
+	data_conn_settle(c);
 }
 
-static int data_conn_take(void *holder, const void **ret_early, size_t *ret_early_len)
+static void data_conn_on_chan_closed(struct chan *chan)
 {
-	struct data_conn *c = holder;
-	int fd = chan_take_fd(&c->chan);
+	data_conn_release(container_of(chan, struct data_conn, chan));
+}
+
+static void data_conn_on_cancelled(struct dial *dial)
+{
+	data_conn_release(container_of(dial, struct data_conn, dial));
+}
+
+void data_conn_cancel(struct data_conn *c)
+{
+	int fd = c->talking ? c->chan.fd : c->fd;
+
+	/* A reset would drop an Accept that is still on its way, and leave the visitor waiting. */
+	if (c->said && fd >= 0)
+		sockopt_lift_reset(fd);
+	if (c->dialling)
+		dial_cancel(&c->dial);
+	if (c->passage)
+		passage_cancel(take_ptr(c->passage));
+	if (c->talking)
+		chan_close(&c->chan, false);
+	c->fd = fd_close(c->fd);
+	c->owner = NULL;
+	data_conn_settle(c);
+}
+
+static void data_conn_fail(
+	struct data_conn *c, enum data_conn_failure what, int error, const char *why)
+{
+	const struct data_conn_events *events = c->events;
+	struct flow_set *set = c->relay->set;
+	void *owner = c->owner;
+
+	/* It keeps the set until the owner has heard. */
+	flow_set_ref(set);
+	data_conn_cancel(c);
+	events->failed(owner, what, error, why);
+	flow_set_unref(set);
+}
+
+int data_conn_take(struct data_conn *c, const void **ret_early, size_t *ret_early_len)
+{
+	int fd = c->talking ? chan_take_fd(&c->chan) : take_fd(&c->fd);
 
 	if (fd < 0)
 		return -EAGAIN;
-	c->flow = NULL;
-	*ret_early = buf_head(&c->chan.in);
-	*ret_early_len = buf_len(&c->chan.in);
+	*ret_early = c->talking ? buf_head(&c->chan.in) : NULL;
+	*ret_early_len = c->talking ? buf_len(&c->chan.in) : 0;
+	c->owner = NULL;
+	data_conn_settle(c);
 	return fd;
 }
 
-/* The relay has let us connect, and ends it all the same. */
-static void data_conn_not_taken(struct data_conn *c, const char *why)
-{
-	struct visitors *vs = container_of(c->set, struct visitors, flows);
+/* --- the conversation --- */
 
-	if (episode_tells(&vs->failures[PUMP_OUTER], why, clock_now_ms()))
-		log_warn("tunnel",
-			"the relay does not take a data connection: %s; visitors are turned away; "
-			"is the relay overloaded?",
-			why);
-	flow_close(c->flow, "the relay did not take the data connection");
+static void data_conn_done(struct data_conn *c)
+{
+	c->said = true;
+	if (c->hs.goal == CLIENT_STREAM)
+		sockopt_set_reset(c->talking ? c->chan.fd : c->fd);
+	c->events->opened(c->owner);
 }
 
 static void data_conn_on_data(struct chan *chan)
@@ -94,13 +140,14 @@ static void data_conn_on_data(struct chan *chan)
 	size_t used = 0;
 	int r;
 
-	if (!c->flow)
+	if (!c->owner)
 		return;
-	if (c->accepted) {
+	if (c->said) {
 		/* What comes behind the handshake is the stream's, and waits for the application,
 		 * if the relay has read our answer. */
 		if (sockopt_queued(chan->fd))
-			data_conn_not_taken(c, "it gave up before it had our answer");
+			data_conn_fail(
+				c, DATA_CONN_NOT_TAKEN, 0, "it gave up before it had our answer");
 		return;
 	}
 	buf_init(&out, DATA_CONN_OUT_MAX);
@@ -108,152 +155,144 @@ static void data_conn_on_data(struct chan *chan)
 	buf_consume(&chan->in, used);
 	if (r >= 0 && buf_len(&out))
 		r = chan_write(chan, buf_head(&out), buf_len(&out)) < 0 ? -ENOBUFS : r;
-	if (r == HANDSHAKE_DONE) {
-		c->accepted = true;
-		sockopt_set_reset(chan->fd);
-		flow_opened(c->flow, PUMP_OUTER, -1, NULL, 0);
-	} else if (r != HANDSHAKE_MORE) {
-		data_conn_not_taken(
-			c, r < 0 ? uv_strerror(r) : handshake_failure_text(c->hs.failure));
-	}
+	if (r == HANDSHAKE_DONE)
+		data_conn_done(c);
+	else if (r != HANDSHAKE_MORE)
+		data_conn_fail(c, DATA_CONN_NOT_TAKEN, 0,
+			r < 0 ? uv_strerror(r) : handshake_failure_text(c->hs.failure));
 }
 
 static void data_conn_on_end(struct chan *chan, int error)
 {
 	struct data_conn *c = container_of(chan, struct data_conn, chan);
 
-	if (!c->flow)
+	if (!c->owner)
 		return;
-	/* Behind the Accept, an EOF may be all that a visitor has to say; the pump reads it again.
+	/* Behind an Accept, an EOF may be all that a visitor has to say; the pump reads it again.
 	 */
-	if (!c->accepted)
-		data_conn_not_taken(c, error ? uv_strerror(error) : "it hangs up");
+	if (!c->said)
+		data_conn_fail(
+			c, DATA_CONN_NOT_TAKEN, 0, error ? uv_strerror(error) : "it hangs up");
 	else if (error)
-		flow_close(c->flow, "the relay closed the data connection");
+		data_conn_fail(c, DATA_CONN_LOST, 0, uv_strerror(error));
 }
 
-/* The handshake awaits an answer to `out`. As dial_target->greet(). */
-static int data_conn_open(struct visitors *vs, struct flow *f, const struct client_handshake *hs,
-	const struct buf *out, int *fd)
+/* The handshake awaits an answer to `out`. */
+static int data_conn_talk(struct data_conn *c, const struct buf *out)
 {
-	static const struct holder_ops ops = { .cancel = data_conn_cancel, .take = data_conn_take };
-	struct data_conn *c = calloc(1, sizeof(*c));
 	int r;
 
-	if (!c)
-		return -ENOMEM;
-	c->hs = *hs;
-	c->set = &vs->flows;
 	c->chan.data = data_conn_on_data;
 	c->chan.end = data_conn_on_end;
-	c->chan.closed = data_conn_on_closed;
-	r = chan_open(&c->chan, vs->loop, *fd);
-	if (r < 0) {
-		free(c);
+	c->chan.closed = data_conn_on_chan_closed;
+	r = chan_open(&c->chan, c->relay->loop, c->fd);
+	if (r < 0)
 		return r;
-	}
-	(void)take_fd(fd);
-	flow_set_ref(c->set);
-	r = buf_len(out) ? chan_write(&c->chan, buf_head(out), buf_len(out)) : 0;
-	if (r < 0) {
-		chan_close(&c->chan, true);
-		return r;
-	}
-	c->flow = f;
-	flow_hold(f, PUMP_OUTER, &ops, c);
-	return 0;
+	c->fd = -1;
+	c->talking = true;
+	c->handles++;
+	return buf_len(out) ? chan_write(&c->chan, buf_head(out), buf_len(out)) : 0;
 }
 
-/* On a connection to the relay. As dial_target->greet(). */
-static int data_conn_accept(struct visitors *vs, struct flow *f, int *fd)
+/* The wire begins on c->fd. 1: all is said; 0: the chan goes on; or negative errno. */
+static int data_conn_greet(struct data_conn *c)
 {
-	struct client_handshake hs = {
-		.dialect = vs->dialect,
-		.goal = CLIENT_STREAM,
-		.id = *visitors_id(f),
-		.auth = vs->auth,
-	};
 	_cleanup_(buf_deinit) struct buf out = { 0 };
 	ssize_t n;
 	int r;
 
 	buf_init(&out, DATA_CONN_OUT_MAX);
-	r = client_handshake_start(&hs, &out);
+	r = client_handshake_start(&c->hs, &out);
 	if (r == HANDSHAKE_MORE)
-		return data_conn_open(vs, f, &hs, &out, fd);
+		return data_conn_talk(c, &out);
 	if (r != HANDSHAKE_DONE)
 		return r < 0 ? r : -EINVAL;
 	/* The send buffer of a fresh connection takes a frame whole. */
-	n = send(*fd, buf_head(&out), buf_len(&out), MSG_NOSIGNAL);
+	n = send(c->fd, buf_head(&out), buf_len(&out), MSG_NOSIGNAL);
 	if (n < 0)
 		return -errno;
 	return (size_t)n < buf_len(&out) ? -EAGAIN : 1;
 }
 
-/* --- through a front --- */
+/* --- the way there --- */
 
-/* A flow's passage through the front; its holder. */
-struct data_passage {
-	struct passage *passage;
-	struct flow *flow;
-};
-
-static void data_passage_cancel(void *holder)
+static void data_conn_go_on(struct data_conn *c, int r)
 {
-	struct data_passage *p = holder;
-
-	passage_cancel(p->passage);
-	free(p);
+	if (r < 0)
+		data_conn_fail(c, DATA_CONN_UNREACHED, r, uv_strerror(r));
+	else if (r == 1)
+		data_conn_done(c);
 }
 
-static void data_passage_on_done(void *owner, int fd, const char *why)
+static void data_conn_on_passed(void *owner, int fd, const char *why)
 {
-	struct data_passage *p = owner;
-	struct flow *f = p->flow;
-	struct visitors *vs = container_of(f->set, struct visitors, flows);
-	int end = fd, r;
+	struct data_conn *c = owner;
 
-	free(p);
+	c->passage = NULL;
 	if (fd < 0) {
-		flow_hold(f, PUMP_OUTER, NULL, NULL);
-		if (episode_tells(&vs->failures[PUMP_OUTER], why, clock_now_ms()))
-			log_warn("tunnel",
-				"no way through the front for a data connection: %s; visitors are "
-				"turned away",
-				why);
-		(void)vs->events.refuse(
-			vs->events.owner, visitors_id(f), "no way through the front");
-		flow_close(f, "the front did not let the data connection through");
+		data_conn_fail(c, DATA_CONN_NO_WAY, 0, why);
 		return;
 	}
-	r = data_conn_accept(vs, f, &end);
-	if (r == 1) {
-		flow_opened(f, PUMP_OUTER, end, NULL, 0);
-	} else if (r < 0) {
-		(void)fd_close(end);
-		flow_failed(f, PUMP_OUTER, r);
-	}
+	c->fd = fd;
+	data_conn_go_on(c, data_conn_greet(c));
 }
 
-int data_conn_greet(struct dial_target *t, struct flow *f, enum pump_side side, int *fd)
+/* c->fd is connected, to the relay or the front before it. As data_conn_greet(). */
+static int data_conn_pass(struct data_conn *c)
 {
-	static const struct holder_ops ops = { .cancel = data_passage_cancel };
-	struct visitors *vs = container_of(t, struct visitors, relay);
-	struct data_passage *p;
 	int r;
 
-	if (!vs->front)
-		return data_conn_accept(vs, f, fd);
-	p = calloc(1, sizeof(*p));
-	if (!p)
+	if (!c->relay->front)
+		return data_conn_greet(c);
+	r = passage_start(c->relay->front, c->fd, data_conn_on_passed, c, &c->passage);
+	if (r == 0)
+		c->fd = -1;
+	return r;
+}
+
+static void data_conn_on_dialled(
+	struct dial *dial, int fd, int error, bool resolving, const struct addr *peer)
+{
+	struct data_conn *c = container_of(dial, struct data_conn, dial);
+
+	c->dialling = false;
+	c->handles--;
+	c->fd = fd;
+	data_conn_go_on(c, fd < 0 ? error : data_conn_pass(c));
+}
+
+int data_conn_open(struct data_relay *relay, enum client_goal goal, const struct uuid *id,
+	const struct data_conn_events *events, void *owner, struct data_conn **ret_conn,
+	int *ret_fd)
+{
+	struct data_conn *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
 		return -ENOMEM;
-	p->flow = f;
-	r = passage_start(vs->front, *fd, data_passage_on_done, p, &p->passage);
-	if (r < 0) {
-		free(p);
-		return r;
+	c->relay = relay;
+	c->events = events;
+	c->owner = owner;
+	c->fd = -1;
+	c->hs = (struct client_handshake){
+		.dialect = relay->dialect, .goal = goal, .id = *id, .auth = relay->auth
+	};
+	c->dial.done = data_conn_on_dialled;
+	c->dial.cancelled = data_conn_on_cancelled;
+	flow_set_ref(relay->set);
+	r = dial_start(&c->dial, &relay->dialer, &c->fd);
+	if (r == 0) {
+		c->dialling = true;
+		c->handles++;
+	} else if (r == 1) {
+		r = data_conn_pass(c);
 	}
-	(void)take_fd(fd);
-	flow_hold(f, side, &ops, p);
-	return 0;
+	if (r == 0) {
+		*ret_conn = c;
+		return 0;
+	}
+	if (r == 1)
+		*ret_fd = take_fd(&c->fd);
+	data_conn_cancel(c);
+	return r;
 }

@@ -25,6 +25,15 @@
 	"{\"Options\":{\"resume\":true,\"token\":\"" TOKEN "\",\"beat\":1000,\"refuse\":true," \
 	"\"visitor\":true}}|"
 
+#define KEY "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
+#define GRANTED_READY \
+	"{\"Options\":{\"visitor\":true,\"refuse\":true,\"ready\":2,\"key\":\"" KEY "\"}}|"
+#define READY "{\"Ready\":\"" KEY "\"}|"
+/* Blocks (proto/block.h). */
+#define DATA4 "\1||\4"
+#define END "\2|||"
+#define TAKEN "\4|||"
+
 struct trial {
 	uv_loop_t loop;
 	struct pump_pool *pool;
@@ -484,6 +493,112 @@ static void test_drain_ends_at_the_grace(void **state)
 	trial_close(&t);
 }
 
+/* Two connections wait; one of them serves a visitor, and then another. */
+static void test_warm_visitors(void **state)
+{
+	struct tunnel_status status;
+	struct trial t;
+
+	trial_open(&t, NULL, HELLO GRANTED_READY, NULL);
+	await(&t, &t.relay, 1, READY);
+	await(&t, &t.relay, 2, READY);
+	fake_conn_say(&t.relay.conns[2], VISITOR("192.0.2.1:50000") DATA4 "ping");
+	await(&t, &t.relay, 2, READY TAKEN DATA4 "pong");
+	assert_string_equal(t.from, "192.0.2.1:50000");
+	fake_conn_say(&t.relay.conns[2], END);
+	fake_run_until(&t.loop, has_hung_up, &t.app.conns[0]);
+	fake_conn_hang_up(&t.app.conns[0]);
+	await(&t, &t.relay, 2, "pong" END);
+	fake_run_until(&t.loop, is_ended, &t);
+	assert_int_equal(t.ended, 1);
+	/* The second one, whose frame comes in pieces. */
+	fake_conn_say(&t.relay.conns[2], "{\"Visitor\":{\"id\":\"" ID "\",");
+	(void)uv_run(&t.loop, UV_RUN_NOWAIT);
+	fake_conn_say(&t.relay.conns[2], "\"from\":\"[2001:db8::1]:50000\"}}|" DATA4);
+	await(&t, &t.relay, 2, "pong" END TAKEN);
+	fake_conn_say(&t.relay.conns[2], "ping");
+	await(&t, &t.relay, 2, "pong" END TAKEN DATA4 "pong");
+	assert_string_equal(t.from, "[2001:db8::1]:50000");
+	tunnel_status(t.tunnel, &status);
+	assert_int_equal(status.conns_open, 1);
+	assert_int_equal(status.conns_total, 2);
+	assert_int_equal(status.bytes_in, 8);
+	assert_int_equal(status.bytes_out, 8);
+	trial_close(&t);
+	assert_int_equal(t.ended, 2);
+}
+
+/* Who has no application gets his end, and Refuse is for those who were announced. */
+static void test_application_is_down_for_a_warm_visitor(void **state)
+{
+	struct trial t;
+
+	trial_open(&t, NULL, HELLO GRANTED_READY, NULL);
+	await(&t, &t.relay, 1, READY);
+	trial_stop_app(&t);
+	fake_conn_say(&t.relay.conns[1], VISITOR("192.0.2.1:50000") DATA4 "ping");
+	await(&t, &t.relay, 1, READY TAKEN END);
+	fake_run_until(&t.loop, has_hung_up, &t.relay.conns[1]);
+	fake_run_until(&t.loop, is_ended, &t);
+	assert_int_equal(t.opened, 0);
+	assert_string_equal(t.why, "the local application can't be reached");
+	assert_null(strstr(t.relay.conns[0].got, "Refuse"));
+	trial_close(&t);
+}
+
+static void test_drain_turns_warm_visitors_away(void **state)
+{
+	struct trial t;
+
+	trial_open(&t, NULL, HELLO GRANTED_READY, NULL);
+	await(&t, &t.relay, 1, READY);
+	fake_conn_say(&t.relay.conns[0], CONNECTION);
+	await(&t, &t.relay, 3, ACCEPT);
+	tunnel_drain(t.tunnel, 600000, on_drained, &t);
+	fake_conn_say(&t.relay.conns[1], VISITOR("192.0.2.1:50000"));
+	await(&t, &t.relay, 1, READY TAKEN END);
+	assert_false(t.drained);
+	fake_conn_hang_up(&t.relay.conns[3]);
+	fake_conn_hang_up(&t.app.conns[0]);
+	fake_run_until(&t.loop, is_drained, &t);
+	fake_run_until(&t.loop, has_hung_up, &t.relay.conns[2]);
+	trial_close(&t);
+}
+
+/* With a secret, the challenge comes first; what is behind it may already be a visitor. */
+static void test_warm_visitor_with_a_secret(void **state)
+{
+	struct trial t;
+
+	trial_open(&t, "open sesame", HELLO GRANTED_READY,
+		CHALLENGE VISITOR("192.0.2.1:50000") DATA4 "ping");
+	await(&t, &t.relay, 1, "\"}|" READY TAKEN DATA4 "pong");
+	trial_close(&t);
+}
+
+/* Those that wait go with their session, and what serves a visitor goes on, but isn't used again.
+ */
+static void test_warm_connections_of_an_old_session(void **state)
+{
+	struct trial t;
+
+	trial_open(&t, NULL, HELLO GRANTED_READY, NULL);
+	await(&t, &t.relay, 1, READY);
+	await(&t, &t.relay, 2, READY);
+	fake_conn_say(&t.relay.conns[1], VISITOR("192.0.2.1:50000") DATA4 "ping");
+	await(&t, &t.relay, 1, TAKEN DATA4 "pong");
+	fake_conn_hang_up(&t.relay.conns[0]);
+	fake_run_until(&t.loop, is_reconnecting, &t);
+	fake_run_until(&t.loop, has_hung_up, &t.relay.conns[2]);
+	assert_int_equal(t.ended, 0);
+	fake_conn_say(&t.relay.conns[1], END);
+	fake_run_until(&t.loop, has_hung_up, &t.app.conns[0]);
+	fake_conn_hang_up(&t.app.conns[0]);
+	await(&t, &t.relay, 1, "pong" END);
+	fake_run_until(&t.loop, has_hung_up, &t.relay.conns[1]);
+	trial_close(&t);
+}
+
 /* Closed while a visitor is in every stage of its set-up. */
 static void test_close_in_any_phase(void **state)
 {
@@ -519,6 +634,11 @@ int main(void)
 		cmocka_unit_test(test_drain_of_an_idle_tunnel),
 		cmocka_unit_test(test_relay_lost_while_draining),
 		cmocka_unit_test(test_drain_ends_at_the_grace),
+		cmocka_unit_test(test_warm_visitors),
+		cmocka_unit_test(test_application_is_down_for_a_warm_visitor),
+		cmocka_unit_test(test_drain_turns_warm_visitors_away),
+		cmocka_unit_test(test_warm_visitor_with_a_secret),
+		cmocka_unit_test(test_warm_connections_of_an_old_session),
 		cmocka_unit_test(test_close_in_any_phase),
 	};
 

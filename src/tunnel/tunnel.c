@@ -135,9 +135,9 @@ static void tunnel_on_timer_closed(uv_handle_t *handle)
 	tunnel_release(container_of((uv_timer_t *)handle, struct tunnel, timer));
 }
 
-static void tunnel_on_visitors_closed(struct flow_set *flows)
+static void tunnel_on_visitors_closed(struct visitors *vs)
 {
-	tunnel_release(container_of(flows, struct tunnel, visitors.flows));
+	tunnel_release(container_of(vs, struct tunnel, visitors));
 }
 
 static void tunnel_on_visitors_idle(void *owner)
@@ -211,7 +211,7 @@ static void tunnel_on_visitor(void *owner, const struct uuid *id, const struct a
 {
 	struct tunnel *t = owner;
 
-	visitors_add(&t->visitors, id, from, t->draining ? "the tunnel is being closed" : NULL);
+	visitors_add(&t->visitors, id, from);
 }
 
 static void tunnel_on_options(void *owner, const struct options *granted)
@@ -221,8 +221,10 @@ static void tunnel_on_options(void *owner, const struct options *granted)
 	t->has_token = granted->resume && granted->has_token;
 	if (t->has_token)
 		memcpy(t->token, granted->token, sizeof(t->token));
-	log_debug(LOG, "%s grants resume=%d beat=%u refuse=%d visitor=%d", t->relay, t->has_token,
-		granted->beat_ms, granted->refuse, granted->visitor);
+	log_debug(LOG, "%s grants resume=%d beat=%u refuse=%d visitor=%d ready=%u", t->relay,
+		t->has_token, granted->beat_ms, granted->refuse, granted->visitor, granted->ready);
+	if (!t->draining)
+		visitors_ready(&t->visitors, granted);
 	tunnel_arm(t);
 }
 
@@ -320,6 +322,7 @@ static void tunnel_attempt(struct tunnel *t)
 			.beat_ms = OPTIONS_BEAT_MS,
 			.refuse = true,
 			.visitor = true,
+			.ready = DEMAND_MAX,
 			/* Without reconnecting it would only be an end. */
 			.move = t->machine.config.reconnect },
 	};
@@ -527,8 +530,8 @@ int tunnel_new(uv_loop_t *loop, struct pump_pool *pool, const struct tunnel_conf
 		free(t);
 		return r;
 	}
-	t->visitors.auth = t->auth;
-	t->visitors.front = t->front;
+	t->visitors.relay.auth = t->auth;
+	t->visitors.relay.front = t->front;
 	tunnel_init_parts(t, pool, config);
 	(void)uv_timer_init(loop, &t->timer);
 	t->pending = t->front ? 3 : 2;
@@ -597,6 +600,7 @@ void tunnel_drain(struct tunnel *t, uint64_t grace_ms, void (*drained)(void *own
 	t->drained = drained;
 	t->drained_owner = owner;
 	t->draining = true;
+	visitors_drain(&t->visitors, "the tunnel is being closed");
 	/* While Connected the control connection stays, so that visitors are told to go away. */
 	if (t->machine.state != TUNNEL_CONNECTED)
 		machine_stop(&t->machine, "draining");
@@ -616,7 +620,7 @@ void tunnel_close(struct tunnel *t, void (*closed)(void *owner), void *owner)
 	if (t->machine.state != TUNNEL_FAILED)
 		machine_stop(&t->machine, "closed");
 	visitors_end(&t->visitors);
-	flow_set_close(&t->visitors.flows, tunnel_on_visitors_closed);
+	visitors_close(&t->visitors, tunnel_on_visitors_closed);
 	if (t->front)
 		front_close(t->front, tunnel_on_part_gone, t);
 }

@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/lang.h"
 #include "base/log.h"
-#include "tunnel/data_conn.h"
 
 #define LOG "tunnel"
 
@@ -20,8 +19,9 @@
 struct visitor {
 	struct flow flow;
 	struct uuid id;
-	struct addr from; /* AF_UNSPEC: not known */
-	void *note;       /* of whoever is told of it */
+	struct addr from;       /* AF_UNSPEC: not known */
+	struct warm_conn *warm; /* that he came over; NULL: he was announced */
+	void *note;             /* of whoever is told of it */
 };
 
 static struct visitors *visitors_of(const struct flow *f)
@@ -72,9 +72,12 @@ static struct tap *visitor_tap(struct flow *f)
 static void visitor_on_opened(struct flow *f)
 {
 	struct visitors *vs = visitors_of(f);
+	struct visitor *v = container_of(f, struct visitor, flow);
 	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
 	struct tunnel_visit visit = visit_of(f, id, from);
 
+	if (v->warm)
+		warm_joined(v->warm);
 	vs->conns_total++;
 	visit.opened = true;
 	visit.duration_ms = clock_now_ms() - f->since_ms;
@@ -90,7 +93,7 @@ static void visitors_look_for_idle_limit(struct visitors *vs, const struct flow_
 {
 	uint64_t quiet = result->quiet_ms, last = vs->quiet_ms;
 
-	if (!vs->front || !result->joined || result->first != PUMP_OUTER ||
+	if (!vs->relay.front || !result->joined || result->first != PUMP_OUTER ||
 		quiet < VISITORS_QUIET_MIN_MS)
 		return;
 	vs->quiet_ms = quiet;
@@ -108,6 +111,8 @@ static void visitors_look_for_idle_limit(struct visitors *vs, const struct flow_
 static void visitor_on_closed(struct flow *f, const struct flow_result *result)
 {
 	struct visitors *vs = visitors_of(f);
+	struct visitor *v = container_of(f, struct visitor, flow);
+	struct warm_conn *warm = v->warm;
 	char id[UUID_TEXT_LEN + 1], from[ADDR_TEXT_MAX];
 	struct tunnel_visit visit = visit_of(f, id, from);
 
@@ -116,12 +121,16 @@ static void visitor_on_closed(struct flow *f, const struct flow_result *result)
 	vs->bytes_in += visit.bytes_in = result->bytes[PUMP_OUTER];
 	vs->bytes_out += visit.bytes_out = result->bytes[PUMP_INNER];
 	visit.duration_ms = result->duration_ms;
-	visitors_look_for_idle_limit(vs, result);
+	/* Blocks tell an end from a cut. */
+	if (!v->warm || result->end == FLOW_END_RESET)
+		visitors_look_for_idle_limit(vs, result);
 	visit.why = result->why;
 	log_debug(LOG, "visitor %s from %s closed: %s", id,
 		visit.from ? visit.from : "an address that the relay doesn't tell", visit.why);
 	vs->events.visit(vs->events.owner, &visit);
-	free(container_of(f, struct visitor, flow));
+	free(v);
+	if (warm)
+		warm_ended(warm, result->fd[PUMP_OUTER], result->rest, result->rest_len);
 }
 
 /* --- the ends --- */
@@ -130,7 +139,9 @@ static bool visitor_refuse(struct flow *f, const char *why)
 {
 	struct visitors *vs = visitors_of(f);
 
-	return vs->events.refuse(vs->events.owner, visitors_id(f), why);
+	/* Only who was announced can be refused. */
+	return !container_of(f, struct visitor, flow)->warm &&
+	       vs->events.refuse(vs->events.owner, visitors_id(f), why);
 }
 
 static void visitor_on_reached(struct flow *f, enum pump_side side)
@@ -188,27 +199,91 @@ static const struct flow_kind visitor_kind = {
 	.idle = visitors_on_idle,
 };
 
-/* --- public --- */
+/* --- the data connection of one who is announced --- */
 
-void visitors_init(struct visitors *vs, uv_loop_t *loop, struct pump_pool *pool)
+static void visitor_on_said(void *owner)
 {
-	vs->loop = loop;
-	flow_set_init(&vs->flows, loop, pool, &visitor_kind);
-	vs->relay.greet = data_conn_greet;
+	flow_opened(owner, PUMP_OUTER, -1, NULL, 0);
 }
 
-int visitors_aim(struct visitors *vs, const char *host, uint16_t port, enum dialect dialect)
+static void visitor_on_no_data_conn(
+	void *owner, enum data_conn_failure what, int error, const char *why)
 {
-	vs->dialect = dialect;
-	return dial_target_init(&vs->relay, vs->loop, host, port);
+	struct flow *f = owner;
+	struct visitors *vs = visitors_of(f);
+	bool tells = (what == DATA_CONN_NO_WAY || what == DATA_CONN_NOT_TAKEN) &&
+		     episode_tells(&vs->failures[PUMP_OUTER], why, clock_now_ms());
+
+	flow_hold(f, PUMP_OUTER, NULL, NULL);
+	switch (what) {
+	case DATA_CONN_UNREACHED:
+		flow_failed(f, PUMP_OUTER, error);
+		break;
+	case DATA_CONN_NO_WAY:
+		if (tells)
+			log_warn(LOG,
+				"no way through the front for a data connection: %s; visitors are "
+				"turned away",
+				why);
+		(void)visitor_refuse(f, "no way through the front");
+		flow_close(f, "the front did not let the data connection through");
+		break;
+	case DATA_CONN_NOT_TAKEN:
+		if (tells)
+			log_warn(LOG,
+				"the relay does not take a data connection: %s; visitors are "
+				"turned "
+				"away; is the relay overloaded?",
+				why);
+		flow_close(f, "the relay did not take the data connection");
+		break;
+	case DATA_CONN_LOST:
+		flow_close(f, "the relay closed the data connection");
+		break;
+	}
 }
 
-void visitors_add(
-	struct visitors *vs, const struct uuid *id, const struct addr *from, const char *turn_away)
+static void visitor_cancel_data_conn(void *holder)
+{
+	data_conn_cancel(holder);
+}
+
+static int visitor_take_data_conn(void *holder, const void **ret_early, size_t *ret_early_len)
+{
+	return data_conn_take(holder, ret_early, ret_early_len);
+}
+
+static int visitor_open_data_conn(
+	const struct target *target, struct flow *f, enum pump_side side, int *ret_fd)
+{
+	static const struct data_conn_events events = {
+		.opened = visitor_on_said,
+		.failed = visitor_on_no_data_conn,
+	};
+	static const struct holder_ops ops = {
+		.cancel = visitor_cancel_data_conn,
+		.take = visitor_take_data_conn,
+	};
+	struct visitors *vs = container_of(target, struct visitors, data_conn);
+	struct data_conn *c;
+	int r = data_conn_open(&vs->relay, CLIENT_STREAM, visitors_id(f), &events, f, &c, ret_fd);
+
+	if (r == 0)
+		flow_hold(f, side, &ops, c);
+	return r;
+}
+
+/* --- the beginning --- */
+
+/* `warm` NULL: he is announced, and gets a data connection. */
+static void visitors_begin(
+	struct visitors *vs, const struct uuid *id, const struct addr *from, struct warm_conn *warm)
 {
 	const struct flow_wish wish = {
-		.target = { [PUMP_OUTER] = &vs->relay.target, [PUMP_INNER] = &vs->local.target },
-		.turn_away = turn_away,
+		.target = { [PUMP_OUTER] = warm ? warm_target(warm) : &vs->data_conn,
+			[PUMP_INNER] = &vs->local.target },
+		.wire = { [PUMP_OUTER] = warm ? PUMP_WIRE_BLOCKS : PUMP_WIRE_RAW },
+		.turn_away = vs->turn_away,
 	};
 	uint64_t waiting = vs->flows.setup_count;
 	bool crowd = waiting >= VISITORS_SETUP_MAX;
@@ -217,6 +292,7 @@ void visitors_add(
 
 	if (v) {
 		v->id = *id;
+		v->warm = warm;
 		if (from)
 			v->from = *from;
 		if (waiting < VISITORS_SETUP_MAX / 2)
@@ -232,11 +308,76 @@ void visitors_add(
 			"turned away",
 			why, (unsigned long long)waiting);
 	/* Where Refuse is not agreed on, the relay gives the visitor up by itself. */
-	(void)vs->events.refuse(vs->events.owner, id, why);
+	if (warm)
+		warm_refuse(warm);
+	else
+		(void)vs->events.refuse(vs->events.owner, id, why);
+}
+
+static void visitors_on_warm(
+	struct warm *r, struct warm_conn *c, const struct uuid *id, const struct addr *from)
+{
+	struct visitors *vs = container_of(r, struct visitors, warm);
+
+	visitors_begin(vs, id, from, c);
+	warm_note_visitor(r);
+}
+
+static void visitors_on_part_closed(struct visitors *vs)
+{
+	if (--vs->parts == 0)
+		vs->closed(vs);
+}
+
+static void visitors_on_flows_closed(struct flow_set *flows)
+{
+	visitors_on_part_closed(container_of(flows, struct visitors, flows));
+}
+
+static void visitors_on_warm_closed(struct warm *r)
+{
+	visitors_on_part_closed(container_of(r, struct visitors, warm));
+}
+
+/* --- public --- */
+
+void visitors_init(struct visitors *vs, uv_loop_t *loop, struct pump_pool *pool)
+{
+	static const struct warm_events events = { .visitor = visitors_on_warm };
+
+	flow_set_init(&vs->flows, loop, pool, &visitor_kind);
+	vs->relay.loop = loop;
+	vs->relay.set = &vs->flows;
+	vs->data_conn.open = visitor_open_data_conn;
+	warm_init(&vs->warm, loop, &vs->relay, &events);
+}
+
+int visitors_aim(struct visitors *vs, const char *host, uint16_t port, enum dialect dialect)
+{
+	vs->relay.dialect = dialect;
+	return dialer_init(&vs->relay.dialer, vs->relay.loop, host, port);
+}
+
+void visitors_ready(struct visitors *vs, const struct options *granted)
+{
+	warm_grant(&vs->warm, granted->has_key ? granted->ready : 0, &granted->key);
+}
+
+void visitors_add(struct visitors *vs, const struct uuid *id, const struct addr *from)
+{
+	visitors_begin(vs, id, from, NULL);
+	warm_note_visitor(&vs->warm);
+}
+
+void visitors_drain(struct visitors *vs, const char *turn_away)
+{
+	vs->turn_away = turn_away;
+	warm_freeze(&vs->warm);
 }
 
 void visitors_lost_relay(struct visitors *vs)
 {
+	warm_reset(&vs->warm);
 	list_for_each_safe(pos, &vs->flows.setup) {
 		struct flow *f = list_entry(pos, struct flow, link);
 
@@ -250,10 +391,20 @@ void visitors_end(struct visitors *vs)
 	static const char why[] = "the tunnel was stopped";
 	struct list *first;
 
+	vs->turn_away = NULL;
+	warm_reset(&vs->warm);
 	while ((first = list_first(&vs->flows.setup)))
 		flow_close(list_entry(first, struct flow, link), why);
 	list_for_each(pos, &vs->flows.open)
 		flow_close(list_entry(pos, struct flow, link), why);
+}
+
+void visitors_close(struct visitors *vs, void (*closed)(struct visitors *vs))
+{
+	vs->closed = closed;
+	vs->parts = 2;
+	flow_set_close(&vs->flows, visitors_on_flows_closed);
+	warm_close(&vs->warm, visitors_on_warm_closed);
 }
 
 void visitors_bytes(const struct visitors *vs, uint64_t *ret_in, uint64_t *ret_out)

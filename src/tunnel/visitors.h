@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The visitors of a tunnel: each that the relay announces is a flow (net/flow.h) from a data
- * connection to the relay (data_conn.h) to the local application.
+ * The visitors of a tunnel: each is a flow (net/flow.h) from a data connection to the relay to the
+ * local application. The relay announces him, and the connection is made (data_conn.h), or gives
+ * him to one that has waited for him (warm.h).
  */
 #ifndef TUNNEL_VISITORS_H
 #define TUNNEL_VISITORS_H
@@ -14,7 +15,9 @@
 #include "net/flow.h"
 #include "net/target.h"
 #include "proto/msg.h"
+#include "tunnel/data_conn.h"
 #include "tunnel/episode.h"
+#include "tunnel/warm.h"
 #include "tunnel/tunnel.h"
 
 /* Visitors that are not yet joined with the application. More than the relay's default for all
@@ -24,9 +27,6 @@
 /* Of a front's idle time-out: the least that is looked for, and how exactly it is kept. */
 #define VISITORS_QUIET_MIN_MS 5000
 #define VISITORS_QUIET_SAME_MS 1500
-
-struct auth;
-struct front;
 
 struct visitors_events {
 	/* Tells the relay that a visitor isn't wanted; false if it doesn't know such a message.
@@ -41,15 +41,15 @@ struct visitors_events {
 
 struct visitors {
 	/* Set by the owner. */
-	const struct auth *auth; /* NULL: no secret */
 	struct visitors_events events;
 	struct dial_target local; /* the application */
-	struct front *front;      /* that stands before the relay; NULL: none */
-	struct dial_target relay; /* the address of the live control connection, */
-	enum dialect dialect;     /* and what is spoken there */
+	struct data_relay relay;  /* its `auth` and `front`; the rest by visitors_aim() */
+	/* NULL, or why those who come now are not to reach the application, a constant. */
+	const char *turn_away;
 
 	/* Own. */
-	uv_loop_t *loop;
+	struct target data_conn; /* the outer end of who is announced */
+	struct warm warm;
 	struct flow_set flows;
 	struct episode failures[PUMP_SIDES]; /* of connections to that side */
 	uint64_t quiet_ms;                   /* before the last end from the front's side */
@@ -58,25 +58,33 @@ struct visitors {
 	uint64_t conns_total;
 	uint64_t turned_away;         /* were announced, and never joined with the application */
 	uint64_t bytes_in, bytes_out; /* of the closed ones */
+	unsigned parts;               /* of it that libuv knows of */
+	void (*closed)(struct visitors *vs);
 };
 
-/* Fills in what is its own, all zero before. flow_set_close(&vs->flows) is to follow, some time
- * behind visitors_end(). */
+/* Fills in what is its own, all zero before. visitors_close() is to follow. */
 void visitors_init(struct visitors *vs, uv_loop_t *loop, struct pump_pool *pool);
 
 /* Where the relay is to be dialled for those who are announced from now on. 0 or -EINVAL. */
 int visitors_aim(struct visitors *vs, const char *host, uint16_t port, enum dialect dialect);
 
-/* Announced by the relay, from NULL or where it comes from. `turn_away`: NULL, or why it is not to
- * reach the application, a constant. */
-void visitors_add(
-	struct visitors *vs, const struct uuid *id, const struct addr *from, const char *turn_away);
+/* The relay keeps warm connections for this session, as of struct options; or none. */
+void visitors_ready(struct visitors *vs, const struct options *granted);
+
+/* Announced by the relay, from NULL or where he comes from. */
+void visitors_add(struct visitors *vs, const struct uuid *id, const struct addr *from);
+
+/* No more are to come: the relay is still there, but those who come are turned away. */
+void visitors_drain(struct visitors *vs, const char *turn_away);
 
 /* The control connection is gone: who hasn't been taken from the relay never will be. */
 void visitors_lost_relay(struct visitors *vs);
 
 /* Ends all; `idle` follows, from within if there is nothing to wait for. */
 void visitors_end(struct visitors *vs);
+
+/* Behind visitors_end(). `closed` follows, never from within; some visitors may still be ending. */
+void visitors_close(struct visitors *vs, void (*closed)(struct visitors *vs));
 
 /* Bytes from visitors and to visitors, the open ones included. */
 void visitors_bytes(const struct visitors *vs, uint64_t *ret_in, uint64_t *ret_out);
