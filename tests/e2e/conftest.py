@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import fixtures  # noqa: E402
+from harness import fixtures, queue  # noqa: E402
 from harness.guests import Guests, Run  # noqa: E402
 from harness.lab import OURS  # noqa: E402
 from harness.outlaw import Outlaw  # noqa: E402
@@ -23,7 +23,7 @@ lab, net = fixtures.lab, fixtures.net
 
 
 def pytest_addoption(parser):
-    parser.addoption("--share", metavar="I/N", help="run the I-th of N shares of the tests; the others run elsewhere")
+    parser.addoption("--queue", metavar="FILE", help="run what no other process with the same file has taken")
 
 
 def pytest_configure():
@@ -31,17 +31,13 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(config, items):
-    """Tests take turns; a module marked "together" is one turn."""
-    if not config.getoption("--share"):
-        return
-    number, count = map(int, config.getoption("--share").split("/"))
-    turns, mine, others = {}, [], []
-    for item in items:
-        turn = turns.setdefault(item.path if item.get_closest_marker("together") else item.nodeid, len(turns))
-        (mine if turn % count == number - 1 else others).append(item)
-    config.hook.pytest_deselected(items=others)
-    items[:] = mine
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    path = session.config.getoption("--queue")
+    if not path or session.testsfailed or session.config.option.collectonly:
+        return None
+    queue.run(session, path)
+    return True
 
 
 def pytest_report_header():

@@ -21,6 +21,8 @@ from harness.guests import needs_wall
 from harness.lab import OURS, ROOT
 from harness.wasmrun import WASMRUN, need_wasmrun
 
+pytestmark = pytest.mark.outside
+
 # The application that a page's settings are for, and what its commands need.
 Page = collections.namedtuple("Page", "project needs", defaults=(None, ()))
 PAGES = {

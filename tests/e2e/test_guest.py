@@ -101,6 +101,7 @@ def test_quick(guests, run, tmp_path):
             assert get(server, "/")[0] == 200
 
 
+@pytest.mark.toolchain
 def test_go_serves(guests, run):
     """Go takes the listener only when its status says that it is non-blocking."""
     server = run(guests.go("http_go"))

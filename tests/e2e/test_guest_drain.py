@@ -44,7 +44,10 @@ class Server:
             assert address == visitor.getsockname()
 
 
-@pytest.fixture(params=["c", "go"])
+GO = pytest.param("go", marks=pytest.mark.toolchain)
+
+
+@pytest.fixture(params=["c", GO])
 def module(request, guests):
     return guests.c(ROOT / "examples" / "hello-c" / "hello.c") if request.param == "c" else guests.go("http_go")
 
@@ -118,7 +121,7 @@ def test_half_a_request_is_waited_for(server):
     assert server.process.wait_exit() == 0
 
 
-@pytest.mark.parametrize("module", ["go"], indirect=True)
+@pytest.mark.parametrize("module", [GO], indirect=True)
 def test_a_pause_in_an_answer_is_no_idleness(server):
     """A server that answers slowly reads on, to see whether the visitor is still there: it must not be told the end."""
     with server.connect() as visitor:

@@ -13,6 +13,7 @@ import threading
 
 import pytest
 
+import test_requests
 from harness.apps import free_port
 from harness.browser import FOREIGN_HOST, Windows, browser, mistakes_of, tab_to
 from harness.guests import needs_wall
@@ -20,7 +21,8 @@ from harness.streams import connect, pattern, recv_all, recv_exact
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch, need_wasmrun, run_os
 
-pytestmark = pytest.mark.together
+says = test_requests.says  # a fixture
+pytestmark = [pytest.mark.together, pytest.mark.outside]
 PANELS = ["requests", "log", "network", "files"]
 
 
@@ -222,16 +224,6 @@ def test_replay(talker, windows, tmp_path):
     download.value.save_as(tmp_path / "har")
     assert len(json.loads((tmp_path / "har").read_text())["log"]["entries"]) == 3
     assert mistakes_of(page) == []
-
-
-@pytest.fixture
-def says(lab, guests):
-    """`wasmrun os` with the application that answers a request with its own body, a forward, and the recorder on."""
-    need_wasmrun()
-    instance = run_os(lab, guests.c("says.c"), "--forward", "0")
-    recording(instance)
-    instance.address = ("127.0.0.1", instance.get("/api/forwards")["forwards"][0]["host_port"])
-    return instance
 
 
 def post(instance, path, body, *headers):

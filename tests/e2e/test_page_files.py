@@ -10,7 +10,7 @@ from harness.wait import wait_for
 from harness.wasmrun import run_os
 from test_page_states import opened
 
-pytestmark = pytest.mark.together
+pytestmark = [pytest.mark.together, pytest.mark.outside]
 
 
 @pytest.fixture(scope="module")

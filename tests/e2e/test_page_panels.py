@@ -13,7 +13,7 @@ from harness.wasmrun import run_os
 from harness.wire import FakeRelay
 from test_page_states import card, fill, opened, presses
 
-pytestmark = pytest.mark.together
+pytestmark = [pytest.mark.together, pytest.mark.outside]
 
 
 @pytest.fixture(scope="module")

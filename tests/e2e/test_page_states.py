@@ -14,7 +14,7 @@ from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import need_wasmrun, run_os
 from harness.wire import FakeRelay
 
-pytestmark = pytest.mark.together
+pytestmark = [pytest.mark.together, pytest.mark.outside]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from harness import toolchains
 from harness.components import find_wasmtime, make
 from harness.examples import copy_example
-from harness.guests import COMPILE_DEADLINE, need_go
+from harness.guests import COMPILE_DEADLINE
 from harness.lab import ROOT
 from harness.streams import connect, recv_all, threads
 from harness.wait import DEADLINE, wait_for
@@ -56,11 +56,6 @@ class Sources:
         head, main = text.split("int main(")
         at = main.index("{") + 1
         replace_file(self.folder / "hello.c", f"{head}int main({main[:at]}{start}{main[at:]}")
-
-
-def need_c():
-    if not shutil.which("clang") or not shutil.which("wasm-ld"):
-        pytest.skip("needs clang, lld and wasi-libc (script/setup-engine --guests)")
 
 
 class Crowd:
@@ -127,16 +122,16 @@ class Crowd:
 
 @pytest.fixture
 def sources(tmp_path):
-    need_c()
+    toolchains.c()
     sources = Sources(tmp_path / "project", "c")
     sources.write(1)
     return sources
 
 
-def serve(lab, sources, *args, kind="ours", deadline=DEADLINE):
+def serve(lab, sources, *args, kind="ours", **how):
     """The instance and its public URL."""
     relay = lab.relay(kind)
-    instance = run_os(lab, sources.folder, *args, deadline=deadline)
+    instance = run_os(lab, sources.folder, *args, **how)
     return instance, instance.start(server=f"{relay.host}:{relay.control_port}").body["public_url"]
 
 
@@ -148,11 +143,11 @@ def version_at(url, path="/"):
 @pytest.mark.parametrize("language,kind", [("c", "ours"), ("c", "stock"), ("go", "ours")])
 def test_replaced_under_load(lab, tmp_path, language, kind):
     """Nobody gets an error or a reset, and everybody gets the new one."""
-    need_go() if language == "go" else need_c()
+    env = toolchains.go() if language == "go" else toolchains.c()
     sources = Sources(tmp_path / "project", language)
     sources.write(1)
     deadline = COMPILE_DEADLINE if language == "go" else 4 * DEADLINE
-    instance, url = serve(lab, sources, "--watch", kind=kind, deadline=deadline)
+    instance, url = serve(lab, sources, "--watch", kind=kind, deadline=deadline, env=env)
     with Crowd(url) as crowd:
         crowd.wait_version(1)
         for version in range(2, 3 if language == "go" else 6):
@@ -318,7 +313,7 @@ def test_kept(lab, sources):
 
 def test_change_during_a_build(lab, tmp_path):
     """What is changed while a build runs is in the next one."""
-    need_c()
+    toolchains.c()
     folder = tmp_path / "project"
     sources = Sources(folder, "c")
     sources.write(1)
@@ -451,7 +446,7 @@ NAMES = {
 @pytest.mark.parametrize("how", NAMES)
 def test_build_that_changes_the_project(lab, tmp_path, how):
     """A build that made a file of a new name each time was begun again for ever."""
-    need_c()
+    toolchains.c()
     folder = tmp_path / "project"
     sources = Sources(folder, "c")
     sources.write(1)
@@ -481,7 +476,7 @@ def test_build_that_changes_the_project(lab, tmp_path, how):
 
 def test_sources_around_the_project(lab, tmp_path):
     """What the build reads from the module above the named folder is watched, too."""
-    need_go()
+    env = toolchains.go()
     folder = tmp_path / "project"
     (folder / "cmd" / "server").mkdir(parents=True)
     (folder / "page").mkdir()
@@ -491,7 +486,6 @@ def test_sources_around_the_project(lab, tmp_path):
         'func main() { fmt.Printf("Content-Type: text/plain\\r\\n\\r\\nVersion %d \\n", page.Number) }\n'
     )
     replace_file(folder / "page" / "page.go", "package page\n\nconst Number = 1\n")
-    env = {"GOCACHE": toolchains.said("go", "env", "GOCACHE")}
     instance = run_os(lab, folder / "cmd" / "server", "--watch", env=env, deadline=COMPILE_DEADLINE)
     url = instance.app()["url"]
     assert version_at(url) == 1
