@@ -60,11 +60,24 @@ static void test_random_is_version_4_and_differs(void **state)
 	assert_true(uuid_equal(&a, &c));
 }
 
+/* They are drawn in batches: none comes twice, within one or from one to the next. */
+static void test_many_differ(void **state)
+{
+	struct uuid all[200];
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		assert_int_equal(uuid_random(&all[i]), 0);
+		for (size_t j = 0; j < i; j++)
+			assert_false(uuid_equal(&all[i], &all[j]));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_and_format),
 		cmocka_unit_test(test_random_is_version_4_and_differs),
+		cmocka_unit_test(test_many_differ),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,10 @@ struct uuid {
 	uint8_t bytes[16];
 };
 
-/* A version 4 UUID from the kernel's random source; good as a one-time token. */
+/*
+ * A version 4 UUID from the kernel's random source; good as a one-time token. Drawn ahead, so not
+ * for a process that was forked and has not exec'd, which would get those of its parent.
+ */
 int uuid_random(struct uuid *ret_uuid);
 
 /* Takes 8-4-4-4-12 and plain 32 digits, of either case; -EINVAL for all else. */
