@@ -29,6 +29,9 @@ static const struct {
 	{ false, GET REAL "\r\n" HELLO, PREAMBLE_UPGRADE, "10.0.0.1:1", HELLO },
 	{ false, PROXY HELLO, PREAMBLE_PLAIN, "10.0.0.1:1", PROXY HELLO },
 	{ false, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", PREAMBLE_REFUSED, "10.0.0.1:1" },
+	/* A HEAD in pieces was taken for a word of the line dialect. */
+	{ false, "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n", PREAMBLE_REFUSED, "10.0.0.1:1" },
+	{ true, "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n", PREAMBLE_REFUSED, "10.0.0.1:1" },
 	{ true, GET "\r\n" HELLO, PREAMBLE_UPGRADE, "10.0.0.1:1", HELLO },
 	{ true, GET REAL "\r\n" HELLO, PREAMBLE_UPGRADE, "192.0.2.7:0", HELLO },
 	{ true, GET REAL REAL "\r\n", PREAMBLE_REFUSED, "10.0.0.1:1" },

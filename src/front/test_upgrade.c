@@ -37,7 +37,7 @@ static const struct {
 	/* No requests: they go on to the handshake, as ever. */
 	{ "{\"Hello\":0}", NONE },
 	{ "HELLO 1\n", NONE },
-	{ "H", NONE },
+	{ "HEL", NONE },
 	{ "\x16\x03\x01", NONE },
 	{ "get / HTTP/1.1\r\n", NONE },
 	{ "EHLO mail.example\r\n", NONE },
@@ -51,6 +51,8 @@ static const struct {
 	{ "GET /\x01 HTTP/1.1\r\n", NONE },
 	{ "ABCDEFGHIJKLMNOPQRST", NONE },
 	{ "G", PARTIAL },
+	{ "H", PARTIAL },
+	{ "HEAD", PARTIAL },
 	{ "PRI * HTTP", PARTIAL },
 	{ "GET / HTTP/1.1\r\nHost: h\r\n", PARTIAL },
 	{ "HEAD / HTTP/1.1\r\n", PARTIAL },

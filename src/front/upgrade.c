@@ -53,15 +53,13 @@ static size_t upgrade_method_len(const uint8_t *data, size_t len)
 	return n;
 }
 
-/*
- * Whether it may be a request. An 'H' is a word of the line dialect, whose "HELLO" may come byte by
- * byte; a HEAD comes whole.
- */
+/* Whether it may be a request, however little of it is there. "HELLO" is a word of the line
+ * dialect. */
 static bool upgrade_is_request(const uint8_t *data, size_t len)
 {
 	size_t method = upgrade_method_len(data, len);
 
-	if (data[0] == 'H' && (len < 5 || memcmp(data, "HEAD ", 5) != 0))
+	if (data[0] == 'H' && memcmp(data, "HEAD ", min_u64(len, strlen("HEAD "))) != 0)
 		return false;
 	return method && method < 16 && (method == len || data[method] == ' ');
 }
