@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.root]
 
 DEPLOY = ROOT / "deploy"
 RUN = {("systemd", 1), ("Dynamic DNS", 1), ("Firewall and fail2ban", 1), ("Firewall and fail2ban", 2), ("Firewall and fail2ban", 3), ("Monitoring", 1)}
+UNITS = "bore-server.service", "bore-server@.service"
 DUCKDNS = """
 import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -52,8 +53,9 @@ def system(tmp_path):
     chroot = Chroot("tools", tmp_path)
     chroot.put(DEPLOY, "/deploy")
     chroot.put(OURS, "/usr/bin/bore")
-    unit = (DEPLOY / "bore-server.service.in").read_text().replace("@bindir@", "/usr/bin")
-    chroot.write("/usr/lib/systemd/system/bore-server.service", unit)
+    for name in UNITS:
+        unit = re.sub(r"^ExecStart=\S+", "ExecStart=/usr/bin/bore", (OURS.parent / "deploy" / name).read_text(), flags=re.M)
+        chroot.write(f"/usr/lib/systemd/system/{name}", unit)
     chroot.put(DEPLOY / "bore.sysusers", "/usr/lib/sysusers.d/bore.conf")
     chroot.put(DEPLOY / "bore.logrotate", "/etc/logrotate.d/bore")
     return chroot
@@ -62,9 +64,9 @@ def system(tmp_path):
 def test_units_are_sound(system):
     """systemd finds no mistake in them, and at most 1.5 of 10 of what a service can be exposed to."""
     system.run("systemd-sysusers; cp /deploy/duckdns.* /etc/systemd/system/")
-    said = system.run("systemd-analyze verify --man=no /lib/systemd/system/bore-server.service /etc/systemd/system/duckdns.*")
+    said = system.run("systemd-analyze verify --man=no /lib/systemd/system/bore-server{,@a}.service /etc/systemd/system/duckdns.*")
     assert said == ""
-    for unit in ("/lib/systemd/system/bore-server.service", "/etc/systemd/system/duckdns.service"):
+    for unit in (*(f"/lib/systemd/system/{name}" for name in UNITS), "/etc/systemd/system/duckdns.service"):
         system.run(f"systemd-analyze security --offline=true --threshold=15 {unit}")
     bare = system.run("sed '/^Protect/d' /lib/systemd/system/bore-server.service >/etc/systemd/system/bare.service; "
                       "systemd-analyze security --offline=true --threshold=15 bare.service", check=False)
@@ -106,6 +108,35 @@ def test_service(system):
     assert hits == [0, 1]
     told = set(re.findall(r"^(bore_\w+)", (system.upper / "metrics").read_text(), re.M))
     assert not shown_metrics() - told
+
+
+def test_two_instances_take_turns(system):
+    """The one that is started serves on the same ports, the other one ends by itself; both are asked to open a rotated log."""
+    said = system.boot("""
+        install -D -m 600 /dev/null /etc/bore/secret
+        openssl rand -hex 32 >/etc/bore/secret
+        systemd-sysusers
+        systemctl start bore-server@a
+        serve 8000
+        bore local 8000 --to 127.0.0.1 --secret-file /etc/bore/secret >/client.log 2>&1 &
+        await 'listening at 127.0.0.1:[0-9]*$' /client.log
+        url="http://$(grep -o '127.0.0.1:[0-9]*$' /client.log | tail -n 1)/hello"
+        for turn in 'a b' 'b a'; do
+            set -- $turn
+            systemctl start bore-server@$2
+            timeout 60 sh -c 'while systemctl is-active --quiet bore-server@'$1'; do sleep 0.1; done'
+            echo "after $2: $(fetch "$url")"
+            systemctl show -p Id -p Result -p ExecMainStatus bore-server@$1
+        done
+        logrotate --force /etc/logrotate.d/bore
+        echo "then: $(fetch "$url")"
+        systemctl is-active bore-server@a bore-server@b bore-server || true
+        """)
+    for one, next_ in ("ab", "ba"):
+        assert f"after {next_}: hello through the tunnel\n" in said
+        assert f"Id=bore-server@{one}.service" in said
+    assert said.count("Result=success") == said.count("ExecMainStatus=0") == 2, said
+    assert "then: hello through the tunnel\nactive\ninactive\ninactive\n" in said, said
 
 
 def test_service_without_secret(system):

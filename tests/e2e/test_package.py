@@ -96,7 +96,7 @@ def test_debian_packages(debs, tmp_path):
         bore server --help | head -n 1
         ls /usr/share/man/man1/bore-server.1.gz /usr/share/man/man1/wasmrun-os.1.gz /usr/share/bash-completion/completions/bore \
             /usr/share/zsh/vendor-completions/_wasmrun /usr/share/fish/vendor_completions.d/bore.fish /usr/lib/wasmrun/libwasmtime.so
-        systemd-analyze verify --man=no /lib/systemd/system/bore-server.service
+        systemd-analyze verify --man=no /lib/systemd/system/bore-server.service /lib/systemd/system/bore-server@a.service
         systemctl is-enabled bore-server || true
         getent passwd bore
         export XDG_RUNTIME_DIR=/run XDG_CACHE_HOME=/run/cache  # those of who runs it
@@ -141,7 +141,7 @@ def test_tarball(lab, tmp_path, arch):
     (folder,) = tmp_path.glob("bore-*")
     needed = subprocess.run(["readelf", "-d", folder / "bin" / "bore"], capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r"NEEDED.*\[(.*)\]", needed)) <= {"libc.so.6", "ld-linux-aarch64.so.1"}
-    for name in ("LICENSE", "licenses/libuv1", "licenses/libssl3", "share/man/man1/bore-server.1", "lib/systemd/system/bore-server.service"):
+    for name in ("LICENSE", "licenses/libuv1", "licenses/libssl3", "share/man/man1/bore-server.1", "lib/systemd/system/bore-server.service", "lib/systemd/system/bore-server@.service"):
         assert (folder / name).stat().st_size > 500, name
     program = tmp_path / "bore"
     program.write_text(f'#!/bin/sh\nexec {" ".join(run)} "{folder}/bin/bore" "$@"\n')
