@@ -108,6 +108,7 @@ void common_options_pool(const struct common_values *values, struct pump_pool_co
 {
 	*ret_config = (struct pump_pool_config){
 		.workers = (unsigned)values->workers,
+		.inline_turns = PUMP_INLINE_TURNS,
 		.mode = (enum pump_mode)values->data_path,
 		.half_close_timeout_ms = values->half_close_timeout_ms,
 		.idle_timeout_ms = values->idle_timeout_ms,

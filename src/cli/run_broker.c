@@ -153,6 +153,7 @@ static int run_broker_open(struct run_broker *rb, const struct run_broker_start 
 {
 	/* It is for one module: a worker moves what that can use. */
 	const struct pump_pool_config pool = { .workers = 1,
+		.inline_turns = PUMP_INLINE_TURNS,
 		.half_close_timeout_ms = PUMP_HALF_CLOSE_MS,
 		.vanished_timeout_ms = PUMP_VANISHED_MS };
 	const struct broker_events events = { .hostile = run_broker_on_hostile, .owner = rb };

@@ -47,8 +47,10 @@ struct pump {
 	struct pump_result result;
 	uint8_t *rest; /* of the result; owned */
 
-	struct pump_worker *worker;
-	struct list link;           /* of the worker: incoming, open, finished or done */
+	struct pump_worker *worker; /* who has it; the control loop's own */
+	uint64_t started_ms;        /* 0: not yet */
+	unsigned turns;             /* that it was given so far */
+	struct list link;           /* of the worker: incoming, open, moving, finished or done */
 	struct list abort_link;     /* of the worker's aborts, under its lock */
 	struct list run_link;       /* of its run queue */
 	struct list deadline_link;  /* of the worker's delivering or untaken list */

@@ -37,8 +37,7 @@
 #include "net/sockopt.h"
 #include "net/tap.h"
 
-/* Fairness: what a direction may move before the next one has its turn. */
-#define PUMP_TURN_BYTES (1024U * 1024U)
+/* Fairness, as io->turn_bytes. */
 #define PUMP_TURN_CALLS 16
 
 /*
@@ -93,6 +92,11 @@ uint8_t *pump_dir_take_wire(struct pump_dir *d, struct pump_io *io)
 	dir_count(&io->held_bytes, -(uint64_t)d->blocks.wire_len);
 	d->blocks.wire_len = 0;
 	return take_ptr(d->blocks.wire);
+}
+
+bool pump_dir_is_bulk(const struct pump_dir *d)
+{
+	return d->streak >= PUMP_SPLICE_AFTER;
 }
 
 void pump_dir_drop(struct pump_dir *d, struct pump_io *io)
@@ -413,7 +417,7 @@ static uint32_t dir_fetch_some(
 static uint32_t dir_fetch(struct pump *p, enum pump_side side, struct pump_io *io)
 {
 	struct bucket *bucket = p->bucket[side];
-	uint32_t room = PUMP_TURN_BYTES, fetched;
+	uint32_t room = io->turn_bytes, fetched;
 
 	if (!bucket)
 		return dir_fetch_some(p, side, room, io);
@@ -477,7 +481,7 @@ void pump_dir_run(struct pump *p, enum pump_side side, struct pump_io *io)
 
 	if (d->blocks.begins)
 		dir_begin(p, side, io);
-	for (int calls = 0; calls < PUMP_TURN_CALLS && fetched < PUMP_TURN_BYTES; calls++) {
+	for (int calls = 0; calls < PUMP_TURN_CALLS && fetched < io->turn_bytes; calls++) {
 		dir_flush(p, side, io);
 		if (dir_pending(d) || d->done || !d->readable || d->throttled || p->ended)
 			break;

@@ -45,6 +45,7 @@ struct pump_io {
 	uint8_t *buffer; /* PUMP_BUFFER_BYTES */
 	struct pipe_cache pipes;
 	enum pump_mode mode;
+	uint32_t turn_bytes; /* what a direction may move before the next one has its turn */
 	uint64_t half_close_timeout_ms, idle_timeout_ms, vanished_timeout_ms; /* 0: none */
 	_Atomic uint64_t held_bytes; /* on the heap now, all pumps of the worker */
 	_Atomic uint64_t bytes[PUMP_SIDES];
@@ -71,6 +72,9 @@ void pump_dir_run(struct pump *p, enum pump_side side, struct pump_io *io);
 
 /* Hands over what is read and not decoded, to be freed; NULL: nothing. */
 uint8_t *pump_dir_take_wire(struct pump_dir *d, struct pump_io *io);
+
+/* It has moved so much in large reads that it is to be spliced. */
+bool pump_dir_is_bulk(const struct pump_dir *d);
 
 /* Drops what isn't delivered, and gives back heap and pipe. */
 void pump_dir_drop(struct pump_dir *d, struct pump_io *io);

@@ -2,6 +2,9 @@
 /*
  * The control loop's side of the data path. Invariant: every pump that was added is in exactly one
  * worker's care until its completion has run here, and is freed right after it.
+ *
+ * A pump begins in the loop's own worker, where most short connections end as well: to wake a
+ * thread costs more than to serve one. What turns out to be longer is given to a thread.
  */
 #include "net/pump_pool.h"
 
@@ -10,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lang.h"
 #include "base/list.h"
 #include "net/pump.h"
+#include "net/pump_inline.h"
 #include "net/pump_worker.h"
 
 /* How many more connections than the idlest worker the last one may have. */
@@ -20,8 +25,12 @@
 struct pump_pool {
 	uv_async_t notify;
 	struct pipe_pool pipes;
-	struct pump_worker *workers; /* owned, `count` of them */
+	struct pump_inline own; /* the control loop's */
+	bool own_open;
+	struct pump_worker *workers; /* the threads'; owned, `count` of them */
 	unsigned count;
+	unsigned handles; /* not yet closed: `notify`, and `own` as one */
+	bool begins_here; /* pumps are the control loop's first */
 	unsigned current; /* the worker that got the last connection */
 	uint64_t open, total;
 	bool closing;
@@ -32,7 +41,6 @@ struct pump_pool {
 static void pool_complete(struct pump_pool *pool, struct pump *p)
 {
 	pump_bytes(p, p->result.bytes);
-	p->worker->load--;
 	pool->open--;
 	p->done(p->owner, &p->result);
 	pump_free(p);
@@ -43,20 +51,28 @@ static void pool_free(struct pump_pool *pool)
 	assert(pool->open == 0);
 	for (unsigned i = 0; i < pool->count; i++)
 		pump_worker_deinit(&pool->workers[i]);
+	if (pool->own_open)
+		pump_inline_deinit(&pool->own);
 	assert(atomic_load(&pool->pipes.pages) == 0);
 	free(pool->workers);
 	free(pool);
 }
 
-static void pool_on_notify_closed(uv_handle_t *handle)
+static void pool_release(struct pump_pool *pool)
 {
-	struct pump_pool *pool = handle->data;
 	void (*closed)(void *owner) = pool->closed;
 	void *owner = pool->closed_owner;
 
+	if (--pool->handles)
+		return;
 	pool_free(pool);
 	if (closed)
 		closed(owner);
+}
+
+static void pool_on_notify_closed(uv_handle_t *handle)
+{
+	pool_release(handle->data);
 }
 
 static void pool_join(struct pump_pool *pool)
@@ -66,7 +82,60 @@ static void pool_join(struct pump_pool *pool)
 			pthread_join(pool->workers[i].thread, NULL);
 	}
 	uv_close((uv_handle_t *)&pool->notify, pool_on_notify_closed);
+	if (pool->own_open)
+		pump_inline_close(&pool->own);
 }
+
+/* --- the control loop's own worker --- */
+
+/*
+ * To wake an idle worker costs more than to serve a short connection, and a worker that is at work
+ * takes one more without being woken. So the worker that got the last connection gets the next one,
+ * too, until it is clearly busier than the idlest.
+ */
+static struct pump_worker *pool_pick(struct pump_pool *pool)
+{
+	unsigned idlest = 0;
+
+	for (unsigned i = 1; i < pool->count; i++) {
+		if (pool->workers[i].load < pool->workers[idlest].load)
+			idlest = i;
+	}
+	if (pool->workers[pool->current].load >= pool->workers[idlest].load + POOL_IMBALANCE)
+		pool->current = idlest;
+	return &pool->workers[pool->current];
+}
+
+static void pool_on_finished(struct pump_inline *in, struct pump *p)
+{
+	pool_complete(container_of(in, struct pump_pool, own), p);
+}
+
+static void pool_on_moving(struct pump_inline *in, struct pump *p)
+{
+	pump_worker_add(pool_pick(container_of(in, struct pump_pool, own)), p);
+}
+
+static void pool_on_own_closed(struct pump_inline *in)
+{
+	pool_release(container_of(in, struct pump_pool, own));
+}
+
+static int pool_open_own(
+	struct pump_pool *pool, uv_loop_t *loop, const struct pump_pool_config *config)
+{
+	int r;
+
+	pool->own.finished = pool_on_finished;
+	pool->own.moving = pool_on_moving;
+	pool->own.closed = pool_on_own_closed;
+	r = pump_inline_open(&pool->own, loop, config, &pool->pipes);
+	pool->own_open = r == 0;
+	pool->handles += pool->own_open;
+	return r;
+}
+
+/* --- the threads --- */
 
 static void pool_on_notify(uv_async_t *handle)
 {
@@ -81,23 +150,34 @@ static void pool_on_notify(uv_async_t *handle)
 		ended += exited || !pool->workers[i].started;
 	}
 	while ((link = list_first(&done))) {
+		struct pump *p = list_entry(link, struct pump, link);
+
 		list_remove(link);
-		pool_complete(pool, list_entry(link, struct pump, link));
+		p->worker->load--;
+		pool_complete(pool, p);
 	}
 	if (pool->closing && ended == pool->count && !uv_is_closing((uv_handle_t *)handle))
 		pool_join(pool);
 }
 
+/* The control loop has a core, too. */
+static unsigned pool_default_threads(void)
+{
+	unsigned cores = uv_available_parallelism();
+
+	return cores > 1 ? cores - 1 : 1;
+}
+
 static int pool_init_workers(struct pump_pool *pool, const struct pump_pool_config *config)
 {
-	unsigned wanted = config->workers ? config->workers : uv_available_parallelism();
+	unsigned wanted = config->workers ? config->workers : pool_default_threads();
 
 	pool->workers = calloc(wanted, sizeof(*pool->workers));
 	if (!pool->workers)
 		return -ENOMEM;
 	for (; pool->count < wanted; pool->count++) {
 		int r = pump_worker_init(
-			&pool->workers[pool->count], config, &pool->pipes, &pool->notify);
+			&pool->workers[pool->count], config, &pool->pipes, &pool->notify, NULL);
 
 		if (r < 0)
 			return r;
@@ -122,6 +202,10 @@ int pump_pool_new(
 		return r;
 	}
 	pool->notify.data = pool;
+	pool->handles = 1;
+	/* It never splices, so what is to be spliced from the first byte is a thread's. */
+	pool->begins_here = config->inline_turns && config->mode != PUMP_SPLICE;
+	r = pool_open_own(pool, loop, config);
 	for (unsigned i = 0; i < pool->count && r == 0; i++)
 		r = pump_worker_start(&pool->workers[i]);
 	if (r < 0) {
@@ -130,24 +214,6 @@ int pump_pool_new(
 	}
 	*ret_pool = pool;
 	return 0;
-}
-
-/*
- * To wake an idle worker costs more than to serve a short connection, and a worker that is at work
- * takes one more without being woken. So the worker that got the last connection gets the next one,
- * too, until it is clearly busier than the idlest.
- */
-static struct pump_worker *pool_pick(struct pump_pool *pool)
-{
-	unsigned idlest = 0;
-
-	for (unsigned i = 1; i < pool->count; i++) {
-		if (pool->workers[i].load < pool->workers[idlest].load)
-			idlest = i;
-	}
-	if (pool->workers[pool->current].load >= pool->workers[idlest].load + POOL_IMBALANCE)
-		pool->current = idlest;
-	return &pool->workers[pool->current];
 }
 
 int pump_pool_add(struct pump_pool *pool, const struct pump_job *job, struct pump **ret_pump)
@@ -161,7 +227,10 @@ int pump_pool_add(struct pump_pool *pool, const struct pump_job *job, struct pum
 		return -ENOMEM;
 	pool->open++;
 	pool->total++;
-	pump_worker_add(pool_pick(pool), p);
+	if (pool->begins_here)
+		pump_inline_add(&pool->own, p);
+	else
+		pump_worker_add(pool_pick(pool), p);
 	if (ret_pump)
 		*ret_pump = p;
 	return 0;
@@ -176,8 +245,18 @@ void pump_bytes(const struct pump *pump, uint64_t ret_bytes[PUMP_SIDES])
 
 void pump_abort(struct pump_pool *pool, struct pump *pump)
 {
-	(void)pool;
-	pump_worker_abort(pump->worker, pump);
+	if (pump->worker == &pool->own.worker)
+		pump_inline_abort(&pool->own, pump);
+	else
+		pump_worker_abort(pump->worker, pump);
+}
+
+static void pool_add_stats(const struct pump_io *io, struct pump_stats *s)
+{
+	for (int side = 0; side < PUMP_SIDES; side++)
+		s->bytes[side] += atomic_load_explicit(&io->bytes[side], memory_order_relaxed);
+	s->spliced_bytes += atomic_load_explicit(&io->spliced_bytes, memory_order_relaxed);
+	s->held_bytes += atomic_load_explicit(&io->held_bytes, memory_order_relaxed);
 }
 
 void pump_pool_stats(const struct pump_pool *pool, struct pump_stats *ret_stats)
@@ -191,15 +270,9 @@ void pump_pool_stats(const struct pump_pool *pool, struct pump_stats *ret_stats)
 		.pipes_denied = atomic_load_explicit(&pool->pipes.denied, memory_order_relaxed),
 	};
 
-	for (unsigned i = 0; i < pool->count; i++) {
-		const struct pump_io *io = &pool->workers[i].io;
-
-		for (int side = 0; side < PUMP_SIDES; side++)
-			s.bytes[side] +=
-				atomic_load_explicit(&io->bytes[side], memory_order_relaxed);
-		s.spliced_bytes += atomic_load_explicit(&io->spliced_bytes, memory_order_relaxed);
-		s.held_bytes += atomic_load_explicit(&io->held_bytes, memory_order_relaxed);
-	}
+	pool_add_stats(&pool->own.worker.io, &s);
+	for (unsigned i = 0; i < pool->count; i++)
+		pool_add_stats(&pool->workers[i].io, &s);
 	*ret_stats = s;
 }
 

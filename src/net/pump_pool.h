@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The data path: worker threads that join two connected sockets until both directions are done.
+ * The data path: workers that join two connected sockets until both directions are done. One worker
+ * is the control loop's own, which serves short connections where they were joined; the others are
+ * threads, for what lives on or moves much.
  *
  * The control loop owns the pool. It hands over two sockets with the bytes that it has read from
  * them; from then on a worker owns the descriptors, and the control loop hears once more, in the
- * completion. All here is called on its thread, completions as well.
+ * completion, never from within a call. All here is called on its thread, completions as well.
  */
 #ifndef NET_PUMP_POOL_H
 #define NET_PUMP_POOL_H
@@ -32,8 +34,14 @@ enum pump_mode {
 #define PUMP_VANISHED_MS 120000U
 #define PUMP_HALF_CLOSE_MS 600000U
 
+/* An exchange of one request has three to five turns; to give a pump away costs about two. */
+#define PUMP_INLINE_TURNS 32U
+
 struct pump_pool_config {
-	unsigned workers; /* threads; 0: one per online core */
+	unsigned workers; /* threads; 0: one per online core but the control loop's, at least one */
+	/* The turns that a connection has on the control loop, before it is given to a thread; bulk
+	 * is so before. PUMP_INLINE_TURNS; 0: none, for a loop that waits for others. */
+	unsigned inline_turns;
 	enum pump_mode mode;
 	uint64_t half_close_timeout_ms; /* 0: none */
 	uint64_t idle_timeout_ms;       /* 0: none */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker thread. It goes round and round (worker_round()):
+ * A worker. Its thread goes round and round (worker_thread_round()):
  *
  *   1. a batch of events: each is noted at its pump, which is queued if it can do something now
  *   2. if the control loop has woken it: new pumps are taken in, aborts are noted
@@ -11,6 +11,11 @@
  * A pump is in `open` from step 2 until it has finished. worker_finish() takes its sockets out of
  * the epoll set before they are closed, and it stays in `finished` until step 5: no event of the
  * batch refers to it any more by then. From there on the control loop owns it.
+ *
+ * Where the control loop runs it, a round is 1 and 4, the timer is libuv's, and what a round has
+ * finished is left to it. That round must not keep others waiting: a turn there is short, nothing
+ * is spliced, and a pump leaves for a thread (worker_outgrown()) when it has become bulk, has had
+ * many turns, or is old.
  *
  * The path of a message is epoll_wait, recv, send: no clock, no lock, no timer. The timer is armed
  * only while there is a pump, and progress is seen from the byte counts.
@@ -30,8 +35,15 @@
 #include "base/clock.h"
 #include "base/lang.h"
 #include "base/fd.h"
+#include "net/pump_inline.h"
 
 #define WORKER_EVENTS 128
+
+/* Fairness: what a direction moves in a turn. On the control loop that is one read. */
+#define WORKER_TURN_BYTES (1024U * 1024U)
+#define WORKER_INLINE_TURN_BYTES PUMP_BUFFER_BYTES
+
+#define WORKER_INLINE_AGE_MS 1000U /* that makes a pump a thread's */
 
 /* Small, so that no huge page ever backs it; the deepest frame is the event array. */
 #define WORKER_STACK_BYTES (256U * 1024U)
@@ -80,6 +92,8 @@ static int worker_open_fds(struct pump_worker *w)
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll_fd < 0)
 		return -errno;
+	if (w->in_loop)
+		return 0;
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->wake_fd < 0)
 		return -errno;
@@ -92,26 +106,32 @@ static int worker_open_fds(struct pump_worker *w)
 }
 
 int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *config,
-	struct pipe_pool *pipes, uv_async_t *notify)
+	struct pipe_pool *pipes, uv_async_t *notify, struct pump_inline *in_loop)
 {
 	int r;
 
 	memset(w, 0, sizeof(*w));
 	w->epoll_fd = w->wake_fd = w->timer_fd = -1;
 	w->notify = notify;
+	w->in_loop = in_loop;
+	w->max_turns = config->inline_turns;
 	w->tick_ms = worker_tick_ms(config);
+	if (in_loop && (!w->tick_ms || w->tick_ms > WORKER_INLINE_AGE_MS))
+		w->tick_ms = WORKER_INLINE_AGE_MS;
 	pthread_mutex_init(&w->lock, NULL);
 	list_init(&w->incoming);
 	list_init(&w->aborts);
 	list_init(&w->done);
 	list_init(&w->open);
 	list_init(&w->run_queue);
+	list_init(&w->moving);
 	list_init(&w->finished);
 	list_init(&w->delivering);
 	list_init(&w->untaken);
 	list_init(&w->throttled);
 	pipe_cache_init(&w->io.pipes, pipes);
-	w->io.mode = config->mode;
+	w->io.mode = in_loop ? PUMP_COPY : config->mode;
+	w->io.turn_bytes = in_loop ? WORKER_INLINE_TURN_BYTES : WORKER_TURN_BYTES;
 	w->io.half_close_timeout_ms = config->half_close_timeout_ms;
 	w->io.idle_timeout_ms = config->idle_timeout_ms;
 	w->io.vanished_timeout_ms = config->vanished_timeout_ms;
@@ -135,19 +155,41 @@ void pump_worker_deinit(struct pump_worker *w)
 	w->io.buffer = NULL;
 }
 
-static void worker_finish(struct pump_worker *w, struct pump *p)
+/* No event tells of it any more. */
+static void worker_release(struct pump_worker *w, struct pump *p)
 {
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		/* Closing it isn't enough: a child between fork and exec may still have a copy
 		 * (epoll(7)). */
 		(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, p->fd[side], NULL);
 	}
-	pump_close(p, &w->io);
 	list_remove(&p->run_link);
 	list_remove(&p->deadline_link);
 	list_remove(&p->throttled_link);
 	list_remove(&p->link);
+}
+
+static void worker_finish(struct pump_worker *w, struct pump *p)
+{
+	worker_release(w, p);
+	pump_close(p, &w->io);
 	list_push_back(&w->finished, &p->link);
+}
+
+/* Whether it has become a thread's business. */
+static bool worker_outgrown(const struct pump_worker *w, const struct pump *p)
+{
+	return w->in_loop && !p->ended &&
+	       (p->turns >= w->max_turns || pump_dir_is_bulk(&p->dir[PUMP_OUTER]) ||
+		       pump_dir_is_bulk(&p->dir[PUMP_INNER]));
+}
+
+/* What it holds goes with it, and what it waits for: see pump_worker_take(). */
+static void worker_let_go(struct pump_worker *w, struct pump *p)
+{
+	worker_release(w, p);
+	w->io.held_bytes -= pump_held(p);
+	list_push_back(&w->moving, &p->link);
 }
 
 static void worker_arm(struct pump_worker *w)
@@ -165,10 +207,24 @@ static void worker_arm(struct pump_worker *w)
 		ms = w->tick_ms;
 	if (ms == 0 || (w->armed_ms > 0 && w->armed_ms <= ms))
 		return;
+	w->armed_ms = ms;
+	if (w->in_loop) {
+		pump_inline_arm(w->in_loop, ms);
+		return;
+	}
 	spec.it_value.tv_sec = (time_t)(ms / 1000);
 	spec.it_value.tv_nsec = (long)(ms % 1000) * 1000000;
 	(void)timerfd_settime(w->timer_fd, 0, &spec, NULL);
-	w->armed_ms = ms;
+}
+
+/* The list, if there is one, that its deadline is looked after in. */
+static void worker_list_deadline(struct pump_worker *w, struct pump *p)
+{
+	list_remove(&p->deadline_link);
+	if (p->deadline == PUMP_DEADLINE_DELIVERY)
+		list_push_back(&w->delivering, &p->deadline_link);
+	if (p->deadline == PUMP_DEADLINE_TAKEN)
+		list_push_back(&w->untaken, &p->deadline_link);
 }
 
 static void worker_set_deadline(struct pump_worker *w, struct pump *p)
@@ -179,11 +235,7 @@ static void worker_set_deadline(struct pump_worker *w, struct pump *p)
 		return;
 	p->deadline = deadline;
 	p->progress_ms = clock_now_ms();
-	list_remove(&p->deadline_link);
-	if (deadline == PUMP_DEADLINE_DELIVERY)
-		list_push_back(&w->delivering, &p->deadline_link);
-	if (deadline == PUMP_DEADLINE_TAKEN)
-		list_push_back(&w->untaken, &p->deadline_link);
+	worker_list_deadline(w, p);
 	worker_arm(w);
 }
 
@@ -210,9 +262,11 @@ static void worker_check(struct pump_worker *w, struct pump *p, uint64_t now_ms)
 		worker_finish(w, p);
 	else if (next == PUMP_MORE)
 		worker_note_event(w, p);
+	else if (w->in_loop && now_ms - p->started_ms >= WORKER_INLINE_AGE_MS)
+		worker_let_go(w, p);
 }
 
-static void worker_tick(struct pump_worker *w)
+void pump_worker_tick(struct pump_worker *w)
 {
 	uint64_t now_ms = clock_now_ms();
 
@@ -236,7 +290,7 @@ static void worker_tick(struct pump_worker *w)
 	worker_arm(w);
 }
 
-static void worker_take(struct pump_worker *w, struct pump *p)
+void pump_worker_take(struct pump_worker *w, struct pump *p)
 {
 	list_remove(&p->link);
 	list_push_back(&w->open, &p->link);
@@ -247,7 +301,14 @@ static void worker_take(struct pump_worker *w, struct pump *p)
 		if (worker_register(w, p->fd[side], WORKER_SOCKET_EVENTS, token) < 0)
 			pump_set_end(p, PUMP_END_NO_MEMORY);
 	}
-	pump_start(p);
+	if (!p->started_ms) {
+		p->started_ms = clock_now_ms();
+		pump_start(p);
+	}
+	/* One that comes from the control loop may be in the middle of something. */
+	worker_list_deadline(w, p);
+	if (pump_is_throttled(p))
+		list_push_back(&w->throttled, &p->throttled_link);
 	worker_set_deadline(w, p);
 	worker_arm(w);
 	worker_queue(w, p);
@@ -275,7 +336,7 @@ static bool worker_take_messages(struct pump_worker *w)
 	stopping = w->stopping;
 	pthread_mutex_unlock(&w->lock);
 	list_for_each_safe(link, &incoming)
-		worker_take(w, list_entry(link, struct pump, link));
+		pump_worker_take(w, list_entry(link, struct pump, link));
 	return !stopping;
 }
 
@@ -291,9 +352,14 @@ static void worker_run_queue(struct pump_worker *w)
 		enum pump_next next;
 
 		list_remove(link);
+		p->turns++;
 		next = pump_run(p, &w->io);
 		if (next == PUMP_FINISHED) {
 			worker_finish(w, p);
+			continue;
+		}
+		if (worker_outgrown(w, p)) {
+			worker_let_go(w, p);
 			continue;
 		}
 		if (next == PUMP_MORE)
@@ -330,7 +396,7 @@ static void worker_flush(struct pump_worker *w, bool exited)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static void worker_abort_all(struct pump_worker *w)
+void pump_worker_abort_all(struct pump_worker *w)
 {
 	list_for_each_safe(link, &w->open) {
 		struct pump *p = list_entry(link, struct pump, link);
@@ -340,29 +406,50 @@ static void worker_abort_all(struct pump_worker *w)
 	}
 }
 
-static bool worker_round(struct pump_worker *w)
+/* The sockets' events are noted at their pumps; returns the others. */
+static unsigned worker_take_events(struct pump_worker *w, int timeout_ms)
 {
 	struct epoll_event events[WORKER_EVENTS];
-	bool wake = false, tick = false, go_on = true;
-	int n = epoll_wait(w->epoll_fd, events, WORKER_EVENTS, list_empty(&w->run_queue) ? -1 : 0);
+	unsigned others = 0;
+	int n = epoll_wait(w->epoll_fd, events, WORKER_EVENTS, timeout_ms);
 
 	for (int i = 0; i < n; i++) {
 		uint64_t token = events[i].data.u64;
 		struct pump *p = (struct pump *)(uintptr_t)(token & ~(uint64_t)1);
 
-		wake |= token == WORKER_TOKEN_WAKE;
-		tick |= token == WORKER_TOKEN_TIMER;
-		if (!p)
+		if (!p) {
+			others |= 1U << token;
 			continue;
+		}
 		pump_ready(p, (enum pump_side)(token & 1), events[i].events, &w->io);
 		worker_note_event(w, p);
 	}
-	if (wake)
+	return others;
+}
+
+void pump_worker_round(struct pump_worker *w)
+{
+	(void)worker_take_events(w, 0);
+	worker_run_queue(w);
+}
+
+void pump_worker_end(struct pump_worker *w, struct pump *p)
+{
+	pump_set_end(p, PUMP_END_ABORTED);
+	worker_queue(w, p);
+}
+
+static bool worker_thread_round(struct pump_worker *w)
+{
+	unsigned others = worker_take_events(w, list_empty(&w->run_queue) ? -1 : 0);
+	bool go_on = true;
+
+	if (others & (1U << WORKER_TOKEN_WAKE))
 		go_on = worker_take_messages(w);
-	if (tick)
-		worker_tick(w);
+	if (others & (1U << WORKER_TOKEN_TIMER))
+		pump_worker_tick(w);
 	if (!go_on)
-		worker_abort_all(w);
+		pump_worker_abort_all(w);
 	worker_run_queue(w);
 	worker_flush(w, !go_on);
 	return go_on;
@@ -372,7 +459,7 @@ static void *worker_thread_main(void *arg)
 {
 	struct pump_worker *w = arg;
 
-	while (worker_round(w))
+	while (worker_thread_round(w))
 		;
 	return NULL;
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker: one thread with an edge-triggered epoll that runs its share of the pumps.
+ * A worker: an edge-triggered epoll with its share of the pumps, and mostly a thread that runs it.
  *
- * The control loop talks to it through three lists under one lock: `incoming` and `aborts` towards
- * the worker, `done` back. Each side wakes the other only when the list was empty. A pump belongs
- * to the worker from pump_worker_add() until it is in `done`.
+ * The control loop talks to a thread through three lists under one lock: `incoming` and `aborts`
+ * towards the worker, `done` back. Each side wakes the other only when the list was empty. A pump
+ * belongs to the worker from pump_worker_add() until it is in `done`.
+ *
+ * One worker has no thread: the control loop runs it (net/pump_inline.h), and nothing of it is
+ * behind the lock.
  */
 #ifndef NET_PUMP_WORKER_H
 #define NET_PUMP_WORKER_H
@@ -21,18 +24,21 @@ struct pump_worker {
 	/* Set before the thread starts. */
 	pthread_t thread;
 	bool started;
-	int epoll_fd, wake_fd, timer_fd;
+	int epoll_fd, wake_fd, timer_fd; /* the last two are a thread's */
 	uv_async_t *notify; /* of the pool: sent when `done` was empty, and at the thread's end */
-	uint64_t tick_ms;   /* how often all pumps are looked at; 0: never */
+	struct pump_inline *in_loop; /* NULL: it is a thread's */
+	uint64_t tick_ms;            /* how often all pumps are looked at; 0: never */
+	unsigned max_turns;          /* on the control loop, as inline_turns of the config */
 
 	pthread_mutex_t lock;
 	struct list incoming, aborts, done; /* under lock */
 	bool stopping, exited;              /* under lock */
 
-	/* The thread's own. */
+	/* Of whoever runs it. */
 	struct pump_io io;
 	struct list open;       /* every pump that it has */
 	struct list run_queue;  /* those with something to do now */
+	struct list moving;     /* those that are to go from the control loop to a thread */
 	struct list finished;   /* to be moved to `done` at the end of the round */
 	struct list delivering; /* those with PUMP_DEADLINE_DELIVERY: looked at every 20 ms */
 	struct list untaken;    /* those with PUMP_DEADLINE_TAKEN, oldest first */
@@ -43,9 +49,10 @@ struct pump_worker {
 	unsigned load; /* the control loop's own: pumps handed over and not yet completed */
 };
 
-/* Everything but the thread. On failure nothing is left. */
+/* Everything but the thread; one that the control loop runs if `in_loop` is not NULL. On failure
+ * nothing is left. */
 int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *config,
-	struct pipe_pool *pipes, uv_async_t *notify);
+	struct pipe_pool *pipes, uv_async_t *notify, struct pump_inline *in_loop);
 void pump_worker_deinit(struct pump_worker *w);
 
 int pump_worker_start(struct pump_worker *w);
@@ -58,5 +65,17 @@ void pump_worker_abort(struct pump_worker *w, struct pump *p);
 
 /* Moves the completed pumps to ret_done, a head. Returns whether the thread has ended. */
 bool pump_worker_take_done(struct pump_worker *w, struct list *ret_done);
+
+/* --- without a thread, for the control loop --- */
+
+void pump_worker_take(struct pump_worker *w, struct pump *p);
+/* Ends it with the next round. */
+void pump_worker_end(struct pump_worker *w, struct pump *p);
+/* What has come since the last round, which leaves the finished ones in w->finished, and those that
+ * have become a thread's business in w->moving. */
+void pump_worker_round(struct pump_worker *w);
+/* The timer is over that pump_inline_arm() was asked for. */
+void pump_worker_tick(struct pump_worker *w);
+void pump_worker_abort_all(struct pump_worker *w);
 
 #endif

@@ -38,11 +38,34 @@ static void on_took(void *owner, const struct tap_chunk *chunk)
 	assert_ptr_equal(chunk->tap, l->tap);
 }
 
-struct fixture *fixture_new(const struct pump_pool_config *config)
+static _Thread_local struct fixture *fixture_served;
+
+bool fixture_serves(void)
+{
+	return fixture_served;
+}
+
+void fixture_serve(void)
+{
+	struct fixture *f = fixture_served;
+
+	if (!f)
+		return;
+	/* Not once more from within a turn. */
+	fixture_served = NULL;
+	uv_run(&f->loop, UV_RUN_NOWAIT);
+	fixture_served = f;
+}
+
+struct fixture *fixture_new(const struct pump_pool_config *wanted)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
+	struct pump_pool_config own = *wanted, *config = &own;
+	const char *turns = getenv("TEST_INLINE");
 
 	assert_non_null(f);
+	if (turns && !own.inline_turns)
+		own.inline_turns = (unsigned)atoi(turns);
 	assert_int_equal(uv_loop_init(&f->loop), 0);
 	assert_int_equal(uv_timer_init(&f->loop, &f->deadline), 0);
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, FIXTURE_DEADLINE_MS, 0), 0);
@@ -55,6 +78,8 @@ struct fixture *fixture_new(const struct pump_pool_config *config)
 
 		assert_int_equal(tap_hub_new(&hub, &f->hub), 0);
 	}
+	if (own.inline_turns)
+		fixture_served = f;
 	return f;
 }
 
@@ -68,6 +93,7 @@ static void on_closed(void *owner)
 
 void fixture_free(struct fixture *f)
 {
+	fixture_served = NULL;
 	if (f->pool)
 		pump_pool_close(f->pool, on_closed, f);
 	while (!f->closed)

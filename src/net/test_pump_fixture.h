@@ -4,6 +4,8 @@
  * (net/test_talker.h). Nothing here waits without a deadline.
  *
  * With TEST_TAPPED in the environment each connection has a tap, which nothing may notice. With
+ * TEST_INLINE=TURNS each begins on the loop, and goes to a thread in the middle of whatever it does
+ * then, which nothing may notice either (test_pump_inline_calls.c). With
  * TEST_BLOCKS two pumps stand back to back, as in relay and client, and speak blocks with each
  * other: what holds for one pump holds for the pair.
  */
@@ -60,6 +62,10 @@ unsigned fixture_pumps(void);
 struct fixture *fixture_new(const struct pump_pool_config *config);
 /* Closes the pool and the loop; what the pool asserts at its end is part of every test. */
 void fixture_free(struct fixture *f);
+
+/* Whether this thread is to run the loop while it waits; a turn of it, if so. */
+bool fixture_serves(void);
+void fixture_serve(void);
 
 /* Connections over loopback. buffer_bytes 0: the system's buffers. */
 void link_open(struct fixture *f, struct link *l, int buffer_bytes);

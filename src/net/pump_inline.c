@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A round of the control loop's worker is run by three events:
+ *
+ *   its epoll set is readable   a socket of one of its pumps is ready
+ *   the loop is about to wait   if pumps were taken or ended since the last round, or one has more
+ *                               to do than a turn allows
+ *   the timer                   a deadline, or the age at which a pump is given away
+ *
+ * A pump's first turn, and its end, so come in the same turn of the loop that has asked for them,
+ * but never from within that call: its owner may not be ready. Completions run behind the round,
+ * when the worker's lists are in order, so they may add and abort as they like.
+ *
+ * While something is due that can't be done at once, the idle handle keeps the loop from waiting.
+ */
+#include "net/pump_inline.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "base/lang.h"
+
+/* Whether there was something to tell. */
+static bool inline_tell(struct pump_inline *in)
+{
+	struct pump_worker *w = &in->worker;
+	struct list finished, moving, *link;
+	bool told;
+
+	list_init(&finished);
+	list_init(&moving);
+	list_move_all(&finished, &w->finished);
+	list_move_all(&moving, &w->moving);
+	told = !list_empty(&finished);
+	if (list_empty(&w->open))
+		pipe_cache_clear(&w->io.pipes);
+	while ((link = list_first(&moving))) {
+		list_remove(link);
+		w->load--;
+		in->moving(in, list_entry(link, struct pump, link));
+	}
+	/* An abort from one of the calls must not reach those that follow. */
+	list_for_each(pos, &finished)
+		list_entry(pos, struct pump, link)->finished = true;
+	while ((link = list_first(&finished))) {
+		list_remove(link);
+		w->load--;
+		in->finished(in, list_entry(link, struct pump, link));
+	}
+	return told;
+}
+
+static void inline_on_idle(uv_idle_t *idle)
+{
+	(void)idle;
+}
+
+static void inline_set_busy(struct pump_inline *in, bool busy)
+{
+	if (busy && !in->busy)
+		(void)uv_idle_start(&in->idle, inline_on_idle);
+	else if (!busy && in->busy)
+		(void)uv_idle_stop(&in->idle);
+	in->busy = busy;
+}
+
+static bool inline_is_due(const struct pump_inline *in)
+{
+	return in->due || !list_empty(&in->worker.run_queue);
+}
+
+static bool inline_run(struct pump_inline *in)
+{
+	in->due = false;
+	pump_worker_round(&in->worker);
+	return inline_tell(in);
+}
+
+static void inline_on_ready(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	(void)inline_run(container_of(poll, struct pump_inline, poll));
+}
+
+static void inline_on_prepare(uv_prepare_t *prepare)
+{
+	struct pump_inline *in = container_of(prepare, struct pump_inline, prepare);
+	/* Who runs one turn of the loop to hear of an end mustn't wait when he has. */
+	bool told = inline_is_due(in) && inline_run(in);
+
+	inline_set_busy(in, told || inline_is_due(in));
+}
+
+static void inline_on_timer(uv_timer_t *timer)
+{
+	struct pump_inline *in = container_of(timer, struct pump_inline, timer);
+
+	pump_worker_tick(&in->worker);
+	(void)inline_tell(in);
+}
+
+void pump_inline_arm(struct pump_inline *in, uint64_t ms)
+{
+	(void)uv_timer_start(&in->timer, inline_on_timer, ms, 0);
+}
+
+int pump_inline_open(struct pump_inline *in, uv_loop_t *loop, const struct pump_pool_config *config,
+	struct pipe_pool *pipes)
+{
+	int r = pump_worker_init(&in->worker, config, pipes, NULL, in);
+
+	if (r < 0)
+		return r;
+	r = uv_poll_init(loop, &in->poll, in->worker.epoll_fd);
+	if (r < 0) {
+		pump_worker_deinit(&in->worker);
+		return r;
+	}
+	(void)uv_timer_init(loop, &in->timer);
+	(void)uv_prepare_init(loop, &in->prepare);
+	(void)uv_idle_init(loop, &in->idle);
+	in->handles = 4;
+	in->due = in->busy = false;
+	(void)uv_poll_start(&in->poll, UV_READABLE, inline_on_ready);
+	(void)uv_prepare_start(&in->prepare, inline_on_prepare);
+	return 0;
+}
+
+void pump_inline_add(struct pump_inline *in, struct pump *p)
+{
+	p->worker = &in->worker;
+	in->worker.load++;
+	pump_worker_take(&in->worker, p);
+	in->due = true;
+}
+
+void pump_inline_abort(struct pump_inline *in, struct pump *p)
+{
+	if (p->finished)
+		return;
+	pump_worker_end(&in->worker, p);
+	in->due = true;
+}
+
+static void inline_on_closed(uv_handle_t *handle)
+{
+	struct pump_inline *in = handle->data;
+
+	if (--in->handles == 0)
+		in->closed(in);
+}
+
+void pump_inline_close(struct pump_inline *in)
+{
+	uv_handle_t *const handles[] = { (uv_handle_t *)&in->poll, (uv_handle_t *)&in->timer,
+		(uv_handle_t *)&in->prepare, (uv_handle_t *)&in->idle };
+
+	pump_worker_abort_all(&in->worker);
+	(void)inline_tell(in);
+	for (size_t i = 0; i < ARRAY_LEN(handles); i++) {
+		handles[i]->data = in;
+		uv_close(handles[i], inline_on_closed);
+	}
+}
+
+void pump_inline_deinit(struct pump_inline *in)
+{
+	assert(in->handles == 0);
+	pump_worker_deinit(&in->worker);
+}
