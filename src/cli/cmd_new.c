@@ -105,26 +105,36 @@ static int new_open_folder(const char *path, int *ret_fd)
 	return 0;
 }
 
-/* The folder that a file is in: those of examples are at most one deep. */
-static int new_make_parent(int folder, const char *path)
+/*
+ * The folder that a file is in: those of examples are at most one deep. Where others may write, one
+ * of them may have put a link there meanwhile: it isn't followed.
+ */
+static int new_open_parent(int folder, const char *path, const char **ret_name)
 {
 	const char *slash = strchr(path, '/');
-	char parent[NAME_MAX + 1];
+	char parent[NAME_MAX + 1] = ".";
+	int fd;
 
-	if (!slash)
-		return 0;
-	snprintf(parent, sizeof parent, "%.*s", (int)(slash - path), path);
-	return mkdirat(folder, parent, 0777) < 0 && errno != EEXIST ? -errno : 0;
+	if (slash)
+		snprintf(parent, sizeof parent, "%.*s", (int)(slash - path), path);
+	if (slash && mkdirat(folder, parent, 0777) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(folder, parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_name = slash ? slash + 1 : path;
+	return fd;
 }
 
 static int new_write(int folder, const struct example_file *file)
 {
-	_cleanup_(fd_closep) int fd = -1;
-	int r = new_make_parent(folder, file->path);
+	_cleanup_(fd_closep) int parent = -1, fd = -1;
+	const char *name = file->path;
 
-	if (r < 0)
-		return r;
-	fd = openat(folder, file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	parent = new_open_parent(folder, file->path, &name);
+	if (parent < 0)
+		return parent;
+	fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return -errno;
 	return fd_write_full(fd, file->data, file->len);

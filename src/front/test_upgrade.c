@@ -179,6 +179,10 @@ static const struct {
 	{ "HTTP/1.1 502 Bad\r\nA: b\r\n", UPGRADE_ANSWER_PARTIAL },
 	{ "HT", UPGRADE_ANSWER_PARTIAL },
 	{ "", UPGRADE_ANSWER_PARTIAL },
+	/* Only the first line of these can be read, and it is what the user needs. */
+	{ "HTTP/1.1 431 Too Large\r\nno field\r\n\r\n", UPGRADE_ANSWER_OTHER, 431, "" },
+	{ "HTTP/1.1 100 Continue\r\n\r\n{", UPGRADE_ANSWER_PARTIAL },
+	{ "HTTP/1.1 100 Continue\r\n\r\n\x01", UPGRADE_ANSWER_OTHER, 100, "" },
 	{ "HTTP/2 200\r\n\r\n", UPGRADE_ANSWER_NO_HTTP },
 	{ "HTTP/1.1 1010 x\r\n\r\n", UPGRADE_ANSWER_NO_HTTP },
 	{ "HTTP/1.1 099 x\r\n\r\n", UPGRADE_ANSWER_NO_HTTP },
@@ -188,6 +192,25 @@ static const struct {
 	{ "{\"Challenge\":", UPGRADE_ANSWER_NO_HTTP },
 	{ "\x15\x03\x01", UPGRADE_ANSWER_NO_HTTP },
 };
+
+/* An answer with a head that is longer than we read was told as none of HTTP. */
+static void test_long_answer(void **state)
+{
+	static const char start[] = "HTTP/1.1 431 Request Header Fields Too Large\r\nX: ";
+	uint8_t data[UPGRADE_HEAD_MAX];
+	struct upgrade_answer answer;
+	size_t used = 0;
+
+	(void)state;
+	memset(data, 'x', sizeof(data));
+	memcpy(data, start, sizeof(start) - 1);
+	assert_int_equal(upgrade_read_answer(data, sizeof(data) - 1, &answer, &used),
+		UPGRADE_ANSWER_PARTIAL);
+	assert_int_equal(
+		upgrade_read_answer(data, sizeof(data), &answer, &used), UPGRADE_ANSWER_OTHER);
+	assert_int_equal(answer.status, 431);
+	assert_int_equal(answer.location.len, 0);
+}
 
 static void test_answers(void **state)
 {
@@ -211,7 +234,7 @@ static void test_answers(void **state)
 	}
 }
 
-/* Interim answers without end are none. */
+/* Interim answers without end are no way through, and HTTP all the same. */
 static void test_answer_limit(void **state)
 {
 	static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -225,7 +248,8 @@ static void test_answer_limit(void **state)
 	assert_int_equal(upgrade_read_answer(data, sizeof(data) - 1, &answer, &used),
 		UPGRADE_ANSWER_PARTIAL);
 	assert_int_equal(
-		upgrade_read_answer(data, sizeof(data), &answer, &used), UPGRADE_ANSWER_NO_HTTP);
+		upgrade_read_answer(data, sizeof(data), &answer, &used), UPGRADE_ANSWER_OTHER);
+	assert_int_equal(answer.status, 100);
 }
 
 /* What the one end asks is what the other one takes. */
@@ -258,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_head_limit),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_long_answer),
 		cmocka_unit_test(test_answer_limit),
 		cmocka_unit_test(test_both_ends),
 	};

@@ -201,25 +201,27 @@ enum upgrade_answer_result upgrade_read_answer(
 	static const char form[] = "HTTP/1.";
 	struct upgrade_answer answer = { 0 };
 	size_t at = 0, used = 0;
+	enum head_result r;
 	struct head head;
 
 	if (memcmp(data, form, min_u64(len, sizeof(form) - 1)) != 0)
 		return UPGRADE_ANSWER_NO_HTTP;
 	/* Interim answers come before the one that counts (RFC 9110, 15.2). */
 	do {
-		switch (head_read(data + at, len - at, &head, &used)) {
-		case HEAD_WHOLE:
-			break;
-		case HEAD_PARTIAL:
-			return len < UPGRADE_HEAD_MAX ? UPGRADE_ANSWER_PARTIAL
-						      : UPGRADE_ANSWER_NO_HTTP;
-		case HEAD_BAD:
-			return UPGRADE_ANSWER_NO_HTTP;
-		}
-		at += used;
-		answer.status = upgrade_status(&head.line);
+		r = head_read(data + at, len - at, &head, &used);
+		if (r == HEAD_PARTIAL && len < UPGRADE_HEAD_MAX)
+			return UPGRADE_ANSWER_PARTIAL;
+		if (head.line.at)
+			answer.status = upgrade_status(&head.line);
 		if (answer.status < 100)
 			return UPGRADE_ANSWER_NO_HTTP;
+		/* Too long, or with a field that is none: what its first line says is said. */
+		if (r != HEAD_WHOLE) {
+			*ret_answer = answer;
+			*ret_used = at;
+			return UPGRADE_ANSWER_OTHER;
+		}
+		at += used;
 	} while (answer.status < 200 && answer.status != 101);
 	(void)head_field(&head, "Location", &answer.location);
 	(void)head_field(&head, "Server", &answer.server);
