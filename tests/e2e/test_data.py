@@ -421,16 +421,17 @@ def test_urgent_data_stays_in_the_stream(lab, pair, direction):
 @OURS
 def test_visitor_leaves_before_the_application_is_reached(lab, pair):
     """Connect and close, a hundred times: the tunnel goes on, and nothing is left behind."""
-    app, relay, client = lab.tunnel(pair)
+    relay = lab.relay(path=pair.path, metrics=True)
+    client = lab.client(relay, lab.app(), path=pair.path)
+    ends = relay.process, client.process
     ping(client.public)
-    before = relay.process.fds(), client.process.fds()
+    before = [relay.fds_in_use(end) for end in ends]
     for number in range(100):
         visitor = connect(client.public)
         reset(visitor) if number % 2 else visitor.close()
     ping(client.public)
-    wait_for(
-        lambda: relay.process.fds() <= before[0] and client.process.fds() <= before[1], "all descriptors are back"
-    )
+    for end, fds in zip(ends, before):
+        wait_for(lambda: relay.fds_in_use(end) <= fds, "all descriptors are back")
 
 
 @OURS

@@ -52,17 +52,17 @@ class Witness:
 @pytest.fixture(params=[None, "s3cret"], ids=["open", "secret"])
 def place(lab, request):
     """A relay with a tunnel in use; afterwards both are as before."""
-    relay = lab.relay(secret=request.param)
+    relay = lab.relay(secret=request.param, metrics=True)
     client = lab.client(relay, lab.app(), secret=request.param)
     ping(client.public)
-    before = relay.process.fds()
+    before = relay.fds_in_use(relay.process)
     witness = Witness(client.public)
     yield relay, client
     witness.stop()
     ping(client.public)
     assert relay.process.alive() and client.process.alive()
     assert not client.process.find("Reconnecting")
-    wait_for(lambda: relay.process.fds() <= before + 2, "the relay's descriptors are back", 2 * DEADLINE)
+    wait_for(lambda: relay.fds_in_use(relay.process) <= before + 2, "the relay's descriptors are back", 2 * DEADLINE)
 
 
 def serves(address):

@@ -78,6 +78,10 @@ class Relay:
         with self.where.entered() if self.where else contextlib.nullcontext():
             return read_metrics(self.metrics_at)
 
+    def fds_in_use(self, process):
+        """Descriptors of either end of its only tunnel, without those of warm connections that wait."""
+        return process.fds() - int(self.metrics()["bore_ready_parked"])
+
 
 class Client:
     def __init__(self, process, host, port):
