@@ -227,6 +227,7 @@ static void flow_on_pumped(void *owner, const struct pump_result *pumped)
 		.joined = true,
 		.first = pumped->first,
 		.quiet_ms = pumped->quiet_ms,
+		.untaken = pumped->untaken,
 		.fd = { pumped->fd[PUMP_OUTER], pumped->fd[PUMP_INNER] },
 		.rest = pumped->rest,
 		.rest_len = pumped->rest_len,

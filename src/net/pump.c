@@ -320,6 +320,8 @@ static void pump_hand_out(struct pump *p, enum pump_side side, struct pump_io *i
 void pump_close(struct pump *p, struct pump_io *io)
 {
 	for (int side = 0; side < PUMP_SIDES; side++) {
+		p->result.untaken |=
+			p->failed[side] && pump_side_awaits_taken(p, (enum pump_side)side);
 		pump_hand_out(p, (enum pump_side)side, io);
 		pump_dir_drop(&p->dir[side], io);
 		free(pump_dir_take_wire(&p->dir[side], io));

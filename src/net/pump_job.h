@@ -45,6 +45,9 @@ struct pump_result {
 	int error; /* positive errno of that side, ETIMEDOUT if it has vanished; 0: none */
 	enum pump_side first; /* that ended, and for how long neither had said a word by then */
 	uint64_t quiet_ms;
+	/* The side that was to say TAKEN has failed without it, whatever had been read from the
+	 * other one. */
+	bool untaken;
 	/*
 	 * -1, or a socket that is the caller's from here on. PUMP_END_CLOSED: the one that speaks
 	 * blocks, both directions of which have said END and neither RAW; `rest` is what has come

@@ -242,6 +242,7 @@ static void test_untaken(void **state)
 			cut(&h.wire, cases[i].last);
 			link_wait(&h.l);
 			assert_int_equal(h.result.end, said ? PUMP_END_RESET : PUMP_END_UNTAKEN);
+			assert_true(h.result.untaken);
 			assert_int_equal(h.result.side, PUMP_INNER);
 			assert_int_equal(h.result.fd[PUMP_INNER], -1);
 			assert_int_equal(h.result.bytes[PUMP_INNER], 0);

@@ -115,14 +115,6 @@ static bool stream_take_warm(struct stream *s, struct ready_conn *ret_conn)
 	return true;
 }
 
-/* A client that was given a visitor and has said nothing at all. */
-static bool stream_is_untaken(const struct flow_result *result)
-{
-	return result->end == FLOW_END_UNTAKEN ||
-	       (result->end == FLOW_END_VANISHED && !result->bytes[PUMP_INNER] &&
-		       result->duration_ms < 2 * PUMP_TAKEN_MS);
-}
-
 /* What becomes of the warm connection: parked again where it can be, and closed else. */
 static void stream_return_warm(const struct stream *s, const struct flow_result *result)
 {
@@ -131,7 +123,7 @@ static void stream_return_warm(const struct stream *s, const struct flow_result 
 	uint64_t now_ms = uv_now(relay->loop);
 	int fd = result->fd[PUMP_INNER];
 
-	if (stream_is_untaken(result)) {
+	if (result->untaken) {
 		relay->counts.ready_untaken++;
 		if (stack)
 			ready_note_untaken(stack, now_ms);

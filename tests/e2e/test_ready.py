@@ -12,7 +12,7 @@ import pytest
 from harness.apps import free_port
 from harness.lab import Relay, new_host
 from harness.netns import unusable
-from harness.streams import connect, pattern, recv_all, recv_exact
+from harness.streams import connect, ended, pattern, recv_all, recv_exact
 from harness.wait import SCALE, wait_for
 from harness.wire import UUID, RawClient, frame
 
@@ -302,18 +302,23 @@ def test_untaken_behind_his_first_bytes_is_reset(open_relay):
             recv_all(visitor)
         with connect(session.public):
             session.visitor()
-        assert metric(open_relay, "missed_total") == 1
+        assert metric(open_relay, "missed_total") == 1 and metric(open_relay, "untaken_total") == 1
 
 
-def test_who_never_takes_is_given_no_more(open_relay):
+@pytest.mark.parametrize("speaks", [False, True], ids=["silent", "speaks-first"])
+def test_who_never_takes_is_given_no_more(open_relay, speaks):
+    """Whether his visitors can still be announced, or are reset."""
     with Session(open_relay) as session:
         conns = [session.park() for _ in range(5)]
         for _ in range(3):
-            with connect(session.public):
+            with connect(session.public) as visitor:
                 given = conns.pop()
                 given.given()
+                if speaks:
+                    visitor.sendall(b"x")
+                    assert given.block() == (DATA, b"x")
                 given.close()
-                session.visitor()
+                assert ended(visitor) if speaks else session.visitor()
         wait_for(lambda: parked(open_relay) == 0, "the others are closed")
         assert all(conn.at_end() for conn in conns)
         with session.park(session.key) as conn:
