@@ -13,6 +13,7 @@ import pytest
 from harness import fronts
 from harness.guests import needs_wall
 from harness.lab import Client, Relay, listening_at
+from harness.streams import recv_exact
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import build_hello, run_os
 
@@ -103,6 +104,27 @@ def test_documented_front(place, name):
         client.process.stop()
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_next_relay_takes_over(place, scheme):
+    """Behind the front, too: the client comes back to its port by itself, and who was served goes on in the first relay."""
+    place.front("nginx")
+    handover = ("--handover", place.lab.folder / "next.sock")
+    first = place.relay(*TRUST, *handover)
+    client = place.client(f"{scheme}://{TUNNEL}")
+    with place.visit(client.port) as visitor:
+        visitor.sendall(b"one")
+        assert recv_exact(visitor, 3) == b"one"
+        second = place.relay(*TRUST, *handover)
+        first.process.wait_line("the next relay has taken over")
+        _, found = second.process.wait_line(rf"tunnel_\w+ port={client.port} addr=(\S+):\d+")
+        assert found[1] == place.far.host
+        place.echoes(client.port)
+        visitor.sendall(b"two")
+        assert recv_exact(visitor, 3) == b"two"
+    assert first.process.wait_exit() == 0
+    place.echoes(client.port)
+
+
 def test_configuration_that_people_have(place):
     """The issue's own words, without --trusted-proxy, for a relay that was never told of a front."""
     text = """server { listen 80; server_name tunnel.mydomain.com; location / { proxy_pass http://localhost:7835; proxy_http_version 1.1;
@@ -162,8 +184,12 @@ def test_wasmrun_os(place, tmp_path):
         assert visitor.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
-def test_raw_port_with_proxy_protocol(place):
-    fronts.nginx_stream(place.lab, place.middle, fronts.documented("/etc/nginx/nginx.conf, beside http { … }"), (7836,))
+@pytest.mark.parametrize("front, title", [
+    pytest.param(fronts.nginx_stream, "/etc/nginx/nginx.conf, beside http { … }", id="nginx, version 1"),
+    pytest.param(fronts.haproxy, "/etc/haproxy/haproxy.cfg, for raw TCP", id="HAProxy, version 2"),
+])
+def test_raw_port_with_proxy_protocol(place, front, title):
+    front(place.lab, place.middle, fronts.documented(title), (7836,))
     relay = place.relay(*TRUST)
     client = place.client(f"{TUNNEL}:7836")
     place.echoes(client.port)
