@@ -218,7 +218,7 @@ static bool warm_conn_say(struct warm_conn *c, enum block_type type)
 
 /* He has no application: the connection ends with him. What he has sent is thrown away, so that
  * close(2) doesn't answer it with a reset that overtakes his end. */
-void warm_refuse(struct warm_conn *c)
+static void warm_conn_turn_away(struct warm_conn *c)
 {
 	(void)warm_conn_say(c, BLOCK_END);
 	(void)recv(c->fd, NULL, WARM_READ_MAX, MSG_TRUNC);
@@ -228,7 +228,7 @@ void warm_refuse(struct warm_conn *c)
 
 static void warm_holder_cancel(void *holder)
 {
-	warm_refuse(holder);
+	warm_conn_turn_away(holder);
 }
 
 static int warm_holder_take(void *holder, const void **ret_early, size_t *ret_early_len)
@@ -450,8 +450,10 @@ static bool warm_dial(struct warm *r)
 	if (result == 0)
 		result = data_conn_open(
 			r->relay, CLIENT_READY, &r->key, &events, c, &c->dial, &c->fd);
-	if (result == 1)
-		warm_conn_begin(c, NULL, 0);
+	if (result == 1) {
+		warm_conn_set_state(c, WARM_WAITING);
+		result = warm_conn_watch(c);
+	}
 	if (result >= 0)
 		return true;
 	if (c)
@@ -640,4 +642,10 @@ void warm_ended(struct warm_conn *c, int fd, const uint8_t *rest, size_t rest_le
 	else
 		warm_conn_begin(c, rest, rest_len);
 	warm_fill(r);
+}
+
+void warm_refuse(struct warm_conn *c)
+{
+	warm_conn_turn_away(c);
+	warm_ended(c, -1, NULL, 0);
 }

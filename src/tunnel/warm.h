@@ -46,7 +46,7 @@ enum warm_state {
 struct warm_events {
 	/*
 	 * The relay has given a visitor to `c`, `from` NULL or where he comes from. The callee
-	 * owes c a warm_ended(), from within or later.
+	 * owes c a warm_ended() or warm_refuse(), from within or later.
 	 */
 	void (*visitor)(struct warm *r, struct warm_conn *c, const struct uuid *id,
 		const struct addr *from);
@@ -111,7 +111,7 @@ void warm_joined(struct warm_conn *c);
  * is gone. */
 void warm_ended(struct warm_conn *c, int fd, const uint8_t *rest, size_t rest_len);
 
-/* There is no memory for a flow: he gets his end now. warm_ended() is to follow. */
+/* There is no flow for him: he gets his end now, and the connection is gone. */
 void warm_refuse(struct warm_conn *c);
 
 #endif

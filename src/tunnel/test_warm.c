@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* Warm connections without a tunnel round them: a fake relay, and visitors that the test decides.
+ */
+#include "tunnel/warm.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <cmocka.h>
+
+#include "base/fd.h"
+#include "base/lang.h"
+#include "base/log.h"
+#include "net/flow.h"
+#include "tunnel/test_fake_relay.h"
+
+#define ID "11111111-2222-3333-4444-555555555555"
+#define KEY "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
+#define READY "{\"Ready\":\"" KEY "\"}|"
+#define VISITOR "{\"Visitor\":{\"id\":\"" ID "\",\"from\":\"192.0.2.1:50000\"}}|"
+#define TAKEN_END "\4|||\2|||"
+
+static const struct fake_script scripts[] = { { 0 } };
+
+struct trial {
+	uv_loop_t loop;
+	struct flow_set set;
+	struct data_relay to;
+	struct fake_relay relay;
+	struct warm warm;
+	unsigned visitors;
+	bool closed, set_closed;
+};
+
+static struct trial *trial_of(struct warm *r)
+{
+	return container_of(r, struct trial, warm);
+}
+
+/* As a tunnel does that can have no flow for him. */
+static void refuse(
+	struct warm *r, struct warm_conn *c, const struct uuid *id, const struct addr *from)
+{
+	(void)id;
+	assert_non_null(from);
+	trial_of(r)->visitors++;
+	warm_refuse(c);
+	warm_note_visitor(r);
+}
+
+static const struct warm_events refusing = { .visitor = refuse };
+
+static void grant(struct trial *t, unsigned limit)
+{
+	struct uuid key;
+
+	assert_int_equal(uuid_parse(KEY, strlen(KEY), &key), 0);
+	warm_grant(&t->warm, limit, &key);
+}
+
+static void trial_open(struct trial *t)
+{
+	static const struct flow_kind kind = { 0 };
+
+	memset(t, 0, sizeof(*t));
+	assert_int_equal(uv_loop_init(&t->loop), 0);
+	fake_relay_open(&t->relay, &t->loop, scripts, ARRAY_LEN(scripts));
+	flow_set_init(&t->set, &t->loop, NULL, &kind);
+	t->to = (struct data_relay){ .loop = &t->loop, .set = &t->set };
+	assert_int_equal(dialer_init(&t->to.dialer, &t->loop, "127.0.0.1", t->relay.port), 0);
+	warm_init(&t->warm, &t->loop, &t->to, &refusing);
+}
+
+static void on_closed(struct warm *r)
+{
+	trial_of(r)->closed = true;
+}
+
+static void on_set_closed(struct flow_set *set)
+{
+	container_of(set, struct trial, set)->set_closed = true;
+}
+
+static void trial_close(struct trial *t)
+{
+	warm_reset(&t->warm);
+	warm_close(&t->warm, on_closed);
+	flow_set_close(&t->set, on_set_closed);
+	fake_relay_close(&t->relay);
+	(void)uv_run(&t->loop, UV_RUN_DEFAULT);
+	assert_true(t->closed && t->set_closed && flow_set_idle(&t->set));
+	for (int state = 0; state < WARM_STATES; state++)
+		assert_int_equal(t->warm.count[state], 0);
+	assert_int_equal(uv_loop_close(&t->loop), 0);
+}
+
+struct expected {
+	const struct fake_relay *relay;
+	unsigned conn;
+	const char *text;
+};
+
+static bool has_said(const void *arg)
+{
+	const struct expected *e = arg;
+
+	return e->relay->count > e->conn && strstr(e->relay->conns[e->conn].got, e->text);
+}
+
+static void await(struct trial *t, unsigned conn, const char *text)
+{
+	const struct expected e = { .relay = &t->relay, .conn = conn, .text = text };
+
+	fake_run_until(&t->loop, has_said, &e);
+}
+
+static bool has_ended(const void *arg)
+{
+	return ((const struct fake_conn *)arg)->ended;
+}
+
+/* Too many visitors at once: the connection once stayed counted as one that serves. */
+static void test_refused(void **state)
+{
+	struct trial t;
+
+	(void)state;
+	trial_open(&t);
+	grant(&t, 2);
+	await(&t, 0, READY);
+	await(&t, 1, READY);
+	for (unsigned n = 0; n < 4; n++) {
+		fake_conn_say(&t.relay.conns[n], VISITOR "\1||\4ping");
+		await(&t, n, READY TAKEN_END);
+		fake_run_until(&t.loop, has_ended, &t.relay.conns[n]);
+		/* Another one takes its place. */
+		await(&t, n + 2, READY);
+		assert_int_equal(t.warm.count[WARM_SERVING], 0);
+		assert_int_equal(t.warm.count[WARM_WAITING], 2);
+	}
+	assert_int_equal(t.visitors, 4);
+	trial_close(&t);
+}
+
+static void test_limit(void **state)
+{
+	struct trial t;
+
+	(void)state;
+	trial_open(&t);
+	grant(&t, 0);
+	assert_int_equal(t.warm.epoll_fd, -1);
+	grant(&t, 1);
+	await(&t, 0, READY);
+	for (int n = 0; n < 100; n++)
+		warm_note_visitor(&t.warm);
+	assert_int_equal(t.warm.count[WARM_WAITING] + t.warm.count[WARM_DIALLING], 1);
+	/* The same session, and more of them: no more than so many dials at a turn of the loop. */
+	grant(&t, 1000);
+	assert_int_equal(t.warm.limit, DEMAND_MAX);
+	assert_in_range(
+		t.warm.count[WARM_WAITING] + t.warm.count[WARM_DIALLING], 2, 1 + WARM_DIALS_MAX);
+	trial_close(&t);
+}
+
+/* Nobody listens there: one is tried, and the next ones come alone, after a while. */
+static void test_nobody_there(void **state)
+{
+	struct trial t;
+	uint16_t port;
+	int fd = fake_refusing_port(&port);
+
+	(void)state;
+	trial_open(&t);
+	assert_int_equal(dialer_init(&t.to.dialer, &t.loop, "127.0.0.1", port), 0);
+	grant(&t, 64);
+	for (int n = 0; n < 100; n++)
+		warm_note_visitor(&t.warm);
+	assert_true(t.warm.in_trouble);
+	assert_in_range(t.warm.failures, 1, 100);
+	assert_true(uv_is_active((uv_handle_t *)&t.warm.timer));
+	assert_int_equal(t.warm.count[WARM_WAITING] + t.warm.count[WARM_DIALLING], 0);
+	/* The relay is back. */
+	assert_int_equal(dialer_init(&t.to.dialer, &t.loop, "127.0.0.1", t.relay.port), 0);
+	await(&t, 0, READY);
+	assert_int_equal(t.warm.count[WARM_WAITING], 1);
+	assert_int_equal(t.relay.count, 1);
+	/* It is of use, so all is well. */
+	fake_conn_say(&t.relay.conns[0], VISITOR);
+	await(&t, 0, READY TAKEN_END);
+	assert_false(t.warm.in_trouble);
+	trial_close(&t);
+	(void)fd_close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_nobody_there),
+	};
+
+	log_set_level(LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests_name("tunnel/warm", tests, NULL, NULL);
+}
