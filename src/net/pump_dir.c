@@ -386,8 +386,13 @@ static bool dir_wants_pipe(const struct pump *p, enum pump_side side, enum pump_
 	/* There is no way to splice what has to be decoded, nor behind a preface that waits. */
 	if (codec == PUMP_DECODES || d->held)
 		return false;
-	/* Of a source that has ended there is too little left to give the connection up for it. */
-	if (codec == PUMP_ENCODES && d->fin)
+	/*
+	 * Of a source that has ended there is too little left to give the connection up for it. A
+	 * peer that hasn't said TAKEN takes any end of TCP's for ours, which takes the visitor
+	 * back: behind RAW it would be his.
+	 */
+	if (codec == PUMP_ENCODES &&
+		(d->fin || p->dir[pump_other_side(side)].blocks.reader.awaits_taken))
 		return false;
 	return mode == PUMP_SPLICE || (mode == PUMP_AUTO && d->streak >= after);
 }

@@ -2,6 +2,7 @@
 """Warm connections where something goes wrong: no visitor's bytes come twice or to another, and what was cut doesn't look whole."""
 
 import collections
+import pathlib
 import signal
 import socket
 import threading
@@ -13,10 +14,10 @@ from harness.apps import echo
 from harness.streams import connect, ended, pattern, ping, recv_all, recv_exact, reset, threads
 from harness.wait import DEADLINE, SANITIZER, TimeLimit, wait_for
 from harness.warm import DATA, END, RAW, TAKEN, WarmClient, WarmRelay, block, fin, give, read_block, read_data, read_visitor, rst
-from harness.wire import RawClient
+from harness.wire import RawClient, frame
 
 DEATHS = pytest.mark.parametrize("die", [fin, rst], ids=["fin", "rst"])
-MIB = 1 << 20
+CLOSE_WAIT = "08"  # in /proc/net/tcp
 
 
 def was_reset(sock, before=b""):
@@ -404,7 +405,9 @@ def test_next_visitor_in_the_same_segment(warm_relay):
 )
 def test_wrong_blocks_of_a_relay(warm_relay, wrong):
     fake, _, (warm, other), heard, process = warm_relay
-    give(warm, block(DATA, b"a"), wrong)
+    give(warm, block(DATA, b"a"))
+    assert read_block(warm) == (TAKEN, b"")
+    warm.send_raw(wrong)
     if wrong.endswith(b"y"):
         warm.sock.shutdown(socket.SHUT_WR)
     wait_for(lambda: heard, "the application has heard the end")
@@ -581,6 +584,39 @@ def test_client_is_stopped(lab):
         visitor.shutdown(socket.SHUT_WR)
         assert recv_all(visitor) == ping_data
     assert said[b"silent"] == 1 and said[b"afterwards"] == 1 and said[b"spoken"] <= 1
+
+
+def waits_unread(port):
+    """What has come for the connections to this port, and wasn't read: the most that one has, and whether one has its FIN."""
+    most, ended = 0, False
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[2].rsplit(":", 1)[1], 16) == port:
+            most = max(most, int(fields[4].split(":")[1], 16))
+            ended |= fields[3] == CLOSE_WAIT
+    return most, ended
+
+
+@pytest.mark.parametrize("path", ["copy", "splice"])
+@pytest.mark.parametrize("size", [1, 3000])
+def test_client_is_late(lab, path, size):
+    """It is stopped for a moment, and finds the visitor, all that he has said, and his end at once."""
+    relay, client, _ = both(lab, lambda sock: sock.sendall(recv_all(sock)), path=path)
+    client.process.signal(signal.SIGSTOP)
+    wait_for(client.process.stopped, "it is stopped")
+    data = pattern("late", size)
+    with connect(client.public) as visitor:
+        said = frame({"Visitor": {"id": str(uuid.UUID(int=0)), "from": "%s:%d" % visitor.getsockname()}}) + block(DATA, data)
+        visitor.sendall(data)
+        visitor.shutdown(socket.SHUT_WR)
+
+        def all_has_come():
+            waiting, has_ended = waits_unread(relay.control_port)
+            return waiting > len(said) or has_ended
+
+        wait_for(all_has_come, "his end has come")
+        client.process.signal(signal.SIGCONT)
+        assert recv_all(visitor) == data
 
 
 class Cutter:
