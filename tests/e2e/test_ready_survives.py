@@ -556,6 +556,27 @@ def test_client_is_killed(lab):
     wait_for(lambda: relay.metrics()["bore_ready_parked"] == 0, "nothing of it is parked")
 
 
+@pytest.mark.parametrize("who", ["application", "client"])
+def test_cut_in_raw(lab, who):
+    """A large answer is raw after the first MiB: where it is cut, by the application or with the client, it isn't an ordinary end."""
+    cut, size = threading.Event(), 3 * 1024 * 1024
+
+    def application(sock):
+        sock.sendall(pattern("large", size))
+        cut.wait(4 * DEADLINE)
+        if who == "application":
+            reset(sock)
+
+    relay, client, _ = both(lab, application)
+    with connect(client.public, 4 * DEADLINE) as visitor:
+        recv_exact(visitor, size)
+        assert relay.metrics()["bore_ready_given_total"] == 1
+        if who == "client":
+            client.process.kill()
+        cut.set()
+        assert was_reset(visitor)
+
+
 def test_client_is_stopped(lab):
     """It is given visitors while it can't move. Whatever becomes of them, the application hears nobody twice."""
     said, lock = collections.Counter(), threading.Lock()
