@@ -114,10 +114,16 @@ static int connect_bound(struct local_ports *ports, const struct addr *addr, int
 	return r;
 }
 
-static uint64_t connect_cpu_us(void)
+/*
+ * How long a search for a port takes: by the clock that costs no system call and tells of whatever
+ * else keeps the machine busy as well, and where that has said "long", by the thread's CPU time.
+ */
+static uint64_t connect_clock_us(bool suspect)
 {
 	struct timespec ts = { 0 };
 
+	if (!suspect)
+		return clock_now_us();
 	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
@@ -138,6 +144,7 @@ int connect_addr(struct local_ports *ports, const struct addr *addr, int *ret_fd
 {
 	_cleanup_(fd_closep) int fd = -1;
 	uint64_t now_ms = clock_now_ms(), begin_us;
+	bool suspect;
 	int r;
 
 	if (local_ports_crowded(ports, now_ms)) {
@@ -148,11 +155,12 @@ int connect_addr(struct local_ports *ports, const struct addr *addr, int *ret_fd
 	r = connect_open_socket(addr, &fd);
 	if (r < 0)
 		return r;
-	begin_us = connect_cpu_us();
+	suspect = local_ports_suspect(ports);
+	begin_us = connect_clock_us(suspect);
 	r = connect_socket(fd, addr);
 	if (r == -EADDRNOTAVAIL && !connect_has_way(addr))
 		return -ENETUNREACH;
-	local_ports_note(ports, now_ms, connect_cpu_us() - begin_us, r == -EADDRNOTAVAIL);
+	local_ports_note(ports, now_ms, connect_clock_us(suspect) - begin_us, r == -EADDRNOTAVAIL);
 	if (r == -EADDRNOTAVAIL)
 		return connect_bound(ports, addr, ret_fd);
 	if (r >= 0)

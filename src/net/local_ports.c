@@ -52,9 +52,14 @@ bool local_ports_crowded(const struct local_ports *p, uint64_t now_ms)
 	return now_ms < p->crowded_ms;
 }
 
-void local_ports_note(struct local_ports *p, uint64_t now_ms, uint64_t cpu_us, bool exhausted)
+bool local_ports_suspect(const struct local_ports *p)
 {
-	bool slow = cpu_us >= LOCAL_PORTS_SLOW_US;
+	return p->slow_ms != 0;
+}
+
+void local_ports_note(struct local_ports *p, uint64_t now_ms, uint64_t took_us, bool exhausted)
+{
+	bool slow = took_us >= LOCAL_PORTS_SLOW_US;
 	bool again = slow && p->slow_ms && now_ms - p->slow_ms < LOCAL_PORTS_AGAIN_MS;
 
 	p->slow_ms = slow ? now_ms : 0;

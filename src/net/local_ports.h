@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOCAL_PORTS_SLOW_US 1000  /* of CPU time in one connect(2): a search that was long */
+#define LOCAL_PORTS_SLOW_US 1000  /* in one connect(2): a search that was long */
 #define LOCAL_PORTS_AGAIN_MS 1000 /* two of them in a row within this are no accident */
 #define LOCAL_PORTS_CROWDED_MS 10000
 
@@ -30,11 +30,15 @@ unsigned local_ports_unreserved(uint16_t low, uint16_t high, const char *reserve
 /* Whether ports are bound explicitly now. */
 bool local_ports_crowded(const struct local_ports *p, uint64_t now_ms);
 
+/* The last search was long, by whatever clock. */
+bool local_ports_suspect(const struct local_ports *p);
+
 /*
- * The kernel has searched: for so long, in CPU time of the thread, and found none if `exhausted`.
- * The wall's clock would tell of whatever else keeps the machine busy.
+ * The kernel has searched: for so long, and found none if `exhausted`. Of a suspect that is in CPU
+ * time of the thread, since the other clock tells of whatever else keeps the machine busy; two long
+ * ones in a row make an episode.
  */
-void local_ports_note(struct local_ports *p, uint64_t now_ms, uint64_t cpu_us, bool exhausted);
+void local_ports_note(struct local_ports *p, uint64_t now_ms, uint64_t took_us, bool exhausted);
 
 /* The next one of the range, over and over. Only after an episode has begun. */
 uint16_t local_ports_next(struct local_ports *p);

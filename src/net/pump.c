@@ -35,11 +35,15 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/lang.h"
 #include "base/owner.h"
 #include "net/sockopt.h"
 #include "net/tap.h"
+
+/* A silence that is shorter isn't told. */
+#define PUMP_QUIET_MIN_MS 1000U
 
 /* How long a failed connection's last bytes may stay undelivered without any progress. */
 #define PUMP_DELIVERY_TIMEOUT_MS 5000U
@@ -67,7 +71,10 @@ void pump_note_end(struct pump *p, enum pump_side side)
 		return;
 	p->end_noted = true;
 	p->result.first = side;
-	for (int i = 0; i < PUMP_SIDES && quiet_ms >= 1000; i++)
+	/* Less than a second is nothing, and most connections are no older. */
+	if (clock_now_ms() - p->started_ms < PUMP_QUIET_MIN_MS)
+		return;
+	for (int i = 0; i < PUMP_SIDES && quiet_ms >= PUMP_QUIET_MIN_MS; i++)
 		quiet_ms = sockopt_tcp_info(p->fd[i], &info)
 				   ? min_u64(quiet_ms, info.tcpi_last_data_recv)
 				   : 0;
