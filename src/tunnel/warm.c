@@ -278,7 +278,9 @@ static void warm_conn_give(
 	bool known = host_parse_peer(msg->text, &from) == 0;
 
 	timeout_disarm(&c->frame);
-	if (!warm_conn_say(c, BLOCK_TAKEN)) {
+	/* With a byte of his here, no relay gives him to anybody else: he is served to his reset.
+	 */
+	if (!warm_conn_say(c, BLOCK_TAKEN) && !early_len) {
 		warm_conn_lost(c, "it was closed as a visitor came");
 		return;
 	}
@@ -326,7 +328,7 @@ static void warm_conn_eat(struct warm_conn *c, const uint8_t *data, size_t len, 
 		warm_conn_misused(c, why);
 	} else if (r < 0 || (r == MSG_COMPLETE && msg.type != MSG_VISITOR)) {
 		warm_conn_misused(c, "it says there what names no visitor");
-	} else if (ended) {
+	} else if (ended && (r == MSG_PARTIAL || used == len)) {
 		/* We were stopped, and the relay has given up: he may be served elsewhere by now.
 		 */
 		warm_conn_lost(c, "its visitor was taken back");
