@@ -135,13 +135,16 @@ static bool pump_untaken_by(const struct pump *p, enum pump_side side)
 	       !p->dir[pump_other_side(side)].said;
 }
 
-/* Its stream is over, and the socket is good for another one. */
+/*
+ * Its stream is over, and the socket is there for another one. TCP's FIN may have come: of the next
+ * stream, if that said RAW, or of a peer that closes. Who reads it on finds out.
+ */
 static bool pump_outlived_by(const struct pump *p, enum pump_side side)
 {
 	const struct pump_dir *from = &p->dir[side], *to = &p->dir[pump_other_side(side)];
 
 	return pump_is_closing(p) && from->blocks.codec == PUMP_DECODES &&
-	       to->blocks.codec == PUMP_ENCODES && !from->tcp_fin;
+	       to->blocks.codec == PUMP_ENCODES;
 }
 
 /* Whether the kernel has passed on all that was for that side. */
@@ -239,10 +242,18 @@ void pump_start(struct pump *p)
 	sockopt_set_reset(p->fd[PUMP_INNER]);
 }
 
+/* Whether nothing is to follow what was written to the side, and TCP has been told so. */
+static bool pump_has_shut(const struct pump *p, enum pump_side side)
+{
+	const struct pump_dir *to = &p->dir[pump_other_side(side)];
+
+	return to->done && (to->blocks.codec != PUMP_ENCODES ||
+				   (pump_is_closing(p) && !pump_outlived_by(p, side)));
+}
+
 void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pump_io *io)
 {
 	enum pump_side other = pump_other_side(side);
-	bool shut = p->dir[other].done && p->dir[other].blocks.codec != PUMP_ENCODES;
 
 	if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		p->dir[side].readable = !p->dir[side].eof;
@@ -253,7 +264,7 @@ void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pum
 	if (events & EPOLLOUT)
 		p->dir[other].blocked = false;
 	/* HUP is both directions shut. If ours to that side isn't, the side was reset. */
-	if ((events & EPOLLERR) || ((events & EPOLLHUP) && !shut))
+	if ((events & EPOLLERR) || ((events & EPOLLHUP) && !pump_has_shut(p, side)))
 		pump_fail(p, side, 0, io);
 	else if ((events & EPOLLRDHUP) && !p->failed[side])
 		pump_dir_note_fin(&p->dir[side]);

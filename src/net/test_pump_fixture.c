@@ -130,8 +130,7 @@ unsigned fixture_pumps(void)
 	return getenv("TEST_BLOCKS") ? 2 : 1;
 }
 
-/* ret_fd[0] is the peer's end, blocking; ret_fd[1] the pump's. */
-static void tcp_pair(int buffer_bytes, int *ret_peer, int *ret_pump)
+void test_tcp_pair(int buffer_bytes, int *ret_peer, int *ret_pump)
 {
 	_cleanup_(fd_closep) int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in addr = { .sin_family = AF_INET,
@@ -158,8 +157,8 @@ void link_open(struct fixture *f, struct link *l, int buffer_bytes)
 	memset(l, 0, sizeof(*l));
 	l->fixture = f;
 	l->buffer_bytes = buffer_bytes;
-	tcp_pair(buffer_bytes, &l->visitor, &l->pump_fd[PUMP_OUTER]);
-	tcp_pair(buffer_bytes, &l->app, &l->pump_fd[PUMP_INNER]);
+	test_tcp_pair(buffer_bytes, &l->visitor, &l->pump_fd[PUMP_OUTER]);
+	test_tcp_pair(buffer_bytes, &l->app, &l->pump_fd[PUMP_INNER]);
 	sockopt_set_reset(l->pump_fd[PUMP_OUTER]);
 }
 
@@ -265,7 +264,7 @@ void link_add(struct link *l, const char *early_outer, const char *early_inner)
 	l->added_ms = clock_now_ms();
 	l->pumps = fixture_pumps();
 	if (l->pumps == 2) {
-		tcp_pair(l->buffer_bytes, &far, &job.fd[PUMP_INNER]);
+		test_tcp_pair(l->buffer_bytes, &far, &job.fd[PUMP_INNER]);
 		assert_int_equal(fcntl(far, F_SETFL, O_NONBLOCK), 0);
 		job.early_len[PUMP_INNER] = 0;
 		job.wire[PUMP_INNER] = PUMP_WIRE_BLOCKS;

@@ -67,6 +67,9 @@ void fixture_free(struct fixture *f);
 bool fixture_serves(void);
 void fixture_serve(void);
 
+/* A connection over loopback: the peer's end is blocking, the pump's is not. */
+void test_tcp_pair(int buffer_bytes, int *ret_peer, int *ret_pump);
+
 /* Connections over loopback. buffer_bytes 0: the system's buffers. */
 void link_open(struct fixture *f, struct link *l, int buffer_bytes);
 void link_add(struct link *l, const char *early_outer, const char *early_inner);
