@@ -157,6 +157,7 @@ void link_open(struct fixture *f, struct link *l, int buffer_bytes)
 	memset(l, 0, sizeof(*l));
 	l->fixture = f;
 	l->buffer_bytes = buffer_bytes;
+	l->parked[PUMP_OUTER] = l->parked[PUMP_INNER] = -1;
 	test_tcp_pair(buffer_bytes, &l->visitor, &l->pump_fd[PUMP_OUTER]);
 	test_tcp_pair(buffer_bytes, &l->app, &l->pump_fd[PUMP_INNER]);
 	sockopt_set_reset(l->pump_fd[PUMP_OUTER]);
@@ -174,8 +175,13 @@ static void on_done(void *owner, const struct pump_result *result)
 	if (l->done)
 		l->tap = tap_release(l->tap);
 	l->duration_ms = clock_now_ms() - l->added_ms;
+	/* What the one has said last may still be on its way to the other: parked, till both are
+	 * done. */
 	for (int side = 0; side < PUMP_SIDES; side++) {
-		(void)fd_close(result->fd[side]);
+		if (result->fd[side] >= 0)
+			l->parked[side] = result->fd[side];
+		if (l->done)
+			l->parked[side] = fd_close(l->parked[side]);
 	}
 }
 

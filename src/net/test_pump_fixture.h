@@ -48,8 +48,9 @@ struct link {
 	/* With blocks the one that has the visitor, and the one that has the application; without
 	 * the first one alone. */
 	struct pump *pump, *far_pump;
-	unsigned pumps; /* not done */
-	bool done;      /* none is left */
+	unsigned pumps;         /* not done */
+	int parked[PUMP_SIDES]; /* between the two, of the one that is done */
+	bool done;              /* none is left */
 	/* With blocks: of the pump that ended first, but for the bytes. */
 	struct pump_result result;
 	uint64_t duration_ms; /* from link_add() to the completion */
