@@ -16,6 +16,9 @@
  * backoff. The trouble is over when one is of use: it is given a visitor, or still waits after
  * WARM_YOUNG_MS.
  *
+ * Our death is a reset (sockopt_set_reset()) from the beginning: behind RAW, TCP's ordinary end is
+ * that of the stream.
+ *
  * Who owns what: the descriptor is the connection's while it waits, and until its visitor's flow
  * takes it. Then it is the pump's, which gives it back or doesn't (warm_ended()). A connection
  * that was told of a visitor lives until that call; all others are freed here, and the batch of
@@ -37,6 +40,7 @@
 #include "base/owner.h"
 #include "net/flow.h"
 #include "net/host.h"
+#include "net/sockopt.h"
 #include "proto/block.h"
 
 #define LOG "tunnel"
@@ -220,6 +224,7 @@ static bool warm_conn_say(struct warm_conn *c, enum block_type type)
  * close(2) doesn't answer it with a reset that overtakes his end. */
 static void warm_conn_turn_away(struct warm_conn *c)
 {
+	sockopt_lift_reset(c->fd);
 	(void)warm_conn_say(c, BLOCK_END);
 	(void)recv(c->fd, NULL, WARM_READ_MAX, MSG_TRUNC);
 	warm_conn_unwatch(c);
@@ -418,6 +423,7 @@ static void warm_on_opened(void *owner)
 	if (fd >= 0) {
 		c->dial = NULL;
 		c->fd = fd;
+		sockopt_set_reset(fd);
 		warm_conn_begin(c, early, early_len);
 	} else {
 		warm_conn_free(c);
@@ -453,6 +459,7 @@ static bool warm_dial(struct warm *r)
 		result = data_conn_open(
 			r->relay, CLIENT_READY, &r->key, &events, c, &c->dial, &c->fd);
 	if (result == 1) {
+		sockopt_set_reset(c->fd);
 		warm_conn_set_state(c, WARM_WAITING);
 		result = warm_conn_watch(c);
 	}
