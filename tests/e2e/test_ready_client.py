@@ -314,6 +314,28 @@ def test_stopped_client(lab, fake):
     assert app.accepted == 1
 
 
+def test_visitor_who_says_something_and_is_cut(lab, fake):
+    """His bytes went into this connection, so he is served nowhere else: they are delivered, and the cut is a reset."""
+    heard = []
+
+    def app(sock):
+        try:
+            while data := sock.recv(65536):
+                heard.append(data)
+        except ConnectionResetError:
+            heard.append("reset")
+
+    process = start(lab, fake, lab.app(app))
+    fake.greet()
+    with fake.warm() as given:
+        process.signal(signal.SIGSTOP)
+        wait_for(process.stopped, "it is stopped")
+        given.give(block(DATA, b"hello"))
+        given.sock.shutdown(socket.SHUT_WR)
+        process.signal(signal.SIGCONT)
+        wait_for(lambda: heard == [b"hello", "reset"], "the application has both")
+
+
 def test_client_that_ends(lab, fake):
     process = start(lab, fake)
     fake.greet()
