@@ -124,7 +124,7 @@ def test_never_takes(relay, said):
             assert client.announced() == given
             serve_old_way(client, given, visitor)
         assert warm.at_end()
-        assert relay.metrics()["bore_ready_untaken_total"] == 1
+        wait_for(lambda: relay.metrics()["bore_ready_untaken_total"] == 1, "it is counted")
 
 
 @DEATHS
