@@ -44,7 +44,7 @@ static int uuid_draw(struct uuid *ret_uuid)
 
 int uuid_random(struct uuid *ret_uuid)
 {
-	struct uuid u;
+	struct uuid u = { { 0 } };
 	int r = uuid_draw(&u);
 
 	if (r < 0)

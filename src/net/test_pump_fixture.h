@@ -60,7 +60,7 @@ struct link {
 /* How many pumps a connection has: 1, with blocks 2. */
 unsigned fixture_pumps(void);
 
-struct fixture *fixture_new(const struct pump_pool_config *config);
+struct fixture *fixture_new(const struct pump_pool_config *wanted);
 /* Closes the pool and the loop; what the pool asserts at its end is part of every test. */
 void fixture_free(struct fixture *f);
 

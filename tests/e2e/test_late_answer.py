@@ -33,7 +33,9 @@ def test_late_answer_injects_nothing(lab, net, client_kind, relay_kind):
             heard.put("reset")
 
     home, away = net.spoke(), net.spoke()
-    relay = lab.relay(relay_kind, host=home.middle, where=net.middle, secret=SECRET, control_port=STOCK_PORT if client_kind == "stock" else None)
+    # A warm connection has given its answer long before.
+    cold = () if relay_kind == "stock" else ("--max-ready", 0)
+    relay = lab.relay(relay_kind, host=home.middle, where=net.middle, secret=SECRET, args=cold, control_port=STOCK_PORT if client_kind == "stock" else None)
     client = lab.client(relay, lab.app(listen, where=home), kind=client_kind, where=home, secret=SECRET)
 
     def visit():

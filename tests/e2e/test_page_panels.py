@@ -161,7 +161,7 @@ def test_relay_settings_stay(lab, instance, windows):
     card(page, "Public URL").get_by_text("Connected", exact=True).wait_for()
     assert (instance.tunnel()["public_port"], instance.tunnel()["has_secret"]) == (port, True)
     # Else the page may ask whether it works when it is over, and the browser tells of the conflict.
-    card(page, "Public URL").get_by_text("looked at").wait_for()
+    card(page, "Public URL").get_by_text(re.compile(r"looked at \d")).wait_for()
     page.get_by_role("button", name="Stop sharing").click()
     page.get_by_role("button", name="Forget the secret").click()
     page.get_by_role("button", name="Share").click()
