@@ -172,15 +172,15 @@ void ready_note_untaken(struct ready_stack *s, uint64_t now_ms)
 
 uint32_t ready_relieve(struct ready *r, uint32_t wanted)
 {
+	struct list *link;
 	uint32_t had = 0;
 
 	/* In turns, so that no session loses all of its own first. */
-	for (; had < wanted && r->count; had++) {
-		struct ready_stack *s =
-			list_entry(list_first(&r->stacks), struct ready_stack, link);
+	for (; had < wanted && (link = list_first(&r->stacks)); had++) {
+		struct ready_stack *s = list_entry(link, struct ready_stack, link);
 
-		list_remove(&s->link);
-		list_push_back(&r->stacks, &s->link);
+		list_remove(link);
+		list_push_back(&r->stacks, link);
 		ready_hang_up(ready_pull(s, 0).fd);
 	}
 	return had;
