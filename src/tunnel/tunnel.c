@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/lang.h"
@@ -39,6 +40,7 @@
 
 #define LOG "tunnel"
 #define NEVER UINT64_MAX
+#define TUNNEL_READY_SHARE 4
 
 const char *const tunnel_protocol_names[] = {
 	[TUNNEL_AUTO] = "auto",
@@ -301,6 +303,15 @@ static enum tunnel_protocol tunnel_protocol(const struct tunnel *t)
 	return t->control.dialect == DIALECT_LINE ? TUNNEL_LINE : TUNNEL_BORE;
 }
 
+/* A visitor needs descriptors, too: at most so much of what the process may have waits for one. */
+static uint32_t tunnel_max_ready(void)
+{
+	struct rlimit nofile = { 0 };
+
+	(void)getrlimit(RLIMIT_NOFILE, &nofile);
+	return (uint32_t)min_u64(DEMAND_MAX, nofile.rlim_cur / TUNNEL_READY_SHARE);
+}
+
 static void tunnel_attempt(struct tunnel *t)
 {
 	struct attempt_events events = {
@@ -322,7 +333,7 @@ static void tunnel_attempt(struct tunnel *t)
 			.beat_ms = OPTIONS_BEAT_MS,
 			.refuse = true,
 			.visitor = true,
-			.ready = DEMAND_MAX,
+			.ready = tunnel_max_ready(),
 			/* Without reconnecting it would only be an end. */
 			.move = t->machine.config.reconnect },
 	};

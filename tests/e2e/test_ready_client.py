@@ -113,6 +113,12 @@ def test_one_serves_many(lab, secret):
                 app.wait_accepted(n)
 
 
+def test_descriptors_are_left_for_visitors(lab, fake):
+    """After a crowd those that waited had all of them, and the next visitors were turned away."""
+    start(lab, fake, wrap=("prlimit", "--nofile=64:64"))
+    assert fake.greet()["ready"] == 16
+
+
 def test_none_where_the_relay_grants_none(lab, fake):
     start(lab, fake)
     fake.greet(ready=0)
