@@ -143,6 +143,13 @@ void pump_inline_abort(struct pump_inline *in, struct pump *p)
 	in->due = true;
 }
 
+void pump_inline_abort_all(struct pump_inline *in)
+{
+	list_for_each(pos, &in->worker.open)
+		pump_worker_end(&in->worker, list_entry(pos, struct pump, link));
+	in->due = true;
+}
+
 static void inline_on_closed(uv_handle_t *handle)
 {
 	struct pump_inline *in = handle->data;

@@ -34,6 +34,8 @@ int pump_inline_open(struct pump_inline *in, uv_loop_t *loop, const struct pump_
 /* Takes it over; its first turn is the loop's next. */
 void pump_inline_add(struct pump_inline *in, struct pump *p);
 void pump_inline_abort(struct pump_inline *in, struct pump *p);
+/* None of those that there are moves any more: each finishes with the next round. */
+void pump_inline_abort_all(struct pump_inline *in);
 
 /* Aborts all, and tells of each that it has finished, from within this call; `closed` follows,
  * never from within. */

@@ -281,6 +281,9 @@ void pump_pool_close(struct pump_pool *pool, void (*closed)(void *owner), void *
 	pool->closing = true;
 	pool->closed = closed;
 	pool->closed_owner = owner;
+	/* A thread that has ended takes no pump any more. */
+	if (pool->own_open)
+		pump_inline_abort_all(&pool->own);
 	for (unsigned i = 0; i < pool->count; i++)
 		pump_worker_stop(&pool->workers[i]);
 	/* For the case that no thread runs. */

@@ -2,11 +2,14 @@
 /* The pool: many connections, too few pipes, fairness, counters, and its end. */
 #include "net/test_pump_fixture.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/lang.h"
+#include "base/owner.h"
 #include "base/test_open_fds.h"
 #include "net/pipe_pool.h"
 
@@ -173,6 +176,45 @@ static void test_close_with_open_connections(void **state)
 	}
 }
 
+static unsigned count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	(void)closedir(dir);
+	return count;
+}
+
+static void on_pool_closed(void *owner)
+{
+	((struct fixture *)owner)->closed = true;
+}
+
+/* A pump was given by the loop to a thread that had ended, and nobody heard of it again. */
+static void test_close_finds_a_pump_about_to_move(void **state)
+{
+	unsigned threads = count_threads();
+	struct fixture *f = fixture_new(pool_of(.inline_turns = 1));
+	struct link l;
+	uint64_t begin_ms = clock_now_ms();
+
+	(void)state;
+	link_open(f, &l, 0);
+	link_add(&l, NULL, NULL);
+	assert_true(stream_write(l.visitor, 1, 10));
+	pump_pool_close(take_ptr(f->pool), on_pool_closed, f);
+	/* Its first turn, which is its last on the loop, comes when the thread is gone. */
+	while (count_threads() > threads)
+		assert_true(clock_now_ms() - begin_ms < FIXTURE_DEADLINE_MS);
+	fixture_free(f);
+	assert_true(l.done);
+	assert_int_equal(l.result.end, PUMP_END_ABORTED);
+	link_close(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +223,7 @@ int main(void)
 		cmocka_unit_test(test_no_pipe_at_all),
 		test_in_modes(test_fairness),
 		test_in_modes(test_close_with_open_connections),
+		cmocka_unit_test(test_close_finds_a_pump_about_to_move),
 	};
 
 	return cmocka_run_group_tests_name("net/pump_pool", tests, NULL, NULL);
