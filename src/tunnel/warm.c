@@ -125,6 +125,9 @@ static void warm_conn_free(struct warm_conn *c)
 	timeout_disarm(&c->frame);
 	buf_deinit(&c->in);
 	warm_conn_unwatch(c);
+	/* The end of the visitor before may still be on its way, with much in front of it. */
+	if (c->fd >= 0)
+		sockopt_lift_reset(c->fd);
 	(void)fd_close(c->fd);
 	free(c);
 }

@@ -398,6 +398,36 @@ def test_next_visitor_in_the_same_segment(warm_relay):
     assert [said for _, said in heard] == [b"first", b"second"]
 
 
+@pytest.mark.parametrize("waits", [False, True], ids=["serves", "waits"])
+def test_session_ends_before_the_answer_is_there(lab, waits):
+    """The client closes what it doesn't use any more, with an answer in its send queue that the relay hasn't read: all of it arrives, its END too."""
+    answer, go, heard = pattern("answer", 400_000), threading.Event(), []
+
+    def application(sock):
+        go.wait(4 * DEADLINE)
+        sock.sendall(answer)
+        sock.shutdown(socket.SHUT_WR)
+        heard.append(recv_all(sock))
+
+    with WarmRelay() as fake:
+        lab.start_client(fake, lab.app(application))
+        control = fake.welcome()
+        other, warm = fake.parked(), fake.parked()
+        give(warm, block(DATA, b"?"), block(END))
+        assert read_block(warm) == (TAKEN, b"")
+        if waits:
+            go.set()
+            wait_for(lambda: heard, "the application has said all")
+        control.close()
+        assert other.drain() == b""
+        if not waits:
+            go.set()
+            wait_for(lambda: heard, "the application has said all")
+        assert read_data(warm, len(answer)) == answer
+        assert read_block(warm) == (END, b"")
+        assert read_block(warm) is None
+
+
 @pytest.mark.parametrize(
     "wrong",
     [block(TAKEN), block(DATA), block(9, b"x"), block(END, length=1) + b"x", block(END) + block(DATA, b"x"), block(DATA, length=0xFFFFFF) + b"y" * 70000],
