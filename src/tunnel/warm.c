@@ -405,12 +405,21 @@ static int warm_open_set(struct warm *r)
 
 /* --- dialling --- */
 
+/* Nothing more comes from the relay, not even what waits to be read. */
+static bool warm_conn_has_ended(const struct warm_conn *c)
+{
+	char byte;
+	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
 /* It waits, for the first time or again. Some of what it waits for may be there. */
 static void warm_conn_begin(struct warm_conn *c, const uint8_t *early, size_t early_len)
 {
 	warm_conn_set_state(c, WARM_WAITING);
 	if (early_len)
-		warm_conn_eat(c, early, early_len, false);
+		warm_conn_eat(c, early, early_len, warm_conn_has_ended(c));
 	else
 		warm_conn_wait(c);
 }

@@ -428,6 +428,32 @@ def test_session_ends_before_the_answer_is_there(lab, waits):
         assert read_block(warm) is None
 
 
+def test_next_visitor_was_taken_back(lab):
+    """His frame stands behind the END of the one before, and the relay's end behind that: somebody else serves him by now."""
+    go = threading.Event()
+
+    def application(sock):
+        recv_all(sock)
+        go.wait(4 * DEADLINE)
+
+    app = lab.app(application)
+    with WarmRelay() as fake:
+        process = lab.start_client(fake, app)
+        _control, warm, _other = fake.welcome(), fake.parked(), fake.parked()
+        give(warm, block(DATA, b"first"))
+        assert read_block(warm) == (TAKEN, b"")
+        process.signal(signal.SIGSTOP)
+        wait_for(process.stopped, "it is stopped")
+        warm.send_raw(block(END))
+        give(warm, number=2)
+        warm.sock.shutdown(socket.SHUT_WR)
+        process.signal(signal.SIGCONT)
+        go.set()
+        assert read_block(warm) == (END, b"")
+        assert read_block(warm) is None
+        assert app.accepted == 1
+
+
 @pytest.mark.parametrize(
     "wrong",
     [block(TAKEN), block(DATA), block(9, b"x"), block(END, length=1) + b"x", block(END) + block(DATA, b"x"), block(DATA, length=0xFFFFFF) + b"y" * 70000],
