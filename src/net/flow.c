@@ -275,9 +275,7 @@ static void flow_join(struct flow *f)
 		job.early[side] = s->early;
 		job.early_len[side] = s->early_len;
 		job.wire[side] = f->setup->wire[side];
-		/* On a connection that is used again, what was said before was for another stream.
-		 */
-		job.answers[side] = kind->answers[side] && job.wire[side] == PUMP_WIRE_RAW;
+		job.answers[side] = kind->answers[side];
 		job.bucket[side] = f->set->bucket[side];
 	}
 	if (r == 0 && kind->tap)

@@ -77,7 +77,8 @@ struct pump_job {
 	size_t preface_len;
 	/* The side that speaks blocks says TAKEN first, within PUMP_TAKEN_MS. */
 	bool awaits_taken;
-	/* A first word or end that comes while what was sent before isn't acknowledged: reset. */
+	/* A first word or end that comes while what was sent before isn't acknowledged: reset. Not
+	 * on a side of blocks, where that may have been another stream's. */
 	bool answers[PUMP_SIDES];
 	/* What is read from that side takes from it; outlives the pump. NULL: no limit. */
 	struct bucket *bucket[PUMP_SIDES];
