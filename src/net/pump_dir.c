@@ -412,8 +412,6 @@ static uint32_t dir_fetch_some(
 	}
 	if (d->blocks.codec == PUMP_ENCODES) {
 		d->blocks.codec = PUMP_PLAIN;
-		/* From here on an ordinary end of TCP's would be the stream's. */
-		sockopt_set_reset(p->fd[pump_other_side(side)]);
 		dir_say(p, side, BLOCK_RAW, io);
 		if (dir_pending(d) || d->done)
 			return 0;

@@ -3,6 +3,7 @@
 
 import collections
 import pathlib
+import select
 import signal
 import socket
 import threading
@@ -631,6 +632,26 @@ def test_cut_in_raw(lab, who):
             client.process.kill()
         cut.set()
         assert was_reset(visitor)
+
+
+def test_application_resets_behind_its_end(lab):
+    """The answer was whole, and the visitor says nothing more: he hears of it all the same."""
+    go = threading.Event()
+
+    def application(sock):
+        sock.sendall(b"whole")
+        sock.shutdown(socket.SHUT_WR)
+        go.wait(4 * DEADLINE)
+        reset(sock)
+
+    relay, client, _ = both(lab, application)
+    with connect(client.public) as visitor:
+        assert recv_all(visitor) == b"whole"
+        assert relay.metrics()["bore_ready_given_total"] == 1
+        go.set()
+        poll = select.poll()
+        poll.register(visitor, 0)
+        assert poll.poll(1000 * DEADLINE)
 
 
 def test_client_is_stopped(lab):
