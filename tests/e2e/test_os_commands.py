@@ -40,6 +40,7 @@ def test_tunnel(lab, instance):
     code, out, err = wasmrun(lab, "tunnel", "start", "--server", server, "--secret-file", secret)
     assert code == 0 and "Hello from C" in fetch(out.strip())[1], err
     assert "anyone with this address can reach the application, and there is no TLS" in err
+    wait_for(lambda: instance.tunnel()["connections"]["open"] == 0, "the visitor is gone")
     code, shown, _ = wasmrun(lab, "tunnel", "status")
     assert code == 0 and "Connected" in shown and out.strip() in shown and "0 open, 1 total" in shown
     code, text, _ = wasmrun(lab, "tunnel", "status", "--json")

@@ -283,6 +283,7 @@ def spread(lab, net, **how):
     home, away = net.spoke(), net.spoke()
     relay = lab.relay(host=home.middle, where=net.middle, **how)
     client = lab.client(relay, lab.app(where=home), where=home)
+    client.wait_state("Connected")  # a line behind the one that says where; else it is taken for the next one
     return home, away, relay, client
 
 
