@@ -441,7 +441,8 @@ def test_next_visitor_was_taken_back(lab):
     app = lab.app(application)
     with WarmRelay() as fake:
         process = lab.start_client(fake, app)
-        _control, warm, _other = fake.welcome(), fake.parked(), fake.parked()
+        conns = fake.welcome(), fake.parked(), fake.parked()
+        warm = conns[1]
         give(warm, block(DATA, b"first"))
         assert read_block(warm) == (TAKEN, b"")
         process.signal(signal.SIGSTOP)
