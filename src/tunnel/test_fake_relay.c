@@ -152,6 +152,26 @@ void fake_run_until(uv_loop_t *loop, bool (*condition)(const void *arg), const v
 		(void)uv_run(loop, UV_RUN_NOWAIT);
 }
 
+struct expected {
+	const struct fake_relay *relay;
+	unsigned conn;
+	const char *text;
+};
+
+static bool has_said(const void *arg)
+{
+	const struct expected *e = arg;
+
+	return e->relay->count > e->conn && strstr(e->relay->conns[e->conn].got, e->text);
+}
+
+void fake_relay_await(const struct fake_relay *r, unsigned conn, const char *text)
+{
+	const struct expected e = { .relay = r, .conn = conn, .text = text };
+
+	fake_run_until(r->loop, has_said, &e);
+}
+
 int fake_refusing_port(uint16_t *ret_port)
 {
 	return bind_loopback(ret_port);

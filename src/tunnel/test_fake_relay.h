@@ -54,6 +54,9 @@ void fake_conn_hang_up(struct fake_conn *c);
 /* Runs the loop until the condition holds; fails the test at the deadline. */
 void fake_run_until(uv_loop_t *loop, bool (*condition)(const void *arg), const void *arg);
 
+/* The same until its connection number `conn` is there and has got `text`. */
+void fake_relay_await(const struct fake_relay *r, unsigned conn, const char *text);
+
 /* A port of loopback that refuses connections for as long as the returned descriptor is open. */
 int fake_refusing_port(uint16_t *ret_port);
 

@@ -167,33 +167,12 @@ static void trial_close(struct trial *t)
 	assert_int_equal(uv_loop_close(&t->loop), 0);
 }
 
-/* What a connection must have said. */
-struct expected {
-	const struct fake_relay *relay;
-	unsigned conn;
-	const char *text;
-};
-
-static bool has_said(const void *arg)
-{
-	const struct expected *e = arg;
-
-	return e->relay->count > e->conn && strstr(e->relay->conns[e->conn].got, e->text);
-}
-
-static void await(struct trial *t, const struct fake_relay *relay, unsigned conn, const char *text)
-{
-	const struct expected e = { .relay = relay, .conn = conn, .text = text };
-
-	fake_run_until(&t->loop, has_said, &e);
-}
-
 /* With a visitor, whose "ping" the application has answered. */
 static void trial_open_visited(struct trial *t, const char *hello)
 {
 	trial_open(t, NULL, hello, "ping");
 	fake_conn_say(&t->relay.conns[0], CONNECTION);
-	await(t, &t->relay, 1, ACCEPT "pong");
+	fake_relay_await(&t->relay, 1, ACCEPT "pong");
 }
 
 static bool has_hung_up(const void *arg)
@@ -208,8 +187,8 @@ static void test_visitor(void **state)
 
 	trial_open(&t, NULL, HELLO, "ping");
 	fake_conn_say(&t.relay.conns[0], "\"Heartbeat\"|" CONNECTION);
-	await(&t, &t.relay, 1, ACCEPT "pong");
-	await(&t, &t.app, 0, "ping");
+	fake_relay_await(&t.relay, 1, ACCEPT "pong");
+	fake_relay_await(&t.app, 0, "ping");
 	tunnel_status(t.tunnel, &status);
 	assert_int_equal(status.conns_open, 1);
 	assert_int_equal(status.public_port, 4000);
@@ -234,8 +213,8 @@ static void test_visitor_with_a_secret(void **state)
 
 	trial_open(&t, "open sesame", HELLO, CHALLENGE "early");
 	fake_conn_say(&t.relay.conns[0], CONNECTION);
-	await(&t, &t.app, 0, "early");
-	await(&t, &t.relay, 1, "\"}|" ACCEPT "pong");
+	fake_relay_await(&t.app, 0, "early");
+	fake_relay_await(&t.relay, 1, "\"}|" ACCEPT "pong");
 	trial_close(&t);
 }
 
@@ -246,10 +225,10 @@ static void test_early_eof_is_kept(void **state)
 
 	trial_open(&t, "open sesame", HELLO, CHALLENGE "early");
 	fake_conn_say(&t.relay.conns[0], CONNECTION);
-	await(&t, &t.relay, 1, ACCEPT);
+	fake_relay_await(&t.relay, 1, ACCEPT);
 	assert_int_equal(shutdown(t.relay.conns[1].chan.fd, SHUT_WR), 0);
-	await(&t, &t.app, 0, "early");
-	await(&t, &t.relay, 1, ACCEPT "pong");
+	fake_relay_await(&t.app, 0, "early");
+	fake_relay_await(&t.relay, 1, ACCEPT "pong");
 	trial_close(&t);
 }
 
@@ -267,7 +246,7 @@ static void test_application_is_down(void **state)
 	trial_open(&t, NULL, HELLO, NULL);
 	trial_stop_app(&t);
 	fake_conn_say(&t.relay.conns[0], CONNECTION);
-	await(&t, &t.relay, 1, ACCEPT);
+	fake_relay_await(&t.relay, 1, ACCEPT);
 	fake_run_until(&t.loop, has_hung_up, &t.relay.conns[1]);
 	fake_run_until(&t.loop, is_ended, &t);
 	assert_int_equal(t.opened, 0);
@@ -283,7 +262,7 @@ static void test_application_is_down_and_refuse_is_known(void **state)
 	trial_open(&t, "open sesame", HELLO GRANTED, NULL);
 	trial_stop_app(&t);
 	fake_conn_say(&t.relay.conns[0], CONNECTION);
-	await(&t, &t.relay, 0, "{\"Refuse\":{\"id\":\"" ID "\"");
+	fake_relay_await(&t.relay, 0, "{\"Refuse\":{\"id\":\"" ID "\"");
 	fake_run_until(&t.loop, is_ended, &t);
 	trial_close(&t);
 }
@@ -308,9 +287,9 @@ static void test_visitor_is_told(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		trial_open(&t, NULL, HELLO GRANTED, NULL);
 		fake_conn_say(&t.relay.conns[0], table[i].said);
-		await(&t, &t.relay, 1, ACCEPT);
+		fake_relay_await(&t.relay, 1, ACCEPT);
 		fake_conn_say(&t.relay.conns[1], "ping");
-		await(&t, &t.relay, 1, "pong");
+		fake_relay_await(&t.relay, 1, "pong");
 		assert_int_equal(t.opened, 1);
 		assert_string_equal(t.from, table[i].from);
 		fake_conn_hang_up(&t.relay.conns[1]);
@@ -329,9 +308,9 @@ static void test_visitor_without_agreement(void **state)
 
 	trial_open(&t, NULL, HELLO, NULL);
 	fake_conn_say(&t.relay.conns[0], VISITOR("192.0.2.1:50000") CONNECTION);
-	await(&t, &t.relay, 1, ACCEPT);
+	fake_relay_await(&t.relay, 1, ACCEPT);
 	fake_conn_say(&t.relay.conns[1], "ping");
-	await(&t, &t.relay, 1, "pong");
+	fake_relay_await(&t.relay, 1, "pong");
 	assert_int_equal(t.relay.count, 2);
 	assert_string_equal(t.from, "-");
 	trial_close(&t);
@@ -353,7 +332,7 @@ static void test_beat_is_sent_when_granted(void **state)
 	struct trial t;
 
 	trial_open(&t, NULL, HELLO GRANTED, NULL);
-	await(&t, &t.relay, 0, "\"Heartbeat\"|\"Heartbeat\"|");
+	fake_relay_await(&t.relay, 0, "\"Heartbeat\"|\"Heartbeat\"|");
 	trial_close(&t);
 }
 
@@ -365,7 +344,7 @@ static void test_reconnection_resumes(void **state)
 
 	trial_open(&t, NULL, HELLO GRANTED, HELLO GRANTED);
 	assert_null(strstr(t.relay.conns[0].got, "token"));
-	await(&t, &t.relay, 0, "\"Heartbeat\"|");
+	fake_relay_await(&t.relay, 0, "\"Heartbeat\"|");
 	fake_conn_hang_up(&t.relay.conns[0]);
 	fake_run_until(&t.loop, is_reconnecting, &t);
 	tunnel_status(t.tunnel, &status);
@@ -373,8 +352,8 @@ static void test_reconnection_resumes(void **state)
 	assert_non_null(status.error);
 	tunnel_hurry(t.tunnel);
 	fake_run_until(&t.loop, is_connected, &t);
-	await(&t, &t.relay, 1, "{\"Hello\":4000}|{\"Options\":");
-	await(&t, &t.relay, 1, TOKEN);
+	fake_relay_await(&t.relay, 1, "{\"Hello\":4000}|{\"Options\":");
+	fake_relay_await(&t.relay, 1, TOKEN);
 	tunnel_status(t.tunnel, &status);
 	assert_int_equal(status.reconnects, 1);
 	assert_null(status.error);
@@ -400,7 +379,7 @@ static void test_split_announcement(void **state)
 	fake_conn_say(&t.relay.conns[0], "beat\"|{\"Connection\":\"11111111-2222-");
 	(void)uv_run(&t.loop, UV_RUN_NOWAIT);
 	fake_conn_say(&t.relay.conns[0], "3333-4444-555555555555\"}|");
-	await(&t, &t.relay, 1, ACCEPT "pong");
+	fake_relay_await(&t.relay, 1, ACCEPT "pong");
 	trial_close(&t);
 }
 
@@ -444,7 +423,7 @@ static void test_drain(void **state)
 	trial_open_visited(&t, HELLO GRANTED);
 	tunnel_drain(t.tunnel, 600000, on_drained, &t);
 	fake_conn_say(&t.relay.conns[0], CONNECTION);
-	await(&t, &t.relay, 0, "{\"Refuse\":{\"id\":\"" ID "\"");
+	fake_relay_await(&t.relay, 0, "{\"Refuse\":{\"id\":\"" ID "\"");
 	assert_false(t.drained);
 	fake_conn_hang_up(&t.relay.conns[1]);
 	fake_conn_hang_up(&t.app.conns[0]);
@@ -500,24 +479,24 @@ static void test_warm_visitors(void **state)
 	struct trial t;
 
 	trial_open(&t, NULL, HELLO GRANTED_READY, NULL);
-	await(&t, &t.relay, 1, READY);
-	await(&t, &t.relay, 2, READY);
+	fake_relay_await(&t.relay, 1, READY);
+	fake_relay_await(&t.relay, 2, READY);
 	fake_conn_say(&t.relay.conns[2], VISITOR("192.0.2.1:50000") DATA4 "ping");
-	await(&t, &t.relay, 2, READY TAKEN DATA4 "pong");
+	fake_relay_await(&t.relay, 2, READY TAKEN DATA4 "pong");
 	assert_string_equal(t.from, "192.0.2.1:50000");
 	fake_conn_say(&t.relay.conns[2], END);
 	fake_run_until(&t.loop, has_hung_up, &t.app.conns[0]);
 	fake_conn_hang_up(&t.app.conns[0]);
-	await(&t, &t.relay, 2, "pong" END);
+	fake_relay_await(&t.relay, 2, "pong" END);
 	fake_run_until(&t.loop, is_ended, &t);
 	assert_int_equal(t.ended, 1);
 	/* The second one, whose frame comes in pieces. */
 	fake_conn_say(&t.relay.conns[2], "{\"Visitor\":{\"id\":\"" ID "\",");
 	(void)uv_run(&t.loop, UV_RUN_NOWAIT);
 	fake_conn_say(&t.relay.conns[2], "\"from\":\"[2001:db8::1]:50000\"}}|" DATA4);
-	await(&t, &t.relay, 2, "pong" END TAKEN);
+	fake_relay_await(&t.relay, 2, "pong" END TAKEN);
 	fake_conn_say(&t.relay.conns[2], "ping");
-	await(&t, &t.relay, 2, "pong" END TAKEN DATA4 "pong");
+	fake_relay_await(&t.relay, 2, "pong" END TAKEN DATA4 "pong");
 	assert_string_equal(t.from, "[2001:db8::1]:50000");
 	tunnel_status(t.tunnel, &status);
 	assert_int_equal(status.conns_open, 1);
@@ -534,10 +513,10 @@ static void test_application_is_down_for_a_warm_visitor(void **state)
 	struct trial t;
 
 	trial_open(&t, NULL, HELLO GRANTED_READY, NULL);
-	await(&t, &t.relay, 1, READY);
+	fake_relay_await(&t.relay, 1, READY);
 	trial_stop_app(&t);
 	fake_conn_say(&t.relay.conns[1], VISITOR("192.0.2.1:50000") DATA4 "ping");
-	await(&t, &t.relay, 1, READY TAKEN END);
+	fake_relay_await(&t.relay, 1, READY TAKEN END);
 	fake_run_until(&t.loop, has_hung_up, &t.relay.conns[1]);
 	fake_run_until(&t.loop, is_ended, &t);
 	assert_int_equal(t.opened, 0);
@@ -551,12 +530,12 @@ static void test_drain_turns_warm_visitors_away(void **state)
 	struct trial t;
 
 	trial_open(&t, NULL, HELLO GRANTED_READY, NULL);
-	await(&t, &t.relay, 1, READY);
+	fake_relay_await(&t.relay, 1, READY);
 	fake_conn_say(&t.relay.conns[0], CONNECTION);
-	await(&t, &t.relay, 3, ACCEPT);
+	fake_relay_await(&t.relay, 3, ACCEPT);
 	tunnel_drain(t.tunnel, 600000, on_drained, &t);
 	fake_conn_say(&t.relay.conns[1], VISITOR("192.0.2.1:50000"));
-	await(&t, &t.relay, 1, READY TAKEN END);
+	fake_relay_await(&t.relay, 1, READY TAKEN END);
 	assert_false(t.drained);
 	fake_conn_hang_up(&t.relay.conns[3]);
 	fake_conn_hang_up(&t.app.conns[0]);
@@ -572,7 +551,7 @@ static void test_warm_visitor_with_a_secret(void **state)
 
 	trial_open(&t, "open sesame", HELLO GRANTED_READY,
 		CHALLENGE VISITOR("192.0.2.1:50000") DATA4 "ping");
-	await(&t, &t.relay, 1, "\"}|" READY TAKEN DATA4 "pong");
+	fake_relay_await(&t.relay, 1, "\"}|" READY TAKEN DATA4 "pong");
 	trial_close(&t);
 }
 
@@ -583,10 +562,10 @@ static void test_warm_connections_of_an_old_session(void **state)
 	struct trial t;
 
 	trial_open(&t, NULL, HELLO GRANTED_READY, NULL);
-	await(&t, &t.relay, 1, READY);
-	await(&t, &t.relay, 2, READY);
+	fake_relay_await(&t.relay, 1, READY);
+	fake_relay_await(&t.relay, 2, READY);
 	fake_conn_say(&t.relay.conns[1], VISITOR("192.0.2.1:50000") DATA4 "ping");
-	await(&t, &t.relay, 1, TAKEN DATA4 "pong");
+	fake_relay_await(&t.relay, 1, TAKEN DATA4 "pong");
 	fake_conn_hang_up(&t.relay.conns[0]);
 	fake_run_until(&t.loop, is_reconnecting, &t);
 	fake_run_until(&t.loop, has_hung_up, &t.relay.conns[2]);
@@ -594,7 +573,7 @@ static void test_warm_connections_of_an_old_session(void **state)
 	fake_conn_say(&t.relay.conns[1], END);
 	fake_run_until(&t.loop, has_hung_up, &t.app.conns[0]);
 	fake_conn_hang_up(&t.app.conns[0]);
-	await(&t, &t.relay, 1, "pong" END);
+	fake_relay_await(&t.relay, 1, "pong" END);
 	fake_run_until(&t.loop, has_hung_up, &t.relay.conns[1]);
 	trial_close(&t);
 }

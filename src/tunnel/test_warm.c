@@ -96,26 +96,6 @@ static void trial_close(struct trial *t)
 	assert_int_equal(uv_loop_close(&t->loop), 0);
 }
 
-struct expected {
-	const struct fake_relay *relay;
-	unsigned conn;
-	const char *text;
-};
-
-static bool has_said(const void *arg)
-{
-	const struct expected *e = arg;
-
-	return e->relay->count > e->conn && strstr(e->relay->conns[e->conn].got, e->text);
-}
-
-static void await(struct trial *t, unsigned conn, const char *text)
-{
-	const struct expected e = { .relay = &t->relay, .conn = conn, .text = text };
-
-	fake_run_until(&t->loop, has_said, &e);
-}
-
 static bool has_ended(const void *arg)
 {
 	return ((const struct fake_conn *)arg)->ended;
@@ -129,14 +109,14 @@ static void test_refused(void **state)
 	(void)state;
 	trial_open(&t);
 	grant(&t, 2);
-	await(&t, 0, READY);
-	await(&t, 1, READY);
+	fake_relay_await(&t.relay, 0, READY);
+	fake_relay_await(&t.relay, 1, READY);
 	for (unsigned n = 0; n < 4; n++) {
 		fake_conn_say(&t.relay.conns[n], VISITOR "\1||\4ping");
-		await(&t, n, READY TAKEN_END);
+		fake_relay_await(&t.relay, n, READY TAKEN_END);
 		fake_run_until(&t.loop, has_ended, &t.relay.conns[n]);
 		/* Another one takes its place. */
-		await(&t, n + 2, READY);
+		fake_relay_await(&t.relay, n + 2, READY);
 		assert_int_equal(t.warm.count[WARM_SERVING], 0);
 		assert_int_equal(t.warm.count[WARM_WAITING], 2);
 	}
@@ -153,7 +133,7 @@ static void test_limit(void **state)
 	grant(&t, 0);
 	assert_int_equal(t.warm.epoll_fd, -1);
 	grant(&t, 1);
-	await(&t, 0, READY);
+	fake_relay_await(&t.relay, 0, READY);
 	for (int n = 0; n < 100; n++)
 		warm_note_visitor(&t.warm);
 	assert_int_equal(t.warm.count[WARM_WAITING] + t.warm.count[WARM_DIALLING], 1);
@@ -184,12 +164,12 @@ static void test_nobody_there(void **state)
 	assert_int_equal(t.warm.count[WARM_WAITING] + t.warm.count[WARM_DIALLING], 0);
 	/* The relay is back. */
 	assert_int_equal(dialer_init(&t.to.dialer, &t.loop, "127.0.0.1", t.relay.port), 0);
-	await(&t, 0, READY);
+	fake_relay_await(&t.relay, 0, READY);
 	assert_int_equal(t.warm.count[WARM_WAITING], 1);
 	assert_int_equal(t.relay.count, 1);
 	/* It is of use, so all is well. */
 	fake_conn_say(&t.relay.conns[0], VISITOR);
-	await(&t, 0, READY TAKEN_END);
+	fake_relay_await(&t.relay, 0, READY TAKEN_END);
 	assert_false(t.warm.in_trouble);
 	trial_close(&t);
 	(void)fd_close(fd);
