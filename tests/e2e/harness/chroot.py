@@ -30,10 +30,15 @@ rmdir .old
 exec "$@"
 """
 
-# For scripts inside: waits until a file has a line, serves /www, and fetches.
+# For scripts inside: waits until a file has a line, serves /www (and listens when it returns), and fetches.
 SHELL = r"""
 await() { timeout 60 sh -c 'until grep -qE "$1" "$2"; do sleep 0.1; done' sh "$1" "$2" || { cat "$2"; exit 1; }; }
-serve() { mkdir -p /www; echo "hello through the tunnel" >/www/hello; (cd /www && exec python3 -m http.server "$1" --bind 127.0.0.1) >/dev/null 2>&1 & }
+serve() {
+    mkdir -p /www
+    echo "hello through the tunnel" >/www/hello
+    (cd /www && exec python3 -m http.server "$1" --bind 127.0.0.1) >/dev/null 2>&1 &
+    timeout 60 bash -c 'until (: </dev/tcp/127.0.0.1/"$1") 2>/dev/null; do sleep 0.1; done' bash "$1" || { echo "nothing listens on port $1"; exit 1; }
+}
 fetch() { python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=30).read().decode())' "$1"; }
 """
 # Devices of its own; the settings of the machine's kernel are for reading; and mounts spread, as systemd has it outside of
