@@ -169,6 +169,7 @@ static void on_done(void *owner, const struct pump_result *result)
 
 	assert_true(l->pumps > 0);
 	l->pumps--;
+	l->ended = true;
 	l->done = l->pumps == 0;
 	if (l->tap && l->fixture->hub)
 		tap_hub_drain(l->fixture->hub);
@@ -190,7 +191,7 @@ static void on_near_done(void *owner, const struct pump_result *result)
 	struct link *l = owner;
 	uint64_t bytes = l->result.bytes[PUMP_OUTER];
 
-	if (l->pumps == fixture_pumps())
+	if (!l->ended)
 		l->result = *result;
 	if (fixture_pumps() == 2)
 		l->result.bytes[PUMP_OUTER] = bytes;
@@ -204,7 +205,7 @@ static void on_far_done(void *owner, const struct pump_result *result)
 	struct link *l = owner;
 	uint64_t bytes = l->result.bytes[PUMP_INNER];
 
-	if (l->pumps == fixture_pumps())
+	if (!l->ended)
 		l->result = *result;
 	l->result.bytes[PUMP_INNER] = bytes;
 	l->result.bytes[PUMP_OUTER] = result->bytes[PUMP_OUTER];
@@ -229,15 +230,17 @@ static void link_add_far(struct link *l, int fd, const char *early)
 		n = recv(fd, text + have, sizeof(text) - have, 0);
 		have += n > 0 ? (size_t)n : 0;
 	}
+	if (n > 0)
+		n = send(fd, taken, sizeof(taken), MSG_NOSIGNAL);
 	if (n <= 0) {
-		/* The visitor is gone already. */
+		/* The visitor is gone already, perhaps since his announcement was read. */
 		(void)fd_close(fd);
 		reset_fd(&l->pump_fd[PUMP_INNER]);
 		l->pumps--;
 		return;
 	}
+	assert_int_equal(n, sizeof(taken));
 	assert_memory_equal(text, preface, sizeof(preface));
-	assert_int_equal(send(fd, taken, sizeof(taken), MSG_NOSIGNAL), sizeof(taken));
 	sockopt_set_reset(fd);
 	const struct pump_job job = {
 		.fd = { fd, l->pump_fd[PUMP_INNER] },

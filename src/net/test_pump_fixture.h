@@ -50,6 +50,7 @@ struct link {
 	struct pump *pump, *far_pump;
 	unsigned pumps;         /* not done */
 	int parked[PUMP_SIDES]; /* between the two, of the one that is done */
+	bool ended;             /* one is done: `result` is told */
 	bool done;              /* none is left */
 	/* With blocks: of the pump that ended first, but for the bytes. */
 	struct pump_result result;
