@@ -57,7 +57,7 @@ def over_links(build, network, origin_port, rate):
     tool = Counted("ready", "ours", 35, str(build / "bore"), None)
     try:
         delay.launch(network, tool, origin_port)
-        return share(tool, lambda: delay.load(network, build / "bench", "rate", 1000 * SECONDS, rate))
+        return share(tool, lambda: delay.load(network, build / "bench", tool, "rate", 1000 * SECONDS, rate))
     finally:
         tool.stop()
 
