@@ -539,7 +539,7 @@ int pump_dir_init(struct pump_dir *d, const struct pump_job *job, enum pump_side
 	}
 	if (job->wire[side] != PUMP_WIRE_BLOCKS)
 		return dir_init_held(d, job, side);
-	assert(d->blocks.codec == PUMP_PLAIN && len <= PUMP_BUFFER_BYTES);
+	assert(d->blocks.codec == PUMP_PLAIN && len <= PUMP_AHEAD_MAX);
 	d->blocks.codec = PUMP_DECODES;
 	d->blocks.reader.awaits_taken = job->awaits_taken;
 	d->blocks.begins = len > 0;

@@ -15,8 +15,9 @@
 #include "net/pump_blocks.h"
 #include "net/pump_pool.h"
 
-/* A worker's read buffer, and so the most that a direction parks on the heap beside early bytes. */
-#define PUMP_BUFFER_BYTES (64U * 1024U)
+/* A worker's read buffer, and so the most that a direction parks on the heap beside early bytes,
+ * and that it has read behind an END. */
+#define PUMP_BUFFER_BYTES PUMP_AHEAD_MAX
 
 /* Indexed by the side that it is read from. */
 struct pump_dir {

@@ -36,6 +36,8 @@ enum pump_wire {
 	PUMP_WIRE_BLOCKS, /* proto/block.h: the socket can outlive the stream */
 };
 
+/* Bytes of blocks that are read ahead, at most: early ones, and those behind a stream's end. */
+#define PUMP_AHEAD_MAX 65536U
 #define PUMP_TAKEN_MS 3000U /* from the start to the TAKEN that is awaited */
 
 struct pump_result {
@@ -51,9 +53,9 @@ struct pump_result {
 	/*
 	 * -1, or a socket that is the caller's from here on. PUMP_END_CLOSED: the one that speaks
 	 * blocks, both directions of which have said END and neither RAW; `rest` is what has come
-	 * from it behind that, less than 64 KiB, and lives as long as the call. What was written to
-	 * it needn't be acknowledged yet, and to close it is still a reset (sockopt_lift_reset());
-	 * it may have reached TCP's end, which its next reader sees.
+	 * from it behind that, less than PUMP_AHEAD_MAX, and lives as long as the call. What was
+	 * written to it needn't be acknowledged yet, and to close it is still a reset
+	 * (sockopt_lift_reset()); it may have reached TCP's end, which its next reader sees.
 	 * PUMP_END_UNTAKEN: the other one, as it came.
 	 */
 	int fd[PUMP_SIDES];
@@ -69,7 +71,7 @@ struct pump_job {
 	int fd[PUMP_SIDES];            /* see pump.h; non-blocking; the pool owns them on success */
 	const void *early[PUMP_SIDES]; /* bytes already read from that side, copied by the call */
 	size_t early_len[PUMP_SIDES];
-	/* Blocks on one side at most, whose early bytes are blocks, 64 KiB at most. */
+	/* Blocks on one side at most, whose early bytes are blocks, PUMP_AHEAD_MAX at most. */
 	enum pump_wire wire[PUMP_SIDES];
 	/* Said on the side that speaks blocks before all else, in one segment with the first bytes
 	 * where these have come; copied by the call, and counted nowhere. */

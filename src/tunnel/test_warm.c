@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/lang.h"
 #include "base/log.h"
+#include "base/owner.h"
 #include "net/flow.h"
 #include "tunnel/test_fake_relay.h"
 
@@ -131,7 +132,7 @@ static void test_limit(void **state)
 	(void)state;
 	trial_open(&t);
 	grant(&t, 0);
-	assert_int_equal(t.warm.epoll_fd, -1);
+	assert_int_equal(t.warm.set.epoll_fd, -1);
 	grant(&t, 1);
 	fake_relay_await(&t.relay, 0, READY);
 	for (int n = 0; n < 100; n++)
@@ -142,6 +143,49 @@ static void test_limit(void **state)
 	assert_int_equal(t.warm.limit, DEMAND_MAX);
 	assert_in_range(
 		t.warm.count[WARM_WAITING] + t.warm.count[WARM_DIALLING], 2, 1 + WARM_DIALS_MAX);
+	trial_close(&t);
+}
+
+static struct warm_conn *kept;
+
+/* As a tunnel does whose application is still being connected. */
+static void keep(
+	struct warm *r, struct warm_conn *c, const struct uuid *id, const struct addr *from)
+{
+	(void)id;
+	(void)from;
+	trial_of(r)->visitors++;
+	kept = c;
+}
+
+static const struct warm_events keeping = { .visitor = keep };
+
+/* As much as a pump can have read ahead of the end of the visitor before: all of it is kept. */
+static void test_much_behind_a_frame(void **state)
+{
+	static uint8_t rest[PUMP_AHEAD_MAX];
+	const size_t frame = sizeof(VISITOR) - 1;
+	struct trial t;
+
+	(void)state;
+	trial_open(&t);
+	t.warm.events = &keeping;
+	grant(&t, 1);
+	fake_relay_await(&t.relay, 0, READY);
+	fake_conn_say(&t.relay.conns[0], VISITOR);
+	fake_relay_await(&t.relay, 0, READY "\4|||");
+	for (size_t i = 0; i < sizeof(rest); i++)
+		rest[i] = (uint8_t)(i % 251);
+	memcpy(rest, VISITOR, frame);
+	rest[frame - 1] = '\0';
+	/* The first one has ended, and so the second begins. */
+	warm_ended(kept, take_fd(&kept->fd), rest, sizeof(rest));
+	assert_int_equal(t.visitors, 2);
+	assert_false(kept->no_memory);
+	assert_ptr_not_equal(kept->early, rest + frame);
+	assert_int_equal(kept->early_len, sizeof(rest) - frame);
+	assert_memory_equal(kept->early, rest + frame, sizeof(rest) - frame);
+	warm_refuse(kept);
 	trial_close(&t);
 }
 
@@ -180,6 +224,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_much_behind_a_frame),
 		cmocka_unit_test(test_nobody_there),
 	};
 

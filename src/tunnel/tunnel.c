@@ -216,6 +216,16 @@ static void tunnel_on_visitor(void *owner, const struct uuid *id, const struct a
 	visitors_add(&t->visitors, id, from);
 }
 
+/* A visitor needs descriptors, too: at most so much of what the process may have waits for one,
+ * whatever the relay grants. */
+static uint32_t tunnel_max_ready(void)
+{
+	struct rlimit nofile = { 0 };
+
+	(void)getrlimit(RLIMIT_NOFILE, &nofile);
+	return (uint32_t)min_u64(DEMAND_MAX, nofile.rlim_cur / TUNNEL_READY_SHARE);
+}
+
 static void tunnel_on_options(void *owner, const struct options *granted)
 {
 	struct tunnel *t = owner;
@@ -226,7 +236,10 @@ static void tunnel_on_options(void *owner, const struct options *granted)
 	log_debug(LOG, "%s grants resume=%d beat=%u refuse=%d visitor=%d ready=%u", t->relay,
 		t->has_token, granted->beat_ms, granted->refuse, granted->visitor, granted->ready);
 	if (!t->draining)
-		visitors_ready(&t->visitors, granted);
+		visitors_ready(&t->visitors,
+			granted->has_key ? (unsigned)min_u64(granted->ready, tunnel_max_ready())
+					 : 0,
+			&granted->key);
 	tunnel_arm(t);
 }
 
@@ -301,15 +314,6 @@ static enum tunnel_protocol tunnel_protocol(const struct tunnel *t)
 	if (t->protocol != TUNNEL_AUTO || t->machine.state != TUNNEL_RECONNECTING)
 		return t->protocol;
 	return t->control.dialect == DIALECT_LINE ? TUNNEL_LINE : TUNNEL_BORE;
-}
-
-/* A visitor needs descriptors, too: at most so much of what the process may have waits for one. */
-static uint32_t tunnel_max_ready(void)
-{
-	struct rlimit nofile = { 0 };
-
-	(void)getrlimit(RLIMIT_NOFILE, &nofile);
-	return (uint32_t)min_u64(DEMAND_MAX, nofile.rlim_cur / TUNNEL_READY_SHARE);
 }
 
 static void tunnel_attempt(struct tunnel *t)

@@ -77,7 +77,7 @@ static void visitor_on_opened(struct flow *f)
 	struct tunnel_visit visit = visit_of(f, id, from);
 
 	if (v->warm)
-		warm_joined(v->warm);
+		warm_conn_joined(v->warm);
 	vs->conns_total++;
 	visit.opened = true;
 	visit.duration_ms = clock_now_ms() - f->since_ms;
@@ -280,7 +280,7 @@ static void visitors_begin(
 	struct visitors *vs, const struct uuid *id, const struct addr *from, struct warm_conn *warm)
 {
 	const struct flow_wish wish = {
-		.target = { [PUMP_OUTER] = warm ? warm_target(warm) : &vs->data_conn,
+		.target = { [PUMP_OUTER] = warm ? &warm->target : &vs->data_conn,
 			[PUMP_INNER] = &vs->local.target },
 		.wire = { [PUMP_OUTER] = warm ? PUMP_WIRE_BLOCKS : PUMP_WIRE_RAW },
 		.turn_away = vs->turn_away,
@@ -358,9 +358,9 @@ int visitors_aim(struct visitors *vs, const char *host, uint16_t port, enum dial
 	return dialer_init(&vs->relay.dialer, vs->relay.loop, host, port);
 }
 
-void visitors_ready(struct visitors *vs, const struct options *granted)
+void visitors_ready(struct visitors *vs, unsigned limit, const struct uuid *key)
 {
-	warm_grant(&vs->warm, granted->has_key ? granted->ready : 0, &granted->key);
+	warm_grant(&vs->warm, limit, key);
 }
 
 void visitors_add(struct visitors *vs, const struct uuid *id, const struct addr *from)

@@ -68,8 +68,8 @@ void visitors_init(struct visitors *vs, uv_loop_t *loop, struct pump_pool *pool)
 /* Where the relay is to be dialled for those who are announced from now on. 0 or -EINVAL. */
 int visitors_aim(struct visitors *vs, const char *host, uint16_t port, enum dialect dialect);
 
-/* The relay keeps warm connections for this session, as of struct options; or none. */
-void visitors_ready(struct visitors *vs, const struct options *granted);
+/* This session may have `limit` warm connections that name `key`; 0: none. */
+void visitors_ready(struct visitors *vs, unsigned limit, const struct uuid *key);
 
 /* Announced by the relay, from NULL or where he comes from. */
 void visitors_add(struct visitors *vs, const struct uuid *id, const struct addr *from);
@@ -83,7 +83,8 @@ void visitors_lost_relay(struct visitors *vs);
 /* Ends all; `idle` follows, from within if there is nothing to wait for. */
 void visitors_end(struct visitors *vs);
 
-/* Behind visitors_end(). `closed` follows, never from within; some visitors may still be ending. */
+/* Behind visitors_end(). `closed` follows, never from within. Visitors may still be ending, until
+ * `idle`: vs outlives both. */
 void visitors_close(struct visitors *vs, void (*closed)(struct visitors *vs));
 
 /* Bytes from visitors and to visitors, the open ones included. */

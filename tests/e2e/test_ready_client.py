@@ -117,6 +117,14 @@ def test_descriptors_are_left_for_visitors(lab, fake):
     """After a crowd those that waited had all of them, and the next visitors were turned away."""
     start(lab, fake, wrap=("prlimit", "--nofile=64:64"))
     assert fake.greet()["ready"] == 16
+    # And of a relay that grants more than it was asked for.
+    with contextlib.ExitStack() as stack:
+        conns = [stack.enter_context(fake.warm()) for _ in range(2)]
+        for _ in range(20):
+            conns[1].serve()
+        conns += [stack.enter_context(fake.warm()) for _ in range(14)]
+        with pytest.raises(TimeoutError):
+            fake.accept(0.5)
 
 
 def test_none_where_the_relay_grants_none(lab, fake):
