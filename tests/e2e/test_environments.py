@@ -14,12 +14,13 @@ import tempfile
 
 import pytest
 
+from harness.apps import free_port
 from harness.components import find_wasmtime, make
 from harness.guests import needs_wall
 from harness.lab import OURS
 from harness.wait import DEADLINE
 from harness.wasmrun import GUEST, WASMRUN, fetch, need_wasmrun, run_os
-from test_wall import ask, asked_of, fill, free_port
+from test_wall import ask, asked_of, fill
 
 pytestmark = pytest.mark.usefixtures("isolated")
 TOOLS = OURS.parent / "tests" / "e2e"

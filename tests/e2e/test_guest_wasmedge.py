@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from harness.apps import free_port
 from harness.guests import GUEST
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch
@@ -45,8 +46,7 @@ def listens(port):
 
 
 def test_without_a_listener_it_binds_for_real(build, run):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     taken = socket.create_server(("127.0.0.1", 0))
     module = build("wasmedge_http.c")
     run(module, listen=False, options=["--env", f"PORT={port}"])

@@ -7,11 +7,11 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 
 import pytest
 
+from harness.apps import free_port
 from harness.guests import needs_wall
 from harness.lab import OURS
 from harness.process import Process
@@ -55,11 +55,6 @@ def ask(lab, place, asked, *options, wrap=(), ended=False):
     said = dict(line.rsplit(" ", 1) for line in lines if "=" in line)
     process.stop()
     return {one: errno.errorcode.get(int(code), "0") for one, code in said.items()}, process
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 def asked_of(place, port):

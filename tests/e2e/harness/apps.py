@@ -12,7 +12,16 @@ from .wait import DEADLINE
 
 def listen(host, port=0, backlog=4096):
     """A listening socket. Port 0 is the kernel's choice or, when load has left all of those in TIME_WAIT, one below them."""
-    for choice in [port] + [random.randrange(10_000, 32_000) for _ in range(20 if port == 0 else 0)]:
+    return _listen(host, [0, *_below()] if port == 0 else [port], backlog)
+
+
+def _below():
+    """Ports that the kernel gives to nobody by itself."""
+    return random.sample(range(10_000, 32_000), 20)
+
+
+def _listen(host, choices, backlog=4096):
+    for choice in choices:
         try:
             return socket.create_server((host, choice), backlog=backlog)
         except OSError as failure:
@@ -89,6 +98,6 @@ def hold(sock):
 
 
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on."""
-    with listen(host) as sock:
+    """A port that nobody listens on, and that nobody who connects is given before it is used."""
+    with _listen(host, _below()) as sock:
         return sock.getsockname()[1]
