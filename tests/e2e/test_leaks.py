@@ -46,32 +46,34 @@ def test_short_connections(lab, flood, path, secret):
         wait_for(lambda: relay.fds_in_use(end) <= fds, f"{end.name}: all descriptors are back")
         if not SANITIZER:
             assert end.private_kb() <= kb + KEPT_KB, f"{end.name} has grown"
-    assert gauges(relay.metrics()) == gauges_before
+    wait_for(lambda: gauges(relay.metrics()) == gauges_before, "all gauges are as before")
     for end in ends:
         end.signal(signal.SIGTERM)
         assert end.wait_exit() == 0, "also what a sanitizer would say"
 
 
 def settled(relay):
-    wait_for(lambda: relay.metrics()["bore_visitors_open"] == 0, "all visitors have gone")
+    busy = "bore_visitors_open", "bore_handshakes_open"
+    wait_for(lambda: not any((values := relay.metrics())[name] for name in busy), "all visitors have gone, and no warm connection comes")
 
 
 @pytest.mark.parametrize("secret", [None, "s3cret"], ids=["open", "secret"])
 def test_reconnections(lab, secret):
     """A client that loses its relay again and again keeps nothing of the lost connections."""
-    relay = lab.relay(secret=secret)
+    relay = lab.relay(secret=secret, metrics=True)
     client = lab.client(relay, lab.app(), secret=secret)
     client.wait_state("Connected")  # not the one of the first reconnection
     ping(client.public)
-    before = client.process.fds()
+    settled(relay)
+    before = relay.fds_in_use(client.process)
     for _ in range(5):
         mark = client.process.mark()
         relay.process.kill()
         client.wait_state("Reconnecting", after=mark)
-        relay = lab.relay(secret=secret, host=relay.host, control_port=relay.control_port)
+        relay = lab.relay(secret=secret, host=relay.host, control_port=relay.control_port, metrics=True)
         client.process.signal(signal.SIGHUP)
         client.wait_state("Connected", after=mark)
-        wait_for(lambda: client.process.fds() <= before, "the old connection's descriptors are gone")
+        wait_for(lambda: relay.fds_in_use(client.process) <= before, "the old connection's descriptors are gone")
 
 
 @pytest.mark.root

@@ -79,8 +79,12 @@ class Relay:
             return read_metrics(self.metrics_at)
 
     def fds_in_use(self, process):
-        """Descriptors of either end of its only tunnel, without those of warm connections that wait."""
-        return process.fds() - int(self.metrics()["bore_ready_parked"])
+        """Descriptors of either end of its only tunnel, without those of warm connections that wait. One that is just made counts:
+        it is no less than what is used."""
+        while True:
+            before, fds, after = self.metrics(), process.fds(), self.metrics()
+            if before["bore_ready_parked"] == after["bore_ready_parked"]:
+                return fds - int(after["bore_ready_parked"])
 
 
 class Client:
