@@ -23,7 +23,11 @@ NOT_ASKED = "not asked: what is before it is wrong"
 def doctor(lab, *args, program=OURS, code=0, **how):
     """{check: (result, found, remedy)}."""
     process = lab.process([program, "doctor", "--json", *args], "doctor", **how)
-    assert process.wait_exit(deadline=2 * DEADLINE) == code, process.text()
+    assert process.wait_exit() == code, process.text()
+    return report_of(process, code)
+
+
+def report_of(process, code):
     report = json.loads(process.text("stdout"))
     assert report["code"] == code
     assert [check["check"] for check in report["checks"]] == CHECKS[-len(report["checks"]):]
@@ -93,7 +97,7 @@ def test_all_is_good(lab, program):
 
 def test_a_line_for_each(lab):
     relay = lab.relay()
-    told = subprocess.run([OURS, "doctor", "--to", relay.to, "--secret", "x"], capture_output=True, text=True, timeout=2 * DEADLINE)
+    told = subprocess.run([OURS, "doctor", "--to", relay.to, "--secret", "x"], capture_output=True, text=True, timeout=DEADLINE)
     labels = [line[:14].strip() for line in told.stdout.splitlines()]
     assert told.returncode == 5 and told.stderr == ""
     assert labels == ["name:", "control port:", "clock:", "HTTP front:", "protocol:", "secret:", "", "public port:", "application:"]
@@ -173,9 +177,14 @@ def test_penalised(lab, net):
     """After wrong secrets the relay says nothing any more."""
     client = net.spoke()
     relay = lab.relay(host=client.middle, secret="pw", where=net.middle)
-    argv = [OURS, "doctor", "--to", relay.to, "--secret", "no"]
-    wait_for(lambda: lab.process(argv, "wrong", where=client).wait_exit(deadline=2 * DEADLINE) == 7, "the relay turns the client away")
-    said = doctor(lab, "--to", relay.to, "--secret", "pw", where=client, code=7)
+
+    def turned_away():
+        """For longer after each further wrong one: where the next try comes too late for this time, another one doesn't."""
+        lab.process([OURS, "doctor", "--to", relay.to, "--secret", "no"], "wrong", where=client).wait_exit()
+        process = lab.process([OURS, "doctor", "--json", "--to", relay.to, "--secret", "pw"], "doctor", where=client)
+        return process.wait_exit() == 7 and process
+
+    said = report_of(wait_for(turned_away, "the relay turns the client away", 4 * DEADLINE), 7)
     need_wrong(said, "protocol", "takes connections, and closes them without a word", "if wrong secrets have come from here, check the secret and wait")
 
 
