@@ -23,6 +23,7 @@
 /* --- other processes --- */
 
 #define THEM (-1000) /* the supervisor's number */
+#define SAME (-1001) /* our nice value and the supervisor's: a lower one is for the privileged */
 #define TEXT(s) ((long)(intptr_t)(s))
 
 static char bytes[256];
@@ -49,7 +50,7 @@ static const struct {
 	{ "tkill", SYS_tkill, { THEM, 0 } },
 	{ "sigqueue", SYS_rt_sigqueueinfo, { THEM, 0, TEXT(bytes) } },
 	{ "prlimit", SYS_prlimit64, { THEM, RLIMIT_NOFILE, 0, TEXT(&limit) } },
-	{ "setpriority", SYS_setpriority, { PRIO_PROCESS, THEM, 0 } },
+	{ "setpriority", SYS_setpriority, { PRIO_PROCESS, THEM, SAME } },
 	{ "unshare_user", SYS_unshare, { CLONE_NEWUSER } },
 	{ "unshare_mount", SYS_unshare, { CLONE_NEWNS } },
 	{ "setns", SYS_setns, { -1, 0 } },
@@ -98,6 +99,18 @@ static const struct {
 	{ "shmget", SYS_shmget, { 1, 4096, 0 } },
 };
 
+static long meant(long arg)
+{
+	switch (arg) {
+	case THEM:
+		return getppid();
+	case SAME:
+		return getpriority(PRIO_PROCESS, 0);
+	default:
+		return arg;
+	}
+}
+
 bool try_call(const char *name, struct outcome *ret)
 {
 	for (size_t i = 0; i < COUNT(calls); i++) {
@@ -106,7 +119,7 @@ bool try_call(const char *name, struct outcome *ret)
 		if (strcmp(calls[i].name, name) != 0)
 			continue;
 		for (size_t k = 0; k < COUNT(a); k++)
-			a[k] = calls[i].args[k] == THEM ? getppid() : calls[i].args[k];
+			a[k] = meant(calls[i].args[k]);
 		*ret = result(name, syscall(calls[i].number, a[0], a[1], a[2], a[3], a[4], a[5]));
 		return true;
 	}
