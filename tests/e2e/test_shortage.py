@@ -2,6 +2,7 @@
 """Too few descriptors, too few pipes, too few ports."""
 
 import threading
+import time
 
 import pytest
 
@@ -16,8 +17,10 @@ FEW = ("prlimit", "--nofile=64:64")
 # Said once an episode: what both programs call the shortage.
 SHORTAGE = r"out of (file )?descriptors|too many open files|open files"
 # A visitor who is served ends an episode, and under load many are in between. A client has one for the relay and one
-# for the application, and of each at most EPISODE_BURST lines at once (src/tunnel/episode.h).
+# for the application, and of each at most EPISODE_BURST lines at once (src/tunnel/episode.h). A slow storm has more time
+# for further ones: RESERVE_QUIET_MS, EPISODE_LINE_MS.
 SHORTAGE_LINES = {"relay": 6, "client": 2 * 8}
+SHORTAGE_LINES_PER_S = {"relay": 1 / 2, "client": 2 / 10}
 
 
 def storm(address, count):
@@ -64,12 +67,14 @@ def test_64_descriptors_and_500_visitors(lab, path, short):
     with connect(client.public) as early:
         early.sendall(b"early")
         assert recv_exact(early, 5) == b"early"
+        began = time.monotonic()
         served = storm(client.public, 500)
         early.sendall(b"still")
         assert recv_exact(early, 5) == b"still", "an open stream is not disturbed"
     assert served > 0
     said = process.find(SHORTAGE)
-    assert 1 <= len(said) <= SHORTAGE_LINES[short], f"{len(said)} lines about it:\n{process.tail()}"
+    most = SHORTAGE_LINES[short] + (time.monotonic() - began) * SHORTAGE_LINES_PER_S[short]
+    assert 1 <= len(said) <= most, f"{len(said)} lines about it:\n{process.tail()}"
     wait_for(lambda: serves(client.public), "it serves again", 2 * DEADLINE)
     for _ in range(20):
         ping(client.public)
@@ -161,10 +166,11 @@ def finish(sock, data):
 @pytest.mark.slow
 @pytest.mark.root
 @pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
-@pytest.mark.skipif(bool(SANITIZER), reason="120,000 connections are too many under a sanitizer; 2,000 are tried in test_leaks.py")
+@pytest.mark.skipif(bool(SANITIZER), reason="so many connections are too many under a sanitizer; 2,000 are tried in test_leaks.py")
 def test_short_connections_do_not_use_up_the_ports(lab, net, flood):
-    """2,000 a second for a minute over a veth pair: 120,000 connections, four times the ports there are."""
+    """2,000 a second over a veth pair: 16,000 connections, four times the ports there are, before one of those could be had again."""
     home, away = net.spoke(), net.spoke()
+    home.sysctl("net.ipv4.ip_local_port_range", "40000 43999")
     # The visitors' own ports are not what is tried.
     away.sysctl("net.ipv4.tcp_tw_reuse", 1)
     away.sysctl("net.ipv4.ip_local_port_range", "1024 65535")
@@ -172,11 +178,12 @@ def test_short_connections_do_not_use_up_the_ports(lab, net, flood):
     port = int(app.wait_line(r"listening at \S+:(\d+)")[1][1])
     relay = lab.relay(host=home.middle, where=net.middle, args=("-q",))
     client = lab.client(relay, port, where=home, args=("-q",))
-    run = lab.process([flood, "run", away.middle, client.port, 120_000, 2000, 100], "flood", where=away)
+    count = 16_000
+    run = lab.process([flood, "run", away.middle, client.port, count, 2000, 100], "flood", where=away)
     run.wait_exit(600)
     line, match = run.wait_line(r"done=(\d+) failed=(\d+)")
-    assert (match[1], match[2]) == ("120000", "0"), run.text()
+    assert (match[1], match[2]) == (str(count), "0"), run.text()
     assert run.wait_exit() == 0
     assert not client.process.find("Reconnecting")
     # A tenth of a millisecond each is expected; where the kernel has to search for ports, it is many.
-    assert client.process.cpu() < 60, f"{client.process.cpu():.0f} s of CPU for 120,000 connections"
+    assert client.process.cpu() < 8, f"{client.process.cpu():.1f} s of CPU for {count} connections"
