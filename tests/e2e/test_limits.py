@@ -206,7 +206,7 @@ def closed_of_mixed(socks, expected):
                     done.add(number)
         return len(done) >= expected
 
-    wait_for(look, f"{expected} of {len(socks)} are closed", 30 * SCALE)
+    wait_for(look, f"{expected} of {len(socks)} are closed")
     return len(done)
 
 
@@ -254,9 +254,9 @@ def test_max_tunnels_per_addr(lab, net):
 @pytest.mark.parametrize("dialect", ["bore", "line"])
 def test_max_tunnel_age(lab, dialect):
     """The client is told why, opens another one, and a connection that is open goes on. Without the limit nothing of this happens."""
-    relay = lab.relay(metrics=True, args=("--max-tunnel-age", "1500ms"))
-    client = lab.client(relay, lab.app(), args=("--protocol", dialect))
     old = lab.client(lab.relay(), lab.app(), args=("--protocol", dialect))
+    relay = lab.relay(metrics=True, args=("--max-tunnel-age", "3s"))
+    client = lab.client(relay, lab.app(), args=("--protocol", dialect))
     with connect(client.public) as visitor:
         visitor.sendall(b"a")
         assert recv_exact(visitor, 1) == b"a"
@@ -266,7 +266,7 @@ def test_max_tunnel_age(lab, dialect):
         client.wait_state("Connected", after=mark)
         visitor.sendall(b"b")
         assert recv_exact(visitor, 1) == b"b"
-    ping(client.public)
+    wait_for(lambda: serves(client.public), "the other tunnel serves, or the one behind it")
     assert relay.metrics()["bore_tunnels_aged_total"] >= 1
     assert not old.process.find("maximum age") and old.process.alive()
     ping(old.public)
@@ -386,7 +386,7 @@ def test_metrics_count(lab):
     """Tunnels, connections, bytes, pipes: up and down again."""
     relay = lab.relay(metrics=True)
     client = lab.client(relay, lab.app())
-    before = relay.metrics()
+    before = wait_for(lambda: (now := relay.metrics())["bore_handshakes_open"] == 0 and now, "no warm connection is just made")
     with connect(client.public) as sock:
         sock.sendall(b"x" * 1000)
         assert recv_exact(sock, 1000) == b"x" * 1000

@@ -538,7 +538,7 @@ def test_200_at_once_with_two_parked(lab):
 
 
 def test_burst(lab):
-    """As many visitors as the machine allows, for two seconds: each is answered, with his own word, which was said once."""
+    """As many visitors as the machine allows, for two seconds or more: each is answered, with his own word, which was said once."""
     said, lock = collections.Counter(), threading.Lock()
 
     def application(sock):
@@ -552,7 +552,8 @@ def test_burst(lab):
 
     def visitors(number):
         count = 0
-        while not limit.over():
+        # On a slow machine so many that most of them come when the client holds as many as it is to.
+        while not limit.over() or count < 20:
             data = b"%d-%d" % (number, count)
             with connect(client.public) as visitor:
                 visitor.sendall(data)
