@@ -11,7 +11,7 @@ import pytest
 from harness.components import find_wasmtime, make
 from harness.guests import INVALID
 from harness.lab import ROOT
-from harness.wait import wait_for
+from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import WASMRUN, fetch, need_wasmrun, run_os
 
 MODULE, COMPONENT = "module", "component"
@@ -116,7 +116,7 @@ def test_invalid(lab, project):
 
 def run(lab, *words):
     env = {**os.environ, "XDG_CACHE_HOME": str(lab.folder / "cache"), "PATH": "/usr/bin:/bin"}
-    return subprocess.run([WASMRUN, "run", *words], env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run([WASMRUN, "run", *words], env=env, capture_output=True, text=True, timeout=4 * DEADLINE)
 
 
 def test_run(lab, guests):

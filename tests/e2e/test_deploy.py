@@ -124,7 +124,7 @@ def test_two_instances_take_turns(system):
         for turn in 'a b' 'b a'; do
             set -- $turn
             systemctl start bore-server@$2
-            timeout 60 sh -c 'while systemctl is-active --quiet bore-server@'$1'; do sleep 0.1; done'
+            timeout 300 sh -c 'while systemctl is-active --quiet bore-server@'$1'; do sleep 0.1; done'
             echo "after $2: $(fetch "$url")"
             systemctl show -p Id -p Result -p ExecMainStatus bore-server@$1
         done
@@ -153,7 +153,7 @@ def test_duckdns(system):
     said = system.boot(f"""
         printf OK >/duckdns.answer
         python3 /duckdns.py 2>/duckdns.log &
-        timeout 30 sh -c 'until ss -ltn | grep -q :8001; do sleep 0.1; done'
+        timeout 300 sh -c 'until ss -ltn | grep -q :8001; do sleep 0.1; done'
         {commands.replace("https://www.duckdns.org/", "http://127.0.0.1:8001/")}
         echo "answered OK"
         printf KO >/duckdns.answer

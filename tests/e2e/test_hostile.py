@@ -215,7 +215,8 @@ def test_fairness_on_one_worker(lab, flood, path):
     bulk.wait_line("started")
     talk = lab.process([flood, "ping", client.host, client.port, 500], "ping")
     _, match = talk.wait_line(r"p50_us=(\d+) p99_us=(\d+)", 100)
-    assert int(match[2]) < 250_000, match[0]
+    # The bulk streams go on for seconds: whoever had to wait for them would be told apart on any machine.
+    assert int(match[2]) < 1_000_000, match[0]
     _, moved = bulk.wait_line(r"moved=(\d+)", 100)
     assert int(moved[1]) > 100 * MIB, "and the bulk streams were not stopped for it"
 

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from harness.fuse import SlowFolder
-from harness.wait import wait_for
+from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import build_hello, fetch, run_os
 
 FILES = 6  # requests for files: more than the pool has threads
@@ -30,7 +30,7 @@ def test_folder_does_not_answer(lab, slow, args):
     instance = run_os(lab, slow.at, *args)
     slow.hang()
     with concurrent.futures.ThreadPoolExecutor(FILES) as pool:
-        lists = [pool.submit(instance.ask, "GET", "/api/fs/list", deadline=100) for _ in range(FILES)]
+        lists = [pool.submit(instance.ask, "GET", "/api/fs/list", deadline=10 * DEADLINE) for _ in range(FILES)]
         assert instance.app()["state"] == "running"
         # A name is resolved on the same thread pool.
         assert "connection refused" in instance.start(server="localhost:1").body["error"]
@@ -48,7 +48,7 @@ def test_folder_does_not_answer(lab, slow, args):
         instance.wait_app("running")
         assert "Hello from C" in fetch(url)[1]
         slow.hang()
-        late = pool.submit(instance.ask, "GET", "/api/fs/read?path=hello.wasm", deadline=100)
+        late = pool.submit(instance.ask, "GET", "/api/fs/read?path=hello.wasm", deadline=10 * DEADLINE)
         wait_for(lambda: late.running(), "it is asked for")
         instance.app()
         instance.ask("POST", "/api/app/restart")

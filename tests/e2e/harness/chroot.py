@@ -32,14 +32,14 @@ exec "$@"
 
 # For scripts inside: waits until a file has a line, serves /www (and listens when it returns), and fetches.
 SHELL = r"""
-await() { timeout 60 sh -c 'until grep -qE "$1" "$2"; do sleep 0.1; done' sh "$1" "$2" || { cat "$2"; exit 1; }; }
+await() { timeout 300 sh -c 'until grep -qE "$1" "$2"; do sleep 0.1; done' sh "$1" "$2" || { cat "$2"; exit 1; }; }
 serve() {
     mkdir -p /www
     echo "hello through the tunnel" >/www/hello
     (cd /www && exec python3 -m http.server "$1" --bind 127.0.0.1) >/dev/null 2>&1 &
-    timeout 60 bash -c 'until (: </dev/tcp/127.0.0.1/"$1") 2>/dev/null; do sleep 0.1; done' bash "$1" || { echo "nothing listens on port $1"; exit 1; }
+    timeout 300 bash -c 'until (: </dev/tcp/127.0.0.1/"$1") 2>/dev/null; do sleep 0.1; done' bash "$1" || { echo "nothing listens on port $1"; exit 1; }
 }
-fetch() { python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=30).read().decode())' "$1"; }
+fetch() { python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=300).read().decode())' "$1"; }
 """
 # Devices of its own; the settings of the machine's kernel are for reading; and mounts spread, as systemd has it outside of
 # containers: credentials need that.
@@ -67,7 +67,7 @@ Requires=basic.target
 [Service]
 Type=oneshot
 Environment=LC_ALL=C.UTF-8 HOME=/root
-ExecStart=/bin/sh -c 'timeout 200 bash -euo pipefail /e2e.sh >/e2e.out 2>&1; echo $? >/e2e.status'
+ExecStart=/bin/sh -c 'timeout 600 bash -euo pipefail /e2e.sh >/e2e.out 2>&1; echo $? >/e2e.status'
 ExecStopPost=systemctl poweroff --force --force
 """
 
@@ -96,7 +96,7 @@ class Chroot:
         mounts = [self.folder / "mount", ":".join(self.lower), self.upper, self.folder / "work"]
         return ["unshare", "-mnpuif", "--kill-child", "sh", "-euc", MOUNTS, "sh", *map(str, mounts), "/bin/bash", "-euo", "pipefail", "-c", command]
 
-    def run(self, command, check=True, timeout=300):
+    def run(self, command, check=True, timeout=1500):
         """What the command prints."""
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
         done = subprocess.run(self.argv(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, timeout=timeout)
