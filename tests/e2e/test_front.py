@@ -38,8 +38,8 @@ class Place:
         self.hosts = ["unshare", "-m", "sh", "-c", f'mount --bind "{hosts}" /etc/hosts && exec "$@"', "sh"]
         self.app = lab.app(where=self.far)
 
-    def relay(self, *args, secret=SECRET):
-        return self.lab.relay(host=self.host, control_port=7835, secret=secret, args=args, where=self.middle)
+    def relay(self, *args, secret=SECRET, **how):
+        return self.lab.relay(host=self.host, control_port=7835, secret=secret, args=args, where=self.middle, **how)
 
     def start_client(self, to, *args, secret=SECRET, port=None, ca=None):
         relay = Relay(None, to, 7835)
@@ -88,11 +88,21 @@ def place(lab, net, certificates):
 
 @pytest.mark.parametrize("name", fronts.FRONTS)
 def test_documented_front(place, name):
-    """Control and data connections pass, with and without TLS; the relay knows the client; a front that was away is waited for."""
-    front, relay = place.front(name), place.relay(*TRUST)
+    """Control and data connections pass, with and without TLS; the relay knows the client; a front that was away is waited for.
+    So do warm connections, and are used again."""
+    front, relay = place.front(name), place.relay(*TRUST, metrics=True)
+
+    def metric(what):
+        return relay.metrics()[f"bore_ready_{what}"]
+
     for scheme in ("http", "https"):
         client = place.client(f"{scheme}://{TUNNEL}")
-        place.echoes(client.port)
+        wait_for(lambda: metric("parked") == 2, "two are parked")
+        before = metric("given_total")
+        for _ in range(2):
+            place.echoes(client.port)
+            wait_for(lambda: relay.metrics()["bore_visitors_open"] == 0, "he is gone")
+        assert metric("given_total") == before + 2
         _, found = relay.process.wait_line(rf"tunnel_opened port={client.port} addr=(\S+):\d+$")
         assert found[1] == place.far.host
         mark = client.process.mark()

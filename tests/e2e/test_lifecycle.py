@@ -21,13 +21,15 @@ def talks(sock, data=b"still there"):
     return recv_exact(sock, len(data)) == data
 
 
-@pytest.fixture
-def busy(lab):
-    """A tunnel with an open stream: (relay, client, stream)."""
-    relay = lab.relay(args=("--grace", "100s"))
+@pytest.fixture(params=[2, 0], ids=["warm", "announced"])
+def busy(lab, request):
+    """A tunnel with an open stream, over a warm connection or one of its own: (relay, client, stream)."""
+    relay = lab.relay(args=("--grace", "100s", "--max-ready", request.param), metrics=True)
     client = lab.client(relay, lab.app(), args=("--grace", "100s"))
+    wait_for(lambda: relay.metrics()["bore_ready_parked"] == request.param, "as many are parked as may")
     with connect(client.public) as stream:
         assert talks(stream)
+        assert relay.metrics()["bore_ready_given_total"] == (request.param > 0)
         yield relay, client, stream
 
 
