@@ -72,7 +72,11 @@ void fixture_serve(void);
 /* A connection over loopback: the peer's end is blocking, the pump's is not. */
 void test_tcp_pair(int buffer_bytes, int *ret_peer, int *ret_pump);
 
-/* Connections over loopback. buffer_bytes 0: the system's buffers. */
+/*
+ * Connections over loopback. buffer_bytes 0: the system's buffers. Small ones hold two segments,
+ * and where the reader has to wait for a core the kernel drops what doesn't fit, which its sender
+ * repeats 200 ms later: 16 KiB each time, so no test sends more than a megabyte through them.
+ */
 void link_open(struct fixture *f, struct link *l, int buffer_bytes);
 void link_add(struct link *l, const char *early_outer, const char *early_inner);
 /* Runs the loop until the completion. */
