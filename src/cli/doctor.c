@@ -27,6 +27,7 @@
 #include "base/printable.h"
 #include "cli/common_options.h"
 #include "cli/doctor_app.h"
+#include "cli/doctor_stranger.h"
 #include "cli/runtime.h"
 #include "cli/usage.h"
 #include "conf/option.h"
@@ -332,48 +333,12 @@ static void doctor_relay_wrong(
 
 /* --- who is there, if not a relay --- */
 
-static const struct {
-	const char *begins; /* of what it answers to a request of HTTP */
-	const char *cause, *remedy;
-} strangers[] = {
-	{ "HTTP/1.1 426",
-		"is a bore relay, which has closed the tunnel's connection without a word",
-		"is it overloaded? Its log says more" },
-	{ "HTTP/1.", "is a web server",
-		"check the port; if it is an HTTP front before the relay, write --to http:// or "
-		"https://" },
-	{ "\x15\x03", "speaks TLS",
-		"check the port; if it is an HTTP front before the relay, write --to https://" },
-	{ "SSH-", "is an SSH server", "check the port: a relay's is 7835 as a rule" },
-	{ "220", "is a mail or FTP server", "check the port: a relay's is 7835 as a rule" },
-};
-
 static void doctor_on_stranger(void *owner, const struct ask_result *asked)
 {
 	struct doctor *d = owner;
-	char quote[128];
 
 	d->ask = NULL;
-	/* Our relay has no words for an address from which wrong secrets came. */
-	if (asked->end == ASK_CLOSED)
-		(void)snprintf(d->text, sizeof(d->text),
-			"%s takes connections, and closes them without a word; if wrong secrets "
-			"have come from here, check the secret and wait, 10 minutes at most; else "
-			"is a bore server running there, and is it not overloaded?",
-			d->relay_text);
-	for (size_t i = 0; i < ARRAY_LEN(strangers); i++) {
-		size_t len = strlen(strangers[i].begins);
-
-		if (asked->end != ASK_ANSWERED || asked->len < len ||
-			memcmp(asked->answer, strangers[i].begins, len) != 0)
-			continue;
-		(void)snprintf(d->text, sizeof(d->text), "%s %s ('%s'); %s", d->relay_text,
-			strangers[i].cause,
-			log_escape(quote, sizeof(quote), asked->answer,
-				strcspn(asked->answer, "\r\n")),
-			strangers[i].remedy);
-		break;
-	}
+	doctor_name_stranger(d->relay_text, asked, d->text);
 	doctor_relay_done(d);
 }
 

@@ -12,14 +12,12 @@
 #include "base/lang.h"
 #include "base/log.h"
 #include "base/owner.h"
-#include "base/parse.h"
 #include "cli/doctor.h"
+#include "cli/listeners.h"
 #include "net/ask.h"
 #include "net/host.h"
 
 #define REQUEST_MAX (2 * HOST_TEXT_MAX + 128)
-#define LISTENING "0A" /* TCP_LISTEN in proc_pid_net(5) */
-#define ROW_MAX 256
 #define ELSEWHERE_MAX 512
 
 static void app_end(struct doctor_app *app, bool good, const char *text)
@@ -27,51 +25,12 @@ static void app_end(struct doctor_app *app, bool good, const char *text)
 	app->config.done(app->config.owner, good, text);
 }
 
-/* --- where else it listens --- */
-
-/* "0100007F:1F90": each 32 bits of the address as a number of this machine's, the port as such. */
-static bool app_read_addr(const char *text, struct addr *ret_addr)
-{
-	size_t digits = strcspn(text, ":"), words = digits / 8;
-	uint32_t address[4] = { 0 };
-	uint8_t bytes[4], port[2];
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
-	struct sockaddr_in in4 = { .sin_family = AF_INET };
-
-	if ((digits != 8 && digits != 32) || parse_hex(text + digits + 1, 4, port, 2) < 0)
-		return false;
-	for (size_t i = 0; i < words; i++) {
-		if (parse_hex(text + 8 * i, 8, bytes, sizeof(bytes)) < 0)
-			return false;
-		address[i] = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 |
-			     (uint32_t)bytes[2] << 8 | bytes[3];
-	}
-	memcpy(&in4.sin_addr, address, sizeof(in4.sin_addr));
-	memcpy(&in6.sin6_addr, address, sizeof(in6.sin6_addr));
-	memcpy(&in4.sin_port, port, sizeof(port));
-	memcpy(&in6.sin6_port, port, sizeof(port));
-	return addr_from_sockaddr(
-		       words == 1 ? (const struct sockaddr *)&in4 : (const struct sockaddr *)&in6,
-		       ret_addr) == 0;
-}
-
-/* Adds the addresses of a table of the kernel's at which that port is listened on. */
+/* Where else on this machine it listens. */
 static void app_find_listeners(const char *table, uint16_t port, char *text, size_t size)
 {
-	char row[ROW_MAX], local[64], state[8], ip[ADDR_TEXT_MAX];
 	FILE *file = fopen(table, "re");
-	struct addr addr;
 
-	while (file && fgets(row, sizeof(row), file)) {
-		size_t len = strlen(text);
-
-		if (sscanf(row, "%*s %63s %*s %7s", local, state) != 2 ||
-			strcmp(state, LISTENING) != 0 || !app_read_addr(local, &addr) ||
-			addr_port(&addr) != port)
-			continue;
-		(void)snprintf(
-			text + len, size - len, "%s%s", len ? ", " : "", addr_format_ip(&addr, ip));
-	}
+	listeners_add(file, port, text, size);
 	if (file)
 		(void)fclose(file);
 }
