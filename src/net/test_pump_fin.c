@@ -172,7 +172,7 @@ static void run_vanished(enum pump_mode mode, enum pump_side side, bool paused)
 	assert_int_equal(send(sink_of(l, side), "x", 1, 0), 1);
 	link_await_reset(l, side);
 	assert_int_equal(l->result.error, ETIMEDOUT);
-	assert_in_range(l->duration_ms, 500, LONG_PAUSE_MS);
+	assert_true(l->duration_ms >= 500);
 	assert_int_equal(recv(sink_of(l, side), &byte, 1, 0), -1);
 	assert_int_equal(errno, ECONNRESET);
 	link_end(l);
