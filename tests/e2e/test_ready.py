@@ -13,7 +13,7 @@ from harness.apps import free_port
 from harness.lab import Relay, new_host
 from harness.netns import unusable
 from harness.streams import connect, ended, pattern, recv_all, recv_exact
-from harness.wait import SCALE, wait_for
+from harness.wait import DEADLINE, SCALE, wait_for
 from harness.wire import UUID, RawClient, frame
 
 needs_net = pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
@@ -393,11 +393,9 @@ def test_tunnel_age_closes_the_parked(lab):
 
 def test_drain(lab):
     """The parked go at once, a stream on a warm connection is waited for."""
-    relay = lab.relay()
+    relay = lab.relay(metrics=True)
     with Session(relay) as session:
-        idle, conn = (Parked(relay) for _ in range(2))
-        for one in (idle, conn):
-            one.send({"Ready": session.key})
+        idle, conn = session.park(), session.park()
         with connect(session.public) as visitor:
             visitor.sendall(b"x")
             busy, other = (conn, idle) if readable(conn, idle) is conn else (idle, conn)
@@ -412,12 +410,10 @@ def test_drain(lab):
 
 def test_handover(lab):
     """The client is sent on, its parked ones are closed; the stream on a warm connection ends where it is."""
-    how = {"host": new_host(), "control_port": free_port(), "args": ("--handover", lab.folder / "next.sock")}
+    how = {"host": new_host(), "control_port": free_port(), "args": ("--handover", lab.folder / "next.sock"), "metrics": True}
     first = lab.relay(**how)
     session = Session(first, resume=True, move=True)
-    idle, conn = Parked(first), Parked(first)
-    for one in (idle, conn):
-        one.send({"Ready": session.key})
+    idle, conn = session.park(), session.park()
     with session, connect(session.public) as visitor:
         visitor.sendall(b"x")
         busy, other = (conn, idle) if readable(conn, idle) is conn else (idle, conn)
@@ -427,8 +423,7 @@ def test_handover(lab):
         assert other.at_end()
         with Session(second, port=session.port, resume=True, token=session.granted["token"]) as back:
             assert back.port == session.port and back.key != session.key
-            with Parked(second) as fresh:
-                fresh.send({"Ready": back.key})
+            with back.park() as fresh:
                 # What was on its way to the relay before is no offence.
                 with Parked(second) as late:
                     late.send({"Ready": session.key})
@@ -486,7 +481,7 @@ def test_wrong_key_is_penalised(lab, net):
 
 
 def readable(*conns):
-    ready, _, _ = select.select([conn.sock for conn in conns], [], [], 10)
+    ready, _, _ = select.select([conn.sock for conn in conns], [], [], DEADLINE)
     return next(conn for conn in conns if conn.sock in ready)
 
 
@@ -504,7 +499,7 @@ def test_visitors_go_first_when_descriptors_are_short(lab):
             visitor.sendall(b"x")
             assert stream.stream(1) == b"x"
         assert relay.metrics()["bore_connections_shed_total"] == 0 and parked(relay) < 40
-        assert sum(not conn.alive() for conn in conns) == 40 - parked(relay)
+        wait_for(lambda: sum(not conn.alive() for conn in conns) == 40 - parked(relay), "those are closed")
 
 
 def test_connection_log_is_as_ever(lab):
@@ -512,7 +507,7 @@ def test_connection_log_is_as_ever(lab):
     relay = lab.relay(metrics=True, args=("--connection-log", log))
     with Session(relay) as session, session.park() as conn, connect(session.public) as visitor:
         told = serve(conn, visitor)
-        wait_for(lambda: parked(relay) == 1, "it is parked again")
+        wait_for(lambda: "visitor_closed" in log.read_text(), "his end is in the log")
     opened, closed = (re.search(rf"visitor_{what} .*", log.read_text())[0] for what in ("opened", "closed"))
     assert f"id={told['id']}" in opened and f"id={told['id']}" in closed
     assert "in=5 out=5" in closed and closed.endswith("why='closed'"), closed
