@@ -255,7 +255,7 @@ def test_secret_file(lab, tmp_path):
     relay = lab.relay(secret="with blank ")
     client = lab.client(relay, lab.app(), args=("--secret-file", file))
     ping(client.public)
-    assert client.process.find("read.*secret|secret.*read")
+    client.process.wait_line("read.*secret|secret.*read")
     file.chmod(0o600)
     quiet = lab.client(relay, lab.app(), args=("--secret-file", file))
     assert not quiet.process.find("every user can read")

@@ -145,7 +145,7 @@ def test_configuration_that_people_have(place):
     relay = place.relay()
     client = place.client(f"http://{TUNNEL}")
     place.echoes(client.port)
-    assert relay.process.find(r" warn relay: an HTTP front at \S+ names its clients, but is not trusted: the limits count them not at all")
+    relay.process.wait_line(r" warn relay: an HTTP front at \S+ names its clients, but is not trusted: the limits count them not at all")
     # A client that needs no front is served beside it.
     direct = place.client(place.host)
     place.echoes(direct.port)

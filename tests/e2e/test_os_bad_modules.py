@@ -121,9 +121,9 @@ def test_ends_later(lab, bad, how, said):
     app, tunnel = instance.app(), instance.tunnel()
     assert app["restarts"] == 1 and said in app["exit_reason"]
     assert (tunnel["status"], tunnel["public_url"], tunnel["reconnects"]) == ("Connected", url, 0)
-    assert bool(instance.process.find(r"wasm trap|wasm backtrace")) == (how == "trap")
     instance.process.signal(signal.SIGTERM)
     assert instance.process.wait_exit() == 0
+    assert bool(instance.process.find(r"wasm trap|wasm backtrace")) == (how == "trap")
     need_nothing_left(lab)
 
 

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -210,7 +211,7 @@ def test_output_that_steers_the_terminal(lab, tmp_path):
     said = r"printf 'red \033[31mtext\033[m \033[2J\2332J \302\2332J \033]0;x\007 \342\200\256 \303\244\n'"
     shown = r"red text \x1b[2J\x9b2J \xc2\x9b2J \x1b]0;x\x07 \xe2\x80\xae " + "\u00e4"
     instance = run_os(lab, folder, "--kind", "static", "--build", said)
-    assert f"build | {shown}" in instance.process.text().splitlines()
+    instance.process.wait_line(f"^{re.escape(f'build | {shown}')}$")
     env = {**os.environ, "XDG_RUNTIME_DIR": str(lab.folder)}
     for command in (["ps"], ["logs"], ["ps", "--json"], ["logs", "--json"], ["tunnel", "status", "-p", f"{folder}/x\x1b"]):
         done = subprocess.run([WASMRUN, *command], capture_output=True, timeout=4 * DEADLINE, env=env)
@@ -229,7 +230,7 @@ def test_zero_byte_in_the_log(lab, tmp_path):
     """After one, which is what UTF-16 looks like, `wasmrun logs` took the whole answer for no JSON."""
     (tmp_path / "index.html").write_text("hello")
     instance = run_os(lab, tmp_path, "--kind", "static", "--build", r"printf 'a\000b\n'")
-    assert r"build | a\x00b" in instance.process.text().splitlines()
+    instance.process.wait_line(r"^build \| a\\x00b$")
     code, out, err = wasmrun(lab, "logs")
     assert (code, err) == (0, "") and r"build | a\x00b" in out.splitlines()
     code, out, _ = wasmrun(lab, "logs", "--json", "--stream", "build")
