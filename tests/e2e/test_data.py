@@ -10,13 +10,16 @@ import threading
 import pytest
 
 from harness.apps import echo, sink
-from harness.lab import pairs
+from harness.lab import WAYS, pairs
 from harness.streams import connect, duplex, ended, pattern, ping, recv_all, recv_exact, reset, threads
 from harness.wait import DEADLINE, SANITIZER, wait_for
 from harness.wire import RawClient
 
 ALL = pytest.mark.parametrize("pair", pairs())
 OURS = pytest.mark.parametrize("pair", pairs("ours/ours"))
+# As they are by themselves: what is bulk leaves the copies, and the blocks, on its way.
+BY_ITSELF = pairs("ours/ours", paths=["auto"], ways=["warm"])
+WAY = pytest.mark.parametrize("way", WAYS)
 MIB = 1 << 20
 BULK = 8 * MIB if SANITIZER else 64 * MIB
 # Enough to have left the copy path behind.
@@ -40,7 +43,7 @@ def visit(public, server):
             assert recv_exact(visitor, 4) == b"here"
 
 
-@ALL
+@pytest.mark.parametrize("pair", pairs() + BY_ITSELF)
 def test_bulk_both_ways(lab, pair):
     up, down = pattern("up", BULK), pattern("down", BULK)
     received = []
@@ -55,23 +58,34 @@ def test_bulk_both_ways(lab, pair):
     assert received[0] == up
 
 
-@pytest.mark.parametrize("pair", pairs("ours/ours"))
-@pytest.mark.parametrize("args", [("--protocol", "line"), ("--protocol", "bore")], ids=["line", "bore"])
-def test_bulk_with_secret(lab, pair, args):
+@OURS
+def test_bulk_with_secret(lab, pair):
+    bulk_with_secret(lab, pair)
+
+
+@pytest.mark.parametrize("pair", pairs("ours/ours", ways=["cold"]))
+def test_bulk_with_secret_in_lines(lab, pair):
+    """Nothing is kept warm in that dialect."""
+    bulk_with_secret(lab, pair, client_args=("--protocol", "line"))
+
+
+def bulk_with_secret(lab, pair, **how):
     data = pattern("secret", BULK // 4)
-    _, _, client = lab.tunnel(pair, secret="s3cret", client_args=args)
+    _, _, client = lab.tunnel(pair, secret="s3cret", **how)
     with connect(client.public, 10 * DEADLINE) as visitor:
         assert duplex(visitor, data, len(data)) == data
 
 
-def test_localhost_is_where_the_application_is(lab):
+@WAY
+def test_localhost_is_where_the_application_is(lab, way):
     """An application that moves from 127.0.0.1 to ::1 while the tunnel stands, as a dev server does between two
     versions: localhost is both, and each visitor finds it."""
-    relay = lab.relay()
+    relay = lab.relay(way=way)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         client = lab.ours("local", port, "--to", relay.to)
         public = (relay.host, int(client.wait_line(r"^listening at \S+:(\d+)$")[1][1]))
+        relay.wait_parked(2 if way == "warm" else 0)
         visit(public, server)
     try:
         server = socket.create_server(("::1", port), family=socket.AF_INET6)
@@ -279,6 +293,7 @@ def test_death_of_a_process_is_no_ordinary_end(lab, pair, victim):
     data = pattern("death", SOME)
     with connect(client.public) as visitor:
         assert duplex(visitor, data, SOME, finish=False) == data
+        relay.check_way()
         {"relay": relay, "client": client}[victim].process.kill()
         assert how_it_ends(visitor) == (b"", "reset")
         wait_for(lambda: ends, "the application hears of the end")
@@ -309,7 +324,7 @@ def test_reset_before_the_first_byte(lab, pair, secret):
                 except OSError:
                     return
 
-        relay = lab.relay(path=pair.path, secret=secret)
+        relay = lab.relay(path=pair.path, secret=secret, way=pair.way)
         client = lab.client(relay, server.getsockname()[1], path=pair.path, secret=secret)
         with threads() as group:
             group.start(run)
@@ -383,7 +398,7 @@ def test_half_close_timeout_spares_a_reader_who_pauses(lab, pair, side):
     with connect(client.public, 4 * DEADLINE, rcvbuf=65536) as visitor:
         visitor.sendall(b"g")
         assert recv_exact(visitor, 1000) == data[:1000]
-        threading.Event().wait(3)  # the pause itself is what is tried
+        threading.Event().wait(1.5)  # the pause itself is what is tried
         assert how_it_ends(visitor) == (data[1000:], "end")
 
 
@@ -421,7 +436,7 @@ def test_urgent_data_stays_in_the_stream(lab, pair, direction):
 @OURS
 def test_visitor_leaves_before_the_application_is_reached(lab, pair):
     """Connect and close, a hundred times: the tunnel goes on, and nothing is left behind."""
-    relay = lab.relay(path=pair.path, metrics=True)
+    relay = lab.relay(path=pair.path, way=pair.way)
     client = lab.client(relay, lab.app(), path=pair.path)
     ends = relay.process, client.process
     ping(client.public)
@@ -452,7 +467,7 @@ def test_idle_connection_stays(lab, pair):
     with connect(client.public) as visitor:
         visitor.sendall(b"a")
         assert recv_exact(visitor, 1) == b"a"
-        threading.Event().wait(3)  # the quiet itself is what is tried
+        threading.Event().wait(3.5)  # the quiet itself is what is tried
         visitor.sendall(b"b")
         assert recv_exact(visitor, 1) == b"b"
 
@@ -485,9 +500,10 @@ def sink_then_hold(sock):
         threading.Event().wait(0.05)
 
 
-def test_idle_timeout(lab):
+@WAY
+def test_idle_timeout(lab, way):
     app = lab.app()
-    relay = lab.relay(args=("--idle-timeout", "1s"))
+    relay = lab.relay(args=("--idle-timeout", "1s"), way=way)
     client = lab.client(relay, app)
     with connect(client.public) as visitor:
         visitor.sendall(b"a")
@@ -496,10 +512,11 @@ def test_idle_timeout(lab):
     ping(client.public)
 
 
-def test_idle_timeout_ends_a_reader_who_never_reads(lab, tmp_path):
+@WAY
+def test_idle_timeout_ends_a_reader_who_never_reads(lab, way, tmp_path):
     """The application has answered and ended: the half-close timeout waits for the reader, and hid the other one."""
     log = tmp_path / "log"
-    relay = lab.relay(args=("--idle-timeout", "500ms", "--connection-log", log))
+    relay = lab.relay(args=("--idle-timeout", "500ms", "--connection-log", log), way=way)
     client = lab.client(relay, lab.app(lambda sock: sock.sendall(pattern("unread", SOME))))
     with connect(client.public, rcvbuf=4096):
         wait_for(lambda: f"out={SOME} " in log.read_text() and "idle for too long" in log.read_text(), "he is reset")

@@ -510,7 +510,7 @@ def both(lab, handler=echo, secret=None, **how):
     """(the relay, the client, the application), with two that are parked."""
     app, relay = lab.app(handler), lab.relay(metrics=True, secret=secret, **how)
     client = lab.client(relay, app, secret=secret)
-    wait_for(lambda: relay.metrics()["bore_ready_parked"] >= 2, "two are parked")
+    relay.wait_parked()
     return relay, client, app
 
 
@@ -766,7 +766,7 @@ def test_resume(lab):
     cutter = Cutter(lab, relay)
     process = lab.start_client(cutter, app)
     port = int(process.wait_line(r"\blistening at \S+:(\d+)$")[1][1])
-    wait_for(lambda: relay.metrics()["bore_ready_parked"] >= 2, "two are parked")
+    relay.wait_parked()
     with connect((relay.host, port)) as visitor:
         visitor.sendall(b"before")
         assert recv_exact(visitor, 6) == b"before"
@@ -778,7 +778,7 @@ def test_resume(lab):
         assert recv_exact(visitor, 6) == b"behind"
         visitor.shutdown(socket.SHUT_WR)
         assert recv_all(visitor) == b""
-    wait_for(lambda: relay.metrics()["bore_ready_parked"] >= 2, "two are parked by the new session")
+    relay.wait_parked()
     assert relay.metrics()["bore_ready_parked"] <= 4
     ping((relay.host, port))
 

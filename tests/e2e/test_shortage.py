@@ -83,7 +83,7 @@ def test_64_descriptors_and_500_visitors(lab, path, short):
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("pair", pairs("ours/ours"))
+@pytest.mark.parametrize("pair", pairs("ours/ours", ways=["warm"]))
 def test_200_bulk_streams_as_nobody(lab, pair, public_bore):
     """An ordinary user's pipes run out in the middle; every byte arrives all the same."""
     size = MIB // 4 if SANITIZER else MIB
@@ -95,7 +95,7 @@ def test_200_bulk_streams_as_nobody(lab, pair, public_bore):
 
     how = {"path": pair.path, "program": public_bore, "wrap": AS_NOBODY}
     application = lab.app(app)
-    relay = lab.relay(**how)
+    relay = lab.relay(way=pair.way, **how)
     client = lab.client(relay, application, **how)
 
     def visit(number):
@@ -124,7 +124,7 @@ def ping_late(client, size):
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("pair", pairs("ours/ours"))
+@pytest.mark.parametrize("pair", pairs("ours/ours", ways=["warm"]))
 def test_slow_readers_hold_every_pipe(lab, pair, public_bore):
     """Streams that stand still keep what they hold; others must still come through."""
     data = pattern("held", 4 * MIB)
@@ -137,7 +137,7 @@ def test_slow_readers_hold_every_pipe(lab, pair, public_bore):
             sock.sendall(kind)
 
     how = {"path": pair.path, "program": public_bore, "wrap": AS_NOBODY}
-    relay = lab.relay(**how)
+    relay = lab.relay(way=pair.way, **how)
     client = lab.client(relay, lab.app(app), **how)
     held = [connect(client.public, 10 * DEADLINE, rcvbuf=16384) for _ in range(100)]
     try:

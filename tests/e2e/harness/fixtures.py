@@ -13,8 +13,14 @@ from harness.lab import Lab
 def lab(tmp_path, request):
     lab = Lab(tmp_path)
     yield lab
-    reports = lab.close()
-    failed = getattr(request.node, "failed", False) or reports
+    failed = getattr(request.node, "failed", False)
+    try:
+        # One that has failed has said why.
+        if not failed:
+            lab.check_ways()
+    finally:
+        reports = lab.close()
+    failed = failed or reports
     if failed:
         request.node.add_report_section("teardown", "logs", f"{tmp_path}: {', '.join(sorted(os.listdir(tmp_path)))}")
     assert not reports, "\n".join(reports[:10])

@@ -21,14 +21,19 @@ from .wire import STOCK_PORT
 STOCK_VERSION = "bore-cli 0.6.0"
 ROOT = pathlib.Path(__file__).parents[3]
 
-Pair = collections.namedtuple("Pair", "client server path")
+# `way`: that visitors take between our two ends, over connections that wait for them ("warm") or that are made for
+# each ("cold"). None: there is but one.
+Pair = collections.namedtuple("Pair", "client server path way")
+WAYS = "cold", "warm"
 
 
-def pairs(*which):
-    """Parameters 'client/server' × data path; only the data path of our own programs can be chosen."""
+def pairs(*which, paths=("copy", "splice"), ways=WAYS):
+    """Parameters 'client/server' × data path × way; only our own programs have a choice of these."""
     which = which or ("ours/ours", "stock/ours", "ours/stock")
-    made = [Pair(*pair.split("/"), path) for pair in which for path in ("copy", "splice")]
-    return [pytest.param(pair, id=f"{pair.client}-{pair.server}-{pair.path}") for pair in made]
+    made = [
+        Pair(*pair.split("/"), path, way) for pair in which for path in paths for way in (ways if pair == "ours/ours" else [None])
+    ]
+    return [pytest.param(pair, id="-".join(filter(None, pair))) for pair in made]
 
 
 def find_ours():
@@ -61,9 +66,9 @@ def new_host():
 
 
 class Relay:
-    def __init__(self, process, host, control_port, metrics=None, where=None):
+    def __init__(self, process, host, control_port, metrics=None, where=None, way=None):
         self.process, self.host, self.control_port = process, host, control_port
-        self.metrics_at, self.where = metrics, where
+        self.metrics_at, self.where, self.way = metrics, where, way
 
     @property
     def control(self):
@@ -77,6 +82,24 @@ class Relay:
         """{name: value}, or {name{labels}: value}."""
         with self.where.entered() if self.where else contextlib.nullcontext():
             return read_metrics(self.metrics_at)
+
+    def wait_parked(self, count=2):
+        """The next two visitors find a warm connection then."""
+        wait_for(lambda: self.metrics()["bore_ready_parked"] >= count, f"{count} connections are parked")
+
+    def check_way(self):
+        """
+        That visitors have taken the way that they were to take; those behind the first two may find none parked. Asked at the
+        end of the test, or before it ends the relay.
+        """
+        if not self.way:
+            return
+        assert self.process.alive(), "the relay ended before anybody asked which way its visitors have taken"
+        seen = self.metrics()
+        visitors, given = seen["bore_visitors_total"], seen["bore_ready_given_total"]
+        assert visitors, f"nobody took the {self.way} way"
+        assert given >= min(2, visitors) if self.way == "warm" else given == 0, f"{given:g} of {visitors:g} visitors were given a warm one"
+        self.way = None
 
     def fds_in_use(self, process):
         """Descriptors of either end of its only tunnel, without those of warm connections that wait. One that is just made counts:
@@ -116,7 +139,7 @@ class Lab:
     """Started in a test, ended at its end. `where` is a namespace to run in."""
 
     def __init__(self, folder):
-        self.folder, self.processes, self.apps, self.counts = folder, [], [], collections.Counter()
+        self.folder, self.processes, self.apps, self.relays, self.counts = folder, [], [], [], collections.Counter()
 
     def process(self, argv, name, env=None, wrap=(), where=None):
         self.counts[name] += 1
@@ -144,8 +167,13 @@ class Lab:
             pytest.skip(f"no {STOCK_VERSION} found (STOCK_BORE names one)")
         return self.process([STOCK, *args], name, **how)
 
-    def relay(self, kind="ours", host=None, secret=None, args=(), path=None, metrics=False, control_port=None, where=None, **how):
-        """A relay that listens. With a namespace, `host` is the address that its clients reach."""
+    def relay(
+        self, kind="ours", host=None, secret=None, args=(), path=None, metrics=False, control_port=None, where=None, way=None, **how
+    ):
+        """
+        A relay that listens. With a namespace, `host` is the address that its clients reach. With a `way`, its visitors have to
+        take that: lab.client() waits for warm connections, and at the end the relay is asked.
+        """
         host = host or new_host()
         bind = "0.0.0.0" if where else host
         argv = ["server", "--bind-addr", bind, *secret_args(secret), *args]
@@ -155,11 +183,15 @@ class Lab:
             return Relay(process, host, STOCK_PORT)
         argv += ["--control-port", control_port or 0]
         argv += ["--data-path", path] if path else []
+        argv += ["--max-ready", 0] if way == "cold" else []
+        metrics = metrics or way
         argv += ["--metrics", "127.0.0.1:0"] if metrics else []
         process = self.ours(*argv, name="relay", where=where, **how)
         _, found = process.wait_line(r"server listening at \S*:(\d+)$")
         at = int(process.wait_line(r"http://\S+:(\d+)/metrics")[1][1]) if metrics else None
-        return Relay(process, host, int(found[1]), at, where)
+        relay = Relay(process, host, int(found[1]), at, where, way)
+        self.relays.append(relay)
+        return relay
 
     def start_client(self, relay, app, kind="ours", secret=None, port=None, args=(), path=None, where=None, **how):
         """`bore local` that may or may not come to listen. `relay` may be fake, `app` a port."""
@@ -174,15 +206,22 @@ class Lab:
     def client(self, relay, app, **how):
         """A client that listens."""
         process = self.start_client(relay, app, **how)
-        return Client(process, relay.host, listening_at(process))
+        client = Client(process, relay.host, listening_at(process))
+        if getattr(relay, "way", None) == "warm":
+            relay.wait_parked()
+        return client
 
     def tunnel(self, pair, handler=echo, secret=None, relay_args=(), client_args=()):
         """An application, a relay and a client of the pair's kinds: (app, relay, client)."""
         app = self.app(handler)
         control_port = STOCK_PORT if pair.client == "stock" else None
-        relay = self.relay(pair.server, secret=secret, args=relay_args, path=pair.path, control_port=control_port)
+        relay = self.relay(pair.server, secret=secret, args=relay_args, path=pair.path, way=pair.way, control_port=control_port)
         client = self.client(relay, app, kind=pair.client, secret=secret, args=client_args, path=pair.path)
         return app, relay, client
+
+    def check_ways(self):
+        for relay in self.relays:
+            relay.check_way()
 
     def close(self):
         """Ends everything; returns what sanitizers reported."""
