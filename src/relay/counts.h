@@ -30,7 +30,7 @@
 	X(visitors_half_closed, "visitors ended by half-close-timeout")                        \
 	X(visitors_idle, "visitors ended by idle-timeout")                                     \
 	X(ready_given, "visitors given to a warm connection")                                  \
-	X(ready_missed, "visitors of a client with warm connections for whom none was parked") \
+	X(ready_missed, "visitors of a client with warm connections who were announced to it") \
 	X(ready_untaken, "visitors given to a warm connection whose client didn't take them")  \
 	X(ready_refused, "warm connections that were not parked")                              \
 	X(accepts_unknown, "data connections for a visitor that is not waiting")

@@ -45,6 +45,7 @@ struct session {
 	struct ready_stack ready; /* its warm connections, where it was granted some */
 	int unsaid; /* a visitor could not be announced: negative errno, ended with this turn */
 	uint64_t heard_ms;        /* when the last bytes came */
+	uint64_t acked_ms;        /* when its kernel was last heard of, as of the last look */
 	struct list link;         /* in relay->greeting or relay->serving */
 	struct list unsent;       /* in relay->unsent while something is queued */
 	struct timeout timeout;   /* of the state */
@@ -69,6 +70,13 @@ void session_want_port(struct session *s);
 
 /* Who he is, as clients are told that understand it. */
 void session_describe_visitor(const struct uuid *id, const struct addr *from, struct msg *ret_msg);
+
+/*
+ * The client may be gone: its kernel, which has a heartbeat to acknowledge every
+ * RELAY_HEARTBEAT_MS, has been silent for RELAY_SILENT_MS, or the client itself for one and a half
+ * of its beats.
+ */
+bool session_is_silent(struct session *s);
 
 /* Tells the client of a visitor. Goes out at the end of this turn, with those that come until then.
  */

@@ -96,15 +96,20 @@ static void stream_sweep_later(struct relay *relay)
 		timeouts_arm(&relay->sweeps, &relay->sweep);
 }
 
-/* False: it has none, or none that is alive. */
+/*
+ * False: it has none, or none that is alive; or the client may be gone. What a visitor has said is
+ * delivered once at most, so one who is given to a client that is gone is reset, and one who is
+ * announced is there still when the client returns.
+ */
 static bool stream_take_warm(struct stream *s, struct ready_conn *ret_conn)
 {
 	struct relay *relay = s->endpoint->relay;
-	struct ready_stack *stack = &s->endpoint->session->ready;
+	struct session *session = s->endpoint->session;
+	struct ready_stack *stack = &session->ready;
 
 	if (!stack->ready)
 		return false;
-	if (!ready_take(stack, ret_conn)) {
+	if (session_is_silent(session) || !ready_take(stack, ret_conn)) {
 		relay->counts.ready_missed++;
 		return false;
 	}

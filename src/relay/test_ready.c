@@ -18,6 +18,7 @@
 #include "base/lang.h"
 #include "relay/relay_fixture.h"
 #include "relay/relay_internal.h"
+#include "relay/session.h"
 
 #define PARKED_MAX 8 /* in all */
 
@@ -353,6 +354,46 @@ static void test_known_apart_behind_a_front(void **state)
 	disconnect(&client);
 }
 
+/* What he says to a client that is gone is lost, so he is announced; once it is heard of again, the
+ * next one is given away. */
+static void test_silent_client_is_given_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct peer client, parked, visitor, other;
+	char frame[512], key[UUID_TEXT_LEN + 1], id[UUID_TEXT_LEN + 1];
+	struct session *session;
+	unsigned granted;
+	uint16_t port;
+
+	start(f, NULL);
+	client = open_tunnel(f, &port);
+	say(&client, "{\"Options\":{\"beat\":5000,\"ready\":64}}");
+	await_frame(f, &client, frame);
+	assert_int_equal(
+		sscanf(frame, "{\"Options\":{\"beat\":5000,\"ready\":%u,\"key\":\"%36[0-9a-f-]\"}}",
+			&granted, key),
+		2);
+	parked = park_at(f, key);
+	session = list_entry(list_first(&f->relay->serving), struct session, link);
+	assert_false(session_is_silent(session));
+	session->heard_ms -= 7600;
+	assert_true(session_is_silent(session));
+	visitor = visit(f, &client, port, id);
+	assert_int_equal(f->relay->counts.ready_missed, 1);
+	assert_int_equal(f->relay->counts.ready_given, 0);
+	say(&client, "\"Heartbeat\"");
+	while (session_is_silent(session))
+		run(f);
+	other = connect_port(f, port);
+	while (!f->relay->counts.ready_given)
+		run(f);
+	assert_int_equal(f->relay->counts.ready_missed, 1);
+	disconnect(&other);
+	disconnect(&visitor);
+	disconnect(&parked);
+	disconnect(&client);
+}
+
 static void on_drained(void *owner)
 {
 	((struct fixture *)owner)->drained++;
@@ -399,6 +440,7 @@ int main(void)
 		RELAY(test_nothing_is_granted_to_who_does_not_ask_or_where_there_is_none),
 		RELAY(test_refused_are_closed_without_a_word),
 		RELAY(test_known_apart_behind_a_front),
+		RELAY(test_silent_client_is_given_nobody),
 		RELAY(test_drain_closes_the_parked_and_parks_none),
 	};
 

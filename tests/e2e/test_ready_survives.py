@@ -8,16 +8,19 @@ import select
 import signal
 import socket
 import threading
+import time
 import uuid
 
 import pytest
 
 from harness.apps import echo
+from harness.netns import unusable
 from harness.streams import connect, ended, pattern, ping, recv_all, recv_exact, reset, threads
 from harness.wait import DEADLINE, SANITIZER, TimeLimit, wait_for
 from harness.warm import DATA, END, RAW, TAKEN, WarmClient, WarmRelay, block, fin, give, read_block, read_data, read_visitor, rst
 from harness.wire import RawClient, frame
 
+needs_net = pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
 DEATHS = pytest.mark.parametrize("die", [fin, rst], ids=["fin", "rst"])
 CLOSE_WAIT = "08"  # in /proc/net/tcp
 
@@ -685,6 +688,31 @@ def test_client_is_stopped(lab):
         visitor.shutdown(socket.SHUT_WR)
         assert recv_all(visitor) == ping_data
     assert said[b"silent"] == 1 and said[b"afterwards"] == 1 and said[b"spoken"] <= 1
+
+
+@needs_net
+@pytest.mark.root
+def test_client_is_out_of_reach(lab, net):
+    """Its network is away for a while. Who comes then and speaks is announced, waits, and is served once: he was given to a
+    connection that led nowhere, and reset after 3 s."""
+    home, away = net.spoke(), net.spoke()
+    relay = lab.relay(host=home.middle, where=net.middle, metrics=True)
+    app = lab.app(where=home)
+    client = lab.client(relay, app, where=home)
+    wait_for(lambda: relay.metrics()["bore_ready_parked"] >= 2, "two are parked")
+    home.silence()
+    since = time.monotonic()
+    wait_for(lambda: time.monotonic() - since > 1.5, "the relay has noticed")
+    with away.entered(), connect((away.middle, client.port), 4 * DEADLINE) as visitor:
+        visitor.sendall(b"hello")
+        wait_for(lambda: relay.metrics()["bore_ready_missed_total"] == 1, "he is announced")
+        home.unsilence()
+        assert recv_exact(visitor, 5) == b"hello"
+    assert relay.metrics()["bore_ready_given_total"] == 0 and app.accepted == 1
+    wait_for(lambda: relay.metrics()["bore_ready_parked"] >= 2, "two are parked")
+    with away.entered():
+        ping((away.middle, client.port))
+    assert relay.metrics()["bore_ready_given_total"] == 1
 
 
 def waits_unread(port):
