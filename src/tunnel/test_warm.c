@@ -23,8 +23,6 @@
 #define VISITOR "{\"Visitor\":{\"id\":\"" ID "\",\"from\":\"192.0.2.1:50000\"}}|"
 #define TAKEN_END "\4|||\2|||"
 
-static const struct fake_script scripts[] = { { 0 } };
-
 struct trial {
 	uv_loop_t loop;
 	struct flow_set set;
@@ -61,17 +59,24 @@ static void grant(struct trial *t, unsigned limit)
 	warm_grant(&t->warm, limit, &key);
 }
 
-static void trial_open(struct trial *t)
+static void trial_open_at(struct trial *t, const struct fake_script *scripts, size_t count)
 {
 	static const struct flow_kind kind = { 0 };
 
 	memset(t, 0, sizeof(*t));
 	assert_int_equal(uv_loop_init(&t->loop), 0);
-	fake_relay_open(&t->relay, &t->loop, scripts, ARRAY_LEN(scripts));
+	fake_relay_open(&t->relay, &t->loop, scripts, count);
 	flow_set_init(&t->set, &t->loop, NULL, &kind);
 	t->to = (struct data_relay){ .loop = &t->loop, .set = &t->set };
 	assert_int_equal(dialer_init(&t->to.dialer, &t->loop, "127.0.0.1", t->relay.port), 0);
 	warm_init(&t->warm, &t->loop, &t->to, &refusing);
+}
+
+static void trial_open(struct trial *t)
+{
+	static const struct fake_script keeps_all[] = { { 0 } };
+
+	trial_open_at(t, keeps_all, ARRAY_LEN(keeps_all));
 }
 
 static void on_closed(struct warm *r)
@@ -219,6 +224,44 @@ static void test_nobody_there(void **state)
 	(void)fd_close(fd);
 }
 
+static bool is_in_trouble(const void *arg)
+{
+	return ((const struct warm *)arg)->in_trouble;
+}
+
+static bool has_visitor(const void *arg)
+{
+	return ((const struct trial *)arg)->visitors > 0;
+}
+
+static bool has_failed_thrice(const void *arg)
+{
+	return ((const struct warm *)arg)->failures >= 3;
+}
+
+/* The relay takes one, and no more: that this one serves visitors is no reason to dial others. Each
+ * visitor once was. */
+static void test_relay_that_is_full(void **state)
+{
+	static const struct fake_script takes_one[] = { { 0 }, { .hang_up = true } };
+	struct trial t;
+
+	(void)state;
+	trial_open_at(&t, takes_one, ARRAY_LEN(takes_one));
+	t.warm.events = &keeping;
+	grant(&t, 64);
+	fake_run_until(&t.loop, is_in_trouble, &t.warm);
+	fake_relay_await(&t.relay, 0, READY);
+	fake_conn_say(&t.relay.conns[0], VISITOR);
+	fake_run_until(&t.loop, has_visitor, &t);
+	assert_true(t.warm.in_trouble);
+	/* Others are dialled one at a time, each behind its backoff. */
+	fake_run_until(&t.loop, has_failed_thrice, &t.warm);
+	assert_in_range(t.relay.count, 4, 5);
+	warm_refuse(kept);
+	trial_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_much_behind_a_frame),
 		cmocka_unit_test(test_nobody_there),
+		cmocka_unit_test(test_relay_that_is_full),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);

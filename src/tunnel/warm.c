@@ -7,8 +7,9 @@
  *
  * warm_fill() dials what is missing (demand.h), behind every change. Dials that fail, and
  * connections that the relay closes at once, are trouble: the next one is dialled alone, after a
- * backoff. The trouble is over when one is of use: it is given a visitor, or still waits after
- * WARM_YOUNG_MS.
+ * backoff, as a probe. The trouble is over when a probe is of use: it is given a visitor, or still
+ * waits after WARM_YOUNG_MS. Those that were there before prove nothing: the relay may have as many
+ * as it takes.
  *
  * Our death is a reset (sockopt_set_reset()) to the relay from the beginning: behind RAW, TCP's
  * ordinary end is that of the stream.
@@ -88,6 +89,8 @@ static void member_free(struct warm_member *m)
 {
 	if (m->dial)
 		data_conn_cancel(m->dial);
+	if (m->warm->probe == m)
+		m->warm->probe = NULL;
 	member_leave(m);
 	warm_conn_deinit(&m->conn);
 	free(m);
@@ -105,6 +108,7 @@ static void member_wait(struct warm_member *m, int fd, const uint8_t *early, siz
 static void warm_end_trouble(struct warm *r)
 {
 	r->in_trouble = false;
+	r->probe = NULL;
 	r->failures = 0;
 	r->retry_ms = 0;
 	backoff_reset(&r->backoff);
@@ -120,7 +124,7 @@ static void warm_trouble(struct warm *r, const char *why)
 		return;
 	r->in_trouble = true;
 	r->retry_ms = now + backoff_next_ms(&r->backoff);
-	if (++r->failures < WARM_FAILURES_TOLD || r->told)
+	if (++r->failures < WARM_FAILURES_TOLD || r->told || r->count[WARM_WAITING])
 		return;
 	r->told = true;
 	log_warn(LOG,
@@ -136,11 +140,14 @@ static void warm_on_lost(struct warm_conn *c, bool misused, const char *why)
 	struct warm_member *m = member_of(c);
 	struct warm *r = m->warm;
 	bool of_use = m->served || clock_now_ms() - m->since_ms >= WARM_YOUNG_MS;
+	bool probe = m == r->probe;
 
 	log_debug(LOG, "a connection that waited for visitors is gone: %s", why);
 	member_free(m);
 	if (misused || !of_use)
 		warm_trouble(r, why);
+	else if (probe)
+		warm_end_trouble(r);
 	warm_fill(r);
 }
 
@@ -149,7 +156,8 @@ static void warm_on_visitor(struct warm_conn *c, const struct uuid *id, const st
 	struct warm_member *m = member_of(c);
 	struct warm *r = m->warm;
 
-	warm_end_trouble(r);
+	if (m == r->probe)
+		warm_end_trouble(r);
 	m->served = true;
 	member_set_state(m, WARM_SERVING);
 	r->events->visitor(r, c, id, from);
@@ -198,6 +206,8 @@ static void warm_dial(struct warm *r)
 	struct warm_member *m = member_new(r);
 	int fd = -1, result = m ? warm_set_open(&r->set) : -ENOMEM;
 
+	if (r->in_trouble)
+		r->probe = m;
 	if (result == 0)
 		result = data_conn_open(r->relay, CLIENT_READY, &r->key, &events, m, &m->dial, &fd);
 	if (result == 1) {
@@ -233,8 +243,7 @@ static unsigned warm_missing(const struct warm *r, uint64_t now_ms)
 		.returning = r->count[WARM_SERVING],
 	};
 
-	return demand_missing(
-		&have, r->in_trouble ? 1 : demand_wanted(&r->demand, r->limit, now_ms), r->limit);
+	return demand_missing(&have, demand_wanted(&r->demand, r->limit, now_ms), r->limit);
 }
 
 static void warm_on_timer(uv_timer_t *timer)
@@ -248,19 +257,19 @@ static void warm_look_again(struct warm *r, uint64_t in_ms)
 	(void)uv_timer_start(&r->timer, warm_on_timer, in_ms, 0);
 }
 
-/* The trouble is over when one has waited long enough; looks again when that can be so. */
-static void warm_prove(struct warm *r, uint64_t now_ms)
+/* Whether the probe has waited long enough; looks again when that can be so. */
+static bool warm_is_proven(struct warm *r)
 {
-	struct list *first = list_first(&r->conns[WARM_WAITING]);
-	uint64_t age;
+	uint64_t age = clock_now_ms() - r->probe->since_ms;
 
-	if (!r->in_trouble || !first)
-		return;
-	age = now_ms - list_entry(first, struct warm_member, link)->since_ms;
-	if (age >= WARM_YOUNG_MS)
-		warm_end_trouble(r);
-	else
+	if (r->probe->state != WARM_WAITING)
+		return false;
+	if (age < WARM_YOUNG_MS) {
 		warm_look_again(r, WARM_YOUNG_MS - age);
+		return false;
+	}
+	warm_end_trouble(r);
+	return true;
 }
 
 static void warm_fill(struct warm *r)
@@ -271,8 +280,9 @@ static void warm_fill(struct warm *r)
 	if (!r->limit || r->frozen)
 		return;
 	warm_age(r, now);
-	warm_prove(r, now);
 	while (r->count[WARM_DIALLING] < WARM_DIALS_MAX && warm_missing(r, now)) {
+		if (r->probe && !warm_is_proven(r))
+			return;
 		if (now < r->retry_ms) {
 			warm_look_again(r, r->retry_ms - now);
 			return;

@@ -28,6 +28,7 @@
 
 struct addr;
 struct warm;
+struct warm_member;
 
 enum warm_state {
 	WARM_DIALLING, /* data_conn.h has it */
@@ -63,10 +64,11 @@ struct warm {
 
 	uv_timer_t timer; /* looks at what is missing again */
 	struct backoff backoff;
-	uint64_t retry_ms; /* monotonic; none is dialled before */
-	bool in_trouble;   /* one is dialled at a time, until one is of use */
-	unsigned failures; /* in a row */
-	bool told;         /* of this session's trouble */
+	uint64_t retry_ms;         /* monotonic; none is dialled before */
+	bool in_trouble;           /* one is dialled at a time, until one of these is of use */
+	struct warm_member *probe; /* that one; NULL: none */
+	unsigned failures;         /* in a row */
+	bool told;                 /* of this session's trouble */
 
 	unsigned handles; /* that libuv knows of */
 	void (*closed)(struct warm *r);

@@ -690,6 +690,32 @@ def test_client_is_stopped(lab):
     assert said[b"silent"] == 1 and said[b"afterwards"] == 1 and said[b"spoken"] <= 1
 
 
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_relay_that_takes_few(lab, kept):
+    """The client has as many, which serve all, and dials no others; where there are none, a data connection for each visitor."""
+    relay = lab.relay(args=("--max-ready", kept), metrics=True)
+    client = lab.client(relay, lab.app())
+    wait_for(lambda: relay.metrics()["bore_ready_parked"] == kept, "they are parked")
+    for _ in range(20):
+        ping(client.public)
+        wait_for(lambda: relay.metrics()["bore_visitors_open"] == 0, "he is gone")
+    figures = relay.metrics()
+    assert figures["bore_ready_given_total"] == (20 if kept else 0)
+    assert figures["bore_ready_missed_total"] == figures["bore_ready_refused_total"] == 0
+    assert figures["bore_handshakes_total"] == 1 + (kept or 20)
+
+
+def test_relay_that_is_full(lab):
+    """It takes one of the two that the client would keep, and resets the other. That the one waits, and is old, doesn't make the
+    next worth a try: the client dialled as fast as it could, once that one had waited for 5 s."""
+    relay = lab.relay(args=("--max-ready-total", 1), metrics=True)
+    lab.client(relay, lab.app())
+    wait_for(lambda: relay.metrics()["bore_ready_parked"] == 1, "one is parked")
+    limit = TimeLimit(6.5)
+    wait_for(limit.over, "it is old")
+    assert 1 <= relay.metrics()["bore_ready_refused_total"] <= 20
+
+
 @needs_net
 @pytest.mark.root
 def test_client_is_out_of_reach(lab, net):
