@@ -29,6 +29,7 @@
 #define RELAY_HEARTBEAT_MS 400 /* "at least every 500 ms", and timers are late now and then */
 /* More than two heartbeats, and an acknowledgement that the client's kernel delays (200 ms). */
 #define RELAY_SILENT_MS 1000
+#define RELAY_SILENT_BEATS 2        /* without a word: one is missing */
 #define RELAY_CLAIM_MS 500          /* for the Options of a client that wants its port back */
 #define RELAY_USER_TIMEOUT_MS 15000 /* heartbeats not acknowledged: the client is gone */
 #define RELAY_MISSED_BEATS 3

@@ -277,12 +277,16 @@ bool session_is_silent(struct session *s)
 	uint64_t now_ms = uv_now(s->relay->loop);
 	struct tcp_info info;
 
-	if (s->offer.beat_ms && now_ms - s->heard_ms > (uint64_t)s->offer.beat_ms * 3 / 2)
+	if (s->offer.beat_ms &&
+		now_ms - s->heard_ms > RELAY_SILENT_BEATS * (uint64_t)s->offer.beat_ms)
 		return true;
 	/* A look that finds it alive is good for a while: no system call for each visitor. */
-	if (now_ms - s->acked_ms >= RELAY_SILENT_MS && sockopt_tcp_info(s->chan.fd, &info))
-		s->acked_ms = now_ms - info.tcpi_last_ack_recv;
-	return now_ms - s->acked_ms >= RELAY_SILENT_MS;
+	if (now_ms - s->acked_ms < RELAY_SILENT_MS || !sockopt_tcp_info(s->chan.fd, &info))
+		return false;
+	s->acked_ms = now_ms - info.tcpi_last_ack_recv;
+	/* It may be us who have been silent, on a machine that is busy; the kernel's timer is its
+	 * own. */
+	return info.tcpi_retransmits && now_ms - s->acked_ms >= RELAY_SILENT_MS;
 }
 
 static void session_open_tunnel(struct session *s)

@@ -73,8 +73,8 @@ void session_describe_visitor(const struct uuid *id, const struct addr *from, st
 
 /*
  * The client may be gone: its kernel, which has a heartbeat to acknowledge every
- * RELAY_HEARTBEAT_MS, has been silent for RELAY_SILENT_MS, or the client itself for one and a half
- * of its beats.
+ * RELAY_HEARTBEAT_MS, has been silent for RELAY_SILENT_MS, though ours has asked again; or it has
+ * missed a beat.
  */
 bool session_is_silent(struct session *s);
 

@@ -376,7 +376,7 @@ static void test_silent_client_is_given_nobody(void **state)
 	parked = park_at(f, key);
 	session = list_entry(list_first(&f->relay->serving), struct session, link);
 	assert_false(session_is_silent(session));
-	session->heard_ms -= 7600;
+	session->heard_ms -= 10100;
 	assert_true(session_is_silent(session));
 	visitor = visit(f, &client, port, id);
 	assert_int_equal(f->relay->counts.ready_missed, 1);
