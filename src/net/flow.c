@@ -186,8 +186,10 @@ static void flow_end_setup(struct flow *f, enum flow_end end, const char *why)
 		if (s->holder)
 			s->ops->cancel(s->holder);
 		/* A reset would drop what was said there last and is still on its way: an Accept,
-		 * without which the visitor is left waiting at the relay. */
-		if (side == PUMP_OUTER && s->fd >= 0 && !f->set->kind->resets)
+		 * without which the visitor is left waiting at the relay, or of blocks the END of
+		 * the stream before. */
+		if (s->fd >= 0 && (setup->wire[side] == PUMP_WIRE_BLOCKS ||
+					  (side == PUMP_OUTER && !f->set->kind->resets)))
 			sockopt_lift_reset(s->fd);
 		(void)fd_close(s->fd);
 	}
@@ -228,6 +230,7 @@ static void flow_on_pumped(void *owner, const struct pump_result *pumped)
 		.first = pumped->first,
 		.quiet_ms = pumped->quiet_ms,
 		.untaken = pumped->untaken,
+		.taken = pumped->taken,
 		.fd = { pumped->fd[PUMP_OUTER], pumped->fd[PUMP_INNER] },
 		.rest = pumped->rest,
 		.rest_len = pumped->rest_len,
@@ -283,7 +286,8 @@ static void flow_join(struct flow *f)
 	if (r == 0)
 		r = pump_pool_add(f->set->pool, &job, &pump);
 	if (r < 0) {
-		/* Whoever is there must not take this for the end of a stream that was whole. */
+		/* Whoever is there must not take this for the end of a stream that was whole; of
+		 * blocks no end of TCP's is. */
 		if (f->setup->side[PUMP_INNER].fd >= 0)
 			sockopt_set_reset(f->setup->side[PUMP_INNER].fd);
 		flow_end_setup(f, FLOW_END_NO_MEMORY, NULL);

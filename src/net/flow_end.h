@@ -31,7 +31,7 @@ struct flow_result {
 	uint64_t duration_ms;       /* since it was started */
 	enum pump_side first;       /* joined: as of struct pump_result, */
 	uint64_t quiet_ms;          /* and so are all of these */
-	bool untaken;
+	bool untaken, taken;
 	int fd[PUMP_SIDES]; /* not joined: -1 */
 	const uint8_t *rest;
 	size_t rest_len;

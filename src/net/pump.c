@@ -20,6 +20,8 @@
  *                   reader, and the reset follows when his kernel has acknowledged the FIN.
  *   it vanishes     As a reset, with ETIMEDOUT. pump_check() finds it.
  *
+ * A side of blocks has its FIN in END; TCP's own, behind that, is the reset in turn.
+ *
  * How the pump ends is decided once (`ended`), by what comes first: both sides have ended and all
  * is delivered, a deadline, an abort, want of memory. Then the worker calls pump_close() and hands
  * the pump back; the control loop frees it when its completion has run. The descriptors are the
@@ -154,6 +156,19 @@ static bool pump_side_is_sent(const struct pump *p, enum pump_side side)
 }
 
 /*
+ * TCP's end behind END, while the other direction goes on: the peer of blocks has closed the
+ * connection, and takes nothing more. A front makes of its reset what an ordinary end looks like,
+ * so it is one.
+ */
+static bool pump_left_by(const struct pump *p, enum pump_side side)
+{
+	const struct pump_dir *from = &p->dir[side], *to = &p->dir[pump_other_side(side)];
+
+	return from->tcp_fin && from->blocks.reader.ended && !p->failed[side] && !to->fin &&
+	       !to->done;
+}
+
+/*
  * Once both directions are done the connection is over, but for two things. A closed socket is on
  * its own, and the kernel gives it up when its reader pauses for some three minutes (tcp(7),
  * tcp_orphan_retries): it is ours until all was sent. And where a side has failed, a reset makes
@@ -273,8 +288,8 @@ void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pum
 bool pump_can_run(const struct pump *p)
 {
 	return p->ended || pump_dir_can_run(&p->dir[PUMP_OUTER]) ||
-	       pump_dir_can_run(&p->dir[PUMP_INNER]) ||
-	       (p->dir[PUMP_OUTER].done && p->dir[PUMP_INNER].done);
+	       pump_dir_can_run(&p->dir[PUMP_INNER]) || pump_left_by(p, PUMP_OUTER) ||
+	       pump_left_by(p, PUMP_INNER) || (p->dir[PUMP_OUTER].done && p->dir[PUMP_INNER].done);
 }
 
 enum pump_next pump_run(struct pump *p, struct pump_io *io)
@@ -284,6 +299,10 @@ enum pump_next pump_run(struct pump *p, struct pump_io *io)
 	for (int side = 0; side < PUMP_SIDES && !p->ended; side++) {
 		if (pump_dir_can_run(&p->dir[side]))
 			pump_dir_run(p, (enum pump_side)side, io);
+	}
+	for (int side = 0; side < PUMP_SIDES && !p->ended; side++) {
+		if (pump_left_by(p, (enum pump_side)side))
+			pump_fail(p, (enum pump_side)side, EPIPE, io);
 	}
 	over = pump_over(p);
 	if (!over && !p->ended && pump_is_closing(p)) {
@@ -335,15 +354,30 @@ static void pump_hand_out(struct pump *p, enum pump_side side, struct pump_io *i
 	p->result.fd[side] = take_fd(&p->fd[side]);
 }
 
+/*
+ * On a side of blocks TCP's end is no end of the stream, until RAW is said there: without memory
+ * for one stream, that of the stream before still arrives.
+ */
+static bool pump_closes_in_order(const struct pump *p, enum pump_side side)
+{
+	if (p->fd[side] < 0 || p->result.end == PUMP_END_CLOSED)
+		return p->fd[side] >= 0;
+	return p->result.end == PUMP_END_NO_MEMORY &&
+	       p->dir[pump_other_side(side)].blocks.codec == PUMP_ENCODES;
+}
+
 void pump_close(struct pump *p, struct pump_io *io)
 {
+	p->result.taken = true;
 	for (int side = 0; side < PUMP_SIDES; side++) {
-		p->result.untaken |=
-			p->failed[side] && pump_side_awaits_taken(p, (enum pump_side)side);
+		if (pump_side_awaits_taken(p, (enum pump_side)side)) {
+			p->result.untaken = p->failed[side];
+			p->result.taken = false;
+		}
 		pump_hand_out(p, (enum pump_side)side, io);
 		pump_dir_drop(&p->dir[side], io);
 		free(pump_dir_take_wire(&p->dir[side], io));
-		if (p->result.end == PUMP_END_CLOSED && p->fd[side] >= 0)
+		if (pump_closes_in_order(p, (enum pump_side)side))
 			sockopt_lift_reset(p->fd[side]);
 		p->fd[side] = fd_close(p->fd[side]);
 	}

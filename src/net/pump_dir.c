@@ -286,34 +286,30 @@ static void dir_encode(
 	dir_release_held(d, io);
 }
 
-/*
- * Passes on what was read; `drained`: there was no more, so that the source has ended if its FIN is
- * there. Returns the bytes of the stream.
- */
-static uint32_t dir_pass(struct pump *p, enum pump_side side, uint8_t *data, uint32_t len,
-	bool drained, struct pump_io *io)
+/* Passes on what was read; `drained`: there was no more, so that the source has ended if its FIN is
+ * there. */
+static void dir_pass(struct pump *p, enum pump_side side, uint8_t *data, uint32_t len, bool drained,
+	struct pump_io *io)
 {
 	struct pump_dir *d = &p->dir[side];
-	uint32_t stream;
 	int error = 0;
 
 	if (d->blocks.codec == PUMP_DECODES)
 		error = dir_decode(p, side, &data, &len, io);
-	stream = len;
-	d->said |= stream > 0;
-	d->streak = stream >= PUMP_LARGE_READ ? d->streak + stream : 0;
-	if (p->tap && stream)
-		tap_put(p->tap, side, data, stream);
+	d->said |= len > 0;
+	d->streak = len >= PUMP_LARGE_READ ? d->streak + len : 0;
+	if (p->tap && len)
+		tap_put(p->tap, side, data, len);
 	if (error || d->blocks.reader.ended || (drained && d->fin && !d->urgent))
 		dir_read_end(p, side, error, io);
 	if (d->blocks.codec == PUMP_ENCODES)
 		dir_encode(p, side, &data, &len, io);
 	if (len && !d->done)
 		dir_send_or_hold(p, side, data, len, io);
-	return stream;
 }
 
-/* One read of at most `room` bytes, and one write. Returns the bytes read. */
+/* One read of at most `room` bytes, and one write. Returns the bytes read, heads of blocks among
+ * them: what small blocks cost us is no gift. */
 static uint32_t dir_copy(struct pump *p, enum pump_side side, uint32_t room, struct pump_io *io)
 {
 	struct pump_dir *d = &p->dir[side];
@@ -346,7 +342,8 @@ static uint32_t dir_copy(struct pump *p, enum pump_side side, uint32_t room, str
 	drained = (uint32_t)n < room;
 	if (drained && !d->hup && !d->urgent)
 		d->readable = false;
-	return dir_pass(p, side, data, (uint32_t)n, drained, io);
+	dir_pass(p, side, data, (uint32_t)n, drained, io);
+	return (uint32_t)n;
 }
 
 /*
@@ -475,7 +472,7 @@ static void dir_begin(struct pump *p, enum pump_side side, struct pump_io *io)
 	wire = pump_dir_take_wire(&p->dir[side], io);
 	memcpy(io->buffer, wire, len);
 	free(wire);
-	(void)dir_pass(p, side, io->buffer, len, false, io);
+	dir_pass(p, side, io->buffer, len, false, io);
 }
 
 void pump_dir_run(struct pump *p, enum pump_side side, struct pump_io *io)

@@ -48,8 +48,8 @@ struct pump_result {
 	enum pump_side first; /* that ended, and for how long neither had said a word by then */
 	uint64_t quiet_ms;
 	/* The side that was to say TAKEN has failed without it, whatever had been read from the
-	 * other one. */
-	bool untaken;
+	 * other one; and it has said it, or wasn't to. Neither: it still had time. */
+	bool untaken, taken;
 	/*
 	 * -1, or a socket that is the caller's from here on. PUMP_END_CLOSED: the one that speaks
 	 * blocks, both directions of which have said END and neither RAW; `rest` is what has come
@@ -82,7 +82,8 @@ struct pump_job {
 	/* A first word or end that comes while what was sent before isn't acknowledged: reset. Not
 	 * on a side of blocks, where that may have been another stream's. */
 	bool answers[PUMP_SIDES];
-	/* What is read from that side takes from it; outlives the pump. NULL: no limit. */
+	/* What is read from that side takes from it, the heads of blocks as well; outlives the
+	 * pump. NULL: no limit. */
 	struct bucket *bucket[PUMP_SIDES];
 	struct tap *tap; /* sees what is read; the pump holds it. NULL: nobody looks on */
 	pump_done_fn done;

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/lang.h"
 #include "base/owner.h"
+#include "net/sockopt.h"
 
 static _Thread_local unsigned countdown; /* to the allocation that fails; 0: none will */
 
@@ -450,17 +451,18 @@ static void test_words(void **state)
 
 /* --- want of memory --- */
 
-/* Without memory for the set-up nothing is taken; without any for the pump, whoever is inside hears
- * a reset, and whoever is outside that nothing comes. */
-static void test_no_memory(void **state)
+static void without_memory(enum pump_wire inner, int inner_error)
 {
 	unsigned number = 0;
 	struct trial t;
 	int r;
 
-	(void)state;
 	do {
 		trial_open(&t, WAY_FD, WAY_HELD);
+		t.wire[PUMP_INNER] = inner;
+		t.end[PUMP_INNER].early = inner == PUMP_WIRE_BLOCKS ? "\1" : "early";
+		/* As one that has served a stream before comes. */
+		sockopt_set_reset(t.end[PUMP_INNER].fd);
 		countdown = ++number;
 		r = trial_start(&t, NULL);
 		if (r == 0)
@@ -479,7 +481,7 @@ static void test_no_memory(void **state)
 			assert_false(t.result.joined);
 			assert_true(t.end[PUMP_INNER].taken);
 			expect_all(t.link.visitor, "", 0);
-			expect_all(t.link.app, "", ECONNRESET);
+			expect_all(t.link.app, "", inner_error);
 		} else {
 			countdown = 0;
 			flow_close(&t.flow, "enough");
@@ -488,6 +490,21 @@ static void test_no_memory(void **state)
 		}
 		trial_close(&t);
 	} while (number);
+}
+
+/* Without memory for the set-up nothing is taken; without any for the pump, whoever is inside hears
+ * a reset, and whoever is outside that nothing comes. */
+static void test_no_memory(void **state)
+{
+	(void)state;
+	without_memory(PUMP_WIRE_RAW, ECONNRESET);
+}
+
+/* A reset would take away the END of the stream before, while that is on its way. */
+static void test_no_memory_behind_blocks(void **state)
+{
+	(void)state;
+	without_memory(PUMP_WIRE_BLOCKS, 0);
 }
 
 /* A holder whose own last words still wait in user space can't be taken. */
@@ -524,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_timeouts),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_no_memory_behind_blocks),
 		cmocka_unit_test(test_end_that_is_not_to_be_taken),
 	};
 

@@ -172,6 +172,7 @@ int trial_start(struct trial *t, const char *turn_away)
 
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		wish.fd[side] = t->end[side].fd;
+		wish.wire[side] = t->wire[side];
 		if (t->end[side].way != WAY_FD)
 			wish.target[side] = &t->end[side].target;
 	}

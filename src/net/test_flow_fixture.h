@@ -34,6 +34,7 @@ struct trial {
 	struct flow flow;
 	struct end end[PUMP_SIDES];
 	bool refuses; /* the answer of `refuse` */
+	enum pump_wire wire[PUMP_SIDES];
 	unsigned refused, reached[PUMP_SIDES], failed[PUMP_SIDES], opened, closed, idle;
 	int error;
 	struct flow_result result;

@@ -11,6 +11,7 @@
 #include "base/owner.h"
 #include "base/fd.h"
 #include "net/pump.h"
+#include "net/sockopt.h"
 
 #define QUESTION_BYTES 300000U
 
@@ -139,12 +140,54 @@ static void test_no_memory_for_early_bytes(void **state)
 	pump_free(pump_new(&job));
 }
 
+static void on_pumped(void *owner, const struct pump_result *result)
+{
+	*(enum pump_end *)owner = result->end;
+}
+
+/*
+ * A stream that ends for want of memory resets its visitor. On the side of blocks the END of the
+ * stream before may still be on its way, and an ordinary end is as much of a reset.
+ */
+static void test_no_memory_leaves_blocks_an_ordinary_end(void **state)
+{
+	static char end[4 + 12345] = "\2";
+	struct fixture *f = fixture_new(pool_of(.mode = PUMP_COPY));
+	enum pump_end ended = PUMP_END_CLOSED;
+	struct pump_job job = {
+		.wire = { [PUMP_INNER] = PUMP_WIRE_BLOCKS },
+		.done = on_pumped,
+		.owner = &ended,
+	};
+	struct link l;
+	char byte;
+
+	(void)state;
+	link_open(f, &l, 0);
+	for (int side = 0; side < PUMP_SIDES; side++)
+		job.fd[side] = take_fd(&l.pump_fd[side]);
+	assert_int_equal(send(l.app, end, sizeof(end), 0), sizeof(end));
+	malloc_refuses = sizeof(end) - 4;
+	assert_int_equal(pump_pool_add(f->pool, &job, NULL), 0);
+	while (ended == PUMP_END_CLOSED)
+		uv_run(&f->loop, UV_RUN_ONCE);
+	malloc_refuses = 0;
+	assert_int_equal(ended, PUMP_END_NO_MEMORY);
+	assert_int_equal(recv(l.app, &byte, 1, 0), 0);
+	/* He had his FIN before (tcp_reset()). */
+	assert_int_equal(sockopt_take_error(l.visitor), -EPIPE);
+	l.app = fd_close(l.app);
+	l.visitor = fd_close(l.visitor);
+	fixture_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reset_in_the_middle_of_a_splice_is_no_end),
 		cmocka_unit_test(test_urgent_mark_is_no_end),
 		cmocka_unit_test(test_no_memory_for_early_bytes),
+		cmocka_unit_test(test_no_memory_leaves_blocks_an_ordinary_end),
 	};
 
 	return cmocka_run_group_tests_name("net/pump_faults", tests, NULL, NULL);
