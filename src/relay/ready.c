@@ -41,23 +41,22 @@ void ready_hang_up(int fd)
 
 /* --- a stack --- */
 
-/* Takes the connection at `at` out. */
-static struct ready_conn ready_pull(struct ready_stack *s, uint32_t at)
+/* Of one that isn't empty; the first `count` are there still. */
+static void ready_set_count(struct ready_stack *s, uint32_t count)
 {
-	struct ready_conn conn = s->conns[at];
-
-	s->count--;
-	s->ready->count--;
-	memmove(&s->conns[at], &s->conns[at + 1], (s->count - at) * sizeof(*s->conns));
-	if (!s->count)
+	s->ready->count -= s->count - count;
+	s->count = count;
+	if (!count)
 		list_remove(&s->link);
-	return conn;
 }
 
 static void ready_drop(struct ready_stack *s)
 {
-	while (s->count)
-		ready_hang_up(ready_pull(s, s->count - 1).fd);
+	if (!s->count)
+		return;
+	for (uint32_t at = 0; at < s->count; at++)
+		ready_hang_up(s->conns[at].fd);
+	ready_set_count(s, 0);
 }
 
 int ready_open(struct ready *r, struct ready_stack *s, uint32_t max)
@@ -146,7 +145,8 @@ static bool ready_is_quiet(int fd)
 bool ready_take(struct ready_stack *s, struct ready_conn *ret_conn)
 {
 	while (s->count) {
-		*ret_conn = ready_pull(s, s->count - 1);
+		*ret_conn = s->conns[s->count - 1];
+		ready_set_count(s, s->count - 1);
 		if (ready_is_quiet(ret_conn->fd))
 			return true;
 		ready_hang_up(ret_conn->fd);
@@ -181,22 +181,27 @@ uint32_t ready_relieve(struct ready *r, uint32_t wanted)
 
 		list_remove(link);
 		list_push_back(&r->stacks, link);
-		ready_hang_up(ready_pull(s, 0).fd);
+		ready_hang_up(s->conns[0].fd);
+		memmove(&s->conns[0], &s->conns[1], (s->count - 1) * sizeof(*s->conns));
+		ready_set_count(s, s->count - 1);
 	}
 	return had;
 }
 
 void ready_drop_all(struct ready *r)
 {
-	(void)ready_relieve(r, r->count);
+	struct list *link;
+
+	while ((link = list_first(&r->stacks)))
+		ready_drop(list_entry(link, struct ready_stack, link));
 }
 
-static bool ready_is_old(const struct ready_stack *s, uint32_t at, uint64_t now_ms)
+/* `later`: so many that were parked later are kept. */
+static bool ready_is_old(const struct ready_conn *conn, uint32_t later, uint64_t now_ms)
 {
-	const struct ready_conn *conn = &s->conns[at];
 	uint64_t idle_ms = now_ms - conn->parked_ms;
 
-	if (s->count - at > READY_KEPT && idle_ms >= READY_SPARE_MS)
+	if (later >= READY_KEPT && idle_ms >= READY_SPARE_MS)
 		return true;
 	return idle_ms >= (conn->front ? READY_FRONT_MS : READY_IDLE_MS);
 }
@@ -204,10 +209,17 @@ static bool ready_is_old(const struct ready_stack *s, uint32_t at, uint64_t now_
 /* `polled`: one for each connection, in their order. */
 static void ready_sweep_stack(struct ready_stack *s, const struct pollfd *polled, uint64_t now_ms)
 {
-	/* From the last on: what is behind the one that is taken out has been looked at. */
-	for (uint32_t at = s->count; at-- > 0;)
-		if (polled[at].revents || ready_is_old(s, at, now_ms))
-			ready_hang_up(ready_pull(s, at).fd);
+	uint32_t had = s->count, kept = 0;
+
+	/* From the last on, and those that stay move up to it. */
+	for (uint32_t at = had; at-- > 0;) {
+		if (polled[at].revents || ready_is_old(&s->conns[at], kept, now_ms))
+			ready_hang_up(s->conns[at].fd);
+		else
+			s->conns[had - ++kept] = s->conns[at];
+	}
+	memmove(s->conns, &s->conns[had - kept], kept * sizeof(*s->conns));
+	ready_set_count(s, kept);
 }
 
 void ready_sweep(struct ready *r, uint64_t now_ms)

@@ -29,6 +29,7 @@
 #include "relay/endpoint.h"
 #include "relay/greeting.h"
 #include "relay/handover.h"
+#include "relay/parking.h"
 #include "relay/relay_internal.h"
 #include "relay/session.h"
 #include "relay/stream.h"
@@ -101,15 +102,6 @@ static void relay_on_flush(uv_check_t *check)
 	conn_log_flush(relay->config.conn_log);
 }
 
-static void relay_on_sweep(struct timeouts *q, struct timeout *t)
-{
-	struct relay *relay = q->owner;
-
-	ready_sweep(&relay->ready, uv_now(relay->loop));
-	if (relay->ready.count)
-		timeouts_arm(q, t);
-}
-
 /* Descriptors are short: warm connections go first. */
 static bool relay_on_shortage(struct reserve *reserve)
 {
@@ -128,7 +120,7 @@ static void relay_open_handles(struct relay *relay)
 	timeouts_init(
 		&relay->heartbeats, relay->loop, RELAY_HEARTBEAT_MS, session_on_heartbeat, relay);
 	timeouts_init(&relay->orphans, relay->loop, RELAY_ORPHAN_MS, endpoint_on_abandoned, relay);
-	timeouts_init(&relay->sweeps, relay->loop, READY_SWEEP_MS, relay_on_sweep, relay);
+	timeouts_init(&relay->sweeps, relay->loop, READY_SWEEP_MS, parking_on_sweep, relay);
 	timeout_init(&relay->sweep);
 	flow_set_init(&relay->streams, relay->loop, relay->pool, &stream_kind);
 	(void)uv_timer_init(relay->loop, &relay->grace);

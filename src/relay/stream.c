@@ -14,17 +14,16 @@
 #include "relay/stream.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/fd.h"
 #include "base/lang.h"
 #include "base/log.h"
-#include "front/preamble.h"
 #include "net/flow.h"
 #include "net/sockopt.h"
 #include "net/target.h"
 #include "relay/endpoint.h"
+#include "relay/parking.h"
 #include "relay/relay_internal.h"
 #include "relay/session.h"
 
@@ -88,62 +87,6 @@ static int stream_await(const struct target *t, struct flow *f, enum pump_side s
 
 static const struct target stream_data_conn = { .open = stream_await };
 
-/* --- a warm connection --- */
-
-static void stream_sweep_later(struct relay *relay)
-{
-	if (list_empty(&relay->sweeps.queue))
-		timeouts_arm(&relay->sweeps, &relay->sweep);
-}
-
-/*
- * False: it has none, or none that is alive; or the client may be gone. What a visitor has said is
- * delivered once at most, so one who is given to a client that is gone is reset, and one who is
- * announced is there still when the client returns.
- */
-static bool stream_take_warm(struct stream *s, struct ready_conn *ret_conn)
-{
-	struct relay *relay = s->endpoint->relay;
-	struct session *session = s->endpoint->session;
-	struct ready_stack *stack = &session->ready;
-
-	if (!stack->ready)
-		return false;
-	if (session_is_silent(session) || !ready_take(stack, ret_conn)) {
-		relay->counts.ready_missed++;
-		return false;
-	}
-	relay->counts.ready_given++;
-	s->warm = true;
-	s->front = ret_conn->front;
-	s->key = stack->entry.id;
-	return true;
-}
-
-/* What becomes of the warm connection: parked again where it can be, and closed else. */
-static void stream_return_warm(const struct stream *s, const struct flow_result *result)
-{
-	struct relay *relay = s->endpoint->relay;
-	struct ready_stack *stack = ready_find(&relay->ready, &s->key);
-	uint64_t now_ms = uv_now(relay->loop);
-	int fd = result->fd[PUMP_INNER];
-
-	if (result->untaken) {
-		relay->counts.ready_untaken++;
-		if (stack)
-			ready_note_untaken(stack, now_ms);
-	} else if (stack) {
-		ready_note_taken(stack);
-	}
-	if (fd < 0)
-		return;
-	if (!stack || result->rest_len || relay->phase != RELAY_PHASE_SERVING ||
-		ready_park(stack, fd, s->front, now_ms) < 0)
-		ready_hang_up(fd);
-	else
-		stream_sweep_later(relay);
-}
-
 /* --- the flow --- */
 
 static const char *stream_name(const struct flow *f, char text[FLOW_NAME_MAX])
@@ -159,16 +102,26 @@ static void stream_on_opened(struct flow *f)
 
 static int stream_wait(struct stream *s, int fd);
 
-/* The visitor that nobody took is announced, if there still is somebody to tell. */
+/*
+ * Whether there is somebody to announce the visitor to whom nobody took, and he may wait: he was
+ * let in as one who needn't, and his tunnel may be full by now. In all other limits he takes his
+ * own place, and the descriptor of the connection that is gone.
+ */
+static bool stream_may_wait(const struct stream *s)
+{
+	const struct endpoint *e = s->endpoint;
+	const struct relay *relay = e->relay;
+
+	/* `why`: it was to end. */
+	return !s->flow.why && e->session && !relay->handed_over &&
+	       e->waiting < relay->config.max_pending_per_tunnel;
+}
+
 static bool stream_announce_untaken(struct stream *s, int fd)
 {
 	struct endpoint *e = s->endpoint;
-	int r = -ECANCELED;
 
-	/* `why`: it was to end. */
-	if (!s->flow.why && e->session && !e->relay->handed_over)
-		r = stream_wait(s, fd);
-	if (r < 0) {
+	if (!stream_may_wait(s) || stream_wait(s, fd) < 0) {
 		e->relay->counts.visitors_unclaimed++;
 		sockopt_lift_reset(fd);
 		(void)fd_close(fd);
@@ -187,7 +140,7 @@ static void stream_on_closed(struct flow *f, const struct flow_result *result)
 	if (result->joined)
 		e->joined--;
 	if (s->warm)
-		stream_return_warm(s, result);
+		parking_return(e->relay, &s->key, s->front, result);
 	if (result->end == FLOW_END_UNTAKEN && stream_announce_untaken(s, result->fd[PUMP_OUTER]))
 		return;
 	counts->visitors_no_memory += result->end == FLOW_END_NO_MEMORY;
@@ -297,6 +250,8 @@ static int stream_give(struct stream *s, int fd, const struct ready_conn *conn)
 	struct msg msg;
 	int r;
 
+	s->key = s->endpoint->session->ready.entry.id;
+	s->front = conn->front;
 	session_describe_visitor(&s->entry.id, &s->from, &msg);
 	r = msg_encode(DIALECT_BORE, ROLE_SERVER, &msg, preface, &wish.preface_len);
 	return r < 0 ? r : flow_start(&s->flow, &s->endpoint->relay->streams, &wish);
@@ -316,7 +271,6 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 	struct relay *relay = e->relay;
 	struct ready_conn conn = { .fd = -1 };
 	struct stream *s;
-	bool warm;
 	int r;
 
 	if (!stream_fits(e, fd)) {
@@ -331,13 +285,13 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 	}
 	relay->counts.visitors++;
 	stream_tell(s, RELAY_VISITOR_OPENED, NULL);
-	warm = stream_take_warm(s, &conn);
-	r = warm ? stream_give(s, fd, &conn) : stream_wait(s, fd);
+	s->warm = parking_take(e->session, &conn);
+	r = s->warm ? stream_give(s, fd, &conn) : stream_wait(s, fd);
 	if (r < 0) {
 		(void)fd_close(fd);
-		(void)fd_close(conn.fd);
+		ready_hang_up(conn.fd);
 		stream_end_unstarted(s);
-	} else if (!warm) {
+	} else if (!s->warm) {
 		session_announce(e->session, &s->entry.id, &s->from);
 	}
 }
@@ -366,45 +320,11 @@ static void stream_join(
 	flow_opened(&s->flow, PUMP_INNER, fd, early, early_len);
 }
 
-/*
- * Nobody guesses a key: who names a wrong one means harm, unless it is one of a session that was
- * there when the connection was begun, here or at the relay before.
- */
-static void stream_count_bad_key(
-	struct relay *relay, const struct uuid *key, const struct addr *from)
-{
-	if (ready_has_ended(&relay->ready, key) || limits_has_tunnel(&relay->limits, from))
-		return;
-	relay->counts.bad_secrets++;
-	limits_bad_secret(&relay->limits, from, uv_now(relay->loop));
-}
-
-/* `unasked`: it has said more than that it is ready. */
-static void stream_park(struct relay *relay, const struct uuid *key,
-	const struct preamble *preamble, int fd, bool unasked)
-{
-	struct ready_stack *stack = ready_find(&relay->ready, key);
-	bool front = preamble->upgraded || preamble->proxied;
-	int r = -ECANCELED;
-
-	if (stack && !unasked && relay->phase == RELAY_PHASE_SERVING)
-		r = ready_park(stack, fd, front, uv_now(relay->loop));
-	if (r == 0) {
-		(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, READY_KEEP_IDLE_S);
-		stream_sweep_later(relay);
-		return;
-	}
-	relay->counts.ready_refused++;
-	if (!stack)
-		stream_count_bad_key(relay, key, &preamble->from);
-	stream_hang_up(fd);
-}
-
 void stream_take_data(struct relay *relay, const struct server_handshake *hs,
 	const struct preamble *preamble, int fd, const uint8_t *early, size_t early_len)
 {
 	if (hs->request == SERVER_READY)
-		stream_park(relay, &hs->id, preamble, fd, early_len > 0);
+		parking_enter(relay, &hs->id, preamble, fd, early_len > 0);
 	else
 		stream_join(relay, &hs->id, fd, early, early_len);
 }

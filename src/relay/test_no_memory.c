@@ -168,6 +168,108 @@ static void test_claim_that_waits_for_a_challenge(void **state)
 	claim(*state, "HELLO 1\nAUTH s\nACCEPT ", tail, sizeof(tail) - 1, "{\"Challenge\"");
 }
 
+/* Whether the rest is `text`, and then an ordinary end. */
+static bool ends_in_order(struct fixture *f, struct peer *p, const char *text, size_t len)
+{
+	ssize_t n;
+
+	while ((n = recv(p->fd, p->data + p->len, sizeof(p->data) - p->len, 0)) != 0) {
+		if (n > 0)
+			p->len += (size_t)n;
+		else if (errno == EAGAIN)
+			run(f);
+		else
+			return false;
+	}
+	return p->len == len && memcmp(p->data, text, len) == 0;
+}
+
+/* A data connection of the session, parked. */
+static struct peer park(struct fixture *f, const char *key)
+{
+	struct peer data = connect_control(f);
+
+	say_with(&data, "{\"Ready\":\"", key, "\"}", "");
+	while (!f->relay->ready.count)
+		run(f);
+	return data;
+}
+
+/* A whole stream, behind which it is parked again. */
+static void serve_one(struct fixture *f, struct peer *data, uint16_t port)
+{
+	static const char stream[] = "\4\0\0\0\2\0\0\0";
+	struct peer visitor = connect_port(f, port);
+
+	(void)hears(f, data, "{\"Visitor\"", 0);
+	say_bytes(data, stream, sizeof(stream) - 1);
+	await_end(f, &visitor);
+	disconnect(&visitor);
+	while (!f->relay->ready.count)
+		run(f);
+	while (data->len < 4 || memcmp(data->data + data->len - 4, "\2\0\0\0", 4) != 0)
+		assert_true(await_bytes(f, data) > 0);
+	data->len = 0;
+}
+
+/*
+ * Without memory for a visitor who has got a warm connection, that was reset, and with it went what
+ * had been said on it last: the END of the visitor before.
+ */
+static void test_warm_visitor(void **state)
+{
+	struct fixture *f = *state;
+	unsigned number = 0, lost = 0;
+
+	f->config.max_ready_per_tunnel = f->config.max_ready = 2;
+	f->pool_config.inline_turns = PUMP_INLINE_TURNS; /* the pump's allocations, too */
+	start(f, NULL);
+	do {
+		struct peer client, data, visitor;
+		char key[UUID_TEXT_LEN + 1], frame[512];
+		unsigned granted;
+		uint16_t port;
+		bool given;
+
+		client = open_tunnel(f, &port);
+		say(&client, "{\"Options\":{\"ready\":2}}");
+		await_frame(f, &client, frame);
+		assert_int_equal(
+			sscanf(frame, "{\"Options\":{\"ready\":%u,\"key\":\"%36[0-9a-f-]\"}}",
+				&granted, key),
+			2);
+		data = park(f, key);
+		serve_one(f, &data, port);
+		visitor = connect_port(f, port);
+		failed = false;
+		countdown = ++number;
+		while (f->relay->counts.ready_given < 2 && !f->relay->counts.visitors_no_memory)
+			run(f);
+		given = !f->relay->counts.visitors_no_memory &&
+			hears(f, &data, "{\"Visitor\"", countdown);
+		countdown = 0;
+		if (given) {
+			say_bytes(&data, "\4\0\0\0\1\0\0\1x", 9);
+			assert_true(hears(f, &visitor, "x", 0));
+		} else {
+			assert_true(failed);
+			await_end(f, &visitor);
+			/* Parked still, it ends with the session; else it has ended. */
+			if (f->relay->ready.count)
+				disconnect(&client);
+			assert_true(ends_in_order(f, &data, "", 0));
+			lost++;
+		}
+		disconnect(&visitor);
+		disconnect(&data);
+		disconnect(&client);
+		while (f->relay->objects)
+			run(f);
+		memset(&f->relay->counts, 0, sizeof(f->relay->counts));
+	} while (failed);
+	assert_in_range(lost, 4, number);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -176,6 +278,7 @@ int main(void)
 		CASE(test_options_behind_hello),
 		CASE(test_visitor),
 		CASE(test_claim),
+		CASE(test_warm_visitor),
 		CASE(test_claim_that_waits_for_a_challenge),
 	};
 

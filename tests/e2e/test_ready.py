@@ -328,6 +328,72 @@ def test_who_never_takes_is_given_no_more(open_relay, speaks):
             assert stream.stream(1) == b"x"
 
 
+def test_impatient_visitors_prove_nothing(open_relay):
+    """Who leaves before TAKEN has seen none: three of the others in a row still count, and a TAKEN still ends the row."""
+
+    def visit(how):
+        with session.park() as conn, connect(session.public) as visitor:
+            conn.given()
+            if how == "impatient":
+                visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                visitor.close()
+                assert conn.reset()
+            elif how == "taken":
+                conn.send_raw(block(TAKEN) + block(END))
+                assert recv_all(visitor) == b""
+                visitor.close()
+                assert conn.block() == (END, b"")
+                wait_for(lambda: parked(open_relay) == 2, "it is parked again")
+        if how == "untaken":
+            session.visitor()
+
+    with Session(open_relay) as session, session.park() as below:
+        for how in ("untaken", "untaken", "taken"):
+            visit(how)
+        wait_for(lambda: parked(open_relay) == 2, "the row was ended")
+        # The one that was parked again has been closed by us: nobody is given it.
+        for how in ("untaken", "impatient", "untaken", "impatient"):
+            visit(how)
+        assert below.alive()
+        visit("untaken")
+        assert below.at_end() and parked(open_relay) == 0
+
+
+def test_untaken_are_held_to_max_pending(lab):
+    """Who was let in for a warm connection waits for another one only where one more may."""
+    relay = lab.relay(args=("--max-pending", 2), metrics=True)
+    with Session(relay) as session, contextlib.ExitStack() as stack:
+        conns = [session.park() for _ in range(4)]
+        visitors = [stack.enter_context(connect(session.public)) for _ in conns]
+        ids = [conns.pop().given()["id"] for _ in visitors[:2]]
+        assert [session.visitor() for _ in ids] == ids
+        # All of them are given away, and two of them wait by now: there is no place for the others.
+        for conn in conns:
+            conn.given()
+            conn.close()
+        assert [ended(visitor) for visitor in visitors[2:]] == [True, True]
+        metrics = relay.metrics()
+        assert metrics["bore_visitors_unclaimed_total"] == 2 and metrics["bore_visitors_pending"] == 2
+        for id in ids:
+            stack.enter_context(session.accept(id)).send_raw(b"x")
+        assert [recv_exact(visitor, 1) for visitor in visitors[:2]] == [b"x"] * 2
+
+
+@pytest.mark.parametrize("how", ["fin", "reset"])
+def test_closed_behind_its_end_is_a_reset(open_relay, how):
+    """The visitor has his answer and its end, and needs to say nothing to hear that nobody is there any more."""
+    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        conn.take()
+        conn.send_raw(block(DATA, b"all") + block(END))
+        assert recv_all(visitor) == b"all"
+        if how == "reset":
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        conn.close()
+        wait_for(lambda: open_relay.metrics()["bore_visitors_open"] == 0, "the stream is over")
+        with pytest.raises(BrokenPipeError):
+            visitor.sendall(b"x")
+
+
 def test_cut_is_a_reset(open_relay):
     """However it looks at TCP: an ordinary end before END is none."""
     with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
