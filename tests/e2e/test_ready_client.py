@@ -2,9 +2,11 @@
 """Warm connections at the client, against a relay by hand: how many it opens, whom it serves on them, and what it bears."""
 
 import contextlib
+import queue
 import re
 import signal
 import socket
+import threading
 
 import pytest
 
@@ -359,6 +361,112 @@ def test_client_that_ends(lab, fake):
         assert first.at_end()
         assert second.at_end()
     assert process.wait_exit() == 0
+
+
+@pytest.mark.parametrize("ready", [1 << 31, (1 << 63) - 1], ids=["2^31", "2^63-1"])
+def test_relay_that_grants_without_measure(lab, fake, ready):
+    """Two are opened, as ever, and 64 at most."""
+    start(lab, fake)
+    fake.greet(ready=ready)
+    with contextlib.ExitStack() as stack:
+        conns = [stack.enter_context(fake.warm()) for _ in range(2)]
+        for _ in range(80):
+            conns[1].serve()
+        for _ in range(62):
+            stack.enter_context(fake.warm())
+        with pytest.raises(TimeoutError):
+            fake.accept(0.5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ready": 64, "key": KEYS[0][:-1]},
+        {"ready": 64, "key": KEYS[0] + "a"},
+        {"ready": 64, "key": ""},
+        {"ready": 64, "key": "x" * 36},
+        {"ready": 64, "key": 1},
+        {"ready": "64", "key": KEYS[0]},
+    ],
+    ids=["key short", "key long", "no key", "key of no hex", "key no text", "ready no number"],
+)
+def test_grant_that_is_none(lab, fake, options):
+    """No message of bore: the session is lost, no connection names such a key, and the next session is as it should be."""
+    process = start(lab, fake)
+    control = fake.accept()
+    assert "Hello" in control.recv() and "Options" in control.recv()
+    control.send({"Hello": PORT}, {"Options": options})
+    process.wait_line("what is no message of bore")
+    assert fake.greet()["ready"] == 64
+    with fake.warm() as conn:
+        conn.serve()
+
+
+@pytest.mark.parametrize("options", [{"ready": 64}, {"ready": -1, "key": KEYS[0]}], ids=["no key", "below 0"])
+def test_grant_of_none(lab, fake, options):
+    start(lab, fake)
+    control = fake.accept()
+    assert "Hello" in control.recv() and "Options" in control.recv()
+    control.send({"Hello": PORT}, {"Options": options}, {"Connection": VISITOR})
+    assert fake.data()[1] == {"Accept": VISITOR}
+
+
+def test_visitors_without_end(lab, fake):
+    """A thousand in a row on one connection, said at once, and on another a frame that is never whole: each of the thousand is
+    served, in his turn, on the memory of one."""
+    app = lab.app()
+    process = start(lab, fake, app)
+    fake.greet()
+    with fake.warm() as endless, fake.warm() as conn:
+        endless.send_raw(frame(GIVEN)[:-2])
+        conn.serve()
+        before = process.private_kb()
+        sender = threading.Thread(target=conn.send_raw, args=(1000 * (frame(GIVEN) + block(DATA, b"hello") + block(END)),))
+        sender.start()
+        for _ in range(1000):
+            assert conn.block() == (TAKEN, b"")
+            assert conn.read() == b"hello"
+        sender.join()
+        assert process.private_kb() - before < 8192
+    app.wait_accepted(1001)
+
+
+def test_what_is_given_is_cut_at_each_byte(lab, fake):
+    """The application hears of him once his frame is whole and something behind it is there; and the end of his stream is an
+    ordinary one only behind his END."""
+    ends = queue.SimpleQueue()
+
+    def hear(sock):
+        got = b""
+        try:
+            while data := sock.recv(65536):
+                got += data
+            ends.put((got, "end"))
+        except ConnectionResetError:
+            ends.put((got, "reset"))
+
+    start(lab, fake, lab.app(hear))
+    fake.greet()
+    head, data = len(frame(GIVEN)), block(DATA, b"hello")
+    whole = frame(GIVEN) + data + block(END)
+    for cut in range(1, len(whole) + 1):
+        with fake.warm() as conn:
+            # One that has served is no trouble when it ends.
+            conn.give(block(END))
+            assert conn.block() == (TAKEN, b"") and conn.read() == b""
+            assert ends.get(timeout=DEADLINE) == (b"", "end")
+            conn.send_raw(whole[:cut])
+            conn.sock.shutdown(socket.SHUT_WR)
+            if cut <= head:
+                # He may be served before the end of the connection is seen.
+                said = conn.drain()
+                assert said == b"" or (cut == head and said == block(TAKEN))
+                if said:
+                    assert ends.get(timeout=DEADLINE) == (b"", "reset")
+                continue
+            heard = ends.get(timeout=DEADLINE)
+            assert heard == (b"hello"[: max(0, cut - head - 4)], "end" if cut == len(whole) else "reset"), cut
+    assert ends.empty()
 
 
 def test_bulk_is_raw_and_not_used_again(lab, fake):
