@@ -169,3 +169,26 @@ def test_client_that_was_stopped_for_a_moment(lab, way):
         assert recv_exact(sock, 5) == b"hello"
     app.wait_accepted(1)
     assert app.accepted == 1
+
+
+@pytest.mark.parametrize("kept", [2, 0], ids=["warm", "announced"])
+@pytest.mark.parametrize("how", ["stop", "signal"])
+def test_end_of_the_tunnel(lab, guests, kept, how):
+    """The user stops it, or `wasmrun os`: the visitor is reset, and the log has the reason, whichever way he came."""
+    way, log = Way(lab, "--max-ready", kept), lab.folder / "connections"
+    says = Says(lab, guests, way, "--connection-log", log)
+    way.wait_parked(kept)
+    with connect(says.address) as sock:
+        sock.sendall(saying(OK))
+        assert recv_exact(sock, len(OK)) == OK
+        assert way.metric("given_total") == (kept > 0)
+        if how == "stop":
+            assert says.instance.stop().status == 200
+        else:
+            says.instance.process.signal(signal.SIGTERM)
+        with pytest.raises(ConnectionResetError):
+            sock.recv(1)
+    if how == "signal":
+        assert says.instance.process.wait_exit() == 0
+    (line,) = wait_for(lambda: log.read_text().splitlines(), "his end is written")
+    assert json.loads(line)["end"] == "the tunnel was stopped"
