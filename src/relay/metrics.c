@@ -7,8 +7,9 @@
 #include "net/pump_metrics.h"
 #include "relay/relay_internal.h"
 
-static void metrics_write_limits(const struct relay_config *config, const struct prometheus *p)
+static void metrics_write_limits(const struct relay *relay, const struct prometheus *p)
 {
+	const struct relay_config *config = &relay->config;
 	const struct {
 		const char *name; /* of a count: its option's, with '_' for '-' */
 		uint64_t value;
@@ -20,7 +21,7 @@ static void metrics_write_limits(const struct relay_config *config, const struct
 		{ "max_conns_total", config->max_conns },
 		{ "max_handshakes", config->max_handshakes },
 		{ "max_ready", config->max_ready_per_tunnel },
-		{ "max_ready_total", config->max_ready },
+		{ "max_ready_total", relay->ready.max },
 		{ "max_tunnel_age_ms", config->max_tunnel_age_ms },
 		{ "half_close_timeout_ms", config->half_close_timeout_ms },
 		{ "idle_timeout_ms", config->idle_timeout_ms },
@@ -92,7 +93,7 @@ void relay_write_metrics(const struct relay *relay, FILE *out)
 	const struct prometheus p = { .out = out, .prefix = "bore" };
 
 	prometheus_build_info(&p);
-	metrics_write_limits(&relay->config, &p);
+	metrics_write_limits(relay, &p);
 	metrics_write_gauges(relay, &p);
 	metrics_write_counters(relay, &p);
 	metrics_write_streams(relay, &p);

@@ -559,6 +559,7 @@ def test_visitors_go_first_when_descriptors_are_short(lab):
         conns = [keeper.park() for _ in range(40)]
         with keeper.park(keeper.key) as more:
             assert more.reset(), "a fourth of the descriptors is theirs"
+        assert relay.metrics()['bore_limit{name="max_ready_total"}'] == 40
         for _ in range(room):
             visitor = stack.enter_context(connect(busy.public))
             stream = stack.enter_context(busy.accept(busy.visitor()))

@@ -83,8 +83,8 @@ class Place:
         self.closing.callback(server.server_close)
         self.closing.callback(server.shutdown)
 
-    def relay(self, *args, secret=None):
-        return self.lab.relay(host=self.host, control_port=7835, where=self.middle, secret=secret, args=[*RANGE, *args])
+    def relay(self, *args, **how):
+        return self.lab.relay(host=self.host, control_port=7835, where=self.middle, args=[*RANGE, *args], **how)
 
     def drop(self, ports):
         self.middle.nft("add table inet wall")
@@ -197,6 +197,14 @@ def no_tunnel(place):
     fronts.nginx(place.lab, place.middle, "server { listen 80; location / { proxy_pass http://127.0.0.1:20000; } }", (80,))
 
 
+def none_ready(place):
+    """Another client has the only place."""
+    place.page()
+    relay = place.relay("--max-ready-total", 1, metrics=True)
+    place.client()
+    relay.wait_parked(1)
+
+
 SYMPTOMS = {
     "When it doesn't work": works,
     "The relay's name isn't found": nothing,
@@ -220,6 +228,7 @@ SYMPTOMS = {
     "The application refuses the public name": strict,
     "The front shows 502 Bad Gateway": no_tunnel,
     "https:// doesn't work": works,
+    "No connection can be kept ready": none_ready,
 }
 
 

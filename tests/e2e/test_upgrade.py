@@ -79,6 +79,14 @@ class Visits:
                 self.over.set()
 
 
+def refused(address):
+    try:
+        connect(address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def resumed(relay, count=1):
     wait_for(lambda: relay.metrics()["bore_tunnels_resumed_total"] >= count, "the client has come back")
 
@@ -114,6 +122,52 @@ def test_nobody_is_lost(lab, secret, path):
     assert client.process.alive() and len(client.process.find("listening at")) == 1
     print(f"{visits.count} visitors, the slowest in {visits.longest * 1000:.0f} ms")
     assert visits.longest < 5 * SCALE
+
+
+@pytest.mark.parametrize("way", ["handover", "drain"])
+def test_streams_on_warm_connections_go_on(lab, way):
+    """Bulk and blocks, in the middle of them: each is whole where it began, and who comes then has a warm one of the next relay."""
+    relays, answer = Relays(lab, args=("--grace", "10m")), Download()
+    first = relays.start()
+    first.metrics_at = relays.metrics_port
+    client = lab.client(first, lab.app(answer))
+    with contextlib.ExitStack() as stack:
+
+        def visit(words, expected):
+            first.wait_parked()
+            sock = stack.enter_context(connect(client.public))
+            sock.sendall(words)
+            assert recv_exact(sock, len(expected)) == expected
+            return sock
+
+        downloads = [visit(b"d", HALF) for _ in range(2)]
+        talks = [visit(b"e!", b"!") for _ in range(4)]
+        values = first.metrics()
+        assert values["bore_ready_given_total"] == values["bore_visitors_open"] == 6
+        if way == "handover":
+            second = relays.start()
+            first.process.wait_line("the next relay has taken over")
+            second.metrics_at = relays.metrics_port
+            resumed(second)
+            second.wait_parked()
+            with connect(client.public) as visitor:
+                visitor.sendall(b"e?")
+                assert recv_exact(visitor, 1) == b"?"
+            values = second.metrics()
+            assert values["bore_ready_given_total"] == 1 and values["bore_bad_secrets_total"] == 0
+        else:
+            first.process.signal(signal.SIGTERM)
+            wait_for(lambda: refused(client.public), "it takes no visitors any more")
+        for sock in talks:
+            sock.sendall(b"and on")
+            assert recv_exact(sock, 6) == b"and on"
+            sock.shutdown(socket.SHUT_WR)
+            assert recv_all(sock) == b""
+        assert first.process.alive(), "the downloads are still there"
+        answer.go.set()
+        for sock in downloads:
+            assert recv_all(sock) == HALF
+    assert first.process.wait_exit() == 0
 
 
 def test_visitors_wait_for_their_client(lab):
