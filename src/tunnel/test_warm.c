@@ -14,7 +14,9 @@
 #include "base/lang.h"
 #include "base/log.h"
 #include "base/owner.h"
+#include "base/secret.h"
 #include "net/flow.h"
+#include "proto/auth.h"
 #include "tunnel/test_fake_relay.h"
 
 #define ID "11111111-2222-3333-4444-555555555555"
@@ -229,6 +231,51 @@ static bool is_in_trouble(const void *arg)
 	return ((const struct warm *)arg)->in_trouble;
 }
 
+static uint64_t longest(uint64_t bound)
+{
+	return bound;
+}
+
+static bool has_a_third(const void *arg)
+{
+	return ((const struct fake_relay *)arg)->count >= 3;
+}
+
+static bool waits_for_one(const void *arg)
+{
+	return ((const struct warm *)arg)->count[WARM_WAITING] == 1;
+}
+
+/* It takes the connection, and its challenge never comes. */
+static void test_relay_that_says_nothing(void **state)
+{
+	struct secret secret = { 0 };
+	struct auth *auth;
+	struct trial t;
+
+	(void)state;
+	trial_open(&t);
+	assert_int_equal(secret_set(&secret, "s3cret", 6), 0);
+	assert_int_equal(auth_new(&secret, false, &auth), 0);
+	t.to.auth = auth;
+	t.warm.dials.delay_ms = 50;
+	t.warm.backoff.random = longest;
+	grant(&t, 64);
+	assert_int_equal(t.warm.count[WARM_DIALLING], 2);
+	fake_run_until(&t.loop, is_in_trouble, &t.warm);
+	t.warm.dials.delay_ms = WARM_DIAL_MS;
+	fake_run_until(&t.loop, has_ended, &t.relay.conns[0]);
+	fake_run_until(&t.loop, has_ended, &t.relay.conns[1]);
+	/* With its challenge all is well. */
+	fake_run_until(&t.loop, has_a_third, &t.relay);
+	fake_conn_say(&t.relay.conns[2], "{\"Challenge\":\"" ID "\"}|");
+	fake_relay_await(&t.relay, 2, "\"}|" READY);
+	fake_run_until(&t.loop, waits_for_one, &t.warm);
+	trial_close(&t);
+	(void)auth_free(auth);
+	secret_clear(&secret);
+}
+
 static bool has_visitor(const void *arg)
 {
 	return ((const struct trial *)arg)->visitors > 0;
@@ -270,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_much_behind_a_frame),
 		cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_relay_that_is_full),
+		cmocka_unit_test(test_relay_that_says_nothing),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);

@@ -40,6 +40,7 @@ struct warm_member {
 	uint64_t since_ms; /* of the state */
 	unsigned session;
 	struct data_conn *dial; /* WARM_DIALLING */
+	struct timeout late;    /* likewise */
 	bool served;            /* a visitor, at least once */
 };
 
@@ -80,6 +81,7 @@ static struct warm_member *member_new(struct warm *r)
 		return NULL;
 	m->warm = r;
 	m->session = r->session;
+	timeout_init(&m->late);
 	warm_conn_init(&m->conn, &r->set);
 	member_enter(m, WARM_DIALLING);
 	return m;
@@ -87,6 +89,7 @@ static struct warm_member *member_new(struct warm *r)
 
 static void member_free(struct warm_member *m)
 {
+	timeout_disarm(&m->late);
 	if (m->dial)
 		data_conn_cancel(m->dial);
 	if (m->warm->probe == m)
@@ -99,6 +102,7 @@ static void member_free(struct warm_member *m)
 /* It waits, for the first time or again; it may be gone on return. */
 static void member_wait(struct warm_member *m, int fd, const uint8_t *early, size_t early_len)
 {
+	timeout_disarm(&m->late);
 	member_set_state(m, WARM_WAITING);
 	warm_conn_wait(&m->conn, fd, early, early_len);
 }
@@ -165,6 +169,16 @@ static void warm_on_visitor(struct warm_conn *c, const struct uuid *id, const st
 
 /* --- dialling --- */
 
+/* It came to nothing. */
+static void member_fail(struct warm_member *m, const char *why)
+{
+	struct warm *r = m->warm;
+
+	member_free(m);
+	warm_trouble(r, why);
+	warm_fill(r);
+}
+
 static void warm_on_opened(void *owner)
 {
 	struct warm_member *m = owner;
@@ -173,28 +187,27 @@ static void warm_on_opened(void *owner)
 	size_t early_len = 0;
 	int fd = data_conn_take(m->dial, &early, &early_len);
 
-	if (fd >= 0) {
-		m->dial = NULL;
-		sockopt_set_reset(fd);
-		member_wait(m, fd, early, early_len);
-	} else {
-		member_free(m);
-		warm_trouble(r, uv_strerror(fd));
+	if (fd < 0) {
+		member_fail(m, uv_strerror(fd));
+		return;
 	}
+	m->dial = NULL;
+	sockopt_set_reset(fd);
+	member_wait(m, fd, early, early_len);
 	warm_fill(r);
 }
 
 static void warm_on_failed(void *owner, enum data_conn_failure what, int error, const char *why)
 {
 	struct warm_member *m = owner;
-	struct warm *r = m->warm;
 
-	(void)what;
-	(void)error;
 	m->dial = NULL;
-	member_free(m);
-	warm_trouble(r, why);
-	warm_fill(r);
+	member_fail(m, why);
+}
+
+static void warm_on_late(struct timeouts *q, struct timeout *t)
+{
+	member_fail(container_of(t, struct warm_member, late), "it takes too long to open");
 }
 
 static void warm_dial(struct warm *r)
@@ -210,6 +223,8 @@ static void warm_dial(struct warm *r)
 		r->probe = m;
 	if (result == 0)
 		result = data_conn_open(r->relay, CLIENT_READY, &r->key, &events, m, &m->dial, &fd);
+	if (result == 0)
+		timeouts_arm(&r->dials, &m->late);
 	if (result == 1) {
 		sockopt_set_reset(fd);
 		member_wait(m, fd, NULL, 0);
@@ -306,11 +321,12 @@ void warm_init(
 		.lost = warm_on_lost,
 	};
 
-	*r = (struct warm){ .relay = relay, .events = events, .handles = 2 };
+	*r = (struct warm){ .relay = relay, .events = events, .handles = 3 };
 	for (int state = 0; state < WARM_STATES; state++)
 		list_init(&r->conns[state]);
 	backoff_init(&r->backoff, NULL);
 	warm_set_init(&r->set, loop, &conn_events);
+	timeouts_init(&r->dials, loop, WARM_DIAL_MS, warm_on_late, r);
 	(void)uv_timer_init(loop, &r->timer);
 }
 
@@ -325,6 +341,11 @@ static void warm_on_timer_closed(uv_handle_t *handle)
 	warm_release(container_of((uv_timer_t *)handle, struct warm, timer));
 }
 
+static void warm_on_dials_closed(uv_handle_t *handle)
+{
+	warm_release(container_of((uv_timer_t *)handle, struct warm, dials.timer));
+}
+
 static void warm_on_set_closed(struct warm_set *set)
 {
 	warm_release(container_of(set, struct warm, set));
@@ -334,6 +355,7 @@ void warm_close(struct warm *r, void (*closed)(struct warm *r))
 {
 	r->closed = closed;
 	warm_set_close(&r->set, warm_on_set_closed);
+	timeouts_close(&r->dials, warm_on_dials_closed);
 	uv_close((uv_handle_t *)&r->timer, warm_on_timer_closed);
 }
 

@@ -15,13 +15,16 @@
 
 #include "base/list.h"
 #include "base/uuid.h"
+#include "net/flow.h"
 #include "net/target.h"
+#include "net/timeouts.h"
 #include "tunnel/backoff.h"
 #include "tunnel/data_conn.h"
 #include "tunnel/demand.h"
 #include "tunnel/warm_conn.h"
 
-#define WARM_DIALS_MAX 8 /* at a time */
+#define WARM_DIALS_MAX 8           /* at a time */
+#define WARM_DIAL_MS FLOW_SETUP_MS /* from the first packet to Ready, as for who is announced */
 /* One that the relay closes before that, and before it gave it a visitor, was no use: the next is
  * dialled with a backoff. */
 #define WARM_YOUNG_MS 5000
@@ -31,7 +34,7 @@ struct warm;
 struct warm_member;
 
 enum warm_state {
-	WARM_DIALLING, /* data_conn.h has it */
+	WARM_DIALLING, /* data_conn.h has it; for WARM_DIAL_MS */
 	WARM_WAITING,  /* for a Visitor frame; the set watches it */
 	WARM_SERVING,  /* a visitor has it, for less than DEMAND_SPAN_MS */
 	WARM_BUSY,     /* the same, for longer */
@@ -62,7 +65,8 @@ struct warm {
 	unsigned count[WARM_STATES];
 	struct demand demand;
 
-	uv_timer_t timer; /* looks at what is missing again */
+	struct timeouts dials; /* deadlines of WARM_DIAL_MS */
+	uv_timer_t timer;      /* looks at what is missing again */
 	struct backoff backoff;
 	uint64_t retry_ms;         /* monotonic; none is dialled before */
 	bool in_trouble;           /* one is dialled at a time, until one of these is of use */

@@ -228,7 +228,7 @@ static bool warm_conn_has_ended(const struct warm_conn *c)
 void warm_conn_wait(struct warm_conn *c, int fd, const uint8_t *early, size_t early_len)
 {
 	c->fd = fd;
-	if (early_len)
+	if (early && early_len)
 		warm_conn_eat(c, early, early_len, warm_conn_has_ended(c));
 	else
 		warm_conn_listen(c);
@@ -267,7 +267,6 @@ void warm_conn_deinit(struct warm_conn *c)
 
 static void warm_on_frame_late(struct timeouts *q, struct timeout *t)
 {
-	(void)q;
 	warm_conn_misused(
 		container_of(t, struct warm_conn, frame), "it did not finish to name a visitor");
 }
@@ -278,8 +277,6 @@ static void warm_set_on_poll(uv_poll_t *poll, int status, int uv_events)
 	struct epoll_event events[WARM_BATCH_MAX];
 	int n = epoll_wait(s->epoll_fd, events, WARM_BATCH_MAX, 0);
 
-	(void)status;
-	(void)uv_events;
 	s->batch_count = n < 0 ? 0 : (unsigned)n;
 	for (unsigned i = 0; i < s->batch_count; i++)
 		s->batch[i] = events[i].data.ptr;

@@ -84,7 +84,8 @@ void warm_conn_deinit(struct warm_conn *c);
 
 /*
  * It owns `fd` from here on, and waits, for the first time or again. `early` is what has come there
- * already, PUMP_AHEAD_MAX at most. Any event may follow from within, and c be gone on return.
+ * already, PUMP_AHEAD_MAX at most; NULL: nothing. Any event may follow from within, and c be gone
+ * on return.
  */
 void warm_conn_wait(struct warm_conn *c, int fd, const uint8_t *early, size_t early_len);
 
