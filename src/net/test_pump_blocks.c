@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Blocks on one side of a pump, byte by byte: here the test itself is the peer that speaks them. */
-#include "net/test_pump_fixture.h"
+#include "net/test_pump_half.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -13,90 +12,7 @@
 #include "base/owner.h"
 #include "net/bucket.h"
 #include "net/sockopt.h"
-#include "net/tap.h"
 #include "proto/block.h"
-
-#define TEXT(t) (t), sizeof(t) - 1
-#define PREFACE "{\"Visitor\":{}}"
-#define RAW_AFTER (1024U * 1024U) /* pump_dir.c's */
-
-/* A pump with the visitor outside and blocks inside, where `wire` is the peer's end. */
-struct half {
-	struct link l;
-	int wire;
-	struct pump_job job;
-	struct pump_result result;
-	uint8_t rest[64];
-};
-
-static void half_on_done(void *owner, const struct pump_result *result)
-{
-	struct half *h = owner;
-
-	h->l.done = true;
-	h->result = *result;
-	assert_true(result->rest_len <= sizeof(h->rest));
-	if (result->rest_len)
-		memcpy(h->rest, result->rest, result->rest_len);
-}
-
-static void half_open(struct half *h, struct fixture *f)
-{
-	*h = (struct half){ .result.fd = { -1, -1 } };
-	link_open(f, &h->l, 0);
-	h->wire = take_fd(&h->l.app);
-	h->job = (struct pump_job){
-		.fd = { h->l.pump_fd[PUMP_OUTER], h->l.pump_fd[PUMP_INNER] },
-		.wire = { [PUMP_INNER] = PUMP_WIRE_BLOCKS },
-		.done = half_on_done,
-		.owner = h,
-	};
-}
-
-static void half_add(struct half *h)
-{
-	assert_int_equal(pump_pool_add(h->l.fixture->pool, &h->job, &h->l.pump), 0);
-}
-
-static void half_close(struct half *h)
-{
-	for (int side = 0; side < PUMP_SIDES; side++)
-		h->result.fd[side] = fd_close(h->result.fd[side]);
-	h->wire = fd_close(h->wire);
-	link_close(&h->l);
-}
-
-static void say(int fd, const char *data, size_t len)
-{
-	assert_int_equal(send(fd, data, len, MSG_NOSIGNAL), len);
-}
-
-/* In one piece, and so in one segment where that is `len`. */
-static void expect_at_once(int fd, const char *data, size_t len)
-{
-	char got[128];
-
-	assert_int_equal(recv(fd, got, sizeof(got), 0), len);
-	assert_memory_equal(got, data, len);
-}
-
-static void expect(int fd, const char *data, size_t len)
-{
-	char got[128];
-
-	assert_true(len <= sizeof(got));
-	assert_true(len == 0 || recv(fd, got, len, MSG_WAITALL) == (ssize_t)len);
-	assert_memory_equal(got, data, len);
-}
-
-static void expect_end(int fd, int error)
-{
-	char byte;
-
-	assert_int_equal(recv(fd, &byte, 1, 0), error ? -1 : 0);
-	if (error)
-		assert_int_equal(errno, error);
-}
 
 /* What the visitor has said already goes behind the preface, and his end behind that. */
 static void test_preface_goes_with_the_first_bytes(void **state)
@@ -118,7 +34,7 @@ static void test_preface_goes_with_the_first_bytes(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct half h;
 
-		half_open(&h, f);
+		half_open(&h, f, 0);
 		h.job.preface = PREFACE;
 		h.job.preface_len = strlen(PREFACE);
 		say(h.l.visitor, cases[i].said, strlen(cases[i].said));
@@ -147,7 +63,7 @@ static void test_one_segment(void **state)
 	struct half h;
 
 	(void)state;
-	half_open(&h, f);
+	half_open(&h, f, 0);
 	h.job.preface = PREFACE;
 	h.job.preface_len = strlen(PREFACE);
 	h.job.early[PUMP_OUTER] = "early";
@@ -171,7 +87,7 @@ static void test_connection_is_used_again(void **state)
 		bool left = i % 3 == 0;
 		struct half h;
 
-		half_open(&h, f);
+		half_open(&h, f, 0);
 		if (fd >= 0) {
 			(void)fd_close(h.job.fd[PUMP_INNER]);
 			(void)fd_close(h.wire);
@@ -232,7 +148,7 @@ static void test_untaken(void **state)
 			socklen_t len = sizeof(linger);
 			char byte;
 
-			half_open(&h, f);
+			half_open(&h, f, 0);
 			h.job.awaits_taken = true;
 			if (said)
 				say(h.l.visitor, TEXT("x"));
@@ -277,7 +193,7 @@ static void test_taken_has_a_deadline(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		half_open(&h[i], f);
+		half_open(&h[i], f, 0);
 		h[i].job.awaits_taken = true;
 		half_add(&h[i]);
 		if (ends[i] == PUMP_END_RESET)
@@ -331,7 +247,7 @@ static void test_cut_is_a_reset(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct half h;
 
-		half_open(&h, f);
+		half_open(&h, f, 0);
 		h.job.awaits_taken = true;
 		half_add(&h);
 		say(h.wire, cases[i].says, cases[i].len);
@@ -358,7 +274,7 @@ static void test_reset_of_the_visitor(void **state)
 	struct half h;
 
 	(void)state;
-	half_open(&h, f);
+	half_open(&h, f, 0);
 	half_add(&h);
 	say(h.l.visitor, TEXT("abc"));
 	wait_acknowledged(h.l.visitor);
@@ -370,36 +286,6 @@ static void test_reset_of_the_visitor(void **state)
 	assert_int_equal(h.result.side, PUMP_OUTER);
 	half_close(&h);
 	fixture_free(f);
-}
-
-/* Reads blocks to the end of the stream, and checks the bytes. Returns whether RAW was said. */
-static bool read_wire(int fd, uint64_t seed, size_t len)
-{
-	static uint8_t got[65536];
-	struct block_reader r = { 0 };
-	int pair[2];
-	struct talker checker = { .seed = seed, .len = len, .until_eof = true };
-	ssize_t n = 1;
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	checker.fd = pair[1];
-	talker_start(&checker);
-	while (!r.ended && (n = recv(fd, got, sizeof(got), 0)) > 0) {
-		struct block_piece piece;
-
-		assert_int_equal(block_read(&r, got, (uint32_t)n, &piece), 0);
-		for (uint32_t at = 0; at < piece.len;) {
-			ssize_t w = send(pair[0], got + piece.at + at, piece.len - at, 0);
-
-			assert_true(w > 0);
-			at += (uint32_t)w;
-		}
-	}
-	assert_true(n > 0 ? r.ended : r.raw);
-	pair[0] = fd_close(pair[0]);
-	assert_true(talker_join(&checker));
-	(void)fd_close(pair[1]);
-	return r.raw;
 }
 
 /* Bulk says RAW, and a page doesn't; nor does anything where nothing is spliced. */
@@ -420,7 +306,7 @@ static void test_raw_is_for_bulk(void **state)
 		struct fixture *f = fixture_new(pool_of(.mode = cases[i].mode));
 		struct half h;
 
-		half_open(&h, f);
+		half_open(&h, f, 0);
 		struct talker visitor = { .fd = h.l.visitor,
 			.seed = i,
 			.len = cases[i].len,
@@ -449,7 +335,7 @@ static void test_impatient_visitor(void **state)
 	struct half h;
 
 	for (int taken = 0; taken < 2; taken++) {
-		half_open(&h, f);
+		half_open(&h, f, 0);
 		h.job.awaits_taken = true;
 		half_add(&h);
 		if (taken) {
@@ -480,7 +366,7 @@ static void test_tcps_end_behind_end_is_a_reset(void **state)
 	for (size_t i = 0; i < 2 * ARRAY_LEN(lasts); i++) {
 		struct half h;
 
-		half_open(&h, f);
+		half_open(&h, f, 0);
 		half_add(&h);
 		say(h.wire, TEXT("\1\0\0\2ok\2\0\0\0"));
 		/* Together with END, and when that was passed on. */
@@ -511,7 +397,7 @@ static void test_fin_behind_both_ends_is_left_to_the_owner(void **state)
 	struct fixture *f = fixture_new(pool_of(.mode = test_mode(state)));
 	struct half h;
 
-	half_open(&h, f);
+	half_open(&h, f, 0);
 	half_add(&h);
 	say(h.wire, TEXT("\1\0\0\2ok\2\0\0\0"));
 	expect(h.l.visitor, TEXT("ok"));
@@ -544,7 +430,7 @@ static void test_bucket_has_the_heads_as_well(void **state)
 		memcpy(blocks[i], "\1\0\0\1x", sizeof(blocks[i]));
 	bucket_init(&bucket);
 	bucket_set_rate(&bucket, RATE);
-	half_open(&h, f);
+	half_open(&h, f, 0);
 	h.job.bucket[PUMP_INNER] = &bucket;
 	half_add(&h);
 	begun_ms = clock_now_ms();
@@ -562,47 +448,16 @@ static void test_bucket_has_the_heads_as_well(void **state)
 	fixture_free(f);
 }
 
-/* --- taps --- */
-
-struct seen {
-	char text[64];
-	size_t len;
-	bool end;
-};
-
-static void on_seen(void *owner, const struct tap_chunk *chunk)
-{
-	struct seen *s = owner;
-
-	if (chunk->side != PUMP_INNER)
-		return;
-	assert_int_equal(chunk->offset, s->len);
-	memcpy(s->text + s->len, chunk->data, chunk->len);
-	s->len += chunk->len;
-	s->end |= chunk->end;
-}
-
-static void on_hub_closed(void *owner)
-{
-	*(bool *)owner = true;
-}
-
 /* Who looks on sees the stream, early bytes and all, and no block of it. */
 static void test_tap_sees_the_stream(void **state)
 {
 	struct fixture *f = fixture_new(pool_of(.mode = PUMP_AUTO));
-	const struct tap_hub_config config = {
-		.loop = &f->loop, .max_bytes = 65536, .max_each = 65536, .took = on_seen
-	};
-	struct tap_hub *hub;
-	struct seen seen = { 0 };
+	struct seen seen;
 	struct half h;
-	bool closed = false;
 
 	(void)state;
-	assert_int_equal(tap_hub_new(&config, &hub), 0);
-	half_open(&h, f);
-	h.job.tap = tap_new(hub, &seen);
+	half_open(&h, f, 0);
+	seen_open(&seen, &h);
 	h.job.early[PUMP_INNER] = "\1\0\0\3abc\1\0";
 	h.job.early_len[PUMP_INNER] = 9;
 	half_add(&h);
@@ -611,16 +466,12 @@ static void test_tap_sees_the_stream(void **state)
 	expect_end(h.l.visitor, 0);
 	h.l.visitor = fd_close(h.l.visitor);
 	link_wait(&h.l);
-	tap_hub_drain(hub);
+	seen_close(&seen, &h);
 	assert_int_equal(seen.len, 6);
 	assert_memory_equal(seen.text, "abcdef", 6);
 	assert_true(seen.end);
 	assert_int_equal(h.result.bytes[PUMP_INNER], 6);
-	(void)tap_release(h.job.tap);
 	half_close(&h);
-	tap_hub_close(hub, on_hub_closed, &closed);
-	while (!closed)
-		uv_run(&f->loop, UV_RUN_ONCE);
 	fixture_free(f);
 }
 

@@ -15,6 +15,8 @@
 
 ssize_t __real_recv(int fd, void *data, size_t len, int flags);
 ssize_t __wrap_recv(int fd, void *data, size_t len, int flags);
+/* What recv() is with _FORTIFY_SOURCE where the compiler knows how large the buffer is. */
+ssize_t __wrap___recv_chk(int fd, void *data, size_t len, size_t size, int flags);
 ssize_t __real_send(int fd, const void *data, size_t len, int flags);
 ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
 int __real_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
@@ -47,6 +49,12 @@ ssize_t __wrap_recv(int fd, void *data, size_t len, int flags)
 			serve();
 	} while (at == 0 || ((flags & MSG_WAITALL) && at < len));
 	return (ssize_t)at;
+}
+
+ssize_t __wrap___recv_chk(int fd, void *data, size_t len, size_t size, int flags)
+{
+	assert_true(len <= size);
+	return __wrap_recv(fd, data, len, flags);
 }
 
 ssize_t __wrap_send(int fd, const void *data, size_t len, int flags)
