@@ -292,6 +292,13 @@ bool pump_can_run(const struct pump *p)
 	       pump_left_by(p, PUMP_INNER) || (p->dir[PUMP_OUTER].done && p->dir[PUMP_INNER].done);
 }
 
+bool pump_awaits_room(const struct pump *p, enum pump_side side)
+{
+	/* Of the acknowledgement of a FIN, too, EPOLLOUT is all that epoll can tell. */
+	return p->dir[pump_other_side(side)].blocked ||
+	       (p->dir[PUMP_OUTER].done && p->dir[PUMP_INNER].done && !p->failed[side]);
+}
+
 enum pump_next pump_run(struct pump *p, struct pump_io *io)
 {
 	bool over;

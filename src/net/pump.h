@@ -44,6 +44,7 @@ struct pump {
 	bool end_noted;                    /* pump_note_end() */
 	bool ended;    /* result.end is decided; the sockets may still be open */
 	bool finished; /* the worker has handed it back; under the worker's lock */
+	bool room_told[PUMP_SIDES]; /* the worker's: epoll tells when the side can be written to */
 	struct pump_result result;
 	uint8_t *rest; /* of the result; owned */
 
@@ -91,6 +92,9 @@ void pump_start(struct pump *p);
 /* A socket's epoll events. */
 void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pump_io *io);
 bool pump_can_run(const struct pump *p);
+/* It has bytes for the side that this doesn't take now, or waits for the end of what it had:
+ * EPOLLOUT is to be told. */
+bool pump_awaits_room(const struct pump *p, enum pump_side side);
 enum pump_next pump_run(struct pump *p, struct pump_io *io);
 
 /* Records how it ends, if that isn't known yet. */

@@ -69,10 +69,10 @@ static bool inline_is_due(const struct pump_inline *in)
 	return in->due || !list_empty(&in->worker.run_queue);
 }
 
-static bool inline_run(struct pump_inline *in)
+static bool inline_run(struct pump_inline *in, bool ready)
 {
 	in->due = false;
-	pump_worker_round(&in->worker);
+	pump_worker_round(&in->worker, ready);
 	return inline_tell(in);
 }
 
@@ -80,14 +80,14 @@ static void inline_on_ready(uv_poll_t *poll, int status, int events)
 {
 	(void)status;
 	(void)events;
-	(void)inline_run(container_of(poll, struct pump_inline, poll));
+	(void)inline_run(container_of(poll, struct pump_inline, poll), true);
 }
 
 static void inline_on_prepare(uv_prepare_t *prepare)
 {
 	struct pump_inline *in = container_of(prepare, struct pump_inline, prepare);
 	/* Who runs one turn of the loop to hear of an end mustn't wait when he has. */
-	bool told = inline_is_due(in) && inline_run(in);
+	bool told = inline_is_due(in) && inline_run(in, false);
 
 	inline_set_busy(in, told || inline_is_due(in));
 }

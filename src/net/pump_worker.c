@@ -56,8 +56,9 @@
 #define WORKER_TICK_PARTS 16U
 #define WORKER_TICK_MIN_MS 10U
 
-/* Registered once and never changed. */
-#define WORKER_SOCKET_EVENTS (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP)
+/* EPOLLOUT comes with the first write that doesn't take all, and stays: most sockets never need it,
+ * and each would tell at once that it can be written to. */
+#define WORKER_SOCKET_EVENTS (EPOLLIN | EPOLLPRI | EPOLLRDHUP)
 
 /* epoll's user data is a pump's address with the side in its lowest bit, or one of these. */
 #define WORKER_TOKEN_WAKE 0U
@@ -83,6 +84,28 @@ static int worker_register(struct pump_worker *w, int fd, uint32_t events, uint6
 	struct epoll_event event = { .events = events | EPOLLET, .data.u64 = token };
 
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static uint64_t worker_token(const struct pump *p, enum pump_side side)
+{
+	return (uint64_t)(uintptr_t)p | side;
+}
+
+/* What can't be written now is told of when it can: also if it could again before this. */
+static void worker_await_room(struct pump_worker *w, struct pump *p)
+{
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		struct epoll_event event = {
+			.events = WORKER_SOCKET_EVENTS | EPOLLOUT | EPOLLET,
+			.data.u64 = worker_token(p, (enum pump_side)side),
+		};
+
+		if (!pump_awaits_room(p, (enum pump_side)side) || p->room_told[side])
+			continue;
+		p->room_told[side] = true;
+		if (epoll_ctl(w->epoll_fd, EPOLL_CTL_MOD, p->fd[side], &event) < 0)
+			pump_set_end(p, PUMP_END_NO_MEMORY);
+	}
 }
 
 static int worker_open_fds(struct pump_worker *w)
@@ -295,12 +318,13 @@ void pump_worker_take(struct pump_worker *w, struct pump *p)
 	list_remove(&p->link);
 	list_push_back(&w->open, &p->link);
 	w->io.held_bytes += pump_held(p);
-	for (unsigned side = 0; side < PUMP_SIDES; side++) {
-		uint64_t token = (uint64_t)(uintptr_t)p | side;
-
-		if (worker_register(w, p->fd[side], WORKER_SOCKET_EVENTS, token) < 0)
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		p->room_told[side] = false;
+		if (worker_register(w, p->fd[side], WORKER_SOCKET_EVENTS,
+			    worker_token(p, (enum pump_side)side)) < 0)
 			pump_set_end(p, PUMP_END_NO_MEMORY);
 	}
+	worker_await_room(w, p);
 	if (!p->started_ms) {
 		p->started_ms = clock_now_ms();
 		pump_start(p);
@@ -362,6 +386,7 @@ static void worker_run_queue(struct pump_worker *w)
 			worker_let_go(w, p);
 			continue;
 		}
+		worker_await_room(w, p);
 		if (next == PUMP_MORE)
 			list_push_back(&w->run_queue, link);
 		worker_set_deadline(w, p);
@@ -427,9 +452,10 @@ static unsigned worker_take_events(struct pump_worker *w, int timeout_ms)
 	return others;
 }
 
-void pump_worker_round(struct pump_worker *w)
+void pump_worker_round(struct pump_worker *w, bool ready)
 {
-	(void)worker_take_events(w, 0);
+	if (ready || list_empty(&w->run_queue))
+		(void)worker_take_events(w, 0);
 	worker_run_queue(w);
 }
 

@@ -71,9 +71,10 @@ bool pump_worker_take_done(struct pump_worker *w, struct list *ret_done);
 void pump_worker_take(struct pump_worker *w, struct pump *p);
 /* Ends it with the next round. */
 void pump_worker_end(struct pump_worker *w, struct pump *p);
-/* What has come since the last round, which leaves the finished ones in w->finished, and those that
- * have become a thread's business in w->moving. */
-void pump_worker_round(struct pump_worker *w);
+/* A turn for each that has something to do, behind what has come since the last round if epoll is
+ * `ready`, or if nobody has. Leaves the finished ones in w->finished, and those that have become a
+ * thread's business in w->moving. */
+void pump_worker_round(struct pump_worker *w, bool ready);
 /* The timer is over that pump_inline_arm() was asked for. */
 void pump_worker_tick(struct pump_worker *w);
 void pump_worker_abort_all(struct pump_worker *w);
