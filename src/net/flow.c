@@ -55,6 +55,7 @@ struct flow_setup {
 	struct flow_side side[PUMP_SIDES];
 	/* As of the wish. */
 	enum pump_wire wire[PUMP_SIDES];
+	bool resets[PUMP_SIDES];
 	bool awaits_taken;
 	const void *preface;
 	size_t preface_len;
@@ -259,6 +260,13 @@ static int flow_take(struct flow_side *s)
 	return 0;
 }
 
+/* From here on our death is a reset to whoever is there. */
+static void flow_set_reset(const struct flow *f, enum pump_side side)
+{
+	if (!f->setup->resets[side])
+		sockopt_set_reset(f->setup->side[side].fd);
+}
+
 static void flow_join(struct flow *f)
 {
 	const struct flow_kind *kind = f->set->kind;
@@ -274,6 +282,8 @@ static void flow_join(struct flow *f)
 		struct flow_side *s = &f->setup->side[side];
 
 		r = flow_take(s);
+		if (r == 0 && side == PUMP_INNER)
+			flow_set_reset(f, PUMP_INNER);
 		job.fd[side] = s->fd;
 		job.early[side] = s->early;
 		job.early_len[side] = s->early_len;
@@ -345,7 +355,7 @@ static void flow_place(
 	s->there = true;
 	assert(!early_len || flow_has_both(f));
 	if (fd >= 0 && side == PUMP_OUTER)
-		sockopt_set_reset(fd);
+		flow_set_reset(f, PUMP_OUTER);
 	if (f->state == FLOW_TURNED_AWAY)
 		flow_close(f, f->why);
 	else if (flow_has_both(f))
@@ -402,6 +412,7 @@ int flow_start(struct flow *f, struct flow_set *set, const struct flow_wish *wis
 		return -ENOMEM;
 	setup->flow = f;
 	memcpy(setup->wire, wish->wire, sizeof(setup->wire));
+	memcpy(setup->resets, wish->resets, sizeof(setup->resets));
 	setup->awaits_taken = wish->awaits_taken;
 	setup->preface = wish->preface;
 	setup->preface_len = wish->preface_len;

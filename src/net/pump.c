@@ -5,7 +5,6 @@
  *
  * A pump lives by these calls, all on its worker's thread:
  *
- *   pump_start()  once
  *   pump_ready()  epoll tells of a socket: noted is what each direction may do now
  *   pump_run()    its turn: each direction that can moves bytes, and passes an end on
  *   pump_check()  the worker's timer: deadlines, and what no event tells
@@ -252,11 +251,6 @@ uint32_t pump_held(const struct pump *p)
 	return bytes;
 }
 
-void pump_start(struct pump *p)
-{
-	sockopt_set_reset(p->fd[PUMP_INNER]);
-}
-
 /* Whether nothing is to follow what was written to the side, and TCP has been told so. */
 static bool pump_has_shut(const struct pump *p, enum pump_side side)
 {
@@ -355,8 +349,6 @@ static void pump_hand_out(struct pump *p, enum pump_side side, struct pump_io *i
 		p->result.rest = p->rest = pump_dir_take_wire(&p->dir[side], io);
 	} else if (p->result.end != PUMP_END_UNTAKEN || p->failed[side]) {
 		return;
-	} else if (side == PUMP_INNER) {
-		sockopt_lift_reset(p->fd[side]); /* as it came */
 	}
 	p->result.fd[side] = take_fd(&p->fd[side]);
 }

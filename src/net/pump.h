@@ -4,9 +4,8 @@
  * the byte counts are read by other threads. It knows neither threads nor epoll: the worker tells
  * it what a socket is ready for and runs it until it has nothing to do.
  *
- * The sockets come with sockopt_set_stream() called by whoever made them. As long as the pump has
- * them, closing them is a reset (sockopt_set_reset()): if the process dies, nobody takes what was
- * cut for whole. The outer one comes with that, because it is a stream before it has a pump.
+ * The sockets come with sockopt_set_stream() and sockopt_set_reset() called by whoever made them:
+ * if the process dies, nobody takes what was cut for whole.
  */
 #ifndef NET_PUMP_H
 #define NET_PUMP_H
@@ -42,8 +41,8 @@ struct pump {
 	struct tap *tap;                   /* likewise */
 	bool failed[PUMP_SIDES];           /* reset or in error: nothing reaches it any more */
 	bool end_noted;                    /* pump_note_end() */
-	bool ended;    /* result.end is decided; the sockets may still be open */
-	bool finished; /* the worker has handed it back; under the worker's lock */
+	bool ended;                 /* result.end is decided; the sockets may still be open */
+	bool finished;              /* the worker has handed it back; under the worker's lock */
 	bool room_told[PUMP_SIDES]; /* the worker's: epoll tells when the side can be written to */
 	struct pump_result result;
 	uint8_t *rest; /* of the result; owned */
@@ -85,9 +84,6 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 
 /* Whether the side's connection is over for the kernel, whatever reads and writes said. */
 bool pump_side_dead(const struct pump *p, enum pump_side side);
-
-/* Begins, on the worker's thread. */
-void pump_start(struct pump *p);
 
 /* A socket's epoll events. */
 void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pump_io *io);

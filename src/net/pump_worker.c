@@ -325,10 +325,8 @@ void pump_worker_take(struct pump_worker *w, struct pump *p)
 			pump_set_end(p, PUMP_END_NO_MEMORY);
 	}
 	worker_await_room(w, p);
-	if (!p->started_ms) {
+	if (!p->started_ms)
 		p->started_ms = clock_now_ms();
-		pump_start(p);
-	}
 	/* One that comes from the control loop may be in the middle of something. */
 	worker_list_deadline(w, p);
 	if (pump_is_throttled(p))

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "net/sockopt.h"
 
 #define RESERVE_QUIET_MS 2000 /* without shedding: the episode is over */
 
@@ -51,8 +52,10 @@ bool reserve_shed(struct reserve *r, int listen_fd)
 		return true;
 	r->fd = fd_close(r->fd);
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	/* In order, whatever it has from the listening one. */
 	if (fd >= 0)
-		(void)fd_close(fd);
+		sockopt_lift_reset(fd);
+	(void)fd_close(fd);
 	r->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;

@@ -147,7 +147,8 @@ void trial_open_with(
 	t->fixture = fixture_new(config);
 	link_open(t->fixture, &t->link, 0);
 	/* The set has its own say of that. */
-	sockopt_lift_reset(t->link.pump_fd[PUMP_OUTER]);
+	for (int side = 0; side < PUMP_SIDES; side++)
+		sockopt_lift_reset(t->link.pump_fd[side]);
 	flow_set_init(&t->set, &t->fixture->loop, t->fixture->pool, &trial_kind);
 	for (int side = 0; side < PUMP_SIDES; side++)
 		t->end[side] = (struct end){

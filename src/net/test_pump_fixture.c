@@ -149,6 +149,7 @@ void test_tcp_pair(int buffer_bytes, int *ret_peer, int *ret_pump)
 	assert_int_equal(connect(*ret_peer, (struct sockaddr *)&addr, len), 0);
 	*ret_pump = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	assert_true(*ret_pump >= 0);
+	sockopt_set_reset(*ret_pump);
 	set_timeout(*ret_peer);
 }
 
@@ -160,7 +161,6 @@ void link_open(struct fixture *f, struct link *l, int buffer_bytes)
 	l->parked[PUMP_OUTER] = l->parked[PUMP_INNER] = -1;
 	test_tcp_pair(buffer_bytes, &l->visitor, &l->pump_fd[PUMP_OUTER]);
 	test_tcp_pair(buffer_bytes, &l->app, &l->pump_fd[PUMP_INNER]);
-	sockopt_set_reset(l->pump_fd[PUMP_OUTER]);
 }
 
 static void on_done(void *owner, const struct pump_result *result)

@@ -276,7 +276,6 @@ static void relay_give(struct world *w)
 	peer_begin(w, &s->peer[PUMP_OUTER], &job.fd[PUMP_OUTER]);
 	if (roll(w, 2))
 		peer_write(s, PUMP_OUTER);
-	sockopt_set_reset(job.fd[PUMP_OUTER]);
 	job.fd[PUMP_INNER] = take_fd(&w->parked);
 	stream_add(s, PUMP_OUTER, &job);
 }

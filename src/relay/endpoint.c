@@ -27,6 +27,7 @@
 #include <sys/random.h>
 #include "base/fd.h"
 #include "base/lang.h"
+#include "net/sockopt.h"
 #include "relay/handover_wire.h"
 #include "relay/relay_internal.h"
 #include "relay/session.h"
@@ -98,12 +99,14 @@ static struct endpoint *endpoint_new(struct relay *relay, const struct addr *cli
 	return e;
 }
 
-/* It listens. */
+/* It listens. A visitor is a stream from the first: our death is a reset to him, which his socket
+ * has from the listening one. */
 static void endpoint_enter(struct endpoint *e, uint64_t age_ms)
 {
 	struct relay *relay = e->relay;
 	uint64_t now_ms = uv_now(relay->loop);
 
+	sockopt_set_reset(e->listener.fd);
 	e->refs = 2;
 	e->port = addr_port(&e->listener.addr);
 	e->opened_ms = now_ms - min_u64(age_ms, now_ms);

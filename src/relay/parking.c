@@ -49,6 +49,7 @@ void parking_enter(struct relay *relay, const struct uuid *key, const struct pre
 
 	if (stack && !unasked &&
 		parking_put(relay, stack, fd, preamble->upgraded || preamble->proxied) == 0) {
+		sockopt_set_reset(fd); /* for as long as it is parked, or a pump has it */
 		(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, READY_KEEP_IDLE_S);
 		return;
 	}

@@ -102,6 +102,13 @@ static void stream_on_opened(struct flow *f)
 
 static int stream_wait(struct stream *s, int fd);
 
+/* In order: he comes from a listener of an endpoint, by which his close is a reset. */
+static void stream_close_visitor(int fd)
+{
+	sockopt_lift_reset(fd);
+	(void)fd_close(fd);
+}
+
 /*
  * Whether there is somebody to announce the visitor to whom nobody took, and he may wait: he was
  * let in as one who needn't, and his tunnel may be full by now. In all other limits he takes his
@@ -123,8 +130,7 @@ static bool stream_announce_untaken(struct stream *s, int fd)
 
 	if (!stream_may_wait(s) || stream_wait(s, fd) < 0) {
 		e->relay->counts.visitors_unclaimed++;
-		sockopt_lift_reset(fd);
-		(void)fd_close(fd);
+		stream_close_visitor(fd);
 		return false;
 	}
 	session_announce(e->session, &s->entry.id, &s->from);
@@ -220,6 +226,7 @@ static int stream_wait(struct stream *s, int fd)
 {
 	const struct flow_wish wish = {
 		.fd = { [PUMP_OUTER] = fd },
+		.resets = { [PUMP_OUTER] = true },
 		.target = { [PUMP_INNER] = &stream_data_conn },
 	};
 	struct relay *relay = s->endpoint->relay;
@@ -237,12 +244,14 @@ static int stream_wait(struct stream *s, int fd)
 	return 0;
 }
 
-/* Both ends are there. Negative errno: nothing was taken; else it may have ended already. */
+/* Both ends are there; `conn` comes with sockopt_set_reset(). Negative errno: nothing was taken;
+ * else it may have ended already. */
 static int stream_give(struct stream *s, int fd, const struct ready_conn *conn)
 {
 	uint8_t preface[MSG_WIRE_MAX];
 	struct flow_wish wish = {
 		.fd = { [PUMP_OUTER] = fd, [PUMP_INNER] = conn->fd },
+		.resets = { [PUMP_OUTER] = true, [PUMP_INNER] = true },
 		.wire = { [PUMP_INNER] = PUMP_WIRE_BLOCKS },
 		.awaits_taken = true,
 		.preface = preface,
@@ -274,13 +283,13 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 	int r;
 
 	if (!stream_fits(e, fd)) {
-		(void)fd_close(fd);
+		stream_close_visitor(fd);
 		return;
 	}
 	s = stream_new(e, from);
 	if (!s) {
 		relay->counts.visitors_no_memory++;
-		(void)fd_close(fd);
+		stream_close_visitor(fd);
 		return;
 	}
 	relay->counts.visitors++;
@@ -288,7 +297,7 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 	s->warm = parking_take(e->session, &conn);
 	r = s->warm ? stream_give(s, fd, &conn) : stream_wait(s, fd);
 	if (r < 0) {
-		(void)fd_close(fd);
+		stream_close_visitor(fd);
 		ready_hang_up(conn.fd);
 		stream_end_unstarted(s);
 	} else if (!s->warm) {
