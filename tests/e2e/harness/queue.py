@@ -11,7 +11,8 @@ import itertools
 
 TURN_MAX = 32  # tests: a module of a hundred is more than one process's
 # Modules of minutes come first: what is begun last decides how long the others have nothing to do.
-LONG = ("package", "examples", "watch", "deploy", "http", "outbound", "shortage", "guest_drain", "reconnect", "os_api")
+LONG = (
+    "package", "examples", "watch", "deploy", "page", "page_hostile", "http", "outbound", "shortage", "guest_drain", "reconnect", "os_api", "leaks")
 
 
 def divided(items):
