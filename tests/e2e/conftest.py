@@ -90,12 +90,9 @@ def public_bore():
 
 
 @pytest.fixture
-def public_folder():
+def public_folder(lab):
     """One that every user can reach."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="wasmrun-e2e-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    return lab.public_folder()
 
 
 @pytest.fixture

@@ -6,11 +6,9 @@ is here notices when one of these environments is forgotten."""
 
 import json
 import os
-import pathlib
 import pwd
 import shutil
 import subprocess
-import tempfile
 
 import pytest
 
@@ -52,12 +50,9 @@ def environment(request):
 
 
 @pytest.fixture
-def folder(environment):
+def folder(lab, environment):
     """One that the user can reach."""
-    made = pathlib.Path(tempfile.mkdtemp(prefix="wasmrun-environment-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
+    return lab.public_folder()
 
 
 def own(environment, folder):

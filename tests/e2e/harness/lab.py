@@ -7,8 +7,10 @@ import itertools
 import os
 import pathlib
 import re
+import shutil
 import socket
 import subprocess
+import tempfile
 import urllib.request
 
 import pytest
@@ -140,6 +142,14 @@ class Lab:
 
     def __init__(self, folder):
         self.folder, self.processes, self.apps, self.relays, self.counts = folder, [], [], [], collections.Counter()
+        self.public_folders = []
+
+    def public_folder(self):
+        """One that every user can reach, for as long as there are processes that use it."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="wasmrun-e2e-"))
+        folder.chmod(0o755)
+        self.public_folders.append(folder)
+        return folder
 
     def process(self, argv, name, env=None, wrap=(), where=None):
         self.counts[name] += 1
@@ -227,7 +237,10 @@ class Lab:
         """Ends everything; returns what sanitizers reported."""
         for app in self.apps:
             app.close()
-        return [report for process in reversed(self.processes) for report in process.stop()]
+        reports = [report for process in reversed(self.processes) for report in process.stop()]
+        for folder in self.public_folders:
+            shutil.rmtree(folder)
+        return reports
 
 
 def secret_args(secret):
