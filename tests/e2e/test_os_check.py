@@ -26,6 +26,7 @@ def public_port(instance, port):
         with fake.accept() as conn:
             conn.recv()
             conn.send({"Hello": port})
+            conn.beat()
             start.join()
             assert answers[0].status == 200
             yield

@@ -75,6 +75,7 @@ def test_public_url_that_leads_elsewhere(lab, instance, windows):
         with fake.accept() as relay:
             relay.recv()
             relay.send({"Hello": other.port})
+            relay.beat()
             url = card(page, "Public URL")
             url.get_by_text("Another application answers").wait_for()
             url.get_by_text("something else has answered with status 404").wait_for()

@@ -78,7 +78,8 @@ class Fake(FakeRelay):
             # One that was under way as the last session ended.
             assert "Ready" in said
         offered = self.control.recv()["Options"]
-        self.control.send({"Hello": PORT}, {"Options": {"visitor": True, "refuse": True, "ready": ready, "key": key}}, "Heartbeat")
+        self.control.send({"Hello": PORT}, {"Options": {"visitor": True, "refuse": True, "ready": ready, "key": key}})
+        self.control.beat()
         return offered
 
     def data(self, deadline=DEADLINE):

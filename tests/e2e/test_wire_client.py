@@ -29,14 +29,16 @@ def fake():
         yield fake
 
 
-def greet(conn, secret=None, options=None, port=PORT):
-    """The relay's side of the beginning: returns the wanted port and what the client offered."""
+def greet(conn, secret=None, options=None, port=PORT, beats=True):
+    """The relay's side of the beginning: returns the wanted port and what the client offered. It goes on to be heard of, unless that isn't wanted."""
     if secret is not None:
         conn.send({"Challenge": CHALLENGE})
         assert conn.recv() == {"Authenticate": tag(secret, CHALLENGE)}
     wanted = conn.recv()["Hello"]
     offered = conn.recv()["Options"]
     conn.send({"Hello": port}, *([{"Options": options}] if options else []), "Heartbeat")
+    if beats:
+        conn.beat()
     return wanted, offered
 
 
@@ -434,7 +436,7 @@ def test_silence(lab, fake):
     """Eight seconds without a frame: the client hangs up and comes back."""
     client = Client(start(lab, fake), fake.host, PORT)
     with fake.accept() as conn:
-        greet(conn)
+        greet(conn, beats=False)
         connected, _ = client.wait_state("Connected")
         lost, _ = client.wait_state("Reconnecting", 80 * SCALE)
         assert lost - connected >= 7

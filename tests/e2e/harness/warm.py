@@ -81,6 +81,7 @@ class WarmRelay(FakeRelay):
         assert "Hello" in conn.recv()
         offered = conn.recv()["Options"]
         conn.send({"Hello": 9000}, {"Options": {"visitor": True, "ready": min(self.ready, offered["ready"]), "key": self.key}})
+        conn.beat()
         return conn
 
     def parked(self):

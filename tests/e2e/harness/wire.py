@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The bore wire as raw bytes, written from stock bore's source and on purpose without any code of ours: both dialects, both ends."""
 
+import contextlib
 import hashlib
 import hmac
 import json
 import re
+import threading
+import time
 import uuid
 
 from .apps import listen
@@ -50,6 +53,17 @@ class Conn:
 
     def send(self, *messages):
         self.sock.sendall(frame(*messages))
+
+    def beat(self):
+        """From now on there is a word from us now and then, however long the test takes: a client gives up a relay that is silent."""
+
+        def run():
+            with contextlib.suppress(OSError):
+                while True:
+                    self.send("Heartbeat")
+                    time.sleep(1)
+
+        threading.Thread(target=run, daemon=True).start()
 
     def send_raw(self, data):
         self.sock.sendall(data)
