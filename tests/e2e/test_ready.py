@@ -277,6 +277,26 @@ def test_one_that_parks_and_parks(lab):
             conn.close()
 
 
+def test_several_that_park_and_park(lab):
+    """Together they have the limit of all, at what that costs; it answers meanwhile, others are served, and all of it comes back."""
+    relay = lab.relay(metrics=True, args=("--max-ready-total", 150))
+    with Session(relay) as other, contextlib.ExitStack() as stack:
+        fds, memory = relay.process.fds(), relay.process.private_kb()
+        hoarders = [stack.enter_context(Session(relay)) for _ in range(4)]
+        conns = [stack.enter_context(hoarders[n % 4].park(hoarders[n % 4].key)) for n in range(400)]
+        wait_for(lambda: metric(relay, "refused_total") == 400 - 150, "the rest is closed")
+        assert parked(relay) == 150
+        assert relay.process.fds() <= fds + 4 + 150 + 4 and relay.process.private_kb() < memory + 4096
+        with connect(other.public) as visitor, other.accept(other.visitor()) as stream:
+            visitor.sendall(b"x")
+            assert stream.stream(1) == b"x"
+        for hoarder in hoarders:
+            hoarder.close()
+        wait_for(lambda: parked(relay) == 0, "they go with their sessions")
+        assert all(not conn.alive() for conn in conns)
+        wait_for(lambda: relay.process.fds() <= fds + 2, "their descriptors are free")
+
+
 @pytest.mark.parametrize("how", ["silent", "dead"])
 def test_untaken_is_announced_the_old_way(open_relay, how):
     """By the same id, and none of his bytes is lost."""
