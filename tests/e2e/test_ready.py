@@ -14,15 +14,11 @@ from harness.lab import Relay, new_host
 from harness.netns import unusable
 from harness.streams import connect, ended, pattern, recv_all, recv_exact
 from harness.wait import DEADLINE, SCALE, wait_for
+from harness.warm import DATA, END, RAW, TAKEN, block
 from harness.wire import UUID, RawClient, frame
 
 needs_net = pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
-DATA, END, RAW, TAKEN = 1, 2, 3, 4
 UNKNOWN = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
-
-
-def block(kind, data=b""):
-    return bytes([kind]) + len(data).to_bytes(3, "big") + data
 
 
 class Session(RawClient):
@@ -385,11 +381,10 @@ def test_untaken_are_held_to_max_pending(lab):
     with Session(relay) as session, contextlib.ExitStack() as stack:
         conns = [session.park() for _ in range(4)]
         visitors = [stack.enter_context(connect(session.public)) for _ in conns]
-        ids = [conns.pop().given()["id"] for _ in visitors[:2]]
+        ids = [conn.given()["id"] for conn in reversed(conns)][:2]
         assert [session.visitor() for _ in ids] == ids
         # All of them are given away, and two of them wait by now: there is no place for the others.
-        for conn in conns:
-            conn.given()
+        for conn in conns[:2]:
             conn.close()
         assert [ended(visitor) for visitor in visitors[2:]] == [True, True]
         metrics = relay.metrics()
