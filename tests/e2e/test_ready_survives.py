@@ -515,6 +515,19 @@ def both(lab, handler=echo, secret=None, **how):
     return relay, client, app
 
 
+class Counting:
+    """An application that answers each with what he has said, and counts how often it has heard that."""
+
+    def __init__(self):
+        self.said, self.lock = collections.Counter(), threading.Lock()
+
+    def __call__(self, sock):
+        data = recv_all(sock)
+        with self.lock:
+            self.said[data] += 1
+        sock.sendall(data)
+
+
 def test_200_at_once_with_two_parked(lab):
     relay, client, app = both(lab)
     everyone = threading.Barrier(200)
@@ -540,15 +553,8 @@ def test_200_at_once_with_two_parked(lab):
 
 def test_burst(lab):
     """As many visitors as the machine allows, for two seconds or more: each is answered, with his own word, which was said once."""
-    said, lock = collections.Counter(), threading.Lock()
-
-    def application(sock):
-        data = recv_all(sock)
-        with lock:
-            said[data] += 1
-        sock.sendall(data)
-
-    relay, client, _ = both(lab, application)
+    counting = Counting()
+    relay, client, _ = both(lab, counting)
     limit = TimeLimit(2)
 
     def visitors(number):
@@ -561,14 +567,13 @@ def test_burst(lab):
                 visitor.shutdown(socket.SHUT_WR)
                 assert recv_all(visitor) == data
             count += 1
-        with lock:
-            total.append(count)
+        total.append(count)
 
     total = []
     with threads(4 * DEADLINE) as group:
         for number in range(32):
             group.start(visitors, number)
-    assert set(said.values()) == {1} and len(said) == sum(total)
+    assert set(counting.said.values()) == {1} and len(counting.said) == sum(total)
     values = relay.metrics()
     assert values["bore_ready_given_total"] + values["bore_ready_missed_total"] == sum(total)
     assert values["bore_ready_given_total"] > sum(total) / 2
@@ -660,15 +665,8 @@ def test_application_resets_behind_its_end(lab):
 
 def test_client_is_stopped(lab):
     """It is given visitors while it can't move. Whatever becomes of them, the application hears nobody twice."""
-    said, lock = collections.Counter(), threading.Lock()
-
-    def application(sock):
-        data = recv_all(sock)
-        with lock:
-            said[data] += 1
-        sock.sendall(data)
-
-    relay, client, _ = both(lab, application)
+    counting = Counting()
+    relay, client, _ = both(lab, counting)
     client.process.signal(signal.SIGSTOP)
     wait_for(client.process.stopped, "it is stopped")
     silent, spoken = connect(client.public, 4 * DEADLINE), connect(client.public, 4 * DEADLINE)
@@ -685,6 +683,7 @@ def test_client_is_stopped(lab):
         visitor.sendall(ping_data)
         visitor.shutdown(socket.SHUT_WR)
         assert recv_all(visitor) == ping_data
+    said = counting.said
     assert said[b"silent"] == 1 and said[b"afterwards"] == 1 and said[b"spoken"] <= 1
 
 
