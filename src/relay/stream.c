@@ -280,6 +280,7 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 	struct relay *relay = e->relay;
 	struct ready_conn conn = { .fd = -1 };
 	struct stream *s;
+	bool warm;
 	int r;
 
 	if (!stream_fits(e, fd)) {
@@ -294,13 +295,15 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 	}
 	relay->counts.visitors++;
 	stream_tell(s, RELAY_VISITOR_OPENED, NULL);
-	s->warm = parking_take(e->session, &conn);
-	r = s->warm ? stream_give(s, fd, &conn) : stream_wait(s, fd);
+	warm = parking_take(e->session, &conn);
+	s->warm = warm;
+	/* From here on it may be gone. */
+	r = warm ? stream_give(s, fd, &conn) : stream_wait(s, fd);
 	if (r < 0) {
 		stream_close_visitor(fd);
 		ready_hang_up(conn.fd);
 		stream_end_unstarted(s);
-	} else if (!s->warm) {
+	} else if (!warm) {
 		session_announce(e->session, &s->entry.id, &s->from);
 	}
 }
