@@ -44,10 +44,12 @@ static int connect_open_socket(const struct addr *addr, int *ret_fd)
  * refused. It ends in a reset, because in TIME_WAIT it would keep the application from listening
  * there.
  */
-static bool connect_is_own_end(int fd, const struct addr *addr)
+static bool connect_is_own_end(struct local_ports *ports, int fd, const struct addr *addr)
 {
 	struct addr own;
 
+	if (!local_ports_may_be(ports, addr_port(addr)))
+		return false;
 	if (addr_of_socket(fd, &own) < 0 || !addr_equal(&own, addr))
 		return false;
 	sockopt_set_reset(fd);
@@ -55,13 +57,13 @@ static bool connect_is_own_end(int fd, const struct addr *addr)
 }
 
 /* 1: connected; 0: under way; negative errno: the socket is of no use any more. */
-static int connect_socket(int fd, const struct addr *addr)
+static int connect_socket(struct local_ports *ports, int fd, const struct addr *addr)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
 	int r;
 
 	if (connect(fd, &addr->sa, addr_len(addr)) == 0)
-		return connect_is_own_end(fd, addr) ? -ECONNREFUSED : 1;
+		return connect_is_own_end(ports, fd, addr) ? -ECONNREFUSED : 1;
 	if (errno != EINPROGRESS)
 		return -errno;
 	/*
@@ -71,7 +73,7 @@ static int connect_socket(int fd, const struct addr *addr)
 	if (poll(&pfd, 1, 0) != 1)
 		return 0;
 	if (!(pfd.revents & (POLLERR | POLLHUP)))
-		return connect_is_own_end(fd, addr) ? -ECONNREFUSED : 1;
+		return connect_is_own_end(ports, fd, addr) ? -ECONNREFUSED : 1;
 	r = sockopt_take_error(fd);
 	return r < 0 ? r : -ECONNRESET; /* connected, and closed since */
 }
@@ -103,7 +105,7 @@ static int connect_bound(struct local_ports *ports, const struct addr *addr, int
 			r = -errno;
 			continue;
 		}
-		r = connect_socket(fd, addr);
+		r = connect_socket(ports, fd, addr);
 		if (r >= 0) {
 			*ret_fd = take_fd(&fd);
 			return r;
@@ -157,7 +159,7 @@ int connect_addr(struct local_ports *ports, const struct addr *addr, int *ret_fd
 		return r;
 	suspect = local_ports_suspect(ports);
 	begin_us = connect_clock_us(suspect);
-	r = connect_socket(fd, addr);
+	r = connect_socket(ports, fd, addr);
 	if (r == -EADDRNOTAVAIL && !connect_has_way(addr))
 		return -ENETUNREACH;
 	local_ports_note(ports, now_ms, connect_clock_us(suspect) - begin_us, r == -EADDRNOTAVAIL);

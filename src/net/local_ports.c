@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The invariant: low <= next <= high once an episode has begun. Owns nothing. */
+/* The invariant: low <= next <= high once the range was read. Owns nothing. */
 #include "net/local_ports.h"
 
 #include <assert.h>
@@ -45,6 +45,13 @@ static void local_ports_read_range(struct local_ports *p)
 	local_ports_range(&p->low, &p->high);
 	if (p->next < p->low || p->next > p->high)
 		p->next = p->low;
+}
+
+bool local_ports_may_be(struct local_ports *p, uint16_t port)
+{
+	if (!p->low)
+		local_ports_read_range(p);
+	return port >= p->low && port <= p->high;
 }
 
 bool local_ports_crowded(const struct local_ports *p, uint64_t now_ms)

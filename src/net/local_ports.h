@@ -15,9 +15,10 @@
 #define LOCAL_PORTS_CROWDED_MS 10000
 
 struct local_ports {
-	uint16_t low, high, next; /* the range, read when an episode begins; 0: not yet */
-	uint64_t slow_ms;         /* monotonic; of the last search, if that was long, or 0 */
-	uint64_t crowded_ms;      /* monotonic; ports are bound explicitly until then */
+	uint16_t low, high;  /* the range, read when first needed, and by an episode; 0: not yet */
+	uint16_t next;       /* of an episode */
+	uint64_t slow_ms;    /* monotonic; of the last search, if that was long, or 0 */
+	uint64_t crowded_ms; /* monotonic; ports are bound explicitly until then */
 };
 
 /* The ports that the kernel picks from: net.ipv4.ip_local_port_range (ip(7)), or its default. */
@@ -26,6 +27,9 @@ void local_ports_range(uint16_t *ret_low, uint16_t *ret_high);
 /* How many of low..high there are that `reserved`, the text of ip_local_reserved_ports ("8080,
  * 9000-9100" without the blank), leaves to the kernel. What can't be read reserves nothing. */
 unsigned local_ports_unreserved(uint16_t low, uint16_t high, const char *reserved);
+
+/* Whether the kernel may pick `port`, by the range as it was when it was read. */
+bool local_ports_may_be(struct local_ports *p, uint16_t port);
 
 /* Whether ports are bound explicitly now. */
 bool local_ports_crowded(const struct local_ports *p, uint64_t now_ms);

@@ -35,6 +35,23 @@ static void test_what_is_evidence(void **state)
 	}
 }
 
+/* Whose peer may be the socket itself. */
+static void test_which_the_kernel_may_pick(void **state)
+{
+	struct local_ports p = { 0 };
+	uint16_t low, high;
+
+	(void)state;
+	local_ports_range(&low, &high);
+	assert_true(local_ports_may_be(&p, low));
+	assert_true(local_ports_may_be(&p, high));
+	assert_false(local_ports_may_be(&p, low - 1));
+	assert_false(local_ports_may_be(&p, (uint16_t)(high + 1)));
+	/* An episode still begins within the range. */
+	local_ports_note(&p, 5, FAST, true);
+	assert_true(local_ports_may_be(&p, local_ports_next(&p)));
+}
+
 static void test_none_left_is_evidence_enough(void **state)
 {
 	struct local_ports p = { 0 };
@@ -94,6 +111,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_evidence),
 		cmocka_unit_test(test_none_left_is_evidence_enough),
+		cmocka_unit_test(test_which_the_kernel_may_pick),
 		cmocka_unit_test(test_reserved_ports_are_left_out),
 		cmocka_unit_test(test_range_is_read_once_an_episode_and_gone_through),
 	};
