@@ -148,10 +148,21 @@ static bool pump_outlived_by(const struct pump *p, enum pump_side side)
 	       to->blocks.codec == PUMP_ENCODES;
 }
 
-/* Whether the kernel has passed on all that was for that side. */
-static bool pump_side_is_sent(const struct pump *p, enum pump_side side)
+int pump_shut(struct pump *p, enum pump_side side)
 {
-	return pump_outlived_by(p, side) || !sockopt_unsent(p->fd[side]);
+	p->shut[side] = true;
+	return shutdown(p->fd[side], SHUT_WR);
+}
+
+/* Whether the kernel has passed on all that was for that side, which has ended. */
+static bool pump_side_is_sent(struct pump *p, enum pump_side side)
+{
+	if (pump_outlived_by(p, side))
+		return true;
+	/* END may come without TCP's own end. */
+	if (p->shut[side] && p->dir[side].blocks.codec != PUMP_DECODES)
+		p->over[side] = sockopt_queued(p->fd[side]) == 0;
+	return p->over[side] || !sockopt_unsent(p->fd[side]);
 }
 
 /*
@@ -173,7 +184,7 @@ static bool pump_left_by(const struct pump *p, enum pump_side side)
  * tcp_orphan_retries): it is ours until all was sent. And where a side has failed, a reset makes
  * the kernel drop what the other one hasn't acknowledged.
  */
-static bool pump_over(const struct pump *p)
+static bool pump_over(struct pump *p)
 {
 	enum pump_side alive = p->failed[PUMP_OUTER] ? PUMP_INNER : PUMP_OUTER;
 
@@ -310,7 +321,7 @@ enum pump_next pump_run(struct pump *p, struct pump_io *io)
 		/* The last FIN, and what was left to share its segment, can't wait for close(2). */
 		for (int side = 0; side < PUMP_SIDES; side++) {
 			if (!pump_outlived_by(p, (enum pump_side)side))
-				(void)shutdown(p->fd[side], SHUT_WR);
+				(void)pump_shut(p, (enum pump_side)side);
 		}
 		over = pump_over(p);
 	}
@@ -376,7 +387,7 @@ void pump_close(struct pump *p, struct pump_io *io)
 		pump_hand_out(p, (enum pump_side)side, io);
 		pump_dir_drop(&p->dir[side], io);
 		free(pump_dir_take_wire(&p->dir[side], io));
-		if (pump_closes_in_order(p, (enum pump_side)side))
+		if (!p->over[side] && pump_closes_in_order(p, (enum pump_side)side))
 			sockopt_lift_reset(p->fd[side]);
 		p->fd[side] = fd_close(p->fd[side]);
 	}

@@ -40,6 +40,8 @@ struct pump {
 	struct bucket *bucket[PUMP_SIDES]; /* see struct pump_job */
 	struct tap *tap;                   /* likewise */
 	bool failed[PUMP_SIDES];           /* reset or in error: nothing reaches it any more */
+	bool shut[PUMP_SIDES];             /* our FIN was sent before the close */
+	bool over[PUMP_SIDES];             /* both FINs are acknowledged: close(2) sends nothing */
 	bool end_noted;                    /* pump_note_end() */
 	bool ended;                 /* result.end is decided; the sockets may still be open */
 	bool finished;              /* the worker has handed it back; under the worker's lock */
@@ -92,6 +94,9 @@ bool pump_can_run(const struct pump *p);
  * EPOLLOUT is to be told. */
 bool pump_awaits_room(const struct pump *p, enum pump_side side);
 enum pump_next pump_run(struct pump *p, struct pump_io *io);
+
+/* Passes the end on to the side by TCP's FIN. */
+int pump_shut(struct pump *p, enum pump_side side);
 
 /* Records how it ends, if that isn't known yet. */
 void pump_set_end(struct pump *p, enum pump_end end);

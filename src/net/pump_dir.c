@@ -453,7 +453,7 @@ static void dir_finish(struct pump *p, enum pump_side side, struct pump_io *io)
 	/* When both directions are done, close(2) sends it. */
 	if (!p->failed[side] && p->dir[other].done)
 		return;
-	if (shutdown(p->fd[other], SHUT_WR) < 0)
+	if (pump_shut(p, other) < 0)
 		pump_fail(p, other, 0, io);
 }
 
