@@ -110,9 +110,8 @@ bool flow_set_idle(const struct flow_set *set); /* there is no flow, and no refe
  * the flow owns the descriptors. -ENOMEM: nothing was taken, and nothing is told. */
 int flow_start(struct flow *f, struct flow_set *set, const struct flow_wish *wish);
 
-/* The one way out: ends the flow for the reason `why`, which lives as long as the flow. In set-up
- * it is gone on return. An open one is reset on both sides, and `closed` follows, as it does for
- * one that is ending already. */
+/* The one way out, for the reason `why`, which lives as long as the flow. In set-up it is gone on
+ * return. An open one is reset on both sides, and `closed` follows, also if it was ending. */
 void flow_close(struct flow *f, const char *why);
 
 /* In set-up: whether that end is there. */
