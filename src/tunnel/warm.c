@@ -133,7 +133,7 @@ static void warm_trouble(struct warm *r, const char *why)
 	r->told = true;
 	log_warn(LOG,
 		"no connection can be kept ready at the relay: %s; each visitor waits for one of "
-		"his own, a round trip or two longer; is the relay's --max-ready reached?",
+		"his own, a round trip or two longer; is the relay's --max-ready-total reached?",
 		why);
 }
 

@@ -246,7 +246,7 @@ def test_relay_that_closes_each_at_once(lab, fake):
             conn.close()
             dials += 1
     assert 3 <= dials <= 25
-    process.wait_line(r"warn.* no connection can be kept ready at the relay: the relay has closed it; .*--max-ready")
+    process.wait_line(r"warn.* no connection can be kept ready at the relay: the relay has closed it; .*--max-ready-total")
     fake.control.send({"Visitor": {"id": VISITOR, "from": FROM}})
     accepted = None
     while not accepted:
