@@ -32,7 +32,7 @@ void ready_deinit(struct ready *r)
 	pending_deinit(&r->keys);
 }
 
-/* As long as a pump has a socket its close is a reset, and it comes back like that. */
+/* As long as it is parked, or a pump has it, its close is a reset. */
 void ready_hang_up(int fd)
 {
 	sockopt_lift_reset(fd);

@@ -9,6 +9,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/lang.h"
+#include "net/sockopt.h"
 #include "relay/relay_fixture.h"
 #include "relay/relay_internal.h"
 #include "relay/session.h"
@@ -394,6 +397,28 @@ static void test_silent_client_is_given_nobody(void **state)
 	disconnect(&client);
 }
 
+/* Of a relay that gets no processor, so that no heartbeat of its own goes out, visitors of clients
+ * that were well were announced. */
+static void test_our_own_silence_is_not_the_clients(void **state)
+{
+	struct fixture *f = *state;
+	struct session *session;
+	struct tcp_info info;
+	struct peer client;
+	uint16_t port;
+
+	start(f, NULL);
+	client = open_tunnel(f, &port);
+	session = list_entry(list_first(&f->relay->serving), struct session, link);
+	do {
+		(void)poll(NULL, 0, 10);
+		assert_true(sockopt_tcp_info(session->chan.fd, &info));
+	} while (info.tcpi_last_ack_recv < RELAY_SILENT_MS);
+	uv_update_time(&f->loop);
+	assert_false(session_is_silent(session));
+	disconnect(&client);
+}
+
 static void on_drained(void *owner)
 {
 	((struct fixture *)owner)->drained++;
@@ -441,6 +466,7 @@ int main(void)
 		RELAY(test_refused_are_closed_without_a_word),
 		RELAY(test_known_apart_behind_a_front),
 		RELAY(test_silent_client_is_given_nobody),
+		RELAY(test_our_own_silence_is_not_the_clients),
 		RELAY(test_drain_closes_the_parked_and_parks_none),
 	};
 
