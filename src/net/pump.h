@@ -58,8 +58,7 @@ struct pump {
 	struct list deadline_link;  /* of the worker's delivering or untaken list */
 	struct list throttled_link; /* of its throttled list */
 	enum pump_deadline deadline;
-	uint64_t progress_mark; /* what pump_progress() said last: as long as it changes, bytes move
-				 */
+	uint64_t progress_mark; /* what pump_progress() said last: it changes while bytes move */
 	uint64_t progress_ms;   /* when it changed, or the deadline did */
 	/* Since when the side has left unanswered what the kernel asks it; pump_check()'s own. */
 	uint64_t silent_since_ms[PUMP_SIDES];
