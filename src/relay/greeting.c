@@ -165,7 +165,9 @@ static int greeting_begin(struct relay *relay, const struct preamble *p,
 {
 	uint64_t now = uv_now(relay->loop);
 
-	*ret_wait = relay->auth && limits_is_front(&relay->limits, &p->from, now);
+	/* A challenge must not come before the preamble, however long a front takes for that. */
+	*ret_wait = !preamble_is_awaited(p) && relay->auth &&
+		    limits_is_front(&relay->limits, &p->from, now);
 	if (preamble_is_awaited(p) || *ret_wait)
 		return HANDSHAKE_MORE;
 	return server_handshake_start(hs,

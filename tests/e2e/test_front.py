@@ -135,6 +135,18 @@ def test_next_relay_takes_over(place, scheme):
     place.echoes(client.port)
 
 
+def test_trusted_front_that_takes_its_time(lab):
+    """A relay that knew the front sent the challenge after 100 ms, before the request had come, and the front answered with 502."""
+    relay = lab.relay(host="127.0.0.1", secret=SECRET, args=TRUST)
+    request = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: bore\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n"
+    for pause in (0, 0.5):
+        with socket.create_connection(relay.control, timeout=DEADLINE) as front:
+            if pause:
+                assert not select.select([front], [], [], pause)[0], "a word before the request"
+            front.sendall(request)
+            assert front.recv(4096).startswith(b"HTTP/1.1 101 ")
+
+
 def test_configuration_that_people_have(place):
     """The issue's own words, without --trusted-proxy, for a relay that was never told of a front."""
     text = """server { listen 80; server_name tunnel.mydomain.com; location / { proxy_pass http://localhost:7835; proxy_http_version 1.1;
