@@ -485,6 +485,8 @@ enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms)
 {
 	uint64_t queued[PUMP_SIDES];
 
+	if (p->ended)
+		return PUMP_FINISHED;
 	if (p->deadline == PUMP_DEADLINE_TAKEN)
 		return pump_check_taken(p, io, now_ms);
 	for (int side = 0; side < PUMP_SIDES; side++) {

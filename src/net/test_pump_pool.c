@@ -14,6 +14,7 @@
 #include "net/pipe_pool.h"
 
 #define MANY 150
+#define OLD_MS 1100 /* more than pump_worker.c's WORKER_INLINE_AGE_MS */
 #define STREAMS 8
 #define STREAM_BYTES (512U * 1024U) /* over small buffers: see net/test_pump_fixture.h */
 
@@ -215,6 +216,45 @@ static void test_close_finds_a_pump_about_to_move(void **state)
 	link_close(&l);
 }
 
+static void on_untaken_done(void *owner, const struct pump_result *result)
+{
+	assert_int_equal(result->end, PUMP_END_ABORTED);
+	*(bool *)owner = true;
+}
+
+/* The same for one that waits for TAKEN and has become old: its deadline, which is not over, was
+ * looked at, and not that it had ended. */
+static void test_close_finds_an_old_pump_untaken(void **state)
+{
+	unsigned threads = count_threads();
+	struct fixture *f = fixture_new(pool_of(.inline_turns = 1000));
+	uint64_t begin_ms = clock_now_ms();
+	bool done = false;
+	struct link l;
+
+	(void)state;
+	link_open(f, &l, 0);
+	assert_int_equal(pump_pool_add(f->pool,
+				 &(struct pump_job){
+					 .fd = { l.pump_fd[PUMP_OUTER], l.pump_fd[PUMP_INNER] },
+					 .wire = { [PUMP_INNER] = PUMP_WIRE_BLOCKS },
+					 .awaits_taken = true,
+					 .done = on_untaken_done,
+					 .owner = &done,
+				 },
+				 NULL),
+		0);
+	while (clock_now_ms() - begin_ms < OLD_MS)
+		(void)usleep(1000); /* the loop stands still */
+	pump_pool_close(take_ptr(f->pool), on_pool_closed, f);
+	/* The timer comes before its turn, and when the thread is gone. */
+	while (count_threads() > threads)
+		assert_true(clock_now_ms() - begin_ms < FIXTURE_DEADLINE_MS);
+	fixture_free(f);
+	assert_true(done);
+	link_close(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +264,7 @@ int main(void)
 		test_in_modes(test_fairness),
 		test_in_modes(test_close_with_open_connections),
 		cmocka_unit_test(test_close_finds_a_pump_about_to_move),
+		cmocka_unit_test(test_close_finds_an_old_pump_untaken),
 	};
 
 	return cmocka_run_group_tests_name("net/pump_pool", tests, NULL, NULL);
