@@ -55,7 +55,7 @@ struct flow_setup {
 	struct flow_side side[PUMP_SIDES];
 	/* As of the wish. */
 	enum pump_wire wire[PUMP_SIDES];
-	bool resets[PUMP_SIDES];
+	bool has_reset[PUMP_SIDES];
 	bool awaits_taken;
 	const void *preface;
 	size_t preface_len;
@@ -263,7 +263,7 @@ static int flow_take(struct flow_side *s)
 /* From here on our death is a reset to whoever is there. */
 static void flow_set_reset(const struct flow *f, enum pump_side side)
 {
-	if (!f->setup->resets[side])
+	if (!f->setup->has_reset[side])
 		sockopt_set_reset(f->setup->side[side].fd);
 }
 
@@ -412,7 +412,7 @@ int flow_start(struct flow *f, struct flow_set *set, const struct flow_wish *wis
 		return -ENOMEM;
 	setup->flow = f;
 	memcpy(setup->wire, wish->wire, sizeof(setup->wire));
-	memcpy(setup->resets, wish->resets, sizeof(setup->resets));
+	memcpy(setup->has_reset, wish->has_reset, sizeof(setup->has_reset));
 	setup->awaits_taken = wish->awaits_taken;
 	setup->preface = wish->preface;
 	setup->preface_len = wish->preface_len;

@@ -88,7 +88,7 @@ struct flow {
 struct flow_wish {
 	const struct target *target[PUMP_SIDES]; /* outlive the flow */
 	int fd[PUMP_SIDES];                      /* connected, non-blocking */
-	bool resets[PUMP_SIDES];                 /* and sockopt_set_reset() */
+	bool has_reset[PUMP_SIDES];              /* sockopt_set_reset() was called */
 	const char *turn_away;                   /* NULL, or why it is turned away from the start */
 	/* As of struct pump_job. The preface outlives the call where a target is to be opened. */
 	enum pump_wire wire[PUMP_SIDES];

@@ -226,7 +226,7 @@ static int stream_wait(struct stream *s, int fd)
 {
 	const struct flow_wish wish = {
 		.fd = { [PUMP_OUTER] = fd },
-		.resets = { [PUMP_OUTER] = true },
+		.has_reset = { [PUMP_OUTER] = true },
 		.target = { [PUMP_INNER] = &stream_data_conn },
 	};
 	struct relay *relay = s->endpoint->relay;
@@ -251,7 +251,7 @@ static int stream_give(struct stream *s, int fd, const struct ready_conn *conn)
 	uint8_t preface[MSG_WIRE_MAX];
 	struct flow_wish wish = {
 		.fd = { [PUMP_OUTER] = fd, [PUMP_INNER] = conn->fd },
-		.resets = { [PUMP_OUTER] = true, [PUMP_INNER] = true },
+		.has_reset = { [PUMP_OUTER] = true, [PUMP_INNER] = true },
 		.wire = { [PUMP_INNER] = PUMP_WIRE_BLOCKS },
 		.awaits_taken = true,
 		.preface = preface,
