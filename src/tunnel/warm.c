@@ -19,6 +19,7 @@
  */
 #include "tunnel/warm.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -42,6 +43,13 @@ struct warm_member {
 	struct data_conn *dial; /* WARM_DIALLING */
 	struct timeout late;    /* likewise */
 	bool served;            /* a visitor, at least once */
+};
+
+static const bool warm_edges[WARM_STATES][WARM_STATES] = {
+	[WARM_DIALLING] = { [WARM_WAITING] = true },
+	[WARM_WAITING] = { [WARM_SERVING] = true },
+	[WARM_SERVING] = { [WARM_BUSY] = true, [WARM_WAITING] = true },
+	[WARM_BUSY] = { [WARM_WAITING] = true },
 };
 
 static void warm_fill(struct warm *r);
@@ -69,6 +77,7 @@ static void member_leave(struct warm_member *m)
 
 static void member_set_state(struct warm_member *m, enum warm_state state)
 {
+	assert(warm_edges[m->state][state]);
 	member_leave(m);
 	member_enter(m, state);
 }
