@@ -12,10 +12,10 @@
  * the epoll set before they are closed, and it stays in `finished` until step 5: no event of the
  * batch refers to it any more by then. From there on the control loop owns it.
  *
- * Where the control loop runs it, a round is 1 and 4, the timer is libuv's, and what a round has
- * finished is left to it. That round must not keep others waiting: a turn there is short, nothing
- * is spliced, and a pump leaves for a thread (worker_outgrown()) when it has become bulk, has had
- * many turns, or is old.
+ * Where the control loop runs it, a round is 1, if there may be events, and 4, the timer is
+ * libuv's, and what a round has finished is left to it. That round must not keep others waiting: a
+ * turn there is short, nothing is spliced, and a pump leaves for a thread (worker_outgrown()) when
+ * it has become bulk, has had many turns, or is old.
  *
  * The path of a message is epoll_wait, recv, send: no clock, no lock, no timer. The timer is armed
  * only while there is a pump, and progress is seen from the byte counts.

@@ -29,7 +29,7 @@ static struct visitors *visitors_of(const struct flow *f)
 	return container_of(f->set, struct visitors, flows);
 }
 
-const struct uuid *visitors_id(const struct flow *f)
+static const struct uuid *visitor_id(const struct flow *f)
 {
 	return &container_of(f, struct visitor, flow)->id;
 }
@@ -44,7 +44,7 @@ static const char *visitor_from(const struct visitor *v, char text[ADDR_TEXT_MAX
 
 static const char *visitor_name(const struct flow *f, char text[FLOW_NAME_MAX])
 {
-	uuid_format(visitors_id(f), text);
+	uuid_format(visitor_id(f), text);
 	return text;
 }
 
@@ -103,8 +103,7 @@ static void visitors_look_for_idle_limit(struct visitors *vs, const struct flow_
 	vs->quiet_told = true;
 	log_warn(LOG,
 		"the front seems to close what is quiet for %llu s: visitors' connections end "
-		"then; "
-		"raise its time-out (nginx: proxy_read_timeout)",
+		"then; raise its time-out (nginx: proxy_read_timeout)",
 		(unsigned long long)(quiet + 500) / 1000);
 }
 
@@ -141,7 +140,7 @@ static bool visitor_refuse(struct flow *f, const char *why)
 
 	/* Only who was announced can be refused. */
 	return !container_of(f, struct visitor, flow)->warm &&
-	       vs->events.refuse(vs->events.owner, visitors_id(f), why);
+	       vs->events.refuse(vs->events.owner, visitor_id(f), why);
 }
 
 static void visitor_on_reached(struct flow *f, enum pump_side side)
@@ -232,8 +231,7 @@ static void visitor_on_no_data_conn(
 		if (tells)
 			log_warn(LOG,
 				"the relay does not take a data connection: %s; visitors are "
-				"turned "
-				"away; is the relay overloaded?",
+				"turned away; is the relay overloaded?",
 				why);
 		flow_close(f, "the relay did not take the data connection");
 		break;
@@ -266,7 +264,7 @@ static int visitor_open_data_conn(
 	};
 	struct visitors *vs = container_of(target, struct visitors, data_conn);
 	struct data_conn *c;
-	int r = data_conn_open(&vs->relay, CLIENT_STREAM, visitors_id(f), &events, f, &c, ret_fd);
+	int r = data_conn_open(&vs->relay, CLIENT_STREAM, visitor_id(f), &events, f, &c, ret_fd);
 
 	if (r == 0)
 		flow_hold(f, side, &ops, c);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The visitors of a tunnel: each is a flow (net/flow.h) from a data connection to the relay to the
- * local application. The relay announces him, and the connection is made (data_conn.h), or gives
- * him to one that has waited for him (warm.h).
+ * local application. Either the relay announces him, and that connection is made (data_conn.h), or
+ * it gives him to one that has waited (warm.h).
  */
 #ifndef TUNNEL_VISITORS_H
 #define TUNNEL_VISITORS_H
@@ -56,7 +56,7 @@ struct visitors {
 	bool quiet_told;                     /* that it has an idle time-out */
 	struct episode crowds;               /* of more than VISITORS_SETUP_MAX */
 	uint64_t conns_total;
-	uint64_t turned_away;         /* were announced, and never joined with the application */
+	uint64_t turned_away;         /* came, and were never joined with the application */
 	uint64_t bytes_in, bytes_out; /* of the closed ones */
 	unsigned parts;               /* of it that libuv knows of */
 	void (*closed)(struct visitors *vs);
@@ -89,8 +89,5 @@ void visitors_close(struct visitors *vs, void (*closed)(struct visitors *vs));
 
 /* Bytes from visitors and to visitors, the open ones included. */
 void visitors_bytes(const struct visitors *vs, uint64_t *ret_in, uint64_t *ret_out);
-
-/* A visitor's id, by the flow. */
-const struct uuid *visitors_id(const struct flow *f);
 
 #endif
