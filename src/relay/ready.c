@@ -114,6 +114,30 @@ static int ready_grow(struct ready_stack *s)
 	return 0;
 }
 
+/* Its turn to lose one comes again behind all others. */
+static void ready_close_coldest(struct ready_stack *s)
+{
+	list_remove(&s->link);
+	list_push_back(&s->ready->stacks, &s->link);
+	ready_hang_up(s->conns[0].fd);
+	memmove(&s->conns[0], &s->conns[1], (s->count - 1) * sizeof(*s->conns));
+	ready_set_count(s, s->count - 1);
+}
+
+/* Or a few that park all they may would leave nothing to anybody else. */
+static bool ready_make_room(struct ready *r)
+{
+	list_for_each(pos, &r->stacks) {
+		struct ready_stack *s = list_entry(pos, struct ready_stack, link);
+
+		if (s->count > READY_KEPT) {
+			ready_close_coldest(s);
+			return true;
+		}
+	}
+	return false;
+}
+
 int ready_park(struct ready_stack *s, int fd, bool front, uint64_t now_ms)
 {
 	struct ready *r = s->ready;
@@ -121,12 +145,14 @@ int ready_park(struct ready_stack *s, int fd, bool front, uint64_t now_ms)
 
 	if (now_ms < s->paused_until_ms)
 		return -EAGAIN;
-	if (s->count >= s->max || r->count >= r->max)
+	if (s->count >= s->max || (r->count >= r->max && s->count >= READY_KEPT))
 		return -ENOSPC;
 	if (s->count == s->room)
 		error = ready_grow(s);
 	if (error < 0)
 		return error;
+	if (r->count >= r->max && !ready_make_room(r))
+		return -ENOSPC;
 	if (!s->count)
 		list_push_back(&r->stacks, &s->link);
 	s->conns[s->count++] = (struct ready_conn){ .fd = fd, .front = front, .parked_ms = now_ms };
@@ -176,15 +202,8 @@ uint32_t ready_relieve(struct ready *r, uint32_t wanted)
 	uint32_t had = 0;
 
 	/* In turns, so that no session loses all of its own first. */
-	for (; had < wanted && (link = list_first(&r->stacks)); had++) {
-		struct ready_stack *s = list_entry(link, struct ready_stack, link);
-
-		list_remove(link);
-		list_push_back(&r->stacks, link);
-		ready_hang_up(s->conns[0].fd);
-		memmove(&s->conns[0], &s->conns[1], (s->count - 1) * sizeof(*s->conns));
-		ready_set_count(s, s->count - 1);
-	}
+	for (; had < wanted && (link = list_first(&r->stacks)); had++)
+		ready_close_coldest(list_entry(link, struct ready_stack, link));
 	return had;
 }
 

@@ -23,7 +23,7 @@
 #define READY_IDLE_MS 300000U
 #define READY_FRONT_MS 45000U
 #define READY_SPARE_MS 60000U
-#define READY_KEPT 2
+#define READY_KEPT 2          /* of a session, whatever others have */
 #define READY_UNTAKEN_MAX 3   /* visitors in a row that were not taken: the session gets none */
 #define READY_PAUSE_MS 60000U /* for so long */
 #define READY_KEEP_IDLE_S 10  /* TCP keepalive, so that a NAT does not forget it */
@@ -68,7 +68,8 @@ struct ready_stack *ready_find(const struct ready *r, const struct uuid *key);
 /* Whether a session that has ended lately had it: what was on its way then is no offence. */
 bool ready_has_ended(const struct ready *r, const struct uuid *key);
 
-/* Owns `fd` on success. -ENOSPC: it, or all, have as many as they may; -EAGAIN: it is paused. */
+/* Owns `fd` on success. -ENOSPC: it, or all, have as many as they may; -EAGAIN: it is paused. Where
+ * all have, one that has fewer than READY_KEPT takes the place of one of a stack that has more. */
 int ready_park(struct ready_stack *s, int fd, bool front, uint64_t now_ms);
 /* The one that was parked last, of those that are alive and quiet. False: there is none. */
 bool ready_take(struct ready_stack *s, struct ready_conn *ret_conn);

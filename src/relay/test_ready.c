@@ -119,6 +119,53 @@ static void test_last_parked_is_taken_first_and_the_dead_never(void **state)
 	ready_close(&s);
 }
 
+/* Whoever has parked all there may be left nothing to others. */
+static void test_each_has_its_two_though_all_are_full(void **state)
+{
+	struct ready *r = *state;
+	struct ready_stack rich = { 0 }, poor = { 0 };
+	int peers[PARKED_MAX + 2];
+
+	assert_int_equal(ready_open(r, &rich, PARKED_MAX), 0);
+	assert_int_equal(ready_open(r, &poor, PARKED_MAX), 0);
+	for (int i = 0; i < PARKED_MAX + 2; i++)
+		peers[i] = park(i < PARKED_MAX ? &rich : &poor, false, (uint64_t)i);
+	assert_int_equal(poor.count, READY_KEPT);
+	assert_int_equal(r->count, PARKED_MAX);
+	/* The coldest ones made room, and no more of them. */
+	for (int i = 0; i < PARKED_MAX + 2; i++)
+		assert_int_equal(is_closed(peers[i]), i < READY_KEPT);
+	assert_int_equal(park(&poor, false, 20), -ENOSPC);
+	assert_int_equal(park(&rich, false, 20), -ENOSPC);
+	ready_close(&rich);
+	ready_close(&poor);
+	for (int i = 0; i < PARKED_MAX + 2; i++)
+		close(peers[i]);
+}
+
+/* Where nobody has more than two, there is nothing to take. */
+static void test_two_are_taken_from_nobody(void **state)
+{
+	struct ready *r = *state;
+	struct ready_stack stacks[3] = { 0 }, last = { 0 };
+	int peers[6];
+
+	r->max = 6;
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(ready_open(r, &stacks[i], PARKED_MAX), 0);
+	assert_int_equal(ready_open(r, &last, PARKED_MAX), 0);
+	for (int i = 0; i < 6; i++)
+		peers[i] = park(&stacks[i / 2], false, 1);
+	assert_int_equal(park(&last, false, 1), -ENOSPC);
+	for (int i = 0; i < 6; i++) {
+		assert_false(is_closed(peers[i]));
+		close(peers[i]);
+	}
+	for (size_t i = 0; i < 3; i++)
+		ready_close(&stacks[i]);
+	ready_close(&last);
+}
+
 static void test_limits_of_one_and_of_all(void **state)
 {
 	struct ready *r = *state;
@@ -459,6 +506,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STACKS(test_key_finds_its_stack_while_it_is_open),
 		STACKS(test_last_parked_is_taken_first_and_the_dead_never),
+		STACKS(test_each_has_its_two_though_all_are_full),
+		STACKS(test_two_are_taken_from_nobody),
 		STACKS(test_limits_of_one_and_of_all),
 		STACKS(test_sweep_closes_the_dead_and_the_old),
 		STACKS(test_who_never_takes_is_given_none_for_a_while),

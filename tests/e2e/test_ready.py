@@ -250,10 +250,14 @@ def test_limits(lab):
         with one.park(one.key) as fourth:
             assert fourth.reset()
         its = other.park()
-        with other.park(other.key) as fifth:
-            assert fifth.reset()
-        assert metric(relay, "refused_total") == 2 and parked(relay) == 4
-        assert all(conn.alive() for conn in [*mine, its])
+        assert parked(relay) == 4 and all(conn.alive() for conn in [*mine, its])
+        # Two are its own whatever the others have, but no more.
+        with other.park(other.key) as second, other.park(other.key) as third:
+            assert third.reset()
+            assert metric(relay, "refused_total") == 2 and parked(relay) == 4
+            assert [conn.alive() for conn in mine] == [False, True, True] and mine[0].at_end() and second.alive()
+            with connect(other.public) as visitor:
+                serve(second, visitor)
         with connect(other.public) as visitor:
             serve(its, visitor)
 
