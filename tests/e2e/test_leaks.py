@@ -53,8 +53,11 @@ def test_short_connections(lab, flood, path, secret):
 
 
 def settled(relay):
-    busy = "bore_visitors_open", "bore_handshakes_open"
-    wait_for(lambda: not any((values := relay.metrics())[name] for name in busy), "all visitors have gone, and no warm connection comes")
+    def quiet():
+        values = relay.metrics()
+        return not values["bore_visitors_open"] and not values["bore_handshakes_open"]
+
+    wait_for(quiet, "all visitors have gone, and no warm connection comes")
 
 
 @pytest.mark.parametrize("secret", [None, "s3cret"], ids=["open", "secret"])

@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from harness.apps import App, free_port, listen
+from harness.process import halt
 from harness.wait import DEADLINE, wait_for
 from harness.wire import FakeRelay
 from test_os_tunnel import at, in_background
@@ -93,7 +94,7 @@ def test_the_application_is_silent(lab, instance):
     """The request arrives, and nothing comes back: 5 s, in which all else goes on."""
     instance.start(server=at(lab.relay()))
     pid = instance.app()["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     try:
         first, answers = in_background(lambda: check(instance))
         second, others = in_background(lambda: check(instance))

@@ -10,6 +10,7 @@ import pytest
 from harness.apps import free_port
 from harness.browser import Windows, browser, mistakes_of
 from harness.lab import ROOT
+from harness.process import halt
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import need_wasmrun, run_os
 from harness.wire import FakeRelay
@@ -117,7 +118,7 @@ def test_application_that_stops_slowly(instance, windows):
     """It doesn't hear that it is to end."""
     page = opened(windows, instance)
     says(page, "Application", "running")
-    os.kill(instance.app()["pid"], signal.SIGSTOP)
+    halt(instance.app()["pid"])
     presses(page, "Application", "Stop")
     says(page, "Application", "stopping")
     for button in ("Stop", "Restart"):

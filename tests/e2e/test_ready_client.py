@@ -314,8 +314,7 @@ def test_stopped_client(lab, fake):
     process = start(lab, fake, app)
     fake.greet()
     with fake.warm() as idle, fake.warm() as given:
-        process.signal(signal.SIGSTOP)
-        wait_for(process.stopped, "it is stopped")
+        process.halt()
         given.give()
         given.sock.shutdown(socket.SHUT_WR)
         idle.sock.shutdown(socket.SHUT_WR)
@@ -341,8 +340,7 @@ def test_visitor_who_says_something_and_is_cut(lab, fake):
     process = start(lab, fake, lab.app(app))
     fake.greet()
     with fake.warm() as given:
-        process.signal(signal.SIGSTOP)
-        wait_for(process.stopped, "it is stopped")
+        process.halt()
         given.give(block(DATA, b"hello"))
         given.sock.shutdown(socket.SHUT_WR)
         process.signal(signal.SIGCONT)

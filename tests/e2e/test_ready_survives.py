@@ -448,8 +448,7 @@ def test_next_visitor_was_taken_back(lab):
         give(warm, block(DATA, b"first"))
         assert read_block(warm) == (TAKEN, b"")
         assert read_block(warm) == (END, b"")
-        process.signal(signal.SIGSTOP)
-        wait_for(process.stopped, "it is stopped")
+        process.halt()
         warm.send_raw(block(END))
         give(warm, number=2)
         warm.sock.shutdown(socket.SHUT_WR)
@@ -667,8 +666,7 @@ def test_client_is_stopped(lab):
     """It is given visitors while it can't move. Whatever becomes of them, the application hears nobody twice."""
     counting = Counting()
     relay, client, _ = both(lab, counting)
-    client.process.signal(signal.SIGSTOP)
-    wait_for(client.process.stopped, "it is stopped")
+    client.process.halt()
     silent, spoken = connect(client.public, 4 * DEADLINE), connect(client.public, 4 * DEADLINE)
     with silent, spoken:
         spoken.sendall(b"spoken")
@@ -754,8 +752,7 @@ def waits_unread(port):
 def test_client_is_late(lab, path, size):
     """It is stopped for a moment, and finds the visitor, all that he has said, and his end at once."""
     relay, client, _ = both(lab, lambda sock: sock.sendall(recv_all(sock)), path=path)
-    client.process.signal(signal.SIGSTOP)
-    wait_for(client.process.stopped, "it is stopped")
+    client.process.halt()
     data = pattern("late", size)
     with connect(client.public) as visitor:
         said = frame({"Visitor": {"id": str(uuid.UUID(int=0)), "from": "%s:%d" % visitor.getsockname()}}) + block(DATA, data)

@@ -161,8 +161,7 @@ def test_client_that_was_stopped_for_a_moment(lab, way):
     app = lab.app()
     client = lab.client(way.relay, app, secret=SECRET)
     way.wait_parked()
-    client.process.signal(signal.SIGSTOP)
-    wait_for(client.process.stopped, "it is stopped")
+    client.process.halt()
     with way.visitor(client.public) as sock:
         sock.sendall(b"hello")
         client.process.signal(signal.SIGCONT)

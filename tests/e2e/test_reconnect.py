@@ -194,7 +194,7 @@ def test_relay_stops_without_closing(lab, kind):
     ping(client.public)
     mark = client.process.mark()
     connected = time.monotonic()
-    relay.process.signal(signal.SIGSTOP)
+    relay.process.halt()
     with Idle(client.process):
         lost, cause = client.wait_state("Reconnecting", SILENCE, after=mark)
         assert lost - connected > 6, "silence is no reason before that"
@@ -235,7 +235,7 @@ def test_open_streams_survive_the_control_connection(lab):
         visitor.sendall(b"before")
         assert recv_exact(visitor, 6) == b"before"
         mark = client.process.mark()
-        relay.process.signal(signal.SIGSTOP)
+        relay.process.halt()
         client.wait_state("Reconnecting", SILENCE, after=mark)
         relay.process.signal(signal.SIGCONT)
         came_back(client, mark)
@@ -373,8 +373,7 @@ def test_end_behind_the_wish_for_its_port(lab):
     with RawClient(relay, "s3cret") as old, RawClient(relay, "s3cret") as new:
         old.hello()
         challenge = new.recv()["Challenge"]
-        relay.process.signal(signal.SIGSTOP)
-        wait_for(lambda: relay.process.stopped(), "the relay is stopped")
+        relay.process.halt()
         new.send({"Authenticate": tag("s3cret", challenge)}, {"Hello": old.port})
         old.close()
         relay.process.signal(signal.SIGCONT)
@@ -385,7 +384,7 @@ def test_silent_client_that_beats(lab):
     """Stopped, not dead: its kernel acknowledges everything. Three beats missing, and its port is free."""
     relay = lab.relay()
     client = lab.client(relay, lab.app())
-    client.process.signal(signal.SIGSTOP)
+    client.process.halt()
     stopped = time.monotonic()
     with RawClient(relay) as probe:
         wait_for(lambda: takes(relay, client.port), "the port is free", 150 * SCALE)

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness.apps import echo, free_port
-from harness.lab import STOCK_PORT, new_host
+from harness.lab import STOCK_PORT, new_host, refused
 from harness.streams import connect, pattern, ping, recv_all, recv_exact, threads
 from harness.wait import DEADLINE, SCALE, wait_for
 from harness.wire import FakeRelay, RawClient, frame
@@ -77,14 +77,6 @@ class Visits:
                 yield self
             finally:
                 self.over.set()
-
-
-def refused(address):
-    try:
-        connect(address).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def resumed(relay, count=1):

@@ -93,8 +93,7 @@ class Outlaw:
         """While the supervisor stands still: it ends who shuts the listener, maybe before that has told. Comes back when it has."""
         before = self.instance.wait_app("running")
         with self.connect() as sock:
-            self.process.signal(signal.SIGSTOP)
-            wait_for(self.process.stopped, "the supervisor stands still")
+            self.process.halt()
             sock.sendall(f"{way}\n".encode())
             said = sock.makefile().readline().strip()
             self.process.signal(signal.SIGCONT)

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from .wait import DEADLINE, SCALE, TimeLimit
+from .wait import DEADLINE, SCALE, TimeLimit, wait_for
 
 Line = collections.namedtuple("Line", "time stream text")
 
@@ -21,6 +21,17 @@ CPUCLOCK_SCHED = 2
 
 # To run the tests in another environment (tools/under.c): each wasmrun is started by these words.
 UNDER = shlex.split(os.environ.get("WASMRUN_UNDER", ""))
+
+
+def halt(pid):
+    """Comes back when each of its threads has stopped: one that hasn't yet takes a SIGTERM that comes after the SIGSTOP first."""
+
+    def stands():
+        states = [stat.read_text().rsplit(")", 1)[1].split()[0] for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/stat")]
+        return set(states) == {"T"}
+
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(stands, f"process {pid} stands still")
 
 
 class Process:
@@ -109,6 +120,10 @@ class Process:
     def signal(self, number):
         self.child.send_signal(number)
 
+    def halt(self):
+        """Until SIGCONT."""
+        halt(self.pid)
+
     def kill(self):
         self.signal(signal.SIGKILL)
         self.child.wait()
@@ -132,10 +147,6 @@ class Process:
         return [line.text for line, _ in self.find(SANITIZER_REPORT)]
 
     # What /proc knows.
-
-    def stopped(self):
-        """Whether a SIGSTOP has come to effect."""
-        return pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
 
     def cpu(self):
         """CPU seconds used so far, all threads: the process' clock, see clock_getcpuclockid(3)."""
