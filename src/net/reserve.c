@@ -53,9 +53,7 @@ bool reserve_shed(struct reserve *r, int listen_fd)
 	r->fd = fd_close(r->fd);
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	/* In order, whatever it has from the listening one. */
-	if (fd >= 0)
-		sockopt_lift_reset(fd);
-	(void)fd_close(fd);
+	sockopt_close_in_order(fd);
 	r->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;

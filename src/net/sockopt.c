@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/fd.h"
+
 int sockopt_set_int(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
@@ -79,4 +81,12 @@ void sockopt_lift_reset(int fd)
 	const struct linger off = { .l_onoff = 0 };
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+}
+
+void sockopt_close_in_order(int fd)
+{
+	if (fd < 0)
+		return;
+	sockopt_lift_reset(fd);
+	(void)fd_close(fd);
 }

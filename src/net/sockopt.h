@@ -49,5 +49,7 @@ void sockopt_set_stream(int fd, bool remote);
  */
 void sockopt_set_reset(int fd);
 void sockopt_lift_reset(int fd);
+/* An ordinary close all the same: what was said still arrives. Nothing for -1. */
+void sockopt_close_in_order(int fd);
 
 #endif

@@ -88,14 +88,18 @@ static void on_closed(void *owner)
 	struct fixture *f = owner;
 
 	f->closed = true;
-	f->pool = NULL;
+}
+
+void fixture_close_pool(struct fixture *f)
+{
+	pump_pool_close(take_ptr(f->pool), on_closed, f);
 }
 
 void fixture_free(struct fixture *f)
 {
 	fixture_served = NULL;
 	if (f->pool)
-		pump_pool_close(f->pool, on_closed, f);
+		fixture_close_pool(f);
 	while (!f->closed)
 		uv_run(&f->loop, UV_RUN_ONCE);
 	f->closed = false;

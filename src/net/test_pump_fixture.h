@@ -64,6 +64,8 @@ unsigned fixture_pumps(void);
 struct fixture *fixture_new(const struct pump_pool_config *wanted);
 /* Closes the pool and the loop; what the pool asserts at its end is part of every test. */
 void fixture_free(struct fixture *f);
+/* Begins to close the pool; fixture_free() waits for its end. */
+void fixture_close_pool(struct fixture *f);
 
 /* Whether this thread is to run the loop while it waits; a turn of it, if so. */
 bool fixture_serves(void);

@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/lang.h"
-#include "base/owner.h"
 #include "net/bucket.h"
 #include "net/pump.h"
 #include "net/pump_worker.h"
@@ -385,11 +384,6 @@ static void test_abort_on_its_way(void **state)
 	}
 }
 
-static void on_pool_closed(void *owner)
-{
-	((struct fixture *)owner)->closed = true;
-}
-
 static void test_pool_is_closed_on_its_way(void **state)
 {
 	(void)state;
@@ -398,7 +392,7 @@ static void test_pool_is_closed_on_its_way(void **state)
 		struct talker source;
 		struct fixture *f = begin_move(&h, cargo, &source);
 
-		pump_pool_close(take_ptr(f->pool), on_pool_closed, f);
+		fixture_close_pool(f);
 		assert_false(h.l.done);
 		gate_set(false);
 		link_wait(&h.l);

@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "base/lang.h"
-#include "base/owner.h"
 #include "base/test_open_fds.h"
 #include "net/pipe_pool.h"
 
@@ -189,11 +188,6 @@ static unsigned count_threads(void)
 	return count;
 }
 
-static void on_pool_closed(void *owner)
-{
-	((struct fixture *)owner)->closed = true;
-}
-
 /* A pump was given by the loop to a thread that had ended, and nobody heard of it again. */
 static void test_close_finds_a_pump_about_to_move(void **state)
 {
@@ -206,7 +200,7 @@ static void test_close_finds_a_pump_about_to_move(void **state)
 	link_open(f, &l, 0);
 	link_add(&l, NULL, NULL);
 	assert_true(stream_write(l.visitor, 1, 10));
-	pump_pool_close(take_ptr(f->pool), on_pool_closed, f);
+	fixture_close_pool(f);
 	/* Its first turn, which is its last on the loop, comes when the thread is gone. */
 	while (count_threads() > threads)
 		assert_true(clock_now_ms() - begin_ms < FIXTURE_DEADLINE_MS);
@@ -246,7 +240,7 @@ static void test_close_finds_an_old_pump_untaken(void **state)
 		0);
 	while (clock_now_ms() - begin_ms < OLD_MS)
 		(void)usleep(1000); /* the loop stands still */
-	pump_pool_close(take_ptr(f->pool), on_pool_closed, f);
+	fixture_close_pool(f);
 	/* The timer comes before its turn, and when the thread is gone. */
 	while (count_threads() > threads)
 		assert_true(clock_now_ms() - begin_ms < FIXTURE_DEADLINE_MS);

@@ -47,16 +47,16 @@ void parking_enter(struct relay *relay, const struct uuid *key, const struct pre
 {
 	struct ready_stack *stack = ready_find(&relay->ready, key);
 
+	/* For as long as it is parked, or a pump has it; and who isn't parked is reset. */
+	sockopt_set_reset(fd);
 	if (stack && !unasked &&
 		parking_put(relay, stack, fd, preamble->upgraded || preamble->proxied) == 0) {
-		sockopt_set_reset(fd); /* for as long as it is parked, or a pump has it */
 		(void)sockopt_set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, READY_KEEP_IDLE_S);
 		return;
 	}
 	relay->counts.ready_refused++;
 	if (!stack)
 		parking_count_bad_key(relay, key, &preamble->from);
-	sockopt_set_reset(fd);
 	(void)fd_close(fd);
 }
 
@@ -91,7 +91,7 @@ void parking_return(
 	if (fd < 0)
 		return;
 	if (!stack || result->rest_len || parking_put(relay, stack, fd, front) < 0)
-		ready_hang_up(fd);
+		sockopt_close_in_order(fd);
 }
 
 void parking_on_sweep(struct timeouts *q, struct timeout *t)

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/fd.h"
 #include "base/lang.h"
 #include "net/sockopt.h"
 
@@ -32,13 +31,6 @@ void ready_deinit(struct ready *r)
 	pending_deinit(&r->keys);
 }
 
-/* As long as it is parked, or a pump has it, its close is a reset. */
-void ready_hang_up(int fd)
-{
-	sockopt_lift_reset(fd);
-	(void)fd_close(fd);
-}
-
 /* --- a stack --- */
 
 /* Of one that isn't empty; the first `count` are there still. */
@@ -55,7 +47,7 @@ static void ready_drop(struct ready_stack *s)
 	if (!s->count)
 		return;
 	for (uint32_t at = 0; at < s->count; at++)
-		ready_hang_up(s->conns[at].fd);
+		sockopt_close_in_order(s->conns[at].fd);
 	ready_set_count(s, 0);
 }
 
@@ -119,7 +111,7 @@ static void ready_close_coldest(struct ready_stack *s)
 {
 	list_remove(&s->link);
 	list_push_back(&s->ready->stacks, &s->link);
-	ready_hang_up(s->conns[0].fd);
+	sockopt_close_in_order(s->conns[0].fd);
 	memmove(&s->conns[0], &s->conns[1], (s->count - 1) * sizeof(*s->conns));
 	ready_set_count(s, s->count - 1);
 }
@@ -175,7 +167,7 @@ bool ready_take(struct ready_stack *s, struct ready_conn *ret_conn)
 		ready_set_count(s, s->count - 1);
 		if (ready_is_quiet(ret_conn->fd))
 			return true;
-		ready_hang_up(ret_conn->fd);
+		sockopt_close_in_order(ret_conn->fd);
 	}
 	return false;
 }
@@ -233,7 +225,7 @@ static void ready_sweep_stack(struct ready_stack *s, const struct pollfd *polled
 	/* From the last on, and those that stay move up to it. */
 	for (uint32_t at = had; at-- > 0;) {
 		if (polled[at].revents || ready_is_old(&s->conns[at], kept, now_ms))
-			ready_hang_up(s->conns[at].fd);
+			sockopt_close_in_order(s->conns[at].fd);
 		else
 			s->conns[had - ++kept] = s->conns[at];
 	}

@@ -83,7 +83,4 @@ void ready_drop_all(struct ready *r);
 /* Closes the dead, those of which something has come, and those that have been parked too long. */
 void ready_sweep(struct ready *r, uint64_t now_ms);
 
-/* In order: what was said there last still arrives. */
-void ready_hang_up(int fd);
-
 #endif

@@ -102,13 +102,6 @@ static void stream_on_opened(struct flow *f)
 
 static int stream_wait(struct stream *s, int fd);
 
-/* In order: he comes from a listener of an endpoint, by which his close is a reset. */
-static void stream_close_visitor(int fd)
-{
-	sockopt_lift_reset(fd);
-	(void)fd_close(fd);
-}
-
 /*
  * Whether there is somebody to announce the visitor to whom nobody took, and he may wait: he was
  * let in as one who needn't, and his tunnel may be full by now. In all other limits he takes his
@@ -130,7 +123,7 @@ static bool stream_announce_untaken(struct stream *s, int fd)
 
 	if (!stream_may_wait(s) || stream_wait(s, fd) < 0) {
 		e->relay->counts.visitors_unclaimed++;
-		stream_close_visitor(fd);
+		sockopt_close_in_order(fd);
 		return false;
 	}
 	session_announce(e->session, &s->entry.id, &s->from);
@@ -284,13 +277,13 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 	int r;
 
 	if (!stream_fits(e, fd)) {
-		stream_close_visitor(fd);
+		sockopt_close_in_order(fd);
 		return;
 	}
 	s = stream_new(e, from);
 	if (!s) {
 		relay->counts.visitors_no_memory++;
-		stream_close_visitor(fd);
+		sockopt_close_in_order(fd);
 		return;
 	}
 	relay->counts.visitors++;
@@ -300,8 +293,8 @@ void stream_arrive(struct endpoint *e, int fd, const struct addr *from)
 	/* From here on it may be gone. */
 	r = warm ? stream_give(s, fd, &conn) : stream_wait(s, fd);
 	if (r < 0) {
-		stream_close_visitor(fd);
-		ready_hang_up(conn.fd);
+		sockopt_close_in_order(fd);
+		sockopt_close_in_order(conn.fd);
 		stream_end_unstarted(s);
 	} else if (!warm) {
 		session_announce(e->session, &s->entry.id, &s->from);
