@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -193,6 +194,21 @@ void await_frame(struct fixture *f, struct peer *p, char ret_frame[512])
 		if (await_bytes(f, p) == 0)
 			fail_msg("the connection ended in place of a frame");
 	}
+}
+
+unsigned await_ready(
+	struct fixture *f, struct peer *p, const char *before, char ret_key[UUID_TEXT_LEN + 1])
+{
+	char frame[512], head[64];
+	size_t len = (size_t)snprintf(head, sizeof(head), "{\"Options\":{%s", before);
+	unsigned granted;
+
+	await_frame(f, p, frame);
+	assert_memory_equal(frame, head, len);
+	assert_int_equal(
+		sscanf(frame + len, "\"ready\":%u,\"key\":\"%36[0-9a-f-]\"}}", &granted, ret_key),
+		2);
+	return granted;
 }
 
 void expect_frame(struct fixture *f, struct peer *p, const char *frame)

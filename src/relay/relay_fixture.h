@@ -74,6 +74,10 @@ void expect_text(struct fixture *f, struct peer *p, const char *text);
 /* The next frame that is no heartbeat. */
 void await_frame(struct fixture *f, struct peer *p, char ret_frame[512]);
 void expect_frame(struct fixture *f, struct peer *p, const char *frame);
+/* The relay's Options for warm connections, behind what stands before them there ("" or
+ * "\"beat\":5000,"). Returns how many are granted. */
+unsigned await_ready(
+	struct fixture *f, struct peer *p, const char *before, char ret_key[UUID_TEXT_LEN + 1]);
 uint16_t await_hello(struct fixture *f, struct peer *p);
 void await_connection(struct fixture *f, struct peer *p, char ret_id[UUID_TEXT_LEN + 1]);
 void await_token(struct fixture *f, struct peer *p, char ret_token[33]);

@@ -280,15 +280,9 @@ static struct peer open_ready(
 	struct fixture *f, uint16_t *ret_port, char ret_key[UUID_TEXT_LEN + 1])
 {
 	struct peer client = open_tunnel(f, ret_port);
-	char frame[512];
-	unsigned granted;
 
 	say(&client, "{\"Options\":{\"ready\":64}}");
-	await_frame(f, &client, frame);
-	assert_int_equal(sscanf(frame, "{\"Options\":{\"ready\":%u,\"key\":\"%36[0-9a-f-]\"}}",
-				 &granted, ret_key),
-		2);
-	assert_int_equal(granted, 3);
+	assert_int_equal(await_ready(f, &client, "", ret_key), 3);
 	return client;
 }
 
@@ -378,11 +372,10 @@ static void test_refused_are_closed_without_a_word(void **state)
 static void test_known_apart_behind_a_front(void **state)
 {
 	struct fixture *f = *state;
-	char why[TRUSTED_WHY_MAX], key[UUID_TEXT_LEN + 1], frame[512];
+	char why[TRUSTED_WHY_MAX], key[UUID_TEXT_LEN + 1];
 	struct trusted *t = &f->config.trusted;
 	struct ready_stack *stack;
 	struct peer client, data;
-	unsigned granted;
 
 	assert_int_equal(trusted_parse("127.0.0.0/8", &t->nets[t->count++], why), 0);
 	start(f, NULL);
@@ -390,10 +383,7 @@ static void test_known_apart_behind_a_front(void **state)
 	say_with(&client, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "{\"Hello\":0}", "", "");
 	(void)await_hello(f, &client);
 	say(&client, "{\"Options\":{\"ready\":64}}");
-	await_frame(f, &client, frame);
-	assert_int_equal(sscanf(frame, "{\"Options\":{\"ready\":%u,\"key\":\"%36[0-9a-f-]\"}}",
-				 &granted, key),
-		2);
+	(void)await_ready(f, &client, "", key);
 	data = connect_control(f);
 	say_with(&data, "PROXY TCP4 192.0.2.1 192.0.2.2 1 3\r\n{\"Ready\":\"", key, "\"}", "");
 	while (!f->relay->ready.count)
@@ -410,19 +400,14 @@ static void test_silent_client_is_given_nobody(void **state)
 {
 	struct fixture *f = *state;
 	struct peer client, parked, visitor, other;
-	char frame[512], key[UUID_TEXT_LEN + 1], id[UUID_TEXT_LEN + 1];
+	char key[UUID_TEXT_LEN + 1], id[UUID_TEXT_LEN + 1];
 	struct session *session;
-	unsigned granted;
 	uint16_t port;
 
 	start(f, NULL);
 	client = open_tunnel(f, &port);
 	say(&client, "{\"Options\":{\"beat\":5000,\"ready\":64}}");
-	await_frame(f, &client, frame);
-	assert_int_equal(
-		sscanf(frame, "{\"Options\":{\"beat\":5000,\"ready\":%u,\"key\":\"%36[0-9a-f-]\"}}",
-			&granted, key),
-		2);
+	(void)await_ready(f, &client, "\"beat\":5000,", key);
 	parked = park_at(f, key);
 	session = list_entry(list_first(&f->relay->serving), struct session, link);
 	assert_false(session_is_silent(session));
