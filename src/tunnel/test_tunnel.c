@@ -117,6 +117,14 @@ static bool is_ended(const void *arg)
 	return ((const struct trial *)arg)->ended > 0;
 }
 
+static bool has_moved_8_and_8(const void *arg)
+{
+	struct tunnel_status status;
+
+	tunnel_status(((const struct trial *)arg)->tunnel, &status);
+	return status.bytes_in == 8 && status.bytes_out == 8;
+}
+
 /*
  * Connects a tunnel. The relay answers the control connection with `hello`; to the others it says
  * `stream`: with a secret at once, where a challenge has its place, else to their first word.
@@ -501,8 +509,8 @@ static void test_warm_visitors(void **state)
 	tunnel_status(t.tunnel, &status);
 	assert_int_equal(status.conns_open, 1);
 	assert_int_equal(status.conns_total, 2);
-	assert_int_equal(status.bytes_in, 8);
-	assert_int_equal(status.bytes_out, 8);
+	/* A worker counts what it has sent when its peer may already have read it. */
+	fake_run_until(&t.loop, has_moved_8_and_8, &t);
 	trial_close(&t);
 	assert_int_equal(t.ended, 2);
 }
