@@ -22,7 +22,7 @@ struct common_values {
 	const char *metrics, *secret_file;
 	uint64_t data_path; /* enum pump_mode */
 	uint64_t grace_ms, half_close_timeout_ms, idle_timeout_ms;
-	uint64_t workers; /* threads; 0: one for each core but the control loop's */
+	uint64_t workers; /* threads; 0: one for each core */
 	struct secret secret;
 	bool json, quiet, verbose;
 };
@@ -82,7 +82,7 @@ extern const char *const common_data_paths[];
 	COMMON("workers", OPTION_NUMBER, workers, .value_name = "COUNT", .min = 1,     \
 		.max = COMMON_WORKERS_MAX,                                             \
 		.help = "Threads for long and bulky connections, beside the one that " \
-			"serves short ones; default is one for each further core")
+			"serves short ones; default is one for each core")
 
 /*
  * What follows from the options at once: the log's level and the secret, from the first of --secret

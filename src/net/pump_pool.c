@@ -160,17 +160,9 @@ static void pool_on_notify(uv_async_t *handle)
 		pool_join(pool);
 }
 
-/* The control loop has a core, too. */
-static unsigned pool_default_threads(void)
-{
-	unsigned cores = uv_available_parallelism();
-
-	return cores > 1 ? cores - 1 : 1;
-}
-
 static int pool_init_workers(struct pump_pool *pool, const struct pump_pool_config *config)
 {
-	unsigned wanted = config->workers ? config->workers : pool_default_threads();
+	unsigned wanted = config->workers ? config->workers : uv_available_parallelism();
 
 	pool->workers = calloc(wanted, sizeof(*pool->workers));
 	if (!pool->workers)

@@ -38,7 +38,7 @@ enum pump_mode {
 #define PUMP_INLINE_TURNS 32U
 
 struct pump_pool_config {
-	unsigned workers; /* threads; 0: one per online core but the control loop's, at least one */
+	unsigned workers; /* threads; 0: one per core (sched_getaffinity(2)) */
 	/* The turns that a connection has on the control loop, before it is given to a thread; bulk
 	 * is so before. PUMP_INLINE_TURNS; 0: none, for a loop that waits for others. */
 	unsigned inline_turns;
