@@ -3,6 +3,7 @@
 #include "net/test_pump_fixture.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -188,6 +189,20 @@ static unsigned count_threads(void)
 	return count;
 }
 
+static void test_default_is_a_thread_for_each_core(void **state)
+{
+	struct fixture *one = fixture_new(pool_of(.workers = 1));
+	unsigned threads = count_threads();
+	struct fixture *f = fixture_new(pool_of(.workers = 0));
+	cpu_set_t cores;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(cores), &cores), 0);
+	assert_int_equal(count_threads() - threads, CPU_COUNT(&cores));
+	fixture_free(f);
+	fixture_free(one);
+}
+
 /* A pump was given by the loop to a thread that had ended, and nobody heard of it again. */
 static void test_close_finds_a_pump_about_to_move(void **state)
 {
@@ -257,6 +272,7 @@ int main(void)
 		cmocka_unit_test(test_no_pipe_at_all),
 		test_in_modes(test_fairness),
 		test_in_modes(test_close_with_open_connections),
+		cmocka_unit_test(test_default_is_a_thread_for_each_core),
 		cmocka_unit_test(test_close_finds_a_pump_about_to_move),
 		cmocka_unit_test(test_close_finds_an_old_pump_untaken),
 	};
