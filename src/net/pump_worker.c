@@ -91,7 +91,8 @@ static uint64_t worker_token(const struct pump *p, enum pump_side side)
 	return (uint64_t)(uintptr_t)p | side;
 }
 
-/* What can't be written now is told of when it can: also if it could again before this. */
+/* What can't be written now is told of when it can: also if it could again before this. A pump of
+ * which that can't be asked is ended, and has one more turn. */
 static void worker_await_room(struct pump_worker *w, struct pump *p)
 {
 	for (int side = 0; side < PUMP_SIDES; side++) {
@@ -385,7 +386,7 @@ static void worker_run_queue(struct pump_worker *w)
 			continue;
 		}
 		worker_await_room(w, p);
-		if (next == PUMP_MORE)
+		if (next == PUMP_MORE || p->ended)
 			list_push_back(&w->run_queue, link);
 		worker_set_deadline(w, p);
 		if (pump_is_throttled(p) && list_empty(&p->throttled_link)) {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "base/owner.h"
@@ -20,6 +21,7 @@ static bool swallowed;           /* that was done, and its error is gone */
 static int urgent_in_splice =
 	-1;                   /* a peer that ends with urgent data before the next from a socket */
 static size_t malloc_refuses; /* blocks of that size */
+static bool mod_refuses;      /* epoll doesn't tell of anything that it wasn't asked for at first */
 
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
@@ -27,6 +29,16 @@ ssize_t __real_splice(
 	int from, off_t *from_off, int to, off_t *to_off, size_t len, unsigned int flags);
 ssize_t __wrap_splice(
 	int from, off_t *from_off, int to, off_t *to_off, size_t len, unsigned int flags);
+int __real_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event);
+
+int __wrap_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
+{
+	if (!mod_refuses || op != EPOLL_CTL_MOD)
+		return __real_epoll_ctl(epoll_fd, op, fd, event);
+	errno = ENOMEM;
+	return -1;
+}
 
 void *__wrap_malloc(size_t size)
 {
@@ -181,6 +193,29 @@ static void test_no_memory_leaves_blocks_an_ordinary_end(void **state)
 	fixture_free(f);
 }
 
+/*
+ * A slow reader whose socket couldn't be watched for room was never served again: the connection
+ * was marked as ended, but nobody ended it.
+ */
+static void test_no_memory_to_wait_for_room(void **state)
+{
+	static char answer[QUESTION_BYTES];
+	struct fixture *f = fixture_new(pool_of(.inline_turns = *(const unsigned *)*state));
+	struct link l;
+
+	memset(answer, 'a', sizeof(answer) - 1);
+	link_open(f, &l, 4096);
+	mod_refuses = true;
+	link_add(&l, NULL, answer);
+	link_wait(&l);
+	mod_refuses = false;
+	assert_int_equal(l.result.end, PUMP_END_NO_MEMORY);
+	link_close(&l);
+	fixture_free(f);
+}
+
+static const unsigned no_turns, many_turns = 1000;
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +223,8 @@ int main(void)
 		cmocka_unit_test(test_urgent_mark_is_no_end),
 		cmocka_unit_test(test_no_memory_for_early_bytes),
 		cmocka_unit_test(test_no_memory_leaves_blocks_an_ordinary_end),
+		cmocka_unit_test_prestate(test_no_memory_to_wait_for_room, (void *)&no_turns),
+		cmocka_unit_test_prestate(test_no_memory_to_wait_for_room, (void *)&many_turns),
 	};
 
 	return cmocka_run_group_tests_name("net/pump_faults", tests, NULL, NULL);
