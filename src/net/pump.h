@@ -55,8 +55,7 @@ struct pump {
 	struct list link;           /* of the worker: incoming, open, moving, finished or done */
 	struct list abort_link;     /* of the worker's aborts, under its lock */
 	struct list run_link;       /* of its run queue */
-	struct list deadline_link;  /* of the worker's delivering or untaken list */
-	struct list throttled_link; /* of its throttled list */
+	struct list deadline_link, throttled_link; /* of its deadlines, as the next one */
 	enum pump_deadline deadline;
 	uint64_t progress_mark; /* what pump_progress() said last: it changes while bytes move */
 	uint64_t progress_ms;   /* when it changed, or the deadline did */

@@ -100,9 +100,12 @@ static void inline_on_timer(uv_timer_t *timer)
 	(void)inline_tell(in);
 }
 
-void pump_inline_arm(struct pump_inline *in, uint64_t ms)
+void pump_inline_arm(struct pump_inline *in, uint64_t at_ms)
 {
-	(void)uv_timer_start(&in->timer, inline_on_timer, ms, 0);
+	/* Since the loop's clock may stand a little behind ours, it isn't before. */
+	uint64_t now_ms = uv_now(in->timer.loop);
+
+	(void)uv_timer_start(&in->timer, inline_on_timer, at_ms > now_ms ? at_ms - now_ms : 0, 0);
 }
 
 int pump_inline_open(struct pump_inline *in, uv_loop_t *loop, const struct pump_pool_config *config,

@@ -42,7 +42,7 @@ void pump_inline_abort_all(struct pump_inline *in);
 void pump_inline_close(struct pump_inline *in);
 void pump_inline_deinit(struct pump_inline *in);
 
-/* For the worker: pump_worker_tick() is to be called in so many milliseconds. */
-void pump_inline_arm(struct pump_inline *in, uint64_t ms);
+/* For the worker: pump_worker_tick() is to be called at that time (base/clock.h), not before. */
+void pump_inline_arm(struct pump_inline *in, uint64_t at_ms);
 
 #endif

@@ -48,14 +48,6 @@
 /* Small, so that no huge page ever backs it; the deepest frame is the event array. */
 #define WORKER_STACK_BYTES (256U * 1024U)
 
-/* A connection whose last bytes are being delivered is looked at so often; other deadlines are met
- * within a sixteenth. */
-#define WORKER_DELIVERY_TICK_MS 20U
-#define WORKER_TAKEN_TICK_MS (PUMP_TAKEN_MS / WORKER_TICK_PARTS)
-#define WORKER_THROTTLED_TICK_MS 10U /* until a bucket is asked again */
-#define WORKER_TICK_PARTS 16U
-#define WORKER_TICK_MIN_MS 10U
-
 /* EPOLLOUT comes with the first write that doesn't take all, and stays: most sockets never need it,
  * and each would tell at once that it can be written to. */
 #define WORKER_SOCKET_EVENTS (EPOLLIN | EPOLLPRI | EPOLLRDHUP)
@@ -63,21 +55,6 @@
 /* epoll's user data is a pump's address with the side in its lowest bit, or one of these. */
 #define WORKER_TOKEN_WAKE 0U
 #define WORKER_TOKEN_TIMER 1U
-
-static uint64_t worker_tick_ms(const struct pump_pool_config *config)
-{
-	const uint64_t timeouts[] = { config->half_close_timeout_ms, config->idle_timeout_ms,
-		config->vanished_timeout_ms };
-	uint64_t shortest = UINT64_MAX;
-
-	for (size_t i = 0; i < ARRAY_LEN(timeouts); i++) {
-		if (timeouts[i])
-			shortest = min_u64(shortest, timeouts[i]);
-	}
-	if (shortest == UINT64_MAX)
-		return 0;
-	return max_u64(shortest / WORKER_TICK_PARTS, WORKER_TICK_MIN_MS);
-}
 
 static int worker_register(struct pump_worker *w, int fd, uint32_t events, uint64_t token)
 {
@@ -139,9 +116,8 @@ int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *confi
 	w->notify = notify;
 	w->in_loop = in_loop;
 	w->max_turns = config->inline_turns;
-	w->tick_ms = worker_tick_ms(config);
-	if (in_loop && (!w->tick_ms || w->tick_ms > WORKER_INLINE_AGE_MS))
-		w->tick_ms = WORKER_INLINE_AGE_MS;
+	w->armed_for_ms = UINT64_MAX;
+	pump_deadlines_init(&w->deadlines, config, in_loop ? WORKER_INLINE_AGE_MS : 0);
 	pthread_mutex_init(&w->lock, NULL);
 	list_init(&w->incoming);
 	list_init(&w->aborts);
@@ -150,9 +126,6 @@ int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *confi
 	list_init(&w->run_queue);
 	list_init(&w->moving);
 	list_init(&w->finished);
-	list_init(&w->delivering);
-	list_init(&w->untaken);
-	list_init(&w->throttled);
 	pipe_cache_init(&w->io.pipes, pipes);
 	w->io.mode = in_loop ? PUMP_COPY : config->mode;
 	w->io.turn_bytes = in_loop ? WORKER_INLINE_TURN_BYTES : WORKER_TURN_BYTES;
@@ -187,9 +160,8 @@ static void worker_release(struct pump_worker *w, struct pump *p)
 		 * (epoll(7)). */
 		(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, p->fd[side], NULL);
 	}
+	pump_deadlines_remove(p);
 	list_remove(&p->run_link);
-	list_remove(&p->deadline_link);
-	list_remove(&p->throttled_link);
 	list_remove(&p->link);
 }
 
@@ -216,51 +188,22 @@ static void worker_let_go(struct pump_worker *w, struct pump *p)
 	list_push_back(&w->moving, &p->link);
 }
 
+/* The last thing of a round: sets the timer if it isn't set for then, or for before. */
 static void worker_arm(struct pump_worker *w)
 {
-	uint64_t ms = 0;
+	uint64_t ms = w->deadlines.next_ms;
 	struct itimerspec spec = { 0 };
 
-	if (!list_empty(&w->throttled))
-		ms = WORKER_THROTTLED_TICK_MS;
-	else if (!list_empty(&w->delivering))
-		ms = WORKER_DELIVERY_TICK_MS;
-	else if (!list_empty(&w->untaken))
-		ms = WORKER_TAKEN_TICK_MS;
-	else if (!list_empty(&w->open))
-		ms = w->tick_ms;
-	if (ms == 0 || (w->armed_ms > 0 && w->armed_ms <= ms))
+	if (ms >= w->armed_for_ms)
 		return;
-	w->armed_ms = ms;
+	w->armed_for_ms = ms;
 	if (w->in_loop) {
 		pump_inline_arm(w->in_loop, ms);
 		return;
 	}
 	spec.it_value.tv_sec = (time_t)(ms / 1000);
 	spec.it_value.tv_nsec = (long)(ms % 1000) * 1000000;
-	(void)timerfd_settime(w->timer_fd, 0, &spec, NULL);
-}
-
-/* The list, if there is one, that its deadline is looked after in. */
-static void worker_list_deadline(struct pump_worker *w, struct pump *p)
-{
-	list_remove(&p->deadline_link);
-	if (p->deadline == PUMP_DEADLINE_DELIVERY)
-		list_push_back(&w->delivering, &p->deadline_link);
-	if (p->deadline == PUMP_DEADLINE_TAKEN)
-		list_push_back(&w->untaken, &p->deadline_link);
-}
-
-static void worker_set_deadline(struct pump_worker *w, struct pump *p)
-{
-	enum pump_deadline deadline = pump_current_deadline(p, &w->io);
-
-	if (deadline == p->deadline)
-		return;
-	p->deadline = deadline;
-	p->progress_ms = clock_now_ms();
-	worker_list_deadline(w, p);
-	worker_arm(w);
+	(void)timerfd_settime(w->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
 static void worker_queue(struct pump_worker *w, struct pump *p)
@@ -275,7 +218,7 @@ static void worker_note_event(struct pump_worker *w, struct pump *p)
 	worker_queue(w, p);
 	/* A side has failed, and the other one takes nothing: that has a deadline. */
 	if (list_empty(&p->run_link))
-		worker_set_deadline(w, p);
+		pump_deadlines_update(&w->deadlines, p, &w->io);
 }
 
 static void worker_check(struct pump_worker *w, struct pump *p, uint64_t now_ms)
@@ -290,32 +233,40 @@ static void worker_check(struct pump_worker *w, struct pump *p, uint64_t now_ms)
 		worker_let_go(w, p);
 }
 
-void pump_worker_tick(struct pump_worker *w)
+/* The throttled come first: whose bucket has room has a turn now, and moves. */
+static void worker_unthrottle(struct pump_worker *w, uint64_t now_ms)
 {
-	uint64_t now_ms = clock_now_ms();
-
-	w->armed_ms = 0;
-	list_for_each_safe(link, &w->throttled) {
+	if (!pump_deadlines_due(&w->deadlines, PUMP_ROW_THROTTLED, now_ms))
+		return;
+	list_for_each_safe(link, &w->deadlines.row[PUMP_ROW_THROTTLED].pumps) {
 		struct pump *p = list_entry(link, struct pump, throttled_link);
 
 		list_remove(link);
 		pump_unthrottle(p);
 		worker_queue(w, p);
 	}
-	list_for_each_safe(link, &w->delivering)
-		worker_check(w, list_entry(link, struct pump, deadline_link), now_ms);
-	list_for_each_safe(link, &w->untaken)
-		worker_check(w, list_entry(link, struct pump, deadline_link), now_ms);
-	if (w->tick_ms && now_ms - w->swept_ms >= w->tick_ms) {
-		w->swept_ms = now_ms;
-		list_for_each_safe(link, &w->open)
-			worker_check(w, list_entry(link, struct pump, link), now_ms);
+}
+
+void pump_worker_tick(struct pump_worker *w)
+{
+	uint64_t now_ms = clock_now_ms();
+
+	w->armed_for_ms = UINT64_MAX;
+	worker_unthrottle(w, now_ms);
+	for (int row = 0; row < PUMP_ROW_THROTTLED; row++) {
+		if (!pump_deadlines_due(&w->deadlines, (enum pump_row)row, now_ms))
+			continue;
+		list_for_each_safe(link, &w->deadlines.row[row].pumps)
+			worker_check(w, list_entry(link, struct pump, deadline_link), now_ms);
 	}
+	pump_deadlines_looked(&w->deadlines);
 	worker_arm(w);
 }
 
 void pump_worker_take(struct pump_worker *w, struct pump *p)
 {
+	uint64_t now_ms = clock_now_ms();
+
 	list_remove(&p->link);
 	list_push_back(&w->open, &p->link);
 	w->io.held_bytes += pump_held(p);
@@ -327,13 +278,8 @@ void pump_worker_take(struct pump_worker *w, struct pump *p)
 	}
 	worker_await_room(w, p);
 	if (!p->started_ms)
-		p->started_ms = clock_now_ms();
-	/* One that comes from the control loop may be in the middle of something. */
-	worker_list_deadline(w, p);
-	if (pump_is_throttled(p))
-		list_push_back(&w->throttled, &p->throttled_link);
-	worker_set_deadline(w, p);
-	worker_arm(w);
+		p->started_ms = now_ms;
+	pump_deadlines_add(&w->deadlines, p, &w->io, now_ms);
 	worker_queue(w, p);
 }
 
@@ -388,12 +334,9 @@ static void worker_run_queue(struct pump_worker *w)
 		worker_await_room(w, p);
 		if (next == PUMP_MORE || p->ended)
 			list_push_back(&w->run_queue, link);
-		worker_set_deadline(w, p);
-		if (pump_is_throttled(p) && list_empty(&p->throttled_link)) {
-			list_push_back(&w->throttled, &p->throttled_link);
-			worker_arm(w);
-		}
+		pump_deadlines_update(&w->deadlines, p, &w->io);
 	}
+	worker_arm(w);
 }
 
 /* Hands the finished pumps back. From here on they belong to the control loop. */

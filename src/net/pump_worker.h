@@ -19,6 +19,7 @@
 
 #include "base/list.h"
 #include "net/pump.h"
+#include "net/pump_deadlines.h"
 
 struct pump_worker {
 	/* Set before the thread starts. */
@@ -27,7 +28,6 @@ struct pump_worker {
 	int epoll_fd, wake_fd, timer_fd; /* the last two are a thread's */
 	uv_async_t *notify; /* of the pool: sent when `done` was empty, and at the thread's end */
 	struct pump_inline *in_loop; /* NULL: it is a thread's */
-	uint64_t tick_ms;            /* how often all pumps are looked at; 0: never */
 	unsigned max_turns;          /* on the control loop, as inline_turns of the config */
 
 	pthread_mutex_t lock;
@@ -36,15 +36,12 @@ struct pump_worker {
 
 	/* Of whoever runs it. */
 	struct pump_io io;
-	struct list open;       /* every pump that it has */
-	struct list run_queue;  /* those with something to do now */
-	struct list moving;     /* those that are to go from the control loop to a thread */
-	struct list finished;   /* to be moved to `done` at the end of the round */
-	struct list delivering; /* those with PUMP_DEADLINE_DELIVERY: looked at every 20 ms */
-	struct list untaken;    /* those with PUMP_DEADLINE_TAKEN, oldest first */
-	struct list throttled;  /* those that wait for a bucket: asked again every 10 ms */
-	uint64_t armed_ms;      /* what the timer was set to; 0: not armed */
-	uint64_t swept_ms;      /* when `open` was last looked through */
+	struct list open;      /* every pump that it has */
+	struct list run_queue; /* those with something to do now */
+	struct list moving;    /* those that are to go from the control loop to a thread */
+	struct list finished;  /* to be moved to `done` at the end of the round */
+	struct pump_deadlines deadlines;
+	uint64_t armed_for_ms; /* when the timer fires; monotonic, UINT64_MAX: it isn't set */
 
 	unsigned load; /* the control loop's own: pumps handed over and not yet completed */
 };
