@@ -9,7 +9,9 @@
  * connections that the relay closes at once, are trouble: the next one is dialled alone, after a
  * backoff, as a probe. The trouble is over when a probe is of use: it is given a visitor, or still
  * waits after WARM_YOUNG_MS. Those that were there before prove nothing: the relay may have as many
- * as it takes.
+ * as it takes. A connection that is lost with its visitor is no trouble, since visitors leave as
+ *they like; but a relay may do that on purpose, so all dials have a budget (dial_budget.h). Who
+ *comes when nothing waits is announced.
  *
  * Our death is a reset (sockopt_set_reset()) to the relay from the beginning: behind RAW, TCP's
  * ordinary end is that of the stream.
@@ -316,6 +318,10 @@ static void warm_fill(struct warm *r)
 			warm_look_again(r, 1);
 			return;
 		}
+		if (!dial_budget_spend(&r->budget, now)) {
+			warm_look_again(r, dial_budget_wait_ms(&r->budget));
+			return;
+		}
 		warm_dial(r);
 	}
 }
@@ -414,6 +420,8 @@ void warm_ended(struct warm_conn *c, int fd, const uint8_t *rest, size_t rest_le
 	struct warm_member *m = member_of(c);
 	struct warm *r = m->warm;
 
+	if (fd >= 0)
+		dial_budget_earn(&r->budget);
 	if (fd >= 0 && m->session == r->session && r->limit) {
 		member_wait(m, fd, rest, rest_len);
 	} else {

@@ -21,6 +21,7 @@
 #include "tunnel/backoff.h"
 #include "tunnel/data_conn.h"
 #include "tunnel/demand.h"
+#include "tunnel/dial_budget.h"
 #include "tunnel/warm_conn.h"
 
 #define WARM_DIALS_MAX 8           /* at a time */
@@ -64,6 +65,7 @@ struct warm {
 	struct list conns[WARM_STATES]; /* in the order in which they came to be so */
 	unsigned count[WARM_STATES];
 	struct demand demand;
+	struct dial_budget budget;
 
 	struct timeouts dials; /* deadlines of WARM_DIAL_MS */
 	uv_timer_t timer;      /* looks at what is missing again */

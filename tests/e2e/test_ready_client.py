@@ -7,12 +7,13 @@ import re
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
 from harness.apps import free_port
 from harness.lab import read_metrics
-from harness.streams import pattern
+from harness.streams import pattern, reset
 from harness.wait import DEADLINE, SANITIZER, TimeLimit, wait_for
 from harness.warm import DATA, END, RAW, TAKEN, block
 from harness.wire import Conn, FakeRelay, frame, tag
@@ -23,6 +24,8 @@ KEYS = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee", "bbbbbbbb-bbbb-4ccc-8ddd-eeeeeeee
 VISITOR = "0f7d1a52-3c1e-4c8e-9d1f-5b1c2f3a4b5c"
 FROM = "192.0.2.1:50000"
 PORT = 54321
+# Of src/tunnel/dial_budget.h.
+BUDGET, DIALS_PER_S = 128, 64
 GIVEN = {"Visitor": {"id": VISITOR, "from": FROM}}
 
 
@@ -264,6 +267,36 @@ def test_relay_that_closes_each_at_once(lab, fake):
         with fake.warm() as second:
             second.serve()
     assert len(re.findall("can be kept ready", process.text())) == 1
+
+
+def test_relay_that_gives_and_cuts(lab, fake):
+    """Each connection that waits is given a visitor, and reset when he is taken: the client dialled as fast as that was done. Now those who are lost
+    have a budget, and whoever is announced meanwhile is served. A relay that serves its visitors to their end never meets it."""
+    app = lab.app()
+    start(lab, fake, app)
+    fake.greet()
+    began, dials, limit = time.monotonic(), 0, None
+    # At first the client dials what it is asked for: all of its budget, however slow this machine is.
+    while limit is None or not limit.over():
+        try:
+            conn = fake.warm()
+        except TimeoutError:
+            continue
+        dials += 1
+        conn.give()
+        assert conn.block() == (TAKEN, b"")
+        reset(conn.sock)
+        if dials == BUDGET and limit is None:
+            limit = TimeLimit(2)
+    assert dials <= BUDGET + (time.monotonic() - began + 1) * DIALS_PER_S
+    fake.control.send({"Visitor": {"id": KEYS[1], "from": FROM}})
+    while "Ready" in (said := fake.data())[1]:
+        said[0].close()
+    conn, accept = said
+    with conn:
+        assert accept == {"Accept": KEYS[1]}
+        conn.send_raw(b"hello")
+        assert conn.stream(5) == b"hello"
 
 
 def test_parked_that_end_in_order_are_made_anew(lab, fake):
