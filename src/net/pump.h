@@ -44,7 +44,7 @@ struct pump {
 	bool over[PUMP_SIDES];             /* both FINs are acknowledged: close(2) sends nothing */
 	bool end_noted;                    /* pump_note_end() */
 	bool ended;                 /* result.end is decided; the sockets may still be open */
-	bool finished;              /* the worker has handed it back; under the worker's lock */
+	bool finished;              /* it is the pool's again; of a thread's pump under its lock */
 	bool room_told[PUMP_SIDES]; /* the worker's: epoll tells when the side can be written to */
 	struct pump_result result;
 	uint8_t *rest; /* of the result; owned */
@@ -52,10 +52,11 @@ struct pump {
 	struct pump_worker *worker; /* who has it; the control loop's own */
 	uint64_t started_ms;        /* 0: not yet */
 	unsigned turns;             /* that it was given so far */
-	struct list link;           /* of the worker: incoming, open, moving, finished or done */
-	struct list abort_link;     /* of the worker's aborts, under its lock */
-	struct list run_link;       /* of its run queue */
-	struct list deadline_link, throttled_link; /* of its deadlines, as the next one */
+	struct list link;           /* of the worker or its thread, wherever it is */
+	struct list abort_link;     /* of the thread's aborts, under its lock */
+	struct list run_link;       /* of the worker's run queue */
+	/* The deadlines' own. */
+	struct list deadline_link, throttled_link;
 	enum pump_deadline deadline;
 	uint64_t progress_mark; /* what pump_progress() said last: it changes while bytes move */
 	uint64_t progress_ms;   /* when it changed, or the deadline did */

@@ -20,20 +20,31 @@
 
 #include "base/lang.h"
 
-/* Whether there was something to tell. */
+static void inline_on_timer(uv_timer_t *timer);
+
+static void inline_arm(struct pump_inline *in)
+{
+	/* The loop's clock may stand a little behind ours, so the timer doesn't fire too early. */
+	uint64_t now_ms = uv_now(in->timer.loop), at_ms;
+
+	if (pump_worker_arm(&in->worker, &at_ms))
+		(void)uv_timer_start(
+			&in->timer, inline_on_timer, at_ms > now_ms ? at_ms - now_ms : 0, 0);
+}
+
+/* The end of a round. Returns whether there was something to tell. */
 static bool inline_tell(struct pump_inline *in)
 {
 	struct pump_worker *w = &in->worker;
 	struct list finished, moving, *link;
 	bool told;
 
+	inline_arm(in);
 	list_init(&finished);
 	list_init(&moving);
 	list_move_all(&finished, &w->finished);
 	list_move_all(&moving, &w->moving);
 	told = !list_empty(&finished);
-	if (list_empty(&w->open))
-		pipe_cache_clear(&w->io.pipes);
 	while ((link = list_first(&moving))) {
 		list_remove(link);
 		w->load--;
@@ -48,6 +59,14 @@ static bool inline_tell(struct pump_inline *in)
 		in->finished(in, list_entry(link, struct pump, link));
 	}
 	return told;
+}
+
+static void inline_on_timer(uv_timer_t *timer)
+{
+	struct pump_inline *in = container_of(timer, struct pump_inline, timer);
+
+	pump_worker_tick(&in->worker);
+	(void)inline_tell(in);
 }
 
 static void inline_on_idle(uv_idle_t *idle)
@@ -69,10 +88,14 @@ static bool inline_is_due(const struct pump_inline *in)
 	return in->due || !list_empty(&in->worker.run_queue);
 }
 
+/* Behind what has come since the last round, if there may be something, or if nobody has anything
+ * to do. */
 static bool inline_run(struct pump_inline *in, bool ready)
 {
 	in->due = false;
-	pump_worker_round(&in->worker, ready);
+	if (ready || list_empty(&in->worker.run_queue))
+		(void)pump_worker_wait(&in->worker, 0);
+	pump_worker_run(&in->worker);
 	return inline_tell(in);
 }
 
@@ -92,30 +115,13 @@ static void inline_on_prepare(uv_prepare_t *prepare)
 	inline_set_busy(in, told || inline_is_due(in));
 }
 
-static void inline_on_timer(uv_timer_t *timer)
-{
-	struct pump_inline *in = container_of(timer, struct pump_inline, timer);
-
-	pump_worker_tick(&in->worker);
-	(void)inline_tell(in);
-}
-
-void pump_inline_arm(struct pump_inline *in, uint64_t at_ms)
-{
-	/* Since the loop's clock may stand a little behind ours, it isn't before. */
-	uint64_t now_ms = uv_now(in->timer.loop);
-
-	(void)uv_timer_start(&in->timer, inline_on_timer, at_ms > now_ms ? at_ms - now_ms : 0, 0);
-}
-
 int pump_inline_open(struct pump_inline *in, uv_loop_t *loop, const struct pump_pool_config *config,
 	struct pipe_pool *pipes)
 {
-	int r = pump_worker_init(&in->worker, config, pipes, NULL, in);
+	int r = pump_worker_init(&in->worker, config, pipes, true);
 
-	if (r < 0)
-		return r;
-	r = uv_poll_init(loop, &in->poll, in->worker.epoll_fd);
+	if (r == 0)
+		r = uv_poll_init(loop, &in->poll, in->worker.epoll_fd);
 	if (r < 0) {
 		pump_worker_deinit(&in->worker);
 		return r;

@@ -15,7 +15,7 @@
 struct pump_inline {
 	struct pump_worker worker;
 	uv_poll_t poll;       /* the worker's epoll set has events */
-	uv_timer_t timer;     /* the worker's */
+	uv_timer_t timer;     /* pump_worker_arm() has said for when */
 	uv_prepare_t prepare; /* before the loop waits, what is due is done */
 	uv_idle_t idle;       /* runs while something is due, so that the loop doesn't wait */
 	unsigned handles;     /* not yet closed */
@@ -41,8 +41,5 @@ void pump_inline_abort_all(struct pump_inline *in);
  * never from within. */
 void pump_inline_close(struct pump_inline *in);
 void pump_inline_deinit(struct pump_inline *in);
-
-/* For the worker: pump_worker_tick() is to be called at that time (base/clock.h), not before. */
-void pump_inline_arm(struct pump_inline *in, uint64_t at_ms);
 
 #endif

@@ -17,9 +17,9 @@
 #include "base/list.h"
 #include "net/pump.h"
 #include "net/pump_inline.h"
-#include "net/pump_worker.h"
+#include "net/pump_thread.h"
 
-/* How many more connections than the idlest worker the last one may have. */
+/* How many more connections than the idlest thread the last one may have. */
 #define POOL_IMBALANCE 8
 
 struct pump_pool {
@@ -27,11 +27,11 @@ struct pump_pool {
 	struct pipe_pool pipes;
 	struct pump_inline own; /* the control loop's */
 	bool own_open;
-	struct pump_worker *workers; /* the threads'; owned, `count` of them */
+	struct pump_thread *threads; /* owned, `count` of them */
 	unsigned count;
 	unsigned handles; /* not yet closed: `notify`, and `own` as one */
 	bool begins_here; /* pumps are the control loop's first */
-	unsigned current; /* the worker that got the last connection */
+	unsigned current; /* the thread that got the last connection */
 	uint64_t open, total;
 	bool closing;
 	void (*closed)(void *owner);
@@ -50,11 +50,11 @@ static void pool_free(struct pump_pool *pool)
 {
 	assert(pool->open == 0);
 	for (unsigned i = 0; i < pool->count; i++)
-		pump_worker_deinit(&pool->workers[i]);
+		pump_thread_deinit(&pool->threads[i]);
 	if (pool->own_open)
 		pump_inline_deinit(&pool->own);
 	assert(atomic_load(&pool->pipes.pages) == 0);
-	free(pool->workers);
+	free(pool->threads);
 	free(pool);
 }
 
@@ -77,10 +77,8 @@ static void pool_on_notify_closed(uv_handle_t *handle)
 
 static void pool_join(struct pump_pool *pool)
 {
-	for (unsigned i = 0; i < pool->count; i++) {
-		if (pool->workers[i].started)
-			pthread_join(pool->workers[i].thread, NULL);
-	}
+	for (unsigned i = 0; i < pool->count; i++)
+		pump_thread_join(&pool->threads[i]);
 	uv_close((uv_handle_t *)&pool->notify, pool_on_notify_closed);
 	if (pool->own_open)
 		pump_inline_close(&pool->own);
@@ -93,17 +91,18 @@ static void pool_join(struct pump_pool *pool)
  * takes one more without being woken. So the worker that got the last connection gets the next one,
  * too, until it is clearly busier than the idlest.
  */
-static struct pump_worker *pool_pick(struct pump_pool *pool)
+static struct pump_thread *pool_pick(struct pump_pool *pool)
 {
 	unsigned idlest = 0;
 
 	for (unsigned i = 1; i < pool->count; i++) {
-		if (pool->workers[i].load < pool->workers[idlest].load)
+		if (pool->threads[i].worker.load < pool->threads[idlest].worker.load)
 			idlest = i;
 	}
-	if (pool->workers[pool->current].load >= pool->workers[idlest].load + POOL_IMBALANCE)
+	if (pool->threads[pool->current].worker.load >=
+		pool->threads[idlest].worker.load + POOL_IMBALANCE)
 		pool->current = idlest;
-	return &pool->workers[pool->current];
+	return &pool->threads[pool->current];
 }
 
 static void pool_on_finished(struct pump_inline *in, struct pump *p)
@@ -113,7 +112,7 @@ static void pool_on_finished(struct pump_inline *in, struct pump *p)
 
 static void pool_on_moving(struct pump_inline *in, struct pump *p)
 {
-	pump_worker_add(pool_pick(container_of(in, struct pump_pool, own)), p);
+	pump_thread_add(pool_pick(container_of(in, struct pump_pool, own)), p);
 }
 
 static void pool_on_own_closed(struct pump_inline *in)
@@ -145,9 +144,9 @@ static void pool_on_notify(uv_async_t *handle)
 
 	list_init(&done);
 	for (unsigned i = 0; i < pool->count; i++) {
-		bool exited = pump_worker_take_done(&pool->workers[i], &done);
+		bool exited = pump_thread_take_done(&pool->threads[i], &done);
 
-		ended += exited || !pool->workers[i].started;
+		ended += exited || !pool->threads[i].started;
 	}
 	while ((link = list_first(&done))) {
 		struct pump *p = list_entry(link, struct pump, link);
@@ -160,16 +159,16 @@ static void pool_on_notify(uv_async_t *handle)
 		pool_join(pool);
 }
 
-static int pool_init_workers(struct pump_pool *pool, const struct pump_pool_config *config)
+static int pool_init_threads(struct pump_pool *pool, const struct pump_pool_config *config)
 {
 	unsigned wanted = config->workers ? config->workers : uv_available_parallelism();
 
-	pool->workers = calloc(wanted, sizeof(*pool->workers));
-	if (!pool->workers)
+	pool->threads = calloc(wanted, sizeof(*pool->threads));
+	if (!pool->threads)
 		return -ENOMEM;
 	for (; pool->count < wanted; pool->count++) {
-		int r = pump_worker_init(
-			&pool->workers[pool->count], config, &pool->pipes, &pool->notify, NULL);
+		int r = pump_thread_init(
+			&pool->threads[pool->count], config, &pool->pipes, &pool->notify);
 
 		if (r < 0)
 			return r;
@@ -186,7 +185,7 @@ int pump_pool_new(
 	if (!pool)
 		return -ENOMEM;
 	pipe_pool_init(&pool->pipes, config->pipe_pages);
-	r = pool_init_workers(pool, config);
+	r = pool_init_threads(pool, config);
 	if (r == 0)
 		r = uv_async_init(loop, &pool->notify, pool_on_notify);
 	if (r < 0) {
@@ -199,7 +198,7 @@ int pump_pool_new(
 	pool->begins_here = config->inline_turns && config->mode != PUMP_SPLICE;
 	r = pool_open_own(pool, loop, config);
 	for (unsigned i = 0; i < pool->count && r == 0; i++)
-		r = pump_worker_start(&pool->workers[i]);
+		r = pump_thread_start(&pool->threads[i]);
 	if (r < 0) {
 		pump_pool_close(pool, NULL, NULL);
 		return r;
@@ -222,7 +221,7 @@ int pump_pool_add(struct pump_pool *pool, const struct pump_job *job, struct pum
 	if (pool->begins_here)
 		pump_inline_add(&pool->own, p);
 	else
-		pump_worker_add(pool_pick(pool), p);
+		pump_thread_add(pool_pick(pool), p);
 	if (ret_pump)
 		*ret_pump = p;
 	return 0;
@@ -240,7 +239,7 @@ void pump_abort(struct pump_pool *pool, struct pump *pump)
 	if (pump->worker == &pool->own.worker)
 		pump_inline_abort(&pool->own, pump);
 	else
-		pump_worker_abort(pump->worker, pump);
+		pump_thread_abort(container_of(pump->worker, struct pump_thread, worker), pump);
 }
 
 static void pool_add_stats(const struct pump_io *io, struct pump_stats *s)
@@ -264,7 +263,7 @@ void pump_pool_stats(const struct pump_pool *pool, struct pump_stats *ret_stats)
 
 	pool_add_stats(&pool->own.worker.io, &s);
 	for (unsigned i = 0; i < pool->count; i++)
-		pool_add_stats(&pool->workers[i].io, &s);
+		pool_add_stats(&pool->threads[i].worker.io, &s);
 	*ret_stats = s;
 }
 
@@ -277,7 +276,7 @@ void pump_pool_close(struct pump_pool *pool, void (*closed)(void *owner), void *
 	if (pool->own_open)
 		pump_inline_abort_all(&pool->own);
 	for (unsigned i = 0; i < pool->count; i++)
-		pump_worker_stop(&pool->workers[i]);
+		pump_thread_stop(&pool->threads[i]);
 	/* For the case that no thread runs. */
 	uv_async_send(&pool->notify);
 }

@@ -79,7 +79,7 @@ static void end(struct half *h, struct fixture *f)
 static bool has_moved(const struct half *h)
 {
 	assert_false(h->l.done);
-	return !h->l.pump->worker->in_loop;
+	return !h->l.pump->worker->on_loop;
 }
 
 static void wait_moved(struct half *h)
