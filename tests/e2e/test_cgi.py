@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 import urllib.parse
 
 import pytest
@@ -393,7 +392,7 @@ def test_drain(serve):
     assert web.ask("/", connection=idle).status == 200
     with concurrent.futures.ThreadPoolExecutor(1) as visitors:
         running = visitors.submit(web.ask, "/sleep")
-        time.sleep(0.3)  # so that it runs; else it would not be the test's case, but pass
+        web.process.wait_line("asleep$")
         web.drain()
         assert idle.sock.recv(1) == b""
         assert running.result().status == 504

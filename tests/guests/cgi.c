@@ -154,6 +154,7 @@ static void do_moved(const char *query)
 
 static void do_sleep(const char *query)
 {
+	fputs("asleep\n", stderr);
 	sleep(3600);
 }
 

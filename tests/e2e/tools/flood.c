@@ -4,11 +4,12 @@
  * connection says what it is for (enum kind). Every message is MESSAGE bytes long and different, so
  * a byte that goes astray is noticed.
  *
- *   flood serve                            the application; prints where it listens
- *   flood run HOST PORT COUNT RATE OPEN    short connections, RATE a second (0: as fast as may be),
- * OPEN at most at once flood bulk HOST PORT STREAMS SECONDS   streams that move as much as they
- * can, half of them in each direction flood ping HOST PORT COUNT             one message after the
- * other on one connection
+ *   flood serve                          the application; prints where it listens
+ *   flood run HOST PORT COUNT RATE OPEN  short connections, RATE a second (0: as fast as may be),
+ *                                        OPEN at most at once
+ *   flood bulk HOST PORT STREAMS BYTES   streams that move what they can, half of them in each way,
+ *                                        until SIGTERM, and until BYTES were moved
+ *   flood ping HOST PORT COUNT           one message after the other on one connection
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -338,15 +339,23 @@ static int cmd_run(char **argv)
 
 /* --- bulk and ping --- */
 
+static volatile sig_atomic_t told_to_end;
+
+static void on_sigterm(int number)
+{
+	(void)number;
+	told_to_end = 1;
+}
+
 static int cmd_bulk(char **argv)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
 		.sin_port = htons((uint16_t)number_of(argv[1])) };
-	uint64_t streams = number_of(argv[2]), end = now_us() + number_of(argv[3]) * 1000000,
-		 moved = 0;
+	uint64_t streams = number_of(argv[2]), least = number_of(argv[3]), moved = 0;
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event events[EVENTS];
 
+	signal(SIGTERM, on_sigterm);
 	if (inet_pton(AF_INET, argv[0], &to.sin_addr) != 1)
 		die(argv[0]);
 	for (uint64_t i = 0; i < streams; i++) {
@@ -361,7 +370,7 @@ static int cmd_bulk(char **argv)
 	}
 	printf("started\n");
 	fflush(stdout);
-	while (now_us() < end) {
+	while (!told_to_end || moved < least) {
 		int count = epoll_wait(epoll, events, EVENTS, 100);
 
 		for (int i = 0; i < count; i++) {
@@ -429,6 +438,6 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], commands[i].name) == 0 && argc == commands[i].args + 2)
 			return commands[i].run(argv + 2);
 	fprintf(stderr, "usage: flood serve | run HOST PORT COUNT RATE OPEN | bulk HOST PORT "
-			"STREAMS SECONDS | ping HOST PORT COUNT\n");
+			"STREAMS BYTES | ping HOST PORT COUNT\n");
 	return 2;
 }
