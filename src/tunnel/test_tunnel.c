@@ -42,6 +42,8 @@ struct trial {
 	struct tunnel *tunnel;
 	struct secret secret;
 	unsigned opened, ended, noted;
+	/* So often a visit is told by another id than the relay's: somebody has that. */
+	unsigned renamed, to_be_renamed;
 	const char *why;
 	char from[ADDR_TEXT_MAX]; /* of the last visit, "-": not known */
 	bool drained, closed;
@@ -62,7 +64,7 @@ static void on_visit(void *owner, const struct tunnel_visit *visit)
 {
 	struct trial *t = owner;
 
-	assert_string_equal(visit->id, ID);
+	t->renamed += strcmp(visit->id, ID) != 0;
 	/* What the owner notes when it is opened is there when it has ended. */
 	if (visit->opened)
 		*visit->note = t;
@@ -167,6 +169,7 @@ static void trial_close(struct trial *t)
 {
 	tunnel_close(t->tunnel, on_closed, t);
 	fake_run_until(&t->loop, is_closed, t);
+	assert_int_equal(t->renamed, t->to_be_renamed);
 	fake_relay_close(&t->relay);
 	if (t->app.fd >= 0)
 		fake_relay_close(&t->app);
@@ -437,6 +440,7 @@ static void test_drain(void **state)
 	fake_conn_hang_up(&t.app.conns[0]);
 	fake_run_until(&t.loop, is_drained, &t);
 	assert_int_equal(state_of(&t), TUNNEL_DISCONNECTED);
+	t.to_be_renamed = 1;
 	trial_close(&t);
 }
 
@@ -549,6 +553,7 @@ static void test_drain_turns_warm_visitors_away(void **state)
 	fake_conn_hang_up(&t.app.conns[0]);
 	fake_run_until(&t.loop, is_drained, &t);
 	fake_run_until(&t.loop, has_hung_up, &t.relay.conns[2]);
+	t.to_be_renamed = 1;
 	trial_close(&t);
 }
 
@@ -560,6 +565,9 @@ static void test_warm_visitor_with_a_secret(void **state)
 	trial_open(&t, "open sesame", HELLO GRANTED_READY,
 		CHALLENGE VISITOR("192.0.2.1:50000") DATA4 "ping");
 	fake_relay_await(&t.relay, 1, "\"}|" READY TAKEN DATA4 "pong");
+	fake_relay_await(&t.relay, 2, "\"}|" READY TAKEN DATA4 "pong");
+	/* Both have one, who is opened and ended by the same id. */
+	t.to_be_renamed = 2;
 	trial_close(&t);
 }
 

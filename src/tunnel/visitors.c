@@ -3,11 +3,19 @@
  * A visitor is a flow with a name. Each of them is told to the owner when it is open and when it
  * has ended, and counted as one of three: open, closed, or turned away, which is whoever was never
  * joined with the application.
+ *
+ * The invariant: no two that are there have the same id, by which users and programs end one of
+ * them. It is the relay's, and the relay may say one twice: on purpose, or when it announces a
+ * visitor again whom it doesn't know to be taken. The second gets an id of ours then; the relay
+ * still hears its own.
  */
 #include "tunnel/visitors.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <search.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/lang.h"
@@ -18,7 +26,8 @@
 /* For as long as the connection. */
 struct visitor {
 	struct flow flow;
-	struct uuid id;
+	struct uuid id;         /* in visitors->ids */
+	struct uuid relay_id;   /* nearly always the same */
 	struct addr from;       /* AF_UNSPEC: not known */
 	struct warm_conn *warm; /* that he came over; NULL: he was announced */
 	void *note;             /* of whoever is told of it */
@@ -29,9 +38,35 @@ static struct visitors *visitors_of(const struct flow *f)
 	return container_of(f->set, struct visitors, flows);
 }
 
-static const struct uuid *visitor_id(const struct flow *f)
+static const struct uuid *visitor_relay_id(const struct flow *f)
 {
-	return &container_of(f, struct visitor, flow)->id;
+	return &container_of(f, struct visitor, flow)->relay_id;
+}
+
+/* --- ids --- */
+
+static int visitor_compare_ids(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct uuid));
+}
+
+/* Negative errno. */
+static int visitor_enter(struct visitors *vs, struct visitor *v)
+{
+	v->id = v->relay_id;
+	if (tfind(&v->id, &vs->ids, visitor_compare_ids)) {
+		int r = uuid_random(&v->id);
+
+		if (r < 0)
+			return r;
+	}
+	return tsearch(&v->id, &vs->ids, visitor_compare_ids) ? 0 : -ENOMEM;
+}
+
+static void visitor_free(struct visitors *vs, struct visitor *v)
+{
+	(void)tdelete(&v->id, &vs->ids, visitor_compare_ids);
+	free(v);
 }
 
 /* --- telling --- */
@@ -44,7 +79,7 @@ static const char *visitor_from(const struct visitor *v, char text[ADDR_TEXT_MAX
 
 static const char *visitor_name(const struct flow *f, char text[FLOW_NAME_MAX])
 {
-	uuid_format(visitor_id(f), text);
+	uuid_format(&container_of(f, struct visitor, flow)->id, text);
 	return text;
 }
 
@@ -127,7 +162,7 @@ static void visitor_on_closed(struct flow *f, const struct flow_result *result)
 	log_debug(LOG, "visitor %s from %s closed: %s", id,
 		visit.from ? visit.from : "an address that the relay doesn't tell", visit.why);
 	vs->events.visit(vs->events.owner, &visit);
-	free(v);
+	visitor_free(vs, v);
 	if (warm)
 		warm_ended(warm, result->fd[PUMP_OUTER], result->rest, result->rest_len);
 }
@@ -140,7 +175,7 @@ static bool visitor_refuse(struct flow *f, const char *why)
 
 	/* Only who was announced can be refused. */
 	return !container_of(f, struct visitor, flow)->warm &&
-	       vs->events.refuse(vs->events.owner, visitor_id(f), why);
+	       vs->events.refuse(vs->events.owner, visitor_relay_id(f), why);
 }
 
 static void visitor_on_reached(struct flow *f, enum pump_side side)
@@ -176,6 +211,7 @@ static void visitors_on_idle(struct flow_set *set)
 {
 	struct visitors *vs = container_of(set, struct visitors, flows);
 
+	assert(!vs->ids);
 	vs->events.idle(vs->events.owner);
 }
 
@@ -264,7 +300,8 @@ static int visitor_open_data_conn(
 	};
 	struct visitors *vs = container_of(target, struct visitors, data_conn);
 	struct data_conn *c;
-	int r = data_conn_open(&vs->relay, CLIENT_STREAM, visitor_id(f), &events, f, &c, ret_fd);
+	int r = data_conn_open(
+		&vs->relay, CLIENT_STREAM, visitor_relay_id(f), &events, f, &c, ret_fd);
 
 	if (r == 0)
 		flow_hold(f, side, &ops, c);
@@ -272,6 +309,25 @@ static int visitor_open_data_conn(
 }
 
 /* --- the beginning --- */
+
+/* NULL: out of memory. */
+static struct visitor *visitor_new(
+	struct visitors *vs, const struct uuid *id, const struct addr *from, struct warm_conn *warm)
+{
+	struct visitor *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	v->relay_id = *id;
+	v->warm = warm;
+	if (from)
+		v->from = *from;
+	if (visitor_enter(vs, v) < 0) {
+		free(v);
+		return NULL;
+	}
+	return v;
+}
 
 /* `warm` NULL: he is announced, and gets a data connection. */
 static void visitors_begin(
@@ -286,18 +342,14 @@ static void visitors_begin(
 	uint64_t waiting = vs->flows.setup_count;
 	bool crowd = waiting >= VISITORS_SETUP_MAX;
 	const char *why = crowd ? "too many visitors at once" : "out of memory";
-	struct visitor *v = crowd ? NULL : calloc(1, sizeof(*v));
+	struct visitor *v = crowd ? NULL : visitor_new(vs, id, from, warm);
 
 	if (v) {
-		v->id = *id;
-		v->warm = warm;
-		if (from)
-			v->from = *from;
 		if (waiting < VISITORS_SETUP_MAX / 2)
 			(void)episode_end(&vs->crowds);
 		if (flow_start(&v->flow, &vs->flows, &wish) == 0)
 			return;
-		free(v);
+		visitor_free(vs, v);
 	}
 	vs->turned_away++;
 	if (episode_tells(&vs->crowds, why, clock_now_ms()))

@@ -51,6 +51,7 @@ struct visitors {
 	struct target data_conn; /* the outer end of who is announced */
 	struct warm warm;
 	struct flow_set flows;
+	void *ids;                           /* of those in `flows`: a tree of tsearch(3) */
 	struct episode failures[PUMP_SIDES]; /* of connections to that side */
 	uint64_t quiet_ms;                   /* before the last end from the front's side */
 	bool quiet_told;                     /* that it has an idle time-out */

@@ -6,11 +6,14 @@ import contextlib
 import json
 import signal
 import socket
+import threading
+import uuid
 
 import pytest
 
 from harness.streams import connect, pattern, recv_all, recv_exact
 from harness.wait import wait_for
+from harness.warm import TAKEN, WarmRelay, read_block
 from harness.wasmrun import run_os
 from test_requests import OK, body_of, over, record, replayed, saying, whole
 
@@ -191,3 +194,48 @@ def test_end_of_the_tunnel(lab, guests, kept, how):
         assert says.instance.process.wait_exit() == 0
     (line,) = wait_for(lambda: log.read_text().splitlines(), "his end is written")
     assert json.loads(line)["end"] == "the tunnel was stopped"
+
+
+@pytest.mark.parametrize("second", ["warm", "announced"])
+@pytest.mark.parametrize("first", ["warm", "announced"])
+def test_relay_that_names_two_the_same(instance, first, second):
+    """Both are served and listed, each by an id of his own: a DELETE ends the one that was meant, where it once ended the other."""
+    visitor = str(uuid.uuid4())
+
+    def named(address):
+        return {"Visitor": {"id": visitor, "from": address}}
+
+    def open_ones():
+        return {conn["from"]: conn["id"] for conn in instance.get("/api/connections")["connections"] if conn["open"]}
+
+    def begin(way, address):
+        if way == "warm":
+            conn = waiting.pop()
+            conn.send(named(address))
+            assert read_block(conn) == (TAKEN, b"")
+            return conn
+        control.send(named(address))
+        while "Accept" not in (said := (conn := relay.accept()).recv()):
+            assert said == {"Ready": relay.key}
+            waiting.append(conn)
+        # The relay hears the id that it has said.
+        assert said == {"Accept": visitor}
+        return conn
+
+    with WarmRelay() as relay, contextlib.ExitStack() as stack:
+        answers = []
+        starter = threading.Thread(target=lambda: answers.append(instance.start(server=f"{relay.host}:{relay.control_port}")))
+        starter.start()
+        control = stack.enter_context(relay.welcome())
+        starter.join()
+        assert answers[0].status == 200
+        waiting = [relay.parked(), relay.parked()]
+        conns = {address: begin(way, address) for way, address in ((first, "192.0.2.1:1"), (second, "192.0.2.2:2"))}
+        ids = wait_for(lambda: len(found := open_ones()) == 2 and found, "both are listed")
+        assert ids["192.0.2.1:1"] == visitor != ids["192.0.2.2:2"]
+        for address, conn in conns.items():
+            assert instance.ask("DELETE", f"/api/connections/{ids.pop(address)}").status == 200
+            with contextlib.suppress(ConnectionResetError):
+                assert conn.at_end()
+            wait_for(lambda: address not in open_ones(), "he isn't listed as open")
+            assert open_ones() == ids
