@@ -32,19 +32,17 @@ static void inline_arm(struct pump_inline *in)
 			&in->timer, inline_on_timer, at_ms > now_ms ? at_ms - now_ms : 0, 0);
 }
 
-/* The end of a round. Returns whether there was something to tell. */
-static bool inline_tell(struct pump_inline *in)
+/* The end of a round. */
+static void inline_tell(struct pump_inline *in)
 {
 	struct pump_worker *w = &in->worker;
 	struct list finished, moving, *link;
-	bool told;
 
 	inline_arm(in);
 	list_init(&finished);
 	list_init(&moving);
 	list_move_all(&finished, &w->finished);
 	list_move_all(&moving, &w->moving);
-	told = !list_empty(&finished);
 	while ((link = list_first(&moving))) {
 		list_remove(link);
 		w->load--;
@@ -58,7 +56,6 @@ static bool inline_tell(struct pump_inline *in)
 		w->load--;
 		in->finished(in, list_entry(link, struct pump, link));
 	}
-	return told;
 }
 
 static void inline_on_timer(uv_timer_t *timer)
@@ -66,7 +63,7 @@ static void inline_on_timer(uv_timer_t *timer)
 	struct pump_inline *in = container_of(timer, struct pump_inline, timer);
 
 	pump_worker_tick(&in->worker);
-	(void)inline_tell(in);
+	inline_tell(in);
 }
 
 static void inline_on_idle(uv_idle_t *idle)
@@ -83,6 +80,13 @@ static void inline_set_busy(struct pump_inline *in, bool busy)
 	in->busy = busy;
 }
 
+/* Also for who asks uv_backend_timeout() before he runs the loop. */
+static void inline_set_due(struct pump_inline *in)
+{
+	in->due = true;
+	inline_set_busy(in, true);
+}
+
 static bool inline_is_due(const struct pump_inline *in)
 {
 	return in->due || !list_empty(&in->worker.run_queue);
@@ -90,29 +94,29 @@ static bool inline_is_due(const struct pump_inline *in)
 
 /* Behind what has come since the last round, if there may be something, or if nobody has anything
  * to do. */
-static bool inline_run(struct pump_inline *in, bool ready)
+static void inline_run(struct pump_inline *in, bool ready)
 {
 	in->due = false;
 	if (ready || list_empty(&in->worker.run_queue))
 		(void)pump_worker_wait(&in->worker, 0);
 	pump_worker_run(&in->worker);
-	return inline_tell(in);
+	inline_tell(in);
 }
 
 static void inline_on_ready(uv_poll_t *poll, int status, int events)
 {
 	(void)status;
 	(void)events;
-	(void)inline_run(container_of(poll, struct pump_inline, poll), true);
+	inline_run(container_of(poll, struct pump_inline, poll), true);
 }
 
 static void inline_on_prepare(uv_prepare_t *prepare)
 {
 	struct pump_inline *in = container_of(prepare, struct pump_inline, prepare);
-	/* Who runs one turn of the loop to hear of an end mustn't wait when he has. */
-	bool told = inline_is_due(in) && inline_run(in, false);
 
-	inline_set_busy(in, told || inline_is_due(in));
+	if (inline_is_due(in))
+		inline_run(in, false);
+	inline_set_busy(in, inline_is_due(in));
 }
 
 int pump_inline_open(struct pump_inline *in, uv_loop_t *loop, const struct pump_pool_config *config,
@@ -141,7 +145,7 @@ void pump_inline_add(struct pump_inline *in, struct pump *p)
 	p->worker = &in->worker;
 	in->worker.load++;
 	pump_worker_take(&in->worker, p);
-	in->due = true;
+	inline_set_due(in);
 }
 
 void pump_inline_abort(struct pump_inline *in, struct pump *p)
@@ -149,14 +153,14 @@ void pump_inline_abort(struct pump_inline *in, struct pump *p)
 	if (p->finished)
 		return;
 	pump_worker_end(&in->worker, p);
-	in->due = true;
+	inline_set_due(in);
 }
 
 void pump_inline_abort_all(struct pump_inline *in)
 {
 	list_for_each(pos, &in->worker.open)
 		pump_worker_end(&in->worker, list_entry(pos, struct pump, link));
-	in->due = true;
+	inline_set_due(in);
 }
 
 static void inline_on_closed(uv_handle_t *handle)
@@ -173,7 +177,7 @@ void pump_inline_close(struct pump_inline *in)
 		(uv_handle_t *)&in->prepare, (uv_handle_t *)&in->idle };
 
 	pump_worker_abort_all(&in->worker);
-	(void)inline_tell(in);
+	inline_tell(in);
 	for (size_t i = 0; i < ARRAY_LEN(handles); i++) {
 		handles[i]->data = in;
 		uv_close(handles[i], inline_on_closed);
