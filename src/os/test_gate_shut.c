@@ -53,16 +53,22 @@ static void run_case(const char *how)
 {
 	struct fixture f = { 0 };
 	struct supervisor_status status;
-	char script[5000];
+	char script[5000], path[96];
 	uint16_t port;
 
 	snprintf(script, sizeof script,
-		"ready\n[ -e once ] || { : >once; exec '%s' %s; }\nexec sleep 1000", program, how);
+		"ready\nuntil [ -e .go ]; do sleep 0.01; done\n"
+		"[ -e once ] || { : >once; exec '%s' %s; }\nexec sleep 1000",
+		program, how);
 	fixture_open(&f, script);
 	port = fixture_status(&f).port;
 	expect_connection(port);
 	supervisor_start(f.supervisor);
-	fixture_await(&f, "starting running restarting starting running ");
+	/* Shut before the supervisor has read that it is ready, it would have failed to start. */
+	fixture_await(&f, "starting running ");
+	snprintf(path, sizeof path, "%s/.go", f.dir);
+	fixture_write_file(path, "", 0);
+	fixture_await(&f, "restarting starting running ");
 	status = fixture_status(&f);
 	assert_string_equal(status.exit_reason, GATE_SHUT);
 	assert_int_equal(status.port, port);

@@ -47,7 +47,7 @@ static void test_folder_does_not_answer(void **state)
 	char path[96];
 	sem_t hold;
 
-	fixture_open(&f, "ready; [ -e .crash ] && exit 1; exec sleep 1000");
+	fixture_open(&f, "ready; until [ -e .crash ]; do sleep 0.01; done; exit 1");
 	assert_int_equal(sem_init(&hold, 0, 0), 0);
 	hold_pool(&f, works, &hold);
 	supervisor_start(f.supervisor);
@@ -64,11 +64,11 @@ static void test_folder_does_not_answer(void **state)
 	/* A crash, and what was meant to look at the module. */
 	supervisor_stop(f.supervisor);
 	fixture_await(&f, "stopping stopped ");
+	supervisor_start(f.supervisor);
+	fixture_await(&f, "starting running ");
+	hold_pool(&f, works, &hold);
 	snprintf(path, sizeof path, "%s/.crash", f.dir);
 	fixture_write_file(path, "", 0);
-	supervisor_start(f.supervisor);
-	fixture_await_state(&f, SUPERVISOR_RUNNING);
-	hold_pool(&f, works, &hold);
 	fixture_await_state(&f, SUPERVISOR_RESTARTING);
 	supervisor_start(f.supervisor);
 	supervisor_stop(f.supervisor);
