@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include "base/fd.h"
 #include "net/addr.h"
+#include "net/test_turn.h"
 
 static void on_changed(void *owner)
 {
@@ -57,7 +58,7 @@ static void test_new_address_is_told(void **state)
 	assert_int_equal(changes, 0);
 	add_address("10.99.0.1");
 	while (!changes)
-		uv_run(&loop, UV_RUN_ONCE);
+		test_turn(&loop);
 	addr_monitor_close(&w);
 	addr_monitor_close(&w);
 	uv_run(&loop, UV_RUN_DEFAULT);

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/lang.h"
 #include "base/test_open_fds.h"
+#include "net/test_turn.h"
 
 #define PATIENT_MS 30000 /* what is awaited comes long before */
 #define SHORT_MS 100     /* for what doesn't come */
@@ -216,7 +217,7 @@ static void test_cancelled(void **state)
 		setup(&f);
 		ask = start(&f, "127.0.0.1", "hello\r\n", PATIENT_MS);
 		while (connected && f.fd < 0)
-			uv_run(&f.loop, UV_RUN_ONCE);
+			test_turn(&f.loop);
 		ask_cancel(ask);
 		uv_run(&f.loop, UV_RUN_DEFAULT);
 		assert_int_equal(f.dones, 0);

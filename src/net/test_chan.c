@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "base/fd.h"
 #include "net/addr.h"
+#include "net/test_turn.h"
 
 #define DEADLINE_MS 20000
 
@@ -103,7 +104,7 @@ static int teardown(void **state)
 
 	chan_close(&f->chan, false);
 	while (!f->closes)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	uv_close((uv_handle_t *)&f->deadline, NULL);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&f->loop), 0);

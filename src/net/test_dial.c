@@ -16,6 +16,7 @@
 #include "base/lang.h"
 #include "base/fd.h"
 #include "base/test_open_fds.h"
+#include "net/test_turn.h"
 
 #define DEADLINE_MS 30000
 
@@ -207,7 +208,7 @@ static void test_slow_first_address_may_still_win(void **state)
 	f->dialer.count = 2;
 	assert_int_equal(dial_start(&f->dial, &f->dialer, &f->fd), 0);
 	while (f->dial.begun < 2)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	/* The kernel sends its SYN again after a second, and finds room. */
 	assert_int_equal(fcntl(f->listen_fd, F_SETFL, O_NONBLOCK), 0);
 	for (size_t i = 0; i < 4; i++)

@@ -11,6 +11,7 @@
 #include "base/lang.h"
 #include "base/owner.h"
 #include "net/sockopt.h"
+#include "net/test_turn.h"
 
 const char turned_away[] = "turned away by the test";
 
@@ -187,7 +188,7 @@ int trial_start(struct trial *t, const char *turn_away)
 void trial_await_end(struct trial *t)
 {
 	while (!t->closed)
-		uv_run(&t->fixture->loop, UV_RUN_ONCE);
+		test_turn(&t->fixture->loop);
 }
 
 void trial_close(struct trial *t)
@@ -201,7 +202,7 @@ void trial_close(struct trial *t)
 			    t->end[side].way == WAY_FAILS);
 	flow_set_close(&t->set, trial_on_set_closed);
 	while (!t->set_closed)
-		uv_run(&t->fixture->loop, UV_RUN_ONCE);
+		test_turn(&t->fixture->loop);
 	for (int side = 0; side < PUMP_SIDES; side++)
 		t->end[side].fd = fd_close(t->end[side].fd);
 	link_close(&t->link);

@@ -20,6 +20,7 @@
 #include "base/fd.h"
 #include "net/reserve.h"
 #include "net/sockopt.h"
+#include "net/test_turn.h"
 
 #define DEADLINE_MS 20000
 #define ACCEPTED_MAX 256
@@ -130,7 +131,7 @@ static int connect_to(const struct addr *addr)
 static void await(struct fixture *f, size_t count)
 {
 	while (f->count < count)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 }
 
 static int option(int fd, int level, int name)
@@ -286,7 +287,7 @@ static void test_full_owner_pauses_it(void **state)
 	for (size_t i = 0; i < 10; i++)
 		c[i] = connect_to(&f->listener.addr);
 	while (!f->listener.paused)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	assert_int_equal(f->count, 3);
 	assert_false(uv_is_active((uv_handle_t *)&f->listener.poll));
 	assert_false(uv_is_active((uv_handle_t *)&f->listener.retry));
@@ -296,7 +297,7 @@ static void test_full_owner_pauses_it(void **state)
 	f->room = 5;
 	listener_resume(&f->listener);
 	while (!f->listener.paused)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	assert_int_equal(f->count, 5);
 	f->room = 11;
 	listener_resume(&f->listener);
@@ -307,7 +308,7 @@ static void test_full_owner_pauses_it(void **state)
 	close(c[0]);
 	c[0] = connect_to(&f->listener.addr);
 	while (!f->listener.paused)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	listener_close(&f->listener);
 	listener_resume(&f->listener);
 	assert_int_equal(recv(c[0], &got, 1, 0), -1);
@@ -352,7 +353,7 @@ static void test_connections_are_shed_without_descriptors(void **state)
 	assert_int_equal(errno, EMFILE);
 
 	while (f->reserve.shed_total < 3)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	assert_int_equal(f->count, 0);
 	assert_true(f->reserve.shedding);
 	assert_true(f->reserve.fd >= 0);

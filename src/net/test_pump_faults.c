@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "net/pump.h"
 #include "net/sockopt.h"
+#include "net/test_turn.h"
 
 #define QUESTION_BYTES 300000U
 
@@ -182,7 +183,7 @@ static void test_no_memory_leaves_blocks_an_ordinary_end(void **state)
 	malloc_refuses = sizeof(end) - 4;
 	assert_int_equal(pump_pool_add(f->pool, &job, NULL), 0);
 	while (ended == PUMP_END_CLOSED)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	malloc_refuses = 0;
 	assert_int_equal(ended, PUMP_END_NO_MEMORY);
 	assert_int_equal(recv(l.app, &byte, 1, 0), 0);

@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "net/sockopt.h"
 #include "net/tap.h"
+#include "net/test_turn.h"
 #include "proto/block.h"
 
 const enum pump_mode test_modes[3] = { PUMP_AUTO, PUMP_COPY, PUMP_SPLICE };
@@ -101,12 +102,12 @@ void fixture_free(struct fixture *f)
 	if (f->pool)
 		fixture_close_pool(f);
 	while (!f->closed)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	f->closed = false;
 	if (f->hub)
 		tap_hub_close(f->hub, on_closed, f);
 	while (f->hub && !f->closed)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	uv_close((uv_handle_t *)&f->deadline, NULL);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&f->loop), 0);
@@ -293,7 +294,7 @@ void link_add(struct link *l, const char *early_outer, const char *early_inner)
 void link_wait(struct link *l)
 {
 	while (!l->done)
-		uv_run(&l->fixture->loop, UV_RUN_ONCE);
+		test_turn(&l->fixture->loop);
 }
 
 void link_wait_bytes(struct link *l, enum pump_side side, uint64_t bytes)

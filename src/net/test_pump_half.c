@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/owner.h"
 #include "net/tap.h"
+#include "net/test_turn.h"
 #include "proto/block.h"
 
 static void half_on_done(void *owner, const struct pump_result *result)
@@ -147,5 +148,5 @@ void seen_close(struct seen *s, struct half *h)
 	h->job.tap = tap_release(h->job.tap);
 	tap_hub_close(s->hub, on_hub_closed, &closed);
 	while (!closed)
-		uv_run(&h->l.fixture->loop, UV_RUN_ONCE);
+		test_turn(&h->l.fixture->loop);
 }

@@ -17,6 +17,7 @@
 #include "net/bucket.h"
 #include "net/pump.h"
 #include "net/pump_worker.h"
+#include "net/test_turn.h"
 #include "proto/block.h"
 
 #define FEW_TURNS 8
@@ -85,7 +86,7 @@ static bool has_moved(const struct half *h)
 static void wait_moved(struct half *h)
 {
 	while (!has_moved(h))
-		uv_run(&h->l.fixture->loop, UV_RUN_ONCE);
+		test_turn(&h->l.fixture->loop);
 }
 
 /* The visitor says something, a byte a turn, till it has moved. */

@@ -9,6 +9,7 @@
 
 #include "base/lang.h"
 #include "net/tap.h"
+#include "net/test_turn.h"
 
 #define BULK_BYTES (8U * 1024U * 1024U)
 
@@ -214,7 +215,7 @@ static void test_release_under_way(void **state)
 	assert_true(stream_write(l->visitor, 5, 100000));
 	assert_true(stream_read(l->app, 5, 100000));
 	while (look.tap)
-		uv_run(&l->fixture->loop, UV_RUN_ONCE);
+		test_turn(&l->fixture->loop);
 	l->tap = NULL;
 	send_bulk(l);
 	both_ends_in_order(l);

@@ -9,6 +9,7 @@
 #include "base/lang.h"
 #include "base/owner.h"
 #include "net/connect.h"
+#include "net/test_turn.h"
 
 static int connect_result;  /* of the next connect_addr() */
 static int connect_fd = -1; /* what it gives */
@@ -48,7 +49,7 @@ static void test_dialled(void **state)
 		trial_dial(&t, &target, PUMP_INNER, result);
 		assert_int_equal(t.flow.state, result ? FLOW_OPEN : FLOW_OPENING);
 		while (!t.opened)
-			uv_run(&t.fixture->loop, UV_RUN_ONCE);
+			test_turn(&t.fixture->loop);
 		assert_int_equal(shutdown(t.link.visitor, SHUT_WR), 0);
 		assert_int_equal(shutdown(t.link.app, SHUT_WR), 0);
 		expect_all(t.link.app, "world", 0);
@@ -110,7 +111,7 @@ static void test_closed_while_dialling(void **state)
 	assert_int_equal(t.idle, 0);
 	assert_false(flow_set_idle(&t.set));
 	while (!t.idle)
-		uv_run(&t.fixture->loop, UV_RUN_ONCE);
+		test_turn(&t.fixture->loop);
 	expect_all(t.link.visitor, "", 0);
 	trial_close(&t);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "net/test_turn.h"
 #include "os/supervisor_state.h"
 #include "os/test_guest_script.h"
 
@@ -137,7 +138,7 @@ void fixture_close_twice(struct fixture *f)
 	supervisor_close(f->supervisor, on_closed, f);
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
 	while (!f->closed)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 }
 
 void fixture_await(struct fixture *f, const char *history)
@@ -146,7 +147,7 @@ void fixture_await(struct fixture *f, const char *history)
 	while (strcmp(f->history, history) != 0) {
 		if (strncmp(f->history, history, strlen(f->history)) != 0)
 			fail_msg("'%s' instead of '%s'", f->history, history);
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	}
 	f->history[0] = '\0';
 	uv_timer_stop(&f->deadline);
@@ -156,7 +157,7 @@ void fixture_await_state(struct fixture *f, enum supervisor_state state)
 {
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
 	while (fixture_status(f).state != state)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	uv_timer_stop(&f->deadline);
 }
 
@@ -183,7 +184,7 @@ void fixture_await_line(struct fixture *f, enum log_stream stream, const char *t
 {
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
 	while (!fixture_has_line(f, stream, text))
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	uv_timer_stop(&f->deadline);
 }
 

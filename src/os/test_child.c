@@ -19,6 +19,7 @@
 
 #include "base/lang.h"
 #include "base/test_open_fds.h"
+#include "net/test_turn.h"
 
 #define DEADLINE_MS 60000
 
@@ -139,7 +140,7 @@ static void await_end(struct fixture *f)
 {
 	assert_int_equal(uv_timer_start(&f->deadline, on_late, DEADLINE_MS, 0), 0);
 	while (!f->ended)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	assert_int_equal(uv_timer_stop(&f->deadline), 0);
 }
 

@@ -18,6 +18,7 @@
 
 #include "base/fd.h"
 #include "base/lang.h"
+#include "net/test_turn.h"
 #include "os/conn_log.h"
 
 #define POOL_THREADS 4 /* libuv's */
@@ -58,7 +59,7 @@ static void fixture_close(struct fixture *f)
 	conn_file_close(f->file, on_closed, f);
 	assert_false(f->closed);
 	while (!f->closed)
-		(void)uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 }
 
 static void fixture_deinit(struct fixture *f)

@@ -16,6 +16,7 @@
 
 #include "base/fd.h"
 #include "base/lang.h"
+#include "net/test_turn.h"
 #include "os/supervisor_fixture.h"
 
 /* Nobody hangs while nothing runs; while something is to come, everybody waits for it. */
@@ -224,12 +225,12 @@ static void test_gate_closed_in_a_pause(void **state)
 	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = old.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	while (!gate.said_short)
-		uv_run(&f.loop, UV_RUN_ONCE);
+		test_turn(&f.loop);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	(void)poll(NULL, 0, (int)uv_timer_get_due_in(&gate.pause) + 1);
 	gate_close(&gate);
 	while (!closed)
-		uv_run(&f.loop, UV_RUN_ONCE);
+		test_turn(&f.loop);
 	fd_close(visitor);
 	fixture_close(&f);
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/lang.h"
+#include "net/test_turn.h"
 #include "os/gate.h"
 #include "os/run_config.h"
 #include "os/test_guest_script.h"
@@ -132,7 +133,7 @@ static void await(struct fixture *f, const char *history)
 	while (strcmp(f->history, history) != 0) {
 		if (strncmp(f->history, history, strlen(f->history)) != 0)
 			fail_msg("'%s' instead of '%s'", f->history, history);
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	}
 }
 

@@ -19,6 +19,7 @@
 
 #include "base/lang.h"
 #include "base/owner.h"
+#include "net/test_turn.h"
 #include "os/run_config.h"
 #include "record/recorder.h"
 
@@ -202,7 +203,7 @@ static const struct exchange *end(struct fixture *f, uint64_t id)
 			(void)__real_uv_timer_start(take_ptr(late.timer), late.cb, 0, 0);
 	}
 	while (!f->ended)
-		(void)uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	assert_int_equal(f->ended, 1);
 	e = recorder_find(f->recorder, id);
 	assert_non_null(e);

@@ -25,6 +25,7 @@
 
 #include "base/lang.h"
 #include "base/fd.h"
+#include "net/test_turn.h"
 #include "os/gate.h"
 #include "base/hash.h"
 #include "os/supervisor_fixture.h"
@@ -131,7 +132,7 @@ static void test_ended_by_visitors(void **state)
 	supervisor_start(f.supervisor);
 	visitor = fixture_visit(&f, "GET / HTTP/1.1\r\n\r\n");
 	while (fixture_status(&f).restarts < 29)
-		uv_run(&f.loop, UV_RUN_ONCE);
+		test_turn(&f.loop);
 	fixture_await_state(&f, SUPERVISOR_RUNNING);
 	assert_int_equal(recv(visitor, text, sizeof text, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, EAGAIN);
@@ -422,7 +423,7 @@ static void test_flood(void **state)
 	supervisor_start(f.supervisor);
 	fixture_await(&f, "starting running ");
 	for (uint64_t last, next = log_ring_next(f.ring); next < 10 * LOG_RING_LINES;) {
-		uv_run(&f.loop, UV_RUN_ONCE);
+		test_turn(&f.loop);
 		last = next;
 		next = log_ring_next(f.ring);
 		assert_in_range(next - last, 0, LOG_RING_LINE_MAX);

@@ -18,6 +18,7 @@
 
 #include "base/lang.h"
 #include "conf/option_table.h"
+#include "net/test_turn.h"
 
 #define DEADLINE_MS 60000
 #define PATH_SIZE 256
@@ -95,7 +96,7 @@ static void await_change(struct fixture *f)
 
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
 	while (f->changes == seen)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	assert_int_equal(f->changes, seen + 1);
 	uv_timer_stop(&f->deadline);
 }
@@ -116,7 +117,7 @@ static void assert_silent(struct fixture *f)
 	f->deadline.data = &over;
 	assert_int_equal(uv_timer_start(&f->deadline, on_quiet, 2 * WATCH_QUIET_MS, 0), 0);
 	while (!over)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	assert_int_equal(f->changes, seen);
 }
 
@@ -146,7 +147,7 @@ static void set_target(struct fixture *f, const struct watch_target *target)
 	f->watching = r == 0;
 	assert_int_equal(uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0), 0);
 	while (!f->watching)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	uv_timer_stop(&f->deadline);
 }
 
@@ -338,7 +339,7 @@ static void await_first_look(struct fixture *f)
 	assert_int_equal(uv_timer_init(&f->loop, &tick), 0);
 	assert_int_equal(uv_timer_start(&tick, on_tick, 0, 100), 0);
 	while (f->changes == seen)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	uv_close((uv_handle_t *)&tick, NULL);
 	/* A file of the last tick may be told of once more. */
 	watch_build_began(f->watch);

@@ -11,6 +11,7 @@
 
 #include "base/lang.h"
 #include "net/tap.h"
+#include "net/test_turn.h"
 #include "record/recorder.h"
 
 struct fixture {
@@ -123,7 +124,7 @@ static void test_one_after_the_other(void **state)
 	assert_body(&exchange(f, 1)->response, "yes");
 	assert_string_equal(exchange(f, 1)->origin.from, "192.0.2.1:4000");
 	while (!f->changes)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	say(f, &s, PUMP_OUTER, "GET /b HTTP/1.1\r\n\r\n");
 	s.conn = record_conn_end(s.conn, s.bytes, NULL);
 	assert_int_equal(exchange(f, 2)->state, EXCHANGE_CUT);

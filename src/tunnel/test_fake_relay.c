@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "net/addr.h"
+#include "net/test_turn.h"
 
 void fake_conn_say(struct fake_conn *c, const char *text)
 {
@@ -124,32 +125,14 @@ void fake_relay_close(struct fake_relay *r)
 	(void)close(r->fd);
 }
 
-static void on_wake(uv_timer_t *timer)
-{
-	(void)timer;
-}
-
-static void on_wake_closed(uv_handle_t *handle)
-{
-	handle->data = NULL;
-}
-
 void fake_run_until(uv_loop_t *loop, bool (*condition)(const void *arg), const void *arg)
 {
 	uint64_t deadline = clock_now_ms() + FAKE_DEADLINE_MS;
-	uv_timer_t wake;
 
-	/* So that the loop comes back even when nothing happens. */
-	assert_int_equal(uv_timer_init(loop, &wake), 0);
-	assert_int_equal(uv_timer_start(&wake, on_wake, 100, 100), 0);
 	while (!condition(arg)) {
 		assert_true(clock_now_ms() < deadline);
-		(void)uv_run(loop, UV_RUN_ONCE);
+		test_turn(loop);
 	}
-	wake.data = loop;
-	uv_close((uv_handle_t *)&wake, on_wake_closed);
-	while (wake.data)
-		(void)uv_run(loop, UV_RUN_NOWAIT);
 }
 
 struct expected {

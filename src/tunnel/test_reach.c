@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/lang.h"
+#include "net/test_turn.h"
 
 #define LOOPBACK "127.0.0.1"
 #define OK "HTTP/1.1 204 No Content\r\n\r\n"
@@ -179,7 +180,7 @@ static const struct reach_result *result_of(struct fixture *f, size_t i)
 	struct question *q = &f->questions[i];
 
 	while (q->results == 0)
-		(void)uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	assert_int_equal(q->results, 1);
 	assert_false(reach_runs(&q->reach));
 	return &q->result;
