@@ -469,13 +469,21 @@ static void pump_end_if_late(struct pump *p, const uint64_t queued[PUMP_SIDES],
 	}
 }
 
-/* Whether TAKEN has come in time; from one that is late nothing is read any more. */
+/*
+ * Whether TAKEN has come in time; from one that is late nothing is read any more. What is there
+ * unread was not late: it was this process that stood still, or its machine.
+ */
 static enum pump_next pump_check_taken(struct pump *p, struct pump_io *io, uint64_t now_ms)
 {
 	enum pump_side side = pump_side_awaits_taken(p, PUMP_OUTER) ? PUMP_OUTER : PUMP_INNER;
+	char byte;
 
 	if (now_ms - p->progress_ms < PUMP_TAKEN_MS)
 		return PUMP_WAIT;
+	if (recv(p->fd[side], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+		p->dir[side].readable = true;
+		return PUMP_MORE;
+	}
 	p->dir[side].eof = true;
 	pump_fail(p, side, ETIMEDOUT, io);
 	return PUMP_MORE;

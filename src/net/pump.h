@@ -113,7 +113,8 @@ enum pump_deadline pump_current_deadline(const struct pump *p, const struct pump
 
 /*
  * Looks for what no event tells: a deadline that is over, the last byte acknowledged, a peer that
- * has vanished. PUMP_FINISHED: it is over; PUMP_MORE: a side has failed; else PUMP_WAIT.
+ * has vanished. PUMP_FINISHED: it is over; PUMP_MORE: a side has failed, or has bytes; else
+ * PUMP_WAIT.
  */
 enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms);
 

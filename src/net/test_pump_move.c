@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -233,6 +234,30 @@ static void test_taken_never_comes(void **state)
 	assert_int_equal(recv(h[1].result.fd[PUMP_OUTER], &byte, 1, MSG_WAITALL), 1);
 	half_close(&h[1]);
 	end(&h[0], f);
+}
+
+/* It was said in time, and it was we who stood still till that was over: nobody is cut for it. */
+static void test_taken_is_read_late(void **state)
+{
+	struct half h;
+	struct fixture *f = begin(&h, MANY_TURNS, 0);
+	const uint64_t end_ms = clock_now_ms() + PUMP_TAKEN_MS + 100;
+
+	(void)state;
+	h.job.awaits_taken = true;
+	half_add(&h);
+	say(h.l.visitor, TEXT("ask"));
+	expect(h.wire, TEXT("\1\0\0\3ask"));
+	say(h.wire, TEXT("\4\0\0\0\1\0\0\6answer\2\0\0\0"));
+	while (clock_now_ms() < end_ms)
+		(void)usleep(10000); /* and the loop doesn't run */
+	expect(h.l.visitor, TEXT("answer"));
+	expect_end(h.l.visitor, 0);
+	h.l.visitor = fd_close(h.l.visitor);
+	link_wait(&h.l);
+	assert_int_equal(h.result.end, PUMP_END_CLOSED);
+	assert_true(h.result.taken);
+	end(&h, f);
 }
 
 /* The peer has said RAW on the loop, which copies; the thread splices, and knows TCP's FIN for the
@@ -498,6 +523,7 @@ int main(void)
 		cmocka_unit_test(test_tapped),
 		cmocka_unit_test(test_taken_comes_on_the_thread),
 		cmocka_unit_test(test_taken_never_comes),
+		cmocka_unit_test(test_taken_is_read_late),
 		cmocka_unit_test(test_raw),
 		cmocka_unit_test(test_with_bytes_for_a_visitor_who_does_not_read),
 		cmocka_unit_test(test_with_bytes_for_a_peer_that_does_not_read),
