@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Invariants: a stack with a `ready` is in its `keys`; it is in `stacks` exactly while it has
- * connections; `count` is the sum of theirs. In a stack the times of parking never fall, so the
- * coldest is the first. Owns the descriptors.
+ * Invariants: a stack with a `ready` is in its `keys`; it is in the level of its count exactly
+ * while it has connections; `count` is the sum of theirs. In a stack the times of parking never
+ * fall, so the coldest is the first. Owns the descriptors.
  */
 #include "relay/ready.h"
 
@@ -21,7 +21,8 @@
 int ready_init(struct ready *r, uint32_t max_stacks, uint32_t max)
 {
 	*r = (struct ready){ .max = max };
-	list_init(&r->stacks);
+	for (unsigned level = 0; level <= READY_LEVELS; level++)
+		list_init(&r->levels[level]);
 	return pending_init(&r->keys, max_stacks);
 }
 
@@ -33,13 +34,30 @@ void ready_deinit(struct ready *r)
 
 /* --- a stack --- */
 
-/* Of one that isn't empty; the first `count` are there still. */
+static uint32_t ready_level(uint32_t count)
+{
+	return (uint32_t)min_u64(count, READY_LEVELS);
+}
+
+/* The first `count` are there still, or are there now. Where its level stays, so does its place
+ * there. */
 static void ready_set_count(struct ready_stack *s, uint32_t count)
 {
-	s->ready->count -= s->count - count;
+	struct ready *r = s->ready;
+	uint32_t level = ready_level(count), old_level = ready_level(s->count);
+
+	r->count = r->count - s->count + count;
 	s->count = count;
-	if (!count)
+	if (level == old_level)
+		return;
+	if (old_level)
 		list_remove(&s->link);
+	if (level)
+		list_push_back(&r->levels[level], &s->link);
+	r->richest = (uint32_t)max_u64(r->richest, level);
+	/* It falls no further than it has risen. */
+	while (r->richest && list_empty(&r->levels[r->richest]))
+		r->richest--;
 }
 
 static void ready_drop(struct ready_stack *s)
@@ -106,28 +124,27 @@ static int ready_grow(struct ready_stack *s)
 	return 0;
 }
 
-/* Its turn to lose one comes again behind all others. */
+static struct ready_stack *ready_richest(const struct ready *r)
+{
+	return list_entry(list_first(&r->levels[r->richest]), struct ready_stack, link);
+}
+
 static void ready_close_coldest(struct ready_stack *s)
 {
-	list_remove(&s->link);
-	list_push_back(&s->ready->stacks, &s->link);
 	sockopt_close_in_order(s->conns[0].fd);
 	memmove(&s->conns[0], &s->conns[1], (s->count - 1) * sizeof(*s->conns));
 	ready_set_count(s, s->count - 1);
 }
 
 /* Or a few that park all they may would leave nothing to anybody else. */
-static bool ready_make_room(struct ready *r)
+static bool ready_make_room_for(const struct ready_stack *s)
 {
-	list_for_each(pos, &r->stacks) {
-		struct ready_stack *s = list_entry(pos, struct ready_stack, link);
+	const struct ready *r = s->ready;
 
-		if (s->count > READY_KEPT) {
-			ready_close_coldest(s);
-			return true;
-		}
-	}
-	return false;
+	if (r->richest <= READY_KEPT || ready_level(s->count) + 1 >= r->richest)
+		return false;
+	ready_close_coldest(ready_richest(r));
+	return true;
 }
 
 int ready_park(struct ready_stack *s, int fd, bool front, uint64_t now_ms)
@@ -137,18 +154,16 @@ int ready_park(struct ready_stack *s, int fd, bool front, uint64_t now_ms)
 
 	if (now_ms < s->paused_until_ms)
 		return -EAGAIN;
-	if (s->count >= s->max || (r->count >= r->max && s->count >= READY_KEPT))
+	if (s->count >= s->max)
 		return -ENOSPC;
 	if (s->count == s->room)
 		error = ready_grow(s);
 	if (error < 0)
 		return error;
-	if (r->count >= r->max && !ready_make_room(r))
+	if (r->count >= r->max && !ready_make_room_for(s))
 		return -ENOSPC;
-	if (!s->count)
-		list_push_back(&r->stacks, &s->link);
-	s->conns[s->count++] = (struct ready_conn){ .fd = fd, .front = front, .parked_ms = now_ms };
-	r->count++;
+	s->conns[s->count] = (struct ready_conn){ .fd = fd, .front = front, .parked_ms = now_ms };
+	ready_set_count(s, s->count + 1);
 	return 0;
 }
 
@@ -190,21 +205,17 @@ void ready_note_untaken(struct ready_stack *s, uint64_t now_ms)
 
 uint32_t ready_relieve(struct ready *r, uint32_t wanted)
 {
-	struct list *link;
 	uint32_t had = 0;
 
-	/* In turns, so that no session loses all of its own first. */
-	for (; had < wanted && (link = list_first(&r->stacks)); had++)
-		ready_close_coldest(list_entry(link, struct ready_stack, link));
+	for (; had < wanted && r->richest; had++)
+		ready_close_coldest(ready_richest(r));
 	return had;
 }
 
 void ready_drop_all(struct ready *r)
 {
-	struct list *link;
-
-	while ((link = list_first(&r->stacks)))
-		ready_drop(list_entry(link, struct ready_stack, link));
+	while (r->richest)
+		ready_drop(ready_richest(r));
 }
 
 /* `later`: so many that were parked later are kept. */
@@ -241,19 +252,23 @@ void ready_sweep(struct ready *r, uint64_t now_ms)
 	/* Without memory, the next sweep finds them. */
 	if (!polled)
 		return;
-	list_for_each(pos, &r->stacks) {
-		struct ready_stack *s = list_entry(pos, struct ready_stack, link);
+	for (unsigned level = 1; level <= READY_LEVELS; level++)
+		list_for_each(pos, &r->levels[level]) {
+			struct ready_stack *s = list_entry(pos, struct ready_stack, link);
 
-		for (uint32_t i = 0; i < s->count; i++)
-			polled[count++] = (struct pollfd){ .fd = s->conns[i].fd, .events = POLLIN };
-	}
+			for (uint32_t i = 0; i < s->count; i++)
+				polled[count++] =
+					(struct pollfd){ .fd = s->conns[i].fd, .events = POLLIN };
+		}
 	(void)poll(polled, count, 0);
-	list_for_each_safe(pos, &r->stacks) {
-		struct ready_stack *s = list_entry(pos, struct ready_stack, link);
-		uint32_t had = s->count;
+	/* One that loses some goes to a level that is done with. */
+	for (unsigned level = 1; level <= READY_LEVELS; level++)
+		list_for_each_safe(pos, &r->levels[level]) {
+			struct ready_stack *s = list_entry(pos, struct ready_stack, link);
+			uint32_t had = s->count;
 
-		ready_sweep_stack(s, polled + at, now_ms);
-		at += had;
-	}
+			ready_sweep_stack(s, polled + at, now_ms);
+			at += had;
+		}
 	free(polled);
 }

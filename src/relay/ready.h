@@ -24,6 +24,7 @@
 #define READY_FRONT_MS 45000U
 #define READY_SPARE_MS 60000U
 #define READY_KEPT 2          /* of a session, whatever others have */
+#define READY_LEVELS 64       /* whether a session has more than so many isn't told apart */
 #define READY_UNTAKEN_MAX 3   /* visitors in a row that were not taken: the session gets none */
 #define READY_PAUSE_MS 60000U /* for so long */
 #define READY_KEEP_IDLE_S 10  /* TCP keepalive, so that a NAT does not forget it */
@@ -37,7 +38,9 @@ struct ready_conn {
 
 struct ready {
 	struct pending keys;
-	struct list stacks; /* that aren't empty */
+	/* The stacks that aren't empty, by how many they have; the last level: or more. */
+	struct list levels[READY_LEVELS + 1];
+	uint32_t richest; /* the highest level that has one; 0: none has */
 	uint32_t count, max;
 	struct uuid ended[READY_ENDED_KEYS]; /* a ring */
 	unsigned next_ended;
@@ -68,8 +71,11 @@ struct ready_stack *ready_find(const struct ready *r, const struct uuid *key);
 /* Whether a session that has ended lately had it: what was on its way then is no offence. */
 bool ready_has_ended(const struct ready *r, const struct uuid *key);
 
-/* Owns `fd` on success. -ENOSPC: it, or all, have as many as they may; -EAGAIN: it is paused. Where
- * all have, one that has fewer than READY_KEPT takes the place of one of a stack that has more. */
+/*
+ * Owns `fd` on success. -ENOSPC: it, or all, have as many as they may; -EAGAIN: it is paused. Where
+ * all have, it takes the place of one of the stack that has the most, if that has more than
+ * READY_KEPT and still no fewer than this one then: so all come to have the same.
+ */
 int ready_park(struct ready_stack *s, int fd, bool front, uint64_t now_ms);
 /* The one that was parked last, of those that are alive and quiet. False: there is none. */
 bool ready_take(struct ready_stack *s, struct ready_conn *ret_conn);
@@ -77,7 +83,7 @@ bool ready_take(struct ready_stack *s, struct ready_conn *ret_conn);
 void ready_note_taken(struct ready_stack *s);
 void ready_note_untaken(struct ready_stack *s, uint64_t now_ms);
 
-/* Closes `wanted` of them, whoever's, the coldest first. Returns how many there were. */
+/* Closes `wanted` of them, the coldest of whoever has the most. Returns how many there were. */
 uint32_t ready_relieve(struct ready *r, uint32_t wanted);
 void ready_drop_all(struct ready *r);
 /* Closes the dead, those of which something has come, and those that have been parked too long. */

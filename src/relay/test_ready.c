@@ -113,34 +113,71 @@ static void test_last_parked_is_taken_first_and_the_dead_never(void **state)
 	close(peers[0]);
 	assert_false(ready_take(&s, &conn));
 	assert_int_equal(r->count, 0);
-	assert_true(list_empty(&r->stacks));
+	assert_int_equal(r->richest, 0);
 	for (int i = 1; i < 4; i++)
 		close(peers[i]);
 	ready_close(&s);
 }
 
-/* Whoever has parked all there may be left nothing to others. */
-static void test_each_has_its_two_though_all_are_full(void **state)
+/* Whoever has parked all there may be left nothing to others: they come to have the same. */
+static void test_all_have_the_same_where_all_are_full(void **state)
 {
+	enum { SHARE = PARKED_MAX / 2 };
 	struct ready *r = *state;
 	struct ready_stack rich = { 0 }, poor = { 0 };
-	int peers[PARKED_MAX + 2];
+	int peers[PARKED_MAX + SHARE];
 
 	assert_int_equal(ready_open(r, &rich, PARKED_MAX), 0);
 	assert_int_equal(ready_open(r, &poor, PARKED_MAX), 0);
-	for (int i = 0; i < PARKED_MAX + 2; i++)
+	for (int i = 0; i < PARKED_MAX + SHARE; i++)
 		peers[i] = park(i < PARKED_MAX ? &rich : &poor, false, (uint64_t)i);
-	assert_int_equal(poor.count, READY_KEPT);
-	assert_int_equal(r->count, PARKED_MAX);
+	assert_int_equal(rich.count, SHARE);
+	assert_int_equal(poor.count, SHARE);
 	/* The coldest ones made room, and no more of them. */
-	for (int i = 0; i < PARKED_MAX + 2; i++)
-		assert_int_equal(is_closed(peers[i]), i < READY_KEPT);
+	for (int i = 0; i < PARKED_MAX + SHARE; i++)
+		assert_int_equal(is_closed(peers[i]), i < SHARE);
+	/* Neither takes from the other any more. */
 	assert_int_equal(park(&poor, false, 20), -ENOSPC);
 	assert_int_equal(park(&rich, false, 20), -ENOSPC);
 	ready_close(&rich);
 	ready_close(&poor);
-	for (int i = 0; i < PARKED_MAX + 2; i++)
+	for (int i = 0; i < PARKED_MAX + SHARE; i++)
 		close(peers[i]);
+}
+
+/* More than there are levels: each of these is rich, and who has fewer takes from them. */
+static void test_more_than_there_are_levels(void **state)
+{
+	enum { MANY = READY_LEVELS + 5 };
+	struct ready *r = *state;
+	struct ready_stack rich[2] = { 0 }, poor = { 0 };
+	int peers[2 * MANY + READY_LEVELS];
+	int count = 0;
+
+	r->max = 2 * MANY;
+	assert_int_equal(ready_open(r, &rich[0], MANY), 0);
+	assert_int_equal(ready_open(r, &rich[1], MANY), 0);
+	assert_int_equal(ready_open(r, &poor, MANY), 0);
+	while (count < 2 * MANY) {
+		peers[count] = park(&rich[count % 2], false, 1);
+		count++;
+	}
+	assert_int_equal(r->richest, READY_LEVELS);
+	while ((peers[count] = park(&poor, false, 2)) >= 0)
+		count++;
+	assert_int_equal(r->count, 2 * MANY);
+	assert_in_range(poor.count, 2 * MANY / 3 - 1, 2 * MANY / 3);
+	assert_in_range(rich[0].count, 2 * MANY / 3, 2 * MANY / 3 + 1);
+	assert_in_range(rich[1].count, 2 * MANY / 3, 2 * MANY / 3 + 1);
+	/* What has died is swept from every level, and each of the others is looked at as well. */
+	for (int i = 0; i < count; i++)
+		close(peers[i]);
+	ready_sweep(r, 2);
+	assert_int_equal(r->count, 0);
+	assert_int_equal(r->richest, 0);
+	for (int i = 0; i < 2; i++)
+		ready_close(&rich[i]);
+	ready_close(&poor);
 }
 
 /* Where nobody has more than two, there is nothing to take. */
@@ -388,7 +425,7 @@ static void test_known_apart_behind_a_front(void **state)
 	say_with(&data, "PROXY TCP4 192.0.2.1 192.0.2.2 1 3\r\n{\"Ready\":\"", key, "\"}", "");
 	while (!f->relay->ready.count)
 		run(f);
-	stack = list_entry(list_first(&f->relay->ready.stacks), struct ready_stack, link);
+	stack = list_entry(list_first(&f->relay->ready.levels[1]), struct ready_stack, link);
 	assert_true(stack->conns[0].front);
 	disconnect(&data);
 	disconnect(&client);
@@ -491,7 +528,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STACKS(test_key_finds_its_stack_while_it_is_open),
 		STACKS(test_last_parked_is_taken_first_and_the_dead_never),
-		STACKS(test_each_has_its_two_though_all_are_full),
+		STACKS(test_all_have_the_same_where_all_are_full),
+		STACKS(test_more_than_there_are_levels),
 		STACKS(test_two_are_taken_from_nobody),
 		STACKS(test_limits_of_one_and_of_all),
 		STACKS(test_sweep_closes_the_dead_and_the_old),

@@ -278,7 +278,8 @@ def test_one_that_parks_and_parks(lab):
 
 
 def test_several_that_park_and_park(lab):
-    """Together they have the limit of all, at what that costs; it answers meanwhile, others are served, and all of it comes back."""
+    """Together they have the limit of all, at what that costs; it answers meanwhile, others are served and have a share of their own,
+    and all of it comes back."""
     relay = lab.relay(metrics=True, args=("--max-ready-total", 150))
     with Session(relay) as other, contextlib.ExitStack() as stack:
         fds, memory = relay.process.fds(), relay.process.private_kb()
@@ -290,8 +291,11 @@ def test_several_that_park_and_park(lab):
         with connect(other.public) as visitor, other.accept(other.visitor()) as stream:
             visitor.sendall(b"x")
             assert stream.stream(1) == b"x"
-        for hoarder in hoarders:
-            hoarder.close()
+        its = [stack.enter_context(other.park(other.key)) for _ in range(40)]
+        wait_for(lambda: metric(relay, "refused_total") == 400 - 150 + 40 - 150 // 5, "a fifth is its own")
+        assert sum(conn.alive() for conn in its) == 150 // 5 and parked(relay) == 150
+        for session in (*hoarders, other):
+            session.close()
         wait_for(lambda: parked(relay) == 0, "they go with their sessions")
         assert all(not conn.alive() for conn in conns)
         wait_for(lambda: relay.process.fds() <= fds + 2, "their descriptors are free")
