@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from harness.lab import WAYS
 from harness.streams import connect, pattern, ping, recv_exact, reset
 from harness.wait import DEADLINE, SANITIZER, SCALE, wait_for
 from harness.wire import RawClient, frame
@@ -191,17 +192,22 @@ def test_garbage_to_the_client_through_the_public_port(place):
         ping(client.public, data[:60000])
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("path", ["copy", "splice"])
-def test_fairness_on_one_worker(lab, flood, path):
+def test_fairness_on_one_worker(lab, flood, path, way):
     """A conversation beside four bulk streams, which have no end, gets its turns, and they aren't stopped for it."""
     app = lab.process([flood, "serve"], "app")
     port = int(app.wait_line(r"listening at \S+:(\d+)")[1][1])
-    relay = lab.relay(path=path, args=("--workers", 1))
+    relay = lab.relay(path=path, args=("--workers", 1), way=way)
     client = lab.client(relay, port, path=path, args=("--workers", 1))
     bulk = lab.process([flood, "bulk", client.host, client.port, 4, 100 * MIB], "bulk")
     bulk.wait_line("started")
+    if way == "warm":
+        relay.wait_parked()
+    given = relay.metrics()["bore_ready_given_total"]
     # Expected are a few milliseconds each: a turn of seconds would not let it come to its end on any machine.
-    assert lab.process([flood, "ping", client.host, client.port, 500], "ping").wait_exit(4 * DEADLINE) == 0
+    assert lab.process([flood, "ping", client.host, client.port, 250], "ping").wait_exit(4 * DEADLINE) == 0
+    assert relay.metrics()["bore_ready_given_total"] == given + (way == "warm")
     bulk.signal(signal.SIGTERM)
     bulk.wait_line("moved=", 4 * DEADLINE)
 
