@@ -152,6 +152,7 @@ int runtime_open(struct runtime *rt, const struct common_values *values,
 	code = runtime_open_metrics(rt, values);
 	if (code == EXIT_CODE_OK) {
 		common_options_pool(values, &pool);
+		pool.waits = true;
 		r = pump_pool_new(&rt->loop, &pool, &rt->pool);
 		if (r < 0)
 			code = runtime_fail("the workers", r);

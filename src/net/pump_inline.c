@@ -2,7 +2,7 @@
 /*
  * A round of the control loop's worker is run by three events:
  *
- *   its epoll set is readable   a socket of one of its pumps is ready
+ *   its epoll set is readable   a socket of one of its pumps is ready, or what it watches
  *   the loop is about to wait   if pumps were taken or ended since the last round, or one has more
  *                               to do than a turn allows
  *   the timer                   a deadline, or the age at which a pump is given away
@@ -10,6 +10,11 @@
  * A pump's first turn, and its end, so come in the same turn of the loop that has asked for them,
  * but never from within that call: its owner may not be ready. Completions run behind the round,
  * when the worker's lists are in order, so they may add and abort as they like.
+ *
+ * Where the pool may wait in libuv's place (struct pump_pool_config), it is the other way round:
+ * libuv's epoll set is in the worker's, and before libuv waits there is one round behind the other
+ * until libuv has something to do. A set in another one costs a system call more each time that
+ * it is woken, and this is the one that visitors wake.
  *
  * While something is due that can't be done at once, the idle handle keeps the loop from waiting.
  */
@@ -84,7 +89,8 @@ static void inline_set_busy(struct pump_inline *in, bool busy)
 static void inline_set_due(struct pump_inline *in)
 {
 	in->due = true;
-	inline_set_busy(in, true);
+	if (!in->waits)
+		inline_set_busy(in, true);
 }
 
 static bool inline_is_due(const struct pump_inline *in)
@@ -92,13 +98,9 @@ static bool inline_is_due(const struct pump_inline *in)
 	return in->due || !list_empty(&in->worker.run_queue);
 }
 
-/* Behind what has come since the last round, if there may be something, or if nobody has anything
- * to do. */
-static void inline_run(struct pump_inline *in, bool ready)
+static void inline_run(struct pump_inline *in)
 {
 	in->due = false;
-	if (ready || list_empty(&in->worker.run_queue))
-		(void)pump_worker_wait(&in->worker, 0);
 	pump_worker_run(&in->worker);
 	inline_tell(in);
 }
@@ -107,15 +109,50 @@ static void inline_on_ready(uv_poll_t *poll, int status, int events)
 {
 	(void)status;
 	(void)events;
-	inline_run(container_of(poll, struct pump_inline, poll), true);
+	struct pump_inline *in = container_of(poll, struct pump_inline, poll);
+
+	(void)pump_worker_wait(&in->worker, 0);
+	inline_run(in);
+}
+
+/*
+ * In libuv's place: its descriptor is in our set. As long as that isn't ready, no timer is due, and
+ * nothing is queued there or newly watched (uv_backend_timeout()), libuv isn't asked.
+ */
+static void inline_wait(struct pump_inline *in)
+{
+	struct pump_worker *w = &in->worker;
+	uv_loop_t *loop = in->prepare.loop;
+	unsigned fired = 0;
+
+	inline_set_busy(in, false);
+	do {
+		bool queued = !list_empty(&w->run_queue);
+
+		if (!queued || !in->due) {
+			fired = pump_worker_wait(w, queued ? 0 : uv_backend_timeout(loop));
+			uv_update_time(loop);
+		}
+		inline_run(in);
+	} while (!fired && uv_backend_timeout(loop));
+	/* What was begun here is in libuv's set only when it is asked, which mustn't wait. */
+	inline_set_busy(in, true);
 }
 
 static void inline_on_prepare(uv_prepare_t *prepare)
 {
 	struct pump_inline *in = container_of(prepare, struct pump_inline, prepare);
 
-	if (inline_is_due(in))
-		inline_run(in, false);
+	if (in->waits) {
+		inline_wait(in);
+		return;
+	}
+	if (inline_is_due(in)) {
+		/* Nobody has anything to do yet. */
+		if (list_empty(&in->worker.run_queue))
+			(void)pump_worker_wait(&in->worker, 0);
+		inline_run(in);
+	}
 	inline_set_busy(in, inline_is_due(in));
 }
 
@@ -135,7 +172,10 @@ int pump_inline_open(struct pump_inline *in, uv_loop_t *loop, const struct pump_
 	(void)uv_idle_init(loop, &in->idle);
 	in->handles = 4;
 	in->due = in->busy = false;
-	(void)uv_poll_start(&in->poll, UV_READABLE, inline_on_ready);
+	in->waits =
+		config->waits && pump_worker_watch_loop(&in->worker, uv_backend_fd(loop), 0) == 0;
+	if (!in->waits)
+		(void)uv_poll_start(&in->poll, UV_READABLE, inline_on_ready);
 	(void)uv_prepare_start(&in->prepare, inline_on_prepare);
 	return 0;
 }

@@ -21,6 +21,7 @@ struct pump_inline {
 	unsigned handles;     /* not yet closed */
 	bool due;             /* something was taken or ended since the last round */
 	bool busy;            /* `idle` runs */
+	bool waits;           /* as of the config */
 	void (*finished)(struct pump_inline *in, struct pump *p); /* the pump is the pool's again */
 	void (*moving)(struct pump_inline *in, struct pump *p);   /* it is to be a thread's */
 	void (*closed)(struct pump_inline *in);

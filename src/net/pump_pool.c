@@ -242,6 +242,16 @@ void pump_abort(struct pump_pool *pool, struct pump *pump)
 		pump_thread_abort(container_of(pump->worker, struct pump_thread, worker), pump);
 }
 
+int pump_pool_watch(struct pump_pool *pool, struct watch *watch, int fd)
+{
+	return pump_worker_add_watch(&pool->own.worker, watch, fd);
+}
+
+void pump_pool_unwatch(struct pump_pool *pool, struct watch *watch, int fd)
+{
+	pump_worker_remove_watch(&pool->own.worker, watch, fd);
+}
+
 static void pool_add_stats(const struct pump_io *io, struct pump_stats *s)
 {
 	for (int side = 0; side < PUMP_SIDES; side++)

@@ -20,6 +20,7 @@
 
 struct pump;
 struct pump_pool;
+struct watch;
 
 enum pump_mode {
 	PUMP_AUTO,   /* copy first, splice(2) once a direction has moved 64 KiB */
@@ -42,6 +43,9 @@ struct pump_pool_config {
 	/* The turns that a connection has on the control loop, before it is given to a thread; bulk
 	 * is so before. PUMP_INLINE_TURNS; 0: none, for a loop that waits for others. */
 	unsigned inline_turns;
+	/* The loop is run by UV_RUN_DEFAULT alone, until the pool is closed: the pool may wait in
+	 * libuv's place, which saves a system call for each time that it is woken. */
+	bool waits;
 	enum pump_mode mode;
 	uint64_t half_close_timeout_ms; /* 0: none */
 	uint64_t idle_timeout_ms;       /* 0: none */
@@ -72,6 +76,14 @@ void pump_bytes(const struct pump *pump, uint64_t ret_bytes[PUMP_SIDES]);
 
 /* Ends a connection now, with a reset on both sides; `done` follows. Idempotent. */
 void pump_abort(struct pump_pool *pool, struct pump *pump);
+
+/*
+ * Watches a descriptor of the control loop's, until it is unwatched, which is before it is closed,
+ * and before the pool is. 0, or a negative errno.
+ */
+int pump_pool_watch(struct pump_pool *pool, struct watch *watch, int fd);
+/* Nothing if it isn't watched. */
+void pump_pool_unwatch(struct pump_pool *pool, struct watch *watch, int fd);
 
 void pump_pool_stats(const struct pump_pool *pool, struct pump_stats *ret_stats);
 

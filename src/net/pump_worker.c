@@ -46,11 +46,13 @@
  * and each would tell at once that it can be written to. */
 #define WORKER_SOCKET_EVENTS (EPOLLIN | EPOLLPRI | EPOLLRDHUP)
 
-/* epoll's user data is a pump's address with the side in its lowest bit, or a token of the
- * runner's, which is no address. */
+#define WORKER_WATCH 2U
+
+/* epoll's user data is a pump's address with the side in its lowest bit, that of a watch with the
+ * next one set, or a token of the runner's, which is no address. */
 static int worker_register(struct pump_worker *w, int fd, uint32_t events, uint64_t token)
 {
-	struct epoll_event event = { .events = events | EPOLLET, .data.u64 = token };
+	struct epoll_event event = { .events = events, .data.u64 = token };
 
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
@@ -91,6 +93,7 @@ int pump_worker_init(struct pump_worker *w, const struct pump_pool_config *confi
 	list_init(&w->run_queue);
 	list_init(&w->moving);
 	list_init(&w->finished);
+	list_init(&w->ready);
 	pipe_cache_init(&w->io.pipes, pipes);
 	w->io.mode = on_loop ? PUMP_COPY : config->mode;
 	w->io.turn_bytes = on_loop ? WORKER_INLINE_TURN_BYTES : WORKER_TURN_BYTES;
@@ -116,7 +119,23 @@ void pump_worker_deinit(struct pump_worker *w)
 
 int pump_worker_watch(struct pump_worker *w, int fd, unsigned token)
 {
+	return worker_register(w, fd, EPOLLIN | EPOLLET, token);
+}
+
+int pump_worker_watch_loop(struct pump_worker *w, int fd, unsigned token)
+{
 	return worker_register(w, fd, EPOLLIN, token);
+}
+
+int pump_worker_add_watch(struct pump_worker *w, struct watch *watch, int fd)
+{
+	return worker_register(w, fd, EPOLLIN, (uint64_t)(uintptr_t)watch | WORKER_WATCH);
+}
+
+void pump_worker_remove_watch(struct pump_worker *w, struct watch *watch, int fd)
+{
+	(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	list_remove(&watch->link);
 }
 
 /* No event tells of it any more. */
@@ -228,7 +247,7 @@ void pump_worker_take(struct pump_worker *w, struct pump *p)
 	w->io.held_bytes += pump_held(p);
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		p->room_told[side] = false;
-		if (worker_register(w, p->fd[side], WORKER_SOCKET_EVENTS,
+		if (worker_register(w, p->fd[side], WORKER_SOCKET_EVENTS | EPOLLET,
 			    worker_token(p, (enum pump_side)side)) < 0)
 			pump_set_end(p, PUMP_END_NO_MEMORY);
 	}
@@ -269,6 +288,19 @@ void pump_worker_run(struct pump_worker *w)
 		pipe_cache_clear(&w->io.pipes);
 }
 
+/* One may be removed by another. */
+static void worker_tell_watches(struct pump_worker *w)
+{
+	struct list *link;
+
+	while ((link = list_first(&w->ready))) {
+		struct watch *watch = list_entry(link, struct watch, link);
+
+		list_remove(link);
+		watch->ready(watch);
+	}
+}
+
 unsigned pump_worker_wait(struct pump_worker *w, int timeout_ms)
 {
 	struct epoll_event events[WORKER_EVENTS];
@@ -277,15 +309,18 @@ unsigned pump_worker_wait(struct pump_worker *w, int timeout_ms)
 
 	for (int i = 0; i < n; i++) {
 		uint64_t token = events[i].data.u64;
-		struct pump *p = (struct pump *)(uintptr_t)(token & ~(uint64_t)1);
+		void *of = (void *)(uintptr_t)(token & ~(uint64_t)(WORKER_WATCH | 1));
 
-		if (!p) {
+		if (!of) {
 			others |= 1U << token;
-			continue;
+		} else if (token & WORKER_WATCH) {
+			list_push_back(&w->ready, &((struct watch *)of)->link);
+		} else {
+			pump_ready(of, (enum pump_side)(token & 1), events[i].events, &w->io);
+			worker_note_event(w, of);
 		}
-		pump_ready(p, (enum pump_side)(token & 1), events[i].events, &w->io);
-		worker_note_event(w, p);
 	}
+	worker_tell_watches(w);
 	return others;
 }
 

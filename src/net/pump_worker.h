@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "net/pump.h"
 #include "net/pump_deadlines.h"
+#include "net/watch.h"
 
 struct pump_worker {
 	int epoll_fd;
@@ -22,6 +23,7 @@ struct pump_worker {
 	struct list open;      /* every pump that it has */
 	struct list run_queue; /* those with something to do now */
 	struct list moving;    /* those that are to go from the control loop to a thread */
+	struct list ready;     /* watches to be told */
 	struct list finished;  /* those that are over; both are emptied by who runs it */
 	struct pump_deadlines deadlines;
 	uint64_t armed_for_ms; /* when the timer fires; monotonic, UINT64_MAX: it isn't set */
@@ -38,7 +40,15 @@ void pump_worker_deinit(struct pump_worker *w);
  * is 0 or 1. Nobody has to read it: each write is an edge. */
 int pump_worker_watch(struct pump_worker *w, int fd, unsigned token);
 
-/* Takes in what has happened; -1 waits for it, 0 doesn't. Returns the bits of those watched. */
+/* Level-triggered, so it is told as long as it is readable: the first by its bit as above, a watch
+ * by its `ready`, from within pump_worker_wait(), before the turns of its round. */
+int pump_worker_watch_loop(struct pump_worker *w, int fd, unsigned token);
+int pump_worker_add_watch(struct pump_worker *w, struct watch *watch, int fd);
+/* Nothing if it isn't watched. */
+void pump_worker_remove_watch(struct pump_worker *w, struct watch *watch, int fd);
+
+/* Takes in what has happened, at most `timeout_ms` from now; -1 waits for it, 0 doesn't. Returns
+ * the bits of those watched. */
 unsigned pump_worker_wait(struct pump_worker *w, int timeout_ms);
 
 /* A turn for each that has something to do. Leaves the finished ones in w->finished, and those that

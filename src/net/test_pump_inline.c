@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* The control loop's worker where it waits in libuv's place, and what it watches beside pumps. */
+#include "net/test_pump_fixture.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/lang.h"
+#include "net/watch.h"
+
+#define WAITING pool_of(.inline_turns = PUMP_INLINE_TURNS, .waits = true)
+
+struct trial {
+	struct fixture *fixture;
+	int ends[2][2]; /* socket pairs: the second one is watched */
+	struct watch watches[2];
+	uv_poll_t poll;
+	uv_timer_t timer;
+	unsigned told, ticks;
+	bool polled;
+};
+
+static void trial_open(struct trial *t)
+{
+	memset(t, 0, sizeof(*t));
+	t->fixture = fixture_new(WAITING);
+	for (size_t i = 0; i < ARRAY_LEN(t->ends); i++)
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, t->ends[i]), 0);
+	assert_int_equal(uv_timer_init(&t->fixture->loop, &t->timer), 0);
+	t->timer.data = t;
+}
+
+static void trial_close(struct trial *t)
+{
+	uv_close((uv_handle_t *)&t->timer, NULL);
+	fixture_free(t->fixture);
+	for (size_t i = 0; i < ARRAY_LEN(t->ends); i++) {
+		(void)close(t->ends[i][0]);
+		(void)close(t->ends[i][1]);
+	}
+}
+
+static void run(struct trial *t)
+{
+	(void)uv_run(&t->fixture->loop, UV_RUN_DEFAULT);
+}
+
+static void on_polled(uv_poll_t *poll, int status, int events)
+{
+	struct trial *t = poll->data;
+
+	assert_int_equal(status, 0);
+	t->polled = true;
+	uv_close((uv_handle_t *)poll, NULL);
+	uv_stop(poll->loop);
+}
+
+/* libuv puts what it is to watch into its set only when it is about to wait. */
+static void on_pumped(void *owner, const struct pump_result *result)
+{
+	struct trial *t = owner;
+
+	assert_int_equal(result->end, PUMP_END_CLOSED);
+	assert_int_equal(uv_poll_init(&t->fixture->loop, &t->poll, t->ends[0][1]), 0);
+	t->poll.data = t;
+	assert_int_equal(uv_poll_start(&t->poll, UV_READABLE, on_polled), 0);
+}
+
+static void test_what_a_completion_begins_is_served(void **state)
+{
+	struct pump_job job = { .done = on_pumped };
+	struct trial t;
+	int peer[PUMP_SIDES];
+
+	trial_open(&t);
+	job.owner = &t;
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		test_tcp_pair(0, &peer[side], &job.fd[side]);
+		assert_int_equal(shutdown(peer[side], SHUT_WR), 0);
+	}
+	assert_int_equal(write(t.ends[0][0], "x", 1), 1);
+	assert_int_equal(pump_pool_add(t.fixture->pool, &job, NULL), 0);
+	run(&t);
+	assert_true(t.polled);
+	for (int side = 0; side < PUMP_SIDES; side++)
+		(void)close(peer[side]);
+	trial_close(&t);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct trial *t = timer->data;
+
+	if (++t->ticks == 3)
+		uv_stop(timer->loop);
+}
+
+static void test_timers_fire_while_it_waits(void **state)
+{
+	struct trial t;
+
+	trial_open(&t);
+	assert_int_equal(uv_timer_start(&t.timer, on_tick, 1, 1), 0);
+	run(&t);
+	assert_int_equal(t.ticks, 3);
+	trial_close(&t);
+}
+
+static struct trial *trial_of(struct watch *watch, size_t at)
+{
+	return container_of(watch - at, struct trial, watches[0]);
+}
+
+static void on_told(struct watch *watch)
+{
+	struct trial *t = trial_of(watch, 0);
+
+	if (++t->told < 3)
+		return;
+	pump_pool_unwatch(t->fixture->pool, watch, t->ends[0][1]);
+	uv_stop(&t->fixture->loop);
+}
+
+static void test_a_watch_is_told_as_long_as_it_is_readable(void **state)
+{
+	struct trial t;
+
+	trial_open(&t);
+	watch_init(&t.watches[0], on_told);
+	assert_int_equal(pump_pool_watch(t.fixture->pool, &t.watches[0], t.ends[0][1]), 0);
+	assert_int_equal(write(t.ends[0][0], "x", 1), 1);
+	run(&t);
+	assert_int_equal(t.told, 3);
+	/* And not any more. */
+	assert_int_equal(uv_timer_start(&t.timer, on_tick, 1, 1), 0);
+	run(&t);
+	assert_int_equal(t.told, 3);
+	trial_close(&t);
+}
+
+/* Whichever is told first removes both. */
+static void remove_both(struct trial *t)
+{
+	t->told++;
+	for (size_t i = 0; i < ARRAY_LEN(t->watches); i++)
+		pump_pool_unwatch(t->fixture->pool, &t->watches[i], t->ends[i][1]);
+	uv_stop(&t->fixture->loop);
+}
+
+static void on_first(struct watch *watch)
+{
+	remove_both(trial_of(watch, 0));
+}
+
+static void on_second(struct watch *watch)
+{
+	remove_both(trial_of(watch, 1));
+}
+
+static void test_a_watch_can_be_removed_by_another(void **state)
+{
+	struct trial t;
+
+	trial_open(&t);
+	watch_init(&t.watches[0], on_first);
+	watch_init(&t.watches[1], on_second);
+	for (size_t i = 0; i < ARRAY_LEN(t.watches); i++) {
+		assert_int_equal(pump_pool_watch(t.fixture->pool, &t.watches[i], t.ends[i][1]), 0);
+		assert_int_equal(write(t.ends[i][0], "x", 1), 1);
+	}
+	run(&t);
+	assert_int_equal(t.told, 1);
+	trial_close(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_a_completion_begins_is_served),
+		cmocka_unit_test(test_timers_fire_while_it_waits),
+		cmocka_unit_test(test_a_watch_is_told_as_long_as_it_is_readable),
+		cmocka_unit_test(test_a_watch_can_be_removed_by_another),
+	};
+
+	return cmocka_run_group_tests_name("net/pump_inline", tests, NULL, NULL);
+}
