@@ -2,12 +2,12 @@
 /*
  * Accepting in batches. An open listener waits for exactly one of three things:
  *
- *   its poll handle   a connection has come
+ *   its watch         a connection has come; without a pool a poll handle tells of it
  *   its retry timer   connections wait that can't be accepted, nor even be shed, for want of
  *                     descriptors: others have had time to close some
  *   its owner         which has said by `admits` that it has no room, and calls listener_resume()
  *
- * In the last two the poll handle is stopped, because a level-triggered poll would spin on
+ * In the last two nobody watches, because what is level-triggered would spin on
  * connections that are left in the kernel's queue. That queue's length (LISTENER_BACKLOG) is the
  * bound then: when it is full, the kernel completes no further handshakes, and the peers send their
  * SYNs again.
@@ -28,6 +28,7 @@
 #include "base/lang.h"
 #include "base/owner.h"
 #include "base/fd.h"
+#include "net/pump_pool.h"
 #include "net/reserve.h"
 #include "net/sockopt.h"
 
@@ -60,11 +61,38 @@ static bool listener_is_passing(int error)
 
 static void listener_on_readable(uv_poll_t *poll, int status, int events);
 
+/* Negative errno: for want of memory. */
+static int listener_listen(struct listener *l)
+{
+	if (l->pool)
+		return pump_pool_watch(l->pool, &l->watch, l->fd);
+	return uv_poll_start(&l->poll, UV_READABLE, listener_on_readable);
+}
+
+static void listener_deafen(struct listener *l)
+{
+	if (l->pool)
+		pump_pool_unwatch(l->pool, &l->watch, l->fd);
+	else
+		(void)uv_poll_stop(&l->poll);
+}
+
+static void listener_on_retry(uv_timer_t *timer);
+
+static void listener_retry(struct listener *l)
+{
+	(void)uv_timer_start(&l->retry, listener_on_retry, LISTENER_RETRY_MS, 0);
+}
+
+static void listener_go_on(struct listener *l)
+{
+	if (listener_listen(l) < 0)
+		listener_retry(l);
+}
+
 static void listener_on_retry(uv_timer_t *timer)
 {
-	struct listener *l = container_of(timer, struct listener, retry);
-
-	(void)uv_poll_start(&l->poll, UV_READABLE, listener_on_readable);
+	listener_go_on(container_of(timer, struct listener, retry));
 }
 
 /* accept(2) failed for want of descriptors or memory. False: the batch ends. */
@@ -72,8 +100,8 @@ static bool listener_shed(struct listener *l)
 {
 	if (l->reserve && reserve_shed(l->reserve, l->fd))
 		return true;
-	(void)uv_poll_stop(&l->poll);
-	(void)uv_timer_start(&l->retry, listener_on_retry, LISTENER_RETRY_MS, 0);
+	listener_deafen(l);
+	listener_retry(l);
 	return false;
 }
 
@@ -82,7 +110,7 @@ static bool listener_admits(struct listener *l)
 {
 	if (!l->admits || l->admits(l))
 		return true;
-	(void)uv_poll_stop(&l->poll);
+	listener_deafen(l);
 	l->paused = true;
 	return false;
 }
@@ -125,14 +153,23 @@ static bool listener_accept(struct listener *l)
 	return true;
 }
 
-static void listener_on_readable(uv_poll_t *poll, int status, int events)
+static void listener_take(struct listener *l)
 {
-	struct listener *l = container_of(poll, struct listener, poll);
 	unsigned n = 0;
 
 	while (n < l->batch && l->fd >= 0 && listener_admits(l) && listener_accept(l))
 		n++;
 	listener_learn(l, n);
+}
+
+static void listener_on_readable(uv_poll_t *poll, int status, int events)
+{
+	listener_take(container_of(poll, struct listener, poll));
+}
+
+static void listener_on_watched(struct watch *watch)
+{
+	listener_take(container_of(watch, struct listener, watch));
 }
 
 /* Not bound yet. */
@@ -230,8 +267,8 @@ static int listener_watch(struct listener *l, uv_loop_t *loop, int owned)
 	l->full = 0;
 	l->addr = bound;
 	l->fd = take_fd(&fd);
-	r = uv_poll_start(&l->poll, UV_READABLE, listener_on_readable);
-	assert(r == 0); /* fails only for bad flags */
+	watch_init(&l->watch, listener_on_watched);
+	listener_go_on(l);
 	return 0;
 }
 
@@ -271,7 +308,7 @@ void listener_pause(struct listener *l)
 {
 	if (l->fd < 0)
 		return;
-	(void)uv_poll_stop(&l->poll);
+	listener_deafen(l);
 	(void)uv_timer_stop(&l->retry);
 	l->paused = true;
 }
@@ -281,7 +318,7 @@ void listener_resume(struct listener *l)
 	if (l->fd < 0 || !l->paused)
 		return;
 	l->paused = false;
-	(void)uv_poll_start(&l->poll, UV_READABLE, listener_on_readable);
+	listener_go_on(l);
 }
 
 static void listener_on_handle_closed(uv_handle_t *handle)
@@ -296,7 +333,7 @@ void listener_close(struct listener *l)
 {
 	if (l->fd < 0)
 		return;
-	/* uv_close() takes the descriptor out of the loop's epoll set before it returns. */
+	listener_deafen(l);
 	uv_close((uv_handle_t *)&l->poll, listener_on_handle_closed);
 	uv_close((uv_handle_t *)&l->retry, listener_on_handle_closed);
 	l->fd = fd_close(l->fd);

@@ -11,11 +11,13 @@
 #include <uv.h>
 
 #include "net/addr.h"
+#include "net/watch.h"
 
 #define LISTENER_BATCH 64
 #define LISTENER_BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
 struct listener;
+struct pump_pool;
 struct reserve; /* the descriptor kept for EMFILE, shared by all listeners: net/reserve.h */
 
 /* Owns `fd` from here on. */
@@ -23,6 +25,7 @@ typedef void (*listener_fn)(struct listener *listener, int fd, const struct addr
 
 struct listener {
 	uv_poll_t poll;
+	struct watch watch;   /* in the place of `poll`, where there is a pool */
 	uv_timer_t retry;     /* runs while connections wait that can't even be shed */
 	unsigned handles;     /* of poll and retry: not yet closed */
 	unsigned batch, full; /* accepted per turn; turns in a row in which it was reached */
@@ -31,6 +34,7 @@ struct listener {
 	bool local;              /* a loopback address: its sockets inherit what such ones need */
 	bool paused;             /* by `admits`, until listener_resume() */
 	struct reserve *reserve; /* not owned; may be NULL */
+	struct pump_pool *pool;  /* that the connections go to, outlives it; may be NULL */
 	/* Whether there is room for one more, asked before each accept; NULL: always. */
 	bool (*admits)(struct listener *listener);
 	listener_fn accepted;
@@ -52,8 +56,8 @@ bool listener_listens(int fd);
 /*
  * Binds and listens: SO_REUSEADDR, never SO_REUSEPORT; `dual`: an IPv6 wildcard takes IPv4 too.
  * `defer`: the peer speaks first, so it is accepted when it has (TCP_DEFER_ACCEPT). Negative errno;
- * nothing is to be closed then. l->reserve, admits, accepted, closed, owner are set by the caller
- * before.
+ * nothing is to be closed then. l->reserve, pool, admits, accepted, closed, owner are set by the
+ * caller before.
  */
 int listener_open(
 	struct listener *l, uv_loop_t *loop, const struct addr *addr, bool dual, bool defer);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "base/owner.h"
 #include "base/fd.h"
+#include "net/pump_pool.h"
 #include "net/reserve.h"
 #include "net/sockopt.h"
 #include "net/test_turn.h"
@@ -33,10 +34,13 @@ struct fixture {
 	int fds[ACCEPTED_MAX];
 	size_t count;
 	struct addr from;
+	struct pump_pool *pool; /* NULL: libuv watches */
 	bool close_at_first, limited;
 	size_t room; /* when limited */
 	unsigned closes;
 };
+
+static bool with_pool; /* all tests are run twice */
 
 static void on_deadline(uv_timer_t *timer)
 {
@@ -91,6 +95,12 @@ static int setup(void **state)
 	f->listener.closed = on_closed;
 	f->listener.reserve = &f->reserve;
 	f->listener.fd = -1;
+	if (with_pool)
+		assert_int_equal(
+			pump_pool_new(&f->loop, &(const struct pump_pool_config){ .workers = 1 },
+				&f->pool),
+			0);
+	f->listener.pool = f->pool;
 	*state = f;
 	return 0;
 }
@@ -100,6 +110,8 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	listener_close(&f->listener);
+	if (f->pool)
+		pump_pool_close(f->pool, NULL, NULL);
 	uv_close((uv_handle_t *)&f->deadline, NULL);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 	assert_int_equal(f->closes, 1);
@@ -429,5 +441,8 @@ int main(void)
 			test_connections_are_shed_without_descriptors, setup, teardown),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests_name("net/listener", tests, NULL, NULL);
+
+	with_pool = true;
+	return failed + cmocka_run_group_tests_name("net/listener with a pool", tests, NULL, NULL);
 }

@@ -92,6 +92,7 @@ static struct endpoint *endpoint_new(struct relay *relay, const struct addr *cli
 	e->listener.fd = -1;
 	e->listener.owner = e;
 	e->listener.reserve = &relay->reserve;
+	e->listener.pool = relay->pool;
 	e->listener.admits = endpoint_on_admits;
 	e->listener.accepted = endpoint_on_accepted;
 	e->listener.closed = endpoint_on_closed;
