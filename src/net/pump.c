@@ -5,19 +5,19 @@
  *
  * A pump lives by these calls, all on its worker's thread:
  *
- *   pump_ready()  epoll tells of a socket: noted is what each direction may do now
- *   pump_run()    its turn: each direction that can moves bytes, and passes an end on
- *   pump_check()  the worker's timer: deadlines, and what no event tells
+ *   pump_ready()            epoll tells of a socket: noted is what each direction may do now
+ *   pump_run()              its turn: each direction that can moves bytes, and passes an end on
+ *   pump_deadlines_check()  the worker's timer: deadlines, and what no event tells
  *
  * A side ends in one of four ways:
  *
  *   a FIN           Its direction is done once that was passed on; the other one goes on.
  *   a reset         Nothing reaches the side any more. What it had sent is delivered, and then the
  *                   other side is reset; at the latest when its reader has taken nothing for
- *                   PUMP_DELIVERY_TIMEOUT_MS.
+ *                   DEADLINES_DELIVERY_MS.
  *   both, in turn   It had said all it had to say. So the FIN is passed on, nobody hurries the
  *                   reader, and the reset follows when his kernel has acknowledged the FIN.
- *   it vanishes     As a reset, with ETIMEDOUT. pump_check() finds it.
+ *   it vanishes     As a reset, with ETIMEDOUT. pump_deadlines_check() finds it.
  *
  * A side of blocks has its FIN in END; TCP's own, behind that, is the reset in turn.
  *
@@ -45,15 +45,6 @@
 
 /* A silence that is shorter isn't told. */
 #define PUMP_QUIET_MIN_MS 1000U
-
-/* How long a failed connection's last bytes may stay undelivered without any progress. */
-#define PUMP_DELIVERY_TIMEOUT_MS 5000U
-
-/*
- * How often the kernel must have asked a silent peer. The probes of a reader that has paused for
- * long are two minutes apart (TCP_RTO_MAX), and a lost one is no proof.
- */
-#define PUMP_VANISHED_ASKED 3U
 
 bool pump_side_dead(const struct pump *p, enum pump_side side)
 {
@@ -121,11 +112,6 @@ static bool pump_is_closing(const struct pump *p)
 	return p->dir[PUMP_OUTER].done && p->dir[PUMP_INNER].done && !pump_failed(p);
 }
 
-static bool pump_side_awaits_taken(const struct pump *p, enum pump_side side)
-{
-	return p->dir[side].blocks.reader.awaits_taken;
-}
-
 /*
  * The side has failed without a TAKEN, also in what had come of it, and nobody has had a byte of
  * the other one: that can be served in another way.
@@ -161,8 +147,8 @@ static bool pump_side_is_sent(struct pump *p, enum pump_side side)
 		return true;
 	/* END may come without TCP's own end. */
 	if (p->shut[side] && p->dir[side].blocks.codec != PUMP_DECODES)
-		p->over[side] = sockopt_queued(p->fd[side]) == 0;
-	return p->over[side] || !sockopt_unsent(p->fd[side]);
+		p->fins_acked[side] = sockopt_queued(p->fd[side]) == 0;
+	return p->fins_acked[side] || !sockopt_unsent(p->fd[side]);
 }
 
 /*
@@ -184,7 +170,7 @@ static bool pump_left_by(const struct pump *p, enum pump_side side)
  * tcp_orphan_retries): it is ours until all was sent. And where a side has failed, a reset makes
  * the kernel drop what the other one hasn't acknowledged.
  */
-static bool pump_over(struct pump *p)
+static bool pump_is_over(struct pump *p)
 {
 	enum pump_side alive = p->failed[PUMP_OUTER] ? PUMP_INNER : PUMP_OUTER;
 
@@ -202,6 +188,21 @@ static enum pump_end pump_last_end(const struct pump *p)
 		return PUMP_END_CLOSED;
 	return pump_untaken_by(p, PUMP_OUTER) || pump_untaken_by(p, PUMP_INNER) ? PUMP_END_UNTAKEN
 										: PUMP_END_RESET;
+}
+
+void pump_set_end(struct pump *p, enum pump_end end)
+{
+	if (p->ended)
+		return;
+	p->ended = true;
+	p->result.end = end;
+}
+
+bool pump_end_if_over(struct pump *p)
+{
+	if (!p->ended && pump_is_over(p))
+		pump_set_end(p, pump_last_end(p));
+	return p->ended;
 }
 
 struct pump *pump_new(const struct pump_job *job)
@@ -306,8 +307,6 @@ bool pump_awaits_room(const struct pump *p, enum pump_side side)
 
 enum pump_next pump_run(struct pump *p, struct pump_io *io)
 {
-	bool over;
-
 	for (int side = 0; side < PUMP_SIDES && !p->ended; side++) {
 		if (pump_dir_can_run(&p->dir[side]))
 			pump_dir_run(p, (enum pump_side)side, io);
@@ -316,17 +315,14 @@ enum pump_next pump_run(struct pump *p, struct pump_io *io)
 		if (pump_left_by(p, (enum pump_side)side))
 			pump_fail(p, (enum pump_side)side, EPIPE, io);
 	}
-	over = pump_over(p);
-	if (!over && !p->ended && pump_is_closing(p)) {
+	if (!pump_end_if_over(p) && pump_is_closing(p)) {
 		/* The last FIN, and what was left to share its segment, can't wait for close(2). */
 		for (int side = 0; side < PUMP_SIDES; side++) {
 			if (!pump_outlived_by(p, (enum pump_side)side))
 				(void)pump_shut(p, (enum pump_side)side);
 		}
-		over = pump_over(p);
+		(void)pump_end_if_over(p);
 	}
-	if (over)
-		pump_set_end(p, pump_last_end(p));
 	if (p->ended)
 		return PUMP_FINISHED;
 	if (pump_dir_can_run(&p->dir[PUMP_OUTER]) || pump_dir_can_run(&p->dir[PUMP_INNER]))
@@ -342,14 +338,6 @@ bool pump_is_throttled(const struct pump *p)
 void pump_unthrottle(struct pump *p)
 {
 	p->dir[PUMP_OUTER].throttled = p->dir[PUMP_INNER].throttled = false;
-}
-
-void pump_set_end(struct pump *p, enum pump_end end)
-{
-	if (p->ended)
-		return;
-	p->ended = true;
-	p->result.end = end;
 }
 
 /* Gives the result what it takes over of the side. */
@@ -387,126 +375,8 @@ void pump_close(struct pump *p, struct pump_io *io)
 		pump_hand_out(p, (enum pump_side)side, io);
 		pump_dir_drop(&p->dir[side], io);
 		free(pump_dir_take_wire(&p->dir[side], io));
-		if (!p->over[side] && pump_closes_in_order(p, (enum pump_side)side))
+		if (!p->fins_acked[side] && pump_closes_in_order(p, (enum pump_side)side))
 			sockopt_lift_reset(p->fd[side]);
 		p->fd[side] = fd_close(p->fd[side]);
 	}
-}
-
-enum pump_deadline pump_current_deadline(const struct pump *p, const struct pump_io *io)
-{
-	for (int side = 0; side < PUMP_SIDES; side++) {
-		if (p->failed[side] && !p->dir[side].fin)
-			return PUMP_DEADLINE_DELIVERY;
-	}
-	if (pump_side_awaits_taken(p, PUMP_OUTER) || pump_side_awaits_taken(p, PUMP_INNER))
-		return PUMP_DEADLINE_TAKEN;
-	if (io->half_close_timeout_ms && (p->dir[PUMP_OUTER].done || p->dir[PUMP_INNER].done))
-		return PUMP_DEADLINE_HALF_CLOSED;
-	return io->idle_timeout_ms ? PUMP_DEADLINE_IDLE : PUMP_DEADLINE_NONE;
-}
-
-/*
- * Changes with every byte moved, and with every byte acknowledged: a slow reader can empty a full
- * send queue for minutes before it takes another byte from us.
- */
-static uint64_t pump_progress(const struct pump *p, const uint64_t queued[PUMP_SIDES])
-{
-	uint64_t mark = 0;
-
-	for (int side = 0; side < PUMP_SIDES; side++)
-		mark += atomic_load_explicit(&p->dir[side].bytes, memory_order_relaxed) -
-			queued[side];
-	return mark;
-}
-
-/*
- * Whether something is queued for the side and the kernel has asked in vain for
- * vanished_timeout_ms. TCP_USER_TIMEOUT would say so, too, of a reader that pauses and answers
- * each probe.
- */
-static bool pump_side_vanished(struct pump *p, enum pump_side side, uint64_t queued,
-	const struct pump_io *io, uint64_t now_ms)
-{
-	uint64_t silent_ms = now_ms - p->silent_since_ms[side];
-	struct tcp_info info = { 0 };
-	unsigned asked;
-
-	if (!io->vanished_timeout_ms || p->failed[side])
-		return false;
-	if (queued)
-		(void)sockopt_tcp_info(p->fd[side], &info);
-	asked = (unsigned)info.tcpi_retransmits + info.tcpi_probes;
-	if (!asked || info.tcpi_last_ack_recv < silent_ms) {
-		p->silent_since_ms[side] = now_ms;
-		return false;
-	}
-	return silent_ms >= io->vanished_timeout_ms && asked >= PUMP_VANISHED_ASKED;
-}
-
-/* Ends it if nothing has moved for a deadline that applies. */
-static void pump_end_if_late(struct pump *p, const uint64_t queued[PUMP_SIDES],
-	const struct pump_io *io, uint64_t now_ms)
-{
-	uint64_t mark = pump_progress(p, queued), quiet_ms;
-	/* A reader that pauses has not had all yet: that it is half closed is no reason to cut. */
-	bool undelivered = (queued[PUMP_OUTER] && !p->failed[PUMP_OUTER]) ||
-			   (queued[PUMP_INNER] && !p->failed[PUMP_INNER]);
-
-	if (mark != p->progress_mark) {
-		p->progress_mark = mark;
-		p->progress_ms = now_ms;
-	}
-	quiet_ms = now_ms - p->progress_ms;
-	if (p->deadline == PUMP_DEADLINE_DELIVERY) {
-		if (quiet_ms >= PUMP_DELIVERY_TIMEOUT_MS)
-			pump_set_end(p, PUMP_END_RESET);
-	} else if (p->deadline == PUMP_DEADLINE_HALF_CLOSED && !undelivered &&
-		   quiet_ms >= io->half_close_timeout_ms) {
-		pump_set_end(p, PUMP_END_HALF_CLOSED);
-	} else if (io->idle_timeout_ms && quiet_ms >= io->idle_timeout_ms) {
-		pump_set_end(p, PUMP_END_IDLE);
-	}
-}
-
-/*
- * Whether TAKEN has come in time; from one that is late nothing is read any more. What is there
- * unread was not late: it was this process that stood still, or its machine.
- */
-static enum pump_next pump_check_taken(struct pump *p, struct pump_io *io, uint64_t now_ms)
-{
-	enum pump_side side = pump_side_awaits_taken(p, PUMP_OUTER) ? PUMP_OUTER : PUMP_INNER;
-	char byte;
-
-	if (now_ms - p->progress_ms < PUMP_TAKEN_MS)
-		return PUMP_WAIT;
-	if (recv(p->fd[side], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
-		p->dir[side].readable = true;
-		return PUMP_MORE;
-	}
-	p->dir[side].eof = true;
-	pump_fail(p, side, ETIMEDOUT, io);
-	return PUMP_MORE;
-}
-
-enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms)
-{
-	uint64_t queued[PUMP_SIDES];
-
-	if (p->ended)
-		return PUMP_FINISHED;
-	if (p->deadline == PUMP_DEADLINE_TAKEN)
-		return pump_check_taken(p, io, now_ms);
-	for (int side = 0; side < PUMP_SIDES; side++) {
-		queued[side] = sockopt_queued(p->fd[side]);
-		if (!pump_side_vanished(p, (enum pump_side)side, queued[side], io, now_ms))
-			continue;
-		pump_fail(p, (enum pump_side)side, ETIMEDOUT, io);
-		return PUMP_MORE;
-	}
-	if (pump_over(p))
-		pump_set_end(p, pump_last_end(p));
-	else
-		pump_end_if_late(p, queued, io, now_ms);
-	return p->ended ? PUMP_FINISHED : PUMP_WAIT;
 }

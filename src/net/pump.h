@@ -41,7 +41,7 @@ struct pump {
 	struct tap *tap;                   /* likewise */
 	bool failed[PUMP_SIDES];           /* reset or in error: nothing reaches it any more */
 	bool shut[PUMP_SIDES];             /* our FIN was sent before the close */
-	bool over[PUMP_SIDES];             /* both FINs are acknowledged: close(2) sends nothing */
+	bool fins_acked[PUMP_SIDES];       /* both FINs are acknowledged: close(2) sends nothing */
 	bool end_noted;                    /* pump_note_end() */
 	bool ended;                 /* result.end is decided; the sockets may still be open */
 	bool finished;              /* it is the pool's again; of a thread's pump under its lock */
@@ -55,12 +55,13 @@ struct pump {
 	struct list link;           /* of the worker or its thread, wherever it is */
 	struct list abort_link;     /* of the thread's aborts, under its lock */
 	struct list run_link;       /* of the worker's run queue */
-	/* The deadlines' own. */
+
+	/* Of net/pump_deadlines.c. */
 	struct list deadline_link, throttled_link;
 	enum pump_deadline deadline;
-	uint64_t progress_mark; /* what pump_progress() said last: it changes while bytes move */
+	uint64_t progress_mark; /* changes while bytes move */
 	uint64_t progress_ms;   /* when it changed, or the deadline did */
-	/* Since when the side has left unanswered what the kernel asks it; pump_check()'s own. */
+	/* Since when the side has left unanswered what the kernel asks it. */
 	uint64_t silent_since_ms[PUMP_SIDES];
 
 	pump_done_fn done;
@@ -86,6 +87,12 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 /* Whether the side's connection is over for the kernel, whatever reads and writes said. */
 bool pump_side_dead(const struct pump *p, enum pump_side side);
 
+/* It speaks blocks, and has not yet said the TAKEN that is awaited. */
+static inline bool pump_side_awaits_taken(const struct pump *p, enum pump_side side)
+{
+	return p->dir[side].blocks.reader.awaits_taken;
+}
+
 /* A socket's epoll events. */
 void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pump_io *io);
 bool pump_can_run(const struct pump *p);
@@ -99,6 +106,8 @@ int pump_shut(struct pump *p, enum pump_side side);
 
 /* Records how it ends, if that isn't known yet. */
 void pump_set_end(struct pump *p, enum pump_end end);
+/* Ends it if both directions are done and the kernel has no more need of us. Returns `ended`. */
+bool pump_end_if_over(struct pump *p);
 
 /* Closes the sockets, but for one that the result takes over, with a reset unless it was closed in
  * order, and frees all but the pump and the result's rest. */
@@ -107,15 +116,5 @@ void pump_close(struct pump *p, struct pump_io *io);
 /* A direction waits for its bucket; and may ask it again. */
 bool pump_is_throttled(const struct pump *p);
 void pump_unthrottle(struct pump *p);
-
-/* Which deadline applies now. */
-enum pump_deadline pump_current_deadline(const struct pump *p, const struct pump_io *io);
-
-/*
- * Looks for what no event tells: a deadline that is over, the last byte acknowledged, a peer that
- * has vanished. PUMP_FINISHED: it is over; PUMP_MORE: a side has failed, or has bytes; else
- * PUMP_WAIT.
- */
-enum pump_next pump_check(struct pump *p, struct pump_io *io, uint64_t now_ms);
 
 #endif

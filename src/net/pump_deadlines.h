@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When a worker looks at its pumps though no event has told of them: for a deadline, for what epoll
- * doesn't tell (pump_check()), and for room in a bucket.
+ * What a worker looks for at its pumps though no event has told of them, and when: a deadline, the
+ * last byte acknowledged, a peer that has vanished, room in a bucket.
  *
  * Pumps stand in rows, each of which is looked through every so often while somebody is in it. It
  * has no timer and calls nobody: the worker sets its own for `next_ms`, and looks through the rows
@@ -14,10 +14,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
-
-struct pump;
-struct pump_io;
-struct pump_pool_config;
+#include "net/pump.h"
 
 /* Every pump is in one of the first three, by the deadline that applies to it. */
 enum pump_row {
@@ -51,6 +48,10 @@ void pump_deadlines_remove(struct pump *p);
 
 /* Whether the row is to be looked through now. The next look is then every_ms later. */
 bool pump_deadlines_due(struct pump_deadlines *d, enum pump_row row, uint64_t now_ms);
+
+/* One look at a pump of a row that is due. PUMP_FINISHED: it is over; PUMP_MORE: a side has failed,
+ * or has bytes; else PUMP_WAIT. */
+enum pump_next pump_deadlines_check(struct pump *p, struct pump_io *io, uint64_t now_ms);
 
 /* The worker has looked at what was due: makes `next_ms` the next look at any row. */
 void pump_deadlines_looked(struct pump_deadlines *d);

@@ -191,7 +191,7 @@ static void worker_note_event(struct pump_worker *w, struct pump *p)
 
 static void worker_check(struct pump_worker *w, struct pump *p, uint64_t now_ms)
 {
-	enum pump_next next = pump_check(p, &w->io, now_ms);
+	enum pump_next next = pump_deadlines_check(p, &w->io, now_ms);
 
 	if (next == PUMP_FINISHED)
 		worker_finish(w, p);
