@@ -46,13 +46,6 @@
 /* A silence that is shorter isn't told. */
 #define PUMP_QUIET_MIN_MS 1000U
 
-bool pump_side_dead(const struct pump *p, enum pump_side side)
-{
-	struct tcp_info info;
-
-	return sockopt_tcp_info(p->fd[side], &info) && info.tcpi_state == TCP_CLOSE;
-}
-
 /* The kernel knows when the last byte came; a FIN is none. */
 void pump_note_end(struct pump *p, enum pump_side side)
 {
@@ -98,7 +91,7 @@ void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *i
 	p->dir[side].hup = true;
 	p->dir[side].readable = !p->dir[side].eof;
 	p->dir[other].done = true;
-	pump_dir_drop(&p->dir[other], io);
+	pump_out_drop(&p->dir[other].out, io);
 }
 
 static bool pump_failed(const struct pump *p)
@@ -217,8 +210,10 @@ struct pump *pump_new(const struct pump_job *job)
 	list_init(&p->deadline_link);
 	list_init(&p->throttled_link);
 	for (int side = 0; side < PUMP_SIDES; side++) {
+		enum pump_side to = pump_other_side((enum pump_side)side);
+
 		p->fd[side] = p->result.fd[side] = -1;
-		p->dir[side].pipe = PIPE_NONE;
+		pump_out_init(&p->dir[side].out, job->fd[to], (enum pump_side)side);
 	}
 	p->done = job->done;
 	p->owner = job->owner;
@@ -242,9 +237,9 @@ struct pump *pump_free(struct pump *p)
 	if (!p)
 		return NULL;
 	for (int side = 0; side < PUMP_SIDES; side++) {
-		assert(p->dir[side].pipe.rd < 0);
+		assert(p->dir[side].out.pipe.rd < 0);
 		assert(p->fd[side] < 0);
-		free(p->dir[side].held);
+		free(p->dir[side].out.held);
 		free(p->dir[side].blocks.wire);
 	}
 	free(p->rest);
@@ -258,8 +253,7 @@ uint32_t pump_held(const struct pump *p)
 	uint32_t bytes = 0;
 
 	for (int side = 0; side < PUMP_SIDES; side++)
-		bytes += (p->dir[side].held ? p->dir[side].held_end : 0) +
-			 p->dir[side].blocks.wire_len;
+		bytes += pump_out_held(&p->dir[side].out) + p->dir[side].blocks.wire_len;
 	return bytes;
 }
 
@@ -283,7 +277,7 @@ void pump_ready(struct pump *p, enum pump_side side, uint32_t events, struct pum
 	if (events & EPOLLPRI)
 		p->dir[side].urgent = true;
 	if (events & EPOLLOUT)
-		p->dir[other].blocked = false;
+		p->dir[other].out.blocked = false;
 	/* HUP is both directions shut. If ours to that side isn't, the side was reset. */
 	if ((events & EPOLLERR) || ((events & EPOLLHUP) && !pump_has_shut(p, side)))
 		pump_fail(p, side, 0, io);
@@ -301,7 +295,7 @@ bool pump_can_run(const struct pump *p)
 bool pump_awaits_room(const struct pump *p, enum pump_side side)
 {
 	/* Of the acknowledgement of a FIN, too, EPOLLOUT is all that epoll can tell. */
-	return p->dir[pump_other_side(side)].blocked ||
+	return p->dir[pump_other_side(side)].out.blocked ||
 	       (p->dir[PUMP_OUTER].done && p->dir[PUMP_INNER].done && !p->failed[side]);
 }
 
@@ -373,7 +367,7 @@ void pump_close(struct pump *p, struct pump_io *io)
 			p->result.taken = false;
 		}
 		pump_hand_out(p, (enum pump_side)side, io);
-		pump_dir_drop(&p->dir[side], io);
+		pump_out_drop(&p->dir[side].out, io);
 		free(pump_dir_take_wire(&p->dir[side], io));
 		if (!p->fins_acked[side] && pump_closes_in_order(p, (enum pump_side)side))
 			sockopt_lift_reset(p->fd[side]);

@@ -84,9 +84,6 @@ uint32_t pump_held(const struct pump *p);
  */
 void pump_fail(struct pump *p, enum pump_side side, int error, struct pump_io *io);
 
-/* Whether the side's connection is over for the kernel, whatever reads and writes said. */
-bool pump_side_dead(const struct pump *p, enum pump_side side);
-
 /* It speaks blocks, and has not yet said the TAKEN that is awaited. */
 static inline bool pump_side_awaits_taken(const struct pump *p, enum pump_side side)
 {

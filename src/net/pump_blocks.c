@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/lang.h"
-
 int pump_blocks_keep(struct pump_blocks *b, const void *data, uint32_t len)
 {
 	if (len == 0)
@@ -19,24 +17,12 @@ int pump_blocks_keep(struct pump_blocks *b, const void *data, uint32_t len)
 	return 0;
 }
 
-uint32_t pump_blocks_count(struct pump_blocks *b, uint32_t n, uint32_t len)
-{
-	uint32_t front = (uint32_t)min_u64(b->front, n), left = len - n;
-	uint32_t trail = b->trail > left ? b->trail - left : 0;
-
-	b->front -= front;
-	b->trail -= trail;
-	return n - front - trail;
-}
-
 uint32_t pump_blocks_wrap(struct pump_blocks *b, uint8_t *data, uint32_t len, bool end)
 {
 	block_encode(BLOCK_DATA, len, data - BLOCK_HEAD_LEN);
-	b->front += BLOCK_HEAD_LEN;
 	if (!end)
 		return BLOCK_HEAD_LEN + len;
 	block_encode(BLOCK_END, 0, data + len);
-	b->trail = BLOCK_HEAD_LEN;
 	b->end_said = true;
 	return BLOCK_HEAD_LEN + len + BLOCK_HEAD_LEN;
 }

@@ -23,8 +23,6 @@ struct pump_blocks {
 	/* Its first turn is to come, and it has something for it: a preface, which waits for bytes
 	 * to go with, or early bytes to decode. */
 	bool begins;
-	/* Of what is pending: the bytes at its start and its end that are none of the stream's. */
-	uint32_t front, trail;
 	bool end_said; /* PUMP_ENCODES: END was sent, or is the last that is pending */
 	struct block_reader reader;
 	/* PUMP_DECODES: what was read and not decoded, owned. Early bytes; from END on what has
@@ -35,9 +33,6 @@ struct pump_blocks {
 
 /* Copies `len` bytes to `wire`. 0 or -ENOMEM. */
 int pump_blocks_keep(struct pump_blocks *b, const void *data, uint32_t len);
-
-/* Of `len` pending bytes the first `n` were taken: how many of these are the stream's. */
-uint32_t pump_blocks_count(struct pump_blocks *b, uint32_t n, uint32_t len);
 
 /*
  * Makes a block of `len` bytes, an END behind it where `end`: BLOCK_HEAD_LEN before and behind them

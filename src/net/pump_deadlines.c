@@ -161,7 +161,7 @@ static uint64_t deadlines_progress(const struct pump *p, const uint64_t queued[P
 	uint64_t mark = 0;
 
 	for (int side = 0; side < PUMP_SIDES; side++)
-		mark += atomic_load_explicit(&p->dir[side].bytes, memory_order_relaxed) -
+		mark += atomic_load_explicit(&p->dir[side].out.bytes, memory_order_relaxed) -
 			queued[side];
 	return mark;
 }

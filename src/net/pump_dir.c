@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One direction of a connection. It promises: it reads only when it holds nothing undelivered, so a
- * slow reader stops its own sender and nobody else; a pipe or a heap block is there only while
- * bytes are stuck in it.
+ * One direction of a connection. It promises: it reads only when nothing is stuck (pump_out.h), so
+ * a slow reader stops its own sender and nobody else.
  *
  * It does all its work in turns (pump_dir_run()), which its pump gives it when
  * pump_dir_can_run(). A turn delivers what is stuck, then reads and writes until the source or the
@@ -17,8 +16,7 @@
  * write that takes less than was offered has marked the socket as full, and EPOLLOUT follows.
  *
  * Where one of the sockets speaks blocks, the direction towards it encodes what it reads, and the
- * one from it decodes: what is held or counted is the stream's bytes there as well, but for the
- * heads that are on their way out (struct pump_blocks). END takes the place of the FIN.
+ * one from it decodes. END takes the place of the FIN.
  */
 #include "net/pump_dir.h"
 
@@ -53,23 +51,11 @@
  */
 #define PUMP_RAW_AFTER (1024U * 1024U)
 
-/* The counters have one writer, so an addition needs no locked instruction. */
-static void dir_count(_Atomic uint64_t *counter, uint64_t n)
-{
-	uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, now + n, memory_order_relaxed);
-}
-
-static bool dir_pending(const struct pump_dir *d)
-{
-	return d->held || d->pipe.used > 0;
-}
-
 bool pump_dir_can_run(const struct pump_dir *d)
 {
-	return !d->done && !d->blocked &&
-	       (dir_pending(d) || (d->readable && !d->throttled) || d->eof || d->blocks.begins);
+	return !d->done && !d->out.blocked &&
+	       (pump_out_pending(&d->out) || (d->readable && !d->throttled) || d->eof ||
+		       d->blocks.begins);
 }
 
 void pump_dir_note_fin(struct pump_dir *d)
@@ -78,18 +64,9 @@ void pump_dir_note_fin(struct pump_dir *d)
 	d->fin |= d->blocks.codec != PUMP_DECODES;
 }
 
-static void dir_release_held(struct pump_dir *d, struct pump_io *io)
-{
-	if (!d->held)
-		return;
-	dir_count(&io->held_bytes, -(uint64_t)d->held_end);
-	free(d->held);
-	d->held = NULL;
-}
-
 uint8_t *pump_dir_take_wire(struct pump_dir *d, struct pump_io *io)
 {
-	dir_count(&io->held_bytes, -(uint64_t)d->blocks.wire_len);
+	pump_count(&io->held_bytes, -(uint64_t)d->blocks.wire_len);
 	d->blocks.wire_len = 0;
 	return take_ptr(d->blocks.wire);
 }
@@ -97,12 +74,6 @@ uint8_t *pump_dir_take_wire(struct pump_dir *d, struct pump_io *io)
 bool pump_dir_is_bulk(const struct pump_dir *d)
 {
 	return d->streak >= PUMP_SPLICE_AFTER;
-}
-
-void pump_dir_drop(struct pump_dir *d, struct pump_io *io)
-{
-	dir_release_held(d, io);
-	pipe_give(&io->pipes, &d->pipe);
 }
 
 /* recv() or splice() from the source returned 0 or failed. */
@@ -129,92 +100,6 @@ static void dir_read_end(struct pump *p, enum pump_side side, int error, struct 
 		tap_put_end(p->tap, side);
 }
 
-/* A write to the destination took `n` of `len` bytes, or failed with -1. Returns what it took. */
-static uint32_t dir_wrote(
-	struct pump *p, enum pump_side side, ssize_t n, uint32_t len, struct pump_io *io)
-{
-	struct pump_dir *d = &p->dir[side];
-	uint32_t counted;
-
-	if (n < 0 && errno != EAGAIN) {
-		pump_fail(p, pump_other_side(side), errno, io);
-		return 0;
-	}
-	if (n < (ssize_t)len)
-		d->blocked = true;
-	if (n <= 0)
-		return 0;
-	counted = pump_blocks_count(&d->blocks, (uint32_t)n, len);
-	dir_count(&d->bytes, counted);
-	dir_count(&io->bytes[side], counted);
-	return (uint32_t)n;
-}
-
-/*
- * When the source's FIN is already there, ours follows in this turn and may share a segment with
- * the last bytes: a packet, its acknowledgement and often a wake-up less on each hop.
- */
-static uint32_t dir_send(
-	struct pump *p, enum pump_side side, const uint8_t *data, uint32_t len, struct pump_io *io)
-{
-	int more = p->dir[side].fin && !p->dir[side].blocks.end_said ? MSG_MORE : 0;
-	ssize_t n =
-		send(p->fd[pump_other_side(side)], data, len, MSG_DONTWAIT | MSG_NOSIGNAL | more);
-
-	return dir_wrote(p, side, n, len, io);
-}
-
-/*
- * The whole content goes in one call, so SPLICE_F_MORE, which would let the kernel hold back the
- * last partial segment, never applies.
- */
-static void dir_send_pipe(struct pump *p, enum pump_side side, struct pump_io *io)
-{
-	struct pump_dir *d = &p->dir[side];
-	enum pump_side to = pump_other_side(side);
-	uint32_t len = d->pipe.used;
-	ssize_t n = splice(d->pipe.rd, NULL, p->fd[to], NULL, len, SPLICE_F_NONBLOCK);
-	uint32_t sent = dir_wrote(p, side, n, len, io);
-
-	d->pipe.used -= sent;
-	dir_count(&io->spliced_bytes, sent);
-	/* One that was cut short by a reset has kept the error to itself: the next read would say 0
-	 * (tests/kernel/test_splice.c). */
-	if (sent > 0 && sent < len && pump_side_dead(p, to))
-		pump_fail(p, to, 0, io);
-}
-
-/* Delivers what is stuck. */
-static void dir_flush(struct pump *p, enum pump_side side, struct pump_io *io)
-{
-	struct pump_dir *d = &p->dir[side];
-
-	if (d->held) {
-		d->held_start +=
-			dir_send(p, side, d->held + d->held_start, d->held_end - d->held_start, io);
-		if (d->held_start == d->held_end)
-			dir_release_held(d, io);
-	} else if (d->pipe.used > 0) {
-		dir_send_pipe(p, side, io);
-	}
-}
-
-static void dir_hold(
-	struct pump *p, enum pump_side side, const uint8_t *data, uint32_t len, struct pump_io *io)
-{
-	struct pump_dir *d = &p->dir[side];
-
-	d->held = malloc(len);
-	if (!d->held) {
-		pump_set_end(p, PUMP_END_NO_MEMORY);
-		return;
-	}
-	memcpy(d->held, data, len);
-	d->held_start = 0;
-	d->held_end = len;
-	dir_count(&io->held_bytes, len);
-}
-
 /*
  * Whether the source had read our handshake when it said its first word. All that a peer sends
  * acknowledges what it has received (RFC 9293, 3.8.6), so if more is unacknowledged than the other
@@ -223,19 +108,39 @@ static void dir_hold(
 static bool dir_is_answer(const struct pump *p, enum pump_side side)
 {
 	const struct pump_dir *other = &p->dir[pump_other_side(side)];
-	uint64_t own = atomic_load_explicit(&other->bytes, memory_order_relaxed) + other->done;
+	uint64_t own = atomic_load_explicit(&other->out.bytes, memory_order_relaxed) + other->done;
 
 	return sockopt_queued(p->fd[side]) <= own;
 }
 
-/* Sends what is there now, or holds it. */
-static void dir_send_or_hold(
+/* What came of a write. */
+static void dir_wrote(struct pump *p, enum pump_side side, int result, struct pump_io *io)
+{
+	if (result > 0)
+		pump_fail(p, pump_other_side(side), result, io);
+	else if (result < 0)
+		pump_set_end(p, PUMP_END_NO_MEMORY);
+}
+
+/* Whether nothing but the end follows what is sent now. */
+static bool dir_is_last(const struct pump_dir *d)
+{
+	return d->fin && !d->blocks.end_said;
+}
+
+static void dir_send(
 	struct pump *p, enum pump_side side, const uint8_t *data, uint32_t len, struct pump_io *io)
 {
-	uint32_t sent = dir_send(p, side, data, len, io);
+	struct pump_dir *d = &p->dir[side];
 
-	if (sent < len && !p->dir[side].done)
-		dir_hold(p, side, data + sent, len - sent, io);
+	dir_wrote(p, side, pump_out_send(&d->out, data, len, dir_is_last(d), io), io);
+}
+
+static void dir_flush(struct pump *p, enum pump_side side, struct pump_io *io)
+{
+	struct pump_dir *d = &p->dir[side];
+
+	dir_wrote(p, side, pump_out_flush(&d->out, dir_is_last(d), io), io);
 }
 
 /* A block that is nothing but its head. */
@@ -244,8 +149,8 @@ static void dir_say(struct pump *p, enum pump_side side, enum block_type type, s
 	uint8_t head[BLOCK_HEAD_LEN];
 
 	block_encode(type, 0, head);
-	p->dir[side].blocks.front = BLOCK_HEAD_LEN;
-	dir_send_or_hold(p, side, head, BLOCK_HEAD_LEN, io);
+	p->dir[side].out.front = BLOCK_HEAD_LEN;
+	dir_send(p, side, head, BLOCK_HEAD_LEN, io);
 }
 
 /* Leaves the stream's bytes of what was read at *data. Returns 0 or a positive errno. */
@@ -265,7 +170,7 @@ static int dir_decode(
 		d->fin = true;
 		if (pump_blocks_keep(b, *data + piece.used, *len - piece.used) < 0)
 			pump_set_end(p, PUMP_END_NO_MEMORY);
-		dir_count(&io->held_bytes, b->wire_len);
+		pump_count(&io->held_bytes, b->wire_len);
 	}
 	*data += piece.at;
 	*len = piece.len;
@@ -277,13 +182,15 @@ static void dir_encode(
 	struct pump *p, enum pump_side side, uint8_t **data, uint32_t *len, struct pump_io *io)
 {
 	struct pump_dir *d = &p->dir[side];
-	uint32_t before = d->held ? d->held_end : 0;
+	uint32_t before = pump_out_held(&d->out);
 
 	*len = pump_blocks_wrap(&d->blocks, *data, *len, d->eof) + before;
 	*data -= BLOCK_HEAD_LEN + before;
+	d->out.front += BLOCK_HEAD_LEN;
+	d->out.trail = d->eof ? BLOCK_HEAD_LEN : 0;
 	if (before)
-		memcpy(*data, d->held, before);
-	dir_release_held(d, io);
+		memcpy(*data, d->out.held, before);
+	pump_out_release_held(&d->out, io);
 }
 
 /* Passes on what was read; `drained`: there was no more, so that the source has ended if its FIN is
@@ -305,7 +212,7 @@ static void dir_pass(struct pump *p, enum pump_side side, uint8_t *data, uint32_
 	if (d->blocks.codec == PUMP_ENCODES)
 		dir_encode(p, side, &data, &len, io);
 	if (len && !d->done)
-		dir_send_or_hold(p, side, data, len, io);
+		dir_send(p, side, data, len, io);
 }
 
 /* One read of at most `room` bytes, and one write. Returns the bytes read, heads of blocks among
@@ -319,7 +226,7 @@ static uint32_t dir_copy(struct pump *p, enum pump_side side, uint32_t room, str
 	int error;
 
 	if (d->blocks.codec == PUMP_ENCODES) {
-		uint32_t before = BLOCK_HEAD_LEN + (d->held ? d->held_end : 0);
+		uint32_t before = BLOCK_HEAD_LEN + pump_out_held(&d->out);
 
 		data += before;
 		room = (uint32_t)min_u64(room, PUMP_BUFFER_BYTES - before - BLOCK_HEAD_LEN);
@@ -356,8 +263,8 @@ static uint32_t dir_splice(struct pump *p, enum pump_side side, uint32_t room, s
 	struct pump_dir *d = &p->dir[side];
 	ssize_t n;
 
-	assert(d->pipe.used == 0);
-	n = splice(p->fd[side], NULL, d->pipe.wr, NULL, room, SPLICE_F_NONBLOCK);
+	assert(d->out.pipe.used == 0);
+	n = splice(p->fd[side], NULL, d->out.pipe.wr, NULL, room, SPLICE_F_NONBLOCK);
 	/* The end, or an urgent mark that no event has told of yet, with the end behind it: recv(2)
 	 * knows (tests/kernel/test_splice.c). */
 	if (n == 0)
@@ -367,8 +274,8 @@ static uint32_t dir_splice(struct pump *p, enum pump_side side, uint32_t room, s
 		return 0;
 	}
 	d->said = true;
-	d->pipe.used = (uint32_t)n;
-	dir_send_pipe(p, side, io);
+	d->out.pipe.used = (uint32_t)n;
+	dir_flush(p, side, io);
 	return (uint32_t)n;
 }
 
@@ -381,7 +288,7 @@ static bool dir_wants_pipe(const struct pump *p, enum pump_side side, enum pump_
 	if (d->urgent || d->awaits_ack || (p->tap && tap_wants(p->tap, side)))
 		return false;
 	/* There is no way to splice what has to be decoded, nor behind a preface that waits. */
-	if (codec == PUMP_DECODES || d->held)
+	if (codec == PUMP_DECODES || d->out.held)
 		return false;
 	/*
 	 * Of a source that has ended there is too little left to give the connection up for it. A
@@ -403,14 +310,14 @@ static uint32_t dir_fetch_some(
 
 	if (!dir_wants_pipe(p, side, io->mode))
 		return dir_copy(p, side, copied, io);
-	if (d->pipe.rd < 0 && !pipe_take(&io->pipes, &d->pipe)) {
+	if (d->out.pipe.rd < 0 && !pipe_take(&io->pipes, &d->out.pipe)) {
 		d->streak = 0;
 		return dir_copy(p, side, copied, io);
 	}
 	if (d->blocks.codec == PUMP_ENCODES) {
 		d->blocks.codec = PUMP_PLAIN;
 		dir_say(p, side, BLOCK_RAW, io);
-		if (dir_pending(d) || d->done)
+		if (pump_out_pending(&d->out) || d->done)
 			return 0;
 	}
 	return dir_splice(p, side, room, io);
@@ -444,7 +351,7 @@ static void dir_finish(struct pump *p, enum pump_side side, struct pump_io *io)
 	if (d->blocks.codec == PUMP_ENCODES && passes && !d->blocks.end_said) {
 		d->blocks.end_said = true;
 		dir_say(p, side, BLOCK_END, io);
-		if (dir_pending(d) || d->done)
+		if (pump_out_pending(&d->out) || d->done)
 			return;
 	}
 	d->done = true;
@@ -478,23 +385,24 @@ static void dir_begin(struct pump *p, enum pump_side side, struct pump_io *io)
 void pump_dir_run(struct pump *p, enum pump_side side, struct pump_io *io)
 {
 	struct pump_dir *d = &p->dir[side];
-	bool spliced = d->pipe.rd >= 0;
+	bool spliced = d->out.pipe.rd >= 0;
 	uint32_t fetched = 0;
 
 	if (d->blocks.begins)
 		dir_begin(p, side, io);
 	for (int calls = 0; calls < PUMP_TURN_CALLS && fetched < io->turn_bytes; calls++) {
 		dir_flush(p, side, io);
-		if (dir_pending(d) || d->done || !d->readable || d->throttled || p->ended)
+		if (pump_out_pending(&d->out) || d->done || !d->readable || d->throttled ||
+			p->ended)
 			break;
 		fetched += dir_fetch(p, side, io);
-		spliced |= d->pipe.rd >= 0;
+		spliced |= d->out.pipe.rd >= 0;
 	}
 	if (spliced && fetched < PUMP_LARGE_READ)
 		d->streak = 0;
-	if (d->pipe.used == 0)
-		pipe_give(&io->pipes, &d->pipe);
-	if (d->eof && !dir_pending(d) && !d->done)
+	if (d->out.pipe.used == 0)
+		pipe_give(&io->pipes, &d->out.pipe);
+	if (d->eof && !pump_out_pending(&d->out) && !d->done)
 		dir_finish(p, side, io);
 }
 
@@ -509,18 +417,16 @@ static int dir_init_held(struct pump_dir *d, const struct pump_job *job, enum pu
 		front += BLOCK_HEAD_LEN;
 	if (front + len == 0)
 		return 0;
-	d->held = malloc(front + len);
-	if (!d->held)
+	if (pump_out_reserve(&d->out, front + len) < 0)
 		return -ENOMEM;
-	d->held_end = front + len;
 	d->said = len > 0;
 	if (encodes && job->preface_len)
-		memcpy(d->held, job->preface, job->preface_len);
+		memcpy(d->out.held, job->preface, job->preface_len);
 	if (len)
-		memcpy(d->held + front, job->early[side], len);
+		memcpy(d->out.held + front, job->early[side], len);
 	if (encodes && len)
-		block_encode(BLOCK_DATA, len, d->held + front - BLOCK_HEAD_LEN);
-	d->blocks.front = front;
+		block_encode(BLOCK_DATA, len, d->out.held + front - BLOCK_HEAD_LEN);
+	d->out.front = front;
 	d->blocks.begins = len == 0;
 	return 0;
 }

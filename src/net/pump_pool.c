@@ -231,7 +231,7 @@ void pump_bytes(const struct pump *pump, uint64_t ret_bytes[PUMP_SIDES])
 {
 	for (int side = 0; side < PUMP_SIDES; side++)
 		ret_bytes[side] =
-			atomic_load_explicit(&pump->dir[side].bytes, memory_order_relaxed);
+			atomic_load_explicit(&pump->dir[side].out.bytes, memory_order_relaxed);
 }
 
 void pump_abort(struct pump_pool *pool, struct pump *pump)
