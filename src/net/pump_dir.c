@@ -301,6 +301,22 @@ static bool dir_wants_pipe(const struct pump *p, enum pump_side side, enum pump_
 	return mode == PUMP_SPLICE || (mode == PUMP_AUTO && d->streak >= after);
 }
 
+/*
+ * The side of blocks hears that the rest comes as it is. That gives the connection up, so it is
+ * said when there is some: epoll may tell of a FIN as of a byte to read, before it calls it the
+ * end. Returns false if there is none.
+ */
+static bool dir_say_raw(struct pump *p, enum pump_side side, struct pump_io *io)
+{
+	char byte;
+
+	if (recv(p->fd[side], &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+		return false;
+	p->dir[side].blocks.codec = PUMP_PLAIN;
+	dir_say(p, side, BLOCK_RAW, io);
+	return true;
+}
+
 /* At most `room` bytes. */
 static uint32_t dir_fetch_some(
 	struct pump *p, enum pump_side side, uint32_t room, struct pump_io *io)
@@ -315,8 +331,8 @@ static uint32_t dir_fetch_some(
 		return dir_copy(p, side, copied, io);
 	}
 	if (d->blocks.codec == PUMP_ENCODES) {
-		d->blocks.codec = PUMP_PLAIN;
-		dir_say(p, side, BLOCK_RAW, io);
+		if (!dir_say_raw(p, side, io))
+			return dir_copy(p, side, copied, io);
 		if (pump_out_pending(&d->out) || d->done)
 			return 0;
 	}

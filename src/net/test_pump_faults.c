@@ -22,6 +22,7 @@ static bool swallowed;           /* that was done, and its error is gone */
 static int urgent_in_splice =
 	-1;                   /* a peer that ends with urgent data before the next from a socket */
 static size_t malloc_refuses; /* blocks of that size */
+static bool end_untold;       /* of a FIN epoll only says that there is something to read */
 static bool mod_refuses;      /* epoll doesn't tell of anything that it wasn't asked for at first */
 
 void *__real_malloc(size_t size);
@@ -39,6 +40,18 @@ int __wrap_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
 		return __real_epoll_ctl(epoll_fd, op, fd, event);
 	errno = ENOMEM;
 	return -1;
+}
+
+int __real_epoll_wait(int epoll_fd, struct epoll_event *events, int count, int timeout_ms);
+int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int count, int timeout_ms);
+
+int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int count, int timeout_ms)
+{
+	int n = __real_epoll_wait(epoll_fd, events, count, timeout_ms);
+
+	for (int i = 0; i < n && end_untold; i++)
+		events[i].events &= ~(uint32_t)EPOLLRDHUP;
+	return n;
 }
 
 void *__wrap_malloc(size_t size)
@@ -195,6 +208,41 @@ static void test_no_memory_leaves_blocks_an_ordinary_end(void **state)
 }
 
 /*
+ * A visitor without a word more cost the connection: RAW was said before his FIN. The kernel moves
+ * what is to be read before it says that it was the last (tcp_data_queue()), and whoever asks
+ * between the two hears of a byte.
+ */
+static void test_end_is_nothing_to_splice(void **state)
+{
+	struct fixture *f = fixture_new(pool_of(.mode = PUMP_SPLICE));
+	enum pump_end ended = PUMP_END_ABORTED;
+	struct pump_job job = {
+		.wire = { [PUMP_INNER] = PUMP_WIRE_BLOCKS },
+		.done = on_pumped,
+		.owner = &ended,
+	};
+	struct link l;
+	char end[4];
+
+	(void)state;
+	link_open(f, &l, 0);
+	for (int side = 0; side < PUMP_SIDES; side++)
+		job.fd[side] = take_fd(&l.pump_fd[side]);
+	end_untold = true;
+	assert_int_equal(shutdown(l.visitor, SHUT_WR), 0);
+	assert_int_equal(pump_pool_add(f->pool, &job, NULL), 0);
+	assert_int_equal(recv(l.app, end, sizeof(end), MSG_WAITALL), sizeof(end));
+	assert_memory_equal(end, "\2\0\0\0", sizeof(end));
+	assert_int_equal(send(l.app, end, sizeof(end), 0), sizeof(end));
+	while (ended == PUMP_END_ABORTED)
+		uv_run(&f->loop, UV_RUN_ONCE);
+	end_untold = false;
+	assert_int_equal(ended, PUMP_END_CLOSED);
+	link_close(&l);
+	fixture_free(f);
+}
+
+/*
  * A slow reader whose socket couldn't be watched for room was never served again: the connection
  * was marked as ended, but nobody ended it.
  */
@@ -224,6 +272,7 @@ int main(void)
 		cmocka_unit_test(test_urgent_mark_is_no_end),
 		cmocka_unit_test(test_no_memory_for_early_bytes),
 		cmocka_unit_test(test_no_memory_leaves_blocks_an_ordinary_end),
+		cmocka_unit_test(test_end_is_nothing_to_splice),
 		cmocka_unit_test_prestate(test_no_memory_to_wait_for_room, (void *)&no_turns),
 		cmocka_unit_test_prestate(test_no_memory_to_wait_for_room, (void *)&many_turns),
 	};
