@@ -352,6 +352,10 @@ static int builder_build(struct builder *b)
 		.first_line = log_ring_next(b->config.ring) };
 	b->child.step = NULL;
 	b->child.ended = builder_on_child_ended;
+	b->phase = BUILDER_BUILDING;
+	/* Before anything of it runs: what changes from here on it may have missed. */
+	if (b->watch)
+		watch_build_began(b->watch);
 	return builder_spawn(b, &config, BUILD_TIMEOUT_MS);
 }
 
@@ -389,9 +393,6 @@ static void builder_aimed(struct builder *b)
 		builder_done(b, r);
 		return;
 	}
-	b->phase = BUILDER_BUILDING;
-	if (b->watch)
-		watch_build_began(b->watch);
 	b->events.building(b->events.owner);
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 
 #include "base/lang.h"
 #include "base/fd.h"
+#include "base/owner.h"
+#include "os/child.h"
 #include "os/supervisor_fixture.h"
 
 /* $n is the number of the instance. */
@@ -391,6 +394,16 @@ static void test_close(void **state)
 	fixture_close(&f);
 }
 
+/* The module. What it has in common with the one before is never gone. */
+static void write_in_place(struct fixture *f, const char *text, size_t len)
+{
+	int fd = open(f->module, O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(write(fd, text, len), len);
+	assert_int_equal(ftruncate(fd, (off_t)len), 0);
+	fd_close(fd);
+}
+
 static void test_watch_module(void **state)
 {
 	struct fixture f = { .run.watch = true };
@@ -400,10 +413,10 @@ static void test_watch_module(void **state)
 	write_project(&f, "data.txt", "x", 1);
 	write_project(&f, ".new.wasm", NEW_MODULE, sizeof NEW_MODULE - 1);
 	/* In place, cut off in the middle: it isn't taken before it is whole. */
-	fixture_write_file(f.module, NEW_MODULE, sizeof NEW_MODULE - 2);
+	write_in_place(&f, NEW_MODULE, sizeof NEW_MODULE - 2);
 	fixture_await(&f, "kept ");
 	assert_non_null(strstr(fixture_status(&f).exit_reason, "is truncated"));
-	fixture_write_file(f.module, "\0asm\1\0\0\0", 8);
+	write_in_place(&f, NEW_MODULE, 8);
 	fixture_await(&f, "next-starting replaced ");
 	/* Atomically. */
 	char path[128];
@@ -437,6 +450,36 @@ static void test_watch_build(void **state)
 	fixture_await(&f, "next-building kept ");
 	set_build(&f, "true");
 	fixture_await(&f, "next-building next-starting replaced ");
+	fixture_close(&f);
+}
+
+static struct fixture *changes_next; /* its project does, when the next child was started */
+
+int __real_child_start(struct child *c, uv_loop_t *loop, const struct spawn_config *config,
+	enum log_stream out, enum log_stream err);
+int __wrap_child_start(struct child *c, uv_loop_t *loop, const struct spawn_config *config,
+	enum log_stream out, enum log_stream err);
+
+int __wrap_child_start(struct child *c, uv_loop_t *loop, const struct spawn_config *config,
+	enum log_stream out, enum log_stream err)
+{
+	int r = __real_child_start(c, loop, config, out, err);
+
+	if (changes_next)
+		write_project(take_ptr(changes_next), "main.c", "x", 1);
+	return r;
+}
+
+/* A change right behind the start of a build, which may have missed it, was taken to be in it. */
+static void test_watch_change_behind_the_start(void **state)
+{
+	struct fixture f = { .run.watch = true };
+
+	fixture_open(&f, COUNT SERVE);
+	set_build(&f, "true");
+	changes_next = &f;
+	supervisor_start(f.supervisor);
+	fixture_await(&f, "building starting running next-building next-starting replaced ");
 	fixture_close(&f);
 }
 
@@ -476,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_close),
 		cmocka_unit_test(test_watch_module),
 		cmocka_unit_test(test_watch_build),
+		cmocka_unit_test(test_watch_change_behind_the_start),
 		cmocka_unit_test(test_watch_failed),
 	};
 
