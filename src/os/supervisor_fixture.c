@@ -72,12 +72,16 @@ static void on_deadline(uv_timer_t *timer)
 
 void fixture_write_file(const char *path, const void *text, size_t len)
 {
-	FILE *out = fopen(path, "w");
+	char new[192];
+	FILE *out;
 
+	snprintf(new, sizeof new, "%.*s/.written", (int)(strrchr(path, '/') - path), path);
+	out = fopen(new, "w");
 	assert_non_null(out);
 	assert_int_equal(fwrite(text, 1, len, out), len);
 	assert_int_equal(fclose(out), 0);
-	assert_int_equal(chmod(path, 0700), 0);
+	assert_int_equal(chmod(new, 0700), 0);
+	assert_int_equal(rename(new, path), 0);
 }
 
 void fixture_open_for(
@@ -95,7 +99,9 @@ void fixture_open_for(
 
 	snprintf(f->dir, sizeof f->dir, "/tmp/test_supervisor.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
-	setenv("XDG_CACHE_HOME", f->dir, 1);
+	snprintf(f->cache, sizeof f->cache, "%s/.cache", f->dir);
+	assert_int_equal(mkdir(f->cache, 0700), 0);
+	setenv("XDG_CACHE_HOME", f->cache, 1);
 	snprintf(f->guest, sizeof f->guest, "%s/guest", f->dir);
 	snprintf(f->module, sizeof f->module, "%s/app.wasm", f->dir);
 	snprintf(text, sizeof text, GUEST_SCRIPT_HEAD "%s\n", script);

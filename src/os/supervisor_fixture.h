@@ -23,6 +23,7 @@
 
 struct fixture {
 	char dir[64], guest[96], module[96];
+	char cache[96]; /* hidden: the project may be watched */
 	uv_loop_t loop;
 	uv_timer_t deadline;
 	struct os_run_config run;
@@ -35,7 +36,7 @@ struct fixture {
 	void (*told)(struct fixture *f); /* of a state, or what is to replace it; may be NULL */
 };
 
-/* Executable. */
+/* Executable. In one step: who sees that it is there, or has changed, sees all of it. */
 void fixture_write_file(const char *path, const void *text, size_t len);
 
 /* `script` runs in the project's folder, with what the supervisor gives to wasmrun-guest. `ready`

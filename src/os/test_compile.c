@@ -45,7 +45,7 @@ static size_t count_codes(const struct fixture *f)
 	size_t count = 0;
 	glob_t found;
 
-	snprintf(pattern, sizeof pattern, "%s/wasmrun/modules/*/*", f->dir);
+	snprintf(pattern, sizeof pattern, "%s/wasmrun/modules/*/*", f->cache);
 	if (glob(pattern, 0, NULL, &found) == 0) {
 		count = found.gl_pathc;
 		globfree(&found);
@@ -129,9 +129,9 @@ static void test_not_private(void **state)
 
 	fixture_open(&f, SERVE);
 	set_compiler(&f, COUNT);
-	snprintf(path, sizeof path, "%s/wasmrun", f.dir);
+	snprintf(path, sizeof path, "%s/wasmrun", f.cache);
 	assert_int_equal(mkdir(path, 0700), 0);
-	snprintf(path, sizeof path, "%s/wasmrun/modules", f.dir);
+	snprintf(path, sizeof path, "%s/wasmrun/modules", f.cache);
 	assert_int_equal(mkdir(path, 0700), 0);
 	assert_int_equal(chmod(path, 0755), 0);
 	supervisor_start(f.supervisor);

@@ -62,7 +62,7 @@ static void test_run_and_stop(void **state)
 	assert_string_equal(status.kind, "cgi");
 	char expected[TEXT_MAX], pattern[128];
 	glob_t codes;
-	snprintf(pattern, sizeof pattern, "%s/wasmrun/modules/*/*", f.dir);
+	snprintf(pattern, sizeof pattern, "%s/wasmrun/modules/*/*", f.cache);
 	assert_int_equal(glob(pattern, 0, NULL, &codes), 0);
 	assert_int_equal(codes.gl_pathc, 1);
 	snprintf(expected, sizeof expected,
@@ -295,14 +295,14 @@ static void test_never_listens(void **state)
 static void test_exec_hangs(void **state)
 {
 	struct fixture f = { 0 };
-	char path[96];
+	char path[128];
 	int fd;
 
 	fixture_open_for(&f, "ready; exec sleep 1000", 100, 0);
 	/* No code is kept in a file, so no compiler is started before. */
-	snprintf(path, sizeof path, "%s/wasmrun", f.dir);
+	snprintf(path, sizeof path, "%s/wasmrun", f.cache);
 	assert_int_equal(mkdir(path, 0700), 0);
-	touch(&f, "wasmrun/modules");
+	touch(&f, ".cache/wasmrun/modules");
 	fd = open(f.guest, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	signal(SIGIO, SIG_IGN);
