@@ -44,7 +44,7 @@ static void reach_explain(
 	case REACH_WORKS:
 		SAY("Asked from this machine through the relay, the application has "
 		    "answered %s in %llu ms.",
-			said, (unsigned long long)result->duration_ms);
+			said, (unsigned long long)max_u64(result->duration_ms, 1));
 		break;
 	case REACH_REFUSED:
 		SAY("%s refuses connections, though the relay has given out that port. Does the "

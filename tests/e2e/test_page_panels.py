@@ -9,11 +9,15 @@ from harness.apps import free_port
 from harness.browser import Windows, browser, mistakes_of
 from harness.streams import connect
 from harness.wait import wait_for
-from harness.wasmrun import run_os
+from harness.wasmrun import fetch, run_os
 from harness.wire import FakeRelay
 from test_page_states import card, fill, opened, presses
 
 pytestmark = [pytest.mark.together, pytest.mark.outside]
+
+
+def tab(page, name):
+    page.locator(f"#tab-{name}").click()
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +202,44 @@ def test_failed_build(lab, project, windows):
     said.get_by_text("main.c:3:5: error: expected x").wait_for()
     assert "fine" not in said.inner_text() and mistakes_of(page) == []
     assert not re.search(r"\b(GET|POST|PUT|DELETE)\b", page.locator("main").inner_text())
+
+
+def test_visitors_on_warm_connections(lab, guests, windows):
+    """Shared, recorded, listed, ended and logged from the page alone: it tells nothing of the way that its visitors take."""
+    relay = lab.relay(way="warm")
+    instance = run_os(lab, guests.c("talks.c"))
+    instance.wait_app("running")
+    page = windows.open(f"http://127.0.0.1:{instance.port}/", width=800)
+
+    def looks_well():
+        for scheme in "dark", "light":
+            page.emulate_media(color_scheme=scheme)
+            assert mistakes_of(page) == []
+
+    tab(page, "requests")
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.get_by_role("button", name="Stop recording").wait_for()
+    fill(page, f"{relay.host}:{relay.control_port}")
+    presses(page, "Public URL", "Share")
+    card(page, "Public URL").get_by_text("Works from outside").wait_for()
+    relay.wait_parked()
+    for path in "/first", "/print/2":
+        status, _ = fetch(instance.tunnel()["public_url"], path)
+        assert status == 200
+        page.locator(".list tbody tr", has_text=path).wait_for()
+    page.locator(".list tbody tr", has_text="/print/2").locator("button").click()
+    page.get_by_role("heading", name="Response", exact=True).wait_for()
+    looks_well()
+    tab(page, "network")
+    with connect((relay.host, instance.tunnel()["public_port"])) as visitor:
+        row = page.get_by_role("row", name="{}:{}".format(*visitor.getsockname()))
+        row.get_by_role("button", name="End the connection").wait_for()
+        row.get_by_role("button", name="End the connection").click()
+        with pytest.raises(ConnectionResetError):
+            visitor.recv(1)
+        row.get_by_text("ended by the user").wait_for()
+    looks_well()
+    tab(page, "log")
+    page.locator(".log .line", has_text="line 2 of those").last.wait_for()
+    presses(page, "Public URL", "Stop sharing")
+    card(page, "Public URL").get_by_text("Disconnected", exact=True).wait_for()

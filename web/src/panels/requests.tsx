@@ -68,7 +68,7 @@ function Bar() {
       </Action>
       <input
         type="search"
-        placeholder="Text in head or body"
+        placeholder="Text to find"
         aria-label="Text in head or body"
         value={state.text.value}
         onInput={(event) => {
