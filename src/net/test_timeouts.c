@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define DELAY_MS 20
@@ -107,12 +108,47 @@ static void test_another_delay(void **state)
 	assert_ptr_equal(f->expired[1], &f->items[1]);
 }
 
+static void on_readable(uv_poll_t *handle, int status, int events)
+{
+	struct fixture *f = handle->data;
+
+	(void)status;
+	(void)events;
+	timeout_disarm(&f->items[0]);
+	(void)uv_poll_stop(handle);
+}
+
+/* The loop stood still till all was over: what has come meanwhile comes first. */
+static void test_what_was_there_in_time(void **state)
+{
+	struct fixture *f = *state;
+	int pipe_fd[2];
+	uv_poll_t reader;
+
+	assert_int_equal(pipe(pipe_fd), 0);
+	assert_int_equal(uv_poll_init(&f->loop, &reader, pipe_fd[0]), 0);
+	reader.data = f;
+	assert_int_equal(uv_poll_start(&reader, UV_READABLE, on_readable), 0);
+	timeouts_arm(&f->queue, &f->items[0]);
+	timeouts_arm(&f->queue, &f->items[1]);
+	assert_int_equal(write(pipe_fd[1], "x", 1), 1);
+	(void)usleep(2000 * DELAY_MS);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->count, 1);
+	assert_ptr_equal(f->expired[0], &f->items[1]);
+	uv_close((uv_handle_t *)&reader, NULL);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	(void)close(pipe_fd[0]);
+	(void)close(pipe_fd[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_order_and_disarming, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_callbacks_may_arm_and_disarm, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_delay, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_was_there_in_time, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,10 @@
  * end. The timer stands at the first one, or at one that was the first and has been disarmed since:
  * it fires for nothing then, and is set anew, which costs less than setting it at every disarming.
  * Owns nothing but its timer.
+ *
+ * libuv runs timers before it asks for events. Where the loop stood still past a deadline (a busy
+ * machine, a paused one) what was awaited may be there, unread: who is late is told in the turn
+ * behind this one, and may have disarmed till then.
  */
 #include "net/timeouts.h"
 
@@ -27,6 +31,7 @@ static void timeouts_schedule(struct timeouts *q)
 
 	if (!first || uv_is_active((uv_handle_t *)&q->timer))
 		return;
+	q->polled = false;
 	(void)uv_timer_start(
 		&q->timer, timeouts_on_timer, first->at_ms > now ? first->at_ms - now : 0, 0);
 }
@@ -35,8 +40,14 @@ static void timeouts_on_timer(uv_timer_t *timer)
 {
 	struct timeouts *q = container_of(timer, struct timeouts, timer);
 	uint64_t now = uv_now(timer->loop);
-	struct timeout *first;
+	struct timeout *first = timeouts_first(q);
 
+	if (first && first->at_ms <= now && !q->polled) {
+		q->polled = true;
+		/* Not 0, for which a libuv before 1.45 doesn't leave its timers. */
+		(void)uv_timer_start(timer, timeouts_on_timer, 1, 0);
+		return;
+	}
 	while ((first = timeouts_first(q)) && first->at_ms <= now) {
 		list_remove(&first->link);
 		q->expired(q, first);
