@@ -10,8 +10,8 @@
  * backoff, as a probe. The trouble is over when a probe is of use: it is given a visitor, or still
  * waits after WARM_YOUNG_MS. Those that were there before prove nothing: the relay may have as many
  * as it takes. A connection that is lost with its visitor is no trouble, since visitors leave as
- *they like; but a relay may do that on purpose, so all dials have a budget (dial_budget.h). Who
- *comes when nothing waits is announced.
+ * they like; but a relay may do that on purpose, so all dials have a budget (dial_budget.h). Who
+ * comes when nothing waits is announced.
  *
  * Our death is a reset (sockopt_set_reset()) to the relay from the beginning: behind RAW, TCP's
  * ordinary end is that of the stream.
@@ -54,7 +54,7 @@ static const bool warm_edges[WARM_STATES][WARM_STATES] = {
 	[WARM_BUSY] = { [WARM_WAITING] = true },
 };
 
-static void warm_fill(struct warm *r);
+static void warm_fill(struct warm *w);
 
 static struct warm_member *member_of(struct warm_conn *c)
 {
@@ -84,16 +84,16 @@ static void member_set_state(struct warm_member *m, enum warm_state state)
 	member_enter(m, state);
 }
 
-static struct warm_member *member_new(struct warm *r)
+static struct warm_member *member_new(struct warm *w)
 {
 	struct warm_member *m = calloc(1, sizeof(*m));
 
 	if (!m)
 		return NULL;
-	m->warm = r;
-	m->session = r->session;
+	m->warm = w;
+	m->session = w->session;
 	timeout_init(&m->late);
-	warm_conn_init(&m->conn, &r->set);
+	warm_conn_init(&m->conn, &w->set);
 	member_enter(m, WARM_DIALLING);
 	return m;
 }
@@ -120,28 +120,28 @@ static void member_wait(struct warm_member *m, int fd, const uint8_t *early, siz
 
 /* --- trouble --- */
 
-static void warm_end_trouble(struct warm *r)
+static void warm_end_trouble(struct warm *w)
 {
-	r->in_trouble = false;
-	r->probe = NULL;
-	r->failures = 0;
-	r->retry_ms = 0;
-	backoff_reset(&r->backoff);
+	w->in_trouble = false;
+	w->probe = NULL;
+	w->failures = 0;
+	w->retry_ms = 0;
+	backoff_reset(&w->backoff);
 }
 
-static void warm_trouble(struct warm *r, const char *why)
+static void warm_trouble(struct warm *w, const char *why)
 {
 	uint64_t now = clock_now_ms();
 
 	log_debug(LOG, "no connection ready at the relay: %s", why);
 	/* Of several that fail together, the first one counts. */
-	if (now < r->retry_ms)
+	if (now < w->retry_ms)
 		return;
-	r->in_trouble = true;
-	r->retry_ms = now + backoff_next_ms(&r->backoff);
-	if (++r->failures < WARM_FAILURES_TOLD || r->told || r->count[WARM_WAITING])
+	w->in_trouble = true;
+	w->retry_ms = now + backoff_next_ms(&w->backoff);
+	if (++w->failures < WARM_FAILURES_TOLD || w->told || w->count[WARM_WAITING])
 		return;
-	r->told = true;
+	w->told = true;
 	log_warn(LOG,
 		"no connection can be kept ready at the relay: %s; each visitor waits for one of "
 		"his own, a round trip or two longer; is the relay's --max-ready-total reached?",
@@ -153,29 +153,29 @@ static void warm_trouble(struct warm *r, const char *why)
 static void warm_on_lost(struct warm_conn *c, bool misused, const char *why)
 {
 	struct warm_member *m = member_of(c);
-	struct warm *r = m->warm;
+	struct warm *w = m->warm;
 	bool of_use = m->served || clock_now_ms() - m->since_ms >= WARM_YOUNG_MS;
-	bool probe = m == r->probe;
+	bool probe = m == w->probe;
 
 	log_debug(LOG, "a connection that waited for visitors is gone: %s", why);
 	member_free(m);
 	if (misused || !of_use)
-		warm_trouble(r, why);
+		warm_trouble(w, why);
 	else if (probe)
-		warm_end_trouble(r);
-	warm_fill(r);
+		warm_end_trouble(w);
+	warm_fill(w);
 }
 
 static void warm_on_visitor(struct warm_conn *c, const struct uuid *id, const struct addr *from)
 {
 	struct warm_member *m = member_of(c);
-	struct warm *r = m->warm;
+	struct warm *w = m->warm;
 
-	if (m == r->probe)
-		warm_end_trouble(r);
+	if (m == w->probe)
+		warm_end_trouble(w);
 	m->served = true;
 	member_set_state(m, WARM_SERVING);
-	r->events->visitor(r, c, id, from);
+	w->events->visitor(w, c, id, from);
 }
 
 /* --- dialling --- */
@@ -183,17 +183,17 @@ static void warm_on_visitor(struct warm_conn *c, const struct uuid *id, const st
 /* It came to nothing. */
 static void member_fail(struct warm_member *m, const char *why)
 {
-	struct warm *r = m->warm;
+	struct warm *w = m->warm;
 
 	member_free(m);
-	warm_trouble(r, why);
-	warm_fill(r);
+	warm_trouble(w, why);
+	warm_fill(w);
 }
 
 static void warm_on_opened(void *owner)
 {
 	struct warm_member *m = owner;
-	struct warm *r = m->warm;
+	struct warm *w = m->warm;
 	const void *early = NULL;
 	size_t early_len = 0;
 	int fd = data_conn_take(m->dial, &early, &early_len);
@@ -205,7 +205,7 @@ static void warm_on_opened(void *owner)
 	m->dial = NULL;
 	sockopt_set_reset(fd);
 	member_wait(m, fd, early, early_len);
-	warm_fill(r);
+	warm_fill(w);
 }
 
 static void warm_on_failed(void *owner, enum data_conn_failure what, int error, const char *why)
@@ -221,21 +221,21 @@ static void warm_on_late(struct timeouts *q, struct timeout *t)
 	member_fail(container_of(t, struct warm_member, late), "it takes too long to open");
 }
 
-static void warm_dial(struct warm *r)
+static void warm_dial(struct warm *w)
 {
 	static const struct data_conn_events events = {
 		.opened = warm_on_opened,
 		.failed = warm_on_failed,
 	};
-	struct warm_member *m = member_new(r);
-	int fd = -1, result = m ? warm_set_open(&r->set) : -ENOMEM;
+	struct warm_member *m = member_new(w);
+	int fd = -1, result = m ? warm_set_open(&w->set) : -ENOMEM;
 
-	if (r->in_trouble)
-		r->probe = m;
+	if (w->in_trouble)
+		w->probe = m;
 	if (result == 0)
-		result = data_conn_open(r->relay, CLIENT_READY, &r->key, &events, m, &m->dial, &fd);
+		result = data_conn_open(w->relay, CLIENT_READY, &w->key, &events, m, &m->dial, &fd);
 	if (result == 0)
-		timeouts_arm(&r->dials, &m->late);
+		timeouts_arm(&w->dials, &m->late);
 	if (result == 1) {
 		sockopt_set_reset(fd);
 		member_wait(m, fd, NULL, 0);
@@ -244,15 +244,15 @@ static void warm_dial(struct warm *r)
 		return;
 	if (m)
 		member_free(m);
-	warm_trouble(r, uv_strerror(result));
+	warm_trouble(w, uv_strerror(result));
 }
 
 /* Those that serve somebody for long won't be back soon. */
-static void warm_age(struct warm *r, uint64_t now_ms)
+static void warm_age(struct warm *w, uint64_t now_ms)
 {
 	struct list *first;
 
-	while ((first = list_first(&r->conns[WARM_SERVING]))) {
+	while ((first = list_first(&w->conns[WARM_SERVING]))) {
 		struct warm_member *m = list_entry(first, struct warm_member, link);
 
 		if (now_ms - m->since_ms < DEMAND_SPAN_MS)
@@ -261,15 +261,15 @@ static void warm_age(struct warm *r, uint64_t now_ms)
 	}
 }
 
-static unsigned warm_missing(const struct warm *r, uint64_t now_ms)
+static unsigned warm_missing(const struct warm *w, uint64_t now_ms)
 {
 	const struct demand_have have = {
-		.idle = r->count[WARM_WAITING],
-		.dialling = r->count[WARM_DIALLING],
-		.returning = r->count[WARM_SERVING],
+		.idle = w->count[WARM_WAITING],
+		.dialling = w->count[WARM_DIALLING],
+		.returning = w->count[WARM_SERVING],
 	};
 
-	return demand_missing(&have, demand_wanted(&r->demand, r->limit, now_ms), r->limit);
+	return demand_missing(&have, demand_wanted(&w->demand, w->limit, now_ms), w->limit);
 }
 
 static void warm_on_timer(uv_timer_t *timer)
@@ -277,78 +277,78 @@ static void warm_on_timer(uv_timer_t *timer)
 	warm_fill(container_of(timer, struct warm, timer));
 }
 
-static void warm_look_again(struct warm *r, uint64_t in_ms)
+static void warm_look_again(struct warm *w, uint64_t in_ms)
 {
-	uv_update_time(r->timer.loop);
-	(void)uv_timer_start(&r->timer, warm_on_timer, in_ms, 0);
+	uv_update_time(w->timer.loop);
+	(void)uv_timer_start(&w->timer, warm_on_timer, in_ms, 0);
 }
 
 /* Whether the probe has waited long enough; looks again when that can be so. */
-static bool warm_is_proven(struct warm *r)
+static bool warm_is_proven(struct warm *w)
 {
-	uint64_t age = clock_now_ms() - r->probe->since_ms;
+	uint64_t age = clock_now_ms() - w->probe->since_ms;
 
-	if (r->probe->state != WARM_WAITING)
+	if (w->probe->state != WARM_WAITING)
 		return false;
 	if (age < WARM_YOUNG_MS) {
-		warm_look_again(r, WARM_YOUNG_MS - age);
+		warm_look_again(w, WARM_YOUNG_MS - age);
 		return false;
 	}
-	warm_end_trouble(r);
+	warm_end_trouble(w);
 	return true;
 }
 
-static void warm_fill(struct warm *r)
+static void warm_fill(struct warm *w)
 {
 	uint64_t now = clock_now_ms();
 	unsigned begun = 0;
 
-	if (!r->limit || r->frozen)
+	if (!w->limit || w->frozen)
 		return;
-	warm_age(r, now);
-	while (r->count[WARM_DIALLING] < WARM_DIALS_MAX && warm_missing(r, now)) {
-		if (r->probe && !warm_is_proven(r))
+	warm_age(w, now);
+	while (w->count[WARM_DIALLING] < WARM_DIALS_MAX && warm_missing(w, now)) {
+		if (w->probe && !warm_is_proven(w))
 			return;
-		if (now < r->retry_ms) {
-			warm_look_again(r, r->retry_ms - now);
+		if (now < w->retry_ms) {
+			warm_look_again(w, w->retry_ms - now);
 			return;
 		}
 		/* On loopback each is there at once: the loop has others to serve. */
 		if (begun++ == WARM_DIALS_MAX) {
-			warm_look_again(r, 1);
+			warm_look_again(w, 1);
 			return;
 		}
-		if (!dial_budget_spend(&r->budget, now)) {
-			warm_look_again(r, dial_budget_wait_ms(&r->budget));
+		if (!dial_budget_spend(&w->budget, now)) {
+			warm_look_again(w, dial_budget_wait_ms(&w->budget));
 			return;
 		}
-		warm_dial(r);
+		warm_dial(w);
 	}
 }
 
 /* --- public --- */
 
 void warm_init(
-	struct warm *r, uv_loop_t *loop, struct data_relay *relay, const struct warm_events *events)
+	struct warm *w, uv_loop_t *loop, struct data_relay *relay, const struct warm_events *events)
 {
 	static const struct warm_conn_events conn_events = {
 		.visitor = warm_on_visitor,
 		.lost = warm_on_lost,
 	};
 
-	*r = (struct warm){ .relay = relay, .events = events, .handles = 3 };
+	*w = (struct warm){ .relay = relay, .events = events, .handles = 3 };
 	for (int state = 0; state < WARM_STATES; state++)
-		list_init(&r->conns[state]);
-	backoff_init(&r->backoff, NULL);
-	warm_set_init(&r->set, loop, &conn_events);
-	timeouts_init(&r->dials, loop, WARM_DIAL_MS, warm_on_late, r);
-	(void)uv_timer_init(loop, &r->timer);
+		list_init(&w->conns[state]);
+	backoff_init(&w->backoff, NULL);
+	warm_set_init(&w->set, loop, &conn_events);
+	timeouts_init(&w->dials, loop, WARM_DIAL_MS, warm_on_late, w);
+	(void)uv_timer_init(loop, &w->timer);
 }
 
-static void warm_release(struct warm *r)
+static void warm_release(struct warm *w)
 {
-	if (--r->handles == 0)
-		r->closed(r);
+	if (--w->handles == 0)
+		w->closed(w);
 }
 
 static void warm_on_timer_closed(uv_handle_t *handle)
@@ -366,69 +366,69 @@ static void warm_on_set_closed(struct warm_set *set)
 	warm_release(container_of(set, struct warm, set));
 }
 
-void warm_close(struct warm *r, void (*closed)(struct warm *r))
+void warm_close(struct warm *w, void (*closed)(struct warm *w))
 {
-	r->closed = closed;
-	warm_set_close(&r->set, warm_on_set_closed);
-	timeouts_close(&r->dials, warm_on_dials_closed);
-	uv_close((uv_handle_t *)&r->timer, warm_on_timer_closed);
+	w->closed = closed;
+	warm_set_close(&w->set, warm_on_set_closed);
+	timeouts_close(&w->dials, warm_on_dials_closed);
+	uv_close((uv_handle_t *)&w->timer, warm_on_timer_closed);
 }
 
-static void warm_drop_all(struct warm *r, enum warm_state state)
+static void warm_drop_all(struct warm *w, enum warm_state state)
 {
 	struct list *first;
 
-	while ((first = list_first(&r->conns[state])))
+	while ((first = list_first(&w->conns[state])))
 		member_free(list_entry(first, struct warm_member, link));
 }
 
-void warm_reset(struct warm *r)
+void warm_reset(struct warm *w)
 {
-	r->limit = 0;
-	r->session++;
-	r->told = false;
-	warm_end_trouble(r);
-	warm_drop_all(r, WARM_DIALLING);
-	warm_drop_all(r, WARM_WAITING);
-	(void)uv_timer_stop(&r->timer);
+	w->limit = 0;
+	w->session++;
+	w->told = false;
+	warm_end_trouble(w);
+	warm_drop_all(w, WARM_DIALLING);
+	warm_drop_all(w, WARM_WAITING);
+	(void)uv_timer_stop(&w->timer);
 }
 
-void warm_grant(struct warm *r, unsigned limit, const struct uuid *key)
+void warm_grant(struct warm *w, unsigned limit, const struct uuid *key)
 {
-	if (r->limit && !uuid_equal(&r->key, key))
-		warm_reset(r);
-	r->limit = (unsigned)min_u64(limit, DEMAND_MAX);
-	r->key = *key;
-	r->frozen = false;
-	warm_fill(r);
+	if (w->limit && !uuid_equal(&w->key, key))
+		warm_reset(w);
+	w->limit = (unsigned)min_u64(limit, DEMAND_MAX);
+	w->key = *key;
+	w->frozen = false;
+	warm_fill(w);
 }
 
-void warm_freeze(struct warm *r)
+void warm_freeze(struct warm *w)
 {
-	r->frozen = true;
-	warm_drop_all(r, WARM_DIALLING);
+	w->frozen = true;
+	warm_drop_all(w, WARM_DIALLING);
 }
 
-void warm_note_visitor(struct warm *r)
+void warm_note_visitor(struct warm *w)
 {
-	demand_note(&r->demand, clock_now_ms());
-	warm_fill(r);
+	demand_note(&w->demand, clock_now_ms());
+	warm_fill(w);
 }
 
 void warm_ended(struct warm_conn *c, int fd, const uint8_t *rest, size_t rest_len)
 {
 	struct warm_member *m = member_of(c);
-	struct warm *r = m->warm;
+	struct warm *w = m->warm;
 
 	if (fd >= 0)
-		dial_budget_earn(&r->budget);
-	if (fd >= 0 && m->session == r->session && r->limit) {
+		dial_budget_earn(&w->budget);
+	if (fd >= 0 && m->session == w->session && w->limit) {
 		member_wait(m, fd, rest, rest_len);
 	} else {
 		c->fd = fd;
 		member_free(m);
 	}
-	warm_fill(r);
+	warm_fill(w);
 }
 
 void warm_refuse(struct warm_conn *c)

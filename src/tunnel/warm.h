@@ -48,7 +48,7 @@ struct warm_events {
 	 * starts a flow from c->target or calls warm_refuse(), from within; a flow owes c a
 	 * warm_ended(), from within or later.
 	 */
-	void (*visitor)(struct warm *r, struct warm_conn *c, const struct uuid *id,
+	void (*visitor)(struct warm *w, struct warm_conn *c, const struct uuid *id,
 		const struct addr *from);
 };
 
@@ -77,30 +77,30 @@ struct warm {
 	bool told;                 /* of this session's trouble */
 
 	unsigned handles; /* that libuv knows of */
-	void (*closed)(struct warm *r);
+	void (*closed)(struct warm *w);
 };
 
-void warm_init(struct warm *r, uv_loop_t *loop, struct data_relay *relay,
+void warm_init(struct warm *w, uv_loop_t *loop, struct data_relay *relay,
 	const struct warm_events *events);
 
 /*
  * Behind warm_reset(). `closed` follows, never from within. Visitors may still be served, and each
- * calls warm_ended() as he ends, if that is before `closed` or behind it: r outlives both.
+ * calls warm_ended() as he ends, if that is before `closed` or behind it: w outlives both.
  */
-void warm_close(struct warm *r, void (*closed)(struct warm *r));
+void warm_close(struct warm *w, void (*closed)(struct warm *w));
 
 /* The relay takes `limit` connections that name `key`, of which there are DEMAND_MAX at most; 0:
  * none. */
-void warm_grant(struct warm *r, unsigned limit, const struct uuid *key);
+void warm_grant(struct warm *w, unsigned limit, const struct uuid *key);
 
 /* The session is over: those that wait are closed, those that serve go on, and are closed then. */
-void warm_reset(struct warm *r);
+void warm_reset(struct warm *w);
 
 /* The relay may still give visitors to those that there are; no others are dialled. */
-void warm_freeze(struct warm *r);
+void warm_freeze(struct warm *w);
 
 /* A visitor has begun, over whatever connection. */
-void warm_note_visitor(struct warm *r);
+void warm_note_visitor(struct warm *w);
 
 /* The visitor's flow is over, and c the pool's again. `fd` as of struct pump_result with its
  * `rest`: it waits again. -1: it is gone. */
