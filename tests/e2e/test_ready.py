@@ -14,68 +14,52 @@ from harness.lab import Relay, new_host
 from harness.netns import unusable
 from harness.streams import connect, ended, pattern, recv_all, recv_exact
 from harness.wait import DEADLINE, SCALE, wait_for
-from harness.warm import DATA, END, RAW, TAKEN, block
-from harness.wire import UUID, RawClient, frame
+from harness.warm import DATA, END, RAW, TAKEN, WarmClient, block, read_block
+from harness.wire import UUID, RawClient
 
 needs_net = pytest.mark.skipif(unusable() is not None, reason=str(unusable()))
 UNKNOWN = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
 
 
-class Session(RawClient):
-    """A control connection with the ability, and what it parks."""
-
-    def __init__(self, relay, ready=64, port=0, **options):
-        super().__init__(relay, getattr(relay, "secret", None))
-        self.granted = self.hello(port, {"ready": ready, **options})
-        self.key = self.granted.get("key")
-
-    def park(self, key=None, behind=b""):
-        """One more, that the relay has parked; not awaited where it won't be."""
-        before = parked(self.relay) if key is None and not behind else None
-        conn = Parked(self.relay, self.secret)
-        conn.authenticate()
-        conn.send_raw(frame({"Ready": key or self.key}) + behind)
-        if before is not None:
-            wait_for(lambda: parked(self.relay) == before + 1, "it is parked")
-        return conn
+def session_of(relay, ready=64, **options):
+    """A client whose visitors are announced as of old: with their id alone."""
+    return WarmClient(relay, getattr(relay, "secret", None), ready, visitor=False, **options)
 
 
-class Parked(RawClient):
-    def given(self):
-        """The visitor that it is given to."""
-        told = self.recv()["Visitor"]
-        assert re.fullmatch(UUID, told["id"])
-        return told
+def hear_visitor(conn):
+    """The visitor that it is given to."""
+    told = conn.recv()["Visitor"]
+    assert re.fullmatch(UUID, told["id"])
+    return told
 
-    def block(self):
-        head = self.stream(4)
-        return head[0], self.stream(int.from_bytes(head[1:], "big"))
 
-    def take(self):
-        told = self.given()
-        self.send_raw(block(TAKEN))
-        return told
+def take(conn):
+    told = hear_visitor(conn)
+    conn.send_raw(block(TAKEN))
+    return told
 
-    def reset(self):
-        """Whether it ends, and not in order."""
-        try:
-            while self.sock.recv(65536):
-                pass
-        except ConnectionResetError:
-            return True
-        return False
 
-    def alive(self):
-        self.sock.setblocking(False)
-        try:
-            self.sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except ConnectionResetError:
+def was_reset(conn):
+    """Whether it ends, and not in order."""
+    try:
+        while conn.sock.recv(65536):
             pass
-        finally:
-            self.sock.setblocking(True)
-        return False
+    except ConnectionResetError:
+        return True
+    return False
+
+
+def is_alive(conn):
+    conn.sock.setblocking(False)
+    try:
+        conn.sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except ConnectionResetError:
+        pass
+    finally:
+        conn.sock.setblocking(True)
+    return False
 
 
 def metric(relay, name):
@@ -101,34 +85,34 @@ def open_relay(lab):
 def serve(conn, visitor, text=b"hello"):
     """A whole stream on a parked connection, which is parked again."""
     visitor.sendall(text)
-    told = conn.take()
-    assert conn.block() == (DATA, text)
+    told = take(conn)
+    assert read_block(conn) == (DATA, text)
     conn.send_raw(block(DATA, text.upper()) + block(END))
     assert recv_all(visitor) == text.upper()
     visitor.shutdown(socket.SHUT_WR)
-    assert conn.block() == (END, b"")
+    assert read_block(conn) == (END, b"")
     return told
 
 
 def test_granted_as_many_as_both_want(lab):
     relay = lab.relay(args=("--max-ready", 3), metrics=True)
     for wanted, granted in (2, 2), (3, 3), (64, 3), (1 << 40, 3):
-        with Session(relay, wanted) as session:
+        with session_of(relay, wanted) as session:
             assert session.granted == {"ready": granted, "key": session.key} and re.fullmatch(UUID, session.key)
-    with Session(relay, 0) as session:
+    with session_of(relay, 0) as session:
         assert session.granted == {}
 
 
 def test_none_where_the_operator_wants_none(lab):
     relay = lab.relay(args=("--max-ready", 0), metrics=True)
-    with Session(relay) as session:
+    with session_of(relay) as session:
         assert session.granted == {}
-        with session.park(UNKNOWN) as conn:
-            assert conn.reset() and metric(relay, "refused_total") == 1
+        with session.dial(UNKNOWN) as conn:
+            assert was_reset(conn) and metric(relay, "refused_total") == 1
 
 
 def test_visitors_one_after_the_other_on_one_connection(relay):
-    with Session(relay) as session, session.park() as conn:
+    with session_of(relay) as session, session.park() as conn:
         for n in range(3):
             with connect(session.public) as visitor:
                 told = serve(conn, visitor, b"visitor %d" % n)
@@ -139,19 +123,19 @@ def test_visitors_one_after_the_other_on_one_connection(relay):
 
 
 def test_last_parked_is_given_first(open_relay):
-    with Session(open_relay) as session, session.park() as first, session.park() as second:
+    with session_of(open_relay) as session, session.park() as first, session.park() as second:
         with connect(session.public) as one:
             serve(second, one)
         wait_for(lambda: parked(open_relay) == 2, "it is parked again")
         with connect(session.public) as one, connect(session.public) as other:
-            second.given()
-            first.given()
+            hear_visitor(second)
+            hear_visitor(first)
             assert one and other
 
 
 def test_none_parked_is_announced_as_ever(relay):
     """And his data connection isn't one of the parked afterwards."""
-    with Session(relay) as session:
+    with session_of(relay) as session:
         with connect(session.public) as visitor, session.accept(session.visitor()) as stream:
             visitor.sendall(b"x")
             assert stream.stream(1) == b"x"
@@ -164,13 +148,13 @@ def test_none_parked_is_announced_as_ever(relay):
 
 def test_half_closes_and_much_data(open_relay):
     data = pattern(1, 300000)
-    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+    with session_of(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
         visitor.sendall(data)
         visitor.shutdown(socket.SHUT_WR)
-        conn.take()
+        take(conn)
         got = b""
         while True:
-            kind, part = conn.block()
+            kind, part = read_block(conn)
             if kind != DATA:
                 break
             got += part
@@ -189,7 +173,7 @@ def test_half_closes_and_much_data(open_relay):
 @pytest.mark.parametrize("how", ["fin", "reset", "bytes"])
 def test_unasked_on_a_parked_connection(open_relay, how):
     """It isn't given to anybody; the one below it is."""
-    with Session(open_relay) as session, session.park() as good, session.park() as bad:
+    with session_of(open_relay) as session, session.park() as good, session.park() as bad:
         if how == "fin":
             bad.sock.shutdown(socket.SHUT_WR)
         elif how == "reset":
@@ -204,20 +188,20 @@ def test_unasked_on_a_parked_connection(open_relay, how):
 
 def test_dead_ones_are_swept(open_relay):
     """Nobody watches them one by one."""
-    with Session(open_relay) as session, session.park() as good:
+    with session_of(open_relay) as session, session.park() as good:
         session.park().close()
         wait_for(lambda: parked(open_relay) == 1, "it is found dead")
-        assert good.alive()
+        assert is_alive(good)
 
 
 def test_bytes_behind_ready(open_relay):
-    with Session(open_relay) as session, session.park(behind=block(TAKEN)) as conn:
-        assert conn.reset() and metric(open_relay, "refused_total") == 1
+    with session_of(open_relay) as session, session.dial(behind=block(TAKEN)) as conn:
+        assert was_reset(conn) and metric(open_relay, "refused_total") == 1
 
 
 def test_wrong_key(relay):
     """Closed without a word, and counted as a wrong secret is, but for one that a session had."""
-    with Session(relay) as session:
+    with session_of(relay) as session:
         old = session.key
         with session.park() as conn:
             session.close()
@@ -234,10 +218,10 @@ def test_wrong_key(relay):
 def test_without_the_secret(lab):
     relay = lab.relay(secret="s3cret", metrics=True)
     relay.secret = "s3cret"
-    with Session(relay) as session, Parked(relay) as conn:
+    with session_of(relay) as session, RawClient(relay) as conn:
         assert "Challenge" in conn.recv()
         conn.send({"Ready": session.key})
-        assert conn.reset() and conn.data == b"" and parked(relay) == 0
+        assert was_reset(conn) and conn.data == b"" and parked(relay) == 0
         with session.park() as good, connect(session.public) as visitor:
             serve(good, visitor)
 
@@ -245,17 +229,17 @@ def test_without_the_secret(lab):
 def test_limits(lab):
     """Further ones are closed; those that are there stay; another tunnel has its own."""
     relay = lab.relay(args=("--max-ready", 3, "--max-ready-total", 4), metrics=True)
-    with Session(relay) as one, Session(relay) as other:
+    with session_of(relay) as one, session_of(relay) as other:
         mine = [one.park() for _ in range(3)]
-        with one.park(one.key) as fourth:
-            assert fourth.reset()
+        with one.dial() as fourth:
+            assert was_reset(fourth)
         its = other.park()
-        assert parked(relay) == 4 and all(conn.alive() for conn in [*mine, its])
+        assert parked(relay) == 4 and all(is_alive(conn) for conn in [*mine, its])
         # Two are its own whatever the others have, but no more.
-        with other.park(other.key) as second, other.park(other.key) as third:
-            assert third.reset()
+        with other.dial() as second, other.dial() as third:
+            assert was_reset(third)
             assert metric(relay, "refused_total") == 2 and parked(relay) == 4
-            assert [conn.alive() for conn in mine] == [False, True, True] and mine[0].at_end() and second.alive()
+            assert [is_alive(conn) for conn in mine] == [False, True, True] and mine[0].at_end() and is_alive(second)
             with connect(other.public) as visitor:
                 serve(second, visitor)
         with connect(other.public) as visitor:
@@ -265,8 +249,8 @@ def test_limits(lab):
 def test_one_that_parks_and_parks(lab):
     """A thousand on its own: it has its 64, and nobody else notices."""
     relay = lab.relay(metrics=True)
-    with Session(relay) as hoarder, Session(relay) as other, other.park() as its:
-        conns = [hoarder.park(hoarder.key) for _ in range(1000)]
+    with session_of(relay) as hoarder, session_of(relay) as other, other.park() as its:
+        conns = [hoarder.dial() for _ in range(1000)]
         wait_for(lambda: parked(relay) == 65, "64 of them are parked")
         wait_for(lambda: metric(relay, "refused_total") == 1000 - 64, "the rest is closed")
         with connect(other.public) as visitor:
@@ -281,31 +265,31 @@ def test_several_that_park_and_park(lab):
     """Together they have the limit of all, at what that costs; it answers meanwhile, others are served and have a share of their own,
     and all of it comes back."""
     relay = lab.relay(metrics=True, args=("--max-ready-total", 150))
-    with Session(relay) as other, contextlib.ExitStack() as stack:
+    with session_of(relay) as other, contextlib.ExitStack() as stack:
         fds, memory = relay.process.fds(), relay.process.private_kb()
-        hoarders = [stack.enter_context(Session(relay)) for _ in range(4)]
-        conns = [stack.enter_context(hoarders[n % 4].park(hoarders[n % 4].key)) for n in range(400)]
+        hoarders = [stack.enter_context(session_of(relay)) for _ in range(4)]
+        conns = [stack.enter_context(hoarders[n % 4].dial()) for n in range(400)]
         wait_for(lambda: metric(relay, "refused_total") == 400 - 150, "the rest is closed")
         assert parked(relay) == 150
         assert relay.process.fds() <= fds + 4 + 150 + 4 and relay.process.private_kb() < memory + 4096
         with connect(other.public) as visitor, other.accept(other.visitor()) as stream:
             visitor.sendall(b"x")
             assert stream.stream(1) == b"x"
-        its = [stack.enter_context(other.park(other.key)) for _ in range(40)]
+        its = [stack.enter_context(other.dial()) for _ in range(40)]
         wait_for(lambda: metric(relay, "refused_total") == 400 - 150 + 40 - 150 // 5, "a fifth is its own")
-        assert sum(conn.alive() for conn in its) == 150 // 5 and parked(relay) == 150
+        assert sum(is_alive(conn) for conn in its) == 150 // 5 and parked(relay) == 150
         for session in (*hoarders, other):
             session.close()
         wait_for(lambda: parked(relay) == 0, "they go with their sessions")
-        assert all(not conn.alive() for conn in conns)
+        assert all(not is_alive(conn) for conn in conns)
         wait_for(lambda: relay.process.fds() <= fds + 2, "their descriptors are free")
 
 
 @pytest.mark.parametrize("how", ["silent", "dead"])
 def test_untaken_is_announced_the_old_way(open_relay, how):
     """By the same id, and none of his bytes is lost."""
-    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
-        told = conn.given()
+    with session_of(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        told = hear_visitor(conn)
         if how == "dead":
             conn.close()
         assert session.visitor() == told["id"]
@@ -317,10 +301,10 @@ def test_untaken_is_announced_the_old_way(open_relay, how):
 
 def test_untaken_behind_his_first_bytes_is_reset(open_relay):
     """A request is never delivered twice."""
-    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+    with session_of(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
         visitor.sendall(b"POST / HTTP/1.1\r\n\r\n")
-        conn.given()
-        assert conn.block()[0] == DATA
+        hear_visitor(conn)
+        assert read_block(conn)[0] == DATA
         conn.close()
         with pytest.raises(ConnectionResetError):
             recv_all(visitor)
@@ -332,21 +316,21 @@ def test_untaken_behind_his_first_bytes_is_reset(open_relay):
 @pytest.mark.parametrize("speaks", [False, True], ids=["silent", "speaks-first"])
 def test_who_never_takes_is_given_no_more(open_relay, speaks):
     """Whether his visitors can still be announced, or are reset."""
-    with Session(open_relay) as session:
+    with session_of(open_relay) as session:
         conns = [session.park() for _ in range(5)]
         for _ in range(3):
             with connect(session.public) as visitor:
                 given = conns.pop()
-                given.given()
+                hear_visitor(given)
                 if speaks:
                     visitor.sendall(b"x")
-                    assert given.block() == (DATA, b"x")
+                    assert read_block(given) == (DATA, b"x")
                 given.close()
                 assert ended(visitor) if speaks else session.visitor()
         wait_for(lambda: parked(open_relay) == 0, "the others are closed")
         assert all(conn.at_end() for conn in conns)
-        with session.park(session.key) as conn:
-            assert conn.reset()
+        with session.dial() as conn:
+            assert was_reset(conn)
         with connect(session.public) as visitor, session.accept(session.visitor()) as stream:
             visitor.sendall(b"x")
             assert stream.stream(1) == b"x"
@@ -357,28 +341,28 @@ def test_impatient_visitors_prove_nothing(open_relay):
 
     def visit(how):
         with session.park() as conn, connect(session.public) as visitor:
-            conn.given()
+            hear_visitor(conn)
             if how == "impatient":
                 visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 visitor.close()
-                assert conn.reset()
+                assert was_reset(conn)
             elif how == "taken":
                 conn.send_raw(block(TAKEN) + block(END))
                 assert recv_all(visitor) == b""
                 visitor.close()
-                assert conn.block() == (END, b"")
+                assert read_block(conn) == (END, b"")
                 wait_for(lambda: parked(open_relay) == 2, "it is parked again")
         if how == "untaken":
             session.visitor()
 
-    with Session(open_relay) as session, session.park() as below:
+    with session_of(open_relay) as session, session.park() as below:
         for how in ("untaken", "untaken", "taken"):
             visit(how)
         wait_for(lambda: parked(open_relay) == 2, "the row was ended")
         # The one that was parked again has been closed by us: nobody is given it.
         for how in ("untaken", "impatient", "untaken", "impatient"):
             visit(how)
-        assert below.alive()
+        assert is_alive(below)
         visit("untaken")
         assert below.at_end() and parked(open_relay) == 0
 
@@ -386,10 +370,10 @@ def test_impatient_visitors_prove_nothing(open_relay):
 def test_untaken_are_held_to_max_pending(lab):
     """Who was let in for a warm connection waits for another one only where one more may."""
     relay = lab.relay(args=("--max-pending", 2), metrics=True)
-    with Session(relay) as session, contextlib.ExitStack() as stack:
+    with session_of(relay) as session, contextlib.ExitStack() as stack:
         conns = [session.park() for _ in range(4)]
         visitors = [stack.enter_context(connect(session.public)) for _ in conns]
-        ids = [conn.given()["id"] for conn in reversed(conns)][:2]
+        ids = [hear_visitor(conn)["id"] for conn in reversed(conns)][:2]
         assert [session.visitor() for _ in ids] == ids
         # All of them are given away, and two of them wait by now: there is no place for the others.
         for conn in conns[:2]:
@@ -405,8 +389,8 @@ def test_untaken_are_held_to_max_pending(lab):
 @pytest.mark.parametrize("how", ["fin", "reset"])
 def test_closed_behind_its_end_is_a_reset(open_relay, how):
     """The visitor has his answer and its end, and needs to say nothing to hear that nobody is there any more."""
-    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
-        conn.take()
+    with session_of(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        take(conn)
         conn.send_raw(block(DATA, b"all") + block(END))
         assert recv_all(visitor) == b"all"
         if how == "reset":
@@ -419,8 +403,8 @@ def test_closed_behind_its_end_is_a_reset(open_relay, how):
 
 def test_cut_is_a_reset(open_relay):
     """However it looks at TCP: an ordinary end before END is none."""
-    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
-        conn.take()
+    with session_of(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        take(conn)
         conn.send_raw(block(DATA, b"half"))
         conn.close()
         assert recv_exact(visitor, 4) == b"half"
@@ -429,20 +413,20 @@ def test_cut_is_a_reset(open_relay):
 
 
 def test_raw_ends_with_tcps_end(open_relay):
-    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
-        conn.take()
+    with session_of(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        take(conn)
         conn.send_raw(block(RAW) + b"as it is")
         conn.sock.shutdown(socket.SHUT_WR)
         assert recv_all(visitor) == b"as it is"
         visitor.shutdown(socket.SHUT_WR)
-        assert conn.block() == (END, b"")
+        assert read_block(conn) == (END, b"")
         assert conn.at_end() and parked(open_relay) == 0
 
 
 def test_unasked_behind_the_end(open_relay):
     """What comes behind END is nobody's: the connection is closed, the visitor has had his answer."""
-    with Session(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
-        conn.take()
+    with session_of(open_relay) as session, session.park() as conn, connect(session.public) as visitor:
+        take(conn)
         conn.send_raw(block(DATA, b"all") + block(END) + b"more")
         assert recv_all(visitor) == b"all"
         visitor.shutdown(socket.SHUT_WR)
@@ -454,8 +438,8 @@ def test_unasked_behind_the_end(open_relay):
 
 def test_resume_closes_the_parked_and_streams_go_on(relay):
     """The stream's connection isn't parked with the next session, whose key is another one."""
-    with Session(relay, resume=True) as session, session.park() as idle, session.park() as conn, connect(session.public) as visitor:
-        conn.take()
+    with session_of(relay, resume=True) as session, session.park() as idle, session.park() as conn, connect(session.public) as visitor:
+        take(conn)
         again = RawClient(relay, relay.secret)
         again.authenticate()
         again.send({"Hello": session.port}, {"Options": {"resume": True, "ready": 64, "token": session.granted["token"]}})
@@ -464,18 +448,18 @@ def test_resume_closes_the_parked_and_streams_go_on(relay):
         assert granted["key"] != session.key and granted["ready"] == 64
         assert idle.at_end()
         visitor.sendall(b"on")
-        assert conn.block() == (DATA, b"on")
+        assert read_block(conn) == (DATA, b"on")
         conn.send_raw(block(DATA, b"and on") + block(END))
         assert recv_all(visitor) == b"and on"
         visitor.shutdown(socket.SHUT_WR)
-        assert conn.block() == (END, b"")
+        assert read_block(conn) == (END, b"")
         assert conn.at_end() and parked(relay) == 0
         again.close()
 
 
 def test_tunnel_age_closes_the_parked(lab):
     relay = lab.relay(args=("--max-tunnel-age", "3s"), metrics=True)
-    with Session(relay) as session, session.park() as conn:
+    with session_of(relay) as session, session.park() as conn:
         assert session.recv_but() == {"Error": "tunnel has reached its maximum age"}
         assert conn.at_end() and parked(relay) == 0
 
@@ -483,15 +467,15 @@ def test_tunnel_age_closes_the_parked(lab):
 def test_drain(lab):
     """The parked go at once, a stream on a warm connection is waited for."""
     relay = lab.relay(metrics=True)
-    with Session(relay) as session:
+    with session_of(relay) as session:
         idle, conn = session.park(), session.park()
         with connect(session.public) as visitor:
             visitor.sendall(b"x")
             busy, other = (conn, idle) if readable(conn, idle) is conn else (idle, conn)
-            busy.take()
+            take(busy)
             relay.process.signal(signal.SIGTERM)
             assert other.at_end()
-            busy.block()
+            read_block(busy)
             busy.send_raw(block(DATA, b"whole") + block(END))
             assert recv_all(visitor) == b"whole"
         assert relay.process.wait_exit() == 0
@@ -501,25 +485,25 @@ def test_handover(lab):
     """The client is sent on, its parked ones are closed; the stream on a warm connection ends where it is."""
     how = {"host": new_host(), "control_port": free_port(), "args": ("--handover", lab.folder / "next.sock"), "metrics": True}
     first = lab.relay(**how)
-    session = Session(first, resume=True, move=True)
+    session = session_of(first, resume=True, move=True)
     idle, conn = session.park(), session.park()
     with session, connect(session.public) as visitor:
         visitor.sendall(b"x")
         busy, other = (conn, idle) if readable(conn, idle) is conn else (idle, conn)
-        busy.take()
+        take(busy)
         second = lab.relay(**how)
         assert session.recv_but() == "Move" and session.at_end()
         assert other.at_end()
-        with Session(second, port=session.port, resume=True, token=session.granted["token"]) as back:
+        with session_of(second, port=session.port, resume=True, token=session.granted["token"]) as back:
             assert back.port == session.port and back.key != session.key
             with back.park() as fresh:
                 # What was on its way to the relay before is no offence.
-                with Parked(second) as late:
+                with RawClient(second) as late:
                     late.send({"Ready": session.key})
-                    assert late.reset()
+                    assert was_reset(late)
                 with connect(back.public) as another:
                     serve(fresh, another)
-        busy.block()
+        read_block(busy)
         busy.send_raw(block(DATA, b"whole") + block(END))
         assert recv_all(visitor) == b"whole"
     assert first.process.wait_exit() == 0
@@ -527,12 +511,12 @@ def test_handover(lab):
 
 def test_stopped_for_a_while(open_relay):
     """Of a client that doesn't answer, all who were given away are announced after 3 s, and none is lost."""
-    with Session(open_relay) as session, contextlib.ExitStack() as stack:
+    with session_of(open_relay) as session, contextlib.ExitStack() as stack:
         conns = [session.park() for _ in range(4)]
         visitors = [stack.enter_context(connect(session.public)) for _ in range(4)]
-        ids = {conn.given()["id"] for conn in conns}
+        ids = {hear_visitor(conn)["id"] for conn in conns}
         assert {session.visitor() for _ in range(4)} == ids
-        assert all(conn.reset() for conn in conns), "what it would say now reaches nobody"
+        assert all(was_reset(conn) for conn in conns), "what it would say now reaches nobody"
         streams = [stack.enter_context(session.accept(id)) for id in ids]
         for stream in streams:
             stream.send_raw(b"x")
@@ -549,7 +533,7 @@ def test_wrong_key_is_penalised(lab, net):
     elsewhere = Relay(None, other.middle, relay.control_port)
 
     def say(to, key):
-        conn = Parked(to)
+        conn = RawClient(to)
         conn.send({"Ready": key})
         assert conn.at_end()
 
@@ -558,7 +542,7 @@ def test_wrong_key_is_penalised(lab, net):
             conn.send({"Hello": 0})
             return conn.recv()
 
-    with home.entered(), Session(relay):
+    with home.entered(), session_of(relay):
         say(relay, UNKNOWN)
         assert served(relay), "its address has a tunnel"
     with other.entered():
@@ -577,11 +561,11 @@ def readable(*conns):
 def test_visitors_go_first_when_descriptors_are_short(lab):
     """As many as there would be descriptors for without the parked ones: these are closed, and no visitor is."""
     relay = lab.relay(metrics=True, wrap=("prlimit", "--nofile=160:160"))
-    with Session(relay) as keeper, Session(relay, 0) as busy, contextlib.ExitStack() as stack:
+    with session_of(relay) as keeper, session_of(relay, 0) as busy, contextlib.ExitStack() as stack:
         room = (160 - relay.process.fds() - 16) // 2
         conns = [keeper.park() for _ in range(40)]
-        with keeper.park(keeper.key) as more:
-            assert more.reset(), "a fourth of the descriptors is theirs"
+        with keeper.dial() as more:
+            assert was_reset(more), "a fourth of the descriptors is theirs"
         assert relay.metrics()['bore_limit{name="max_ready_total"}'] == 40
         for _ in range(room):
             visitor = stack.enter_context(connect(busy.public))
@@ -589,13 +573,13 @@ def test_visitors_go_first_when_descriptors_are_short(lab):
             visitor.sendall(b"x")
             assert stream.stream(1) == b"x"
         assert relay.metrics()["bore_connections_shed_total"] == 0 and parked(relay) < 40
-        wait_for(lambda: sum(not conn.alive() for conn in conns) == 40 - parked(relay), "those are closed")
+        wait_for(lambda: sum(not is_alive(conn) for conn in conns) == 40 - parked(relay), "those are closed")
 
 
 def test_connection_log_is_as_ever(lab):
     log = lab.folder / "connections.jsonl"
     relay = lab.relay(metrics=True, args=("--connection-log", log))
-    with Session(relay) as session, session.park() as conn, connect(session.public) as visitor:
+    with session_of(relay) as session, session.park() as conn, connect(session.public) as visitor:
         told = serve(conn, visitor)
         wait_for(lambda: "visitor_closed" in log.read_text(), "his end is in the log")
     opened, closed = (re.search(rf"visitor_{what} .*", log.read_text())[0] for what in ("opened", "closed"))

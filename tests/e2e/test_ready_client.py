@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from harness.apps import free_port
+from harness.apps import free_port, told
 from harness.lab import read_metrics
 from harness.streams import pattern, reset
 from harness.wait import DEADLINE, SANITIZER, TimeLimit, wait_for
-from harness.warm import DATA, END, RAW, TAKEN, block
+from harness.warm import DATA, END, RAW, TAKEN, block, read_block
 from harness.wire import Conn, FakeRelay, frame, tag
 
 SECRET = "s3cret"
@@ -32,23 +32,19 @@ GIVEN = {"Visitor": {"id": VISITOR, "from": FROM}}
 class Warm(Conn):
     """A connection that the client has made ready."""
 
-    def block(self):
-        head = self.stream(4)
-        return head[0], self.stream(int.from_bytes(head[1:], "big"))
-
     def give(self, *blocks):
         self.send_raw(frame(GIVEN) + b"".join(blocks))
 
     def serve(self, text=b"hello"):
         """A whole visitor of an application that echoes."""
         self.give(block(DATA, text), block(END))
-        assert self.block() == (TAKEN, b"")
+        assert read_block(self) == (TAKEN, b"")
         assert self.read() == text
 
     def read(self):
         """What comes up to the END."""
         got = b""
-        while (said := self.block()) != (END, b""):
+        while (said := read_block(self)) != (END, b""):
             assert said[0] == DATA
             got += said[1]
         return got
@@ -144,12 +140,12 @@ def test_taken_is_said_before_the_application_is_dialled(lab, fake):
     fake.greet()
     with fake.warm() as conn:
         conn.give(block(DATA, b"hello"))
-        assert conn.block() == (TAKEN, b"")
+        assert read_block(conn) == (TAKEN, b"")
         assert conn.read() == b""
         assert conn.at_end()
     with fake.warm() as conn:
         conn.give()
-        assert conn.block() == (TAKEN, b"")
+        assert read_block(conn) == (TAKEN, b"")
         assert conn.read() == b""
 
 
@@ -161,7 +157,7 @@ def test_visitor_right_behind_the_one_before(lab, fake):
         visit = frame(GIVEN) + block(DATA, b"hello") + block(END)
         conn.send_raw(3 * visit)
         for _ in range(3):
-            assert conn.block() == (TAKEN, b"")
+            assert read_block(conn) == (TAKEN, b"")
             assert conn.read() == b"hello"
     app.wait_accepted(3)
 
@@ -174,7 +170,7 @@ def test_as_many_as_visitors_came(lab, fake):
         conns = [stack.enter_context(fake.warm()) for _ in range(2)]
         for n in range(3):
             conns[n].give()
-            assert conns[n].block() == (TAKEN, b"")
+            assert read_block(conns[n]) == (TAKEN, b"")
             # One to take its place, and one for the further visitor, from the third one on.
             conns.append(stack.enter_context(fake.warm()))
         # 3 serve and 2 wait; the others come back: there is no room for a sixth.
@@ -217,7 +213,7 @@ def test_visitor_without_an_address_is_served(lab, fake):
     fake.greet()
     with fake.warm() as conn:
         conn.send_raw(frame({"Visitor": {"id": VISITOR, "from": "nowhere"}}) + block(END))
-        assert conn.block() == (TAKEN, b"")
+        assert read_block(conn) == (TAKEN, b"")
         assert conn.read() == b""
 
 
@@ -231,7 +227,7 @@ def test_frame_that_trickles_in(lab, fake):
         for byte in frame(GIVEN):
             slow.send_raw(bytes([byte]))
         slow.send_raw(block(END))
-        assert slow.block() == (TAKEN, b"")
+        assert read_block(slow) == (TAKEN, b"")
         assert slow.read() == b""
         assert stuck.at_end()
         slow.serve()
@@ -284,7 +280,7 @@ def test_relay_that_gives_and_cuts(lab, fake):
             continue
         dials += 1
         conn.give()
-        assert conn.block() == (TAKEN, b"")
+        assert read_block(conn) == (TAKEN, b"")
         reset(conn.sock)
         if dials == BUDGET and limit is None:
             limit = TimeLimit(2)
@@ -317,8 +313,8 @@ def test_session_that_ends(lab, fake):
     fake.greet()
     with fake.warm() as waits, fake.warm() as serves:
         serves.give(block(DATA, b"hello"))
-        assert serves.block() == (TAKEN, b"")
-        assert serves.block() == (DATA, b"hello")
+        assert read_block(serves) == (TAKEN, b"")
+        assert read_block(serves) == (DATA, b"hello")
         fake.control.close()
         assert waits.at_end()
         fake.greet(KEYS[1])
@@ -363,21 +359,14 @@ def test_visitor_who_says_something_and_is_cut(lab, fake):
     """His bytes went into this connection, so he is served nowhere else: they are delivered, and the cut is a reset."""
     heard = []
 
-    def app(sock):
-        try:
-            while data := sock.recv(65536):
-                heard.append(data)
-        except ConnectionResetError:
-            heard.append("reset")
-
-    process = start(lab, fake, lab.app(app))
+    process = start(lab, fake, lab.app(told(heard.append)))
     fake.greet()
     with fake.warm() as given:
         process.halt()
         given.give(block(DATA, b"hello"))
         given.sock.shutdown(socket.SHUT_WR)
         process.signal(signal.SIGCONT)
-        wait_for(lambda: heard == [b"hello", "reset"], "the application has both")
+        wait_for(lambda: heard == [("reset", b"hello")], "the application has both")
 
 
 def test_client_that_ends(lab, fake):
@@ -452,7 +441,7 @@ def test_visitors_without_end(lab, fake):
         sender = threading.Thread(target=conn.send_raw, args=(1000 * (frame(GIVEN) + block(DATA, b"hello") + block(END)),))
         sender.start()
         for _ in range(1000):
-            assert conn.block() == (TAKEN, b"")
+            assert read_block(conn) == (TAKEN, b"")
             assert conn.read() == b"hello"
         sender.join()
         # A sanitizer keeps for a while what was freed.
@@ -465,16 +454,7 @@ def test_what_is_given_is_cut_at_each_byte(lab, fake):
     ordinary one only behind his END."""
     ends = queue.SimpleQueue()
 
-    def hear(sock):
-        got = b""
-        try:
-            while data := sock.recv(65536):
-                got += data
-            ends.put((got, "end"))
-        except ConnectionResetError:
-            ends.put((got, "reset"))
-
-    start(lab, fake, lab.app(hear))
+    start(lab, fake, lab.app(told(ends.put)))
     fake.greet()
     head, data = len(frame(GIVEN)), block(DATA, b"hello")
     whole = frame(GIVEN) + data + block(END)
@@ -482,8 +462,8 @@ def test_what_is_given_is_cut_at_each_byte(lab, fake):
         with fake.warm() as conn:
             # One that has served is no trouble when it ends.
             conn.give(block(END))
-            assert conn.block() == (TAKEN, b"") and conn.read() == b""
-            assert ends.get(timeout=DEADLINE) == (b"", "end")
+            assert read_block(conn) == (TAKEN, b"") and conn.read() == b""
+            assert ends.get(timeout=DEADLINE) == ("end", b"")
             conn.send_raw(whole[:cut])
             conn.sock.shutdown(socket.SHUT_WR)
             if cut <= head:
@@ -491,10 +471,10 @@ def test_what_is_given_is_cut_at_each_byte(lab, fake):
                 said = conn.drain()
                 assert said == b"" or (cut == head and said == block(TAKEN))
                 if said:
-                    assert ends.get(timeout=DEADLINE) == (b"", "reset")
+                    assert ends.get(timeout=DEADLINE) == ("reset", b"")
                 continue
             heard = ends.get(timeout=DEADLINE)
-            assert heard == (b"hello"[: max(0, cut - head - 4)], "end" if cut == len(whole) else "reset"), cut
+            assert heard == ("end" if cut == len(whole) else "reset", b"hello"[: max(0, cut - head - 4)]), cut
     assert ends.empty()
 
 
@@ -504,9 +484,9 @@ def test_bulk_is_raw_and_not_used_again(lab, fake):
     fake.greet()
     with fake.warm() as conn:
         conn.give(block(END))
-        assert conn.block() == (TAKEN, b"")
+        assert read_block(conn) == (TAKEN, b"")
         got = b""
-        while (said := conn.block())[0] == DATA:
+        while (said := read_block(conn))[0] == DATA:
             got += said[1]
         assert said == (RAW, b"")
         assert got + conn.drain() == pattern(1, 4 << 20)
@@ -516,25 +496,17 @@ def test_cut_is_a_reset_for_the_application(lab, fake):
     """TCP's ordinary end without END isn't the end of the stream."""
     ends = []
 
-    def read(sock):
-        try:
-            while sock.recv(65536):
-                pass
-            ends.append("end")
-        except ConnectionResetError:
-            ends.append("reset")
-
-    start(lab, fake, lab.app(read))
+    start(lab, fake, lab.app(told(ends.append)))
     fake.greet()
     with fake.warm() as cut, fake.warm() as whole:
         cut.give(block(DATA, b"hello"))
-        assert cut.block() == (TAKEN, b"")
+        assert read_block(cut) == (TAKEN, b"")
         cut.close()
-        wait_for(lambda: ends == ["reset"], "the application sees a reset")
+        wait_for(lambda: ends == [("reset", b"hello")], "the application sees a reset")
         whole.give(block(DATA, b"hello"), block(END))
-        assert whole.block() == (TAKEN, b"")
+        assert read_block(whole) == (TAKEN, b"")
         assert whole.read() == b""
-        assert ends == ["reset", "end"]
+        assert ends == [("reset", b"hello"), ("end", b"hello")]
 
 
 def test_counted_as_all_visitors(lab, fake):

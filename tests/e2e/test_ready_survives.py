@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from harness.apps import echo
+from harness.apps import echo, told
 from harness.netns import unusable
 from harness.streams import connect, ended, pattern, ping, recv_all, recv_exact, reset, threads
 from harness.wait import DEADLINE, SANITIZER, TimeLimit, wait_for
@@ -56,7 +56,7 @@ def serve_old_way(client, visitor_id, visitor):
 
 def test_by_hand(relay):
     """The positive control: two visitors, one behind the other, on one connection, byte for byte."""
-    with WarmClient(relay) as client, client.park()[0] as warm:
+    with WarmClient(relay) as client, client.park() as warm:
         for number in range(2):
             with connect((relay.host, client.port)) as visitor:
                 visitor.sendall(b"hello")
@@ -74,7 +74,7 @@ def test_by_hand(relay):
 @DEATHS
 def test_dies_parked(relay, die):
     with WarmClient(relay) as client:
-        die(client.park()[0])
+        die(client.park())
         with connect((relay.host, client.port)) as visitor:
             serve_old_way(client, client.announced(), visitor)
         assert relay.metrics()["bore_ready_missed_total"] == 1
@@ -82,7 +82,7 @@ def test_dies_parked(relay, die):
 
 def test_speaks_while_parked(relay):
     """What a client says unasked would be the next visitor's."""
-    with WarmClient(relay) as client, client.park()[0] as warm:
+    with WarmClient(relay) as client, client.park() as warm:
         warm.send_raw(block(TAKEN) + block(DATA, b"not yours") + block(END))
         with connect((relay.host, client.port)) as visitor:
             serve_old_way(client, client.announced(), visitor)
@@ -93,7 +93,7 @@ def test_speaks_while_parked(relay):
 def test_dies_given(relay, die):
     """He hasn't said a word: he is announced, and nothing was lost."""
     with WarmClient(relay) as client:
-        warm = client.park()[0]
+        warm = client.park()
         with connect((relay.host, client.port)) as visitor:
             given = read_visitor(warm)
             die(warm)
@@ -105,7 +105,7 @@ def test_dies_given(relay, die):
 def test_dies_given_with_a_request(relay, die):
     """He has spoken, and the client may have heard it: a request isn't delivered twice."""
     with WarmClient(relay) as client:
-        warm = client.park()[0]
+        warm = client.park()
         with connect((relay.host, client.port)) as visitor:
             visitor.sendall(b"POST /pay")
             read_visitor(warm)
@@ -119,7 +119,7 @@ def test_dies_given_with_a_request(relay, die):
 @pytest.mark.parametrize("said", [b"", b"POST /pay"], ids=["silent", "request"])
 def test_never_takes(relay, said):
     """The time for it ends; what comes then is as if it had died."""
-    with WarmClient(relay) as client, client.park()[0] as warm, connect((relay.host, client.port)) as visitor:
+    with WarmClient(relay) as client, client.park() as warm, connect((relay.host, client.port)) as visitor:
         visitor.sendall(said)
         given = read_visitor(warm)
         assert not said or read_data(warm, len(said)) == said
@@ -136,7 +136,7 @@ def test_never_takes(relay, said):
 @pytest.mark.parametrize("said", [b"", b"half an ans"], ids=["taken", "data"])
 def test_dies_before_the_end(relay, die, said):
     with WarmClient(relay) as client:
-        warm = client.park()[0]
+        warm = client.park()
         with connect((relay.host, client.port)) as visitor:
             visitor.sendall(b"?")
             read_visitor(warm)
@@ -152,7 +152,7 @@ def test_dies_in_a_block(relay, die):
     """Within the bytes of a block, and within its head."""
     for piece in (block(DATA, b"abc", length=10), block(DATA, b"abc") + b"\1\0"):
         with WarmClient(relay) as client:
-            warm = client.park()[0]
+            warm = client.park()
             with connect((relay.host, client.port)) as visitor:
                 read_visitor(warm)
                 warm.send_raw(block(TAKEN) + piece)
@@ -164,7 +164,7 @@ def test_dies_in_a_block(relay, die):
 def test_reset_behind_its_end(relay):
     """The answer is whole, and the visitor still sends: his bytes have nobody."""
     with WarmClient(relay) as client:
-        warm = client.park()[0]
+        warm = client.park()
         with connect((relay.host, client.port)) as visitor:
             read_visitor(warm)
             warm.send_raw(block(TAKEN) + block(DATA, b"whole") + block(END))
@@ -183,7 +183,7 @@ def test_reset_behind_its_end(relay):
 @DEATHS
 def test_dies_between_two_visitors(relay, die):
     with WarmClient(relay) as client:
-        warm = client.park()[0]
+        warm = client.park()
         with connect((relay.host, client.port)) as visitor:
             read_visitor(warm)
             warm.send_raw(block(TAKEN) + block(END))
@@ -199,7 +199,7 @@ def test_dies_between_two_visitors(relay, die):
 def test_words_behind_the_end(relay, early):
     """They are nobody's: the connection isn't given to the next visitor."""
     more = block(TAKEN) + block(DATA, b"of another")
-    with WarmClient(relay) as client, client.park()[0] as warm:
+    with WarmClient(relay) as client, client.park() as warm:
         with connect((relay.host, client.port)) as visitor:
             read_visitor(warm)
             warm.send_raw(block(TAKEN) + block(DATA, b"a") + block(END) + (more if early else b""))
@@ -215,7 +215,7 @@ def test_words_behind_the_end(relay, early):
 def test_raw_ends_as_tcp_does(relay):
     with WarmClient(relay) as client:
         for die, end in ((fin, lambda visitor: recv_all(visitor) == b""), (rst, was_reset)):
-            warm = client.park()[0]
+            warm = client.park()
             with connect((relay.host, client.port)) as visitor:
                 read_visitor(warm)
                 warm.send_raw(block(TAKEN) + block(DATA, b"a") + block(RAW) + b"\1\0\0\1")
@@ -249,7 +249,7 @@ def test_raw_ends_as_tcp_does(relay):
 def test_wrong_blocks(relay, wrong):
     """A reset for this visitor, and for nobody else."""
     with WarmClient(relay) as client:
-        bad, good = client.park(2)
+        bad, good = client.park_all(2)
         with connect((relay.host, client.port)) as other:
             read_visitor(good)
             good.send_raw(block(TAKEN))
@@ -265,7 +265,7 @@ def test_wrong_blocks(relay, wrong):
 
 def test_half_a_request_is_reset(relay):
     """A visitor who is gone before his end: the client must not take it for one."""
-    with WarmClient(relay) as client, client.park()[0] as warm:
+    with WarmClient(relay) as client, client.park() as warm:
         visitor = connect((relay.host, client.port))
         visitor.sendall(b"half")
         read_visitor(warm)
@@ -284,7 +284,7 @@ def test_parks_too_many(lab, relay):
     ping(lab.client(relay, lab.app()).public)
     with WarmClient(relay, ready=4096) as client:
         assert client.granted["ready"] == 64
-        parked = client.park(64)
+        parked = client.park_all(64)
         before = relay.process.private_kb()
         for _ in range(total // 100):
             crowd = [client.dial() for _ in range(100)]
@@ -312,7 +312,7 @@ def keys_hold(relay, first, second):
     stranger.recv()
     stranger.send({"Ready": first.key})
     assert "Error" in (stranger.recv() or {"Error": ""})
-    mine, his = first.park()[0], second.park()[0]
+    mine, his = first.park(), second.park()
     with connect((relay.host, first.port)) as visitor:
         visitor.sendall(b"for the first")
         assert read_visitor(mine)
@@ -339,18 +339,7 @@ def warm_relay(lab):
     """(the relay, its control connection, two that are parked, the application's connections, the client)"""
     heard = collections.deque()
 
-    def application(sock):
-        said = b""
-        try:
-            while data := sock.recv(65536):
-                said += data
-                sock.sendall(data)
-            heard.append(("end", said))
-            sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            heard.append(("reset", said))
-
-    app = lab.app(application)
+    app = lab.app(told(heard.append, answers=True))
     with WarmRelay() as fake:
         process = lab.start_client(fake, app)
         control = fake.welcome()
@@ -583,14 +572,7 @@ def test_burst(lab):
 def test_relay_is_killed(lab, spoken):
     """Its kernel closes all of its connections in order. The application still hears a reset."""
     heard = []
-
-    def application(sock):
-        try:
-            heard.append(recv_all(sock))
-        except OSError:
-            heard.append("reset")
-
-    relay, client, app = both(lab, application)
+    relay, client, app = both(lab, told(heard.append))
     if not spoken:
         relay.process.kill()
         client.wait_state("Reconnecting")
@@ -602,7 +584,7 @@ def test_relay_is_killed(lab, spoken):
         assert relay.metrics()["bore_ready_given_total"] == 1
         relay.process.kill()
         wait_for(lambda: heard, "the application has heard the end")
-    assert heard == ["reset"]
+    assert [how for how, _ in heard] == ["reset"]
 
 
 def test_client_is_killed(lab):

@@ -92,6 +92,24 @@ def sink(sock):
         pass
 
 
+def told(tell, answers=False):
+    """Reads; sends it back if it `answers`; and tells ("end" or "reset", all that was said) of each connection."""
+
+    def application(sock):
+        said = b""
+        try:
+            while data := sock.recv(CHUNK):
+                said += data
+                if answers:
+                    sock.sendall(data)
+        except OSError:
+            tell(("reset", said))
+        else:
+            tell(("end", said))
+
+    return application
+
+
 def hold(sock):
     """Keeps the connection until the other side ends it."""
     sink(sock)

@@ -45,22 +45,26 @@ def read_visitor(conn):
 class WarmClient(RawClient):
     """A client that parks as many connections as it is told, and does on them what a test wants."""
 
-    def __init__(self, relay, secret=None, ready=64):
+    def __init__(self, relay, secret=None, ready=64, port=0, **options):
         super().__init__(relay, secret)
-        self.granted = self.hello(options={"visitor": True, "ready": ready})
+        self.granted = self.hello(port, {"visitor": True, "ready": ready, **options})
         self.key = self.granted.get("key")
 
-    def park(self, count=1, key=None):
+    def park_all(self, count):
         """So many more that the relay holds, when this returns."""
         before = self.relay.metrics()["bore_ready_parked"]
-        conns = [self.dial(key) for _ in range(count)]
+        conns = [self.dial() for _ in range(count)]
         wait_for(lambda: self.relay.metrics()["bore_ready_parked"] >= before + count, "they are parked")
         return conns
 
-    def dial(self, key=None):
+    def park(self):
+        return self.park_all(1)[0]
+
+    def dial(self, key=None, behind=b""):
+        """One that says Ready, whatever becomes of it; `behind` goes out in the same write."""
         conn = RawClient(self.relay, self.secret)
         conn.authenticate()
-        conn.send({"Ready": key or self.key})
+        conn.send_raw(frame({"Ready": key or self.key}) + behind)
         return conn
 
     def announced(self):
