@@ -24,7 +24,9 @@ def connect(address, deadline=DEADLINE, rcvbuf=None):
         if rcvbuf:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         sock.settimeout(deadline)
-        sock.connect(address)
+        # Made, and over: its FIN and its reset were both there before the answer was asked for (tcp_reset()). It reads as ended.
+        with contextlib.suppress(BrokenPipeError):
+            sock.connect(address)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         sock.close()
