@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 import urllib.parse
 
 import pytest
@@ -120,6 +121,14 @@ def fetch(url, path="/", headers=None):
         return answer.status, answer.read().decode()
     finally:
         conn.close()
+
+
+def need_pages(answers, begun):
+    """Whoever comes while the next instance is on its way waits for it, and is served; for 3 s, or on a slow machine he is told."""
+    late = time.monotonic() - begun > 3
+    assert answers
+    for status, said in answers:
+        assert (status == 200 and "Hello from C" in said) or (status == 503 and late), (status, said)
 
 
 def need_wasmrun():
