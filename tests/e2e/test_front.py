@@ -13,7 +13,7 @@ import pytest
 from harness import fronts
 from harness.guests import needs_wall
 from harness.lab import Client, Relay, listening_at
-from harness.streams import recv_exact
+from harness.streams import recv_all, recv_exact, reset
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import build_hello, run_os
 
@@ -112,6 +112,38 @@ def test_documented_front(place, name):
         client.wait_state("Connected", after=mark)
         place.echoes(client.port)
         client.process.stop()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("name", fronts.FRONTS)
+def test_ends_on_warm_connections(lab, place, name, scheme):
+    """A front of HTTP closes both directions when one has ended, but the ends of a warm connection's stream are blocks to it: who has
+    said all still gets his answer, and who is cut is reset."""
+
+    def answers_late(sock):
+        said = b""
+        while piece := sock.recv(4096):
+            said += piece
+        sock.sendall(said[::-1])
+        if said == b"cut":
+            reset(sock)
+
+    place.app = lab.app(answers_late, where=place.far)
+    place.front(name)
+    relay = place.relay(*TRUST, way="warm")
+    client = place.client(f"{scheme}://{TUNNEL}")
+    relay.wait_parked()
+    for said in b"hello", b"cut":
+        with place.visit(client.port) as visitor:
+            visitor.sendall(said)
+            visitor.shutdown(socket.SHUT_WR)
+            if said == b"cut":
+                with pytest.raises(ConnectionResetError):
+                    recv_all(visitor)
+            else:
+                assert recv_all(visitor) == said[::-1]
+    # The namespace is gone when the lab would ask.
+    relay.check_way()
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
