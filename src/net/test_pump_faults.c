@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,10 +21,12 @@
 static int reset_in_splice = -1; /* a peer to reset in the middle of the next splice to a socket */
 static bool swallowed;           /* that was done, and its error is gone */
 static int urgent_in_splice =
-	-1;                   /* a peer that ends with urgent data before the next from a socket */
-static size_t malloc_refuses; /* blocks of that size */
-static bool end_untold;       /* of a FIN epoll only says that there is something to read */
-static bool mod_refuses;      /* epoll doesn't tell of anything that it wasn't asked for at first */
+	-1; /* a peer that ends with urgent data before the next from a socket */
+/* Asked by whatever thread comes along. */
+static atomic_size_t malloc_refuses; /* blocks of that size */
+static atomic_bool end_untold;       /* of a FIN epoll only says that there is something to read */
+static atomic_bool
+	mod_refuses; /* epoll doesn't tell of anything that it wasn't asked for at first */
 
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
@@ -235,7 +238,7 @@ static void test_end_is_nothing_to_splice(void **state)
 	assert_memory_equal(end, "\2\0\0\0", sizeof(end));
 	assert_int_equal(send(l.app, end, sizeof(end), 0), sizeof(end));
 	while (ended == PUMP_END_ABORTED)
-		uv_run(&f->loop, UV_RUN_ONCE);
+		test_turn(&f->loop);
 	end_untold = false;
 	assert_int_equal(ended, PUMP_END_CLOSED);
 	link_close(&l);
