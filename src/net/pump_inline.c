@@ -127,12 +127,13 @@ static void inline_wait(struct pump_inline *in)
 
 	inline_set_busy(in, false);
 	do {
-		bool queued = !list_empty(&w->run_queue);
-
-		if (!queued || !in->due) {
-			fired = pump_worker_wait(w, queued ? 0 : uv_backend_timeout(loop));
-			uv_update_time(loop);
-		}
+		/* First turns come at once, but both sets are looked at in each turn of the loop:
+		 * libuv may have new ones, and something to do, in every one. */
+		if (in->due)
+			inline_run(in);
+		fired = pump_worker_wait(
+			w, list_empty(&w->run_queue) ? uv_backend_timeout(loop) : 0);
+		uv_update_time(loop);
 		inline_run(in);
 	} while (!fired && uv_backend_timeout(loop));
 	/* What was begun here is in libuv's set only when it is asked, which mustn't wait. */
@@ -185,6 +186,7 @@ void pump_inline_add(struct pump_inline *in, struct pump *p)
 	p->worker = &in->worker;
 	in->worker.load++;
 	pump_worker_take(&in->worker, p);
+	inline_arm(in);
 	inline_set_due(in);
 }
 

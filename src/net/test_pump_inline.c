@@ -9,7 +9,9 @@
 #include "base/lang.h"
 #include "net/watch.h"
 
-#define WAITING pool_of(.inline_turns = PUMP_INLINE_TURNS, .waits = true)
+#define WAITING pool_of(.inline_turns = PUMP_INLINE_TURNS, .waits = true, .idle_timeout_ms = 200)
+#define QUIET_PUMPS 2
+#define BUSY_TURNS 64
 
 struct trial {
 	struct fixture *fixture;
@@ -17,8 +19,9 @@ struct trial {
 	struct watch watches[2];
 	uv_poll_t poll;
 	uv_timer_t timer;
-	unsigned told, ticks;
+	unsigned told, ticks, ended;
 	bool polled;
+	int peers[QUIET_PUMPS][PUMP_SIDES]; /* the test's ends */
 };
 
 static void trial_open(struct trial *t)
@@ -88,6 +91,99 @@ static void test_what_a_completion_begins_is_served(void **state)
 	trial_close(&t);
 }
 
+static struct trial *trial_of(struct watch *watch, size_t at)
+{
+	return container_of(watch - at, struct trial, watches[0]);
+}
+
+static void on_idle(void *owner, const struct pump_result *result);
+
+static void add_quiet(struct trial *t)
+{
+	struct pump_job job = { .owner = t, .done = on_idle };
+
+	for (int side = 0; side < PUMP_SIDES; side++)
+		test_tcp_pair(0, &t->peers[t->ended][side], &job.fd[side]);
+	assert_int_equal(pump_pool_add(t->fixture->pool, &job, NULL), 0);
+}
+
+static void on_idle(void *owner, const struct pump_result *result)
+{
+	struct trial *t = owner;
+
+	assert_int_equal(result->end, PUMP_END_IDLE);
+	for (int side = 0; side < PUMP_SIDES; side++)
+		(void)close(t->peers[t->ended][side]);
+	if (++t->ended < QUIET_PUMPS)
+		add_quiet(t);
+	else
+		uv_stop(&t->fixture->loop);
+}
+
+/* No event comes: the first is added before the loop is run, the next from within a completion. */
+static void test_deadlines_are_met_while_it_waits(void **state)
+{
+	struct trial t;
+
+	trial_open(&t);
+	add_quiet(&t);
+	run(&t);
+	assert_int_equal(t.ended, QUIET_PUMPS);
+	trial_close(&t);
+}
+
+static void on_busy_end(void *owner, const struct pump_result *result)
+{
+}
+
+/* Each of its turns begins a pump that has something to do, and has libuv watch something new. */
+static void on_busy(uv_poll_t *poll, int status, int events)
+{
+	struct trial *t = poll->data;
+	struct pump_job job = { .owner = t, .done = on_busy_end };
+	int peer;
+
+	assert_int_equal(status, 0);
+	if (t->ticks++ == 0)
+		assert_int_equal(write(t->ends[1][0], "x", 1), 1);
+	for (int side = 0; side < PUMP_SIDES; side++) {
+		test_tcp_pair(0, &peer, &job.fd[side]);
+		(void)close(peer);
+		job.early[side] = "x";
+		job.early_len[side] = 1;
+	}
+	assert_int_equal(pump_pool_add(t->fixture->pool, &job, NULL), 0);
+	assert_int_equal(uv_poll_start(poll, UV_READABLE, on_busy), 0);
+	if (t->ticks == BUSY_TURNS)
+		uv_stop(poll->loop);
+}
+
+static void on_beside_busy(struct watch *watch)
+{
+	struct trial *t = trial_of(watch, 0);
+
+	pump_pool_unwatch(t->fixture->pool, watch, t->ends[1][1]);
+	t->told++;
+	uv_stop(&t->fixture->loop);
+}
+
+static void test_a_busy_loop_starves_nobody(void **state)
+{
+	struct trial t;
+
+	trial_open(&t);
+	assert_int_equal(uv_poll_init(&t.fixture->loop, &t.poll, t.ends[0][1]), 0);
+	t.poll.data = &t;
+	assert_int_equal(uv_poll_start(&t.poll, UV_READABLE, on_busy), 0);
+	assert_int_equal(write(t.ends[0][0], "x", 1), 1);
+	watch_init(&t.watches[0], on_beside_busy);
+	assert_int_equal(pump_pool_watch(t.fixture->pool, &t.watches[0], t.ends[1][1]), 0);
+	run(&t);
+	assert_int_equal(t.told, 1);
+	uv_close((uv_handle_t *)&t.poll, NULL);
+	trial_close(&t);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct trial *t = timer->data;
@@ -105,11 +201,6 @@ static void test_timers_fire_while_it_waits(void **state)
 	run(&t);
 	assert_int_equal(t.ticks, 3);
 	trial_close(&t);
-}
-
-static struct trial *trial_of(struct watch *watch, size_t at)
-{
-	return container_of(watch - at, struct trial, watches[0]);
 }
 
 static void on_told(struct watch *watch)
@@ -178,6 +269,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_a_completion_begins_is_served),
+		cmocka_unit_test(test_deadlines_are_met_while_it_waits),
+		cmocka_unit_test(test_a_busy_loop_starves_nobody),
 		cmocka_unit_test(test_timers_fire_while_it_waits),
 		cmocka_unit_test(test_a_watch_is_told_as_long_as_it_is_readable),
 		cmocka_unit_test(test_a_watch_can_be_removed_by_another),
