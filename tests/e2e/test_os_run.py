@@ -17,7 +17,7 @@ from harness.lab import new_host, refused
 from harness.streams import connect, ended, threads
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import (
-    WASMRUN, Instance, accepts, fetch, gone, need_answers_behind_junk, need_nothing_left, need_pages, need_wasmrun, run_os)
+    WASMRUN, Instance, answers, fetch, gone, need_answers_behind_junk, need_nothing_left, need_pages, need_wasmrun, run_os)
 
 VISITORS = 50
 SECRET = "a-secret-of-the-tunnel"
@@ -261,7 +261,7 @@ def test_output_that_nobody_reads(tmp_path):
         return int(re.search(rb"^wasmrun_log_lines_total (\d+)$", instance.get("/metrics"), re.M)[1])
 
     try:
-        wait_for(lambda: accepts(port), "the API listens")
+        wait_for(lambda: answers(instance), "the API answers")
         wait_for(lambda: lines() > 100_000, "more is said than a pipe holds")
         process.terminate()
         assert b"build | y\n" in process.communicate(timeout=DEADLINE)[1] and process.returncode == 0

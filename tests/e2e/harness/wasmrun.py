@@ -230,7 +230,7 @@ def run_os(lab, project, *args, env=None, api_port=None, wait=True, deadline=DEA
     )
     if not wait:
         instance = Instance(process, api_port)
-        wait_for(lambda: accepts(api_port), "the API listens")
+        wait_for(lambda: answers(instance), "the API answers")
         return instance
     page = process.wait_line(r"^page: +(\S+)$", deadline=deadline)[1][1]
     instance = Instance(process, urllib.parse.urlsplit(page).port)
@@ -239,7 +239,9 @@ def run_os(lab, project, *args, env=None, api_port=None, wait=True, deadline=DEA
     return instance
 
 
-def accepts(port):
-    with socket.socket() as sock:
-        sock.settimeout(DEADLINE)
-        return sock.connect_ex(("127.0.0.1", port)) == 0
+def answers(instance):
+    """Whether the API answers. That it listens is too early: whoever connects before it may be found is closed."""
+    try:
+        return instance.ask("GET", "/api/app").status
+    except (OSError, http.client.HTTPException):
+        return None
