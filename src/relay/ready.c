@@ -124,9 +124,10 @@ static int ready_grow(struct ready_stack *s)
 	return 0;
 }
 
+/* Where something is parked: that level has one then. */
 static struct ready_stack *ready_richest(const struct ready *r)
 {
-	return list_entry(list_first(&r->levels[r->richest]), struct ready_stack, link);
+	return list_entry(r->levels[r->richest].next, struct ready_stack, link);
 }
 
 static void ready_close_coldest(struct ready_stack *s)
