@@ -56,6 +56,7 @@ struct flow_setup {
 	/* As of the wish. */
 	enum pump_wire wire[PUMP_SIDES];
 	bool has_reset[PUMP_SIDES];
+	struct watch *watch[PUMP_SIDES];
 	bool awaits_taken;
 	const void *preface;
 	size_t preface_len;
@@ -192,6 +193,8 @@ static void flow_end_setup(struct flow *f, enum flow_end end, const char *why)
 		if (s->fd >= 0 && (setup->wire[side] == PUMP_WIRE_BLOCKS ||
 					  (side == PUMP_OUTER && !f->set->kind->resets)))
 			sockopt_lift_reset(s->fd);
+		if (s->fd >= 0 && setup->watch[side])
+			pump_pool_unwatch(f->set->pool, setup->watch[side], s->fd);
 		(void)fd_close(s->fd);
 	}
 	free(setup);
@@ -288,6 +291,7 @@ static void flow_join(struct flow *f)
 		job.early[side] = s->early;
 		job.early_len[side] = s->early_len;
 		job.wire[side] = f->setup->wire[side];
+		job.watch[side] = f->setup->watch[side];
 		job.answers[side] = kind->answers[side];
 		job.bucket[side] = f->set->bucket[side];
 	}
@@ -412,6 +416,7 @@ int flow_start(struct flow *f, struct flow_set *set, const struct flow_wish *wis
 		return -ENOMEM;
 	setup->flow = f;
 	memcpy(setup->wire, wish->wire, sizeof(setup->wire));
+	memcpy(setup->watch, wish->watch, sizeof(setup->watch));
 	memcpy(setup->has_reset, wish->has_reset, sizeof(setup->has_reset));
 	setup->awaits_taken = wish->awaits_taken;
 	setup->preface = wish->preface;

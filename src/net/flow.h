@@ -90,6 +90,7 @@ struct flow_wish {
 	int fd[PUMP_SIDES];                      /* connected, non-blocking */
 	bool has_reset[PUMP_SIDES];              /* sockopt_set_reset() was called */
 	const char *turn_away;                   /* NULL, or why it is turned away from the start */
+	struct watch *watch[PUMP_SIDES];         /* likewise, of what a target gives */
 	/* As of struct pump_job. The preface outlives the call where a target is to be opened. */
 	enum pump_wire wire[PUMP_SIDES];
 	bool awaits_taken;

@@ -224,6 +224,7 @@ struct pump *pump_new(const struct pump_job *job)
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		p->fd[side] = job->fd[side];
 		p->bucket[side] = job->bucket[side];
+		p->watch[side] = job->watch[side];
 		if (job->tap && job->wire[side] == PUMP_WIRE_RAW)
 			tap_put(job->tap, (enum pump_side)side, job->early[side],
 				job->early_len[side]);
@@ -334,10 +335,15 @@ void pump_unthrottle(struct pump *p)
 	p->dir[PUMP_OUTER].throttled = p->dir[PUMP_INNER].throttled = false;
 }
 
+bool pump_hands_on(const struct pump *p, enum pump_side side)
+{
+	return p->ended && p->result.end == PUMP_END_CLOSED && pump_outlived_by(p, side);
+}
+
 /* Gives the result what it takes over of the side. */
 static void pump_hand_out(struct pump *p, enum pump_side side, struct pump_io *io)
 {
-	if (p->result.end == PUMP_END_CLOSED && pump_outlived_by(p, side)) {
+	if (pump_hands_on(p, side)) {
 		p->result.rest_len = p->dir[side].blocks.wire_len;
 		p->result.rest = p->rest = pump_dir_take_wire(&p->dir[side], io);
 	} else if (p->result.end != PUMP_END_UNTAKEN || p->failed[side]) {

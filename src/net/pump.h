@@ -64,6 +64,7 @@ struct pump {
 	/* Since when the side has left unanswered what the kernel asks it. */
 	uint64_t silent_since_ms[PUMP_SIDES];
 
+	struct watch *watch[PUMP_SIDES]; /* as of the job, while the worker has it */
 	pump_done_fn done;
 	void *owner;
 };
@@ -105,6 +106,9 @@ int pump_shut(struct pump *p, enum pump_side side);
 void pump_set_end(struct pump *p, enum pump_end end);
 /* Ends it if both directions are done and the kernel has no more need of us. Returns `ended`. */
 bool pump_end_if_over(struct pump *p);
+
+/* Whether it has ended so that the side's socket, which speaks blocks, serves another stream. */
+bool pump_hands_on(const struct pump *p, enum pump_side side);
 
 /* Closes the sockets, but for one that the result takes over, with a reset unless it was closed in
  * order, and frees all but the pump and the result's rest. */

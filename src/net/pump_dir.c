@@ -203,6 +203,7 @@ static void dir_pass(struct pump *p, enum pump_side side, uint8_t *data, uint32_
 
 	if (d->blocks.codec == PUMP_DECODES)
 		error = dir_decode(p, side, &data, &len, io);
+	d->left |= d->blocks.reader.ended && !drained;
 	d->said |= len > 0;
 	d->streak = len >= PUMP_LARGE_READ ? d->streak + len : 0;
 	if (p->tap && len)

@@ -27,6 +27,7 @@ struct pump_dir {
 	bool throttled;  /* its bucket is empty: nothing is read for a while */
 	bool eof;        /* the source gives no more */
 	bool awaits_ack; /* as pump_job's `answers`; nothing was read from the source yet */
+	bool left;       /* behind END there may be more to read */
 	bool said;       /* something of the stream was read from the source */
 	bool done;       /* the end was passed on, or the destination is dead */
 	struct pump_blocks blocks;

@@ -9,6 +9,7 @@
 
 struct bucket;
 struct tap;
+struct watch;
 
 /* The two ends of a connection. What is read from one is written to the other. */
 enum pump_side {
@@ -68,7 +69,10 @@ struct pump_result {
 typedef void (*pump_done_fn)(void *owner, const struct pump_result *result);
 
 struct pump_job {
-	int fd[PUMP_SIDES];            /* see pump.h; non-blocking; the pool owns them on success */
+	int fd[PUMP_SIDES]; /* see pump.h; non-blocking; the pool owns them on success */
+	/* Of a socket that is watched (pump_pool_watch_socket()), and is still if the result has it
+	 * and watch->watched. NULL: it isn't. Outlives the pump. */
+	struct watch *watch[PUMP_SIDES];
 	const void *early[PUMP_SIDES]; /* bytes already read from that side, copied by the call */
 	size_t early_len[PUMP_SIDES];
 	/* Blocks on one side at most, whose early bytes are blocks, PUMP_AHEAD_MAX at most. */

@@ -15,6 +15,7 @@
 
 #include "base/lang.h"
 #include "base/list.h"
+#include "base/owner.h"
 #include "net/pump.h"
 #include "net/pump_inline.h"
 #include "net/pump_thread.h"
@@ -218,6 +219,10 @@ int pump_pool_add(struct pump_pool *pool, const struct pump_job *job, struct pum
 		return -ENOMEM;
 	pool->open++;
 	pool->total++;
+	for (int side = 0; side < PUMP_SIDES && !pool->begins_here; side++) {
+		if (p->watch[side])
+			pump_pool_unwatch(pool, take_ptr(p->watch[side]), p->fd[side]);
+	}
 	if (pool->begins_here)
 		pump_inline_add(&pool->own, p);
 	else
@@ -245,6 +250,11 @@ void pump_abort(struct pump_pool *pool, struct pump *pump)
 int pump_pool_watch(struct pump_pool *pool, struct watch *watch, int fd)
 {
 	return pump_worker_add_watch(&pool->own.worker, watch, fd);
+}
+
+int pump_pool_watch_socket(struct pump_pool *pool, struct watch *watch, int fd)
+{
+	return pump_worker_add_socket(&pool->own.worker, watch, fd);
 }
 
 void pump_pool_unwatch(struct pump_pool *pool, struct watch *watch, int fd)

@@ -78,10 +78,12 @@ void pump_bytes(const struct pump *pump, uint64_t ret_bytes[PUMP_SIDES]);
 void pump_abort(struct pump_pool *pool, struct pump *pump);
 
 /*
- * Watches a descriptor of the control loop's, until it is unwatched, which is before it is closed,
- * and before the pool is. 0, or a negative errno.
+ * Watches a descriptor of the control loop's as long as it is readable, until it is unwatched,
+ * which is before it is closed, and before the pool is. 0, or a negative errno.
  */
 int pump_pool_watch(struct pump_pool *pool, struct watch *watch, int fd);
+/* The same for a socket that pumps are to have, with all its events, of which each is told once. */
+int pump_pool_watch_socket(struct pump_pool *pool, struct watch *watch, int fd);
 /* Nothing if it isn't watched. */
 void pump_pool_unwatch(struct pump_pool *pool, struct watch *watch, int fd);
 

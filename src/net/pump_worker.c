@@ -33,6 +33,7 @@
 #include "base/clock.h"
 #include "base/lang.h"
 #include "base/fd.h"
+#include "base/owner.h"
 
 #define WORKER_EVENTS 128
 
@@ -57,8 +58,15 @@ static int worker_register(struct pump_worker *w, int fd, uint32_t events, uint6
 	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+static uint64_t worker_watch_token(const struct watch *watch)
+{
+	return (uint64_t)(uintptr_t)watch | WORKER_WATCH;
+}
+
 static uint64_t worker_token(const struct pump *p, enum pump_side side)
 {
+	if (p->watch[side])
+		return worker_watch_token(p->watch[side]);
 	return (uint64_t)(uintptr_t)p | side;
 }
 
@@ -127,14 +135,30 @@ int pump_worker_watch_loop(struct pump_worker *w, int fd, unsigned token)
 	return worker_register(w, fd, EPOLLIN, token);
 }
 
+static int worker_add(struct pump_worker *w, struct watch *watch, int fd, uint32_t events)
+{
+	int r = worker_register(w, fd, events, worker_watch_token(watch));
+
+	watch->watched = r == 0;
+	watch->events = 0;
+	return r;
+}
+
 int pump_worker_add_watch(struct pump_worker *w, struct watch *watch, int fd)
 {
-	return worker_register(w, fd, EPOLLIN, (uint64_t)(uintptr_t)watch | WORKER_WATCH);
+	return worker_add(w, watch, fd, EPOLLIN);
+}
+
+int pump_worker_add_socket(struct pump_worker *w, struct watch *watch, int fd)
+{
+	return worker_add(w, watch, fd, WORKER_SOCKET_EVENTS | EPOLLET);
 }
 
 void pump_worker_remove_watch(struct pump_worker *w, struct watch *watch, int fd)
 {
-	(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	if (watch->watched)
+		(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	watch->watched = false;
 	list_remove(&watch->link);
 }
 
@@ -142,6 +166,18 @@ void pump_worker_remove_watch(struct pump_worker *w, struct watch *watch, int fd
 static void worker_release(struct pump_worker *w, struct pump *p)
 {
 	for (int side = 0; side < PUMP_SIDES; side++) {
+		struct watch *watch = take_ptr(p->watch[side]);
+		const struct pump_dir *from = &p->dir[side];
+
+		if (watch)
+			watch->pump = NULL;
+		if (watch && pump_hands_on(p, (enum pump_side)side)) {
+			if (from->left || from->hup)
+				watch->events |= EPOLLIN;
+			continue;
+		}
+		if (watch)
+			watch->watched = false;
 		/* Closing it isn't enough: a child between fork and exec may still have a copy
 		 * (epoll(7)). */
 		(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, p->fd[side], NULL);
@@ -238,6 +274,19 @@ bool pump_worker_arm(struct pump_worker *w, uint64_t *ret_at_ms)
 	return true;
 }
 
+/* It is in the set already. */
+static void worker_borrow(struct pump_worker *w, struct pump *p, enum pump_side side)
+{
+	struct watch *watch = p->watch[side];
+
+	assert(watch->watched);
+	list_remove(&watch->link);
+	watch->pump = p;
+	watch->side = side;
+	pump_ready(p, side, watch->events, &w->io);
+	watch->events = 0;
+}
+
 void pump_worker_take(struct pump_worker *w, struct pump *p)
 {
 	uint64_t now_ms = clock_now_ms();
@@ -247,8 +296,10 @@ void pump_worker_take(struct pump_worker *w, struct pump *p)
 	w->io.held_bytes += pump_held(p);
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		p->room_told[side] = false;
-		if (worker_register(w, p->fd[side], WORKER_SOCKET_EVENTS | EPOLLET,
-			    worker_token(p, (enum pump_side)side)) < 0)
+		if (p->watch[side])
+			worker_borrow(w, p, (enum pump_side)side);
+		else if (worker_register(w, p->fd[side], WORKER_SOCKET_EVENTS | EPOLLET,
+				 worker_token(p, (enum pump_side)side)) < 0)
 			pump_set_end(p, PUMP_END_NO_MEMORY);
 	}
 	worker_await_room(w, p);
@@ -288,6 +339,21 @@ void pump_worker_run(struct pump_worker *w)
 		pipe_cache_clear(&w->io.pipes);
 }
 
+static void worker_note_watch(struct pump_worker *w, struct watch *watch, uint32_t events)
+{
+	struct pump *p = watch->pump;
+
+	/* What comes behind the end of the pump's stream is its next reader's. */
+	if (!p || p->dir[watch->side].eof)
+		watch->events |= events;
+	if (!p) {
+		list_push_back(&w->ready, &watch->link);
+		return;
+	}
+	pump_ready(p, watch->side, events, &w->io);
+	worker_note_event(w, p);
+}
+
 /* One may be removed by another. */
 static void worker_tell_watches(struct pump_worker *w)
 {
@@ -314,7 +380,7 @@ unsigned pump_worker_wait(struct pump_worker *w, int timeout_ms)
 		if (!of) {
 			others |= 1U << token;
 		} else if (token & WORKER_WATCH) {
-			list_push_back(&w->ready, &((struct watch *)of)->link);
+			worker_note_watch(w, of, events[i].events);
 		} else {
 			pump_ready(of, (enum pump_side)(token & 1), events[i].events, &w->io);
 			worker_note_event(w, of);

@@ -44,6 +44,8 @@ int pump_worker_watch(struct pump_worker *w, int fd, unsigned token);
  * by its `ready`, from within pump_worker_wait(), before the turns of its round. */
 int pump_worker_watch_loop(struct pump_worker *w, int fd, unsigned token);
 int pump_worker_add_watch(struct pump_worker *w, struct watch *watch, int fd);
+/* Edge-triggered, and its pump's while it has one. */
+int pump_worker_add_socket(struct pump_worker *w, struct watch *watch, int fd);
 /* Nothing if it isn't watched. */
 void pump_worker_remove_watch(struct pump_worker *w, struct watch *watch, int fd);
 

@@ -3,6 +3,7 @@
 #include "net/test_pump_fixture.h"
 
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,10 +25,10 @@ struct trial {
 	int peers[QUIET_PUMPS][PUMP_SIDES]; /* the test's ends */
 };
 
-static void trial_open(struct trial *t)
+static void trial_open(struct trial *t, const struct pump_pool_config *config)
 {
 	memset(t, 0, sizeof(*t));
-	t->fixture = fixture_new(WAITING);
+	t->fixture = fixture_new(config);
 	for (size_t i = 0; i < ARRAY_LEN(t->ends); i++)
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, t->ends[i]), 0);
 	assert_int_equal(uv_timer_init(&t->fixture->loop, &t->timer), 0);
@@ -76,7 +77,7 @@ static void test_what_a_completion_begins_is_served(void **state)
 	struct trial t;
 	int peer[PUMP_SIDES];
 
-	trial_open(&t);
+	trial_open(&t, WAITING);
 	job.owner = &t;
 	for (int side = 0; side < PUMP_SIDES; side++) {
 		test_tcp_pair(0, &peer[side], &job.fd[side]);
@@ -125,7 +126,7 @@ static void test_deadlines_are_met_while_it_waits(void **state)
 {
 	struct trial t;
 
-	trial_open(&t);
+	trial_open(&t, WAITING);
 	add_quiet(&t);
 	run(&t);
 	assert_int_equal(t.ended, QUIET_PUMPS);
@@ -171,7 +172,7 @@ static void test_a_busy_loop_starves_nobody(void **state)
 {
 	struct trial t;
 
-	trial_open(&t);
+	trial_open(&t, WAITING);
 	assert_int_equal(uv_poll_init(&t.fixture->loop, &t.poll, t.ends[0][1]), 0);
 	t.poll.data = &t;
 	assert_int_equal(uv_poll_start(&t.poll, UV_READABLE, on_busy), 0);
@@ -196,7 +197,7 @@ static void test_timers_fire_while_it_waits(void **state)
 {
 	struct trial t;
 
-	trial_open(&t);
+	trial_open(&t, WAITING);
 	assert_int_equal(uv_timer_start(&t.timer, on_tick, 1, 1), 0);
 	run(&t);
 	assert_int_equal(t.ticks, 3);
@@ -217,7 +218,7 @@ static void test_a_watch_is_told_as_long_as_it_is_readable(void **state)
 {
 	struct trial t;
 
-	trial_open(&t);
+	trial_open(&t, WAITING);
 	watch_init(&t.watches[0], on_told);
 	assert_int_equal(pump_pool_watch(t.fixture->pool, &t.watches[0], t.ends[0][1]), 0);
 	assert_int_equal(write(t.ends[0][0], "x", 1), 1);
@@ -253,7 +254,7 @@ static void test_a_watch_can_be_removed_by_another(void **state)
 {
 	struct trial t;
 
-	trial_open(&t);
+	trial_open(&t, WAITING);
 	watch_init(&t.watches[0], on_first);
 	watch_init(&t.watches[1], on_second);
 	for (size_t i = 0; i < ARRAY_LEN(t.watches); i++) {
@@ -265,6 +266,146 @@ static void test_a_watch_can_be_removed_by_another(void **state)
 	trial_close(&t);
 }
 
+/* --- a socket that serves one stream after the other --- */
+
+#define END "\2\0\0"
+#define END_LEN sizeof(END)
+
+struct seat {
+	struct trial trial;
+	struct watch watch;
+	int peer[PUMP_SIDES];
+	struct pump *pump;
+	struct pump_result result;
+	uint32_t events_at_end;
+};
+
+static struct seat *seat_of(struct watch *watch)
+{
+	return container_of(watch, struct seat, watch);
+}
+
+static void seat_on_ready(struct watch *watch)
+{
+	struct trial *t = &seat_of(watch)->trial;
+
+	t->told++;
+	uv_stop(&t->fixture->loop);
+}
+
+static void seat_on_pumped(void *owner, const struct pump_result *result)
+{
+	struct seat *s = owner;
+
+	s->result = *result;
+	s->events_at_end = s->watch.events;
+	assert_null(s->watch.pump);
+	uv_stop(&s->trial.fixture->loop);
+}
+
+static void seat_open(struct seat *s, const struct pump_pool_config *config)
+{
+	struct pump_job job = {
+		.done = seat_on_pumped, .owner = s, .wire = { [PUMP_OUTER] = PUMP_WIRE_BLOCKS }
+	};
+
+	memset(s, 0, sizeof(*s));
+	trial_open(&s->trial, config);
+	watch_init(&s->watch, seat_on_ready);
+	for (int side = 0; side < PUMP_SIDES; side++)
+		test_tcp_pair(0, &s->peer[side], &job.fd[side]);
+	job.watch[PUMP_OUTER] = &s->watch;
+	assert_int_equal(
+		pump_pool_watch_socket(s->trial.fixture->pool, &s->watch, job.fd[PUMP_OUTER]), 0);
+	assert_int_equal(pump_pool_add(s->trial.fixture->pool, &job, &s->pump), 0);
+}
+
+static void seat_close(struct seat *s)
+{
+	int fd = s->result.fd[PUMP_OUTER];
+
+	pump_pool_unwatch(s->trial.fixture->pool, &s->watch, fd);
+	if (fd >= 0)
+		(void)close(fd);
+	for (int side = 0; side < PUMP_SIDES; side++)
+		(void)close(s->peer[side]);
+	trial_close(&s->trial);
+}
+
+static void test_a_socket_is_watched_between_its_streams(void **state)
+{
+	struct seat s;
+
+	seat_open(&s, WAITING);
+	assert_int_equal(write(s.peer[PUMP_OUTER], END, END_LEN), END_LEN);
+	assert_int_equal(shutdown(s.peer[PUMP_INNER], SHUT_WR), 0);
+	run(&s.trial);
+	assert_int_equal(s.result.end, PUMP_END_CLOSED);
+	assert_true(s.result.fd[PUMP_OUTER] >= 0 && s.watch.watched);
+	assert_int_equal(s.events_at_end, 0);
+	assert_int_equal(s.trial.told, 0);
+	assert_int_equal(write(s.peer[PUMP_OUTER], "x", 1), 1);
+	run(&s.trial);
+	assert_int_equal(s.trial.told, 1);
+	assert_true(s.watch.events & EPOLLIN);
+	seat_close(&s);
+}
+
+/* The edge comes while the pump has the socket, which has no use for it. */
+static void on_step(uv_timer_t *timer)
+{
+	struct seat *s = container_of((struct trial *)timer->data, struct seat, trial);
+
+	s->trial.ticks++;
+	if (s->trial.ticks == 1)
+		assert_int_equal(write(s->peer[PUMP_OUTER], END, END_LEN), END_LEN);
+	else if (s->trial.ticks == 3)
+		assert_int_equal(write(s->peer[PUMP_OUTER], "next", 4), 4);
+	else if (s->trial.ticks == 5)
+		assert_int_equal(shutdown(s->peer[PUMP_INNER], SHUT_WR), 0);
+}
+
+static void test_what_comes_behind_an_end_is_told_after_it(void **state)
+{
+	char data[8];
+	struct seat s;
+
+	seat_open(&s, WAITING);
+	assert_int_equal(uv_timer_start(&s.trial.timer, on_step, 1, 1), 0);
+	run(&s.trial);
+	assert_int_equal(s.result.end, PUMP_END_CLOSED);
+	assert_int_equal(s.result.rest_len, 0);
+	assert_true(s.events_at_end & EPOLLIN);
+	assert_int_equal(recv(s.result.fd[PUMP_OUTER], data, sizeof(data), MSG_DONTWAIT), 4);
+	seat_close(&s);
+}
+
+static void test_a_socket_that_a_thread_has_had_is_not_watched(void **state)
+{
+	struct seat s;
+
+	seat_open(&s, pool_of(.inline_turns = 1, .waits = true));
+	assert_int_equal(uv_timer_start(&s.trial.timer, on_step, 1, 1), 0);
+	run(&s.trial);
+	assert_int_equal(s.result.end, PUMP_END_CLOSED);
+	assert_true(s.result.fd[PUMP_OUTER] >= 0);
+	assert_false(s.watch.watched);
+	seat_close(&s);
+}
+
+static void test_a_socket_that_is_closed_is_not_watched(void **state)
+{
+	struct seat s;
+
+	seat_open(&s, WAITING);
+	pump_abort(s.trial.fixture->pool, s.pump);
+	run(&s.trial);
+	assert_int_equal(s.result.end, PUMP_END_ABORTED);
+	assert_int_equal(s.result.fd[PUMP_OUTER], -1);
+	assert_false(s.watch.watched);
+	seat_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +415,10 @@ int main(void)
 		cmocka_unit_test(test_timers_fire_while_it_waits),
 		cmocka_unit_test(test_a_watch_is_told_as_long_as_it_is_readable),
 		cmocka_unit_test(test_a_watch_can_be_removed_by_another),
+		cmocka_unit_test(test_a_socket_is_watched_between_its_streams),
+		cmocka_unit_test(test_what_comes_behind_an_end_is_told_after_it),
+		cmocka_unit_test(test_a_socket_that_a_thread_has_had_is_not_watched),
+		cmocka_unit_test(test_a_socket_that_is_closed_is_not_watched),
 	};
 
 	return cmocka_run_group_tests_name("net/pump_inline", tests, NULL, NULL);

@@ -27,6 +27,7 @@
 
 struct trial {
 	uv_loop_t loop;
+	struct pump_pool *pool;
 	struct flow_set set;
 	struct data_relay to;
 	struct fake_relay relay;
@@ -63,12 +64,14 @@ static void grant(struct trial *t, unsigned limit)
 
 static void trial_open_at(struct trial *t, const struct fake_script *scripts, size_t count)
 {
+	static const struct pump_pool_config pool = { .workers = 1 };
 	static const struct flow_kind kind = { 0 };
 
 	memset(t, 0, sizeof(*t));
 	assert_int_equal(uv_loop_init(&t->loop), 0);
 	fake_relay_open(&t->relay, &t->loop, scripts, count);
-	flow_set_init(&t->set, &t->loop, NULL, &kind);
+	assert_int_equal(pump_pool_new(&t->loop, &pool, &t->pool), 0);
+	flow_set_init(&t->set, &t->loop, t->pool, &kind);
 	t->to = (struct data_relay){ .loop = &t->loop, .set = &t->set };
 	assert_int_equal(dialer_init(&t->to.dialer, &t->loop, "127.0.0.1", t->relay.port), 0);
 	warm_init(&t->warm, &t->loop, &t->to, &refusing);
@@ -97,6 +100,7 @@ static void trial_close(struct trial *t)
 	warm_close(&t->warm, on_closed);
 	flow_set_close(&t->set, on_set_closed);
 	fake_relay_close(&t->relay);
+	pump_pool_close(t->pool, NULL, NULL);
 	(void)uv_run(&t->loop, UV_RUN_DEFAULT);
 	assert_true(t->closed && t->set_closed && flow_set_idle(&t->set));
 	for (int state = 0; state < WARM_STATES; state++)
@@ -139,7 +143,7 @@ static void test_limit(void **state)
 	(void)state;
 	trial_open(&t);
 	grant(&t, 0);
-	assert_int_equal(t.warm.set.epoll_fd, -1);
+	assert_int_equal(t.warm.count[WARM_DIALLING], 0);
 	grant(&t, 1);
 	fake_relay_await(&t.relay, 0, READY);
 	for (int n = 0; n < 100; n++)

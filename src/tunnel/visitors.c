@@ -336,6 +336,7 @@ static void visitors_begin(
 	const struct flow_wish wish = {
 		.target = { [PUMP_OUTER] = warm ? &warm->target : &vs->data_conn,
 			[PUMP_INNER] = &vs->local.target },
+		.watch = { [PUMP_OUTER] = warm ? &warm->watch : NULL },
 		.wire = { [PUMP_OUTER] = warm ? PUMP_WIRE_BLOCKS : PUMP_WIRE_RAW },
 		.turn_away = vs->turn_away,
 	};

@@ -228,7 +228,7 @@ static void warm_dial(struct warm *w)
 		.failed = warm_on_failed,
 	};
 	struct warm_member *m = member_new(w);
-	int fd = -1, result = m ? warm_set_open(&w->set) : -ENOMEM;
+	int fd = -1, result = m ? 0 : -ENOMEM;
 
 	if (w->in_trouble)
 		w->probe = m;
@@ -340,7 +340,7 @@ void warm_init(
 	for (int state = 0; state < WARM_STATES; state++)
 		list_init(&w->conns[state]);
 	backoff_init(&w->backoff, NULL);
-	warm_set_init(&w->set, loop, &conn_events);
+	warm_set_init(&w->set, loop, relay->set->pool, &conn_events);
 	timeouts_init(&w->dials, loop, WARM_DIAL_MS, warm_on_late, w);
 	(void)uv_timer_init(loop, &w->timer);
 }

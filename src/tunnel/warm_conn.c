@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All that wait are in one epoll set, each with EPOLLONESHOT: once something has come, the pump may
- * have the socket as long as it likes, and one epoll_ctl() lets it wait again. What comes on one
+ * Each stays in the epoll set of the control loop's worker (net/watch.h), from its first wait on,
+ * whether it waits or a pump has it, until a thread's pump takes it out. Edges tell once, so what
+ * is not dealt with yet stays noted in watch.events. What comes on one
  * that waits is a Visitor frame, and blocks behind it. TAKEN is said before anything else is done
  * about him: a relay that doesn't get it announces him anew, and he must not have reached the
  * application then.
@@ -23,7 +24,7 @@
 #include "base/log.h"
 #include "base/owner.h"
 #include "net/host.h"
-#include "net/pump_job.h"
+#include "net/pump_pool.h"
 #include "net/sockopt.h"
 #include "proto/block.h"
 #include "proto/msg.h"
@@ -40,34 +41,20 @@ static void warm_conn_misused(struct warm_conn *c, const char *why)
 
 /* --- waiting --- */
 
-static int warm_conn_watch(struct warm_conn *c)
-{
-	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
-		.data.ptr = c,
-	};
-	int op = c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+static void warm_conn_read(struct warm_conn *c);
 
-	if (epoll_ctl(c->set->epoll_fd, op, c->fd, &event) < 0)
-		return -errno;
-	c->watched = true;
-	return 0;
-}
-
+/* What has come already is dealt with at once. */
 static void warm_conn_listen(struct warm_conn *c)
 {
-	int r = warm_conn_watch(c);
-
-	if (r < 0)
-		warm_conn_lost(c, uv_strerror(r));
+	if (c->watch.events)
+		warm_conn_read(c);
 }
 
 /* A child between fork and exec may hold the socket open: it is taken out of the set by hand. */
 static void warm_conn_unwatch(struct warm_conn *c)
 {
-	if (c->watched && c->fd >= 0)
-		(void)epoll_ctl(c->set->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
-	c->watched = false;
+	if (c->fd >= 0)
+		pump_pool_unwatch(c->set->pool, &c->watch, c->fd);
 }
 
 /* --- a visitor --- */
@@ -139,6 +126,7 @@ static void warm_conn_give(
 	bool known = host_parse_peer(msg->text, &from) == 0;
 
 	timeout_disarm(&c->frame);
+	c->waits = false;
 	/* With a byte of his here, no relay gives him to anybody else: he is served to his reset.
 	 */
 	if (!warm_conn_say(c, BLOCK_TAKEN) && !early_len) {
@@ -196,24 +184,32 @@ static void warm_conn_eat(struct warm_conn *c, const uint8_t *data, size_t len, 
 	}
 }
 
-static void warm_conn_read(struct warm_conn *c, uint32_t events)
+static void warm_conn_read(struct warm_conn *c)
 {
 	uint8_t data[WARM_READ_MAX];
-	size_t had = buf_len(&c->in);
+	size_t had = buf_len(&c->in), room = sizeof(data) - had;
+	uint32_t ended = c->watch.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	ssize_t n;
 
 	if (had)
 		memcpy(data, buf_head(&c->in), had);
-	n = recv(c->fd, data + had, sizeof(data) - had, 0);
+	n = recv(c->fd, data + had, room, 0);
+	/* Less than was asked for is all there was. */
+	c->watch.events = ended | ((size_t)n == room ? EPOLLIN : 0U);
 	if (n > 0)
-		warm_conn_eat(
-			c, data, had + (size_t)n, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+		warm_conn_eat(c, data, had + (size_t)n, ended);
 	else if (n == 0)
 		warm_conn_lost(c, "the relay has closed it");
-	else if (errno == EAGAIN || errno == EINTR)
-		warm_conn_listen(c);
-	else
+	else if (errno != EAGAIN)
 		warm_conn_lost(c, uv_strerror(-errno));
+}
+
+static void warm_conn_on_ready(struct watch *watch)
+{
+	struct warm_conn *c = container_of(watch, struct warm_conn, watch);
+
+	if (c->waits)
+		warm_conn_read(c);
 }
 
 /* Nothing more comes from the relay, not even what waits to be read. */
@@ -227,8 +223,16 @@ static bool warm_conn_has_ended(const struct warm_conn *c)
 
 void warm_conn_wait(struct warm_conn *c, int fd, const uint8_t *early, size_t early_len)
 {
+	int r = 0;
+
 	c->fd = fd;
-	if (early && early_len)
+	c->waits = true;
+	/* A pump on a thread has taken it out of the set. */
+	if (!c->watch.watched)
+		r = pump_pool_watch_socket(c->set->pool, &c->watch, fd);
+	if (r < 0)
+		warm_conn_lost(c, uv_strerror(r));
+	else if (early && early_len)
 		warm_conn_eat(c, early, early_len, warm_conn_has_ended(c));
 	else
 		warm_conn_listen(c);
@@ -242,6 +246,7 @@ void warm_conn_joined(struct warm_conn *c)
 void warm_conn_init(struct warm_conn *c, struct warm_set *set)
 {
 	*c = (struct warm_conn){ .target.open = warm_target_open, .set = set, .fd = -1 };
+	watch_init(&c->watch, warm_conn_on_ready);
 	timeout_init(&c->frame);
 	buf_init(&c->in, PUMP_AHEAD_MAX);
 }
@@ -250,9 +255,6 @@ void warm_conn_deinit(struct warm_conn *c)
 {
 	struct warm_set *s = c->set;
 
-	for (unsigned i = 0; i < s->batch_count; i++)
-		if (s->batch[i] == c)
-			s->batch[i] = NULL;
 	if (s->giving == c)
 		s->giving = NULL;
 	timeout_disarm(&c->frame);
@@ -271,68 +273,22 @@ static void warm_on_frame_late(struct timeouts *q, struct timeout *t)
 		container_of(t, struct warm_conn, frame), "it did not finish to name a visitor");
 }
 
-static void warm_set_on_poll(uv_poll_t *poll, int status, int uv_events)
+void warm_set_init(struct warm_set *s, uv_loop_t *loop, struct pump_pool *pool,
+	const struct warm_conn_events *events)
 {
-	struct warm_set *s = container_of(poll, struct warm_set, poll);
-	struct epoll_event events[WARM_BATCH_MAX];
-	int n = epoll_wait(s->epoll_fd, events, WARM_BATCH_MAX, 0);
-
-	s->batch_count = n < 0 ? 0 : (unsigned)n;
-	for (unsigned i = 0; i < s->batch_count; i++)
-		s->batch[i] = events[i].data.ptr;
-	for (unsigned i = 0; i < s->batch_count; i++)
-		if (s->batch[i])
-			warm_conn_read(s->batch[i], events[i].events);
-	s->batch_count = 0;
-}
-
-void warm_set_init(struct warm_set *s, uv_loop_t *loop, const struct warm_conn_events *events)
-{
-	*s = (struct warm_set){ .events = events, .epoll_fd = -1, .handles = 1 };
+	*s = (struct warm_set){ .events = events, .pool = pool };
 	timeouts_init(&s->frames, loop, WARM_FRAME_MS, warm_on_frame_late, s);
-}
-
-int warm_set_open(struct warm_set *s)
-{
-	int r;
-
-	if (s->epoll_fd >= 0)
-		return 0;
-	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (s->epoll_fd < 0)
-		return -errno;
-	r = uv_poll_init(s->frames.timer.loop, &s->poll, s->epoll_fd);
-	if (r < 0) {
-		s->epoll_fd = fd_close(s->epoll_fd);
-		return r;
-	}
-	s->handles++;
-	(void)uv_poll_start(&s->poll, UV_READABLE, warm_set_on_poll);
-	return 0;
-}
-
-static void warm_set_release(struct warm_set *s)
-{
-	if (--s->handles == 0)
-		s->closed(s);
 }
 
 static void warm_set_on_frames_closed(uv_handle_t *handle)
 {
-	warm_set_release(container_of((uv_timer_t *)handle, struct warm_set, frames.timer));
-}
+	struct warm_set *s = container_of((uv_timer_t *)handle, struct warm_set, frames.timer);
 
-static void warm_set_on_poll_closed(uv_handle_t *handle)
-{
-	warm_set_release(container_of((uv_poll_t *)handle, struct warm_set, poll));
+	s->closed(s);
 }
 
 void warm_set_close(struct warm_set *s, void (*closed)(struct warm_set *s))
 {
 	s->closed = closed;
 	timeouts_close(&s->frames, warm_set_on_frames_closed);
-	if (s->epoll_fd < 0)
-		return;
-	uv_close((uv_handle_t *)&s->poll, warm_set_on_poll_closed);
-	s->epoll_fd = fd_close(s->epoll_fd);
 }

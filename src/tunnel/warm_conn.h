@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A warm connection on which the handshake is over: it waits for a Visitor frame, says TAKEN, is
- * the outer end of that visitor's flow, and waits again. Those that wait stand in one set, which
- * is one handle to libuv. Which there are, and how many, is the pool's to say (warm.h).
+ * the outer end of that visitor's flow, and waits again. Which there are, and how many, is the
+ * pool's to say (warm.h).
  */
 #ifndef TUNNEL_WARM_CONN_H
 #define TUNNEL_WARM_CONN_H
@@ -15,14 +15,15 @@
 #include "base/buf.h"
 #include "net/target.h"
 #include "net/timeouts.h"
+#include "net/watch.h"
 
 #define WARM_FRAME_MS 3000 /* from the first byte of a Visitor frame to its last */
 /* Bytes that one look reads of it, and with it. What a pump has read ahead (`rest`) may be more:
  * PUMP_AHEAD_MAX. */
 #define WARM_READ_MAX 16384
-#define WARM_BATCH_MAX 32 /* connections on which something has come, per look */
 
 struct addr;
+struct pump_pool;
 struct uuid;
 struct warm_conn;
 struct warm_set;
@@ -44,13 +45,9 @@ struct warm_conn_events {
 /* Those that wait. */
 struct warm_set {
 	const struct warm_conn_events *events;
-	int epoll_fd; /* -1: not yet needed */
-	uv_poll_t poll;
-	struct warm_conn *batch[WARM_BATCH_MAX]; /* while events are dealt with; NULL: gone */
-	unsigned batch_count;
+	struct pump_pool *pool;   /* not owned */
 	struct warm_conn *giving; /* within events->visitor(); NULL: gone */
 	struct timeouts frames;   /* deadlines of WARM_FRAME_MS */
-	unsigned handles;         /* that libuv knows of */
 	void (*closed)(struct warm_set *s);
 };
 
@@ -61,8 +58,9 @@ struct warm_conn {
 
 	/* Own. */
 	struct warm_set *set;
-	int fd;       /* owned; -1: a pump has it, or none does */
-	bool watched; /* the set's epoll knows it */
+	int fd;             /* owned; -1: a pump has it, or none does */
+	bool waits;         /* for a visitor */
+	struct watch watch; /* of the socket, as of struct pump_job */
 	struct timeout frame;
 	struct buf in; /* the frame, as far as it has come; then the blocks for the flow */
 	/* While a visitor is given: what came behind the frame. */
@@ -71,9 +69,8 @@ struct warm_conn {
 	bool no_memory; /* for that */
 };
 
-void warm_set_init(struct warm_set *s, uv_loop_t *loop, const struct warm_conn_events *events);
-/* Before the first connection; again does nothing. Negative errno. */
-int warm_set_open(struct warm_set *s);
+void warm_set_init(struct warm_set *s, uv_loop_t *loop, struct pump_pool *pool,
+	const struct warm_conn_events *events);
 /* None waits any more. `closed` follows, never from within; those that serve may be there still. */
 void warm_set_close(struct warm_set *s, void (*closed)(struct warm_set *s));
 
