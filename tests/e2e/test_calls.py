@@ -15,7 +15,7 @@ VISITORS = 100
 PARKED = 8  # no more, so that none is dialled while we count
 # Of one visitor on a warm connection, with a seventh more for heartbeats and for bytes that come in
 # two pieces.
-MOST = {"relay": 26, "client": 33}
+MOST = {"relay": 22, "client": 26}
 
 
 def may_trace():
