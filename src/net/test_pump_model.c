@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/lang.h"
 #include "base/owner.h"
@@ -54,6 +55,7 @@ struct stream {
 	struct peer peer[PUMP_SIDES];  /* the visitor, the application */
 	struct peer ghost;             /* the application that the client had for one not taken */
 	struct pump *pump[PUMP_SIDES]; /* the relay's, the client's */
+	uint64_t begin_ms;             /* monotonic */
 	bool disturbed;                /* somebody has reset it, or cut it */
 	bool alone;                    /* it goes another way: a cut is no reason any more */
 };
@@ -97,6 +99,13 @@ static struct {
 			fail_msg("in the world of seed %llu: %s", (unsigned long long)(w)->seed, \
 				#what);                                                          \
 	} while (0)
+
+/* Where the machine stands still for long enough, TAKEN is late: that is a cut, too. */
+static bool is_disturbed(struct stream *s)
+{
+	s->disturbed |= clock_now_ms() - s->begin_ms >= PUMP_TAKEN_MS;
+	return s->disturbed;
+}
 
 /* splitmix64 */
 static uint64_t mix(uint64_t x)
@@ -155,7 +164,7 @@ static void peer_write(struct stream *s, enum pump_side side)
 		p->sent += n > 0 ? (uint64_t)n : 0;
 		w->moved |= n > 0;
 		if (n < 0 && errno != EAGAIN) {
-			check(w, s->disturbed);
+			check(w, is_disturbed(s));
 			peer_leave(p);
 		}
 	} else if (p->resets) {
@@ -165,7 +174,7 @@ static void peer_write(struct stream *s, enum pump_side side)
 	} else if (!p->fin_sent) {
 		p->fin_sent = w->moved = true;
 		if (shutdown(p->fd, SHUT_WR) < 0)
-			check(w, s->disturbed);
+			check(w, is_disturbed(s));
 	}
 }
 
@@ -188,7 +197,7 @@ static void peer_read(struct stream *s, enum pump_side side)
 		check(w, source->fin_sent && p->got == source->sent);
 		p->whole = true;
 	} else {
-		check(w, s->disturbed);
+		check(w, is_disturbed(s));
 		peer_leave(p);
 	}
 }
@@ -266,7 +275,9 @@ static void relay_give(struct world *w)
 		.done = on_relay_done,
 		.owner = s };
 
-	*s = (struct stream){ .world = w, .id = w->seed * VISITORS + w->count };
+	*s = (struct stream){
+		.world = w, .id = w->seed * VISITORS + w->count, .begin_ms = clock_now_ms()
+	};
 	s->peer[PUMP_INNER].fd = s->ghost.fd = -1;
 	s->disturbed = w->cut != CUT_NOT;
 	seen.reused += w->count > 0;
@@ -302,7 +313,7 @@ static void on_relay_done(void *owner, const struct pump_result *result)
 	s->pump[PUMP_OUTER] = NULL;
 	check(w, result->rest_len == 0);
 	if (result->end == PUMP_END_UNTAKEN) {
-		check(w, s->disturbed);
+		check(w, is_disturbed(s));
 		check(w, result->bytes[PUMP_OUTER] == 0 && result->bytes[PUMP_INNER] == 0);
 		check(w, s->peer[PUMP_OUTER].got == 0 && s->peer[PUMP_INNER].got == 0);
 		relay_serve_alone(s, result->fd[PUMP_OUTER]);
@@ -310,7 +321,7 @@ static void on_relay_done(void *owner, const struct pump_result *result)
 		w->parked = result->fd[PUMP_INNER];
 		seen.raw += w->parked < 0;
 	} else {
-		check(w, s->disturbed);
+		check(w, is_disturbed(s));
 	}
 }
 
@@ -323,7 +334,8 @@ static void on_client_done(void *owner, const struct pump_result *result)
 	s->pump[PUMP_INNER] = NULL;
 	check(w, result->end != PUMP_END_UNTAKEN);
 	/* Later ones may reset the connection, when it has only to wait for its own end. */
-	check(w, result->end == PUMP_END_CLOSED || s->disturbed || s->alone || w->count > w->taken);
+	check(w, result->end == PUMP_END_CLOSED || s->alone || w->count > w->taken ||
+			 is_disturbed(s));
 	w->waiting = result->fd[PUMP_OUTER];
 	check(w, result->rest_len <= sizeof(w->heard));
 	w->heard_len = result->rest_len;
@@ -359,7 +371,7 @@ static void client_take(struct world *w)
 	}
 	peer_begin(w, &s->peer[PUMP_INNER], &job.fd[PUMP_INNER]);
 	if (send(w->waiting, taken, sizeof(taken), MSG_NOSIGNAL) < 0)
-		check(w, s->disturbed);
+		check(w, is_disturbed(s));
 	sockopt_set_reset(w->waiting);
 	w->waiting = -1;
 	stream_add(s, PUMP_INNER, &job);
