@@ -90,8 +90,8 @@ struct flow_wish {
 	int fd[PUMP_SIDES];                      /* connected, non-blocking */
 	bool has_reset[PUMP_SIDES];              /* sockopt_set_reset() was called */
 	const char *turn_away;                   /* NULL, or why it is turned away from the start */
-	struct watch *watch[PUMP_SIDES];         /* likewise, of what a target gives */
 	/* As of struct pump_job. The preface outlives the call where a target is to be opened. */
+	struct watch *watch[PUMP_SIDES];
 	enum pump_wire wire[PUMP_SIDES];
 	bool awaits_taken;
 	const void *preface;
@@ -104,7 +104,6 @@ void flow_set_init(
 
 /* No flow may be in set-up. `closed` follows, never from within. */
 void flow_set_close(struct flow_set *set, void (*closed)(struct flow_set *set));
-
 bool flow_set_idle(const struct flow_set *set); /* there is no flow, and no reference */
 
 /* Starts a flow; it may have been opened, and may be closed and gone, when this returns. On success

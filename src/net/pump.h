@@ -39,6 +39,7 @@ struct pump {
 	int fd[PUMP_SIDES];
 	struct bucket *bucket[PUMP_SIDES]; /* see struct pump_job */
 	struct tap *tap;                   /* likewise */
+	struct watch *watch[PUMP_SIDES];   /* likewise, while a worker has it */
 	bool failed[PUMP_SIDES];           /* reset or in error: nothing reaches it any more */
 	bool shut[PUMP_SIDES];             /* our FIN was sent before the close */
 	bool fins_acked[PUMP_SIDES];       /* both FINs are acknowledged: close(2) sends nothing */
@@ -47,8 +48,7 @@ struct pump {
 	bool finished;              /* it is the pool's again; of a thread's pump under its lock */
 	bool room_told[PUMP_SIDES]; /* the worker's: epoll tells when the side can be written to */
 	struct pump_result result;
-	uint8_t *rest; /* of the result; owned */
-
+	uint8_t *rest;              /* of the result; owned */
 	struct pump_worker *worker; /* who has it; the control loop's own */
 	uint64_t started_ms;        /* 0: not yet */
 	unsigned turns;             /* that it was given so far */
@@ -64,7 +64,6 @@ struct pump {
 	/* Since when the side has left unanswered what the kernel asks it. */
 	uint64_t silent_since_ms[PUMP_SIDES];
 
-	struct watch *watch[PUMP_SIDES]; /* as of the job, while the worker has it */
 	pump_done_fn done;
 	void *owner;
 };

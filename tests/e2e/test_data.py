@@ -2,6 +2,7 @@
 """Bytes through the tunnel, between every pair of programs and on both data paths."""
 
 import array
+import contextlib
 import fcntl
 import socket
 import termios
@@ -455,7 +456,8 @@ def test_application_is_down(lab, pair):
     app, _, client = lab.tunnel(pair)
     ping(client.public)
     app.close()
-    with connect(client.public, 8) as visitor:
+    # Where the machine is busy, all of it is over before connect(2) returns, which then tells of the end.
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError), connect(client.public, 8) as visitor:
         assert ended(visitor)
     assert client.process.alive()
 
