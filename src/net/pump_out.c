@@ -88,7 +88,7 @@ static int out_write(struct pump_out *o, const uint8_t *data, uint32_t len, bool
 int pump_out_send(
 	struct pump_out *o, const uint8_t *data, uint32_t len, bool more, struct pump_io *io)
 {
-	uint32_t sent;
+	uint32_t sent = 0;
 	int r = out_write(o, data, len, more, io, &sent);
 
 	if (r || sent == len)
@@ -114,7 +114,7 @@ static bool out_is_dead(const struct pump_out *o)
  */
 static int out_flush_pipe(struct pump_out *o, struct pump_io *io)
 {
-	uint32_t len = o->pipe.used, sent;
+	uint32_t len = o->pipe.used, sent = 0;
 	ssize_t n = splice(o->pipe.rd, NULL, o->fd, NULL, len, SPLICE_F_NONBLOCK);
 	int r = out_wrote(o, n, len, io, &sent);
 
@@ -129,7 +129,7 @@ static int out_flush_pipe(struct pump_out *o, struct pump_io *io)
 
 int pump_out_flush(struct pump_out *o, bool more, struct pump_io *io)
 {
-	uint32_t sent;
+	uint32_t sent = 0;
 	int r;
 
 	if (o->pipe.used > 0)

@@ -22,9 +22,10 @@ struct pump_worker {
 	struct pump_io io;
 	struct list open;      /* every pump that it has */
 	struct list run_queue; /* those with something to do now */
-	struct list moving;    /* those that are to go from the control loop to a thread */
 	struct list ready;     /* watches to be told */
-	struct list finished;  /* those that are over; both are emptied by who runs it */
+	/* Emptied by who runs it: those that are over, and those that are to go from the control
+	 * loop to a thread. */
+	struct list finished, moving;
 	struct pump_deadlines deadlines;
 	uint64_t armed_for_ms; /* when the timer fires; monotonic, UINT64_MAX: it isn't set */
 
