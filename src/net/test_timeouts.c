@@ -17,6 +17,7 @@ struct fixture {
 	struct timeout items[4];
 	struct timeout *expired[8];
 	unsigned count, again;
+	int wake_fd;            /* to be written to */
 	struct timeout *disarm; /* by the first that expires */
 };
 
@@ -142,6 +143,49 @@ static void test_what_was_there_in_time(void **state)
 	(void)close(pipe_fd[1]);
 }
 
+/* The same, while the loop asks for events because another was over. */
+static void on_stalled(uv_poll_t *handle, int status, int events)
+{
+	struct fixture *f = handle->data;
+
+	(void)status;
+	(void)events;
+	(void)uv_poll_stop(handle);
+	assert_int_equal(f->count, 0);
+	timeouts_arm(&f->queue, &f->items[0]);
+	(void)usleep(2000 * DELAY_MS);
+	assert_int_equal(write(f->wake_fd, "x", 1), 1);
+}
+
+static void test_what_was_there_in_time_after_another(void **state)
+{
+	struct fixture *f = *state;
+	int first[2], second[2];
+	uv_poll_t stalls, reader;
+
+	assert_int_equal(pipe(first), 0);
+	assert_int_equal(pipe(second), 0);
+	assert_int_equal(uv_poll_init(&f->loop, &stalls, first[0]), 0);
+	assert_int_equal(uv_poll_init(&f->loop, &reader, second[0]), 0);
+	stalls.data = reader.data = f;
+	assert_int_equal(uv_poll_start(&stalls, UV_READABLE, on_stalled), 0);
+	assert_int_equal(uv_poll_start(&reader, UV_READABLE, on_readable), 0);
+	f->wake_fd = second[1];
+	timeouts_arm(&f->queue, &f->items[1]);
+	(void)usleep(2000 * DELAY_MS);
+	assert_int_equal(write(first[1], "x", 1), 1);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->count, 1);
+	assert_ptr_equal(f->expired[0], &f->items[1]);
+	uv_close((uv_handle_t *)&stalls, NULL);
+	uv_close((uv_handle_t *)&reader, NULL);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	for (int i = 0; i < 2; i++) {
+		(void)close(first[i]);
+		(void)close(second[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +193,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_callbacks_may_arm_and_disarm, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_delay, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_was_there_in_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_what_was_there_in_time_after_another, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

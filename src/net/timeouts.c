@@ -31,7 +31,6 @@ static void timeouts_schedule(struct timeouts *q)
 
 	if (!first || uv_is_active((uv_handle_t *)&q->timer))
 		return;
-	q->polled = false;
 	(void)uv_timer_start(
 		&q->timer, timeouts_on_timer, first->at_ms > now ? first->at_ms - now : 0, 0);
 }
@@ -42,13 +41,13 @@ static void timeouts_on_timer(uv_timer_t *timer)
 	uint64_t now = uv_now(timer->loop);
 	struct timeout *first = timeouts_first(q);
 
-	if (first && first->at_ms <= now && !q->polled) {
-		q->polled = true;
+	if (first && first->at_ms <= now && first->at_ms > q->polled_ms) {
+		q->polled_ms = now;
 		/* Not 0, for which a libuv before 1.45 doesn't leave its timers. */
 		(void)uv_timer_start(timer, timeouts_on_timer, 1, 0);
 		return;
 	}
-	while ((first = timeouts_first(q)) && first->at_ms <= now) {
+	while ((first = timeouts_first(q)) && first->at_ms <= q->polled_ms) {
 		list_remove(&first->link);
 		q->expired(q, first);
 	}
@@ -63,6 +62,7 @@ void timeouts_init(struct timeouts *q, uv_loop_t *loop, uint64_t delay_ms,
 	q->timer.data = owner;
 	list_init(&q->queue);
 	q->delay_ms = delay_ms;
+	q->polled_ms = 0;
 	q->expired = expired;
 	q->owner = owner;
 }
@@ -89,6 +89,7 @@ void timeouts_set_delay(struct timeouts *q, uint64_t delay_ms)
 		t->at_ms = t->at_ms - q->delay_ms + delay_ms;
 	}
 	q->delay_ms = delay_ms;
+	q->polled_ms = 0;
 	(void)uv_timer_stop(&q->timer);
 	timeouts_schedule(q);
 }

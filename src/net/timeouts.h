@@ -7,7 +7,6 @@
 #ifndef NET_TIMEOUTS_H
 #define NET_TIMEOUTS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -23,7 +22,7 @@ struct timeouts {
 	uv_timer_t timer; /* active whenever the queue isn't empty */
 	struct list queue;
 	uint64_t delay_ms;
-	bool polled; /* the loop has asked for events since the first one is over */
+	uint64_t polled_ms; /* the loop asks for events before those till then are told */
 	/* `t` is disarmed; may arm and disarm any. */
 	void (*expired)(struct timeouts *q, struct timeout *t);
 	void *owner;
