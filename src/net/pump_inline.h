@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The control loop's own worker: pumps that are served where they were joined, without a thread, a
- * lock or a wake-up. Its epoll set is watched by the loop as one descriptor.
+ * lock or a wake-up. Its epoll set is watched by the loop as one descriptor, or the loop's by it
+ * where it may wait in the loop's place.
  */
 #ifndef NET_PUMP_INLINE_H
 #define NET_PUMP_INLINE_H
@@ -14,7 +15,7 @@
 
 struct pump_inline {
 	struct pump_worker worker;
-	uv_poll_t poll;       /* the worker's epoll set has events */
+	uv_poll_t poll;       /* the worker's epoll set has events; stopped where it waits */
 	uv_timer_t timer;     /* pump_worker_arm() has said for when */
 	uv_prepare_t prepare; /* before the loop waits, what is due is done */
 	uv_idle_t idle;       /* runs while something is due, so that the loop doesn't wait */

@@ -133,6 +133,7 @@ static void test_all_have_the_same_where_all_are_full(void **state)
 		peers[i] = park(i < PARKED_MAX ? &rich : &poor, false, (uint64_t)i);
 	assert_int_equal(rich.count, SHARE);
 	assert_int_equal(poor.count, SHARE);
+	assert_int_equal(r->count, PARKED_MAX);
 	/* The coldest ones made room, and no more of them. */
 	for (int i = 0; i < PARKED_MAX + SHARE; i++)
 		assert_int_equal(is_closed(peers[i]), i < SHARE);

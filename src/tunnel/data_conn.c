@@ -5,7 +5,7 @@
  *	dialled -> through the front -> the relay's challenge -> said
  *
  * each only where it is needed. Without a secret all that is to be said is one frame, which goes
- *out in one write and needs no answer: on loopback the descriptor is there at once.
+ * out in one write and needs no answer: on loopback the descriptor is there at once.
  *
  * With a secret the relay's challenge is awaited first, on a chan. Behind what was said to that it
  * goes on to read, until it is taken: while the application is still being connected, it hears
