@@ -171,6 +171,40 @@ static void keep(
 
 static const struct warm_events keeping = { .visitor = keep };
 
+static bool is_given(const void *arg)
+{
+	(void)arg;
+	return kept;
+}
+
+/* Bulk, whose connection isn't used again, earns a dial as one that is does. */
+static void test_budget_is_earned(void **state)
+{
+	static const struct {
+		uint64_t moved, spent;
+	} table[] = { { DIAL_BUDGET_BYTES - 1, 5000 }, { DIAL_BUDGET_BYTES, 4000 } };
+	struct trial t;
+
+	(void)state;
+	trial_open(&t);
+	t.warm.events = &keeping;
+	grant(&t, ARRAY_LEN(table));
+	for (unsigned i = 0; i < ARRAY_LEN(table); i++)
+		fake_relay_await(&t.relay, i, READY);
+	/* Nothing is spent any more. */
+	warm_freeze(&t.warm);
+	t.warm.budget.spent = 5000;
+	for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
+		kept = NULL;
+		fake_conn_say(&t.relay.conns[i], VISITOR);
+		fake_run_until(&t.loop, is_given, NULL);
+		(void)close(take_fd(&kept->fd));
+		warm_ended(kept, table[i].moved, -1, NULL, 0);
+		assert_int_equal(t.warm.budget.spent, table[i].spent);
+	}
+	trial_close(&t);
+}
+
 /* As much as a pump can have read ahead of the end of the visitor before: all of it is kept. */
 static void test_much_behind_a_frame(void **state)
 {
@@ -190,7 +224,7 @@ static void test_much_behind_a_frame(void **state)
 	memcpy(rest, VISITOR, frame);
 	rest[frame - 1] = '\0';
 	/* The first one has ended, and so the second begins. */
-	warm_ended(kept, take_fd(&kept->fd), rest, sizeof(rest));
+	warm_ended(kept, 0, take_fd(&kept->fd), rest, sizeof(rest));
 	assert_int_equal(t.visitors, 2);
 	assert_false(kept->no_memory);
 	assert_ptr_not_equal(kept->early, rest + frame);
@@ -318,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_budget_is_earned),
 		cmocka_unit_test(test_much_behind_a_frame),
 		cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_relay_that_is_full),

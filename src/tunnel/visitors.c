@@ -164,7 +164,8 @@ static void visitor_on_closed(struct flow *f, const struct flow_result *result)
 	vs->events.visit(vs->events.owner, &visit);
 	visitor_free(vs, v);
 	if (warm)
-		warm_ended(warm, result->fd[PUMP_OUTER], result->rest, result->rest_len);
+		warm_ended(warm, visit.bytes_in + visit.bytes_out, result->fd[PUMP_OUTER],
+			result->rest, result->rest_len);
 }
 
 /* --- the ends --- */

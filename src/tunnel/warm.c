@@ -415,12 +415,12 @@ void warm_note_visitor(struct warm *w)
 	warm_fill(w);
 }
 
-void warm_ended(struct warm_conn *c, int fd, const uint8_t *rest, size_t rest_len)
+void warm_ended(struct warm_conn *c, uint64_t moved, int fd, const uint8_t *rest, size_t rest_len)
 {
 	struct warm_member *m = member_of(c);
 	struct warm *w = m->warm;
 
-	if (fd >= 0)
+	if (fd >= 0 || moved >= DIAL_BUDGET_BYTES)
 		dial_budget_earn(&w->budget);
 	if (fd >= 0 && m->session == w->session && w->limit) {
 		member_wait(m, fd, rest, rest_len);
@@ -434,5 +434,5 @@ void warm_ended(struct warm_conn *c, int fd, const uint8_t *rest, size_t rest_le
 void warm_refuse(struct warm_conn *c)
 {
 	warm_conn_turn_away(c);
-	warm_ended(c, -1, NULL, 0);
+	warm_ended(c, 0, -1, NULL, 0);
 }

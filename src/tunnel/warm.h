@@ -102,9 +102,9 @@ void warm_freeze(struct warm *w);
 /* A visitor has begun, over whatever connection. */
 void warm_note_visitor(struct warm *w);
 
-/* The visitor's flow is over, and c the pool's again. `fd` as of struct pump_result with its
- * `rest`: it waits again. -1: it is gone. */
-void warm_ended(struct warm_conn *c, int fd, const uint8_t *rest, size_t rest_len);
+/* The visitor's flow is over, behind `moved` bytes, and c the pool's again. `fd` as of struct
+ * pump_result with its `rest`: it waits again. -1: it is gone. */
+void warm_ended(struct warm_conn *c, uint64_t moved, int fd, const uint8_t *rest, size_t rest_len);
 
 /* There is no flow for him: he gets his end now, and the connection is gone. */
 void warm_refuse(struct warm_conn *c);
