@@ -191,9 +191,9 @@ static unsigned count_threads(void)
 
 static void test_default_is_a_thread_for_each_core(void **state)
 {
-	struct fixture *one = fixture_new(pool_of(.workers = 1));
+	struct fixture *one = fixture_new(pool_of(.inline_turns = 0));
 	unsigned threads = count_threads();
-	struct fixture *f = fixture_new(pool_of(.workers = 0));
+	struct fixture *f = fixture_new(&(const struct pump_pool_config){ 0 });
 	cpu_set_t cores;
 
 	(void)state;
