@@ -16,6 +16,8 @@
  * until libuv has something to do. A set in another one costs a system call more each time that
  * it is woken, and this is the one that visitors wake.
  *
+ * Either way turn_ends() comes before each wait, when all that has come was called back for.
+ *
  * While something is due that can't be done at once, the idle handle keeps the loop from waiting.
  */
 #include "net/pump_inline.h"
@@ -131,8 +133,8 @@ static void inline_wait(struct pump_inline *in)
 		 * libuv may have new ones, and something to do, in every one. */
 		if (in->due)
 			inline_run(in);
-		fired = pump_worker_wait(
-			w, list_empty(&w->run_queue) ? uv_backend_timeout(loop) : 0);
+		in->turn_ends(in);
+		fired = pump_worker_wait(w, inline_is_due(in) ? 0 : uv_backend_timeout(loop));
 		uv_update_time(loop);
 		inline_run(in);
 	} while (!fired && uv_backend_timeout(loop));
@@ -154,6 +156,7 @@ static void inline_on_prepare(uv_prepare_t *prepare)
 			(void)pump_worker_wait(&in->worker, 0);
 		inline_run(in);
 	}
+	in->turn_ends(in);
 	inline_set_busy(in, inline_is_due(in));
 }
 

@@ -25,11 +25,12 @@ struct pump_inline {
 	bool waits;           /* as of the config */
 	void (*finished)(struct pump_inline *in, struct pump *p); /* the pump is the pool's again */
 	void (*moving)(struct pump_inline *in, struct pump *p);   /* it is to be a thread's */
+	void (*turn_ends)(struct pump_inline *in);                /* the loop is about to wait */
 	void (*closed)(struct pump_inline *in);
 };
 
-/* finished, moving and closed are set by the caller before; none is called from within a call. On
- * failure nothing is left. */
+/* The calls are set by the caller before; none is made from within one of these. On failure nothing
+ * is left. */
 int pump_inline_open(struct pump_inline *in, uv_loop_t *loop, const struct pump_pool_config *config,
 	struct pipe_pool *pipes);
 

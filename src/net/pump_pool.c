@@ -35,6 +35,8 @@ struct pump_pool {
 	unsigned current; /* the thread that got the last connection */
 	uint64_t open, total;
 	bool closing;
+	void (*turn_ends)(void *owner);
+	void *turn_owner;
 	void (*closed)(void *owner);
 	void *closed_owner;
 };
@@ -116,6 +118,14 @@ static void pool_on_moving(struct pump_inline *in, struct pump *p)
 	pump_thread_add(pool_pick(container_of(in, struct pump_pool, own)), p);
 }
 
+static void pool_on_turn_ends(struct pump_inline *in)
+{
+	struct pump_pool *pool = container_of(in, struct pump_pool, own);
+
+	if (pool->turn_ends)
+		pool->turn_ends(pool->turn_owner);
+}
+
 static void pool_on_own_closed(struct pump_inline *in)
 {
 	pool_release(container_of(in, struct pump_pool, own));
@@ -128,6 +138,7 @@ static int pool_open_own(
 
 	pool->own.finished = pool_on_finished;
 	pool->own.moving = pool_on_moving;
+	pool->own.turn_ends = pool_on_turn_ends;
 	pool->own.closed = pool_on_own_closed;
 	r = pump_inline_open(&pool->own, loop, config, &pool->pipes);
 	pool->own_open = r == 0;
@@ -260,6 +271,12 @@ int pump_pool_watch_socket(struct pump_pool *pool, struct watch *watch, int fd)
 void pump_pool_unwatch(struct pump_pool *pool, struct watch *watch, int fd)
 {
 	pump_worker_remove_watch(&pool->own.worker, watch, fd);
+}
+
+void pump_pool_set_turn_ends(struct pump_pool *pool, void (*turn_ends)(void *owner), void *owner)
+{
+	pool->turn_ends = turn_ends;
+	pool->turn_owner = owner;
 }
 
 static void pool_add_stats(const struct pump_io *io, struct pump_stats *s)

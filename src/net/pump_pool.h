@@ -87,6 +87,12 @@ int pump_pool_watch_socket(struct pump_pool *pool, struct watch *watch, int fd);
 /* Nothing if it isn't watched. */
 void pump_pool_unwatch(struct pump_pool *pool, struct watch *watch, int fd);
 
+/*
+ * `turn_ends` is called when the loop has called back for all that has come, before it waits again;
+ * NULL: no more. A check handle isn't enough: where the pool waits, most turns are without libuv.
+ */
+void pump_pool_set_turn_ends(struct pump_pool *pool, void (*turn_ends)(void *owner), void *owner);
+
 void pump_pool_stats(const struct pump_pool *pool, struct pump_stats *ret_stats);
 
 /*

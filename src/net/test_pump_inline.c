@@ -13,6 +13,7 @@
 #define WAITING pool_of(.inline_turns = PUMP_INLINE_TURNS, .waits = true, .idle_timeout_ms = 200)
 #define QUIET_PUMPS 2
 #define BUSY_TURNS 64
+#define TURN_LATE_MS 60000
 
 struct trial {
 	struct fixture *fixture;
@@ -232,6 +233,52 @@ static void test_a_watch_is_told_as_long_as_it_is_readable(void **state)
 }
 
 /* Whichever is told first removes both. */
+static void on_turn_ends(void *owner)
+{
+	struct trial *t = owner;
+
+	t->ended++;
+	if (t->told)
+		uv_stop(&t->fixture->loop);
+}
+
+static void on_told_once(struct watch *watch)
+{
+	struct trial *t = trial_of(watch, 0);
+
+	t->told++;
+	pump_pool_unwatch(t->fixture->pool, watch, t->ends[0][1]);
+}
+
+static void on_too_late(uv_timer_t *timer)
+{
+	fail_msg("the turn has not ended before the loop waited again");
+}
+
+/* What a watch has begun doesn't wait for libuv, which has nothing to do. */
+static void check_turn_ends(const struct pump_pool_config *config)
+{
+	struct trial t;
+
+	trial_open(&t, config);
+	pump_pool_set_turn_ends(t.fixture->pool, on_turn_ends, &t);
+	watch_init(&t.watches[0], on_told_once);
+	assert_int_equal(pump_pool_watch(t.fixture->pool, &t.watches[0], t.ends[0][1]), 0);
+	assert_int_equal(write(t.ends[0][0], "x", 1), 1);
+	assert_int_equal(uv_timer_start(&t.timer, on_too_late, TURN_LATE_MS, 0), 0);
+	run(&t);
+	assert_int_equal(t.told, 1);
+	assert_true(t.ended > 0);
+	pump_pool_set_turn_ends(t.fixture->pool, NULL, NULL);
+	trial_close(&t);
+}
+
+static void test_a_turn_ends_before_the_loop_waits(void **state)
+{
+	check_turn_ends(WAITING);
+	check_turn_ends(pool_of(.inline_turns = PUMP_INLINE_TURNS));
+}
+
 static void remove_both(struct trial *t)
 {
 	t->told++;
@@ -414,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_a_busy_loop_starves_nobody),
 		cmocka_unit_test(test_timers_fire_while_it_waits),
 		cmocka_unit_test(test_a_watch_is_told_as_long_as_it_is_readable),
+		cmocka_unit_test(test_a_turn_ends_before_the_loop_waits),
 		cmocka_unit_test(test_a_watch_can_be_removed_by_another),
 		cmocka_unit_test(test_a_socket_is_watched_between_its_streams),
 		cmocka_unit_test(test_what_comes_behind_an_end_is_told_after_it),

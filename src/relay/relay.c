@@ -86,15 +86,13 @@ void relay_tell(struct relay *relay, const struct relay_event *event)
 /* --- building --- */
 
 /*
- * The end of a turn. libuv runs check handles when it has called back for all that one
- * epoll_wait(2) has brought (uv_check_t), and before it waits again. So the announcements of one
- * turn go to a client in one segment, the log is written once, and queued endpoints go on only when
- * all that was to make room has made it. What a timer has done waits for the end of the next turn,
- * which comes with the next heartbeat at the latest.
+ * The loop has called back for all that one epoll_wait(2) has brought, and is about to wait again.
+ * So the announcements of one turn go to a client in one segment, the log is written once, and
+ * queued endpoints go on only when all that was to make room has made it.
  */
-static void relay_on_flush(uv_check_t *check)
+static void relay_on_turn_ends(void *owner)
 {
-	struct relay *relay = container_of(check, struct relay, flush);
+	struct relay *relay = owner;
 
 	endpoint_resume_queued(relay);
 	session_flush_all(relay);
@@ -124,11 +122,9 @@ static void relay_open_handles(struct relay *relay)
 	timeout_init(&relay->sweep);
 	flow_set_init(&relay->streams, relay->loop, relay->pool, &stream_kind);
 	(void)uv_timer_init(relay->loop, &relay->grace);
-	(void)uv_check_init(relay->loop, &relay->flush);
-	(void)uv_check_start(&relay->flush, relay_on_flush);
-	uv_unref((uv_handle_t *)&relay->flush);
-	relay->grace.data = relay->flush.data = relay;
-	relay->handles = 9;
+	relay->grace.data = relay;
+	relay->handles = 8;
+	pump_pool_set_turn_ends(relay->pool, relay_on_turn_ends, relay);
 }
 
 static int relay_build(struct relay *relay)
@@ -343,14 +339,14 @@ static void relay_close_handles(struct relay *relay)
 	struct timeouts *queues[] = { &relay->handshakes, &relay->challenges, &relay->claims,
 		&relay->heartbeats, &relay->orphans, &relay->sweeps };
 
-	if (uv_is_closing((uv_handle_t *)&relay->flush))
+	if (uv_is_closing((uv_handle_t *)&relay->grace))
 		return;
 	timeout_disarm(&relay->sweep);
 	for (size_t i = 0; i < ARRAY_LEN(queues); i++)
 		timeouts_close(queues[i], relay_on_handle_closed);
 	flow_set_close(&relay->streams, relay_on_streams_closed);
 	uv_close((uv_handle_t *)&relay->grace, relay_on_handle_closed);
-	uv_close((uv_handle_t *)&relay->flush, relay_on_handle_closed);
+	pump_pool_set_turn_ends(relay->pool, NULL, NULL);
 }
 
 static void relay_set_drained(struct relay *relay)

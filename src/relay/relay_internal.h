@@ -82,9 +82,8 @@ struct relay {
 	struct handover *handover; /* owned; NULL: no relay can follow this one */
 	bool holding;     /* visitors stay in the kernel's queues: a hand-over is under way */
 	bool handed_over; /* the next relay has the ports */
-	uv_check_t flush; /* the end of each turn: sends and writes what the turn has gathered */
 	uv_timer_t grace;
-	unsigned handles; /* of those six and two, and of `streams`: not yet closed */
+	unsigned handles; /* of those six and one, and of `streams`: not yet closed */
 
 	void (*drained)(void *owner);
 	void *drained_owner;

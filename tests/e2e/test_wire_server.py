@@ -110,6 +110,19 @@ def test_visitor(relay):
                 assert recv_exact(visitor, 6) == b"answer"
 
 
+def test_visitors_are_told_of_at_once(relay):
+    """Not with the next heartbeat, for want of anything else that wakes the relay."""
+    with RawClient(relay) as conn:
+        conn.hello()
+        beats = 0
+        for _ in range(20):
+            with connect(conn.public):
+                while (message := conn.recv()) == "Heartbeat":
+                    beats += 1
+                assert "Connection" in message
+        assert beats < 10
+
+
 @pytest.mark.parametrize("secret", [None, SECRET], ids=["open", "secret"])
 def test_bytes_behind_accept_belong_to_the_stream(lab, secret):
     """Also when they contain NUL and look like frames."""
