@@ -172,8 +172,10 @@ static void worker_release(struct pump_worker *w, struct pump *p)
 		if (watch)
 			watch->pump = NULL;
 		if (watch && pump_hands_on(p, (enum pump_side)side)) {
-			if (from->left || from->hup)
+			if (from->left)
 				watch->events |= EPOLLIN;
+			if (from->hup)
+				watch->events |= EPOLLIN | EPOLLRDHUP;
 			continue;
 		}
 		if (watch)

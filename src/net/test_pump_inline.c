@@ -10,7 +10,7 @@
 #include "base/lang.h"
 #include "net/watch.h"
 
-#define WAITING pool_of(.inline_turns = PUMP_INLINE_TURNS, .waits = true, .idle_timeout_ms = 200)
+#define WAITING pool_of(.inline_turns = PUMP_INLINE_TURNS, .waits = true)
 #define QUIET_PUMPS 2
 #define BUSY_TURNS 64
 #define TURN_LATE_MS 60000
@@ -127,7 +127,8 @@ static void test_deadlines_are_met_while_it_waits(void **state)
 {
 	struct trial t;
 
-	trial_open(&t, WAITING);
+	trial_open(&t,
+		pool_of(.inline_turns = PUMP_INLINE_TURNS, .waits = true, .idle_timeout_ms = 200));
 	add_quiet(&t);
 	run(&t);
 	assert_int_equal(t.ended, QUIET_PUMPS);
@@ -427,6 +428,39 @@ static void test_what_comes_behind_an_end_is_told_after_it(void **state)
 	seat_close(&s);
 }
 
+static void on_full_step(uv_timer_t *timer)
+{
+	enum { BYTES = PUMP_AHEAD_MAX - 4 - END_LEN }; /* of the stream: one read is full of it */
+	static uint8_t said[PUMP_AHEAD_MAX + 4] = { 1, 0, BYTES >> 8, BYTES & 0xff };
+	struct seat *s = container_of((struct trial *)timer->data, struct seat, trial);
+
+	s->trial.ticks++;
+	if (s->trial.ticks == 1) {
+		assert_int_equal(shutdown(s->peer[PUMP_INNER], SHUT_WR), 0);
+	} else if (s->trial.ticks == 3) {
+		memcpy(said + 4 + BYTES, END "\0next", END_LEN + 4);
+		assert_int_equal(write(s->peer[PUMP_OUTER], said, sizeof(said)), sizeof(said));
+		assert_int_equal(shutdown(s->peer[PUMP_OUTER], SHUT_WR), 0);
+	} else if (s->trial.ticks > 3) {
+		(void)recv(s->peer[PUMP_INNER], NULL, BYTES, MSG_TRUNC | MSG_DONTWAIT);
+	}
+}
+
+/* TCP's end was told to a pump that has read its END and no more: who reads the rest is told. */
+static void test_an_end_of_tcp_is_told_behind_that_of_a_stream(void **state)
+{
+	struct seat s;
+
+	seat_open(&s, WAITING);
+	assert_int_equal(uv_timer_start(&s.trial.timer, on_full_step, 1, 1), 0);
+	run(&s.trial);
+	assert_int_equal(s.result.end, PUMP_END_CLOSED);
+	assert_int_equal(s.result.rest_len, 0);
+	assert_true(s.events_at_end & EPOLLIN);
+	assert_true(s.events_at_end & EPOLLRDHUP);
+	seat_close(&s);
+}
+
 static void test_a_socket_that_a_thread_has_had_is_not_watched(void **state)
 {
 	struct seat s;
@@ -465,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_a_watch_can_be_removed_by_another),
 		cmocka_unit_test(test_a_socket_is_watched_between_its_streams),
 		cmocka_unit_test(test_what_comes_behind_an_end_is_told_after_it),
+		cmocka_unit_test(test_an_end_of_tcp_is_told_behind_that_of_a_stream),
 		cmocka_unit_test(test_a_socket_that_a_thread_has_had_is_not_watched),
 		cmocka_unit_test(test_a_socket_that_is_closed_is_not_watched),
 	};
