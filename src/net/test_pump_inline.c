@@ -233,7 +233,6 @@ static void test_a_watch_is_told_as_long_as_it_is_readable(void **state)
 	trial_close(&t);
 }
 
-/* Whichever is told first removes both. */
 static void on_turn_ends(void *owner)
 {
 	struct trial *t = owner;
@@ -280,6 +279,7 @@ static void test_a_turn_ends_before_the_loop_waits(void **state)
 	check_turn_ends(pool_of(.inline_turns = PUMP_INLINE_TURNS));
 }
 
+/* Whichever is told first removes both. */
 static void remove_both(struct trial *t)
 {
 	t->told++;
