@@ -7,13 +7,16 @@
  *
  * libuv runs timers before it asks for events. Where the loop stood still past a deadline (a busy
  * machine, a paused one) what was awaited may be there, unread: who is late is told in the turn
- * behind this one, and may have disarmed till then.
+ * behind this one, and may have disarmed till then. A timer that is on time has ended a wait for
+ * events, and costs no turn more.
  */
 #include "net/timeouts.h"
 
 #include <assert.h>
 
 #include "base/lang.h"
+
+#define TIMEOUTS_ON_TIME_MS 2 /* epoll_wait(2) rounds up, and the loop's clock is in ms */
 
 static void timeouts_on_timer(uv_timer_t *timer);
 
@@ -43,9 +46,11 @@ static void timeouts_on_timer(uv_timer_t *timer)
 
 	if (first && first->at_ms <= now && first->at_ms > q->polled_ms) {
 		q->polled_ms = now;
-		/* Not 0, for which a libuv before 1.45 doesn't leave its timers. */
-		(void)uv_timer_start(timer, timeouts_on_timer, 1, 0);
-		return;
+		if (now > first->at_ms + TIMEOUTS_ON_TIME_MS) {
+			/* Not 0, for which a libuv before 1.45 doesn't leave its timers. */
+			(void)uv_timer_start(timer, timeouts_on_timer, 1, 0);
+			return;
+		}
 	}
 	while ((first = timeouts_first(q)) && first->at_ms <= q->polled_ms) {
 		list_remove(&first->link);

@@ -22,7 +22,7 @@ struct timeouts {
 	uv_timer_t timer; /* active whenever the queue isn't empty */
 	struct list queue;
 	uint64_t delay_ms;
-	uint64_t polled_ms; /* the loop asks for events before those till then are told */
+	uint64_t polled_ms; /* for those till then the loop has asked for events */
 	/* `t` is disarmed; may arm and disarm any. */
 	void (*expired)(struct timeouts *q, struct timeout *t);
 	void *owner;
