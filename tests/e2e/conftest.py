@@ -40,6 +40,11 @@ def pytest_runtestloop(session):
     return True
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Pytest 7.2 names a test by its value, however long, and execve(2) takes no PYTEST_CURRENT_TEST of more than 128 KiB."""
+    return argname if isinstance(val, (str, bytes)) and len(val) > 100 else None
+
+
 def pytest_report_header():
     from harness.lab import STOCK
 
