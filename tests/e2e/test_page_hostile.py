@@ -14,7 +14,7 @@ from harness.browser import Windows, browser
 from harness.streams import connect, recv_exact, threads
 from harness.wait import DEADLINE, wait_for
 from harness.wasmrun import fetch
-from test_page import at, show
+from test_page import at, show, wait_line
 from test_requests import ask, over
 
 says, talker = test_requests.says, test_page.talker  # fixtures
@@ -42,9 +42,13 @@ def opened(windows, instance):
 
 
 def look_at(page, number):
-    """The request with that id: the list has the last one first."""
+    """The request with that id: the list has the last one first. The one before stands there until this one has come."""
+    heading = page.get_by_role("heading", name="Request", exact=True)
+    if heading.count():
+        page.get_by_role("button", name="Close", exact=True).click()
+        heading.wait_for(state="detached")
     page.locator(".list tbody tr").nth(-number).locator("button").click()
-    page.get_by_role("heading", name="Request", exact=True).wait_for()
+    heading.wait_for()
 
 
 # A visitor's requests, and whether curl has to send the same.
@@ -219,7 +223,8 @@ def test_downloaded_log(talker, windows, tmp_path):
     """The file is looked at on a terminal, which it must not steer."""
     page = windows.open(at(talker))
     fetch(talker.app()["url"], "/odd")
-    page.locator(".log .line", has_text="this is standard error").wait_for(state="attached")
+    wait_line(page, "end of the long line")
+    wait_line(page, "this is standard error")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
     download.value.save_as(tmp_path / "log")
