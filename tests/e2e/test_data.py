@@ -453,12 +453,13 @@ def test_visitor_leaves_before_the_application_is_reached(lab, pair):
 @OURS
 def test_application_is_down(lab, pair):
     """The visitor is closed at once, not after the ten seconds of an unclaimed one; when it is back, it serves."""
-    app, _, client = lab.tunnel(pair)
+    app, relay, client = lab.tunnel(pair)
     ping(client.public)
     app.close()
     # Where the machine is busy, all of it is over before connect(2) returns, which then tells of the end.
-    with contextlib.suppress(ConnectionResetError, BrokenPipeError), connect(client.public, 8) as visitor:
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError), connect(client.public) as visitor:
         assert ended(visitor)
+    assert relay.metrics()["bore_visitors_unclaimed_total"] == 0
     assert client.process.alive()
 
 

@@ -19,11 +19,11 @@ MIB = 1 << 20
 
 
 class Witness:
-    """A visitor of a tunnel who talks all the time and remembers the longest pause."""
+    """A visitor of a tunnel who talks all the time and remembers the longest pauses."""
 
     def __init__(self, address):
         self.sock = connect(address, 4 * DEADLINE)
-        self.longest, self.rounds, self.failure, self.stopped = 0.0, 0, None, threading.Event()
+        self.pauses, self.rounds, self.failure, self.stopped = [], 0, None, threading.Event()
         self.thread = threading.Thread(target=self._talk, daemon=True)
         self.thread.start()
         wait_for(lambda: self.rounds or self.failure, "the witness talks")
@@ -35,7 +35,8 @@ class Witness:
                 begin = time.monotonic()
                 self.sock.sendall(data)
                 assert recv_exact(self.sock, len(data)) == data
-                self.longest = max(self.longest, time.monotonic() - begin)
+                if time.monotonic() - begin >= 3 * SCALE:
+                    self.pauses.append(time.monotonic() - begin)
                 self.rounds += 1
         except BaseException as failure:
             self.failure = failure
@@ -47,8 +48,9 @@ class Witness:
         if self.failure:
             raise self.failure
         assert self.rounds > 0
-        # A round trip takes well under a millisecond; on a busy machine, more.
-        assert self.longest < 3 * SCALE, f"a round trip took {self.longest:.2f} s"
+        # A round trip takes well under a millisecond. A machine may stand still now and then; a relay that waits for one of
+        # these peers, which have three seconds each, does so for all of them, or until they give up: closed_in_time().
+        assert len(self.pauses) < 3 and max(self.pauses, default=0) < 20 * SCALE, f"round trips took {self.pauses} s"
 
 
 @pytest.fixture(params=[None, "s3cret"], ids=["open", "secret"])
@@ -109,7 +111,7 @@ def test_slow_loris(place):
     for sock in crowd:
         closed_in_time(sock)
         sock.close()
-    assert time.monotonic() - begin < 60 * SCALE
+    assert time.monotonic() - begin < 4 * DEADLINE, "one after the other it would be 20 minutes"
 
 
 HELLO_TLS = bytes.fromhex(

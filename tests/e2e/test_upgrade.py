@@ -113,7 +113,8 @@ def test_nobody_is_lost(lab, secret, path):
     assert old.process.wait_exit() == 0
     assert client.process.alive() and len(client.process.find("listening at")) == 1
     print(f"{visits.count} visitors, the slowest in {visits.longest * 1000:.0f} ms")
-    assert visits.longest < 5 * SCALE
+    # Some milliseconds; but machines stand still now and then, some for seconds.
+    assert visits.longest < 20 * SCALE
 
 
 @pytest.mark.parametrize("way", ["handover", "drain"])
@@ -370,10 +371,11 @@ def test_relay_that_moves_all_the_time(lab):
     with FakeRelay() as fake:
         client = lab.ours("local", lab.app().port, "--to", fake.to, name="client")
         seen, end = 0, time.monotonic() + 3
-        while time.monotonic() < end:
+        while seen < 2 or time.monotonic() < end:
             try:
-                conn = fake.accept(0.5)
+                conn = fake.accept(DEADLINE if seen < 2 else 0.5)
             except TimeoutError:
+                assert seen >= 2, "it comes again"
                 continue
             with conn:
                 assert conn.recv() == {"Hello": 9000 if seen else 0}
@@ -381,7 +383,7 @@ def test_relay_that_moves_all_the_time(lab):
                 conn.send({"Hello": 9000}, {"Options": {"move": True}}, "Move")
                 conn.at_end()
                 seen += 1
-        assert 2 <= seen < 15, "250 ms, twice as long each time"
+        assert seen < 15, "250 ms, twice as long each time"
         assert client.alive()
         client.wait_line("Reconnecting .the relay hands over to the next")
 
