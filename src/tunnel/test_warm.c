@@ -96,7 +96,7 @@ static void on_set_closed(struct flow_set *set)
 
 static void trial_close(struct trial *t)
 {
-	warm_reset(&t->warm);
+	warm_stop(&t->warm);
 	warm_close(&t->warm, on_closed);
 	flow_set_close(&t->set, on_set_closed);
 	fake_relay_close(&t->relay);
@@ -133,6 +133,27 @@ static void test_refused(void **state)
 		assert_int_equal(t.warm.count[WARM_WAITING], 2);
 	}
 	assert_int_equal(t.visitors, 4);
+	trial_close(&t);
+}
+
+/* The relay may have given a visitor before it said that the session is over. */
+static void test_left(void **state)
+{
+	struct trial t;
+
+	(void)state;
+	trial_open(&t);
+	grant(&t, 2);
+	fake_relay_await(&t.relay, 0, READY);
+	fake_relay_await(&t.relay, 1, READY);
+	warm_leave(&t.warm);
+	warm_reset(&t.warm);
+	assert_int_equal(t.warm.count[WARM_LEFT], 2);
+	fake_conn_say(&t.relay.conns[0], VISITOR);
+	fake_relay_await(&t.relay, 0, READY TAKEN_END);
+	fake_run_until(&t.loop, has_ended, &t.relay.conns[0]);
+	assert_int_equal(t.visitors, 1);
+	assert_int_equal(t.warm.count[WARM_LEFT], 1);
 	trial_close(&t);
 }
 
@@ -351,6 +372,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_left),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_budget_is_earned),
 		cmocka_unit_test(test_much_behind_a_frame),

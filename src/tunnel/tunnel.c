@@ -247,10 +247,12 @@ static void tunnel_on_moved(void *owner)
 {
 	struct tunnel *t = owner;
 
-	if (t->draining)
+	if (t->draining) {
 		machine_stop(&t->machine, "the relay hands over to the next");
-	else
+	} else {
+		visitors_leave_relay(&t->visitors);
 		machine_moved(&t->machine, clock_now_ms(), "the relay hands over to the next");
+	}
 	tunnel_arm(t);
 }
 

@@ -427,6 +427,11 @@ void visitors_drain(struct visitors *vs, const char *turn_away)
 	warm_freeze(&vs->warm);
 }
 
+void visitors_leave_relay(struct visitors *vs)
+{
+	warm_leave(&vs->warm);
+}
+
 void visitors_lost_relay(struct visitors *vs)
 {
 	warm_reset(&vs->warm);
@@ -444,7 +449,7 @@ void visitors_end(struct visitors *vs)
 	struct list *first;
 
 	vs->turn_away = NULL;
-	warm_reset(&vs->warm);
+	warm_stop(&vs->warm);
 	while ((first = list_first(&vs->flows.setup)))
 		flow_close(list_entry(first, struct flow, link), why);
 	list_for_each(pos, &vs->flows.open)

@@ -78,6 +78,9 @@ void visitors_add(struct visitors *vs, const struct uuid *id, const struct addr 
 /* No more are to come: the relay is still there, but those who come are turned away. */
 void visitors_drain(struct visitors *vs, const char *turn_away);
 
+/* Before visitors_lost_relay(), where the relay goes in order: whom it has given is served. */
+void visitors_leave_relay(struct visitors *vs);
+
 /* The control connection is gone: who hasn't been taken from the relay never will be. */
 void visitors_lost_relay(struct visitors *vs);
 

@@ -4,6 +4,7 @@
  *
  *	DIALLING -> WAITING -> SERVING -> BUSY
  *	               ^----------+--------'
+ *	               '--> LEFT --> SERVING
  *
  * warm_fill() dials what is missing (demand.h), behind every change. Dials that fail, and
  * connections that the relay closes at once, are trouble: the next one is dialled alone, after a
@@ -43,15 +44,16 @@ struct warm_member {
 	uint64_t since_ms; /* of the state */
 	unsigned session;
 	struct data_conn *dial; /* WARM_DIALLING */
-	struct timeout late;    /* likewise */
+	struct timeout late;    /* likewise, and WARM_LEFT */
 	bool served;            /* a visitor, at least once */
 };
 
 static const bool warm_edges[WARM_STATES][WARM_STATES] = {
 	[WARM_DIALLING] = { [WARM_WAITING] = true },
-	[WARM_WAITING] = { [WARM_SERVING] = true },
+	[WARM_WAITING] = { [WARM_SERVING] = true, [WARM_LEFT] = true },
 	[WARM_SERVING] = { [WARM_BUSY] = true, [WARM_WAITING] = true },
 	[WARM_BUSY] = { [WARM_WAITING] = true },
+	[WARM_LEFT] = { [WARM_SERVING] = true },
 };
 
 static void warm_fill(struct warm *w);
@@ -155,10 +157,12 @@ static void warm_on_lost(struct warm_conn *c, bool misused, const char *why)
 	struct warm_member *m = member_of(c);
 	struct warm *w = m->warm;
 	bool of_use = m->served || clock_now_ms() - m->since_ms >= WARM_YOUNG_MS;
-	bool probe = m == w->probe;
+	bool probe = m == w->probe, left = m->state == WARM_LEFT;
 
 	log_debug(LOG, "a connection that waited for visitors is gone: %s", why);
 	member_free(m);
+	if (left)
+		return;
 	if (misused || !of_use)
 		warm_trouble(w, why);
 	else if (probe)
@@ -174,6 +178,7 @@ static void warm_on_visitor(struct warm_conn *c, const struct uuid *id, const st
 	if (m == w->probe)
 		warm_end_trouble(w);
 	m->served = true;
+	timeout_disarm(&m->late);
 	member_set_state(m, WARM_SERVING);
 	w->events->visitor(w, c, id, from);
 }
@@ -218,7 +223,12 @@ static void warm_on_failed(void *owner, enum data_conn_failure what, int error, 
 
 static void warm_on_late(struct timeouts *q, struct timeout *t)
 {
-	member_fail(container_of(t, struct warm_member, late), "it takes too long to open");
+	struct warm_member *m = container_of(t, struct warm_member, late);
+
+	if (m->state == WARM_LEFT)
+		member_free(m);
+	else
+		member_fail(m, "it takes too long to open");
 }
 
 static void warm_dial(struct warm *w)
@@ -391,6 +401,24 @@ void warm_reset(struct warm *w)
 	warm_drop_all(w, WARM_DIALLING);
 	warm_drop_all(w, WARM_WAITING);
 	(void)uv_timer_stop(&w->timer);
+}
+
+void warm_leave(struct warm *w)
+{
+	struct list *first;
+
+	while ((first = list_first(&w->conns[WARM_WAITING]))) {
+		struct warm_member *m = list_entry(first, struct warm_member, link);
+
+		member_set_state(m, WARM_LEFT);
+		timeouts_arm(&w->dials, &m->late);
+	}
+}
+
+void warm_stop(struct warm *w)
+{
+	warm_reset(w);
+	warm_drop_all(w, WARM_LEFT);
 }
 
 void warm_grant(struct warm *w, unsigned limit, const struct uuid *key)

@@ -39,6 +39,7 @@ enum warm_state {
 	WARM_WAITING,  /* for a Visitor frame; the set watches it */
 	WARM_SERVING,  /* a visitor has it, for less than DEMAND_SPAN_MS */
 	WARM_BUSY,     /* the same, for longer */
+	WARM_LEFT,     /* as WAITING, of a session that we have left; for WARM_DIAL_MS */
 	WARM_STATES,
 };
 
@@ -84,7 +85,7 @@ void warm_init(struct warm *w, uv_loop_t *loop, struct data_relay *relay,
 	const struct warm_events *events);
 
 /*
- * Behind warm_reset(). `closed` follows, never from within. Visitors may still be served, and each
+ * Behind warm_stop(). `closed` follows, never from within. Visitors may still be served, and each
  * calls warm_ended() as he ends, if that is before `closed` or behind it: w outlives both.
  */
 void warm_close(struct warm *w, void (*closed)(struct warm *w));
@@ -95,6 +96,13 @@ void warm_grant(struct warm *w, unsigned limit, const struct uuid *key);
 
 /* The session is over: those that wait are closed, those that serve go on, and are closed then. */
 void warm_reset(struct warm *w);
+
+/* Before warm_reset(), where the relay has said that it is over. A visitor may be on his way on
+ * those that wait: they are left to the relay to close. */
+void warm_leave(struct warm *w);
+
+/* warm_reset(), of those that were left, too. */
+void warm_stop(struct warm *w);
 
 /* The relay may still give visitors to those that there are; no others are dialled. */
 void warm_freeze(struct warm *w);
