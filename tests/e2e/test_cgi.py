@@ -336,6 +336,11 @@ def test_parallel(serve):
     assert [answer.body for answer in answers] == [b"%d" % i for i in range(200)]
 
 
+def served_in_time(status):
+    """A request with a limit of a second or so: a machine may stand still for that, but not each time."""
+    wait_for(lambda: status() == 200, "it is answered before its time is over")
+
+
 def test_request_timeout(lab, guests, tmp_path):
     """The limit of a request has one name in all kinds, and its visitor and the log are told of it."""
     need_wasmrun()
@@ -343,7 +348,7 @@ def test_request_timeout(lab, guests, tmp_path):
     project.mkdir()
     shutil.copy(guests.c("cgi.c"), project)
     instance = run_os(lab, project, "--request-timeout", "1s")
-    assert fetch(instance.app()["url"])[0] == 200
+    served_in_time(lambda: fetch(instance.app()["url"])[0])
     assert fetch(instance.app()["url"], "/spin")[0] == 504
     instance.process.wait_line("was ended after 1000 ms")
 
@@ -351,12 +356,12 @@ def test_request_timeout(lab, guests, tmp_path):
 def test_visitor_goes_away(serve):
     """Who leaves before the answer leaves nothing behind."""
     web = serve(options=["--timeout", "1s"])
-    assert web.ask("/").status == 200  # the engine's own descriptors come with the first run
+    served_in_time(lambda: web.ask("/").status)  # the engine's own descriptors come with the first run
     before = web.process.fds()
     for _ in range(10):
         with web.connect() as visitor:
             visitor.sendall(b"POST /spin HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + bytes(100_000))
-    assert web.ask("/").status == 200
+    served_in_time(lambda: web.ask("/").status)
     wait_for(lambda: web.process.fds() <= before + 2, "all descriptors are given back")
 
 
@@ -393,7 +398,7 @@ def test_drain(serve):
     """Requests that run are answered, those who are kept alive are told, and then it is over."""
     web = serve(options=["--timeout", "3s"])
     idle = http.client.HTTPConnection(*web.address, timeout=DEADLINE)
-    assert web.ask("/", connection=idle).status == 200
+    served_in_time(lambda: web.ask("/", connection=idle).status)
     with concurrent.futures.ThreadPoolExecutor(1) as visitors:
         running = visitors.submit(web.ask, "/sleep")
         web.process.wait_line("asleep$")

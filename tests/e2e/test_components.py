@@ -142,13 +142,18 @@ def test_computing_holds_up_nothing(start, how):
         assert fetch(app["url"]) == (200, HELLO[HTTP])
 
 
+def served_in_time(app, path="/", page=HELLO[HTTP]):
+    """With a limit of a second: a machine may stand still for that, but not each time."""
+    wait_for(lambda: fetch(app["url"], path) == (200, page), "it is answered before its time is over")
+
+
 def test_visitor_who_waits_for_ever(start):
     """He and the log are told when the time is up, and his connection ends; others don't notice."""
     instance = start(HTTP, "--request-timeout", "1s")
     app = instance.app()
     assert fetch(app["url"], "/wait") == (504, "")
     instance.process.wait_line(r"wasmrun: no answer to 1 request in 1 s \(--request-timeout\): told so with 504$")
-    assert fetch(app["url"]) == (200, HELLO[HTTP])
+    served_in_time(app)
     assert instance.app()["pid"] == app["pid"]
 
 
@@ -163,7 +168,7 @@ def test_half_a_request(start):
 def test_stream_has_no_limit(start):
     """An answer that has begun may take its time: two seconds of it, with a limit of one."""
     instance = start(HTTP, "--request-timeout", "1s")
-    assert fetch(instance.app()["url"], "/stream") == (200, 5 * HELLO[HTTP])
+    served_in_time(instance.app(), "/stream", 5 * HELLO[HTTP])
 
 
 def test_too_many_requests_wait_for_ever(start):
@@ -174,7 +179,7 @@ def test_too_many_requests_wait_for_ever(start):
         assert {status for status, _ in visitors.map(lambda _: fetch(app["url"], "/wait"), range(100))} == {504}
     wait_for(lambda: instance.app()["restarts"] == 1, "it is started again")
     assert "too many requests wait" in instance.app()["exit_reason"]
-    assert fetch(app["url"]) == (200, HELLO[HTTP])
+    served_in_time(app)
 
 
 def test_drain(start):

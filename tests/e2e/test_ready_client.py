@@ -73,7 +73,7 @@ class Fake(FakeRelay):
             # One that was under way as the last session ended.
             assert "Ready" in said
         offered = self.control.recv()["Options"]
-        self.control.send({"Hello": PORT}, {"Options": {"visitor": True, "refuse": True, "ready": ready, "key": key}})
+        self.control.send({"Hello": PORT}, {"Options": {"visitor": True, "refuse": True, "ready": ready, "key": key, **options}})
         self.control.beat()
         return offered
 
@@ -323,6 +323,24 @@ def test_session_that_ends(lab, fake):
         serves.send_raw(block(DATA, b"again") + block(END))
         assert serves.read() == b"again"
         assert serves.at_end()
+
+
+def test_session_that_moves(lab, fake):
+    """A relay that hands over may have given a visitor, whose frame comes later: the client closed what waited, and he was reset.
+    The relay closes what is parked."""
+    process = start(lab, fake)
+    fake.greet(move=True)
+    with fake.warm() as late, fake.warm() as other:
+        fake.control.send("Move")
+        assert fake.control.at_end()
+        fake.greet(KEYS[1])
+        with fake.warm(KEYS[1]) as new, fake.warm(KEYS[1]):
+            late.serve(b"late")
+            assert late.at_end(), "it isn't used again"
+            other.sock.shutdown(socket.SHUT_WR)
+            assert other.at_end()
+            new.serve(b"new")
+    assert process.alive()
 
 
 def test_key_that_changes_within_a_session(lab, fake):

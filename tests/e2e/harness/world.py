@@ -98,7 +98,7 @@ class World:
         return self
 
     def settings(self, **network):
-        lines = [f"{key} = {json.dumps(value)}\n" for key, value in {"connection_timeout_secs": 2, **network}.items()]
+        lines = [f"{key} = {json.dumps(value)}\n" for key, value in {"connection_timeout_secs": 5, **network}.items()]
         (self.lab.folder / "project" / "wasmrun.toml").write_text("[os.network]\n" + "".join(lines))
 
     def start_another(self):
