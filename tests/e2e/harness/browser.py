@@ -18,6 +18,13 @@ FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "-
 # A name of this machine that `wasmrun os` doesn't know.
 FOREIGN_HOST = "box.example"
 FLAGS += [f"--host-resolver-rules=MAP {FOREIGN_HOST} 127.0.0.1"]
+# The page of wasmrun has the first answers to all that it asks, or says that it can't: what they bring moves what is on it.
+AT_REST = """() => {
+  if (!document.querySelector(".tabs") || document.querySelector(".link.lost")) return true;
+  const answered = performance.getEntriesByType("resource").filter((one) => one.responseEnd).map((one) => one.name);
+  return ["/api/requests", "/api/connections", "/api/network/policy", "/api/network/decisions"]
+    .every((path) => answered.some((name) => name.split("?")[0].endsWith(path)));
+}"""
 
 
 def need_browser():
@@ -54,7 +61,7 @@ class Windows:
         self.chromium, self.contexts, self.said = chromium, [], []
 
     def open(self, url, width=1600, height=1000, scheme="light", context=None, **settings):
-        """The page, in a profile of its own unless `context` is given."""
+        """The page, at rest: a click has two halves, between which nothing is to move. In a profile of its own unless `context` is given."""
         if not context:
             context = self.chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **settings)
             context.set_default_timeout(1000 * DEADLINE)
@@ -63,6 +70,7 @@ class Windows:
         page.on("console", lambda message: self.said.append(f"{message.text} {message.location['url']}"))
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.goto(url)
+        page.wait_for_function(AT_REST)
         return page
 
     def close(self):
