@@ -62,6 +62,14 @@ static void grant(struct trial *t, unsigned limit)
 	warm_grant(&t->warm, limit, &key);
 }
 
+/* So many wait then, of one or two: a client dials no more before anybody comes. */
+static void grant_and_await(struct trial *t, unsigned limit)
+{
+	grant(t, limit);
+	for (unsigned n = 0; n < limit; n++)
+		fake_relay_await(&t->relay, n, READY);
+}
+
 static void trial_open_at(struct trial *t, const struct fake_script *scripts, size_t count)
 {
 	static const struct pump_pool_config pool = { .workers = 1 };
@@ -120,9 +128,7 @@ static void test_refused(void **state)
 
 	(void)state;
 	trial_open(&t);
-	grant(&t, 2);
-	fake_relay_await(&t.relay, 0, READY);
-	fake_relay_await(&t.relay, 1, READY);
+	grant_and_await(&t, 2);
 	for (unsigned n = 0; n < 4; n++) {
 		fake_conn_say(&t.relay.conns[n], VISITOR "\1||\4ping");
 		fake_relay_await(&t.relay, n, READY TAKEN_END);
@@ -143,9 +149,7 @@ static void test_left(void **state)
 
 	(void)state;
 	trial_open(&t);
-	grant(&t, 2);
-	fake_relay_await(&t.relay, 0, READY);
-	fake_relay_await(&t.relay, 1, READY);
+	grant_and_await(&t, 2);
 	warm_leave(&t.warm);
 	warm_reset(&t.warm);
 	assert_int_equal(t.warm.count[WARM_LEFT], 2);
@@ -165,8 +169,7 @@ static void test_limit(void **state)
 	trial_open(&t);
 	grant(&t, 0);
 	assert_int_equal(t.warm.count[WARM_DIALLING], 0);
-	grant(&t, 1);
-	fake_relay_await(&t.relay, 0, READY);
+	grant_and_await(&t, 1);
 	for (int n = 0; n < 100; n++)
 		warm_note_visitor(&t.warm);
 	assert_int_equal(t.warm.count[WARM_WAITING] + t.warm.count[WARM_DIALLING], 1);
@@ -209,9 +212,7 @@ static void test_budget_is_earned(void **state)
 	(void)state;
 	trial_open(&t);
 	t.warm.events = &keeping;
-	grant(&t, ARRAY_LEN(table));
-	for (unsigned i = 0; i < ARRAY_LEN(table); i++)
-		fake_relay_await(&t.relay, i, READY);
+	grant_and_await(&t, ARRAY_LEN(table));
 	/* Nothing is spent any more. */
 	warm_freeze(&t.warm);
 	t.warm.budget.spent = 5000;
@@ -236,8 +237,7 @@ static void test_much_behind_a_frame(void **state)
 	(void)state;
 	trial_open(&t);
 	t.warm.events = &keeping;
-	grant(&t, 1);
-	fake_relay_await(&t.relay, 0, READY);
+	grant_and_await(&t, 1);
 	fake_conn_say(&t.relay.conns[0], VISITOR);
 	fake_relay_await(&t.relay, 0, READY "\4|||");
 	for (size_t i = 0; i < sizeof(rest); i++)
